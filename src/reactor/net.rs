@@ -1,0 +1,213 @@
+//! The only door to the operating system: sockets, names, signals, randomness and the clock.
+//!
+//! A [`Net`] knows which sockets exist and what became ready. It does not know roles, timers or who wants what;
+//! that is the reactor's. `MioNet` is the real one, `SimNet` a scripted one: the same reactor and the same roles run
+//! on both, and `tests/conformance.rs` holds the two to one behaviour.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::time::Time;
+
+/// A socket: its place in the table of sockets, and which of the place's successive tenants it is. An id whose socket
+/// has been closed matches nothing any more, so that a late event or call for it finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SockId {
+    /// The place, counted from 0. Places are reused, lowest first or most recent first, as the `Net` likes.
+    pub key: u32,
+    /// Which tenant of that place.
+    pub generation: u32,
+}
+
+impl fmt::Debug for SockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{}", self.key, self.generation)
+    }
+}
+
+/// A question to the resolver, so that its late answer can be told from the next one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lookup(pub u64);
+
+/// Where to listen or connect, with nothing left to look up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Addr {
+    /// A TCP address. As a place to listen, `[::]` takes both families.
+    Tcp(SocketAddr),
+    /// The path of a Unix stream socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(at) => at.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Who is at the other end of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP peer. An IPv4 address that came in mapped into IPv6 stands here as IPv4.
+    Tcp(SocketAddr),
+    /// A program on this machine, behind a Unix socket; such peers have no address.
+    Unix,
+    /// A standard stream of this process.
+    Stdio,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(at) => at.fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Stdio => f.write_str("-"),
+        }
+    }
+}
+
+/// A standard stream of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StdStream {
+    /// Standard input, to read from.
+    Stdin,
+    /// Standard output, to write to.
+    Stdout,
+}
+
+/// What a read or a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Io {
+    /// Bytes moved. Zero from a read into a buffer that is not empty is the end of the stream.
+    pub bytes: usize,
+    /// Another call may move more without waiting. False promises that a new readiness event will come first, so the
+    /// caller need not ask again only to be told `WouldBlock`.
+    pub more: bool,
+}
+
+/// How a socket is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// What the kernel has taken is still delivered, then the end (FIN).
+    Orderly,
+    /// At once, by a reset, so that the peer can't take it for the end of the stream.
+    Reset,
+}
+
+/// How soon a connection whose peer is gone is noticed. All times are rounded up to whole seconds, as the kernel takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// The first probe goes out after so long without traffic, and the next ones, if none is answered, each a third of
+    /// it later (at least a second): three without an answer, and the connection is dead.
+    pub idle: Duration,
+    /// Sent bytes that stay unacknowledged for so long end the connection too (TCP_USER_TIMEOUT). Not for receivers:
+    /// one that merely pauses would die of it.
+    pub user_timeout: Option<Duration>,
+}
+
+/// The signals that mean something to hydrant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+    /// SIGUSR1.
+    Report,
+}
+
+/// What [`Net::wait`] found.
+#[derive(Debug)]
+pub enum Ready {
+    /// A socket may have become readable or writable. May be spurious, and may speak of a socket that is gone.
+    Sock {
+        /// Which.
+        id: SockId,
+        /// A read, or an accept, may succeed, or report the end or an error.
+        readable: bool,
+        /// A write may succeed or report an error; a connection attempt may have ended.
+        writable: bool,
+    },
+    /// The resolver's answer to [`Net::resolve`]: at least one address, in the resolver's order, or an error.
+    Resolved(Lookup, io::Result<Vec<IpAddr>>),
+    /// A signal came in.
+    Signal(Signal),
+}
+
+/// The network, as the reactor sees it. Nothing here blocks but [`Net::wait`].
+///
+/// Streams and listeners report readiness by edges: after `WouldBlock`, or after an [`Io`] whose `more` is false, the
+/// next [`Ready::Sock`] says when to try again.
+pub trait Net {
+    /// The time as it was when [`Net::wait`] last returned.
+    fn now(&self) -> Time;
+
+    /// The time as it is.
+    fn clock(&self) -> Time;
+
+    /// Waits until something is ready or `timeout` is over (`None`: for as long as it takes), and adds what it found
+    /// to `out`. A zero timeout only looks.
+    fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()>;
+
+    /// Begins to listen. A Unix socket's file is made, and a stale one replaced, only where connecting to it is refused.
+    /// Returns the listener and the address it really has (port 0 becomes the one given).
+    fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)>;
+
+    /// Takes one waiting connection. `WouldBlock` when none waits. Out of descriptors or memory, the error is one for
+    /// which [`is_exhaustion`] holds, and the connection goes on waiting.
+    fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)>;
+
+    /// Begins to connect. The attempt's end is announced by writability, and told by [`Net::connected`].
+    fn connect(&mut self, to: &Addr) -> io::Result<SockId>;
+
+    /// How an attempt to connect went: the peer, `Ok(None)` if it is still under way, or why it failed.
+    fn connected(&mut self, id: SockId) -> io::Result<Option<Peer>>;
+
+    /// A standard stream, as a socket. A helper thread moves the bytes through a bounded pipe, since standard streams
+    /// may be files and must stay blocking for the sake of others who share them. Each can be opened once.
+    ///
+    /// Stdin is read and ends like any stream. Stdout is written; after [`Net::shutdown`] it reads as ended once the
+    /// last byte has been handed to the operating system, and a write to one whose reader is gone fails with `BrokenPipe`.
+    fn open_std(&mut self, which: StdStream) -> io::Result<SockId>;
+
+    /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is.
+    fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io>;
+
+    /// Writes the first slice and then the second (which may be empty), as far as they are taken. `WouldBlock` when
+    /// nothing is.
+    fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io>;
+
+    /// Ends our direction of the stream (FIN); the other stays open.
+    fn shutdown(&mut self, id: SockId) -> io::Result<()>;
+
+    /// Closes a socket, whatever it is. A Unix listener's file is removed. An id that is gone already is no error.
+    fn close(&mut self, id: SockId, how: Close);
+
+    /// Sets how soon a dead peer is noticed. No effect on what is not TCP.
+    fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) -> io::Result<()>;
+
+    /// Bytes that were written to a TCP stream and that its peer's kernel has not acknowledged yet (SIOCOUTQ), the FIN
+    /// counted as one; `None` where that can't be known.
+    fn unacknowledged(&self, id: SockId) -> Option<u32>;
+
+    /// Asks for a name's addresses. The answer is a [`Ready::Resolved`] from a later [`Net::wait`].
+    fn resolve(&mut self, lookup: Lookup, name: &str);
+
+    /// How many more sockets can be opened before the descriptors run out, as far as is known.
+    fn sockets_left(&self) -> usize;
+
+    /// Fresh randomness, good enough for jitter and for secrets.
+    fn random(&mut self) -> u64;
+}
+
+/// Whether `error` says that descriptors or memory have run out: waiting a little may help, trying at once does not.
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

@@ -1,0 +1,3 @@
+//! What hydrant can be. A role sees events and a context; it never names mio, a clock or another role.
+
+pub mod relay;
