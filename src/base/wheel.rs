@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A timer's level is that of the highest digit in which its tick differs from the present one, and its slot is that
-//! digit. When time reaches a slot above level 0, the timers in it are spread over the levels below. So a slot is always
-//! the right one for the present tick, all timers of one tick are in the same slot, and they stay in order.
+//! digit. When time reaches a slot above level 0, the timers in it are spread over the levels below. So a slot is
+//! always the right one for the present tick, all timers of one tick are in the same slot, and they stay in order.
 
 use crate::base::time::Time;
 
@@ -99,9 +99,9 @@ impl<T: Copy> Wheel<T> {
         true
     }
 
-    /// When to call [`Wheel::advance`] again, if any timer is set. Not later than the first one is due and not before the
-    /// latest `advance`. For a timer that is far ahead it may be a moment in between, when nothing is due yet; there is
-    /// at most one for each level on the way.
+    /// When to call [`Wheel::advance`] again, if any timer is set. Not later than the first one is due and not before
+    /// the latest `advance`. For a timer that is far ahead it may be a moment in between, when nothing is due yet;
+    /// there is at most one for each level on the way.
     pub fn next(&self) -> Option<Time> {
         let (_, _, start) = self.first_slot()?;
         Some(Time::from_nanos(start * TICK_NANOS).max(self.now))
