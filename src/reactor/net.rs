@@ -157,13 +157,12 @@ pub trait Net {
     fn clock(&self) -> Time;
 
     /// Waits until something is ready or `timeout` is over (`None`: for as long as it takes), and adds what it found
-    /// to `out`. A zero timeout only looks. It may return early with nothing found, but for lack of time never before
-    /// the time is over.
+    /// to `out`. A zero timeout only looks. It may return early with nothing found, as after a signal, but never by
+    /// rounding the timeout down.
     fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()>;
 
     /// Begins to listen. A Unix socket's file is made, and a stale one replaced only where connecting to it is
-    /// refused:
-    /// `AddrInUse` if somebody listens there, `AlreadyExists` with a message of its own if the file is no socket.
+    /// refused: `AddrInUse` if somebody listens there, `AlreadyExists` with its own message if the file is no socket.
     /// Returns the listener and the address it really has (port 0 becomes the one given; `[::]` becomes `0.0.0.0`
     /// where the machine has no IPv6).
     fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)>;
@@ -185,8 +184,7 @@ pub trait Net {
     ///
     /// Stdin is read and ends like any stream. Stdout is written; after [`Net::shutdown`] it reads as ended once the
     /// last byte has been handed to the operating system. Where that failed, reading and writing it fail likewise:
-    /// with
-    /// `BrokenPipe` if its reader is gone, or with what else went wrong, such as a full disk.
+    /// with `BrokenPipe` if its reader is gone, or with what else went wrong, such as a full disk.
     fn open_std(&mut self, which: StdStream) -> io::Result<SockId>;
 
     /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is. A TCP urgent byte is left out.
