@@ -25,6 +25,25 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// Whether it plainly is on this machine; a name may be, too.
+    pub fn is_this_machine(&self) -> bool {
+        match self {
+            Self::Tcp {
+                host: Host::Any, ..
+            }
+            | Self::Unix(_) => true,
+            Self::Tcp {
+                host: Host::Ip(ip), ..
+            } => ip.is_loopback(),
+            Self::Tcp {
+                host: Host::Name(name),
+                ..
+            } => name == "localhost",
+        }
+    }
+}
+
 /// Whose port it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {

@@ -97,9 +97,9 @@ impl<K: Copy + Ord> Laggards<K> {
         }
     }
 
-    /// Nobody is behind any more; the caller clears all its flags. For when the ring is forgotten as a whole.
-    pub fn clear(&mut self) {
-        self.heap.clear();
+    /// Keeps only the entries that `keep` names. O(n): for a sweep once the heap has outgrown those who are behind.
+    pub fn retain(&mut self, mut keep: impl FnMut(K) -> bool) {
+        self.heap.retain(|entry| keep(entry.0.1));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::endpoint::Endpoint;
@@ -38,9 +39,33 @@ impl Cx<'_> {
         self.core.net.sockets_left()
     }
 
-    /// Begins to listen; connections come as [`super::Event::Accepted`]. Returns the listener and its real address.
-    pub fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
-        let (id, real) = self.core.net.listen(at)?;
+    /// Begins to listen on every address of an endpoint, all of them or none; connections come as
+    /// [`super::Event::Accepted`]. Returns the listeners and their real addresses, which share one port. A name is
+    /// looked up at once, however long that takes: only for when nothing runs yet.
+    pub fn listen_at(&mut self, at: &Endpoint) -> io::Result<Vec<(SockId, Addr)>> {
+        let mut open: Vec<(SockId, Addr)> = Vec::new();
+        for mut addr in self.core.places(at)? {
+            if let (Addr::Tcp(addr), Some((_, Addr::Tcp(first)))) = (&mut addr, open.first()) {
+                addr.set_port(first.port());
+            }
+            match self.listen(&addr) {
+                Ok(listener) => open.push(listener),
+                Err(error) => {
+                    open.iter()
+                        .for_each(|(id, _)| self.close(*id, Close::Orderly));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+        let (id, real) = match self.core.net.listen(at) {
+            // A machine without IPv6 has no `[::]` to take both families on.
+            Err(error) if is_any_v6(at) && is_no_v6(&error) => self.core.net.listen(&any_v4(at))?,
+            listening => listening?,
+        };
         self.core.table.adopt(id, Owner::Role(self.role), true);
         self.core.table.want(id, Way::Read, true);
         Ok((id, real))
@@ -100,7 +125,10 @@ impl Cx<'_> {
 
     /// Whether a read may give something at once, as far as is known.
     pub fn is_readable(&self, id: SockId) -> bool {
-        self.core.table.get(id).is_some_and(|slot| slot.is_ready(Way::Read))
+        self.core
+            .table
+            .get(id)
+            .is_some_and(|slot| slot.is_ready(Way::Read))
     }
 
     /// Asks for one [`super::Event::Readable`] though no readiness announces it (bytes that a layer above the socket holds).
@@ -170,5 +198,26 @@ impl Cx<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+fn is_any_v6(at: &Addr) -> bool {
+    matches!(at, Addr::Tcp(at) if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+}
+
+fn is_no_v6(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    )
+}
+
+fn any_v4(at: &Addr) -> Addr {
+    match at {
+        Addr::Tcp(at) => Addr::Tcp(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            at.port(),
+        )),
+        Addr::Unix(path) => Addr::Unix(path.clone()),
     }
 }

@@ -3,15 +3,17 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use slab::Slab;
 
+use crate::base::endpoint::{Endpoint, Host};
 use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{End, Event, RoleId};
-use crate::reactor::net::{Close, Lookup, Net, Peer, SockId, is_exhaustion};
+use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
 use crate::reactor::table::{Owner, Table, Way};
 
 /// The loop without its roles.
@@ -68,7 +70,8 @@ impl Core {
     }
 
     pub(super) fn timer(&mut self, after: Duration, owner: Owner, tag: u32) -> TimerKey {
-        self.wheel.insert(self.net.now() + after, Alarm::Owner(owner, tag))
+        self.wheel
+            .insert(self.net.now() + after, Alarm::Owner(owner, tag))
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
@@ -101,6 +104,30 @@ impl Core {
         }
     }
 
+    /// The addresses at which an endpoint listens.
+    pub(super) fn places(&mut self, at: &Endpoint) -> io::Result<Vec<Addr>> {
+        Ok(match at {
+            Endpoint::Unix(path) => vec![Addr::Unix(path.clone())],
+            Endpoint::Tcp {
+                host: Host::Any,
+                port,
+            } => vec![Addr::Tcp((Ipv6Addr::UNSPECIFIED, *port).into())],
+            Endpoint::Tcp {
+                host: Host::Ip(ip),
+                port,
+            } => vec![Addr::Tcp((*ip, *port).into())],
+            Endpoint::Tcp {
+                host: Host::Name(name),
+                port,
+            } => self
+                .net
+                .resolve_now(name)?
+                .into_iter()
+                .map(|ip| Addr::Tcp((ip, *port).into()))
+                .collect(),
+        })
+    }
+
     pub(super) fn fresh_lookup(&mut self) -> Lookup {
         self.next_lookup += 1;
         Lookup(self.next_lookup)
@@ -121,7 +148,8 @@ impl Core {
                 // Nothing announces that descriptors are free again, nor what became of any other failure: a timer
                 // has to ask. Those who wait stay in the kernel's queue.
                 self.table.spent(listener, Way::Read);
-                self.wheel.insert(self.net.now() + ACCEPT_PAUSE, Alarm::Accept(listener));
+                self.wheel
+                    .insert(self.net.now() + ACCEPT_PAUSE, Alarm::Accept(listener));
                 self.say_accept_failed(&error);
                 None
             }
@@ -133,7 +161,12 @@ impl Core {
         for id in self.table.owned_by(Owner::Role(role)) {
             self.close(id, Close::Orderly);
         }
-        let dials: Vec<_> = self.dials.iter().filter(|(_, dial)| dial.role() == role).map(|(_, dial)| dial.id()).collect();
+        let dials: Vec<_> = self
+            .dials
+            .iter()
+            .filter(|(_, dial)| dial.role() == role)
+            .map(|(_, dial)| dial.id())
+            .collect();
         for dial in dials {
             self.drop_dial(dial);
         }
@@ -142,12 +175,17 @@ impl Core {
 
     fn say_accept_failed(&mut self, error: &io::Error) {
         let now = self.net.now();
-        if self.exhausted_said.is_some_and(|said| now.since(said) < SAY_AGAIN) {
+        if self
+            .exhausted_said
+            .is_some_and(|said| now.since(said) < SAY_AGAIN)
+        {
             return;
         }
         self.exhausted_said = Some(now);
         if is_exhaustion(error) {
-            log::warn!("hydrant: out of file descriptors or memory; new connections wait until some are free ({error})");
+            log::warn!(
+                "hydrant: out of file descriptors or memory; new connections wait until some are free ({error})"
+            );
         } else {
             log::warn!("hydrant: accepting failed, trying again: {error}");
         }

@@ -48,7 +48,10 @@ impl Dial {
 impl Core {
     pub(super) fn dial(&mut self, role: RoleId, to: &Endpoint, timeout: Duration) -> DialId {
         self.dial_generation = self.dial_generation.wrapping_add(1);
-        let id = DialId { key: self.dials.vacant_key() as u32, generation: self.dial_generation };
+        let id = DialId {
+            key: self.dials.vacant_key() as u32,
+            generation: self.dial_generation,
+        };
         let deadline = self.timer(timeout, Owner::Dial(id), DEADLINE);
         let mut dial = Dial {
             id,
@@ -63,12 +66,27 @@ impl Core {
         };
         match to {
             Endpoint::Unix(path) => dial.untried.push_back(Addr::Unix(path.clone())),
-            Endpoint::Tcp { host: Host::Ip(ip), port } => dial.untried.push_back(Addr::Tcp(SocketAddr::new(*ip, *port))),
-            Endpoint::Tcp { host: Host::Any, port } => {
-                let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-                dial.untried.extend(here.map(|ip| Addr::Tcp(SocketAddr::new(ip, *port))));
+            Endpoint::Tcp {
+                host: Host::Ip(ip),
+                port,
+            } => dial
+                .untried
+                .push_back(Addr::Tcp(SocketAddr::new(*ip, *port))),
+            Endpoint::Tcp {
+                host: Host::Any,
+                port,
+            } => {
+                let here = [
+                    IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ];
+                dial.untried
+                    .extend(here.map(|ip| Addr::Tcp(SocketAddr::new(ip, *port))));
             }
-            Endpoint::Tcp { host: Host::Name(name), port } => {
+            Endpoint::Tcp {
+                host: Host::Name(name),
+                port,
+            } => {
                 let lookup = self.fresh_lookup();
                 dial.port = *port;
                 dial.lookup = Some(lookup);
@@ -97,19 +115,25 @@ impl Core {
             self.close(sock, Close::Orderly);
         }
         // An answer that already waits for its delivery must not follow.
-        self.outbox.retain(|(_, event)| !matches!(event, Event::ConnectFailed { dial, .. } if *dial == id));
+        self.outbox.retain(
+            |(_, event)| !matches!(event, Event::ConnectFailed { dial, .. } if *dial == id),
+        );
     }
 
     /// The resolver's answer. One that nobody waits for any more is dropped.
     pub(super) fn resolved(&mut self, lookup: Lookup, answer: io::Result<Vec<IpAddr>>) {
         let waiting = |(_, dial): &(usize, &Dial)| dial.lookup == Some(lookup);
-        let Some(id) = self.dials.iter().find(waiting).map(|(_, dial)| dial.id) else { return };
+        let Some(id) = self.dials.iter().find(waiting).map(|(_, dial)| dial.id) else {
+            return;
+        };
         let dial = self.dial_mut(id).expect("it was just found");
         dial.lookup = None;
         match answer {
             Ok(ips) => {
                 let port = dial.port;
-                dial.untried = interleave(&ips).map(|ip| Addr::Tcp(SocketAddr::new(ip, port))).collect();
+                dial.untried = interleave(&ips)
+                    .map(|ip| Addr::Tcp(SocketAddr::new(ip, port)))
+                    .collect();
                 self.try_next(id);
             }
             Err(error) => self.fail(id, DialError::Resolve(error)),
@@ -126,7 +150,9 @@ impl Core {
             }
             Err(error) => {
                 self.close(sock, Close::Orderly);
-                let Some(dial) = self.dial_mut(id) else { return };
+                let Some(dial) = self.dial_mut(id) else {
+                    return;
+                };
                 if let Some(at) = dial.racing.iter().position(|(racer, _)| *racer == sock) {
                     let (_, addr) = dial.racing.swap_remove(at);
                     dial.last_error = Some((addr, error));
@@ -137,7 +163,9 @@ impl Core {
     }
 
     pub(super) fn dial_timer(&mut self, id: DialId, tag: u32) {
-        let Some(dial) = self.dial_mut(id) else { return };
+        let Some(dial) = self.dial_mut(id) else {
+            return;
+        };
         if tag == DEADLINE {
             self.fail(id, DialError::Timeout);
         } else {
@@ -148,7 +176,9 @@ impl Core {
 
     /// Starts the next address, or gives up when none is left and none is under way.
     fn try_next(&mut self, id: DialId) {
-        let Some(dial) = self.dial_mut(id) else { return };
+        let Some(dial) = self.dial_mut(id) else {
+            return;
+        };
         if let Some(stagger) = dial.stagger.take() {
             self.cancel(stagger);
         }
@@ -158,10 +188,17 @@ impl Core {
                     self.table.adopt(sock, Owner::Dial(id), false);
                     self.table.spent(sock, Way::Write);
                     self.table.want(sock, Way::Write, true);
-                    self.dial_mut(id).expect("a connect ends no dial").racing.push((sock, addr));
+                    self.dial_mut(id)
+                        .expect("a connect ends no dial")
+                        .racing
+                        .push((sock, addr));
                     break;
                 }
-                Err(error) => self.dial_mut(id).expect("a connect ends no dial").last_error = Some((addr, error)),
+                Err(error) => {
+                    self.dial_mut(id)
+                        .expect("a connect ends no dial")
+                        .last_error = Some((addr, error))
+                }
             }
         }
         let dial = self.dial_mut(id).expect("a connect ends no dial");
@@ -169,31 +206,48 @@ impl Core {
             let stagger = self.timer(STAGGER, Owner::Dial(id), 0);
             self.dial_mut(id).expect("a timer ends no dial").stagger = Some(stagger);
         } else if dial.racing.is_empty() {
-            let (addr, error) = dial.last_error.take().expect("each address that was tried has left its error");
+            let (addr, error) = dial
+                .last_error
+                .take()
+                .expect("each address that was tried has left its error");
             self.fail(id, DialError::Connect(addr, error));
         }
     }
 
     fn win(&mut self, id: DialId, sock: SockId, peer: Peer) {
-        let Some(dial) = self.dial_mut(id) else { return };
+        let Some(dial) = self.dial_mut(id) else {
+            return;
+        };
         let role = dial.role;
         dial.racing.retain(|(racer, _)| *racer != sock);
         self.drop_dial(id);
         self.table.adopt(sock, Owner::Role(role), false);
         // What came in with the connection may have announced itself already.
         self.table.edge(sock, Way::Read);
-        self.outbox.push_back((role, Event::Connected { dial: id, sock, peer }));
+        self.outbox.push_back((
+            role,
+            Event::Connected {
+                dial: id,
+                sock,
+                peer,
+            },
+        ));
     }
 
     fn fail(&mut self, id: DialId, error: DialError) {
-        let Some(dial) = self.dial_mut(id) else { return };
+        let Some(dial) = self.dial_mut(id) else {
+            return;
+        };
         let role = dial.role;
         self.drop_dial(id);
-        self.outbox.push_back((role, Event::ConnectFailed { dial: id, error }));
+        self.outbox
+            .push_back((role, Event::ConnectFailed { dial: id, error }));
     }
 
     fn dial_mut(&mut self, id: DialId) -> Option<&mut Dial> {
-        self.dials.get_mut(id.key as usize).filter(|dial| dial.id == id)
+        self.dials
+            .get_mut(id.key as usize)
+            .filter(|dial| dial.id == id)
     }
 }
 
@@ -205,11 +259,16 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// The resolver's first address first, then the families in turn (RFC 8305, section 4).
 fn interleave(ips: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let first_is_v6 = ips.first().is_some_and(IpAddr::is_ipv6);
-    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) = ips.iter().partition(|ip| ip.is_ipv6() == first_is_v6);
+    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
+        ips.iter().partition(|ip| ip.is_ipv6() == first_is_v6);
     let mut turn = false;
     std::iter::from_fn(move || {
         turn = !turn;
-        let (this, other) = if turn { (&mut first, &mut second) } else { (&mut second, &mut first) };
+        let (this, other) = if turn {
+            (&mut first, &mut second)
+        } else {
+            (&mut second, &mut first)
+        };
         this.pop_front().or_else(|| other.pop_front())
     })
 }

@@ -139,7 +139,14 @@ mod tests {
             io::Error::from_raw_os_error(libc::ECONNREFUSED),
         );
         assert_eq!(refused.to_string(), "refused the connection");
-        assert_eq!(plain(&io::Error::from_raw_os_error(libc::ENETUNREACH)), "network is unreachable");
-        assert_eq!(plain(&io::Error::other("TLS alert")), "TLS alert", "an abbreviation keeps its capitals");
+        assert_eq!(
+            plain(&io::Error::from_raw_os_error(libc::ENETUNREACH)),
+            "network is unreachable"
+        );
+        assert_eq!(
+            plain(&io::Error::other("TLS alert")),
+            "TLS alert",
+            "an abbreviation keeps its capitals"
+        );
     }
 }

@@ -60,7 +60,13 @@ pub enum Turn {
 impl<R: Role> Reactor<R> {
     /// A loop on this net, without roles yet.
     pub fn new(net: Box<dyn Net>, options: Options) -> Self {
-        Self { core: Core::new(net), roles: Vec::new(), ready: Vec::new(), options, stopping: false }
+        Self {
+            core: Core::new(net),
+            roles: Vec::new(),
+            ready: Vec::new(),
+            options,
+            stopping: false,
+        }
     }
 
     /// Puts a role on the loop and starts it.
@@ -81,13 +87,21 @@ impl<R: Role> Reactor<R> {
     /// # Errors
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
-        let patience = if self.options.busy_poll { Some(Duration::ZERO) } else { self.core.patience() };
+        let patience = if self.options.busy_poll {
+            Some(Duration::ZERO)
+        } else {
+            self.core.patience()
+        };
         let mut ready = std::mem::take(&mut self.ready);
         self.core.net.wait(patience, &mut ready)?;
         let mut cut = None;
         for event in ready.drain(..) {
             match event {
-                Ready::Sock { id, readable, writable } => self.note(id, readable, writable),
+                Ready::Sock {
+                    id,
+                    readable,
+                    writable,
+                } => self.note(id, readable, writable),
                 Ready::Resolved(lookup, answer) => self.core.resolved(lookup, answer),
                 Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
             }
@@ -113,7 +127,9 @@ impl<R: Role> Reactor<R> {
 
     /// Whether reads and writes are wanted of a socket, in this order.
     pub fn wants(&self, id: SockId) -> (bool, bool) {
-        self.core.table.get(id).map_or((false, false), |slot| (slot.wants(Way::Read), slot.wants(Way::Write)))
+        self.core.table.get(id).map_or((false, false), |slot| {
+            (slot.wants(Way::Read), slot.wants(Way::Write))
+        })
     }
 
     /// Panics where an invariant of the loop does not hold. For tests and the simulator, between turns.
@@ -131,9 +147,17 @@ impl<R: Role> Reactor<R> {
     }
 
     fn deliver(&mut self, id: RoleId, event: Event) {
-        let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
         log::trace!("{id:?} {event:?}");
-        role.on(&mut Cx { core: &mut self.core, role: id }, event);
+        role.on(
+            &mut Cx {
+                core: &mut self.core,
+                role: id,
+            },
+            event,
+        );
     }
 
     fn deliver_to_all(&mut self, event: impl Fn() -> Event) {
@@ -168,7 +192,9 @@ impl<R: Role> Reactor<R> {
     }
 
     fn visit(&mut self, id: SockId, accepts: &mut usize) {
-        let Some(slot) = self.core.table.get(id).copied() else { return };
+        let Some(slot) = self.core.table.get(id).copied() else {
+            return;
+        };
         match slot.owner {
             Owner::Dial(dial) => self.core.dial_visit(dial, id),
             Owner::Role(role) if slot.is_listener() => self.accept_some(id, role, accepts),
@@ -178,7 +204,12 @@ impl<R: Role> Reactor<R> {
                     self.deliver(role, Event::Readable(id));
                 }
                 // The visit for reading may have changed what is wanted, or closed the socket.
-                if self.core.table.get(id).is_some_and(|slot| slot.due(Way::Write)) {
+                if self
+                    .core
+                    .table
+                    .get(id)
+                    .is_some_and(|slot| slot.due(Way::Write))
+                {
                     self.deliver(role, Event::Writable(id));
                 }
             }
@@ -187,10 +218,25 @@ impl<R: Role> Reactor<R> {
     }
 
     fn accept_some(&mut self, listener: SockId, role: RoleId, accepts: &mut usize) {
-        while *accepts > 0 && self.core.table.get(listener).is_some_and(|slot| slot.due(Way::Read)) {
-            let Some((sock, peer)) = self.core.accept(listener, Owner::Role(role)) else { return };
+        while *accepts > 0
+            && self
+                .core
+                .table
+                .get(listener)
+                .is_some_and(|slot| slot.due(Way::Read))
+        {
+            let Some((sock, peer)) = self.core.accept(listener, Owner::Role(role)) else {
+                return;
+            };
             *accepts -= 1;
-            self.deliver(role, Event::Accepted { listener, sock, peer });
+            self.deliver(
+                role,
+                Event::Accepted {
+                    listener,
+                    sock,
+                    peer,
+                },
+            );
         }
     }
 
@@ -198,7 +244,9 @@ impl<R: Role> Reactor<R> {
         self.core.ripen();
         while let Some((key, alarm)) = self.core.next_due() {
             match alarm {
-                Alarm::Owner(Owner::Role(role), tag) => self.deliver(role, Event::Timer { key, tag }),
+                Alarm::Owner(Owner::Role(role), tag) => {
+                    self.deliver(role, Event::Timer { key, tag })
+                }
                 Alarm::Owner(Owner::Dial(dial), tag) => self.core.dial_timer(dial, tag),
                 Alarm::Accept(listener) => self.core.table.edge(listener, Way::Read),
             }
@@ -208,14 +256,21 @@ impl<R: Role> Reactor<R> {
     /// Delivers what came up inside of calls. Bounded: what these deliveries bring up in turn waits for the next time.
     fn empty_outbox(&mut self) {
         for _ in 0..self.core.outbox.len() {
-            let Some((role, event)) = self.core.outbox.pop_front() else { return };
+            let Some((role, event)) = self.core.outbox.pop_front() else {
+                return;
+            };
             self.deliver(role, event);
         }
     }
 
     fn end_roles(&mut self, ended: &mut Vec<(RoleId, End)>) {
         for (id, end) in std::mem::take(&mut self.core.finished) {
-            if self.roles.get_mut(id.0 as usize).and_then(Option::take).is_some() {
+            if self
+                .roles
+                .get_mut(id.0 as usize)
+                .and_then(Option::take)
+                .is_some()
+            {
                 self.core.clear_role(id);
                 ended.push((id, end));
             }

@@ -81,12 +81,26 @@ impl Table {
     /// Takes in a socket. Nothing is wanted of it. A stream counts as writable until a write says otherwise.
     pub(super) fn adopt(&mut self, id: SockId, owner: Owner, listener: bool) {
         let place = id.key as usize;
-        let vacant = Slot { owner, tag: 0, generation: 0, bits: 0 };
+        let vacant = Slot {
+            owner,
+            tag: 0,
+            generation: 0,
+            bits: 0,
+        };
         if self.slots.len() <= place {
             self.slots.resize(place + 1, vacant);
         }
-        let bits = OPEN | if listener { LISTENER | READ_READY } else { WRITE_READY };
-        self.slots[place] = Slot { generation: id.generation, bits, ..vacant };
+        let bits = OPEN
+            | if listener {
+                LISTENER | READ_READY
+            } else {
+                WRITE_READY
+            };
+        self.slots[place] = Slot {
+            generation: id.generation,
+            bits,
+            ..vacant
+        };
     }
 
     /// Forgets a socket; visits that are queued for it find nothing.
@@ -171,7 +185,9 @@ impl Table {
 
     /// Takes the order for one more visit off a socket, if it has one.
     pub(super) fn take_press(&mut self, id: SockId) -> bool {
-        let Some(slot) = self.get_mut(id) else { return false };
+        let Some(slot) = self.get_mut(id) else {
+            return false;
+        };
         let pressed = slot.is_pressed();
         slot.bits &= !PRESSED;
         pressed
@@ -180,7 +196,10 @@ impl Table {
     /// The sockets of one owner.
     pub(super) fn owned_by(&self, owner: Owner) -> Vec<SockId> {
         let held = |(place, slot): (usize, &Slot)| {
-            let id = SockId { key: place as u32, generation: slot.generation };
+            let id = SockId {
+                key: place as u32,
+                generation: slot.generation,
+            };
             (slot.bits & OPEN != 0 && slot.owner == owner).then_some(id)
         };
         self.slots.iter().enumerate().filter_map(held).collect()
@@ -188,10 +207,14 @@ impl Table {
 
     /// All sockets.
     pub(super) fn all(&self) -> impl Iterator<Item = SockId> {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.bits & OPEN != 0).map(|(place, slot)| SockId {
-            key: place as u32,
-            generation: slot.generation,
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.bits & OPEN != 0)
+            .map(|(place, slot)| SockId {
+                key: place as u32,
+                generation: slot.generation,
+            })
     }
 
     /// Panics where the invariant of this file does not hold.
@@ -199,9 +222,16 @@ impl Table {
         for id in self.all() {
             let slot = self.get(id).expect("all() lists open slots");
             let due = slot.due(Way::Read) || slot.due(Way::Write);
-            assert!(!due || slot.bits & QUEUED != 0, "{id:?} is wanted and ready, yet nobody will visit it: {slot:?}");
+            assert!(
+                !due || slot.bits & QUEUED != 0,
+                "{id:?} is wanted and ready, yet nobody will visit it: {slot:?}"
+            );
             let queued = self.queue.contains(&Visit::Sock(id));
-            assert_eq!(queued, slot.bits & QUEUED != 0, "{id:?}: the queue and the bit differ");
+            assert_eq!(
+                queued,
+                slot.bits & QUEUED != 0,
+                "{id:?}: the queue and the bit differ"
+            );
         }
     }
 }
@@ -235,7 +265,10 @@ fn ready_bit(way: Way) -> u8 {
 mod tests {
     use super::*;
 
-    const A: SockId = SockId { key: 3, generation: 7 };
+    const A: SockId = SockId {
+        key: 3,
+        generation: 7,
+    };
 
     fn table() -> Table {
         let mut table = Table::default();

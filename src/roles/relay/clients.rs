@@ -90,20 +90,35 @@ impl Clients {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
-        self.table.iter().map(|(key, client)| (ClientId { key: key as u32, serial: client.serial }, client))
+        self.table.iter().map(|(key, client)| {
+            (
+                ClientId {
+                    key: key as u32,
+                    serial: client.serial,
+                },
+                client,
+            )
+        })
     }
 
     pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
-        self.table.get(id.key as usize).filter(|client| client.serial == id.serial)
+        self.table
+            .get(id.key as usize)
+            .filter(|client| client.serial == id.serial)
     }
 
     pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
-        self.table.get_mut(id.key as usize).filter(|client| client.serial == id.serial)
+        self.table
+            .get_mut(id.key as usize)
+            .filter(|client| client.serial == id.serial)
     }
 
     /// The client at a place of the table.
     pub(super) fn at(&self, key: u32) -> Option<ClientId> {
-        self.table.get(key as usize).map(|client| ClientId { key, serial: client.serial })
+        self.table.get(key as usize).map(|client| ClientId {
+            key,
+            serial: client.serial,
+        })
     }
 
     /// Takes a client in, whose cursor is at `head` or before it.
@@ -113,8 +128,15 @@ impl Clients {
         client.behind = client.cursor < head;
         client.heaped = client.behind;
         let (cursor, slow, behind) = (client.cursor, client.slow, client.behind);
-        let id = ClientId { key: self.table.insert(client) as u32, serial: self.serial };
-        self.lead = if self.table.len() == 1 { Some(cursor) } else { self.lead.map(|lead| lead.max(cursor)) };
+        let id = ClientId {
+            key: self.table.insert(client) as u32,
+            serial: self.serial,
+        };
+        self.lead = if self.table.len() == 1 {
+            Some(cursor)
+        } else {
+            self.lead.map(|lead| lead.max(cursor))
+        };
         if behind {
             self.behind += 1;
             self.heap(slow).push(cursor, id);
@@ -162,7 +184,9 @@ impl Clients {
 
     /// A client that was behind has caught up.
     pub(super) fn catch_up(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else { return };
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
         if client.behind {
             client.behind = false;
             self.behind -= 1;
@@ -172,12 +196,18 @@ impl Clients {
 
     /// A client, taken off the queue, that could not take everything.
     pub(super) fn fall_behind(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else { return };
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
         if client.behind {
             return;
         }
         client.behind = true;
-        let (cursor, slow, heaped) = (client.cursor, client.slow, std::mem::replace(&mut client.heaped, true));
+        let (cursor, slow, heaped) = (
+            client.cursor,
+            client.slow,
+            std::mem::replace(&mut client.heaped, true),
+        );
         self.behind += 1;
         if !heaped {
             self.heap(slow).push(cursor, id);
@@ -217,7 +247,9 @@ impl Clients {
 
     /// Notes that a client will send nothing more.
     pub(super) fn half_close(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else { return };
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
         if !std::mem::replace(&mut client.half_closed, true) {
             self.half_closed.push_back(id);
         }
@@ -252,15 +284,36 @@ impl Clients {
 
     /// Panics where the books do not agree with each other.
     pub(super) fn check_invariants(&self, tail: u64, head: u64) {
-        let behind = self.table.iter().filter(|(_, client)| client.behind).count();
-        assert_eq!(behind, self.behind, "the count of those who are behind is off");
+        let behind = self
+            .table
+            .iter()
+            .filter(|(_, client)| client.behind)
+            .count();
+        assert_eq!(
+            behind, self.behind,
+            "the count of those who are behind is off"
+        );
         for (id, client) in self.iter() {
             assert!(client.cursor <= head, "{id:?} is ahead of the stream");
-            assert!(client.cursor >= tail, "{id:?} was overtaken and not shed: {} < {tail}", client.cursor);
+            assert!(
+                client.cursor >= tail,
+                "{id:?} was overtaken and not shed: {} < {tail}",
+                client.cursor
+            );
             let queued = self.current.iter().filter(|queued| **queued == id).count();
-            assert_eq!(queued, usize::from(!client.behind), "{id:?} stands in the queue {queued} times: {client:?}");
-            assert!(!client.behind || client.heaped, "{id:?} is behind and in no heap");
-            assert!(self.lead.is_none_or(|lead| lead >= client.cursor), "{id:?} is ahead of the leader");
+            assert_eq!(
+                queued,
+                usize::from(!client.behind),
+                "{id:?} stands in the queue {queued} times: {client:?}"
+            );
+            assert!(
+                !client.behind || client.heaped,
+                "{id:?} is behind and in no heap"
+            );
+            assert!(
+                self.lead.is_none_or(|lead| lead >= client.cursor),
+                "{id:?} is ahead of the leader"
+            );
         }
     }
 }
@@ -269,12 +322,17 @@ impl Clients {
 const SLACK: usize = 64;
 
 fn is_live(table: &Slab<Client>, id: ClientId) -> bool {
-    table.get(id.key as usize).is_some_and(|client| client.serial == id.serial)
+    table
+        .get(id.key as usize)
+        .is_some_and(|client| client.serial == id.serial)
 }
 
 /// Where a client of the heap really is. One that is not behind any more leaves the heap.
 fn real(table: &mut Slab<Client>, id: ClientId) -> Real {
-    match table.get_mut(id.key as usize).filter(|client| client.serial == id.serial) {
+    match table
+        .get_mut(id.key as usize)
+        .filter(|client| client.serial == id.serial)
+    {
         Some(client) if client.behind => Real::At(client.cursor),
         Some(client) => {
             client.heaped = false;

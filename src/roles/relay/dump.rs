@@ -40,7 +40,9 @@ impl Dump {
             self.skipped += lost;
             self.format.skip(lost, &mut self.text);
         }
-        let Ok(pieces) = ring.read_up_to(self.cursor, PIECE) else { return };
+        let Ok(pieces) = ring.read_up_to(self.cursor, PIECE) else {
+            return;
+        };
         for piece in pieces {
             self.format.push(self.cursor, piece, &mut self.text);
             self.cursor += piece.len() as u64;
@@ -55,7 +57,9 @@ impl Dump {
     fn write(&mut self, cx: &mut Cx<'_>, ring: &Ring) -> io::Result<bool> {
         self.refill(ring);
         if self.sent < self.text.len() {
-            self.sent += cx.write(self.sock, [&self.text[self.sent..], &[]])?.unwrap_or(0);
+            self.sent += cx
+                .write(self.sock, [&self.text[self.sent..], &[]])?
+                .unwrap_or(0);
         }
         let idle = self.is_idle(ring);
         cx.want_write(self.sock, !idle);
@@ -65,13 +69,24 @@ impl Dump {
 
 impl Relay {
     pub(super) fn start_dump(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
-        let Some(format) = self.config.dump else { return Ok(()) };
-        let sock = cx.open_std(StdStream::Stdout).map_err(|error| format!("can't write to stdout: {error}"))?;
+        let Some(format) = self.config.dump else {
+            return Ok(());
+        };
+        let sock = cx
+            .open_std(StdStream::Stdout)
+            .map_err(|error| format!("can't write to stdout: {error}"))?;
         cx.set_tag(sock, Kind::Dump.tag(0));
         cx.want_read(sock, true);
         let format = Formatter::new(format);
-        self.dump =
-            Some(Dump { sock, format, cursor: 0, text: Vec::new(), sent: 0, skipped: 0, shut: false });
+        self.dump = Some(Dump {
+            sock,
+            format,
+            cursor: 0,
+            text: Vec::new(),
+            sent: 0,
+            skipped: 0,
+            shut: false,
+        });
         Ok(())
     }
 
@@ -85,7 +100,11 @@ impl Relay {
                 dump.shut = true;
                 dump.format.finish(&mut dump.text);
                 let rest = dump.text.len() > dump.sent;
-                let written = if rest { cx.write(dump.sock, [&dump.text[dump.sent..], &[]]) } else { Ok(None) };
+                let written = if rest {
+                    cx.write(dump.sock, [&dump.text[dump.sent..], &[]])
+                } else {
+                    Ok(None)
+                };
                 if written.and_then(|_| cx.shutdown(dump.sock)).is_err() {
                     return self.end_dump(cx);
                 }
@@ -93,7 +112,10 @@ impl Relay {
             Ok(_) => {}
         }
         if dump.skipped > before {
-            let text = format!("the dump skipped {}: stdout is slower than the feed", Bytes(dump.skipped));
+            let text = format!(
+                "the dump skipped {}: stdout is slower than the feed",
+                Bytes(dump.skipped)
+            );
             self.journal.warn(cx.now(), "dump", text);
         }
     }
@@ -103,7 +125,8 @@ impl Relay {
         let Some(dump) = self.dump.take() else { return };
         cx.close(dump.sock, Close::Orderly);
         if !dump.shut {
-            self.journal.info("stdout is closed; the dump ends, the relay goes on".to_owned());
+            self.journal
+                .info("stdout is closed; the dump ends, the relay goes on".to_owned());
         }
         self.check_flushed(cx);
     }
@@ -124,7 +147,11 @@ pub(super) struct Formatter {
 
 impl Formatter {
     pub(super) fn new(format: DumpFormat) -> Self {
-        Self { format, partial: Vec::new(), at: 0 }
+        Self {
+            format,
+            partial: Vec::new(),
+            at: 0,
+        }
     }
 
     /// Formats the bytes at `offset` of the stream.
@@ -206,7 +233,10 @@ const HEX_LINE: usize = 16;
 fn text(valid: &str, out: &mut Vec<u8>) {
     for symbol in valid.chars() {
         if symbol.is_control() && !matches!(symbol, '\n' | '\t') {
-            symbol.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape(byte, out));
+            symbol
+                .encode_utf8(&mut [0; 4])
+                .bytes()
+                .for_each(|byte| escape(byte, out));
         } else {
             out.extend_from_slice(symbol.encode_utf8(&mut [0; 4]).as_bytes());
         }
@@ -224,8 +254,23 @@ fn hex_line(at: u64, bytes: &[u8], out: &mut Vec<u8>) {
         hex.push_str(if column == HEX_LINE / 2 { "  " } else { " " });
         hex.push_str(&format!("{byte:02x}"));
     }
-    let ascii: String = bytes.iter().map(|&b| if (32..127).contains(&b) { b as char } else { '.' }).collect();
-    out.extend_from_slice(format!("{at:08x} {hex:<width$}  |{ascii}|\n", width = 3 * HEX_LINE + 1).as_bytes());
+    let ascii: String = bytes
+        .iter()
+        .map(|&b| {
+            if (32..127).contains(&b) {
+                b as char
+            } else {
+                '.'
+            }
+        })
+        .collect();
+    out.extend_from_slice(
+        format!(
+            "{at:08x} {hex:<width$}  |{ascii}|\n",
+            width = 3 * HEX_LINE + 1
+        )
+        .as_bytes(),
+    );
 }
 
 #[cfg(test)]
@@ -252,14 +297,23 @@ mod tests {
 
     #[test]
     fn how_the_bytes_were_cut_changes_nothing() {
-        let bytes = "Zürich \u{1f3c1} \u{80}ab".as_bytes().iter().copied().chain([0xe2, 0x82, b'x']).collect::<Vec<_>>();
+        let bytes = "Zürich \u{1f3c1} \u{80}ab"
+            .as_bytes()
+            .iter()
+            .copied()
+            .chain([0xe2, 0x82, b'x'])
+            .collect::<Vec<_>>();
         for kind in [DumpFormat::Text, DumpFormat::Hex, DumpFormat::Raw] {
             if kind == DumpFormat::Raw {
                 continue; // what it shows is not text
             }
             let whole = format(kind, &[&bytes]);
             for cut in 0..=bytes.len() {
-                assert_eq!(format(kind, &[&bytes[..cut], &bytes[cut..]]), whole, "{kind:?} cut at {cut}");
+                assert_eq!(
+                    format(kind, &[&bytes[..cut], &bytes[cut..]]),
+                    whole,
+                    "{kind:?} cut at {cut}"
+                );
             }
         }
     }
@@ -280,6 +334,9 @@ mod tests {
         let mut out = Vec::new();
         formatter.push(0, b"abc\xe2", &mut out);
         formatter.skip(1000, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), "abc\\xe2\n[1000 bytes skipped]\n");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "abc\\xe2\n[1000 bytes skipped]\n"
+        );
     }
 }

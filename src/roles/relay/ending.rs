@@ -53,7 +53,8 @@ pub(super) struct Flush {
 impl Relay {
     /// Begins to end. A signal that comes while the source's end is already being waited for puts a deadline to it.
     pub(super) fn begin_flush(&mut self, cx: &mut Cx<'_>, why: Why) {
-        let deadline = (why != Why::SourceEnded).then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
+        let deadline =
+            (why != Why::SourceEnded).then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         if let Some(flush) = &mut self.flush {
             if flush.deadline.is_none() {
                 flush.why = why;
@@ -63,13 +64,22 @@ impl Relay {
             }
             return;
         }
-        self.flush = Some(Flush { why, drained: 0, cut: 0, deadline, poll: None, over: false });
+        self.flush = Some(Flush {
+            why,
+            drained: 0,
+            cut: 0,
+            deadline,
+            poll: None,
+            over: false,
+        });
         self.close_upstream(cx);
         self.close_outputs(cx, why == Why::SourceEnded);
         self.pass = None;
         self.feed_dump(cx);
         for _ in 0..self.clients.begin_pass() {
-            let Some(id) = self.clients.next_current() else { continue };
+            let Some(id) = self.clients.next_current() else {
+                continue;
+            };
             self.part(cx, id);
         }
         self.check_flushed(cx);
@@ -77,7 +87,9 @@ impl Relay {
 
     /// A client that counted as current when the end began: it has everything, or it gets the rest as it can take it.
     fn part(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else { return };
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
         if client.cursor == self.ring.head() {
             self.clients.stay_current(id);
             self.finish_client(cx, id);
@@ -89,7 +101,9 @@ impl Relay {
 
     /// A client has every byte there will be: our end of the stream is shut, and its kernel is given time to take it.
     pub(super) fn finish_client(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
         client.finishing = true;
         client.progress = cx.now();
         let (sock, peer) = (client.sock, client.peer);
@@ -110,10 +124,16 @@ impl Relay {
         let now = cx.now();
         let patience = self.config.drain;
         let is_done = |client: &super::clients::Client| {
-            let kernel_goes_on = client.peer != Peer::Stdio && now.since(client.progress) >= patience;
+            let kernel_goes_on =
+                client.peer != Peer::Stdio && now.since(client.progress) >= patience;
             client.finishing && (cx.unacknowledged(client.sock) == Some(0) || kernel_goes_on)
         };
-        let done: Vec<_> = self.clients.iter().filter(|(_, client)| is_done(client)).map(|(id, _)| id).collect();
+        let done: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| is_done(client))
+            .map(|(id, _)| id)
+            .collect();
         for id in done {
             self.drop_client(cx, id, Reason::Drained, None);
         }
@@ -133,7 +153,11 @@ impl Relay {
         }
         let outlet = &self.outputs[output];
         let unfinished = outlet.parked.is_some_and(|parked| parked < head);
-        if flush.deadline.is_none() && outlet.is_dialled() && unfinished && reason != Reason::Drained {
+        if flush.deadline.is_none()
+            && outlet.is_dialled()
+            && unfinished
+            && reason != Reason::Drained
+        {
             self.redial_output(cx, output, joined);
         }
         self.check_flushed(cx);
@@ -141,7 +165,12 @@ impl Relay {
 
     /// While the source's end is being waited for, a client that takes nothing is not waited for longer than `--hold`.
     pub(super) fn shed_stalled(&mut self, cx: &mut Cx<'_>) {
-        if self.config.hold.is_zero() || self.flush.as_ref().is_none_or(|flush| flush.why != Why::SourceEnded) {
+        if self.config.hold.is_zero()
+            || self
+                .flush
+                .as_ref()
+                .is_none_or(|flush| flush.why != Why::SourceEnded)
+        {
             return;
         }
         self.watch_progress(cx, false);
@@ -149,7 +178,12 @@ impl Relay {
         let stalled = |client: &super::clients::Client| {
             client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
         };
-        let due: Vec<_> = self.clients.iter().filter(|(_, client)| stalled(client)).map(|(id, _)| id).collect();
+        let due: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| stalled(client))
+            .map(|(id, _)| id)
+            .collect();
         for id in due {
             self.drop_client(cx, id, Reason::Stalled, None);
         }
@@ -157,10 +191,18 @@ impl Relay {
 
     /// `--drain` is over.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
-        let ids: Vec<_> = self.clients.iter().map(|(id, client)| (id, client.finishing, client.peer)).collect();
+        let ids: Vec<_> = self
+            .clients
+            .iter()
+            .map(|(id, client)| (id, client.finishing, client.peer))
+            .collect();
         for (id, finishing, peer) in ids {
             // The kernel goes on delivering what it has taken; a standard stream's helper does not outlive us.
-            let reason = if finishing && peer != Peer::Stdio { Reason::Drained } else { Reason::Cut };
+            let reason = if finishing && peer != Peer::Stdio {
+                Reason::Drained
+            } else {
+                Reason::Cut
+            };
             self.drop_client(cx, id, reason, None);
         }
         self.dump = None;
@@ -171,8 +213,9 @@ impl Relay {
     pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
         let head = self.ring.head();
         let Some(flush) = &mut self.flush else { return };
-        let unfinished =
-            |outlet: &super::outputs::Outlet| outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head);
+        let unfinished = |outlet: &super::outputs::Outlet| {
+            outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
+        };
         let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
         if self.clients.len() > 0 || dialling {
             return;
@@ -195,14 +238,27 @@ impl Relay {
             return;
         }
         let (why, drained, cut) = (flush.why, flush.drained, flush.cut);
-        let listening = self.outputs.iter().filter(|outlet| matches!(outlet.way, Way::Listen(_)));
-        let left = listening.filter_map(|outlet| outlet.parked).map(|parked| head - parked).max().unwrap_or(0);
+        let listening = self
+            .outputs
+            .iter()
+            .filter(|outlet| matches!(outlet.way, Way::Listen(_)));
+        let left = listening
+            .filter_map(|outlet| outlet.parked)
+            .map(|parked| head - parked)
+            .max()
+            .unwrap_or(0);
         if left > 0 && why == Why::SourceEnded {
-            self.journal.warn(now, "left over", format!("{} were taken by nobody", Bytes(left)));
+            self.journal.warn(
+                now,
+                "left over",
+                format!("{} were taken by nobody", Bytes(left)),
+            );
         }
-        self.journal.close(now);
+        self.journal.tick(now);
         let up = Span(now.since(self.started));
-        self.journal.info(format!("{why}: {drained} clients drained, {cut} cut; up {up}"));
+        self.journal.info(format!(
+            "{why}: {drained} clients drained, {cut} cut; up {up}"
+        ));
         cx.finish(End::Done);
     }
 

@@ -15,7 +15,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
 use crate::base::wheel::TimerKey;
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
@@ -80,7 +79,10 @@ impl Relay {
     fn room(&mut self) -> usize {
         let head = self.ring.head();
         let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
-        let keep = [parked, self.clients.hindmost_blocking(), self.leader()].into_iter().flatten().min();
+        let keep = [parked, self.clients.hindmost_blocking(), self.leader()]
+            .into_iter()
+            .flatten()
+            .min();
         self.ring.room(keep.unwrap_or(head))
     }
 
@@ -101,10 +103,11 @@ impl Relay {
         if self.nobody_is_behind() {
             // What nobody needs any more is the part of the ring that is still hot in the cache.
             self.ring.rewind();
-            self.timeline.clear();
         }
         let head = self.ring.head();
-        let Some(n) = cx.read(sock, self.ring.reserve(room))? else { return Ok(None) };
+        let Some(n) = cx.read(sock, self.ring.reserve(room))? else {
+            return Ok(None);
+        };
         self.ring.commit(n);
         if n > 0 {
             self.timeline.mark(head, cx.now());
@@ -116,7 +119,10 @@ impl Relay {
     fn nobody_is_behind(&self) -> bool {
         let head = self.ring.head();
         self.clients.behind() == 0
-            && self.outputs.iter().all(|outlet| outlet.parked.is_none_or(|parked| parked == head))
+            && self
+                .outputs
+                .iter()
+                .all(|outlet| outlet.parked.is_none_or(|parked| parked == head))
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == head)
     }
 
@@ -133,7 +139,9 @@ impl Relay {
         let mut sends = 0;
         while left > 0 && sends < SENDS_A_VISIT && self.flush.is_none() {
             left -= 1;
-            let Some(id) = self.clients.next_current() else { continue };
+            let Some(id) = self.clients.next_current() else {
+                continue;
+            };
             sends += 1;
             self.serve(cx, id);
         }
@@ -168,7 +176,9 @@ impl Relay {
         match self.send(cx, id, CATCH_UP_MAX) {
             Ok(true) => {
                 self.clients.catch_up(id);
-                let Some(client) = self.clients.get(id) else { return };
+                let Some(client) = self.clients.get(id) else {
+                    return;
+                };
                 cx.want_write(client.sock, false);
                 if self.flush.is_some() {
                     self.finish_client(cx, id);
@@ -185,12 +195,19 @@ impl Relay {
     /// One send of at most `max` bytes. Whether the client now has everything.
     fn send(&mut self, cx: &mut Cx<'_>, id: ClientId, max: usize) -> io::Result<bool> {
         let head = self.ring.head();
-        let Some(client) = self.clients.get_mut(id) else { return Ok(true) };
+        let Some(client) = self.clients.get_mut(id) else {
+            return Ok(true);
+        };
         if client.cursor == head {
             return Ok(true);
         }
-        let from = self.ring.read_up_to(client.cursor, max).expect("whom the ring overtakes is dropped in the same visit");
-        let Some(n) = cx.write(client.sock, from)? else { return Ok(false) };
+        let from = self
+            .ring
+            .read_up_to(client.cursor, max)
+            .expect("whom the ring overtakes is dropped in the same visit");
+        let Some(n) = cx.write(client.sock, from)? else {
+            return Ok(false);
+        };
         client.cursor += n as u64;
         let cursor = client.cursor;
         self.counts.bytes_out += n as u64;
@@ -221,7 +238,9 @@ impl Relay {
 
     fn arm_hold(&mut self, cx: &mut Cx<'_>) {
         let head = self.ring.head();
-        let holds = self.leader().is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
+        let holds = self
+            .leader()
+            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
         self.gate.timer = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
@@ -234,9 +253,16 @@ impl Relay {
         self.watch_progress(cx, false);
         let (now, full_since, hold) = (cx.now(), self.gate.full_since, self.config.hold);
         let stalled = |client: &super::clients::Client| {
-            client.slow == Slow::Drop && client.behind && now.since(client.progress.max(full_since)) >= hold
+            client.slow == Slow::Drop
+                && client.behind
+                && now.since(client.progress.max(full_since)) >= hold
         };
-        let due: Vec<_> = self.clients.iter().filter(|(_, client)| stalled(client)).map(|(id, _)| id).collect();
+        let due: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| stalled(client))
+            .map(|(id, _)| id)
+            .collect();
         for id in due {
             self.drop_client(cx, id, Reason::Stalled, None);
         }
@@ -249,9 +275,16 @@ impl Relay {
     /// a thin line ours may take a megabyte at once and then nothing for minutes, while the client takes all the time.
     pub(super) fn watch_progress(&mut self, cx: &mut Cx<'_>, first: bool) {
         let now = cx.now();
-        let ids: Vec<_> = self.clients.iter().filter(|(_, client)| client.behind).map(|(id, _)| id).collect();
+        let ids: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.behind)
+            .map(|(id, _)| id)
+            .collect();
         for id in ids {
-            let Some(client) = self.clients.get_mut(id) else { continue };
+            let Some(client) = self.clients.get_mut(id) else {
+                continue;
+            };
             let unacknowledged = cx.unacknowledged(client.sock).unwrap_or(0);
             let acked = client.cursor.saturating_sub(u64::from(unacknowledged));
             if acked > client.acked {
@@ -266,25 +299,38 @@ impl Relay {
     /// Says so, once a time, when clients that must not lose a byte have held the upstream back for a while.
     pub(super) fn watch_held(&mut self, now: Time) {
         let held = now.since(self.gate.full_since);
-        if self.gate.state != State::Full || self.gate.held_said || held < HELD_SAID || !self.upstream.is_up() {
+        if self.gate.state != State::Full
+            || self.gate.held_said
+            || held < HELD_SAID
+            || !self.upstream.is_up()
+        {
             return;
         }
         let Some(by) = self.held_by() else { return };
         self.gate.held_said = true;
-        let text = format!("upstream held back {} s by {by} (--slow block, ring full)", held.as_secs());
+        let text = format!(
+            "upstream held back {} s by {by} (--slow block, ring full)",
+            held.as_secs()
+        );
         self.journal.warn(now, "held back", text);
     }
 
     /// Who holds the upstream back under `block`: the hindmost, or a destination that is not connected.
     fn held_by(&mut self) -> Option<String> {
-        let parked = self.outputs.iter().filter(|outlet| outlet.parked.is_some()).min_by_key(|outlet| outlet.parked);
+        let parked = self
+            .outputs
+            .iter()
+            .filter(|outlet| outlet.parked.is_some())
+            .min_by_key(|outlet| outlet.parked);
         let hindmost = self
             .clients
             .iter()
             .filter(|(_, client)| client.slow == Slow::Block && client.behind)
             .min_by_key(|(_, client)| client.cursor);
         match (hindmost, parked) {
-            (Some((_, client)), Some(outlet)) if outlet.parked < Some(client.cursor) => Some(outlet.name()),
+            (Some((_, client)), Some(outlet)) if outlet.parked < Some(client.cursor) => {
+                Some(outlet.name())
+            }
             (Some((_, client)), _) => Some(client.peer.to_string()),
             (None, Some(outlet)) => Some(outlet.name()),
             (None, None) => None,
@@ -294,8 +340,15 @@ impl Relay {
     /// How far a cursor is behind: in bytes, and in time since its next byte came in.
     pub(super) fn lag(&self, cursor: u64, now: Time) -> (u64, Duration) {
         let bytes = self.ring.head() - cursor;
-        let arrived = if bytes == 0 { None } else { self.timeline.arrived(cursor) };
-        (bytes, arrived.map_or(Duration::ZERO, |arrived| now.since(arrived)))
+        let arrived = if bytes == 0 {
+            None
+        } else {
+            self.timeline.arrived(cursor)
+        };
+        (
+            bytes,
+            arrived.map_or(Duration::ZERO, |arrived| now.since(arrived)),
+        )
     }
 
     /// The client that is furthest behind: its name and its lag in words.
@@ -304,15 +357,13 @@ impl Relay {
             let unacknowledged = cx.unacknowledged(client.sock).unwrap_or(0);
             client.cursor.saturating_sub(u64::from(unacknowledged))
         };
-        let (cursor, worst) = self.clients.iter().map(|(_, client)| (taken(client), client)).min_by_key(|(at, _)| *at)?;
+        let (cursor, worst) = self
+            .clients
+            .iter()
+            .map(|(_, client)| (taken(client), client))
+            .min_by_key(|(at, _)| *at)?;
         let (bytes, age) = self.lag(cursor, cx.now());
         Some((age, bytes, worst.peer.to_string()))
-    }
-
-    /// The lag of one client in words, for a log line.
-    pub(super) fn lag_text(&self, cursor: u64, now: Time) -> String {
-        let (bytes, age) = self.lag(cursor, now);
-        format!("{}, {} behind", Span(age), Bytes(bytes))
     }
 }
 

@@ -36,8 +36,8 @@ impl Journal {
     }
 
     /// What `kind` spoke of is over: the next time it is news again.
-    pub(super) fn forget(&mut self, kind: &str) {
-        if let Some(text) = self.repeats.forget(kind) {
+    pub(super) fn forget(&mut self, now: Time, kind: &str) {
+        if let Some(text) = self.repeats.forget(now, kind) {
             log::warn!("{}: {text}", self.label);
         }
     }

@@ -22,12 +22,14 @@ mod outputs;
 mod report;
 mod upstream;
 
+use std::io;
+
 use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
 use crate::reactor::net::{Addr, SockId};
-use crate::reactor::{Cx, End, Event, Role};
+use crate::reactor::{Cx, End, Event, Role, plain};
 
 use self::clients::Clients;
 use self::config::RelayConfig;
@@ -37,10 +39,10 @@ use self::fanout::Gate;
 use self::journal::Journal;
 use self::outputs::Outlet;
 pub use self::outputs::Reason;
-use self::report::{Rates, STOCK};
 pub use self::report::Counts;
-use self::upstream::Upstream;
+use self::report::{Rates, STOCK};
 pub use self::upstream::CANDIDATES_MAX;
+use self::upstream::Upstream;
 
 /// A relay that runs.
 pub struct Relay {
@@ -78,10 +80,15 @@ impl Relay {
         };
         let read_max = READ_MAX.min(config.ring / 4).max(1);
         Self {
-            ring: Ring::new(config.ring),
+            // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
+            ring: Ring::new(config.ring + read_max),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
-            outputs: config.outputs.iter().map(|output| Outlet::new(output, &config)).collect(),
+            outputs: config
+                .outputs
+                .iter()
+                .map(|output| Outlet::new(output, &config))
+                .collect(),
             clients: Clients::new(),
             dialled_clients: 0,
             dump: None,
@@ -112,11 +119,19 @@ impl Relay {
 
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
-        self.clients.check_invariants(self.ring.tail(), self.ring.head());
-        assert!(self.ring.len() <= self.config.ring);
+        self.clients
+            .check_invariants(self.ring.tail(), self.ring.head());
         for outlet in &self.outputs {
-            assert!(outlet.parked.is_none_or(|parked| parked >= self.ring.tail()), "bytes that wait were overwritten");
-            assert!(outlet.parked.is_none() || outlet.clients == 0, "bytes are parked beside a client");
+            assert!(
+                outlet
+                    .parked
+                    .is_none_or(|parked| parked >= self.ring.tail()),
+                "bytes that wait were overwritten"
+            );
+            assert!(
+                outlet.parked.is_none() || outlet.clients == 0,
+                "bytes are parked beside a client"
+            );
         }
     }
 
@@ -141,15 +156,20 @@ impl Relay {
     }
 
     fn bind(&mut self, cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr)>, String> {
-        cx.listen_at(at).map_err(|error| format!("can't listen on {at}: {}", error.advice(at)))
+        cx.listen_at(at)
+            .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
     }
 
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
     fn limit_clients(&mut self, cx: &Cx<'_>) {
         let most = cx.sockets_left().saturating_sub(RESERVE);
         if self.config.max_clients.is_none_or(|max| max > most) {
-            if self.config.max_clients.is_some() && self.outputs.iter().any(|outlet| !outlet.is_dialled()) {
-                let text = format!("descriptors are enough for {most} clients at most (raise it: ulimit -n)");
+            if self.config.max_clients.is_some()
+                && self.outputs.iter().any(|outlet| !outlet.is_dialled())
+            {
+                let text = format!(
+                    "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
+                );
                 self.journal.warn(cx.now(), "descriptors", text);
             }
             self.config.max_clients = Some(most);
@@ -181,7 +201,9 @@ impl Relay {
     }
 
     fn on_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some((kind, index)) = cx.tag(sock).map(Kind::of) else { return };
+        let Some((kind, index)) = cx.tag(sock).map(Kind::of) else {
+            return;
+        };
         match kind {
             Kind::Client => {
                 if let Some(id) = self.clients.at(index) {
@@ -220,8 +242,14 @@ impl Role for Relay {
                     cx.finish(End::Failed(text));
                 }
             }
-            Event::Accepted { listener, sock, peer } => match cx.tag(listener).map(Kind::of) {
-                Some((Kind::OutputListener, index)) => self.client_accepted(cx, index as usize, sock, peer),
+            Event::Accepted {
+                listener,
+                sock,
+                peer,
+            } => match cx.tag(listener).map(Kind::of) {
+                Some((Kind::OutputListener, index)) => {
+                    self.client_accepted(cx, index as usize, sock, peer)
+                }
                 _ => self.upstream_accepted(cx, sock, peer),
             },
             Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
@@ -244,6 +272,24 @@ impl Role for Relay {
     }
 }
 
+/// What is wrong with a place to listen at, and what to do about it.
+fn advice(at: &Endpoint, error: &io::Error) -> String {
+    match (error.kind(), at) {
+        (io::ErrorKind::AddrInUse, Endpoint::Tcp { port, .. }) => {
+            format!("port in use (who: ss -ltnp 'sport = :{port}')")
+        }
+        (io::ErrorKind::AddrInUse, Endpoint::Unix(_)) => "another program listens there".to_owned(),
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            "that address is not this machine's (which are: ip addr)".to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, Endpoint::Tcp { port, .. }) if *port < 1024 => {
+            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, others don't"
+                .to_owned()
+        }
+        _ => plain(error),
+    }
+}
+
 /// What a socket is to the relay. It stands on the socket, in its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -255,7 +301,13 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Client, Self::Upstream, Self::UpstreamListener, Self::OutputListener, Self::Dump];
+    const ALL: [Self; 5] = [
+        Self::Client,
+        Self::Upstream,
+        Self::UpstreamListener,
+        Self::OutputListener,
+        Self::Dump,
+    ];
 
     fn tag(self, index: u32) -> u32 {
         pack(self as u32, index)
@@ -280,8 +332,15 @@ enum Tick {
 }
 
 impl Tick {
-    const ALL: [Self; 7] =
-        [Self::Stock, Self::Stats, Self::UpstreamRetry, Self::OutputRetry, Self::Hold, Self::Poll, Self::Deadline];
+    const ALL: [Self; 7] = [
+        Self::Stock,
+        Self::Stats,
+        Self::UpstreamRetry,
+        Self::OutputRetry,
+        Self::Hold,
+        Self::Poll,
+        Self::Deadline,
+    ];
 
     fn tag(self, index: u32) -> u32 {
         pack(self as u32, index)

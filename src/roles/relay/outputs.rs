@@ -59,8 +59,15 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 7] =
-        [Self::Left, Self::Dead, Self::Overtaken, Self::Stalled, Self::HalfClosed, Self::Drained, Self::Cut];
+    pub const ALL: [Self; 7] = [
+        Self::Left,
+        Self::Dead,
+        Self::Overtaken,
+        Self::Stalled,
+        Self::HalfClosed,
+        Self::Drained,
+        Self::Cut,
+    ];
 
     /// Whether it was our doing, and not in the course of things.
     pub fn is_drop(self) -> bool {
@@ -128,7 +135,9 @@ impl Relay {
     /// Opens the listeners; nothing is logged or dialled yet.
     pub(super) fn bind_outputs(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         for index in 0..self.outputs.len() {
-            let Way::Listen(at) = self.outputs[index].way.clone() else { continue };
+            let Way::Listen(at) = self.outputs[index].way.clone() else {
+                continue;
+            };
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
@@ -144,8 +153,9 @@ impl Relay {
                 Way::Listen(_) => {}
                 Way::Dial(_) => self.dial_output(cx, index),
                 Way::Stdout => {
-                    let sock =
-                        cx.open_std(StdStream::Stdout).map_err(|error| format!("can't write to stdout: {error}"))?;
+                    let sock = cx
+                        .open_std(StdStream::Stdout)
+                        .map_err(|error| format!("can't write to stdout: {error}"))?;
                     self.join(cx, index, sock, Peer::Stdio);
                 }
             }
@@ -153,34 +163,64 @@ impl Relay {
         Ok(())
     }
 
-    pub(super) fn client_accepted(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
+    pub(super) fn client_accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
         let listening = self.clients.len() - self.dialled_clients;
         if self.config.max_clients.is_some_and(|max| listening >= max) {
             let Some(oldest) = self.clients.half_closed().front().copied() else {
                 cx.close(sock, Close::Orderly);
                 self.counts.refused += 1;
                 let max = self.config.max_clients.unwrap_or_default();
-                let text = format!("client {peer} refused: {max} clients are connected (--max-clients)");
+                let text =
+                    format!("client {peer} refused: {max} clients are connected (--max-clients)");
                 return self.journal.warn(cx.now(), "refused: max-clients", text);
             };
             self.drop_client(cx, oldest, Reason::HalfClosed, None);
         }
         if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(sock, Keepalive { idle, user_timeout: None });
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle,
+                    user_timeout: None,
+                },
+            );
         }
         self.join(cx, output, sock, peer);
     }
 
     pub(super) fn output_of_dial(&self, dial: DialId) -> Option<usize> {
-        let is_it = |outlet: &Outlet| outlet.dialler.as_ref().is_some_and(|dialler| dialler.dial == Some(dial));
+        let is_it = |outlet: &Outlet| {
+            outlet
+                .dialler
+                .as_ref()
+                .is_some_and(|dialler| dialler.dial == Some(dial))
+        };
         self.outputs.iter().position(is_it)
     }
 
-    pub(super) fn output_connected(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
+    pub(super) fn output_connected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
         if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(sock, Keepalive { idle, user_timeout: None });
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle,
+                    user_timeout: None,
+                },
+            );
         }
-        self.journal.forget(&down_key(output));
+        self.journal.forget(cx.now(), &down_key(output));
         self.dialled_clients += 1;
         self.join(cx, output, sock, peer);
         if let Some(dialler) = &mut self.outputs[output].dialler {
@@ -191,8 +231,13 @@ impl Relay {
     }
 
     pub(super) fn output_dial_failed(&mut self, cx: &mut Cx<'_>, output: usize, error: &DialError) {
-        let Way::Dial(endpoint) = &self.outputs[output].way else { return };
-        let text = format!("downstream {endpoint} {error}; retrying until it answers ({})", every(&self.config));
+        let Way::Dial(endpoint) = &self.outputs[output].way else {
+            return;
+        };
+        let text = format!(
+            "downstream {endpoint} {error}; retrying until it answers ({})",
+            every(&self.config)
+        );
         self.journal.warn(cx.now(), &down_key(output), text);
         self.retry_output(cx, output);
     }
@@ -201,7 +246,9 @@ impl Relay {
     pub(super) fn dial_output(&mut self, cx: &mut Cx<'_>, output: usize) {
         let timeout = self.config.connect_timeout;
         let outlet = &mut self.outputs[output];
-        let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else { return };
+        let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else {
+            return;
+        };
         dialler.retry = None;
         dialler.attempts += 1;
         dialler.down_since.get_or_insert(cx.now());
@@ -209,7 +256,9 @@ impl Relay {
     }
 
     fn retry_output(&mut self, cx: &mut Cx<'_>, output: usize) {
-        let Some(dialler) = &mut self.outputs[output].dialler else { return };
+        let Some(dialler) = &mut self.outputs[output].dialler else {
+            return;
+        };
         dialler.dial = None;
         dialler.wait = dialler.backoff.next(cx.random());
         dialler.retry = Some(cx.timer(dialler.wait, Tick::OutputRetry.tag(output as u32)));
@@ -252,7 +301,14 @@ impl Relay {
     fn joined_text(&self, output: usize, peer: Peer, now: Time) -> String {
         let outlet = &self.outputs[output];
         match (&outlet.way, &outlet.dialler) {
-            (Way::Dial(endpoint), Some(Dialler { attempts, down_since: Some(since), .. })) if *attempts > 1 => {
+            (
+                Way::Dial(endpoint),
+                Some(Dialler {
+                    attempts,
+                    down_since: Some(since),
+                    ..
+                }),
+            ) if *attempts > 1 => {
                 let down = Span(now.since(*since));
                 format!("downstream {endpoint} connected (was down {down}, {attempts} attempts)")
             }
@@ -263,7 +319,9 @@ impl Relay {
 
     /// A receiver's own bytes are read and thrown away; its end is noted.
     pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else { return };
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
         let sock = client.sock;
         match cx.read(sock, &mut self.scratch) {
             Ok(Some(0)) => self.client_ended(cx, id),
@@ -274,7 +332,9 @@ impl Relay {
 
     /// The client's direction of the stream has ended: it may have gone, or it may just have nothing to say.
     fn client_ended(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else { return };
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
         let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
         if finishing {
             return self.drop_client(cx, id, Reason::Drained, None);
@@ -288,7 +348,13 @@ impl Relay {
         if !client.half_closed {
             self.clients.half_close(id);
             // Only its kernel can tell whether anybody is left there: ask each second.
-            cx.set_keepalive(sock, Keepalive { idle: PROBE, user_timeout: None });
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle: PROBE,
+                    user_timeout: None,
+                },
+            );
         }
     }
 
@@ -296,7 +362,9 @@ impl Relay {
     pub(super) fn probe_half_closed(&mut self, cx: &mut Cx<'_>) {
         let suspects: VecDeque<ClientId> = self.clients.half_closed().clone();
         for id in suspects {
-            let Some(sock) = self.clients.get(id).map(|client| client.sock) else { continue };
+            let Some(sock) = self.clients.get(id).map(|client| client.sock) else {
+                continue;
+            };
             if let Err(error) = cx.write(sock, [&[], &[]]) {
                 self.drop_failed(cx, id, &error);
             }
@@ -308,15 +376,25 @@ impl Relay {
         let finishing = self.clients.get(id).is_some_and(|client| client.finishing);
         let reason = match error.kind() {
             _ if finishing => Reason::Drained,
-            io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Reason::Dead,
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Reason::Dead,
             _ => Reason::Left,
         };
         self.drop_client(cx, id, reason, Some(error));
     }
 
     /// Takes a client away, for a reason that is counted and logged.
-    pub(super) fn drop_client(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason, error: Option<&io::Error>) {
-        let Some(client) = self.clients.remove(id) else { return };
+    pub(super) fn drop_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        reason: Reason,
+        error: Option<&io::Error>,
+    ) {
+        let Some(client) = self.clients.remove(id) else {
+            return;
+        };
         let waiting = u64::from(cx.unacknowledged(client.sock).unwrap_or(0));
         cx.close(client.sock, reason.close());
         self.counts.gone[reason as usize] += 1;
@@ -346,7 +424,9 @@ impl Relay {
     /// A destination was lost: at once again if the connection had lasted, else after the wait.
     pub(super) fn redial_output(&mut self, cx: &mut Cx<'_>, output: usize, joined: Time) {
         let now = cx.now();
-        let Some(dialler) = &mut self.outputs[output].dialler else { return };
+        let Some(dialler) = &mut self.outputs[output].dialler else {
+            return;
+        };
         dialler.down_since = Some(now);
         if now.since(joined) > dialler.wait {
             dialler.backoff.reset();
@@ -357,7 +437,14 @@ impl Relay {
         }
     }
 
-    fn say_gone(&mut self, now: Time, client: &Client, reason: Reason, error: Option<&io::Error>, unacked: u64) {
+    fn say_gone(
+        &mut self,
+        now: Time,
+        client: &Client,
+        reason: Reason,
+        error: Option<&io::Error>,
+        unacked: u64,
+    ) {
         let took = Bytes((client.cursor - client.first).saturating_sub(unacked));
         let took = format!("took {took} in {}", Span(now.since(client.joined)));
         let who = match &self.outputs[usize::from(client.output)].way {
@@ -370,10 +457,17 @@ impl Relay {
                 Some(error) if reason == Reason::Left => format!("left ({})", plain(error)),
                 _ => reason.to_string(),
             };
-            return self.journal.went(now, format!("{who} {how}; {took} ({} now)", self.clients.len()));
+            return self.journal.went(
+                now,
+                format!("{who} {how}; {took} ({} now)", self.clients.len()),
+            );
         }
         let (bytes, age) = self.lag(client.cursor.saturating_sub(unacked).max(client.first), now);
-        let text = format!("{who} dropped: {reason}; {}, {} behind; {took}", Span(age), Bytes(bytes));
+        let text = format!(
+            "{who} dropped: {reason}; {}, {} behind; {took}",
+            Span(age),
+            Bytes(bytes)
+        );
         self.journal.warn(now, &format!("dropped: {reason}"), text);
     }
 
@@ -385,7 +479,9 @@ impl Relay {
                 cx.close(listener, Close::Orderly);
             }
             let waited_for = outlet.parked.is_some_and(|parked| parked < head);
-            let Some(dialler) = &mut outlet.dialler else { continue };
+            let Some(dialler) = &mut outlet.dialler else {
+                continue;
+            };
             if keep_dialling && (waited_for || outlet.clients > 0) {
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::base::LIVE;
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Rate, Span};
 use crate::reactor::Cx;
@@ -28,7 +29,11 @@ pub struct Counts {
 impl Counts {
     /// Clients that were dropped, for whatever reason.
     pub fn drops(&self) -> u64 {
-        Reason::ALL.iter().filter(|reason| reason.is_drop()).map(|reason| self.gone[*reason as usize]).sum()
+        Reason::ALL
+            .iter()
+            .filter(|reason| reason.is_drop())
+            .map(|reason| self.gone[*reason as usize])
+            .sum()
     }
 
     /// " (overtaken 3, stalled 1)"; nothing where there was nothing.
@@ -39,7 +44,11 @@ impl Counts {
             .filter(counted)
             .map(|reason| format!("{reason} {}", self.gone[*reason as usize]))
             .collect();
-        if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+        if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", parts.join(", "))
+        }
     }
 }
 
@@ -51,20 +60,27 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn sample(&mut self, now: Time, counts: &Counts) {
-        self.samples.push_back((now, counts.bytes_in, counts.bytes_out));
+        self.samples
+            .push_back((now, counts.bytes_in, counts.bytes_out));
         while self.samples.len() > SAMPLES {
             self.samples.pop_front();
         }
     }
 
     /// Bytes a second in and out, over the last seconds.
-    fn of(&self, now: Time, counts: &Counts) -> (f64, f64) {
-        let Some((since, bytes_in, bytes_out)) = self.samples.front().copied() else { return (0.0, 0.0) };
+    fn of(&self, now: Time, counts: &Counts) -> (Rate, Rate) {
+        let Some((since, bytes_in, bytes_out)) = self.samples.front().copied() else {
+            return (Rate(0), Rate(0));
+        };
         let seconds = now.since(since).as_secs_f64();
         if seconds < 0.001 {
-            return (0.0, 0.0);
+            return (Rate(0), Rate(0));
         }
-        ((counts.bytes_in - bytes_in) as f64 / seconds, (counts.bytes_out - bytes_out) as f64 / seconds)
+        let rate = |bytes: u64| Rate((bytes as f64 / seconds) as u64);
+        (
+            rate(counts.bytes_in - bytes_in),
+            rate(counts.bytes_out - bytes_out),
+        )
     }
 }
 
@@ -75,16 +91,22 @@ impl Relay {
         if self.counts.refused > 0 {
             line += &format!(" | refused {}", self.counts.refused);
         }
-        line += &format!(" | in all {} in, {} out", Bytes(self.counts.bytes_in), Bytes(self.counts.bytes_out));
+        line += &format!(
+            " | in all {} in, {} out",
+            Bytes(self.counts.bytes_in),
+            Bytes(self.counts.bytes_out)
+        );
         log::info!("{line}");
     }
 
     /// `--stats`: a line that is drawn again and again, or one more in the log.
     pub(super) fn show_stats(&mut self, cx: &mut Cx<'_>) {
-        let Some(stats) = self.config.stats else { return };
+        let Some(stats) = self.config.stats else {
+            return;
+        };
         let line = self.status(cx);
         if stats.live {
-            crate::logger::live(&line);
+            log::info!(target: LIVE, "{line}");
         } else {
             log::info!("{line}");
         }
@@ -102,7 +124,9 @@ impl Relay {
             None => "no byte yet".to_owned(),
         };
         let lag = match self.worst_lag(cx) {
-            Some((age, bytes, peer)) if bytes > 0 => format!("worst lag {} {} {peer}", Span(age), Bytes(bytes)),
+            Some((age, bytes, peer)) if bytes > 0 => {
+                format!("worst lag {} {} {peer}", Span(age), Bytes(bytes))
+            }
             _ => "no lag".to_owned(),
         };
         let clients = match self.clients.len() {
@@ -110,7 +134,10 @@ impl Relay {
             n => format!("{n} clients"),
         };
         let drops = self.counts.drops();
-        format!("{name} {state} | in {}, {last} | out {} | {clients} | {lag} | drops {drops}", Rate(rate_in), Rate(rate_out))
+        format!(
+            "{name} {state} | in {}, {last} | out {} | {clients} | {lag} | drops {drops}",
+            rate_in, rate_out
+        )
     }
 
     /// "UP 2h03m", "DOWN 5.0 s", or "ENDING".
@@ -118,7 +145,11 @@ impl Relay {
         if self.flush.is_some() {
             return "ENDING".to_owned();
         }
-        match (&self.upstream.active, self.upstream.candidates.first(), self.upstream.down_since) {
+        match (
+            &self.upstream.active,
+            self.upstream.candidates.first(),
+            self.upstream.down_since,
+        ) {
             (Some(conn), ..) if conn.peer == Peer::Stdio => "READING".to_owned(),
             (Some(conn), ..) => format!("UP {}", Span(now.since(conn.since))),
             (None, Some(conn), _) => format!("SILENT {}", Span(now.since(conn.since))),

@@ -89,10 +89,6 @@ impl Upstream {
         self.active.iter().chain(&self.candidates)
     }
 
-    fn is_active(&self, sock: SockId) -> bool {
-        self.active.as_ref().is_some_and(|conn| conn.sock == sock)
-    }
-
     fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
         self.candidates.iter_mut().find(|conn| conn.sock == sock)
     }
@@ -118,7 +114,9 @@ impl Relay {
             Source::Listen(_) => {}
             Source::Dial(_) => self.dial_upstream(cx),
             Source::Stdin => {
-                let sock = cx.open_std(StdStream::Stdin).map_err(|error| format!("can't read stdin: {error}"))?;
+                let sock = cx
+                    .open_std(StdStream::Stdin)
+                    .map_err(|error| format!("can't read stdin: {error}"))?;
                 cx.set_tag(sock, Kind::Upstream.tag(0));
                 self.upstream.active = Some(conn(cx, sock, Peer::Stdio));
             }
@@ -148,16 +146,24 @@ impl Relay {
         if self.upstream.candidates.len() >= CANDIDATES_MAX {
             let oldest = self.upstream.candidates.remove(0);
             cx.close(oldest.sock, Close::Orderly);
-            let text = format!("upstream {} closed: it has sent nothing, and {CANDIDATES_MAX} others wait", oldest.peer);
+            let text = format!(
+                "upstream {} closed: it has sent nothing, and {CANDIDATES_MAX} others wait",
+                oldest.peer
+            );
             self.journal.warn(cx.now(), "candidates", text);
         }
         self.attach(cx, sock);
         let conn = conn(cx, sock, peer);
         self.upstream.candidates.push(conn);
         if taken {
-            self.journal.info(format!("upstream {peer} connected too; it takes over at its first byte"));
+            self.journal.info(format!(
+                "upstream {peer} connected too; it takes over at its first byte"
+            ));
         } else {
-            self.journal.info(format!("upstream {peer} connected{}", self.outage(cx.now())));
+            self.journal.info(format!(
+                "upstream {peer} connected{}",
+                self.outage(cx.now())
+            ));
         }
     }
 
@@ -165,19 +171,32 @@ impl Relay {
         self.upstream.dial = None;
         self.attach(cx, sock);
         self.upstream.active = Some(conn(cx, sock, peer));
-        self.journal.forget("upstream down");
-        let text = format!("upstream {} connected{}", self.source_name(peer), self.outage(cx.now()));
+        self.journal.forget(cx.now(), "upstream down");
+        let text = format!(
+            "upstream {} connected{}",
+            self.source_name(peer),
+            self.outage(cx.now())
+        );
         self.journal.info(text);
         self.upstream_is_up();
     }
 
     pub(super) fn upstream_dial_failed(&mut self, cx: &mut Cx<'_>, error: &DialError) {
         self.upstream.dial = None;
-        let Source::Dial(endpoint) = &self.config.source else { return };
+        let Source::Dial(endpoint) = &self.config.source else {
+            return;
+        };
         let every = every(&self.config);
         let text = format!("upstream {endpoint} {error}; retrying until it answers ({every})");
-        let hint = (error.is_refused() && self.upstream.attempts == 1 && endpoint.is_this_machine())
-            .then(|| format!("connection to {endpoint} refused; to have the upstream connect there: --mode {}", self.listen_mode()));
+        let hint = (error.is_refused()
+            && self.upstream.attempts == 1
+            && endpoint.is_this_machine())
+        .then(|| {
+            format!(
+                "connection to {endpoint} refused; to have the upstream connect there: --mode {}",
+                self.listen_mode()
+            )
+        });
         self.journal.warn(cx.now(), "upstream down", text);
         if let Some(hint) = hint {
             log::warn!("hydrant: {hint}");
@@ -188,7 +207,9 @@ impl Relay {
 
     /// The wait between two attempts is over.
     pub(super) fn dial_upstream(&mut self, cx: &mut Cx<'_>) {
-        let Source::Dial(endpoint) = &self.config.source else { return };
+        let Source::Dial(endpoint) = &self.config.source else {
+            return;
+        };
         self.upstream.retry = None;
         self.upstream.attempts += 1;
         self.upstream.dial = Some(cx.dial(endpoint, self.config.connect_timeout));
@@ -225,16 +246,33 @@ impl Relay {
 
     /// Says so, once a silence, when clients wait for a connected upstream that sends nothing.
     pub(super) fn watch_silence(&mut self, now: Time) {
-        let Some(conn) = self.upstream.active.as_ref().or(self.upstream.candidates.first()) else { return };
-        let since = self.upstream.last_byte.map_or(conn.since, |last| last.max(conn.since));
+        let Some(conn) = self
+            .upstream
+            .active
+            .as_ref()
+            .or(self.upstream.candidates.first())
+        else {
+            return;
+        };
+        let since = self
+            .upstream
+            .last_byte
+            .map_or(conn.since, |last| last.max(conn.since));
         let silence = now.since(since);
         let waiting = self.clients.len();
         let expected = waiting > 0 && self.upstream.reading && conn.peer != Peer::Stdio;
         if expected && silence >= SILENCE && !self.upstream.silence_said {
             self.upstream.silence_said = true;
             let who = self.source_name(conn.peer);
-            let clients = if waiting == 1 { "1 client".to_owned() } else { format!("{waiting} clients") };
-            let text = format!("upstream {who} connected but silent for {} s, {clients} waiting", silence.as_secs());
+            let clients = if waiting == 1 {
+                "1 client".to_owned()
+            } else {
+                format!("{waiting} clients")
+            };
+            let text = format!(
+                "upstream {who} connected but silent for {} s, {clients} waiting",
+                silence.as_secs()
+            );
             self.journal.warn(now, "silent", text);
         }
     }
@@ -242,7 +280,12 @@ impl Relay {
     /// Closes all of this side, for good.
     pub(super) fn close_upstream(&mut self, cx: &mut Cx<'_>) {
         let upstream = &mut self.upstream;
-        for conn in upstream.active.take().into_iter().chain(upstream.candidates.drain(..)) {
+        for conn in upstream
+            .active
+            .take()
+            .into_iter()
+            .chain(upstream.candidates.drain(..))
+        {
             cx.close(conn.sock, Close::Orderly);
         }
         for listener in upstream.listeners.drain(..) {
@@ -260,7 +303,13 @@ impl Relay {
     fn attach(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         cx.set_tag(sock, Kind::Upstream.tag(0));
         if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(sock, Keepalive { idle, user_timeout: Some(idle) });
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle,
+                    user_timeout: Some(idle),
+                },
+            );
         }
         cx.want_read(sock, self.upstream.reading);
     }
@@ -268,10 +317,17 @@ impl Relay {
     /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's.
     /// More than a kernel can hold is no remainder: then two upstreams are live, and the newer one wins.
     fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
-        let Some(active) = &self.upstream.active else { return false };
-        let now = Deferred { active: active.sock, bytes: active.bytes };
+        let Some(active) = &self.upstream.active else {
+            return false;
+        };
+        let now = Deferred {
+            active: active.sock,
+            bytes: active.bytes,
+        };
         let readable = cx.is_readable(active.sock);
-        let Some(conn) = self.upstream.candidate(sock) else { return false };
+        let Some(conn) = self.upstream.candidate(sock) else {
+            return false;
+        };
         let since = *conn.deferred.get_or_insert(now);
         let stale = since.active == now.active && now.bytes - since.bytes > REMAINDER_MAX;
         if readable && !stale {
@@ -306,12 +362,22 @@ impl Relay {
 
     /// A candidate has sent its first byte.
     fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(at) = self.upstream.candidates.iter().position(|conn| conn.sock == sock) else { return };
+        let Some(at) = self
+            .upstream
+            .candidates
+            .iter()
+            .position(|conn| conn.sock == sock)
+        else {
+            return;
+        };
         let conn = self.upstream.candidates.remove(at);
         let peer = conn.peer;
         if let Some(old) = self.upstream.active.replace(conn) {
             cx.close(old.sock, Close::Orderly);
-            let text = format!("upstream {} replaced by {peer} (--takeover replace)", old.peer);
+            let text = format!(
+                "upstream {} replaced by {peer} (--takeover replace)",
+                old.peer
+            );
             self.journal.warn(cx.now(), "replaced", text);
         }
         self.upstream_is_up();
@@ -324,17 +390,27 @@ impl Relay {
     }
 
     fn drop_candidate(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(at) = self.upstream.candidates.iter().position(|conn| conn.sock == sock) else { return };
+        let Some(at) = self
+            .upstream
+            .candidates
+            .iter()
+            .position(|conn| conn.sock == sock)
+        else {
+            return;
+        };
         let conn = self.upstream.candidates.remove(at);
         cx.close(sock, Close::Orderly);
-        self.journal.info(format!("upstream {} left without a byte", conn.peer));
+        self.journal
+            .info(format!("upstream {} left without a byte", conn.peer));
         if !self.upstream.is_up() {
             self.upstream.down_since.get_or_insert(cx.now());
         }
     }
 
     fn upstream_lost(&mut self, cx: &mut Cx<'_>, error: Option<&io::Error>) {
-        let Some(conn) = self.upstream.active.take() else { return };
+        let Some(conn) = self.upstream.active.take() else {
+            return;
+        };
         cx.close(conn.sock, Close::Orderly);
         if self.config.source == Source::Stdin {
             self.upstream.ended = true;
@@ -343,8 +419,14 @@ impl Relay {
         let now = cx.now();
         let lasted = now.since(conn.since);
         let who = self.source_name(conn.peer);
-        let how = error.map_or("closed the connection".to_owned(), |error| format!("lost ({})", plain(error)));
-        let text = format!("upstream {who} {how} after {}, {} clients stay", Span(lasted), self.clients.len());
+        let how = error.map_or("closed the connection".to_owned(), |error| {
+            format!("lost ({})", plain(error))
+        });
+        let text = format!(
+            "upstream {who} {how} after {}, {} clients stay",
+            Span(lasted),
+            self.clients.len()
+        );
         self.journal.warn(now, "upstream lost", text);
         self.upstream.down_since = Some(now);
         self.upstream.attempts = 0;
@@ -368,7 +450,10 @@ impl Relay {
 
     /// " (was down 5.2 s, 3 attempts)", after an outage.
     fn outage(&self, now: Time) -> String {
-        let Some(since) = self.upstream.down_since.filter(|_| self.counts.bytes_in > 0 || self.upstream.attempts > 1)
+        let Some(since) = self
+            .upstream
+            .down_since
+            .filter(|_| self.counts.bytes_in > 0 || self.upstream.attempts > 1)
         else {
             return String::new();
         };
@@ -396,7 +481,13 @@ impl Relay {
 }
 
 fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
-    Conn { sock, peer, since: cx.now(), bytes: 0, deferred: None }
+    Conn {
+        sock,
+        peer,
+        since: cx.now(),
+        bytes: 0,
+        deferred: None,
+    }
 }
 
 /// "every 5 s", or the range.
