@@ -2,15 +2,12 @@
 //!
 //! It owns a bounded list of marks, each the offset at which a read began and the time of that read. It knows neither
 //! the bytes nor a clock. Bytes between two marks count as having come with the first of the two: the age of a byte is
-//! never understated, and overstated by less than twice the spacing of the marks.
+//! never understated, and overstated by at most 2 ms and a sixteenth of itself.
 //!
 //! ```text
-//!   offset   0 .... 700 .......... 1900 ... 2400          marks, at least `spacing` of time apart
-//!   time     10 ms  12 ms          31 ms    33 ms         arrived(1899) is 12 ms, arrived(1900) is 31 ms
+//!   offset   0 ...... 700 .......... 1900 ... 2400 . 2500     the older, the further apart
+//!   time     10 ms    12 ms          31 ms    33 ms  34 ms    arrived(1899) is 12 ms, arrived(1900) is 31 ms
 //! ```
-//!
-//! The spacing begins at a millisecond. When the marks are too many, it doubles until fewer will do; when most
-//! are forgotten, because what they stood for has been taken or overwritten, it halves again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,7 +18,6 @@ use crate::base::time::Time;
 #[derive(Clone, Debug)]
 pub struct Timeline {
     marks: VecDeque<Mark>,
-    spacing: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +31,18 @@ impl Timeline {
     pub fn new() -> Self {
         Self {
             marks: VecDeque::new(),
-            spacing: FINEST,
         }
     }
 
     /// Bytes came in at `now`, the first of them at offset `head_before`. Neither may ever go back. A read that follows
-    /// the latest mark by less than the spacing is left out: its bytes count as that mark's. O(1), spread over calls.
+    /// the latest mark within a millisecond is left out: its bytes count as that mark's. O(1), spread over calls.
     pub fn mark(&mut self, head_before: u64, now: Time) {
         let last = self.marks.back();
-        if last.is_some_and(|last| now.since(last.at) < self.spacing || head_before <= last.offset)
-        {
+        if last.is_some_and(|last| now.since(last.at) < FINEST || head_before <= last.offset) {
             return;
         }
         if self.marks.len() == MARKS_MAX {
-            self.thin();
+            self.thin(now);
         }
         self.marks.push_back(Mark {
             offset: head_before,
@@ -56,7 +50,7 @@ impl Timeline {
         });
     }
 
-    /// When the byte at `offset` came in, or up to two spacings earlier: the time of the latest mark at or before it.
+    /// When the byte at `offset` came in, or a little earlier: the time of the latest mark at or before it.
     /// `None` where no mark reaches back so far. An offset still to come gets the latest mark, so ask only for what is
     /// there. O(log n).
     pub fn arrived(&self, offset: u64) -> Option<Time> {
@@ -75,34 +69,29 @@ impl Timeline {
         {
             self.marks.pop_front();
         }
-        if self.marks.len() < MARKS_MAX / 4 {
-            self.spacing = (self.spacing / 2).max(FINEST);
-        }
     }
 
-    /// How far apart in time two marks are at least.
-    pub fn spacing(&self) -> Duration {
-        self.spacing
+    /// Removes marks that are closer to the one before than their age calls for. Their bytes fall to that one. The
+    /// distance asked for is a power of two, so that it grows only when the age has doubled: what a byte's age is
+    /// overstated by, over all its moves, is at most twice the last distance.
+    fn thin(&mut self, now: Time) {
+        let mut kept: Option<Time> = None;
+        self.marks.retain(|mark| {
+            let stays = kept.is_none_or(|kept| mark.at.since(kept) >= apart(now.since(mark.at)));
+            if stays {
+                kept = Some(mark.at);
+            }
+            stays
+        });
     }
+}
 
-    /// Doubles the spacing until a quarter of the marks can go. The bytes of a mark that goes fall to the kept one
-    /// before it, less than the new spacing earlier; they were off by less than the sum of the old spacings already,
-    /// and the two together are less than twice the new one. A mark that stands alone after a pause stays, so that
-    /// what came after the pause never counts as coming from before it.
-    fn thin(&mut self) {
-        while self.marks.len() > MARKS_MAX / 4 * 3 {
-            self.spacing *= 2;
-            let spacing = self.spacing;
-            let mut kept: Option<Time> = None;
-            self.marks.retain(|mark| {
-                let apart = kept.is_none_or(|kept| mark.at.since(kept) >= spacing);
-                if apart {
-                    kept = Some(mark.at);
-                }
-                apart
-            });
-        }
-    }
+/// How far apart marks of this age are at least: the largest power of two, in nanoseconds, within 1/32 of the age.
+fn apart(age: Duration) -> Duration {
+    let share = (age.as_nanos() / 32) as u64;
+    FINEST.max(Duration::from_nanos(
+        share.checked_ilog2().map_or(0, |log| 1 << log),
+    ))
 }
 
 impl Default for Timeline {
@@ -111,10 +100,10 @@ impl Default for Timeline {
     }
 }
 
-/// The most marks that are kept: 16 KiB of them.
-const MARKS_MAX: usize = 1024;
+/// The most marks that are kept: 32 KiB of them. Each doubling of the age needs at most 64, so they reach back for days.
+const MARKS_MAX: usize = 2048;
 
-/// The spacing while there is room for it.
+/// Marks are never closer than this.
 const FINEST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -175,42 +164,44 @@ mod tests {
         let after_pause = MARKS_MAX as u64 - 1;
         line.mark(after_pause, at(1_000_000));
         line.mark(after_pause + 10, at(1_000_001));
-        assert_eq!(line.spacing(), 2 * FINEST);
+        assert!(
+            line.marks.len() < MARKS_MAX / 4,
+            "what is old needs few marks"
+        );
         assert_eq!(line.arrived(after_pause), Some(at(1_000_000)));
         assert_eq!(line.arrived(after_pause + 25), Some(at(1_000_001)));
         assert_eq!(line.arrived(1), Some(at(0)));
     }
 
     #[test]
-    fn the_spacing_recovers_when_nobody_is_behind() {
+    fn days_of_a_busy_feed_fit() {
         let mut line = Timeline::new();
-        for i in 0..5000 {
-            line.mark(i, at(i));
+        for i in 0..4_000_000 {
+            line.mark(i, at(i * 100));
         }
-        assert_eq!(line.spacing(), 8 * FINEST);
-        for i in 5000..5010 {
-            line.mark(i, at(i));
-            line.forget_below(i);
-        }
-        assert_eq!(line.spacing(), FINEST);
+        assert!(line.marks.len() <= MARKS_MAX);
+        let age = at(400_000_000).since(line.arrived(3_999_990).unwrap());
+        assert!(
+            age < Duration::from_millis(1_100),
+            "what is recent is still told finely: {age:?}"
+        );
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn an_age_is_never_understated_and_overstated_by_less_than_two_spacings(
-            reads in vec((1..50u64, 0..5_000u64, 0..400u32), 1..4000),
+        fn an_age_is_never_understated_and_little_overstated(
+            reads in vec((1..50u64, 0..50_000u64, 0..400u32), 1..6000),
         ) {
             let mut line = Timeline::new();
             let mut all = Vec::new();
-            let (mut head, mut now, mut tail, mut coarsest) = (0, Time::ZERO, 0, FINEST);
+            let (mut head, mut now, mut tail) = (0, Time::ZERO, 0);
             for (size, wait_micros, behind) in reads {
                 now = now + Duration::from_micros(wait_micros);
                 line.mark(head, now);
                 all.push((head, now));
                 head += size;
-                coarsest = coarsest.max(line.spacing());
                 if behind == 0 {
                     tail = head - size;
                     line.forget_below(tail);
@@ -220,7 +211,8 @@ mod tests {
             for (offset, came) in all.into_iter().filter(|(offset, _)| *offset >= tail) {
                 let told = line.arrived(offset).expect("nothing from the tail on is forgotten");
                 assert!(told <= came);
-                assert!(came.since(told) < 2 * coarsest, "{:?}", came.since(told));
+                let (age, over) = (now.since(came), came.since(told));
+                assert!(over <= Duration::from_millis(2) + age / 16, "{over:?} at an age of {age:?}");
             }
         }
     }
