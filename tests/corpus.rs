@@ -31,7 +31,9 @@ fn mismatches(targets: &[Target], fuzz: &Path) -> Vec<String> {
     for (name, _) in targets {
         let corpus = fuzz.join("corpus").join(name);
         if !corpus.is_dir() || names(&corpus).is_empty() {
-            wrong.push(format!("fuzz/corpus/{name} has no input: keep at least one, with a name that says what it shows"));
+            wrong.push(format!(
+                "fuzz/corpus/{name} has no input: keep one, with a name that says what it shows"
+            ));
         }
         let file =
             fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap_or_default();
