@@ -28,7 +28,7 @@ pub static OPTIONS: &[Opt] = &[
         unit: "MODE",
         preset: Preset::Value("connect-listen"),
         group: CONNECTING,
-        help: "who dials: the first word says what hydrant does at SRC, the second at each DST that doesn't say it for itself",
+        help: "who dials: hydrant connects or listens, at SRC first, at DST second",
         ..Opt::SWITCH
     },
     Opt {
@@ -114,7 +114,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("2s"),
         live: true,
         group: SLOW_CLIENTS,
-        help: "the upstream waits so long for the leading client before it is dropped as stalled",
+        help: "how long the upstream waits for a leading client that takes nothing, and is then dropped as stalled",
         ..Opt::SWITCH
     },
     Opt {
@@ -155,7 +155,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("2s"),
         live: true,
         group: CLIENTS,
-        help: "when hydrant is stopped, clients have so long to take what is theirs",
+        help: "how long clients may still take what is theirs when hydrant is stopped",
         ..Opt::SWITCH
     },
     Opt {
