@@ -195,7 +195,7 @@ impl fmt::Display for UnitError {
 impl Error for UnitError {}
 
 /// Whether `text` is digits and nothing else. Rust's own number parsers also take a leading `+`.
-pub(super) fn is_decimal(text: &str) -> bool {
+pub(crate) fn is_decimal(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
