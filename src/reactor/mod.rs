@@ -51,6 +51,8 @@ pub struct Options {
 pub enum Turn {
     /// There is more to come.
     Going,
+    /// There is more to come, and SIGHUP has told the roles to read their files again.
+    Reloading,
     /// No role is left.
     Over,
     /// A second signal asked to end at once, whatever is still under way.
@@ -95,6 +97,7 @@ impl<R: Role> Reactor<R> {
         let mut ready = std::mem::take(&mut self.ready);
         self.core.net.wait(patience, &mut ready)?;
         let mut cut = None;
+        let mut reload = false;
         for event in ready.drain(..) {
             match event {
                 Ready::Sock {
@@ -103,6 +106,10 @@ impl<R: Role> Reactor<R> {
                     writable,
                 } => self.note(id, readable, writable),
                 Ready::Resolved(lookup, answer) => self.core.resolved(lookup, answer),
+                Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
+                    reload = true;
+                    self.deliver_to_all(|| Event::Reload);
+                }
                 Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
             }
         }
@@ -116,6 +123,7 @@ impl<R: Role> Reactor<R> {
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),
             None if self.roles.iter().all(Option::is_none) => Turn::Over,
+            None if reload => Turn::Reloading,
             None => Turn::Going,
         })
     }
@@ -170,7 +178,6 @@ impl<R: Role> Reactor<R> {
     fn signal(&mut self, signal: Signal) -> Option<Signal> {
         match signal {
             Signal::Report => self.deliver_to_all(|| Event::Report),
-            Signal::HangUp if !self.options.hangup_stops => self.deliver_to_all(|| Event::Reload),
             _ if self.stopping => return Some(signal),
             _ => {
                 self.stopping = true;

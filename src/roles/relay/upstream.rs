@@ -117,7 +117,7 @@ impl Relay {
                 let sock = cx
                     .open_std(StdStream::Stdin)
                     .map_err(|error| format!("can't read stdin: {error}"))?;
-                cx.set_tag(sock, Kind::Upstream.tag(0));
+                self.attach(cx, sock);
                 self.upstream.active = Some(conn(cx, sock, Peer::Stdio));
             }
         }
