@@ -40,7 +40,7 @@ impl Backoff {
             return half + fraction(max - half, random);
         }
         let wait = self.wait;
-        self.wait = (wait * 2).max(FIRST_DOUBLED).min(max);
+        self.wait = wait.saturating_mul(2).max(FIRST_DOUBLED);
         wait
     }
 
