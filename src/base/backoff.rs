@@ -90,6 +90,13 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_doubles_onto_its_end_spreads_there_at_once() {
+        let mut backoff = backoff(2, 8);
+        let waits = [0; 3].map(|_| backoff.next(0).as_secs());
+        assert_eq!(waits, [2, 4, 4]);
+    }
+
+    #[test]
     fn a_range_from_nothing_grows_too() {
         let mut backoff = backoff(0, 1);
         let grown = [0; 6].map(|_| backoff.next(u64::MAX).as_millis());
