@@ -40,7 +40,7 @@ impl Backoff {
             return half + fraction(max - half, random);
         }
         let wait = self.wait;
-        self.wait = (wait * 2).max(FIRST_DOUBLED).min(max);
+        self.wait = wait.saturating_mul(2).max(FIRST_DOUBLED);
         wait
     }
 
@@ -87,6 +87,13 @@ mod tests {
         assert_eq!(backoff.next(1 << 63), Duration::from_millis(7500));
         backoff.reset();
         assert_eq!(backoff.next(0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_range_that_doubles_onto_its_end_spreads_there_at_once() {
+        let mut backoff = backoff(2, 8);
+        let waits = [0; 3].map(|_| backoff.next(0).as_secs());
+        assert_eq!(waits, [2, 4, 4]);
     }
 
     #[test]

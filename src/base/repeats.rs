@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn a_late_flush_loses_no_count() {
+        let mut repeats = Repeats::new();
+        assert!(say(&mut repeats, at(0), "a").is_some());
+        assert!(say(&mut repeats, at(1), "a").is_none());
+        assert!(repeats.say(at(89), "a", "A".into()).is_none());
+        assert_eq!(flush(&mut repeats, at(90)), ["A (2 times in 90 s)"]);
+    }
+
+    #[test]
     fn kinds_do_not_hide_each_other() {
         let mut repeats = Repeats::new();
         for key in ["b", "a"] {

@@ -149,6 +149,8 @@ mod tests {
         line.forget_below(250);
         assert_eq!(line.arrived(199), None);
         assert_eq!(line.arrived(250), Some(at(2)));
+        line.forget_below(299);
+        assert_eq!(line.arrived(299), Some(at(2)));
         line.forget_below(300);
         assert_eq!(line.arrived(299), None);
         line.forget_below(1 << 40);
