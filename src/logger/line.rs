@@ -58,7 +58,7 @@ impl Shape {
     }
 }
 
-/// `text` without control characters, which stand as escapes, and no longer than `max` bytes; what was cut shows as dots.
+/// `text` with its control characters as escapes, and no longer than `max` bytes; what was cut shows as dots.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
