@@ -13,4 +13,4 @@ pub mod wheel;
 
 /// The target of a log record that is not a line of the log but the one status line of a terminal: drawn in place of
 /// the one before, and nowhere else.
-pub const LIVE: &str = "live";
+pub const LIVE: &str = "hydrant::live";

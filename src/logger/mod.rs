@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::base::LIVE;
 use line::Shape;
 use output::Output;
 use queue::Queue;
@@ -146,6 +147,9 @@ impl Log for Front {
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
+        }
+        if record.target() == LIVE {
+            return live(&record.args().to_string());
         }
         let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue.push(&mut shape, record);

@@ -187,7 +187,9 @@ impl Cx<'_> {
     ) -> io::Result<Option<usize>> {
         match done {
             Ok(done) => {
-                if !done.more {
+                // Nothing announces an end twice, so it counts as waiting for whatever may still come (an error).
+                let ended = way == Way::Read && done.bytes == 0;
+                if !done.more || ended {
                     self.core.table.spent(id, way);
                 }
                 Ok(Some(done.bytes))

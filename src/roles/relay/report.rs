@@ -106,7 +106,8 @@ impl Relay {
         };
         let line = self.status(cx);
         if stats.live {
-            log::info!(target: LIVE, "{line}");
+            // As an error, so that no level of logging hides what was asked for.
+            log::error!(target: LIVE, "{line}");
         } else {
             log::info!("{line}");
         }
