@@ -52,7 +52,7 @@ fn start(config: Config) -> Result<u8, String> {
     };
     let mut reactor = Reactor::new(Box::new(net), options);
     match config.run {
-        Run::Relay(config) => reactor.add(RoleSet::Relay(Relay::new(config))),
+        Run::Relay(config) => reactor.add(RoleSet::Relay(Relay::new(*config))),
         Run::Demo => return Err("demo".to_owned()),
     };
     let code = turn_until_over(&mut reactor);
