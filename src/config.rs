@@ -93,11 +93,11 @@ impl Config {
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
         let run = match args.role {
-            RoleId::Relay => Run::Relay(Box::new(relay_options::build(
-                &args.values,
-                &args.words,
-                env.stderr_is_terminal,
-            )?)),
+            RoleId::Relay => {
+                let relay =
+                    relay_options::build(&args.values, &args.words, env.stderr_is_terminal)?;
+                Run::Relay(Box::new(relay))
+            }
             RoleId::Demo => Run::Demo,
         };
         Ok(Self { globals, run })

@@ -1,8 +1,8 @@
 //! What an option is, and the raw settings that were given for options.
 //!
 //! Every role has one static table of `Opt`s. Flags, their help and their checks come out of it, so a name, a default
-//! or a limit stands in one place. `Values` gathers what was given, from wherever it came, and its getters read each value by
-//! its option's kind: a mistake names the flag, what was given and what would do.
+//! or a limit stands in one place. `Values` gathers what was given, from wherever it came, and its getters read each
+//! value by its option's kind: a mistake names the flag, what was given and what would do.
 
 mod error;
 
@@ -579,115 +579,57 @@ mod tests {
         assert_eq!(values(&[("--max", "off")]).amount("max"), Ok(None));
     }
 
+    /// Flag, value, and what is said about it; `<...>` stands for one of the phrases below.
+    const MISTAKES: &str = "
+--dump|yes|--dump takes no value
+--name||--name needs a value
+--name|too long|--name: 8 bytes are too long: the most is 5
+--mode|three|--mode: three is none of one, two
+--mode||--mode needs a value
+--retry|-1|--retry: -1 <wait>
+--retry|off|--retry: off <wait>
+--retry|1..|--retry: 1.. <wait>
+--retry|1..2..3|--retry: 1..2..3 <wait>
+--retry|5..1|--retry: 5..1 has its longer wait first
+--retry|0|--retry: 0 is too little: the least is 1s
+--retry|1..2m|--retry: 1..2m is too much: the most is 90s
+--retry|99999999999999999999|--retry: 99999999999999999999 is too large
+--hold|soon|--hold: soon <time>, or off
+--hold|250ms|--hold: 250ms is too little: the least is 1s
+--every|off|--every: off <time>
+--every|0|--every: 0 is too little: the least is 1s
+--every|1h|--every: 1h is too much: the most is 1m
+--ring|64KB|--ring: 64KB is not a size: write 4096, 64K, 4M or 1G
+--ring|1K|--ring: 1K is too little: the least is 64K
+--ring|2G|--ring: 2G is too much: the most is 1G
+--lag|x|--lag: x is not a size: write 4096, 64K, 4M or 1G, or off
+--max|many|--max: many is not a whole number: write one, or off
+--max|11|--max: 11 is too much: the most is 10
+--max|99999999999999999999|--max: 99999999999999999999 is too large
+--least|-1|--least: -1 is not a whole number
+";
+
     #[test]
     fn mistakes_name_the_flag_the_value_and_what_would_do() {
         let wait = "is not a wait: write 5, 250ms or 2m, or a range such as 1s..30s";
         let time = "is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d";
-        let cases = [
-            ("--dump", "yes", "--dump takes no value".to_owned()),
-            ("--name", "", "--name needs a value".to_owned()),
-            (
-                "--name",
-                "too long",
-                "--name: 8 bytes are too long: the most is 5".to_owned(),
-            ),
-            (
-                "--name",
-                "a\nb",
-                "--name: \"a\\nb\" has a control character".to_owned(),
-            ),
-            (
-                "--mode",
-                "three",
-                "--mode: three is none of one, two".to_owned(),
-            ),
-            ("--mode", "", "--mode needs a value".to_owned()),
-            ("--retry", "-1", format!("--retry: -1 {wait}")),
-            ("--retry", "off", format!("--retry: off {wait}")),
-            ("--retry", "1..", format!("--retry: 1.. {wait}")),
-            ("--retry", "1..2..3", format!("--retry: 1..2..3 {wait}")),
-            (
-                "--retry",
-                "5..1",
-                "--retry: 5..1 has its longer wait first".to_owned(),
-            ),
-            (
-                "--retry",
-                "0",
-                "--retry: 0 is too little: the least is 1s".to_owned(),
-            ),
-            (
-                "--retry",
-                "1..2m",
-                "--retry: 1..2m is too much: the most is 90s".to_owned(),
-            ),
-            (
-                "--retry",
-                "99999999999999999999",
-                "--retry: 99999999999999999999 is too large".to_owned(),
-            ),
-            ("--hold", "soon", format!("--hold: soon {time}, or off")),
-            (
-                "--hold",
-                "250ms",
-                "--hold: 250ms is too little: the least is 1s".to_owned(),
-            ),
-            ("--every", "off", format!("--every: off {time}")),
-            (
-                "--every",
-                "0",
-                "--every: 0 is too little: the least is 1s".to_owned(),
-            ),
-            (
-                "--every",
-                "1h",
-                "--every: 1h is too much: the most is 1m".to_owned(),
-            ),
-            (
-                "--ring",
-                "64KB",
-                "--ring: 64KB is not a size: write 4096, 64K, 4M or 1G".to_owned(),
-            ),
-            (
-                "--ring",
-                "1K",
-                "--ring: 1K is too little: the least is 64K".to_owned(),
-            ),
-            (
-                "--ring",
-                "2G",
-                "--ring: 2G is too much: the most is 1G".to_owned(),
-            ),
-            (
-                "--lag",
-                "x",
-                "--lag: x is not a size: write 4096, 64K, 4M or 1G, or off".to_owned(),
-            ),
-            (
-                "--max",
-                "many",
-                "--max: many is not a whole number: write one, or off".to_owned(),
-            ),
-            (
-                "--max",
-                "11",
-                "--max: 11 is too much: the most is 10".to_owned(),
-            ),
-            (
-                "--max",
-                "99999999999999999999",
-                "--max: 99999999999999999999 is too large".to_owned(),
-            ),
-            (
-                "--least",
-                "-1",
-                "--least: -1 is not a whole number".to_owned(),
-            ),
-        ];
-        for (flag, value, message) in cases {
+        let read = |flag, value| {
             let opt = values(&[]).find(flag).expect("it is in the table");
-            assert_eq!(opt.read(value).expect_err(value).to_string(), message);
+            opt.read(value).expect_err(value).to_string()
+        };
+        for line in MISTAKES.lines().filter(|line| !line.is_empty()) {
+            let mut parts = line.splitn(3, '|');
+            let mut part = || parts.next().expect("three parts");
+            let (flag, value, message) = (part(), part(), part());
+            assert_eq!(
+                read(flag, value),
+                message.replace("<wait>", wait).replace("<time>", time)
+            );
         }
+        assert_eq!(
+            read("--name", "a\nb"),
+            "--name: \"a\\nb\" has a control character"
+        );
     }
 
     #[test]

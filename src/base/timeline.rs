@@ -100,7 +100,7 @@ impl Default for Timeline {
     }
 }
 
-/// The most marks that are kept: 32 KiB of them. Each doubling of the age needs at most 64, so they reach back for days.
+/// The most marks that are kept: 32 KiB of them. A doubling of the age needs at most 64, so they reach back for days.
 const MARKS_MAX: usize = 2048;
 
 /// Marks are never closer than this.

@@ -1,7 +1,7 @@
 //! The roles that a command line can name, and the options that all of them have.
 
 use crate::base::option::{Kind, Opt, Preset};
-use crate::roles::relay;
+use crate::roles::relay::options as relay;
 
 /// What can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub static ROLES: &[Role] = &[
             ),
         ],
         words_max: usize::MAX,
-        options: relay::options::OPTIONS,
+        options: relay::OPTIONS,
         examples: &[
             Example {
                 line: "hydrant 10.0.0.5:5000 :6000",

@@ -4,10 +4,12 @@
 //! A body takes any bytes at all and panics when what must hold does not. To add a target: a body here and its line in
 //! [`TARGETS`], three lines in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and a named seed or two.
 
+mod endpoint;
 mod ring;
 pub mod script;
 mod wheel;
 
+pub use self::endpoint::endpoint;
 pub use self::ring::ring;
 pub use self::wheel::wheel;
 
@@ -15,4 +17,4 @@ pub use self::wheel::wheel;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("ring", ring), ("wheel", wheel)];
+pub const TARGETS: &[Target] = &[("endpoint", endpoint), ("ring", ring), ("wheel", wheel)];

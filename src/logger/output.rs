@@ -189,7 +189,7 @@ fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Another process has made the shared stderr non-blocking. This thread may wait.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(RETRY),
             Err(error) => return Err(error),
         }
     }

@@ -131,7 +131,8 @@ impl Cx<'_> {
             .is_some_and(|slot| slot.is_ready(Way::Read))
     }
 
-    /// Asks for one [`super::Event::Readable`] though no readiness announces it (bytes that a layer above the socket holds).
+    /// Asks for one [`super::Event::Readable`] though no readiness announces it (for bytes that a layer
+    /// above the socket holds).
     pub fn revisit(&mut self, id: SockId) {
         self.core.table.press(id);
     }
@@ -174,7 +175,8 @@ impl Cx<'_> {
         self.core.cancel(key);
     }
 
-    /// The role is over. Its sockets, dials and timers go with it at the end of this turn, and it gets no event any more.
+    /// The role is over. Its sockets, dials and timers go with it at the end of this turn, and it gets no more
+    /// events.
     pub fn finish(&mut self, end: End) {
         self.core.finished.push((self.role, end));
     }

@@ -16,7 +16,7 @@ use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::config::{Slow, Way};
-use crate::roles::relay::outputs::Reason;
+use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.

@@ -20,7 +20,7 @@ use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::config::Slow;
-use crate::roles::relay::outputs::Reason;
+use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// Whether the upstream may be read, and since when it may not.

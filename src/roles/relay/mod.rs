@@ -17,9 +17,11 @@ mod dump;
 mod ending;
 mod fanout;
 mod journal;
+mod leaving;
 pub mod options;
 mod outputs;
 mod report;
+mod takeover;
 mod upstream;
 
 use std::io;
@@ -37,11 +39,11 @@ use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::fanout::Gate;
 use self::journal::Journal;
+pub use self::leaving::Reason;
 use self::outputs::Outlet;
-pub use self::outputs::Reason;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
-pub use self::upstream::CANDIDATES_MAX;
+pub use self::takeover::CANDIDATES_MAX;
 use self::upstream::Upstream;
 
 /// A relay that runs.
@@ -362,7 +364,8 @@ fn unpack(tag: u32) -> (u32, u32) {
     (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
 }
 
-/// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a hundred.
+/// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
+/// hundred.
 const READ_MAX: usize = 256 << 10;
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to the upstream, to retries and to the process itself.

@@ -41,7 +41,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("5s"),
         live: true,
         group: CONNECTING,
-        help: "wait between attempts to connect, for ever; a range doubles from MIN to MAX, then spreads each wait at random",
+        help: "wait between attempts to connect, for ever; a range doubles from MIN to MAX, then spreads at random",
         ..Opt::SWITCH
     },
     Opt {
@@ -77,7 +77,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("replace"),
         live: true,
         group: CONNECTING,
-        help: "what a second upstream does where SRC listens: it replaces the first at its first byte, or is turned away",
+        help: "a second upstream, where SRC listens, replaces the first at its first byte, or is turned away",
         ..Opt::SWITCH
     },
     Opt {
@@ -591,7 +591,7 @@ mod tests {
     fn every_option_arrives() {
         let config = relay(
             "a:1 :2 --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
-             --takeover refuse --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name sports",
+             --takeover refuse --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
         )
         .expect("it is right");
         assert_eq!(
@@ -615,7 +615,7 @@ mod tests {
         );
         assert_eq!(
             (config.drain, config.name),
-            (Duration::ZERO, Some("sports".to_owned()))
+            (Duration::ZERO, Some("feed".to_owned()))
         );
         assert_eq!(
             config.stats,
@@ -684,85 +684,44 @@ mod tests {
         }
     }
 
+    const CONTRADICTIONS: &str = "
+a:1 => DST is missing: hydrant SRC DST [DST2 ...]
+a:1 :2 stray => stray has no port: write stray:PORT
+a:0 :2 => a:0 can't be dialled: port 0 is only for listening
+a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening
+listen:5000 :6000 => SRC can't say listen: for itself: write 5000 and --mode listen-listen
+connect:a:5000 b:1 --mode listen-connect => SRC can't say connect: for itself: write a:5000 and --mode connect-connect
+a:1 :6000 :6000 => :6000 is given twice to listen on
+a:1 6000 127.0.0.1:6000 => 127.0.0.1:6000 is given twice to listen on
+a:1 unix:x unix:x => unix:x is given twice to listen on
+a:1 0.0.0.0:6000 6000 => 0.0.0.0:6000 and 127.0.0.1:6000 are the same port: give one of them another
+a:1 localhost:6000 [::1]:6000 => localhost:6000 and [::1]:6000 are the same port: give one of them another
+:5 [::1]:5 --mode listen-listen => SRC :5 and DST [::1]:5 would listen on the same port: give one of them another
+unix:x unix:x --mode listen-listen => SRC unix:x and DST unix:x would listen on the same path: give one of them another
+a:1 - - => - is given twice as DST: there is one stdout
+a:1 - --dump => --dump would mix with the bytes for DST -: leave one of them out
+a:1 :2 --dump-format hex => --dump-format alone shows nothing: add --dump
+a:1 :2 --stats-interval 5 => --stats-interval alone shows nothing: add --stats
+1 2 - --max-clients 1 --wait-clients 3 => --wait-clients: 3 clients can never be there, at most 2: SRC would not be read
+- connect:b:3 --wait-clients 2 => --wait-clients: 2 clients can never be there, at most 1: SRC would not be read
+a:1 :2 --retry 0 => --retry: 0 is too little: the least is 10ms
+a:1 :2 --ring 63K => --ring: 63K is too little: the least is 64K
+a:1 :2 --ring 5G => --ring: 5G is too much: the most is 4G
+a:1 :2 --slow skip => --slow: skip is none of drop, block
+";
+
     #[test]
     fn contradictions_are_refused() {
-        let cases = [
-            ("", "SRC and DST are missing: hydrant SRC DST [DST2 ...]"),
-            ("a:1", "DST is missing: hydrant SRC DST [DST2 ...]"),
-            ("a:1 :2 stray", "stray has no port: write stray:PORT"),
-            (
-                "a:0 :2",
-                "a:0 can't be dialled: port 0 is only for listening",
-            ),
-            (
-                "a:1 connect:b:0",
-                "b:0 can't be dialled: port 0 is only for listening",
-            ),
-            (
-                "listen:5000 :6000",
-                "SRC can't say listen: for itself: write 5000 and --mode listen-listen",
-            ),
-            (
-                "connect:a:5000 b:1 --mode listen-connect",
-                "SRC can't say connect: for itself: write a:5000 and --mode connect-connect",
-            ),
-            ("a:1 :6000 :6000", ":6000 is given twice to listen on"),
-            (
-                "a:1 6000 127.0.0.1:6000",
-                "127.0.0.1:6000 is given twice to listen on",
-            ),
-            ("a:1 unix:x unix:x", "unix:x is given twice to listen on"),
-            (
-                "a:1 0.0.0.0:6000 6000",
-                "0.0.0.0:6000 and 127.0.0.1:6000 are the same port: give one of them another",
-            ),
-            (
-                "a:1 localhost:6000 [::1]:6000",
-                "localhost:6000 and [::1]:6000 are the same port: give one of them another",
-            ),
-            (
-                ":5000 127.0.0.1:5000 --mode listen-listen",
-                "SRC :5000 and DST 127.0.0.1:5000 would listen on the same port: give one of them another",
-            ),
-            (
-                "unix:x unix:x --mode listen-listen",
-                "SRC unix:x and DST unix:x would listen on the same path: give one of them another",
-            ),
-            ("a:1 - -", "- is given twice as DST: there is one stdout"),
-            (
-                "a:1 - --dump",
-                "--dump would mix with the bytes for DST -: leave one of them out",
-            ),
-            (
-                "a:1 :2 --dump-format hex",
-                "--dump-format alone shows nothing: add --dump",
-            ),
-            (
-                "a:1 :2 --stats-interval 5",
-                "--stats-interval alone shows nothing: add --stats",
-            ),
-            (
-                "a:1 :2 connect:b:3 --max-clients 10 --wait-clients 12",
-                "--wait-clients: 12 clients can never be there, at most 11: SRC would not be read",
-            ),
-            (
-                "- connect:b:3 --wait-clients 2",
-                "--wait-clients: 2 clients can never be there, at most 1: SRC would not be read",
-            ),
-            (
-                "a:1 :2 --retry 0",
-                "--retry: 0 is too little: the least is 10ms",
-            ),
-            (
-                "a:1 :2 --ring 63K",
-                "--ring: 63K is too little: the least is 64K",
-            ),
-            ("a:1 :2 --ring 5G", "--ring: 5G is too much: the most is 4G"),
-            ("a:1 :2 --slow skip", "--slow: skip is none of drop, block"),
-        ];
-        for (line, message) in cases {
+        for line in CONTRADICTIONS.lines().filter(|line| !line.is_empty()) {
+            let (line, message) = line
+                .split_once(" => ")
+                .expect("a command line and a message");
             assert_eq!(relay(line).expect_err(line).to_string(), message, "{line}");
         }
+        assert_eq!(
+            relay("").map_err(|error| error.to_string()),
+            Err(format!("SRC and DST are missing: hydrant {SYNOPSIS}"))
+        );
         assert!(relay("a:1 :2 connect:b:3 --max-clients 10 --wait-clients 11").is_ok());
         assert!(relay("a:1 :2 --retry 0.01 --ring 4G").is_ok());
     }

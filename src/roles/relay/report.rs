@@ -8,7 +8,7 @@ use crate::base::time::Time;
 use crate::base::units::{Bytes, Rate, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
-use crate::roles::relay::outputs::Reason;
+use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// What the relay has counted since its start.
@@ -114,7 +114,8 @@ impl Relay {
         cx.timer(stats.interval, Tick::Stats.tag(0));
     }
 
-    /// "sports UP 2h03m | in 48 KiB/s, last byte 0.1 s ago | out 1.9 MiB/s | 41 clients | worst lag 0.2 s 10.0.0.9 | drops 1"
+    /// "sports UP 2h03m | in 48 KiB/s, last byte 0.1 s ago | out 1.9 MiB/s | 41 clients | worst lag 0.2 s 10.0.0.9 |
+    /// drops 1"
     fn status(&self, cx: &Cx<'_>) -> String {
         let now = cx.now();
         let (rate_in, rate_out) = self.rates.of(now, &self.counts);

@@ -17,7 +17,8 @@ use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId, plain};
-use crate::roles::relay::config::{RelayConfig, Source, Takeover};
+use crate::roles::relay::config::{RelayConfig, Source};
+use crate::roles::relay::takeover::Deferred;
 use crate::roles::relay::{Kind, Relay, Tick, Why};
 
 /// The state of the upstream side.
@@ -39,7 +40,7 @@ pub(super) struct Upstream {
     /// Stdin has ended.
     pub(super) ended: bool,
     /// Whether the connections are read at present.
-    reading: bool,
+    pub(super) reading: bool,
 }
 
 /// A connection from the upstream.
@@ -51,14 +52,7 @@ pub(super) struct Conn {
     /// Bytes that came in over it.
     pub(super) bytes: u64,
     /// It has something to say, and waits for the active one to be read to its end.
-    deferred: Option<Deferred>,
-}
-
-/// Since when a candidate waits, in bytes that the active upstream had sent by then.
-#[derive(Clone, Copy, Debug)]
-struct Deferred {
-    active: SockId,
-    bytes: u64,
+    pub(super) deferred: Option<Deferred>,
 }
 
 impl Upstream {
@@ -85,11 +79,11 @@ impl Upstream {
         self.active.is_some() || !self.candidates.is_empty()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Conn> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Conn> {
         self.active.iter().chain(&self.candidates)
     }
 
-    fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
+    pub(super) fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
         self.candidates.iter_mut().find(|conn| conn.sock == sock)
     }
 }
@@ -132,38 +126,6 @@ impl Relay {
         self.upstream.reading = reading;
         for conn in self.upstream.all() {
             cx.want_read(conn.sock, reading && conn.deferred.is_none());
-        }
-    }
-
-    pub(super) fn upstream_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        let taken = self.upstream.active.is_some();
-        if taken && self.config.takeover == Takeover::Refuse {
-            cx.close(sock, Close::Orderly);
-            self.counts.upstreams_refused += 1;
-            let text = format!("upstream {peer} refused: another is connected (--takeover refuse)");
-            return self.journal.warn(cx.now(), "upstream refused", text);
-        }
-        if self.upstream.candidates.len() >= CANDIDATES_MAX {
-            let oldest = self.upstream.candidates.remove(0);
-            cx.close(oldest.sock, Close::Orderly);
-            let text = format!(
-                "upstream {} closed: it has sent nothing, and {CANDIDATES_MAX} others wait",
-                oldest.peer
-            );
-            self.journal.warn(cx.now(), "candidates", text);
-        }
-        self.attach(cx, sock);
-        let conn = conn(cx, sock, peer);
-        self.upstream.candidates.push(conn);
-        if taken {
-            self.journal.info(format!(
-                "upstream {peer} connected too; it takes over at its first byte"
-            ));
-        } else {
-            self.journal.info(format!(
-                "upstream {peer} connected{}",
-                self.outage(cx.now())
-            ));
         }
     }
 
@@ -300,7 +262,7 @@ impl Relay {
     }
 
     /// A fresh connection: known as the upstream's, and read as the others are.
-    fn attach(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         cx.set_tag(sock, Kind::Upstream.tag(0));
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -312,99 +274,6 @@ impl Relay {
             );
         }
         cx.want_read(sock, self.upstream.reading);
-    }
-
-    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's.
-    /// More than a kernel can hold is no remainder: then two upstreams are live, and the newer one wins.
-    fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
-        let Some(active) = &self.upstream.active else {
-            return false;
-        };
-        let now = Deferred {
-            active: active.sock,
-            bytes: active.bytes,
-        };
-        let readable = cx.is_readable(active.sock);
-        let Some(conn) = self.upstream.candidate(sock) else {
-            return false;
-        };
-        let since = *conn.deferred.get_or_insert(now);
-        let stale = since.active == now.active && now.bytes - since.bytes > REMAINDER_MAX;
-        if readable && !stale {
-            cx.want_read(sock, false);
-            return true;
-        }
-        conn.deferred = None;
-        false
-    }
-
-    /// Lets deferred candidates try again once the active upstream has been read to its end for now.
-    fn undefer(&mut self, cx: &mut Cx<'_>) {
-        if self.upstream.candidates.is_empty() {
-            return;
-        }
-        let (drained, bytes) = match &self.upstream.active {
-            Some(active) => (!cx.is_readable(active.sock), active.bytes),
-            None => (true, 0),
-        };
-        for conn in &mut self.upstream.candidates {
-            if let Some(since) = conn.deferred
-                && (drained || bytes.saturating_sub(since.bytes) > REMAINDER_MAX)
-            {
-                // Its own visit settles whether it still has to wait.
-                if drained {
-                    conn.deferred = None;
-                }
-                cx.want_read(conn.sock, self.upstream.reading);
-            }
-        }
-    }
-
-    /// A candidate has sent its first byte.
-    fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(at) = self
-            .upstream
-            .candidates
-            .iter()
-            .position(|conn| conn.sock == sock)
-        else {
-            return;
-        };
-        let conn = self.upstream.candidates.remove(at);
-        let peer = conn.peer;
-        if let Some(old) = self.upstream.active.replace(conn) {
-            cx.close(old.sock, Close::Orderly);
-            let text = format!(
-                "upstream {} replaced by {peer} (--takeover replace)",
-                old.peer
-            );
-            self.journal.warn(cx.now(), "replaced", text);
-        }
-        self.upstream_is_up();
-        if self.config.takeover == Takeover::Refuse {
-            for other in std::mem::take(&mut self.upstream.candidates) {
-                cx.close(other.sock, Close::Orderly);
-                self.counts.upstreams_refused += 1;
-            }
-        }
-    }
-
-    fn drop_candidate(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(at) = self
-            .upstream
-            .candidates
-            .iter()
-            .position(|conn| conn.sock == sock)
-        else {
-            return;
-        };
-        let conn = self.upstream.candidates.remove(at);
-        cx.close(sock, Close::Orderly);
-        self.journal
-            .info(format!("upstream {} left without a byte", conn.peer));
-        if !self.upstream.is_up() {
-            self.upstream.down_since.get_or_insert(cx.now());
-        }
     }
 
     fn upstream_lost(&mut self, cx: &mut Cx<'_>, error: Option<&io::Error>) {
@@ -443,13 +312,13 @@ impl Relay {
         }
     }
 
-    fn upstream_is_up(&mut self) {
+    pub(super) fn upstream_is_up(&mut self) {
         self.upstream.down_since = None;
         self.upstream.silence_said = false;
     }
 
     /// " (was down 5.2 s, 3 attempts)", after an outage.
-    fn outage(&self, now: Time) -> String {
+    pub(super) fn outage(&self, now: Time) -> String {
         let Some(since) = self
             .upstream
             .down_since
@@ -480,7 +349,7 @@ impl Relay {
     }
 }
 
-fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
+pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
     Conn {
         sock,
         peer,
@@ -499,9 +368,5 @@ pub(super) fn every(config: &RelayConfig) -> String {
     }
 }
 
-/// Connections in a listen mode that have sent nothing yet; beyond, the oldest of them is closed.
-pub const CANDIDATES_MAX: usize = 64;
-/// More than any socket's receive buffer holds (tcp_rmem allows 6 MiB by default, up to 16 MiB when tuned).
-const REMAINDER_MAX: u64 = 32 << 20;
 /// An upstream that is silent for so long while clients wait is worth a line.
 const SILENCE: Duration = Duration::from_secs(10);
