@@ -86,7 +86,8 @@ pub struct Io {
     /// Bytes moved. Zero from a read into a buffer that is not empty is the end of the stream.
     pub bytes: usize,
     /// Another call may move more without waiting. False promises that a new readiness event will come first, so the
-    /// caller need not ask again only to be told `WouldBlock`.
+    /// caller need not ask again only to be told `WouldBlock`. True at the end of the stream, which can be read
+    /// again.
     pub more: bool,
 }
 
@@ -95,15 +96,17 @@ pub struct Io {
 pub enum Close {
     /// What the kernel has taken is still delivered, then the end (FIN).
     Orderly,
-    /// At once, by a reset, so that the peer can't take it for the end of the stream.
+    /// At once, by a reset, so that the peer can't take it for the end of the stream. A Unix socket knows no reset:
+    /// its peer sees the end.
     Reset,
 }
 
-/// How soon a connection whose peer is gone is noticed. All times are rounded up to whole seconds, as the kernel takes them.
+/// How soon a connection whose peer is gone is noticed. All times are rounded up to whole seconds, as the kernel
+/// takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// The first probe goes out after so long without traffic, and the next ones, if none is answered, each a third of
-    /// it later (at least a second): three without an answer, and the connection is dead.
+    /// The first probe goes out after so long without traffic, and the next ones, if none is answered, each a third
+    /// of it later (at least a second): three without an answer, and the connection is dead.
     pub idle: Duration,
     /// Sent bytes that stay unacknowledged for so long end the connection too (TCP_USER_TIMEOUT). Not for receivers:
     /// one that merely pauses would die of it.
@@ -144,7 +147,8 @@ pub enum Ready {
 /// The network, as the reactor sees it. Nothing here blocks but [`Net::wait`].
 ///
 /// Streams and listeners report readiness by edges: after `WouldBlock`, or after an [`Io`] whose `more` is false, the
-/// next [`Ready::Sock`] says when to try again.
+/// next [`Ready::Sock`] says when to try again. A call for an id that is gone, or that is a listener where a stream
+/// is needed, fails with `NotConnected`.
 pub trait Net {
     /// The time as it was when [`Net::wait`] last returned.
     fn now(&self) -> Time;
@@ -153,31 +157,37 @@ pub trait Net {
     fn clock(&self) -> Time;
 
     /// Waits until something is ready or `timeout` is over (`None`: for as long as it takes), and adds what it found
-    /// to `out`. A zero timeout only looks.
+    /// to `out`. A zero timeout only looks. It may return early with nothing found, as after a signal, but never by
+    /// rounding the timeout down.
     fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()>;
 
-    /// Begins to listen. A Unix socket's file is made, and a stale one replaced, only where connecting to it is refused.
-    /// Returns the listener and the address it really has (port 0 becomes the one given).
+    /// Begins to listen. A Unix socket's file is made, and a stale one replaced only where connecting to it is
+    /// refused: `AddrInUse` if somebody listens there, `AlreadyExists` with its own message if the file is no socket.
+    /// Returns the listener and the address it really has (port 0 becomes the one given; `[::]` becomes `0.0.0.0`
+    /// where the machine has no IPv6).
     fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)>;
 
     /// Takes one waiting connection. `WouldBlock` when none waits. Out of descriptors or memory, the error is one for
     /// which [`is_exhaustion`] holds, and the connection goes on waiting.
     fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)>;
 
-    /// Begins to connect. The attempt's end is announced by writability, and told by [`Net::connected`].
+    /// Begins to connect. The attempt's end is announced by writability, and told by [`Net::connected`]. What can be
+    /// told at once (no route, nobody at a Unix socket) is an error here.
     fn connect(&mut self, to: &Addr) -> io::Result<SockId>;
 
-    /// How an attempt to connect went: the peer, `Ok(None)` if it is still under way, or why it failed.
+    /// How an attempt to connect went: the peer, `Ok(None)` if it is still under way, or why it failed, which is told
+    /// once; the socket is the caller's to close all the same.
     fn connected(&mut self, id: SockId) -> io::Result<Option<Peer>>;
 
     /// A standard stream, as a socket. A helper thread moves the bytes through a bounded pipe, since standard streams
     /// may be files and must stay blocking for the sake of others who share them. Each can be opened once.
     ///
     /// Stdin is read and ends like any stream. Stdout is written; after [`Net::shutdown`] it reads as ended once the
-    /// last byte has been handed to the operating system, and a write to one whose reader is gone fails with `BrokenPipe`.
+    /// last byte has been handed to the operating system. Where that failed, reading and writing it fail likewise:
+    /// with `BrokenPipe` if its reader is gone, or with what else went wrong, such as a full disk.
     fn open_std(&mut self, which: StdStream) -> io::Result<SockId>;
 
-    /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is.
+    /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is. A TCP urgent byte is left out.
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io>;
 
     /// Writes the first slice and then the second (which may be empty), as far as they are taken. `WouldBlock` when
@@ -187,14 +197,15 @@ pub trait Net {
     /// Ends our direction of the stream (FIN); the other stays open.
     fn shutdown(&mut self, id: SockId) -> io::Result<()>;
 
-    /// Closes a socket, whatever it is. A Unix listener's file is removed. An id that is gone already is no error.
+    /// Closes a socket, whatever it is. A Unix listener's file is removed. An id that is gone already is no error. An
+    /// orderly close first reads away what has come in, up to a limit: unread input would turn it into a reset.
     fn close(&mut self, id: SockId, how: Close);
 
     /// Sets how soon a dead peer is noticed. No effect on what is not TCP.
     fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) -> io::Result<()>;
 
-    /// Bytes that were written to a TCP stream and that its peer's kernel has not acknowledged yet (SIOCOUTQ), the FIN
-    /// counted as one; `None` where that can't be known.
+    /// Bytes that were written to a TCP stream and that its peer's kernel has not acknowledged yet (SIOCOUTQ), the
+    /// FIN counted as one; `None` where that can't be known.
     fn unacknowledged(&self, id: SockId) -> Option<u32>;
 
     /// Asks for a name's addresses. The answer is a [`Ready::Resolved`] from a later [`Net::wait`].
@@ -209,5 +220,9 @@ pub trait Net {
 
 /// Whether `error` says that descriptors or memory have run out: waiting a little may help, trying at once does not.
 pub fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+    // ENOSPC is epoll's word for too many watched sockets.
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC)
+    )
 }

@@ -1,1 +1,104 @@
-//! To be filled.
+//! The calls that no well-kept crate wraps safely, each behind a function that is safe to call: the only `unsafe` in
+//! the crate. It knows descriptors and numbers, not sockets or roles.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Bytes that a socket has been given and that its peer's kernel has not acknowledged (SIOCOUTQ), a FIN that was sent
+/// counted as one. `None` where the kernel does not know, as for what is not a connected socket.
+pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open for as long as it is borrowed, and SIOCOUTQ, which is the same request as
+    // TIOCOUTQ, writes one int where the pointer says.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if outcome == 0 {
+        u32::try_from(bytes).ok()
+    } else {
+        None
+    }
+}
+
+/// Waits, for as long as it takes, until a descriptor that somebody else has made non-blocking can be read.
+pub(super) fn wait_readable(file: BorrowedFd<'_>) -> io::Result<()> {
+    wait(file, libc::POLLIN)
+}
+
+/// Waits, for as long as it takes, until a descriptor that somebody else has made non-blocking can be written.
+pub(super) fn wait_writable(file: BorrowedFd<'_>) -> io::Result<()> {
+    wait(file, libc::POLLOUT)
+}
+
+fn wait(file: BorrowedFd<'_>, events: libc::c_short) -> io::Result<()> {
+    let mut asked = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one pollfd, as the count says, and the descriptor is open while it is borrowed.
+    let outcome = unsafe { libc::poll(&raw mut asked, 1, -1) };
+    if outcome < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// How many descriptors this process may have open (the soft limit), and how far it may raise that (the hard one).
+pub(super) fn descriptor_limits() -> io::Result<(u64, u64)> {
+    let limits = read_limits()?;
+    // These are 64 bits wide on every platform that is supported.
+    Ok((limits.rlim_cur, limits.rlim_max))
+}
+
+/// Sets the soft limit of open descriptors. One above the hard limit is an error.
+pub(super) fn set_descriptor_limit(soft: u64) -> io::Result<()> {
+    let limits = libc::rlimit {
+        rlim_cur: soft,
+        ..read_limits()?
+    };
+    // SAFETY: the pointer is to a whole rlimit, which is only read.
+    let outcome = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn read_limits() -> io::Result<libc::rlimit> {
+    let mut limits = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a whole rlimit, which is only written.
+    let outcome = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) };
+    if outcome == 0 {
+        Ok(limits)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_is_no_socket_has_nothing_unacknowledged() {
+        let file = File::open("/dev/null").expect("/dev/null opens");
+        assert_eq!(unacknowledged(file.as_fd()), None);
+    }
+
+    #[test]
+    fn the_soft_limit_stays_below_the_hard_one() {
+        let (soft, hard) = descriptor_limits().expect("limits can be read");
+        assert!(soft <= hard);
+        if hard < u64::MAX {
+            assert!(set_descriptor_limit(hard + 1).is_err());
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The real network: `mio::Poll`, sockets in a slab, signals, helper threads and the clock. The only module that
+//! names any of them. It knows what is ready; who wants what, and when to stop waiting, is the reactor's.
+//!
+//! Every socket is registered once, edge-triggered, for all that can happen to it. An event's token is the socket's
+//! whole [`SockId`], so an event for a tenant that has left its place is recognised and thrown away.
+//!
+//! **Invariant:** when a read comes up short, and [`Io::more`] says that nothing is left, the kernel owes the socket
+//! another event. That holds because anything that arrives after the last wait raises a new edge. It would not hold
+//! for an end, an error or an urgent mark that the last event has announced already and that a short read may have
+//! stopped in front of: a socket which has seen one of those is *wary*, and from then on asked until it says
+//! `WouldBlock`.
+
+mod listen;
+mod resolver;
+mod socket;
+mod std_stream;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+use socket2::{SockAddr, Socket};
+
+use super::net::{Addr, Close, Io, Keepalive, Lookup, Net, Peer, Ready, Signal, SockId, StdStream};
+use super::sys;
+use crate::base::time::Time;
+use listen::SocketFile;
+use resolver::Resolver;
+use std_stream::StdStreams;
+
+/// What a [`MioNet`] is to do beside sockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Catch SIGINT, SIGTERM, SIGHUP and SIGUSR1 and report them as [`Ready::Signal`]. They stay caught until the
+    /// process ends.
+    pub signals: bool,
+}
+
+/// The network of the operating system.
+pub struct MioNet {
+    poll: Poll,
+    events: Events,
+    sockets: Slab<Entry>,
+    /// Counts every socket that was ever opened, so that no two of a place's tenants share a generation.
+    generation: u32,
+    std_streams: StdStreams,
+    resolver: Resolver,
+    signals: Option<Signals>,
+    start: Instant,
+    now: Time,
+    descriptor_limit: usize,
+    /// Descriptors that are not in `sockets`: the process's own, those of helper threads, and some to spare.
+    descriptors_apart: usize,
+}
+
+/// A socket and what has to be known of it. There may be very many, so it is small; see the assertion below.
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    // Before the socket, since it is dropped first: see `SocketFile`.
+    kind: Kind,
+    socket: Socket,
+}
+
+const _: () = assert!(size_of::<Option<Entry>>() <= 24);
+
+#[derive(Debug)]
+enum Kind {
+    Listener(Family),
+    Stream { what: Stream, wary: bool },
+}
+
+#[derive(Debug)]
+enum Family {
+    Tcp,
+    Unix { _file: Box<SocketFile> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Tcp,
+    Unix,
+    Stdin,
+    Stdout,
+}
+
+impl MioNet {
+    /// A network without sockets. Raises the limit of open descriptors as far as the system lets it.
+    pub fn new(options: Options) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let signals = if options.signals {
+            Some(catch_signals(&poll)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            sockets: Slab::new(),
+            generation: 0,
+            std_streams: StdStreams::default(),
+            resolver: Resolver::new(waker),
+            signals,
+            start: Instant::now(),
+            now: Time::ZERO,
+            descriptor_limit: raise_descriptor_limit(),
+            descriptors_apart: open_descriptors() + DESCRIPTORS_SPARE,
+        })
+    }
+
+    /// How many descriptors this process may have open.
+    pub fn descriptor_limit(&self) -> usize {
+        self.descriptor_limit
+    }
+
+    fn insert(&mut self, socket: Socket, kind: Kind) -> io::Result<SockId> {
+        let interest = match kind {
+            Kind::Listener(_) => Interest::READABLE,
+            Kind::Stream { .. } => Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
+        };
+        let place = self.sockets.vacant_entry();
+        let key = u32::try_from(place.key()).expect("there are fewer descriptors than 2^32");
+        let id = SockId {
+            key,
+            generation: self.generation.wrapping_add(1),
+        };
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&socket.as_raw_fd()), token(id), interest)?;
+        self.generation = id.generation;
+        place.insert(Entry {
+            generation: id.generation,
+            kind,
+            socket,
+        });
+        Ok(id)
+    }
+
+    fn insert_stream(&mut self, socket: Socket, what: Stream) -> io::Result<SockId> {
+        self.insert(socket, Kind::Stream { what, wary: false })
+    }
+
+    fn stream(&self, id: SockId) -> io::Result<(&Socket, Stream, bool)> {
+        match find(&self.sockets, id) {
+            Some(Entry {
+                socket,
+                kind: Kind::Stream { what, wary },
+                ..
+            }) => Ok((socket, *what, *wary)),
+            _ => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// An error as the caller is to see it: stdout's socket pair is not what has failed.
+    fn explain(&self, error: io::Error, what: Stream) -> io::Error {
+        match error.kind() {
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset if what == Stream::Stdout => {
+                self.std_streams.stdout_error()
+            }
+            _ => error,
+        }
+    }
+
+    fn dispatch(&mut self, out: &mut Vec<Ready>) {
+        for event in &self.events {
+            match event.token() {
+                WAKER => self.resolver.poll(out),
+                SIGNALS => {
+                    let caught = self.signals.iter_mut().flat_map(Signals::pending);
+                    out.extend(caught.filter_map(signal).map(Ready::Signal));
+                }
+                token => out.extend(sock_ready(&mut self.sockets, sock_id(token), event)),
+            }
+        }
+    }
+}
+
+impl Net for MioNet {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn clock(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()> {
+        // mio rounds a timeout up to whole milliseconds, so no deadline is still to come when it is over.
+        let outcome = self.poll.poll(&mut self.events, timeout);
+        self.now = self.clock();
+        match outcome {
+            Ok(()) => self.dispatch(out),
+            // A signal: the next wait finds it at once.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+        match at {
+            Addr::Tcp(at) => {
+                let (socket, bound) = listen::tcp(*at)?;
+                Ok((
+                    self.insert(socket, Kind::Listener(Family::Tcp))?,
+                    Addr::Tcp(bound),
+                ))
+            }
+            Addr::Unix(path) => {
+                let (socket, file) = listen::unix(path)?;
+                let family = Family::Unix {
+                    _file: Box::new(file),
+                };
+                Ok((self.insert(socket, Kind::Listener(family))?, at.clone()))
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)> {
+        let Some(Entry {
+            kind: Kind::Listener(family),
+            socket,
+            ..
+        }) = find(&self.sockets, listener)
+        else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let what = match family {
+            Family::Tcp => Stream::Tcp,
+            Family::Unix { .. } => Stream::Unix,
+        };
+        let (socket, address) = socket::accept(socket)?;
+        let peer = peer(what, &address);
+        Ok((self.insert_stream(socket, what)?, peer))
+    }
+
+    fn connect(&mut self, to: &Addr) -> io::Result<SockId> {
+        match to {
+            Addr::Tcp(to) => self.insert_stream(socket::connect_tcp(*to)?, Stream::Tcp),
+            Addr::Unix(path) => self.insert_stream(socket::connect_unix(path)?, Stream::Unix),
+        }
+    }
+
+    fn connected(&mut self, id: SockId) -> io::Result<Option<Peer>> {
+        let (socket, what, _) = self.stream(id)?;
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        let address = match socket.peer_addr() {
+            Ok(address) => address,
+            Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if what == Stream::Tcp && socket.local_addr()?.as_socket() == address.as_socket() {
+            // Dialling a local port that nobody listens on may get that very port as its own, and so reach itself. An
+            // orderly close would keep the port busy for a minute.
+            socket.set_linger(Some(Duration::ZERO))?;
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        Ok(Some(peer(what, &address)))
+    }
+
+    fn open_std(&mut self, which: StdStream) -> io::Result<SockId> {
+        let socket = self.std_streams.open(which)?;
+        self.descriptors_apart += DESCRIPTORS_PER_STD;
+        self.insert_stream(socket, std_kind(which))
+    }
+
+    fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io> {
+        let (socket, what, wary) = self.stream(id)?;
+        if into.is_empty() {
+            return Ok(Io {
+                bytes: 0,
+                more: true,
+            });
+        }
+        let bytes = socket::recv(socket, into).map_err(|error| self.explain(error, what))?;
+        if bytes == 0
+            && what == Stream::Stdout
+            && let Some(error) = self.std_streams.stdout_failure()
+        {
+            return Err(error);
+        }
+        Ok(Io {
+            bytes,
+            more: bytes == into.len() || bytes == 0 || wary,
+        })
+    }
+
+    fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io> {
+        let (socket, what, _) = self.stream(id)?;
+        let bytes = socket::send(socket, from).map_err(|error| self.explain(error, what))?;
+        // A send that comes up short has told the kernel to say when there is room.
+        Ok(Io {
+            bytes,
+            more: bytes == from[0].len() + from[1].len(),
+        })
+    }
+
+    fn shutdown(&mut self, id: SockId) -> io::Result<()> {
+        let (socket, ..) = self.stream(id)?;
+        socket.shutdown(Shutdown::Write)
+    }
+
+    fn close(&mut self, id: SockId, how: Close) {
+        if find(&self.sockets, id).is_none() {
+            return;
+        }
+        // Dropping the descriptor takes it out of the poll too.
+        let entry = self.sockets.remove(id.key as usize);
+        if let Kind::Stream { .. } = entry.kind {
+            match how {
+                Close::Orderly => socket::read_away(&entry.socket),
+                // Where it fails there is no connection to reset.
+                Close::Reset => drop(entry.socket.set_linger(Some(Duration::ZERO))),
+            }
+        }
+    }
+
+    fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) -> io::Result<()> {
+        let (socket, what, _) = self.stream(id)?;
+        if what != Stream::Tcp {
+            return Ok(());
+        }
+        socket::set_keepalive(socket, keepalive)
+    }
+
+    fn unacknowledged(&self, id: SockId) -> Option<u32> {
+        match self.stream(id) {
+            Ok((socket, Stream::Tcp, _)) => sys::unacknowledged(socket.as_fd()),
+            _ => None,
+        }
+    }
+
+    fn resolve(&mut self, lookup: Lookup, name: &str) {
+        self.resolver.ask(lookup, name);
+    }
+
+    fn sockets_left(&self) -> usize {
+        self.descriptor_limit
+            .saturating_sub(self.descriptors_apart + self.sockets.len())
+    }
+
+    fn random(&mut self) -> u64 {
+        getrandom::u64().expect("Linux has a source of randomness")
+    }
+}
+
+fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {
+    sockets
+        .get(id.key as usize)
+        .filter(|entry| entry.generation == id.generation)
+}
+
+/// What an event says of the socket with this id; nothing if that is gone.
+fn sock_ready(sockets: &mut Slab<Entry>, id: SockId, event: &Event) -> Option<Ready> {
+    let entry = sockets
+        .get_mut(id.key as usize)
+        .filter(|entry| entry.generation == id.generation)?;
+    let (failed, read_end, write_end) = (
+        event.is_error(),
+        event.is_read_closed(),
+        event.is_write_closed(),
+    );
+    if let Kind::Stream { wary, .. } = &mut entry.kind {
+        *wary |= failed || read_end || write_end || event.is_priority();
+    }
+    let readable = event.is_readable() || read_end || failed;
+    let writable = event.is_writable() || write_end || failed;
+    Some(Ready::Sock {
+        id,
+        readable,
+        writable,
+    })
+}
+
+fn token(id: SockId) -> Token {
+    Token(id.key as usize | (id.generation as usize) << 32)
+}
+
+fn sock_id(token: Token) -> SockId {
+    // Each half is meant to lose the other.
+    SockId {
+        key: token.0 as u32,
+        generation: (token.0 >> 32) as u32,
+    }
+}
+
+fn catch_signals(poll: &Poll) -> io::Result<Signals> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    poll.registry()
+        .register(&mut signals, SIGNALS, Interest::READABLE)?;
+    Ok(signals)
+}
+
+fn signal(number: i32) -> Option<Signal> {
+    match number {
+        SIGINT => Some(Signal::Interrupt),
+        SIGTERM => Some(Signal::Terminate),
+        SIGHUP => Some(Signal::HangUp),
+        SIGUSR1 => Some(Signal::Report),
+        _ => None,
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one and returns what holds then.
+fn raise_descriptor_limit() -> usize {
+    let Ok((soft, hard)) = sys::descriptor_limits() else {
+        return DESCRIPTORS_ASSUMED;
+    };
+    // Where it can't be raised, the old one still holds.
+    let limit = if sys::set_descriptor_limit(hard).is_ok() {
+        hard
+    } else {
+        soft
+    };
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn open_descriptors() -> usize {
+    // One of them is the listing's own.
+    fs::read_dir("/proc/self/fd").map_or(DESCRIPTORS_SPARE, |open| open.count().saturating_sub(1))
+}
+
+fn std_kind(which: StdStream) -> Stream {
+    match which {
+        StdStream::Stdin => Stream::Stdin,
+        StdStream::Stdout => Stream::Stdout,
+    }
+}
+
+fn peer(what: Stream, address: &SockAddr) -> Peer {
+    match (what, address.as_socket()) {
+        (Stream::Tcp, Some(at)) => Peer::Tcp(SocketAddr::new(at.ip().to_canonical(), at.port())),
+        (Stream::Tcp | Stream::Unix, _) => Peer::Unix,
+        (Stream::Stdin | Stream::Stdout, _) => Peer::Stdio,
+    }
+}
+
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+/// The most events that one wait takes in; the rest come with the next.
+const EVENTS_MAX: usize = 1024;
+
+/// What may be open beside sockets at any moment: log and certificate files, the resolver's own sockets.
+const DESCRIPTORS_SPARE: usize = 16;
+
+/// A standard stream's copy, and its thread's end of the socket pair.
+const DESCRIPTORS_PER_STD: usize = 2;
+
+/// The limit where it can't be read, which is the usual one.
+const DESCRIPTORS_ASSUMED: usize = 1024;
