@@ -285,11 +285,11 @@ impl World {
         }
         let sent = self.remote_send(id, &chunk);
         source.from += sent as u64;
-        let gap = u64::try_from(source.gap_max.as_nanos()).unwrap_or(u64::MAX);
+        let gap = source.gap_max;
         self.remotes[id.index()].acting.actor = Actor::Source(source);
         // With no room at all it rests until there is some.
         if sent > 0 {
-            let after = Duration::from_nanos(self.rng.below(gap)).max(TICK_MIN);
+            let after = self.below(gap).max(TICK_MIN);
             self.plan_tick(id, after);
         }
     }

@@ -52,8 +52,6 @@ pub(super) struct End {
     pub(super) up: bool,
     /// Ended in both directions by a reset or a failure.
     pub(super) dead: bool,
-    /// Why it is dead, if for an error.
-    pub(super) cause: Option<i32>,
     /// The error that the next call will be told.
     pub(super) error: Option<i32>,
     pub(super) keepalive: Option<Keepalive>,
@@ -75,7 +73,6 @@ impl End {
             owner,
             up: false,
             dead: false,
-            cause: None,
             error: None,
             keepalive: None,
         }
@@ -98,7 +95,7 @@ impl World {
         let pipe = || Pipe::new(self.faults.send_buffer, self.faults.receive_buffer);
         let pipes = [pipe(), pipe()];
         let delay = match wire {
-            Wire::Tcp => self.faults.delay + self.jitter(),
+            Wire::Tcp => self.faults.delay + self.below(self.faults.jitter),
             Wire::Unix | Wire::Stdin | Wire::Stdout => Duration::ZERO,
         };
         let id = ConnId(self.conns_made);
@@ -118,11 +115,6 @@ impl World {
             },
         );
         id
-    }
-
-    fn jitter(&mut self) -> Duration {
-        let bound = u64::try_from(self.faults.jitter.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.rng.below(bound))
     }
 
     /// Sets out to reach whoever listens at the other end.
@@ -156,7 +148,7 @@ impl World {
     /// When the next thing that `side` sends arrives, if it sets out now. Nothing overtakes.
     fn arrival(&mut self, id: ConnId, side: usize) -> Time {
         let jitter = match self.conns[&id].wire {
-            Wire::Tcp => self.jitter(),
+            Wire::Tcp => self.below(self.faults.jitter),
             Wire::Unix | Wire::Stdin | Wire::Stdout => Duration::ZERO,
         };
         let now = self.now;
@@ -246,12 +238,12 @@ impl World {
         if conn.ends[side].dead {
             return;
         }
+        // As in Linux, closing with bytes unread is a reset: they are known to be lost.
         let unread = conn.inbound(side).arrived() > 0;
         match conn.wire {
             Wire::Stdin | Wire::Stdout if side == 0 => self.leave_standard_stream(id),
-            // As in Linux, an end that is closed with bytes unread ends in a reset: they are known to be lost.
             Wire::Tcp if how == Close::Reset || unread || !conn.ends[side].up => {
-                self.send_reset(id, side)
+                self.send_reset(id, side);
             }
             Wire::Unix if unread => self.send_reset(id, side),
             _ => self.send_end(id, side),
@@ -265,7 +257,7 @@ impl World {
             self.send_end(id, 0);
             return;
         }
-        self.kill(id, 1, None);
+        self.kill(id, 1, Some(libc::EPIPE));
     }
 
     fn send_reset(&mut self, id: ConnId, side: usize) {
@@ -360,7 +352,7 @@ impl World {
             return;
         }
         if other.owner == Owner::Gone {
-            if bytes > 0 {
+            if bytes > 0 || conn.pipes[side].window_closed() {
                 self.send_reset(id, 1 - side);
             }
             return;
@@ -415,7 +407,6 @@ impl World {
             return;
         };
         conn.ends[side].dead = true;
-        conn.ends[side].cause = error;
         conn.ends[side].error = error;
         conn.pipes.iter_mut().for_each(Pipe::kill);
         match conn.ends[side].owner {

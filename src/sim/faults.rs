@@ -43,6 +43,8 @@ pub struct Faults {
     pub lookup_late: u32,
     /// A wait that runs out of time returns up to two milliseconds late.
     pub oversleep: u32,
+    /// A wait returns early with nothing found.
+    pub wake_early: u32,
     /// Every look at the clock moves it by so much.
     pub clock_creep: Duration,
     /// The least time from one end of a connection to the other.
@@ -77,6 +79,7 @@ impl Faults {
             lookup_fails: 0,
             lookup_late: 0,
             oversleep: 0,
+            wake_early: 0,
             clock_creep: Duration::ZERO,
             delay: Duration::from_micros(50),
             jitter: Duration::ZERO,
@@ -116,6 +119,7 @@ impl Faults {
             partial: often(rng),
             lookup_late: often(rng),
             oversleep: often(rng),
+            wake_early: often(rng),
             clock_creep: Duration::from_nanos(pick(rng, &[0, 0, 50, 2_000])),
             delay: Duration::from_micros(pick(rng, &MICROS)),
             jitter: Duration::from_micros(pick(rng, &MICROS)),

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::conn::{ConnId, Owner, Wire};
+use super::conn::{ConnId, End, Owner, Wire};
 use super::table::{BACKLOG, GRAVES_MAX, Listener, Stream, Tenant, gone, in_conflict, os_error};
 use super::world::World;
 use crate::reactor::net::{Addr, Close, Io, Keepalive, Peer, SockId, StdStream};
@@ -87,6 +87,10 @@ impl World {
         let Some(Tenant::Listener(_)) = self.tenant(id) else {
             return Err(gone());
         };
+        if self.sockets_left() == 0 {
+            // Linux sets the descriptor aside before it looks whether somebody waits.
+            return Err(os_error(libc::EMFILE));
+        }
         self.forget_lost_calls(id);
         let conn = self
             .waiting(id)
@@ -144,8 +148,10 @@ impl World {
         let end = &mut conn.ends[stream.side];
         if end.dead {
             stream.told = true;
-            let error = end.error.take().or(end.cause.filter(|_| !end.up));
-            return Err(os_error(error.unwrap_or(libc::ENOTCONN)));
+            return end
+                .error
+                .take()
+                .map_or(Ok(None), |error| Err(os_error(error)));
         }
         let peer = match (&conn.to, conn.wire, stream.side) {
             (_, Wire::Stdin | Wire::Stdout, _) | (_, _, 1) => conn.from,
@@ -164,7 +170,7 @@ impl World {
             .conn
             .ok_or_else(|| os_error(libc::EBADF))?;
         if self.conns[&conn].ends[1].owner != Owner::Nobody {
-            return Err(os_error(libc::EBUSY));
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
         let id = self.settle(Tenant::Stream(Stream::new(conn, 1)))?;
         self.conns.get_mut(&conn).expect("looked up above").ends[1].owner = Owner::Socket(id);
@@ -184,7 +190,7 @@ impl World {
         if into.is_empty() {
             return Ok(Io {
                 bytes: 0,
-                more: available > 0 || end.dead,
+                more: true,
             });
         }
         if available > 0 {
@@ -192,21 +198,15 @@ impl World {
         }
         if conn.pipes[1 - side].end_arrived() {
             stream.told = true;
-            return Ok(Io {
-                bytes: 0,
-                more: false,
-            });
+            return Ok(END);
         }
         if !end.dead {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         stream.told = true;
-        match end.error.take() {
+        match tell(end, conn.wire) {
             Some(error) => Err(os_error(error)),
-            None => Ok(Io {
-                bytes: 0,
-                more: false,
-            }),
+            None => Ok(END),
         }
     }
 
@@ -241,7 +241,7 @@ impl World {
         let (stream, conn) = self.stream_mut(id)?;
         let (at, side) = (stream.conn, stream.side);
         let end = &mut conn.ends[side];
-        if let Some(error) = end.error.take() {
+        if let Some(error) = tell(end, conn.wire) {
             stream.told = true;
             return Err(os_error(error));
         }
@@ -295,6 +295,9 @@ impl World {
     }
 
     pub(super) fn close(&mut self, id: SockId, how: Close) {
+        if how == Close::Orderly {
+            self.read_away(id);
+        }
         let Some(place) = self.place_mut(id) else {
             return;
         };
@@ -318,6 +321,14 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// Reads away what has come in, so that a close is no reset.
+    fn read_away(&mut self, id: SockId) {
+        if let Ok(Stream { conn, side, .. }) = self.stream_mut(id).map(|(stream, _)| *stream) {
+            let unread = self.conns[&conn].inbound(side).arrived();
+            self.pull(conn, side, &mut vec![0; unread.min(READ_AWAY_MAX)]);
         }
     }
 
@@ -349,3 +360,20 @@ impl World {
             .map_or(usize::MAX, |limit| limit.saturating_sub(self.sockets.open))
     }
 }
+
+/// The error that a call on a dead end is told. What has failed at stdout goes on failing; all else is told once.
+fn tell(end: &mut End, wire: Wire) -> Option<i32> {
+    match wire {
+        Wire::Stdout => end.error,
+        Wire::Tcp | Wire::Unix | Wire::Stdin => end.error.take(),
+    }
+}
+
+/// A read at the end of the stream, which can be read again.
+const END: Io = Io {
+    bytes: 0,
+    more: true,
+};
+
+/// The most that an orderly close reads away first.
+const READ_AWAY_MAX: usize = 64 << 10;

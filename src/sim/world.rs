@@ -272,17 +272,18 @@ impl World {
             if out.len() > had || end.is_some_and(|end| self.now >= end) {
                 break;
             }
-            match (self.next_due(), end) {
-                (Some(at), None) => self.now = at,
-                (Some(at), Some(end)) if at <= end => self.now = at,
-                (_, Some(end)) => self.now = end,
-                (None, None) => {
-                    self.stuck = true;
-                    return;
-                }
+            let Some(next) = self.next_due().into_iter().chain(end).min() else {
+                self.stuck = true;
+                return;
+            };
+            if self.rng.chance(self.faults.wake_early) {
+                self.now = self.now + self.below(next.since(self.now));
+                break;
             }
+            self.now = next;
         }
-        if timeout.is_some_and(|timeout| !timeout.is_zero()) && out.len() == had {
+        if deadline.is_some_and(|deadline| deadline <= self.now) && timeout != Some(Duration::ZERO)
+        {
             self.oversleep();
         }
         self.tell_untruths(out);
@@ -299,9 +300,17 @@ impl World {
         usize::try_from(self.rng.below(bound)).expect("less than a length")
     }
 
+    /// A time less than `bound`, or none at all.
+    pub(super) fn below(&mut self, bound: Duration) -> Duration {
+        Duration::from_nanos(
+            self.rng
+                .below(u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+
     fn oversleep(&mut self) {
         if self.rng.chance(self.faults.oversleep) {
-            self.now = self.now + Duration::from_nanos(self.rng.below(2_000_000));
+            self.now = self.now + self.below(Duration::from_millis(2));
         }
     }
 
