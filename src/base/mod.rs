@@ -6,6 +6,7 @@ pub mod laggards;
 pub mod option;
 pub mod repeats;
 pub mod ring;
+pub mod rng;
 pub mod time;
 pub mod timeline;
 pub mod units;
