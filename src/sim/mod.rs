@@ -196,7 +196,7 @@ impl Net for SimNet {
 
     fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
         self.call(format_args!("resolve now {name}"), |world| {
-            world.answer(name).result.map_err(io::Error::from)
+            world.look_up(name).result.map_err(io::Error::from)
         })
     }
 

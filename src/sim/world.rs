@@ -240,7 +240,7 @@ impl World {
     }
 
     pub(super) fn resolve(&mut self, lookup: Lookup, name: &str) {
-        let answer = self.answer(name);
+        let answer = self.look_up(name);
         self.schedule(
             self.now + answer.after,
             Due::Resolved(lookup, answer.result.map_err(io::Error::from)),
@@ -248,7 +248,7 @@ impl World {
     }
 
     /// The answer that is `name`'s turn, with what the faults make of it.
-    pub(super) fn answer(&mut self, name: &str) -> Answer {
+    pub(super) fn look_up(&mut self, name: &str) -> Answer {
         let mut answer = match self.names.get_mut(name) {
             Some(answers) if answers.len() > 1 => answers.pop_front().expect("more than one"),
             Some(answers) => answers
