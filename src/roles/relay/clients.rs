@@ -51,10 +51,25 @@ pub(super) struct Client {
     pub(super) finishing: bool,
 }
 
+impl Client {
+    /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
+    pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
+        // A FIN that was sent counts as one byte, but nothing follows it.
+        let acked = self
+            .cursor
+            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)));
+        if acked > self.acked {
+            self.acked = acked;
+            self.progress = now;
+        }
+    }
+}
+
 /// All clients.
 #[derive(Debug)]
 pub(super) struct Clients {
     table: Slab<Client>,
+    places: u32,
     serial: u32,
     /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
     current: VecDeque<ClientId>,
@@ -71,6 +86,7 @@ impl Clients {
     pub(super) fn new() -> Self {
         Self {
             table: Slab::new(),
+            places: 0,
             serial: 0,
             current: VecDeque::new(),
             behind: 0,
@@ -83,6 +99,11 @@ impl Clients {
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// One more than the highest place that was ever taken.
+    pub(super) fn places(&self) -> u32 {
+        self.places
     }
 
     pub(super) fn behind(&self) -> usize {
@@ -132,6 +153,7 @@ impl Clients {
             key: self.table.insert(client) as u32,
             serial: self.serial,
         };
+        self.places = self.places.max(id.key + 1);
         self.lead = if self.table.len() == 1 {
             Some(cursor)
         } else {

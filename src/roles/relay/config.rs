@@ -24,6 +24,8 @@ pub struct RelayConfig {
     pub ring: usize,
     /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
     pub hold: Duration,
+    /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
+    pub max_lag: Option<MaxLag>,
     /// `--keepalive`: how soon a dead peer is noticed. `None`: as the system does.
     pub keepalive: Option<Duration>,
     /// `--takeover`: what a second upstream does in a listen mode.
@@ -77,6 +79,15 @@ pub enum Slow {
     Drop,
     /// It holds the upstream back: nothing is lost while connections live.
     Block,
+}
+
+/// `--max-lag`: how far a client may be behind, what waits in the kernel included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxLag {
+    /// Since the oldest byte that it lacks came in.
+    Age(Duration),
+    /// In bytes.
+    Bytes(u64),
 }
 
 /// `--takeover`: what a second upstream does while a first one is connected.

@@ -173,7 +173,7 @@ impl Relay {
         {
             return;
         }
-        self.watch_progress(cx, false);
+        self.watch_progress(cx);
         let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &super::clients::Client| {
             client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold

@@ -16,7 +16,9 @@ pub mod config;
 mod dump;
 mod ending;
 mod fanout;
+mod gate;
 mod journal;
+mod lag;
 mod leaving;
 pub mod options;
 mod outputs;
@@ -37,8 +39,9 @@ use self::clients::Clients;
 use self::config::RelayConfig;
 use self::dump::Dump;
 use self::ending::{Flush, Why};
-use self::fanout::Gate;
+use self::gate::Gate;
 use self::journal::Journal;
+use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
 pub use self::report::Counts;
@@ -59,6 +62,7 @@ pub struct Relay {
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
     gate: Gate,
+    sampler: Sampler,
     flush: Option<Flush>,
     counts: Counts,
     rates: Rates,
@@ -96,6 +100,7 @@ impl Relay {
             dump: None,
             pass: None,
             gate: Gate::default(),
+            sampler: Sampler::new(&config),
             flush: None,
             counts: Counts::default(),
             rates: Rates::default(),
@@ -150,6 +155,7 @@ impl Relay {
         self.start_upstream(cx)?;
         self.rates.sample(cx.now(), &self.counts);
         cx.timer(STOCK, Tick::Stock.tag(0));
+        self.sample_lag(cx);
         if self.config.stats.is_some() {
             self.show_stats(cx);
         }
@@ -196,7 +202,9 @@ impl Relay {
             Tick::Stats => self.show_stats(cx),
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
+            Tick::Ahead => self.look_at_leader(cx),
             Tick::Poll => self.poll_finishing(cx),
             Tick::Deadline => self.cut(cx),
         }
@@ -328,18 +336,22 @@ enum Tick {
     Stats,
     UpstreamRetry,
     OutputRetry,
+    Sample,
     Hold,
+    Ahead,
     Poll,
     Deadline,
 }
 
 impl Tick {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
         Self::OutputRetry,
+        Self::Sample,
         Self::Hold,
+        Self::Ahead,
         Self::Poll,
         Self::Deadline,
     ];

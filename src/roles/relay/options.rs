@@ -256,6 +256,7 @@ pub fn build(
         },
         max_clients,
         wait_clients: wait_clients(values, &source, &outputs, max_clients)?,
+        max_lag: None,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
         source,
@@ -518,6 +519,7 @@ mod tests {
             takeover: Takeover::Replace,
             max_clients: Some(10_000),
             wait_clients: 0,
+            max_lag: None,
             drain: secs(2),
             stats: None,
         };

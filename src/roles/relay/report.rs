@@ -8,6 +8,7 @@ use crate::base::time::Time;
 use crate::base::units::{Bytes, Rate, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
+use crate::roles::relay::lag::Worst;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -125,9 +126,9 @@ impl Relay {
             Some(at) => format!("last byte {} ago", Span(now.since(at))),
             None => "no byte yet".to_owned(),
         };
-        let lag = match self.worst_lag(cx) {
-            Some((age, bytes, peer)) if bytes > 0 => {
-                format!("worst lag {} {} {peer}", Span(age), Bytes(bytes))
+        let lag = match self.sampler.worst() {
+            Some(Worst { age, bytes, peer }) if *bytes > 0 => {
+                format!("worst lag {} {} {peer}", Span(*age), Bytes(*bytes))
             }
             _ => "no lag".to_owned(),
         };
