@@ -1,1 +1,112 @@
-//! To be filled.
+//! Puts roles on a loop and runs it. The only place that knows all roles.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use crate::config::{Config, Globals, Run, Verbosity};
+use crate::logger::{self, Logger};
+use crate::reactor::mio_net::{self, MioNet};
+use crate::reactor::net::Signal;
+use crate::reactor::{self, Cx, End, Event, Reactor, Role, Turn};
+use crate::roles::relay::Relay;
+
+/// Every role there is, so that the loop needs no `dyn`.
+pub enum RoleSet {
+    /// The one-way relay.
+    Relay(Relay),
+}
+
+impl Role for RoleSet {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match self {
+            Self::Relay(relay) => relay.on(cx, event),
+        }
+    }
+}
+
+/// Runs what was asked for until it ends. Returns the exit code.
+pub fn run(config: Config) -> u8 {
+    match start(config) {
+        Ok(code) => code,
+        Err(text) => {
+            // What is still on its way to the log comes first.
+            logger::flush(LAST_LINES);
+            complain(&text);
+            1
+        }
+    }
+}
+
+/// One line on stderr, for the user's own mistakes. A closed stderr is no mistake.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "hydrant: {text}");
+}
+
+fn start(config: Config) -> Result<u8, String> {
+    start_log(&config.globals)?;
+    let net = MioNet::new(mio_net::Options { signals: true })
+        .map_err(|error| format!("can't start: {error}"))?;
+    let options = reactor::Options {
+        busy_poll: config.globals.busy_poll,
+        hangup_stops: std::io::stderr().is_terminal(),
+    };
+    let mut reactor = Reactor::new(Box::new(net), options);
+    match config.run {
+        Run::Relay(config) => reactor.add(RoleSet::Relay(Relay::new(*config))),
+        Run::Demo => return Err("demo".to_owned()),
+    };
+    let code = turn_until_over(&mut reactor);
+    logger::live_end();
+    logger::flush(LAST_LINES);
+    code
+}
+
+fn turn_until_over(reactor: &mut Reactor<RoleSet>) -> Result<u8, String> {
+    let mut ended = Vec::new();
+    loop {
+        let turn = reactor
+            .turn(&mut ended)
+            .map_err(|error| format!("can't wait for events: {error}"))?;
+        for (_, end) in ended.drain(..) {
+            if let End::Failed(text) = end {
+                return Err(text);
+            }
+        }
+        match turn {
+            Turn::Going => {}
+            Turn::Reloading => logger::reopen(),
+            Turn::Over => return Ok(0),
+            Turn::Cut(signal) => return Ok(128 + number(signal)),
+        }
+    }
+}
+
+fn start_log(globals: &Globals) -> Result<(), String> {
+    let level = match globals.verbosity {
+        Verbosity::Quiet => log::LevelFilter::Warn,
+        Verbosity::Normal => log::LevelFilter::Info,
+        Verbosity::Debug => log::LevelFilter::Debug,
+        Verbosity::Trace => log::LevelFilter::Trace,
+    };
+    let options = logger::Options {
+        level,
+        file: globals.log_file.clone(),
+    };
+    Logger::start(options)
+        .map(drop)
+        .map_err(|error| format!("can't log: {error}"))
+}
+
+/// The signal's number, which the exit code of a process that it ended carries.
+fn number(signal: Signal) -> u8 {
+    let number = match signal {
+        Signal::Interrupt => libc::SIGINT,
+        Signal::Terminate => libc::SIGTERM,
+        Signal::HangUp => libc::SIGHUP,
+        Signal::Report => libc::SIGUSR1,
+    };
+    number as u8
+}
+
+/// How long the end waits for the log to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);

@@ -1,1 +1,173 @@
-//! To be filled.
+//! One invocation, checked: what is to run, and what holds for the whole process.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::base::option::{OptionError, Values};
+use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::roles::relay::config::RelayConfig;
+use crate::roles::relay::options::{self as relay_options, OrderError};
+
+/// What one invocation does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What holds for the whole process.
+    pub globals: Globals,
+    /// What is to run.
+    pub run: Run,
+}
+
+/// What holds for the whole process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Globals {
+    /// How much is logged.
+    pub verbosity: Verbosity,
+    /// `--log-file`: where to. `None`: stderr.
+    pub log_file: Option<PathBuf>,
+    /// `--busy-poll`: the reactor spins instead of sleeping.
+    pub busy_poll: bool,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// `-q`: warnings and errors.
+    Quiet,
+    /// What a user should know.
+    Normal,
+    /// `-v`: and what helps to find a mistake.
+    Debug,
+    /// `-vv`: and every event.
+    Trace,
+}
+
+/// What is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// One relay.
+    Relay(Box<RelayConfig>),
+    /// The demonstration.
+    Demo,
+}
+
+/// What the program finds around itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Env {
+    /// Whether stderr is a terminal.
+    pub stderr_is_terminal: bool,
+}
+
+/// Nothing is to run: something is to be said, and then the program ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// What stdout gets.
+    pub stdout: String,
+    /// What stderr gets.
+    pub stderr: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Config {
+    /// Reads a command line, the program's own name left out.
+    pub fn from_command_line(
+        args: impl IntoIterator<Item = OsString>,
+        env: Env,
+    ) -> Result<Self, Exit> {
+        match cli::parse(args) {
+            Ok(Command::Help(text) | Command::Version(text)) => Err(Exit {
+                stdout: text,
+                stderr: String::new(),
+                code: 0,
+            }),
+            Ok(Command::Run(args)) => Self::from_args(&args, env)
+                .map_err(|error| Exit::usage(format_args!("hydrant: {error}\n"))),
+            Err(UsageError::Bare) => Err(Exit::usage(format_args!("{}", UsageError::Bare))),
+            Err(error) => Err(Exit::usage(format_args!("hydrant: {error}\n"))),
+        }
+    }
+
+    /// Checks what a command line says.
+    pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
+        let globals = Globals::from_values(&args.values)?;
+        let run = match args.role {
+            RoleId::Relay => {
+                let relay =
+                    relay_options::build(&args.values, &args.words, env.stderr_is_terminal)?;
+                Run::Relay(Box::new(relay))
+            }
+            RoleId::Demo => Run::Demo,
+        };
+        Ok(Self { globals, run })
+    }
+}
+
+impl Globals {
+    fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let verbosity = match (values.given("quiet"), values.times("verbose")) {
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Debug,
+            (false, _) => Verbosity::Trace,
+            (true, 0) => Verbosity::Quiet,
+            (true, _) => return Err(ConfigError::QuietAndVerbose),
+        };
+        // Not every role has it.
+        let busy_poll = values
+            .find("--busy-poll")
+            .is_some_and(|opt| values.given(opt.name()));
+        Ok(Self {
+            verbosity,
+            log_file: values.path("log-file")?,
+            busy_poll,
+        })
+    }
+}
+
+impl Exit {
+    fn usage(text: fmt::Arguments<'_>) -> Self {
+        Self {
+            stdout: String::new(),
+            stderr: text.to_string(),
+            code: 2,
+        }
+    }
+}
+
+/// Settings that can't be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A global option's value is wrong.
+    Option(OptionError),
+    /// `-q` and `-v` at once.
+    QuietAndVerbose,
+    /// The relay's orders are wrong.
+    Relay(OrderError),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(error) => error.fmt(f),
+            Self::QuietAndVerbose => {
+                f.write_str("-q and -v contradict each other: leave one of them out")
+            }
+            Self::Relay(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+impl From<OptionError> for ConfigError {
+    fn from(error: OptionError) -> Self {
+        Self::Option(error)
+    }
+}
+
+impl From<OrderError> for ConfigError {
+    fn from(error: OrderError) -> Self {
+        Self::Relay(error)
+    }
+}

@@ -11,3 +11,7 @@ pub mod time;
 pub mod timeline;
 pub mod units;
 pub mod wheel;
+
+/// The target of a log record that is not a line of the log but the one status line of a terminal: drawn in place of
+/// the one before, and nowhere else.
+pub const LIVE: &str = "hydrant::live";

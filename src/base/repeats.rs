@@ -1,1 +1,318 @@
-//! To be filled.
+//! Keeps the log readable: what repeats is said once a minute with a count, and what comes in floods is rationed.
+//!
+//! It owns which kinds of line were said lately, and how often they would have been said since. It knows no logger: it
+//! hands back the lines to be written. A kind is a key of the caller's, such as `upstream-refused:10.0.0.5:5000`;
+//! the text may differ from line to line, and the latest one is kept.
+//!
+//! ```text
+//!   say  X X   X  X                              X
+//!        |---------------- 60 s -----------------|---------------- 60 s -----------------|
+//!   log  X                                       X (3 times in 60 s)                     X (1 time in 60 s)
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::time::Time;
+
+/// Collapses lines that repeat. At most 256 kinds are told apart; when there are more, the others are only counted.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    kinds: BTreeMap<String, Window>,
+    /// Since when, and how many lines were of kinds for which there was no place.
+    others: Option<(Time, u64)>,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Time,
+    more: u64,
+    latest: String,
+}
+
+impl Window {
+    fn new(since: Time) -> Self {
+        Self {
+            since,
+            more: 0,
+            latest: String::new(),
+        }
+    }
+
+    fn is_over(&self, now: Time) -> bool {
+        now.since(self.since) >= WINDOW
+    }
+
+    /// The line for what was counted, if anything was.
+    fn summary(self, now: Time) -> Option<String> {
+        let Self {
+            since,
+            more,
+            latest,
+        } = self;
+        let times = if more == 1 { "time" } else { "times" };
+        (more > 0).then(|| {
+            format!(
+                "{latest} ({more} {times} in {} s)",
+                whole_seconds(now.since(since))
+            )
+        })
+    }
+}
+
+impl Repeats {
+    /// Nothing has been said yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The line to write now, if any. The first of its kind is written at once and opens a window of 60 s, in which
+    /// those that follow are counted for [`Repeats::flush`].
+    pub fn say(&mut self, now: Time, key: &str, text: String) -> Option<String> {
+        if let Some(window) = self.kinds.get_mut(key) {
+            if window.more == 0 && window.is_over(now) {
+                *window = Window::new(now);
+                return Some(text);
+            }
+            window.more += 1;
+            window.latest = text;
+            return None;
+        }
+        if self.kinds.len() == KINDS_MAX {
+            self.others.get_or_insert((now, 0)).1 += 1;
+            return None;
+        }
+        self.kinds.insert(key.to_owned(), Window::new(now));
+        Some(text)
+    }
+
+    /// Adds to `out`, in order of the keys, a line for each kind that was repeated in a window which is over, and opens
+    /// its next one. Kinds that were not repeated are forgotten. Lines of kinds without a place are told last.
+    pub fn flush(&mut self, now: Time, out: &mut Vec<String>) {
+        self.kinds.retain(|_, window| {
+            if !window.is_over(now) {
+                return true;
+            }
+            let line = std::mem::replace(window, Window::new(now)).summary(now);
+            let repeated = line.is_some();
+            out.extend(line);
+            repeated
+        });
+        if let Some((_, lines)) = self
+            .others
+            .take_if(|(since, _)| now.since(*since) >= WINDOW)
+        {
+            out.push(format!("... and {lines} more lines of other kinds"));
+        }
+    }
+
+    /// When [`Repeats::flush`] may next have something to do, if ever. Looks at every kind.
+    pub fn next(&self) -> Option<Time> {
+        let windows = self.kinds.values().map(|window| window.since);
+        let first = windows.chain(self.others.map(|(since, _)| since)).min()?;
+        Some(first + WINDOW)
+    }
+
+    /// The condition that `key` spoke of is over: should it return, that is news. What was counted and not told yet is
+    /// returned, to be written before the news that it is over.
+    pub fn forget(&mut self, now: Time, key: &str) -> Option<String> {
+        self.kinds.remove(key)?.summary(now)
+    }
+}
+
+/// Rations lines that are each of their own kind, such as joins and leaves: so many in a second, the rest counted.
+#[derive(Debug)]
+pub struct Rate {
+    per_second: u32,
+    since: Time,
+    admitted: u32,
+    /// Refused in the second that runs, and in earlier ones.
+    refused: u64,
+    refused_before: u64,
+}
+
+impl Rate {
+    /// At most `per_second` lines in a second; with 0, none.
+    pub fn new(per_second: u32) -> Self {
+        Self {
+            per_second,
+            since: Time::ZERO,
+            admitted: 0,
+            refused: 0,
+            refused_before: 0,
+        }
+    }
+
+    /// Whether a line may be written now. One that may not is counted.
+    pub fn admit(&mut self, now: Time) -> bool {
+        self.begin_second(now);
+        let admitted = self.admitted < self.per_second;
+        if admitted {
+            self.admitted += 1;
+        } else {
+            self.refused += 1;
+        }
+        admitted
+    }
+
+    /// How many lines were refused in the seconds that are over, each told once; `None` if none were.
+    pub fn missed(&mut self, now: Time) -> Option<u64> {
+        self.begin_second(now);
+        let missed = std::mem::take(&mut self.refused_before);
+        (missed > 0).then_some(missed)
+    }
+
+    fn begin_second(&mut self, now: Time) {
+        if now.since(self.since) >= SECOND {
+            self.since = now;
+            self.admitted = 0;
+            self.refused_before += std::mem::take(&mut self.refused);
+        }
+    }
+}
+
+/// To the nearest second, and never "in 0 s".
+fn whole_seconds(length: Duration) -> u64 {
+    (length + SECOND / 2).as_secs().max(1)
+}
+
+/// How long repeats are collected before they are told.
+const WINDOW: Duration = Duration::from_secs(60);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A peer that can choose what is logged, such as its address, can't make us remember more than this.
+const KINDS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Time {
+        Time::from_millis(secs * 1000)
+    }
+
+    fn say(repeats: &mut Repeats, now: Time, key: &str) -> Option<String> {
+        repeats.say(now, key, format!("{key} at {now}"))
+    }
+
+    fn flush(repeats: &mut Repeats, now: Time) -> Vec<String> {
+        let mut out = Vec::new();
+        repeats.flush(now, &mut out);
+        out
+    }
+
+    #[test]
+    fn repeats_are_told_once_a_minute() {
+        let mut repeats = Repeats::new();
+        assert_eq!(repeats.say(at(0), "refused", "A".into()), Some("A".into()));
+        assert_eq!(repeats.say(at(10), "refused", "B".into()), None);
+        assert_eq!(repeats.say(at(59), "refused", "C".into()), None);
+        assert_eq!(flush(&mut repeats, at(59)), [""; 0]);
+        assert_eq!(repeats.next(), Some(at(60)));
+        assert_eq!(flush(&mut repeats, at(60)), ["C (2 times in 60 s)"]);
+        assert_eq!(repeats.say(at(70), "refused", "D".into()), None);
+        assert_eq!(flush(&mut repeats, at(120)), ["D (1 time in 60 s)"]);
+    }
+
+    #[test]
+    fn a_quiet_minute_makes_the_next_line_news() {
+        let mut repeats = Repeats::new();
+        assert!(say(&mut repeats, at(0), "a").is_some());
+        assert_eq!(flush(&mut repeats, at(60)), [""; 0]);
+        assert_eq!(repeats.next(), None);
+        assert!(say(&mut repeats, at(61), "a").is_some());
+        assert!(
+            say(&mut repeats, at(121), "a").is_some(),
+            "though nobody flushed"
+        );
+        assert!(say(&mut repeats, at(122), "a").is_none());
+    }
+
+    #[test]
+    fn a_late_flush_loses_no_count() {
+        let mut repeats = Repeats::new();
+        assert!(say(&mut repeats, at(0), "a").is_some());
+        assert!(say(&mut repeats, at(1), "a").is_none());
+        assert!(repeats.say(at(89), "a", "A".into()).is_none());
+        assert_eq!(flush(&mut repeats, at(90)), ["A (2 times in 90 s)"]);
+    }
+
+    #[test]
+    fn kinds_do_not_hide_each_other() {
+        let mut repeats = Repeats::new();
+        for key in ["b", "a"] {
+            assert!(say(&mut repeats, at(0), key).is_some());
+            assert!(repeats.say(at(1), key, key.to_uppercase()).is_none());
+        }
+        assert_eq!(
+            flush(&mut repeats, at(60)),
+            ["A (1 time in 60 s)", "B (1 time in 60 s)"]
+        );
+    }
+
+    #[test]
+    fn what_is_over_is_news_when_it_returns() {
+        let mut repeats = Repeats::new();
+        assert_eq!(repeats.forget(at(0), "a"), None);
+        assert!(say(&mut repeats, at(0), "a").is_some());
+        assert_eq!(repeats.forget(at(1), "a"), None);
+        assert!(say(&mut repeats, at(1), "a").is_some());
+        assert!(repeats.say(at(9), "a", "A".into()).is_none());
+        assert_eq!(
+            repeats.forget(at(13), "a"),
+            Some("A (1 time in 12 s)".into())
+        );
+        assert!(say(&mut repeats, at(13), "a").is_some());
+    }
+
+    #[test]
+    fn too_many_kinds_are_only_counted() {
+        let mut repeats = Repeats::new();
+        for i in 0..KINDS_MAX {
+            assert!(say(&mut repeats, at(0), &i.to_string()).is_some());
+        }
+        assert!(say(&mut repeats, at(1), "one more").is_none());
+        assert!(say(&mut repeats, at(2), "and another").is_none());
+        assert!(
+            say(&mut repeats, at(2), "7").is_none(),
+            "a known kind is counted as such"
+        );
+        let told = flush(&mut repeats, at(60));
+        assert_eq!(
+            told.len(),
+            1,
+            "the others' own window is not over: {told:?}"
+        );
+        assert_eq!(repeats.next(), Some(at(61)));
+        assert_eq!(
+            flush(&mut repeats, at(61)),
+            ["... and 2 more lines of other kinds"]
+        );
+        assert!(
+            say(&mut repeats, at(62), "one more").is_some(),
+            "there is place again"
+        );
+    }
+
+    #[test]
+    fn a_flood_is_rationed_by_the_second_and_its_rest_told_once() {
+        let mut rate = Rate::new(2);
+        let admitted = [0; 5].map(|_| rate.admit(at(7)));
+        assert_eq!(admitted, [true, true, false, false, false]);
+        assert_eq!(rate.missed(at(7)), None, "the second still runs");
+        assert!(rate.admit(at(8)));
+        assert!(rate.admit(at(8)));
+        assert!(!rate.admit(at(8)));
+        assert_eq!(rate.missed(at(8)), Some(3));
+        assert_eq!(rate.missed(at(8)), None);
+        assert_eq!(rate.missed(at(30)), Some(1));
+    }
+
+    #[test]
+    fn a_rate_of_none_counts_all() {
+        let mut rate = Rate::new(0);
+        assert!(!rate.admit(at(0)));
+        assert_eq!(rate.missed(at(1)), Some(1));
+    }
+}

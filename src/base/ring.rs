@@ -1,1 +1,283 @@
-//! To be filled.
+//! The shared buffer: the latest bytes of one stream, for one writer and any number of readers.
+//!
+//! It owns the bytes and knows which offsets of the stream they are. It does not know the readers: a reader is a `u64`
+//! cursor that someone else keeps, and one whose cursor has been overtaken learns so when it reads. Offsets are
+//! absolute: the first byte ever written is 0, and none is ever used twice.
+//!
+//! ```text
+//!   stream   0 ......... tail ================== head ......... (not written yet)
+//!                         |   held: `len` bytes   |
+//!
+//!   memory   |== newest ==|-- room --|== oldest ==|      a held range that goes over the seam
+//!            0            head       tail         capacity
+//! ```
+//!
+//! The memory is flat and touched only as far as it is used: [`Ring::rewind`], while no reader is behind, makes the
+//! next write start at place 0 again, where the cache still has what was written a moment ago.
+
+use std::fmt;
+
+/// A flat ring of bytes with absolute offsets.
+pub struct Ring {
+    bytes: Vec<u8>,
+    /// The place in `bytes` of the byte at offset `head`; always less than the capacity.
+    place: usize,
+    head: u64,
+    len: usize,
+    reserved: usize,
+}
+
+/// A reader's cursor points at bytes that have been overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lagged {
+    /// The oldest offset that can still be read.
+    pub tail: u64,
+}
+
+impl fmt::Display for Lagged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "overtaken: the oldest byte held is at offset {}",
+            self.tail
+        )
+    }
+}
+
+impl std::error::Error for Lagged {}
+
+impl Ring {
+    /// An empty ring of `capacity` bytes, at least one. The memory comes zeroed from the system and costs nothing
+    /// before it is written to.
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity >= 1, "a ring without room could never move a byte");
+        Self {
+            bytes: vec![0; capacity],
+            place: 0,
+            head: 0,
+            len: 0,
+            reserved: 0,
+        }
+    }
+
+    /// The offset of the next byte to be written, which is also the number of bytes written so far.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The oldest offset still held; equal to [`Ring::head`] when nothing is.
+    pub fn tail(&self) -> u64 {
+        self.head - self.len as u64
+    }
+
+    /// The most bytes that can be held.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no byte is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes can be written before the byte at `keep_from`, or a later one, is destroyed. An offset that is
+    /// gone already asks for everything that is still held; one at or past the head asks for nothing.
+    pub fn room(&self, keep_from: u64) -> usize {
+        let kept = self.head.saturating_sub(keep_from).min(self.len as u64);
+        self.capacity() - kept as usize
+    }
+
+    /// Room to write the next bytes into, at most `max` of them and none beyond the end of the memory; empty only if
+    /// `max` is 0.
+    ///
+    /// What the room covers may be scribbled over from now on, whether it is committed or not, so the oldest bytes in
+    /// it count as gone at once: a caller that wants to keep some bounds `max` by [`Ring::room`] first.
+    pub fn reserve(&mut self, max: usize) -> &mut [u8] {
+        let size = max.min(self.capacity() - self.place);
+        self.reserved = size;
+        self.len = self.len.min(self.capacity() - size);
+        &mut self.bytes[self.place..self.place + size]
+    }
+
+    /// Makes the first `size` bytes of the latest [`Ring::reserve`] part of the stream. A reserve is answered by one
+    /// commit, or by none when there was nothing to write.
+    pub fn commit(&mut self, size: usize) {
+        assert!(
+            size <= self.reserved,
+            "a writer can only have filled the room it was given"
+        );
+        self.reserved = 0;
+        self.head += size as u64;
+        self.len += size;
+        self.place += size;
+        if self.place == self.capacity() {
+            self.place = 0;
+        }
+    }
+
+    /// Everything from `cursor` to the head, in order: the second slice continues the first and is empty unless the
+    /// bytes go over the seam. A cursor past the head is a mistake of the caller.
+    pub fn read(&self, cursor: u64) -> Result<[&[u8]; 2], Lagged> {
+        self.read_up_to(cursor, usize::MAX)
+    }
+
+    /// Like [`Ring::read`], but no more than the first `max` bytes.
+    pub fn read_up_to(&self, cursor: u64, max: usize) -> Result<[&[u8]; 2], Lagged> {
+        assert!(
+            cursor <= self.head,
+            "a reader can't have taken more than was written"
+        );
+        let behind = self.head - cursor;
+        if behind > self.len as u64 {
+            return Err(Lagged { tail: self.tail() });
+        }
+        let behind = behind as usize;
+        let size = behind.min(max);
+        let start = match self.place.checked_sub(behind) {
+            Some(start) => start,
+            None => self.place + (self.capacity() - behind),
+        };
+        let before_seam = size.min(self.capacity() - start);
+        Ok([
+            &self.bytes[start..start + before_seam],
+            &self.bytes[..size - before_seam],
+        ])
+    }
+
+    /// Forgets every held byte and makes the next write start at place 0. Offsets go on counting. For when no reader
+    /// is behind: the memory written last is the memory in the cache.
+    pub fn rewind(&mut self) {
+        self.len = 0;
+        self.place = 0;
+        self.reserved = 0;
+    }
+}
+
+impl fmt::Debug for Ring {
+    /// The bounds and not the bytes, which may be millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Ring({}..{} of {})",
+            self.tail(),
+            self.head,
+            self.capacity()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(ring: &mut Ring, bytes: &[u8]) {
+        let mut left = bytes;
+        while !left.is_empty() {
+            let room = ring.reserve(left.len());
+            let size = room.len();
+            room.copy_from_slice(&left[..size]);
+            ring.commit(size);
+            left = &left[size..];
+        }
+    }
+
+    fn text(slices: [&[u8]; 2]) -> String {
+        String::from_utf8(slices.concat()).expect("the tests write ASCII")
+    }
+
+    #[test]
+    fn reads_go_over_the_seam() {
+        let mut ring = Ring::new(8);
+        write(&mut ring, b"abcdef");
+        write(&mut ring, b"ghijk");
+        assert_eq!((ring.tail(), ring.head(), ring.len()), (3, 11, 8));
+        assert_eq!(ring.read(3), Ok([&b"defgh"[..], &b"ijk"[..]]));
+        assert_eq!(ring.read(9), Ok([&b"jk"[..], &b""[..]]));
+        assert_eq!(ring.read(11).map(text), Ok(String::new()));
+        assert_eq!(ring.read_up_to(6, 3).map(text), Ok("ghi".into()));
+        assert_eq!(ring.read_up_to(3, 5), Ok([&b"defgh"[..], &b""[..]]));
+        assert_eq!(ring.read_up_to(3, 0), Ok([&b""[..], &b""[..]]));
+    }
+
+    #[test]
+    fn an_overtaken_cursor_learns_where_the_ring_begins() {
+        let mut ring = Ring::new(4);
+        write(&mut ring, b"abcdefg");
+        assert_eq!(ring.read(2), Err(Lagged { tail: 3 }));
+        assert_eq!(ring.read_up_to(0, 0), Err(Lagged { tail: 3 }));
+        assert_eq!(ring.read(3).map(text), Ok("defg".into()));
+    }
+
+    #[test]
+    fn what_is_reserved_counts_as_gone_though_it_is_never_committed() {
+        let mut ring = Ring::new(4);
+        write(&mut ring, b"abcd");
+        assert_eq!(ring.room(1), 1);
+        ring.reserve(3).fill(b'?');
+        assert_eq!(ring.tail(), 3);
+        ring.commit(1);
+        assert_eq!((ring.tail(), ring.head()), (3, 5));
+        assert_eq!(ring.read(3).map(text), Ok("d?".into()));
+    }
+
+    #[test]
+    fn reserve_stops_at_the_seam_and_is_never_empty() {
+        let mut ring = Ring::new(4);
+        write(&mut ring, b"abc");
+        assert_eq!(ring.reserve(9).len(), 1);
+        assert_eq!(ring.tail(), 0, "the last free byte costs nobody anything");
+        ring.commit(1);
+        assert_eq!(ring.reserve(9).len(), 4);
+        assert_eq!(ring.reserve(0).len(), 0);
+    }
+
+    #[test]
+    fn room_is_what_keeps_an_offset_alive() {
+        let mut ring = Ring::new(8);
+        write(&mut ring, b"abcdefghij");
+        assert_eq!(ring.room(0), 0, "offset 0 is gone, so nothing held may go");
+        assert_eq!(ring.room(2), 0);
+        assert_eq!(ring.room(6), 4);
+        assert_eq!(ring.room(10), 8);
+        assert_eq!(ring.room(99), 8);
+    }
+
+    #[test]
+    fn a_rewound_ring_writes_at_the_start_of_its_memory() {
+        let mut ring = Ring::new(4);
+        write(&mut ring, b"abc");
+        ring.rewind();
+        assert_eq!((ring.tail(), ring.head(), ring.len()), (3, 3, 0));
+        assert_eq!(ring.read(3), Ok([&b""[..], &b""[..]]));
+        assert_eq!(ring.read(2), Err(Lagged { tail: 3 }));
+        write(&mut ring, b"defg");
+        assert_eq!(ring.read(3), Ok([&b"defg"[..], &b""[..]]));
+    }
+
+    #[test]
+    fn a_ring_of_one_byte_works() {
+        let mut ring = Ring::new(1);
+        write(&mut ring, b"abc");
+        assert_eq!(ring.read(2).map(text), Ok("c".into()));
+    }
+
+    #[test]
+    #[should_panic(expected = "room it was given")]
+    fn one_reserve_is_answered_by_one_commit() {
+        let mut ring = Ring::new(4);
+        ring.reserve(4);
+        ring.commit(2);
+        ring.commit(2);
+    }
+
+    #[test]
+    #[should_panic(expected = "more than was written")]
+    fn a_cursor_past_the_head_is_a_mistake() {
+        let _ = Ring::new(4).read(1);
+    }
+}

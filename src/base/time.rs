@@ -45,7 +45,12 @@ impl Add<Duration> for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}s", self.0 / 1_000_000_000, self.0 / 1_000 % 1_000_000)
+        write!(
+            f,
+            "{}.{:06}s",
+            self.0 / 1_000_000_000,
+            self.0 / 1_000 % 1_000_000
+        )
     }
 }
 
@@ -56,7 +61,13 @@ mod tests {
     #[test]
     fn neither_end_wraps() {
         assert_eq!(Time::ZERO.since(Time::from_millis(5)), Duration::ZERO);
-        assert_eq!(Time::from_nanos(u64::MAX - 1) + Duration::MAX, Time::from_nanos(u64::MAX));
-        assert_eq!(Time::from_millis(3).since(Time::from_millis(1)), Duration::from_millis(2));
+        assert_eq!(
+            Time::from_nanos(u64::MAX - 1) + Duration::MAX,
+            Time::from_nanos(u64::MAX)
+        );
+        assert_eq!(
+            Time::from_millis(3).since(Time::from_millis(1)),
+            Duration::from_millis(2)
+        );
     }
 }

@@ -1,5 +1,289 @@
-//! The event loop.
+//! The event loop: wait, dispatch, timers, deferred closes.
+//!
+//! One [`Reactor`] owns all sockets, timers and roles of the process. A turn waits for the net, then visits each
+//! socket that is ready and wanted **once**, then delivers the timers that ran out, then closes what was given up.
+//! A visit does one bounded read or write; a socket with more to do is visited again in the next turn, after all the
+//! others. So nobody can keep the loop for himself, and nobody has to remember to re-arm anything.
+//!
+//! **Invariant.** No role is called while another call into a role is under way: what comes up inside of a call (a
+//! dial that fails at once) waits in the outbox.
+//!
+//! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
+mod context;
+mod core;
+mod dial;
+mod event;
 pub mod mio_net;
 pub mod net;
 mod sys;
+mod table;
+
+use std::io;
+use std::time::Duration;
+
+pub use self::context::Cx;
+use self::core::{Alarm, Core};
+pub use self::event::{DialError, DialId, End, Event, Role, RoleId, plain};
+use self::net::{Net, Ready, Signal, SockId};
+use self::table::{Owner, Visit, Way};
+
+/// The loop and its roles.
+pub struct Reactor<R> {
+    core: Core,
+    roles: Vec<Option<R>>,
+    ready: Vec<Ready>,
+    options: Options,
+    stopping: bool,
+}
+
+/// How a loop runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Never sleep: look for readiness again and again, for the lowest latency, at the price of a whole core.
+    pub busy_poll: bool,
+    /// SIGHUP stops, as it does for a program on a terminal, rather than to reload.
+    pub hangup_stops: bool,
+}
+
+/// What a turn came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There is more to come.
+    Going,
+    /// There is more to come, and SIGHUP has told the roles to read their files again.
+    Reloading,
+    /// No role is left.
+    Over,
+    /// A second signal asked to end at once, whatever is still under way.
+    Cut(Signal),
+}
+
+impl<R: Role> Reactor<R> {
+    /// A loop on this net, without roles yet.
+    pub fn new(net: Box<dyn Net>, options: Options) -> Self {
+        Self {
+            core: Core::new(net),
+            roles: Vec::new(),
+            ready: Vec::new(),
+            options,
+            stopping: false,
+        }
+    }
+
+    /// Puts a role on the loop and starts it.
+    pub fn add(&mut self, role: R) -> RoleId {
+        let id = RoleId(self.roles.len() as u32);
+        self.roles.push(Some(role));
+        self.deliver(id, Event::Start);
+        id
+    }
+
+    /// A role that has not ended.
+    pub fn role(&self, id: RoleId) -> Option<&R> {
+        self.roles.get(id.0 as usize)?.as_ref()
+    }
+
+    /// One turn. Roles that ended in it, and how, are added to `ended`.
+    ///
+    /// # Errors
+    /// Only if the operating system can't wait for events at all.
+    pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
+        let patience = if self.options.busy_poll {
+            Some(Duration::ZERO)
+        } else {
+            self.core.patience()
+        };
+        let mut ready = std::mem::take(&mut self.ready);
+        self.core.net.wait(patience, &mut ready)?;
+        let mut cut = None;
+        let mut reload = false;
+        for event in ready.drain(..) {
+            match event {
+                Ready::Sock {
+                    id,
+                    readable,
+                    writable,
+                } => self.note(id, readable, writable),
+                Ready::Resolved(lookup, answer) => self.core.resolved(lookup, answer),
+                Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
+                    reload = true;
+                    self.deliver_to_all(|| Event::Reload);
+                }
+                Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
+            }
+        }
+        self.ready = ready;
+        self.empty_outbox();
+        self.visit_all();
+        self.fire_timers();
+        self.empty_outbox();
+        self.end_roles(ended);
+        self.core.close_deferred();
+        Ok(match cut {
+            Some(signal) => Turn::Cut(signal),
+            None if self.roles.iter().all(Option::is_none) => Turn::Over,
+            None if reload => Turn::Reloading,
+            None => Turn::Going,
+        })
+    }
+
+    /// Sockets that belong to a role or to a dial.
+    pub fn sockets(&self) -> impl Iterator<Item = SockId> {
+        self.core.table.all()
+    }
+
+    /// Whether reads and writes are wanted of a socket, in this order.
+    pub fn wants(&self, id: SockId) -> (bool, bool) {
+        self.core.table.get(id).map_or((false, false), |slot| {
+            (slot.wants(Way::Read), slot.wants(Way::Write))
+        })
+    }
+
+    /// Panics where an invariant of the loop does not hold. For tests and the simulator, between turns.
+    pub fn check_invariants(&self) {
+        self.core.table.check_invariants();
+    }
+
+    fn note(&mut self, id: SockId, readable: bool, writable: bool) {
+        if readable {
+            self.core.table.edge(id, Way::Read);
+        }
+        if writable {
+            self.core.table.edge(id, Way::Write);
+        }
+    }
+
+    fn deliver(&mut self, id: RoleId, event: Event) {
+        let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        log::trace!("{id:?} {event:?}");
+        role.on(
+            &mut Cx {
+                core: &mut self.core,
+                role: id,
+            },
+            event,
+        );
+    }
+
+    fn deliver_to_all(&mut self, event: impl Fn() -> Event) {
+        for id in 0..self.roles.len() {
+            self.deliver(RoleId(id as u32), event());
+        }
+    }
+
+    /// A second signal to stop is returned: it cuts everything short.
+    fn signal(&mut self, signal: Signal) -> Option<Signal> {
+        match signal {
+            Signal::Report => self.deliver_to_all(|| Event::Report),
+            _ if self.stopping => return Some(signal),
+            _ => {
+                self.stopping = true;
+                self.deliver_to_all(|| Event::Drain(signal));
+            }
+        }
+        None
+    }
+
+    fn visit_all(&mut self) {
+        let mut accepts = ACCEPTS_A_TURN;
+        for _ in 0..self.core.table.due() {
+            match self.core.table.next() {
+                Some(Visit::Again(role)) => self.deliver(role, Event::Again),
+                Some(Visit::Sock(id)) => self.visit(id, &mut accepts),
+                None => return,
+            }
+        }
+    }
+
+    fn visit(&mut self, id: SockId, accepts: &mut usize) {
+        let Some(slot) = self.core.table.get(id).copied() else {
+            return;
+        };
+        match slot.owner {
+            Owner::Dial(dial) => self.core.dial_visit(dial, id),
+            Owner::Role(role) if slot.is_listener() => self.accept_some(id, role, accepts),
+            Owner::Role(role) => {
+                let pressed = self.core.table.take_press(id);
+                if slot.due(Way::Read) || pressed {
+                    self.deliver(role, Event::Readable(id));
+                }
+                // The visit for reading may have changed what is wanted, or closed the socket.
+                if self
+                    .core
+                    .table
+                    .get(id)
+                    .is_some_and(|slot| slot.due(Way::Write))
+                {
+                    self.deliver(role, Event::Writable(id));
+                }
+            }
+        }
+        self.core.table.enqueue(id);
+    }
+
+    fn accept_some(&mut self, listener: SockId, role: RoleId, accepts: &mut usize) {
+        while *accepts > 0
+            && self
+                .core
+                .table
+                .get(listener)
+                .is_some_and(|slot| slot.due(Way::Read))
+        {
+            let Some((sock, peer)) = self.core.accept(listener, Owner::Role(role)) else {
+                return;
+            };
+            *accepts -= 1;
+            self.deliver(
+                role,
+                Event::Accepted {
+                    listener,
+                    sock,
+                    peer,
+                },
+            );
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        self.core.ripen();
+        while let Some((key, alarm)) = self.core.next_due() {
+            match alarm {
+                Alarm::Owner(Owner::Role(role), tag) => {
+                    self.deliver(role, Event::Timer { key, tag })
+                }
+                Alarm::Owner(Owner::Dial(dial), tag) => self.core.dial_timer(dial, tag),
+                Alarm::Accept(listener) => self.core.table.edge(listener, Way::Read),
+            }
+        }
+    }
+
+    /// Delivers what came up inside of calls. Bounded: what these deliveries bring up in turn waits for the next time.
+    fn empty_outbox(&mut self) {
+        for _ in 0..self.core.outbox.len() {
+            let Some((role, event)) = self.core.outbox.pop_front() else {
+                return;
+            };
+            self.deliver(role, event);
+        }
+    }
+
+    fn end_roles(&mut self, ended: &mut Vec<(RoleId, End)>) {
+        for (id, end) in std::mem::take(&mut self.core.finished) {
+            if self
+                .roles
+                .get_mut(id.0 as usize)
+                .and_then(Option::take)
+                .is_some()
+            {
+                self.core.clear_role(id);
+                ended.push((id, end));
+            }
+        }
+    }
+}
+
+/// Connections taken in one turn: a storm of them must not keep the feed waiting.
+const ACCEPTS_A_TURN: usize = 64;

@@ -211,6 +211,9 @@ pub trait Net {
     /// Asks for a name's addresses. The answer is a [`Ready::Resolved`] from a later [`Net::wait`].
     fn resolve(&mut self, lookup: Lookup, name: &str);
 
+    /// A name's addresses, at least one, however long the look-up takes: for listeners, before anything runs.
+    fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>>;
+
     /// How many more sockets can be opened before the descriptors run out, as far as is known.
     fn sockets_left(&self) -> usize;
 

@@ -41,6 +41,7 @@ mod world;
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -191,6 +192,12 @@ impl Net for SimNet {
         self.call(format_args!("resolve {lookup:?} {name}"), |world| {
             world.resolve(lookup, name);
         });
+    }
+
+    fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+        self.call(format_args!("resolve now {name}"), |world| {
+            world.look_up(name).result.map_err(io::Error::from)
+        })
     }
 
     fn sockets_left(&self) -> usize {

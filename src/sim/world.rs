@@ -240,6 +240,15 @@ impl World {
     }
 
     pub(super) fn resolve(&mut self, lookup: Lookup, name: &str) {
+        let answer = self.look_up(name);
+        self.schedule(
+            self.now + answer.after,
+            Due::Resolved(lookup, answer.result.map_err(io::Error::from)),
+        );
+    }
+
+    /// The answer that is `name`'s turn, with what the faults make of it.
+    pub(super) fn look_up(&mut self, name: &str) -> Answer {
         let mut answer = match self.names.get_mut(name) {
             Some(answers) if answers.len() > 1 => answers.pop_front().expect("more than one"),
             Some(answers) => answers
@@ -254,10 +263,7 @@ impl World {
         if self.rng.chance(self.faults.lookup_late) {
             answer.after += Duration::from_millis(self.rng.below(10_000));
         }
-        self.schedule(
-            self.now + answer.after,
-            Due::Resolved(lookup, answer.result.map_err(io::Error::from)),
-        );
+        answer
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) {

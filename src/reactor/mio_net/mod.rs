@@ -19,7 +19,7 @@ mod tests;
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -346,6 +346,10 @@ impl Net for MioNet {
 
     fn resolve(&mut self, lookup: Lookup, name: &str) {
         self.resolver.ask(lookup, name);
+    }
+
+    fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+        resolver::look_up(name).map_err(|(kind, text)| io::Error::new(kind, text))
     }
 
     fn sockets_left(&self) -> usize {

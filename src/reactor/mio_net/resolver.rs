@@ -162,7 +162,7 @@ fn reply(answer_to: &Sender<Answer>, waker: &Waker, answer: Answer) {
     }
 }
 
-fn look_up(name: &str) -> Result<Vec<IpAddr>, (io::ErrorKind, String)> {
+pub(super) fn look_up(name: &str) -> Result<Vec<IpAddr>, (io::ErrorKind, String)> {
     let found = (name, 0)
         .to_socket_addrs()
         .map_err(|error| (error.kind(), error.to_string()))?;

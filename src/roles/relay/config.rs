@@ -28,7 +28,8 @@ pub struct RelayConfig {
     pub keepalive: Option<Duration>,
     /// `--takeover`: what a second upstream does in a listen mode.
     pub takeover: Takeover,
-    /// `--max-clients`: the most clients at a time, all listening outputs together. `None`: as many as there are descriptors.
+    /// `--max-clients`: the most clients at a time, all listening outputs together. `None`: as many as there are
+    /// descriptors.
     pub max_clients: Option<usize>,
     /// `--wait-clients`: SRC is not read before so many clients are there.
     pub wait_clients: usize,

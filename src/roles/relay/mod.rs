@@ -1,4 +1,387 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
+//!
+//! ```text
+//!   upstream.rs ──pull──> ring ──fanout.rs──> clients.rs (one cursor each) ──> outputs.rs
+//!                          └──────────────────> dump.rs
+//! ```
+//!
+//! **Invariant.** What a client has received is one contiguous piece of what the upstreams sent.
+//!
+//! **Invariant.** A client is gone only for a [`Reason`], which is counted and logged.
+//!
+//! **Invariant.** No event costs work proportional to all clients, but for the seconds' stock-taking and the end.
 
+mod clients;
 pub mod config;
+mod dump;
+mod ending;
+mod fanout;
+mod journal;
+mod leaving;
 pub mod options;
+mod outputs;
+mod report;
+mod takeover;
+mod upstream;
+
+use std::io;
+
+use crate::base::endpoint::Endpoint;
+use crate::base::ring::Ring;
+use crate::base::time::Time;
+use crate::base::timeline::Timeline;
+use crate::reactor::net::{Addr, SockId};
+use crate::reactor::{Cx, End, Event, Role, plain};
+
+use self::clients::Clients;
+use self::config::RelayConfig;
+use self::dump::Dump;
+use self::ending::{Flush, Why};
+use self::fanout::Gate;
+use self::journal::Journal;
+pub use self::leaving::Reason;
+use self::outputs::Outlet;
+pub use self::report::Counts;
+use self::report::{Rates, STOCK};
+pub use self::takeover::CANDIDATES_MAX;
+use self::upstream::Upstream;
+
+/// A relay that runs.
+pub struct Relay {
+    config: RelayConfig,
+    ring: Ring,
+    timeline: Timeline,
+    upstream: Upstream,
+    outputs: Vec<Outlet>,
+    clients: Clients,
+    dialled_clients: usize,
+    dump: Option<Dump>,
+    /// Clients that the pass under way has still to look at.
+    pass: Option<usize>,
+    gate: Gate,
+    flush: Option<Flush>,
+    counts: Counts,
+    rates: Rates,
+    journal: Journal,
+    started: Time,
+    /// Listeners that are open and have not been announced yet.
+    bound: Vec<(Addr, &'static str)>,
+    /// The most that one read of the upstream takes, and the least room that it is worth a read.
+    read_max: usize,
+    room_min: usize,
+    /// What receivers send goes here, to be forgotten.
+    scratch: Box<[u8]>,
+}
+
+impl Relay {
+    /// A relay with these orders. It does nothing before its first event.
+    pub fn new(config: RelayConfig) -> Self {
+        let label = match &config.name {
+            Some(name) => format!("relay[{name}]"),
+            None => "relay".to_owned(),
+        };
+        let read_max = READ_MAX.min(config.ring / 4).max(1);
+        Self {
+            // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
+            ring: Ring::new(config.ring + read_max),
+            timeline: Timeline::new(),
+            upstream: Upstream::new(&config),
+            outputs: config
+                .outputs
+                .iter()
+                .map(|output| Outlet::new(output, &config))
+                .collect(),
+            clients: Clients::new(),
+            dialled_clients: 0,
+            dump: None,
+            pass: None,
+            gate: Gate::default(),
+            flush: None,
+            counts: Counts::default(),
+            rates: Rates::default(),
+            journal: Journal::new(label),
+            started: Time::ZERO,
+            bound: Vec::new(),
+            read_max,
+            room_min: read_max,
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            config,
+        }
+    }
+
+    /// What it has counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The sockets of its clients.
+    pub fn client_sockets(&self) -> impl Iterator<Item = SockId> {
+        self.clients.iter().map(|(_, client)| client.sock)
+    }
+
+    /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
+    pub fn check_invariants(&self) {
+        self.clients
+            .check_invariants(self.ring.tail(), self.ring.head());
+        for outlet in &self.outputs {
+            assert!(
+                outlet
+                    .parked
+                    .is_none_or(|parked| parked >= self.ring.tail()),
+                "bytes that wait were overwritten"
+            );
+            assert!(
+                outlet.parked.is_none() || outlet.clients == 0,
+                "bytes are parked beside a client"
+            );
+        }
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
+        self.started = cx.now();
+        self.bind_upstream(cx)?;
+        self.bind_outputs(cx)?;
+        self.limit_clients(cx);
+        self.start_dump(cx)?;
+        for (at, what) in std::mem::take(&mut self.bound) {
+            self.journal.info(format!("listening on {at} for {what}"));
+        }
+        self.start_outputs(cx)?;
+        self.start_upstream(cx)?;
+        self.rates.sample(cx.now(), &self.counts);
+        cx.timer(STOCK, Tick::Stock.tag(0));
+        if self.config.stats.is_some() {
+            self.show_stats(cx);
+        }
+        self.refresh_gate(cx);
+        Ok(())
+    }
+
+    fn bind(&mut self, cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr)>, String> {
+        cx.listen_at(at)
+            .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
+    }
+
+    /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
+    fn limit_clients(&mut self, cx: &Cx<'_>) {
+        let most = cx.sockets_left().saturating_sub(RESERVE);
+        if self.config.max_clients.is_none_or(|max| max > most) {
+            if self.config.max_clients.is_some()
+                && self.outputs.iter().any(|outlet| !outlet.is_dialled())
+            {
+                let text = format!(
+                    "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
+                );
+                self.journal.warn(cx.now(), "descriptors", text);
+            }
+            self.config.max_clients = Some(most);
+        }
+    }
+
+    fn stock(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        self.rates.sample(now, &self.counts);
+        self.probe_half_closed(cx);
+        self.watch_silence(now);
+        self.watch_held(now);
+        self.shed_stalled(cx);
+        self.journal.tick(now);
+        cx.timer(STOCK, Tick::Stock.tag(0));
+    }
+
+    fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
+        let (tick, index) = Tick::of(tag);
+        match tick {
+            Tick::Stock => self.stock(cx),
+            Tick::Stats => self.show_stats(cx),
+            Tick::UpstreamRetry => self.dial_upstream(cx),
+            Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::Hold => self.look_at_held(cx),
+            Tick::Poll => self.poll_finishing(cx),
+            Tick::Deadline => self.cut(cx),
+        }
+    }
+
+    fn on_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let Some((kind, index)) = cx.tag(sock).map(Kind::of) else {
+            return;
+        };
+        match kind {
+            Kind::Client => {
+                if let Some(id) = self.clients.at(index) {
+                    self.client_readable(cx, id);
+                }
+            }
+            Kind::Upstream => self.upstream_readable(cx, sock),
+            Kind::Dump => {
+                // Nobody sends anything from there but the end.
+                if !matches!(cx.read(sock, &mut self.scratch), Ok(None)) {
+                    self.end_dump(cx);
+                }
+            }
+            Kind::UpstreamListener | Kind::OutputListener => {}
+        }
+    }
+
+    fn on_writable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        match cx.tag(sock).map(Kind::of) {
+            Some((Kind::Client, index)) => {
+                if let Some(id) = self.clients.at(index) {
+                    self.client_writable(cx, id);
+                }
+            }
+            Some((Kind::Dump, _)) => self.feed_dump(cx),
+            _ => {}
+        }
+    }
+}
+
+impl Role for Relay {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match event {
+            Event::Start => {
+                if let Err(text) = self.start(cx) {
+                    cx.finish(End::Failed(text));
+                }
+            }
+            Event::Accepted {
+                listener,
+                sock,
+                peer,
+            } => match cx.tag(listener).map(Kind::of) {
+                Some((Kind::OutputListener, index)) => {
+                    self.client_accepted(cx, index as usize, sock, peer)
+                }
+                _ => self.upstream_accepted(cx, sock, peer),
+            },
+            Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
+                Some(output) => self.output_connected(cx, output, sock, peer),
+                None => self.upstream_connected(cx, sock, peer),
+            },
+            Event::ConnectFailed { dial, error } => match self.output_of_dial(dial) {
+                Some(output) => self.output_dial_failed(cx, output, &error),
+                None if self.is_upstream_dial(dial) => self.upstream_dial_failed(cx, &error),
+                None => {}
+            },
+            Event::Readable(sock) => self.on_readable(cx, sock),
+            Event::Writable(sock) => self.on_writable(cx, sock),
+            Event::Timer { tag, .. } => self.on_timer(cx, tag),
+            Event::Again => self.go_on(cx),
+            Event::Reload => {}
+            Event::Report => self.report(cx),
+            Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),
+        }
+    }
+}
+
+/// What is wrong with a place to listen at, and what to do about it.
+fn advice(at: &Endpoint, error: &io::Error) -> String {
+    match (error.kind(), at) {
+        (io::ErrorKind::AddrInUse, Endpoint::Tcp { port, .. }) => {
+            format!("port in use (who: ss -ltnp 'sport = :{port}')")
+        }
+        (io::ErrorKind::AddrInUse, Endpoint::Unix(_)) => "another program listens there".to_owned(),
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            "that address is not this machine's (which are: ip addr)".to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, Endpoint::Tcp { port, .. }) if *port < 1024 => {
+            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, others don't"
+                .to_owned()
+        }
+        _ => plain(error),
+    }
+}
+
+/// What a socket is to the relay. It stands on the socket, in its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Client,
+    Upstream,
+    UpstreamListener,
+    OutputListener,
+    Dump,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Client,
+        Self::Upstream,
+        Self::UpstreamListener,
+        Self::OutputListener,
+        Self::Dump,
+    ];
+
+    fn tag(self, index: u32) -> u32 {
+        pack(self as u32, index)
+    }
+
+    fn of(tag: u32) -> (Self, u32) {
+        let (kind, index) = unpack(tag);
+        (Self::ALL[kind as usize], index)
+    }
+}
+
+/// What a timer is to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tick {
+    Stock,
+    Stats,
+    UpstreamRetry,
+    OutputRetry,
+    Hold,
+    Poll,
+    Deadline,
+}
+
+impl Tick {
+    const ALL: [Self; 7] = [
+        Self::Stock,
+        Self::Stats,
+        Self::UpstreamRetry,
+        Self::OutputRetry,
+        Self::Hold,
+        Self::Poll,
+        Self::Deadline,
+    ];
+
+    fn tag(self, index: u32) -> u32 {
+        pack(self as u32, index)
+    }
+
+    fn of(tag: u32) -> (Self, u32) {
+        let (tick, index) = unpack(tag);
+        (Self::ALL[tick as usize], index)
+    }
+}
+
+const INDEX_BITS: u32 = 28;
+
+fn pack(kind: u32, index: u32) -> u32 {
+    kind << INDEX_BITS | index
+}
+
+fn unpack(tag: u32) -> (u32, u32) {
+    (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
+}
+
+/// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
+/// hundred.
+const READ_MAX: usize = 256 << 10;
+const SCRATCH: usize = 16 << 10;
+/// Descriptors that clients leave to the upstream, to retries and to the process itself.
+const RESERVE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_come_back_as_they_were() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of(kind.tag(9_999)), (kind, 9_999));
+        }
+        for tick in Tick::ALL {
+            assert_eq!(Tick::of(tick.tag(3)), (tick, 3));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is wrong with a command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+
+use super::roles::ROLES;
+use crate::base::endpoint::EndpointError;
+use crate::base::option::{Kind, Opt};
+use crate::base::units::Typed;
+
+/// A command line that can't be understood. It shows itself in one line, `Bare` apart.
+#[derive(Clone, Debug)]
+pub enum UsageError {
+    /// Nothing was given. This is no mistake that could be named: it shows itself as how to use hydrant.
+    Bare,
+    /// An argument is not UTF-8.
+    NotUtf8 {
+        /// The argument.
+        arg: OsString,
+    },
+    /// No role that could be meant has this flag.
+    UnknownFlag {
+        /// As it was given, without a value.
+        flag: String,
+        /// What it looks like a slip of.
+        near: Option<&'static str>,
+        /// The role, if that is clear.
+        role: Option<&'static str>,
+    },
+    /// A flag that only other roles have.
+    NotOfRole {
+        /// The flag.
+        flag: &'static str,
+        /// The role that was asked for.
+        role: &'static str,
+    },
+    /// A flag without the value that it needs, or with another flag in its place.
+    NeedsValue {
+        /// Its option.
+        opt: &'static Opt,
+    },
+    /// A switch was given a value.
+    TakesNoValue {
+        /// The switch.
+        flag: &'static str,
+    },
+    /// The first word is no role, and can't be SRC.
+    UnknownRole {
+        /// The word.
+        word: String,
+        /// What it looks like a slip of.
+        near: Option<&'static str>,
+    },
+    /// The first word looks like SRC, but is no endpoint.
+    Endpoint(EndpointError),
+    /// A word too many.
+    LeftoverWord {
+        /// The word.
+        word: String,
+        /// The role that was asked for.
+        role: &'static str,
+    },
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bare => f.write_str(super::BARE),
+            Self::NotUtf8 { arg } => write!(f, "{arg:?} is not UTF-8"),
+            Self::UnknownFlag {
+                flag,
+                near: Some(near),
+                ..
+            } => {
+                write!(f, "unknown flag {}: did you mean {near}?", Typed(flag))
+            }
+            Self::UnknownFlag {
+                flag,
+                role: Some(role),
+                ..
+            } => {
+                write!(f, "unknown flag {}: see hydrant {role} --help", Typed(flag))
+            }
+            Self::UnknownFlag { flag, .. } => {
+                write!(f, "unknown flag {}: see hydrant --help", Typed(flag))
+            }
+            Self::NotOfRole { flag, role } => {
+                write!(f, "{role} has no flag {flag}: see hydrant {role} --help")
+            }
+            Self::NeedsValue { opt } => match opt.kind {
+                Kind::Choice(words) => {
+                    write!(f, "{} needs a value: {}", opt.flag, words.join(", "))
+                }
+                _ => write!(f, "{0} needs a value: {0} {1}", opt.flag, opt.unit),
+            },
+            Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
+            Self::UnknownRole {
+                word,
+                near: Some(near),
+            } => {
+                write!(f, "unknown role {}: did you mean {near}?", Typed(word))
+            }
+            Self::UnknownRole { word, near: None } => {
+                let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+                write!(
+                    f,
+                    "unknown role {}: there are {}; SRC would be HOST:PORT",
+                    Typed(word),
+                    names.join(", ")
+                )
+            }
+            Self::Endpoint(error) => error.fmt(f),
+            Self::LeftoverWord { word, role } => {
+                write!(
+                    f,
+                    "leftover word {}: see hydrant {role} --help",
+                    Typed(word)
+                )
+            }
+        }
+    }
+}
+
+impl Error for UsageError {}

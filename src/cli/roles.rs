@@ -1,0 +1,227 @@
+//! The roles that a command line can name, and the options that all of them have.
+
+use crate::base::option::{Kind, Opt, Preset};
+use crate::roles::relay::options as relay;
+
+/// What can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleId {
+    /// The one-way relay.
+    Relay,
+    /// The relay, shown at work.
+    Demo,
+}
+
+/// A role, as the command line and the help know it.
+#[derive(Debug)]
+pub struct Role {
+    /// Which one.
+    pub id: RoleId,
+    /// The word that asks for it.
+    pub name: &'static str,
+    /// The lines behind `usage:`.
+    pub synopsis: &'static [&'static str],
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// What its words mean, in the help.
+    pub words: &'static [(&'static str, &'static str)],
+    /// The most words that it takes.
+    pub words_max: usize,
+    /// Its options, without the global ones.
+    pub options: &'static [Opt],
+    /// At least two.
+    pub examples: &'static [Example],
+}
+
+/// A command line that works, and what it does.
+#[derive(Debug)]
+pub struct Example {
+    /// The command line.
+    pub line: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+/// All roles. The first one is meant where a command line begins with SRC.
+pub static ROLES: &[Role] = &[
+    Role {
+        id: RoleId::Relay,
+        name: "relay",
+        synopsis: &[
+            "hydrant SRC DST [DST2 ...] [FLAGS]",
+            "hydrant relay SRC DST [DST2 ...] [FLAGS]",
+        ],
+        about: "one upstream byte stream to any number of receivers",
+        words: &[
+            ("SRC", "where bytes come from: an endpoint, or - for stdin"),
+            (
+                "DST",
+                "where they go: an endpoint, or - for stdout; listen:ENDPOINT and connect:ENDPOINT say for one DST \
+                 what --mode says for all",
+            ),
+        ],
+        words_max: usize::MAX,
+        options: relay::OPTIONS,
+        examples: &[
+            Example {
+                line: "hydrant 10.0.0.5:5000 :6000",
+                what: "connect to the feed, and serve any number of clients on port 6000",
+            },
+            Example {
+                line: "hydrant :5000 192.168.1.100:6000 --mode listen-connect --retry 1..30",
+                what: "let the feed connect to port 5000, and pass it on to one server",
+            },
+            Example {
+                line: "hydrant 10.0.0.5:5000 :6000 connect:10.0.0.9:7000 --stats",
+                what: "serve clients and feed a second relay at once, with live figures",
+            },
+        ],
+    },
+    Role {
+        id: RoleId::Demo,
+        name: "demo",
+        synopsis: &["hydrant demo [FLAGS]"],
+        about: "a timed feed, its relay and some clients, to watch on this machine",
+        words: &[],
+        words_max: 0,
+        options: &[],
+        examples: &[
+            Example {
+                line: "hydrant demo",
+                what: "watch it until Ctrl-C; off a terminal it ends after 10 s",
+            },
+            Example {
+                line: "hydrant demo -v",
+                what: "the same, and show what the relay logs",
+            },
+        ],
+    },
+];
+
+/// The options of every role.
+pub static GLOBALS: &[Opt] = &[
+    Opt {
+        flag: "--verbose",
+        short: Some("-v"),
+        group: EVERYWHERE,
+        help: "log debug lines too; -vv: and every event",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--quiet",
+        short: Some("-q"),
+        group: EVERYWHERE,
+        help: "log warnings and errors only",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--log-file",
+        kind: Kind::Path { max: 4095 }, // PATH_MAX, without the zero at the end
+        unit: "FILE",
+        preset: Preset::Said("stderr"),
+        group: EVERYWHERE,
+        help: "where the log goes; reopened on SIGHUP",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--help",
+        short: Some("-h"),
+        group: EVERYWHERE,
+        help: "show this",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--version",
+        short: Some("-V"),
+        group: EVERYWHERE,
+        help: "show the version",
+        ..Opt::SWITCH
+    },
+];
+
+/// Every option of every role, each flag once.
+pub(crate) fn all_options() -> Vec<&'static Opt> {
+    let mut all: Vec<&'static Opt> = GLOBALS.iter().collect();
+    for opt in ROLES.iter().flat_map(|role| role.options) {
+        if !all.iter().any(|other| other.flag == opt.flag) {
+            all.push(opt);
+        }
+    }
+    all
+}
+
+const EVERYWHERE: &str = "Everywhere";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each table that has the option, so that a flag that two roles share is there twice.
+    fn every_option() -> impl Iterator<Item = &'static Opt> {
+        GLOBALS
+            .iter()
+            .chain(ROLES.iter().flat_map(|role| role.options))
+    }
+
+    #[test]
+    fn the_tables_are_sound() {
+        for opt in every_option() {
+            let name = opt.flag.strip_prefix("--").expect("a flag has two dashes");
+            assert_eq!(opt.name(), name);
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+                "{name}"
+            );
+            assert!(
+                !opt.help.is_empty() && !opt.group.is_empty() && !opt.help.ends_with('.'),
+                "{name}"
+            );
+            if let Preset::Value(preset) = opt.preset {
+                assert!(opt.read(preset).is_ok(), "the preset of {name}");
+            }
+            if let Some(short) = opt.short {
+                assert!(
+                    opt.is_switch() && short.len() == 2 && short.starts_with('-'),
+                    "{name}"
+                );
+            }
+            let has_unit = !opt.unit.is_empty() || matches!(opt.kind, Kind::Choice(_));
+            assert_eq!(
+                opt.is_switch(),
+                !has_unit,
+                "{name} needs a unit if it takes a value"
+            );
+            assert!(
+                opt.is_switch() || opt.preset != Preset::None,
+                "{name} does not say its default"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_do_not_collide() {
+        for role in ROLES {
+            let opts: Vec<&Opt> = GLOBALS.iter().chain(role.options).collect();
+            for (at, opt) in opts.iter().enumerate() {
+                for other in &opts[at + 1..] {
+                    assert_ne!(opt.flag, other.flag);
+                    assert!(
+                        opt.short.is_none() || opt.short != other.short,
+                        "{} {}",
+                        opt.flag,
+                        other.flag
+                    );
+                }
+            }
+        }
+        // Words are told from values before the role is known.
+        let all = all_options();
+        for opt in every_option() {
+            let first = all
+                .iter()
+                .find(|other| other.flag == opt.flag)
+                .expect("it is one of all");
+            assert_eq!(first.is_switch(), opt.is_switch(), "{}", opt.flag);
+        }
+    }
+}

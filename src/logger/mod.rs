@@ -1,0 +1,161 @@
+//! The log: `log` in front, `simplelog` for the shape of a line, and behind them a bounded queue that one thread
+//! empties, with one write call a line. So nobody who logs ever waits for stderr, or for the disk: what does not fit
+//! is dropped, counted and reported. Knows nothing of roles; a message carries its own prefix.
+//!
+//! ```text
+//! 2026-01-01T12:00:00.123Z [INFO] relay[sports]: listening on 0.0.0.0:6000 for clients
+//! ```
+
+mod line;
+mod output;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::base::LIVE;
+use line::Shape;
+use output::Output;
+use queue::Queue;
+
+/// What is logged, and where to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The least important level that is written.
+    pub level: LevelFilter,
+    /// A file to append to, in place of stderr.
+    pub file: Option<PathBuf>,
+}
+
+/// The log of this process. The functions of this module do the same as the methods, for those who have no handle;
+/// they do nothing before [`Logger::start`].
+#[derive(Clone, Debug)]
+pub struct Logger {
+    queue: Arc<Queue>,
+    /// Whether there is a terminal to show a live line on.
+    live: bool,
+}
+
+impl Logger {
+    /// Starts the log, once in a process. Fails where the file can't be opened, and says which and why.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let output = Output::open(options.file)?;
+        let (logger, front) = Self::over(output)?;
+        let taken = |error| io::Error::new(io::ErrorKind::AlreadyExists, error);
+        log::set_boxed_logger(Box::new(front)).map_err(taken)?;
+        log::set_max_level(options.level);
+        Ok(LOGGER.get_or_init(|| logger).clone())
+    }
+
+    fn over(output: Output) -> io::Result<(Self, Front)> {
+        let queue = Arc::new(Queue::new(output.complaint()));
+        let logger = Self {
+            queue: Arc::clone(&queue),
+            live: output.has_terminal(),
+        };
+        let front = Front {
+            shape: Mutex::new(Shape::new()),
+            queue: Arc::clone(&queue),
+        };
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || output.run(&queue))?;
+        Ok((logger, front))
+    }
+
+    /// Opens the log file anew, as is due after it has been renamed. Where that fails the old one stays in use.
+    pub fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// Whether [`Logger::live`] shows anything: stderr is a terminal.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Shows `text` as the terminal's last line, in place of the one before. Log lines go above it.
+    pub fn live(&self, text: &str) {
+        if self.live {
+            self.queue.set_live(Some(text.to_owned()));
+        }
+    }
+
+    /// Takes the live line away.
+    pub fn live_end(&self) {
+        if self.live {
+            self.queue.set_live(None);
+        }
+    }
+
+    /// Waits until everything that was logged is written, at most for `deadline`, and says whether it is.
+    pub fn flush(&self, deadline: Duration) -> bool {
+        self.queue.flush(deadline)
+    }
+}
+
+/// See [`Logger::reopen`].
+pub fn reopen() {
+    if let Some(logger) = LOGGER.get() {
+        logger.reopen();
+    }
+}
+
+/// See [`Logger::is_live`].
+pub fn is_live() -> bool {
+    LOGGER.get().is_some_and(Logger::is_live)
+}
+
+/// See [`Logger::live`].
+pub fn live(text: &str) {
+    if let Some(logger) = LOGGER.get() {
+        logger.live(text);
+    }
+}
+
+/// See [`Logger::live_end`].
+pub fn live_end() {
+    if let Some(logger) = LOGGER.get() {
+        logger.live_end();
+    }
+}
+
+/// See [`Logger::flush`].
+pub fn flush(deadline: Duration) -> bool {
+    LOGGER.get().is_none_or(|logger| logger.flush(deadline))
+}
+
+/// What the macros of `log` call.
+#[derive(Debug)]
+struct Front {
+    shape: Mutex<Shape>,
+    queue: Arc<Queue>,
+}
+
+impl Log for Front {
+    /// Only hydrant speaks: what libraries have to say on their own is for their developers.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if record.target() == LIVE {
+            return live(&record.args().to_string());
+        }
+        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.push(&mut shape, record);
+    }
+
+    fn flush(&self) {}
+}
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();

@@ -1,0 +1,227 @@
+//! What a role may do: the loop, lent to it for the length of one event.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::base::endpoint::Endpoint;
+use crate::base::time::Time;
+use crate::base::wheel::TimerKey;
+use crate::reactor::core::Core;
+use crate::reactor::event::{DialId, End, RoleId};
+use crate::reactor::net::{Addr, Close, Keepalive, SockId, StdStream};
+use crate::reactor::table::{Owner, Way};
+
+/// The context of one event. Effects happen at once, but for [`Cx::close`], which waits for the end of the turn.
+pub struct Cx<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) role: RoleId,
+}
+
+impl Cx<'_> {
+    /// The time at which this turn began.
+    pub fn now(&self) -> Time {
+        self.core.net.now()
+    }
+
+    /// The time as it is, read afresh.
+    pub fn clock(&self) -> Time {
+        self.core.net.clock()
+    }
+
+    /// Fresh randomness.
+    pub fn random(&mut self) -> u64 {
+        self.core.net.random()
+    }
+
+    /// How many more sockets can be opened before the descriptors run out.
+    pub fn sockets_left(&self) -> usize {
+        self.core.net.sockets_left()
+    }
+
+    /// Begins to listen on every address of an endpoint, all of them or none; connections come as
+    /// [`super::Event::Accepted`]. Returns the listeners and their real addresses, which share one port. A name is
+    /// looked up at once, however long that takes: only for when nothing runs yet.
+    pub fn listen_at(&mut self, at: &Endpoint) -> io::Result<Vec<(SockId, Addr)>> {
+        let mut open: Vec<(SockId, Addr)> = Vec::new();
+        for mut addr in self.core.places(at)? {
+            if let (Addr::Tcp(addr), Some((_, Addr::Tcp(first)))) = (&mut addr, open.first()) {
+                addr.set_port(first.port());
+            }
+            match self.listen(&addr) {
+                Ok(listener) => open.push(listener),
+                Err(error) => {
+                    open.iter()
+                        .for_each(|(id, _)| self.close(*id, Close::Orderly));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+        let (id, real) = match self.core.net.listen(at) {
+            // A machine without IPv6 has no `[::]` to take both families on.
+            Err(error) if is_any_v6(at) && is_no_v6(&error) => self.core.net.listen(&any_v4(at))?,
+            listening => listening?,
+        };
+        self.core.table.adopt(id, Owner::Role(self.role), true);
+        self.core.table.want(id, Way::Read, true);
+        Ok((id, real))
+    }
+
+    /// Resolves and connects, within `timeout` in all. The answer, [`super::Event::Connected`] or
+    /// [`super::Event::ConnectFailed`], comes with a later event, never from inside of this call.
+    pub fn dial(&mut self, to: &Endpoint, timeout: Duration) -> DialId {
+        self.core.dial(self.role, to, timeout)
+    }
+
+    /// Ends a dial; it will not be answered. One that is over already is left alone.
+    pub fn cancel_dial(&mut self, dial: DialId) {
+        self.core.drop_dial(dial);
+    }
+
+    /// Opens a standard stream; see [`super::net::Net::open_std`].
+    pub fn open_std(&mut self, which: StdStream) -> io::Result<SockId> {
+        let id = self.core.net.open_std(which)?;
+        self.core.table.adopt(id, Owner::Role(self.role), false);
+        Ok(id)
+    }
+
+    /// One read. `Ok(None)`: nothing there now, an event will come. `Ok(Some(0))`, into a buffer that is not empty: the
+    /// stream has ended.
+    pub fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let done = self.core.net.read(id, into);
+        self.settle(id, Way::Read, done)
+    }
+
+    /// One write of two slices, the second of which may be empty. `Ok(None)`: nothing taken now, an event will come if
+    /// writing is wanted. Both slices empty: a probe that takes no time and fails where the peer is known to be gone.
+    pub fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Option<usize>> {
+        let done = self.core.net.write(id, from);
+        self.settle(id, Way::Write, done)
+    }
+
+    /// Ends our direction of a stream.
+    pub fn shutdown(&mut self, id: SockId) -> io::Result<()> {
+        self.core.net.shutdown(id)
+    }
+
+    /// Closes a socket at the end of this turn. From now on it gets no event.
+    pub fn close(&mut self, id: SockId, how: Close) {
+        self.core.close(id, how);
+    }
+
+    /// Whether reads, or a listener's connections, are wanted.
+    pub fn want_read(&mut self, id: SockId, wanted: bool) {
+        self.core.table.want(id, Way::Read, wanted);
+    }
+
+    /// Whether room to write is wanted.
+    pub fn want_write(&mut self, id: SockId, wanted: bool) {
+        self.core.table.want(id, Way::Write, wanted);
+    }
+
+    /// Whether a read may give something at once, as far as is known.
+    pub fn is_readable(&self, id: SockId) -> bool {
+        self.core
+            .table
+            .get(id)
+            .is_some_and(|slot| slot.is_ready(Way::Read))
+    }
+
+    /// Asks for one [`super::Event::Readable`] though no readiness announces it (for bytes that a layer
+    /// above the socket holds).
+    pub fn revisit(&mut self, id: SockId) {
+        self.core.table.press(id);
+    }
+
+    /// Asks for one [`super::Event::Again`], after the others have had their visit.
+    pub fn again(&mut self) {
+        self.core.table.again(self.role);
+    }
+
+    /// Writes a number on a socket that [`Cx::tag`] reads back: what the role knows it by. 0 at first.
+    pub fn set_tag(&mut self, id: SockId, tag: u32) {
+        if let Some(slot) = self.core.table.get_mut(id) {
+            slot.tag = tag;
+        }
+    }
+
+    /// The number on a socket; `None` where the socket is gone.
+    pub fn tag(&self, id: SockId) -> Option<u32> {
+        self.core.table.get(id).map(|slot| slot.tag)
+    }
+
+    /// Sets how soon a dead peer is noticed.
+    pub fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) {
+        // A socket that refuses the option is about to report why by itself.
+        let _ = self.core.net.set_keepalive(id, keepalive);
+    }
+
+    /// Bytes that the peer's kernel has not acknowledged yet, where that is known.
+    pub fn unacknowledged(&self, id: SockId) -> Option<u32> {
+        self.core.net.unacknowledged(id)
+    }
+
+    /// Sets a timer. `tag` comes back in its event.
+    pub fn timer(&mut self, after: Duration, tag: u32) -> TimerKey {
+        self.core.timer(after, Owner::Role(self.role), tag)
+    }
+
+    /// Takes a timer back: its event will not come, even if it is due already.
+    pub fn cancel(&mut self, key: TimerKey) {
+        self.core.cancel(key);
+    }
+
+    /// The role is over. Its sockets, dials and timers go with it at the end of this turn, and it gets no more
+    /// events.
+    pub fn finish(&mut self, end: End) {
+        self.core.finished.push((self.role, end));
+    }
+
+    fn settle(
+        &mut self,
+        id: SockId,
+        way: Way,
+        done: io::Result<super::net::Io>,
+    ) -> io::Result<Option<usize>> {
+        match done {
+            Ok(done) => {
+                // Nothing announces an end twice, so it counts as waiting for whatever may still come (an error).
+                let ended = way == Way::Read && done.bytes == 0;
+                if !done.more || ended {
+                    self.core.table.spent(id, way);
+                }
+                Ok(Some(done.bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.core.table.spent(id, way);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_any_v6(at: &Addr) -> bool {
+    matches!(at, Addr::Tcp(at) if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+}
+
+fn is_no_v6(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    )
+}
+
+fn any_v4(at: &Addr) -> Addr {
+    match at {
+        Addr::Tcp(at) => Addr::Tcp(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            at.port(),
+        )),
+        Addr::Unix(path) => Addr::Unix(path.clone()),
+    }
+}

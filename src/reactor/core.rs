@@ -1,0 +1,198 @@
+//! What the loop and a role's context share: the net, the table of sockets, timers, dials, and what waits for the end
+//! of the turn.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::base::endpoint::{Endpoint, Host};
+use crate::base::time::Time;
+use crate::base::wheel::{TimerKey, Wheel};
+use crate::reactor::dial::Dial;
+use crate::reactor::event::{End, Event, RoleId};
+use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
+use crate::reactor::table::{Owner, Table, Way};
+
+/// The loop without its roles.
+pub(super) struct Core {
+    pub(super) net: Box<dyn Net>,
+    pub(super) table: Table,
+    pub(super) dials: Slab<Dial>,
+    pub(super) dial_generation: u32,
+    pub(super) next_lookup: u64,
+    /// Events that came up inside of a call and wait for their delivery.
+    pub(super) outbox: VecDeque<(RoleId, Event)>,
+    /// Roles that are over, and how they ended.
+    pub(super) finished: Vec<(RoleId, End)>,
+    wheel: Wheel<Alarm>,
+    /// Timers that ran out and have not been delivered yet: one of them may still take another back.
+    due: VecDeque<(TimerKey, Alarm)>,
+    ripe: Vec<(TimerKey, Alarm)>,
+    closing: Vec<(SockId, Close)>,
+    exhausted_said: Option<Time>,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alarm {
+    Owner(Owner, u32),
+    /// Accepting goes on at this listener.
+    Accept(SockId),
+}
+
+impl Core {
+    pub(super) fn new(net: Box<dyn Net>) -> Self {
+        Self {
+            net,
+            table: Table::default(),
+            dials: Slab::new(),
+            dial_generation: 0,
+            next_lookup: 0,
+            outbox: VecDeque::new(),
+            finished: Vec::new(),
+            wheel: Wheel::new(),
+            due: VecDeque::new(),
+            ripe: Vec::new(),
+            closing: Vec::new(),
+            exhausted_said: None,
+        }
+    }
+
+    /// How long the loop may sleep: not at all while visits are due, at most until the next timer.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        if self.table.due() > 0 || !self.outbox.is_empty() || !self.finished.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.wheel.next().map(|at| at.since(self.net.clock()))
+    }
+
+    pub(super) fn timer(&mut self, after: Duration, owner: Owner, tag: u32) -> TimerKey {
+        self.wheel
+            .insert(self.net.now() + after, Alarm::Owner(owner, tag))
+    }
+
+    pub(super) fn cancel(&mut self, key: TimerKey) {
+        if !self.wheel.cancel(key) {
+            self.due.retain(|(due, _)| *due != key);
+        }
+    }
+
+    /// Brings up the timers that have run out.
+    pub(super) fn ripen(&mut self) {
+        self.wheel.advance(self.net.now(), &mut self.ripe);
+        self.due.extend(self.ripe.drain(..));
+    }
+
+    pub(super) fn next_due(&mut self) -> Option<(TimerKey, Alarm)> {
+        self.due.pop_front()
+    }
+
+    /// Forgets a socket now, and closes it at the end of the turn.
+    pub(super) fn close(&mut self, id: SockId, how: Close) {
+        if self.table.get(id).is_some() {
+            self.table.release(id);
+            self.closing.push((id, how));
+        }
+    }
+
+    pub(super) fn close_deferred(&mut self) {
+        for (id, how) in self.closing.drain(..) {
+            self.net.close(id, how);
+        }
+    }
+
+    /// The addresses at which an endpoint listens.
+    pub(super) fn places(&mut self, at: &Endpoint) -> io::Result<Vec<Addr>> {
+        Ok(match at {
+            Endpoint::Unix(path) => vec![Addr::Unix(path.clone())],
+            Endpoint::Tcp {
+                host: Host::Any,
+                port,
+            } => vec![Addr::Tcp((Ipv6Addr::UNSPECIFIED, *port).into())],
+            Endpoint::Tcp {
+                host: Host::Ip(ip),
+                port,
+            } => vec![Addr::Tcp((*ip, *port).into())],
+            Endpoint::Tcp {
+                host: Host::Name(name),
+                port,
+            } => self
+                .net
+                .resolve_now(name)?
+                .into_iter()
+                .map(|ip| Addr::Tcp((ip, *port).into()))
+                .collect(),
+        })
+    }
+
+    pub(super) fn fresh_lookup(&mut self) -> Lookup {
+        self.next_lookup += 1;
+        Lookup(self.next_lookup)
+    }
+
+    /// Takes one connection off a listener. `None`: no more for now, and the listener's readiness says so.
+    pub(super) fn accept(&mut self, listener: SockId, owner: Owner) -> Option<(SockId, Peer)> {
+        match self.net.accept(listener) {
+            Ok((id, peer)) => {
+                self.table.adopt(id, owner, false);
+                Some((id, peer))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.table.spent(listener, Way::Read);
+                None
+            }
+            Err(error) => {
+                // Nothing announces that descriptors are free again, nor what became of any other failure: a timer
+                // has to ask. Those who wait stay in the kernel's queue.
+                self.table.spent(listener, Way::Read);
+                self.wheel
+                    .insert(self.net.now() + ACCEPT_PAUSE, Alarm::Accept(listener));
+                self.say_accept_failed(&error);
+                None
+            }
+        }
+    }
+
+    /// Takes away all that a role which is over still has.
+    pub(super) fn clear_role(&mut self, role: RoleId) {
+        for id in self.table.owned_by(Owner::Role(role)) {
+            self.close(id, Close::Orderly);
+        }
+        let dials: Vec<_> = self
+            .dials
+            .iter()
+            .filter(|(_, dial)| dial.role() == role)
+            .map(|(_, dial)| dial.id())
+            .collect();
+        for dial in dials {
+            self.drop_dial(dial);
+        }
+        self.outbox.retain(|(to, _)| *to != role);
+    }
+
+    fn say_accept_failed(&mut self, error: &io::Error) {
+        let now = self.net.now();
+        if self
+            .exhausted_said
+            .is_some_and(|said| now.since(said) < SAY_AGAIN)
+        {
+            return;
+        }
+        self.exhausted_said = Some(now);
+        if is_exhaustion(error) {
+            log::warn!(
+                "hydrant: out of file descriptors or memory; new connections wait until some are free ({error})"
+            );
+        } else {
+            log::warn!("hydrant: accepting failed, trying again: {error}");
+        }
+    }
+}
+
+/// How long accepting rests when descriptors have run out: short enough for a client, and no spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// That accepting rests is said again only after so long.
+const SAY_AGAIN: Duration = Duration::from_secs(60);

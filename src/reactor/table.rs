@@ -1,0 +1,315 @@
+//! Who wants what of which socket, and what is ready: two bits a direction, and the queue of visits that follow from
+//! them. It knows no socket, only ids.
+//!
+//! ```text
+//!               edge from the net
+//!      idle  ────────────────────>  ready
+//!       ^ │ want                 want │ ^
+//!       │ v                           v │ not wanted any more
+//!     waiting ──────────────────>  queued ──> a visit ──> WouldBlock or drained: waiting; else: queued again
+//!               edge from the net
+//! ```
+//!
+//! **Invariant.** A direction that is both wanted and ready has its socket in the queue.
+
+use std::collections::VecDeque;
+
+use crate::reactor::event::{DialId, RoleId};
+use crate::reactor::net::SockId;
+
+/// Whose socket or timer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Role(RoleId),
+    Dial(DialId),
+}
+
+/// A direction of a stream. A listener's connections are its `Read` side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Write,
+}
+
+/// A visit that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visit {
+    Sock(SockId),
+    Again(RoleId),
+}
+
+/// What the reactor remembers of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) owner: Owner,
+    pub(super) tag: u32,
+    generation: u32,
+    bits: u8,
+}
+
+impl Slot {
+    /// Whether a visit for this direction is due.
+    pub(super) fn due(&self, way: Way) -> bool {
+        self.bits & want_bit(way) != 0 && self.bits & ready_bit(way) != 0
+    }
+
+    pub(super) fn wants(&self, way: Way) -> bool {
+        self.bits & want_bit(way) != 0
+    }
+
+    pub(super) fn is_ready(&self, way: Way) -> bool {
+        self.bits & ready_bit(way) != 0
+    }
+
+    pub(super) fn is_listener(&self) -> bool {
+        self.bits & LISTENER != 0
+    }
+
+    pub(super) fn is_pressed(&self) -> bool {
+        self.bits & PRESSED != 0
+    }
+}
+
+/// All sockets, by their place, and the visits that are due.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    slots: Vec<Slot>,
+    queue: VecDeque<Visit>,
+}
+
+impl Table {
+    /// Takes in a socket. Nothing is wanted of it. A stream counts as writable until a write says otherwise.
+    pub(super) fn adopt(&mut self, id: SockId, owner: Owner, listener: bool) {
+        let place = id.key as usize;
+        let vacant = Slot {
+            owner,
+            tag: 0,
+            generation: 0,
+            bits: 0,
+        };
+        if self.slots.len() <= place {
+            self.slots.resize(place + 1, vacant);
+        }
+        let bits = OPEN
+            | if listener {
+                LISTENER | READ_READY
+            } else {
+                WRITE_READY
+            };
+        self.slots[place] = Slot {
+            generation: id.generation,
+            bits,
+            ..vacant
+        };
+    }
+
+    /// Forgets a socket; visits that are queued for it find nothing.
+    pub(super) fn release(&mut self, id: SockId) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.bits = 0;
+        }
+    }
+
+    pub(super) fn get(&self, id: SockId) -> Option<&Slot> {
+        let slot = self.slots.get(id.key as usize)?;
+        (slot.bits & OPEN != 0 && slot.generation == id.generation).then_some(slot)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SockId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.key as usize)?;
+        (slot.bits & OPEN != 0 && slot.generation == id.generation).then_some(slot)
+    }
+
+    /// Says whether a direction is wanted from now on.
+    pub(super) fn want(&mut self, id: SockId, way: Way, wanted: bool) {
+        let Some(slot) = self.get_mut(id) else { return };
+        match wanted {
+            true => slot.bits |= want_bit(way),
+            false => slot.bits &= !want_bit(way),
+        }
+        self.enqueue(id);
+    }
+
+    /// The net says that a direction may have become ready.
+    pub(super) fn edge(&mut self, id: SockId, way: Way) {
+        let Some(slot) = self.get_mut(id) else { return };
+        slot.bits |= ready_bit(way);
+        self.enqueue(id);
+    }
+
+    /// A direction gives nothing more until the next edge.
+    pub(super) fn spent(&mut self, id: SockId, way: Way) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.bits &= !ready_bit(way);
+        }
+    }
+
+    /// Queues one visit for reading, whether or not anything is ready.
+    pub(super) fn press(&mut self, id: SockId) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.bits |= PRESSED;
+            self.enqueue(id);
+        }
+    }
+
+    /// Queues a visit to a role itself.
+    pub(super) fn again(&mut self, role: RoleId) {
+        self.queue.push_back(Visit::Again(role));
+    }
+
+    /// Queues a visit if one is due and none is queued.
+    pub(super) fn enqueue(&mut self, id: SockId) {
+        let Some(slot) = self.get_mut(id) else { return };
+        let due = slot.due(Way::Read) || slot.due(Way::Write) || slot.is_pressed();
+        if due && slot.bits & QUEUED == 0 {
+            slot.bits |= QUEUED;
+            self.queue.push_back(Visit::Sock(id));
+        }
+    }
+
+    /// The visits that are due now. Those that the visits themselves bring up come after these.
+    pub(super) fn due(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes the first visit off the queue.
+    pub(super) fn next(&mut self) -> Option<Visit> {
+        let visit = self.queue.pop_front()?;
+        if let Visit::Sock(id) = visit
+            && let Some(slot) = self.get_mut(id)
+        {
+            slot.bits &= !QUEUED;
+        }
+        Some(visit)
+    }
+
+    /// Takes the order for one more visit off a socket, if it has one.
+    pub(super) fn take_press(&mut self, id: SockId) -> bool {
+        let Some(slot) = self.get_mut(id) else {
+            return false;
+        };
+        let pressed = slot.is_pressed();
+        slot.bits &= !PRESSED;
+        pressed
+    }
+
+    /// The sockets of one owner.
+    pub(super) fn owned_by(&self, owner: Owner) -> Vec<SockId> {
+        let held = |(place, slot): (usize, &Slot)| {
+            let id = SockId {
+                key: place as u32,
+                generation: slot.generation,
+            };
+            (slot.bits & OPEN != 0 && slot.owner == owner).then_some(id)
+        };
+        self.slots.iter().enumerate().filter_map(held).collect()
+    }
+
+    /// All sockets.
+    pub(super) fn all(&self) -> impl Iterator<Item = SockId> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.bits & OPEN != 0)
+            .map(|(place, slot)| SockId {
+                key: place as u32,
+                generation: slot.generation,
+            })
+    }
+
+    /// Panics where the invariant of this file does not hold.
+    pub(super) fn check_invariants(&self) {
+        for id in self.all() {
+            let slot = self.get(id).expect("all() lists open slots");
+            let due = slot.due(Way::Read) || slot.due(Way::Write);
+            assert!(
+                !due || slot.bits & QUEUED != 0,
+                "{id:?} is wanted and ready, yet nobody will visit it: {slot:?}"
+            );
+            let queued = self.queue.contains(&Visit::Sock(id));
+            assert_eq!(
+                queued,
+                slot.bits & QUEUED != 0,
+                "{id:?}: the queue and the bit differ"
+            );
+        }
+    }
+}
+
+const READ_WANT: u8 = 1;
+const WRITE_WANT: u8 = 1 << 1;
+const READ_READY: u8 = 1 << 2;
+const WRITE_READY: u8 = 1 << 3;
+/// A visit stands in the queue.
+const QUEUED: u8 = 1 << 4;
+/// One visit is due though no edge announces it.
+const PRESSED: u8 = 1 << 5;
+const LISTENER: u8 = 1 << 6;
+const OPEN: u8 = 1 << 7;
+
+fn want_bit(way: Way) -> u8 {
+    match way {
+        Way::Read => READ_WANT,
+        Way::Write => WRITE_WANT,
+    }
+}
+
+fn ready_bit(way: Way) -> u8 {
+    match way {
+        Way::Read => READ_READY,
+        Way::Write => WRITE_READY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SockId = SockId {
+        key: 3,
+        generation: 7,
+    };
+
+    fn table() -> Table {
+        let mut table = Table::default();
+        table.adopt(A, Owner::Role(RoleId(0)), false);
+        table
+    }
+
+    #[test]
+    fn want_and_edge_in_either_order_queue_one_visit() {
+        let mut table = table();
+        table.want(A, Way::Read, true);
+        assert_eq!(table.due(), 0);
+        table.edge(A, Way::Read);
+        table.edge(A, Way::Read);
+        assert_eq!(table.due(), 1);
+        assert_eq!(table.next(), Some(Visit::Sock(A)));
+
+        table.want(A, Way::Write, true);
+        assert_eq!(table.due(), 1, "a fresh stream counts as writable");
+        table.check_invariants();
+    }
+
+    #[test]
+    fn a_stale_id_finds_nothing() {
+        let mut table = table();
+        table.release(A);
+        table.adopt(SockId { generation: 8, ..A }, Owner::Role(RoleId(0)), false);
+        table.want(A, Way::Read, true);
+        table.edge(A, Way::Read);
+        assert_eq!(table.due(), 0);
+    }
+
+    #[test]
+    fn spent_readiness_waits_for_an_edge() {
+        let mut table = table();
+        table.want(A, Way::Read, true);
+        table.edge(A, Way::Read);
+        table.next();
+        table.spent(A, Way::Read);
+        table.enqueue(A);
+        assert_eq!(table.due(), 0);
+        table.check_invariants();
+    }
+}

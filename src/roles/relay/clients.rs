@@ -1,0 +1,343 @@
+//! Those who receive: one small record each, and who of them is current (has every byte so far) or behind.
+//!
+//! ```text
+//!    join ──> current ──short write──> behind ──caught up──> current
+//!                │                        │
+//!                └──────── leave ─────────┘   overtaken by the ring, stalled, gone, ...
+//! ```
+//!
+//! A current client stands in a queue that each pass of the fan-out walks through; one that is behind stands in a
+//! heap by its cursor and is not touched until it is writable or the ring reaches it. So the work for a read of the
+//! upstream depends on those who can take bytes, never on all who are connected.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::base::laggards::{Laggards, Real};
+use crate::base::time::Time;
+use crate::reactor::net::{Peer, SockId};
+use crate::roles::relay::config::Slow;
+
+/// A client: its place in the table and which of the place's tenants it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClientId {
+    pub(super) key: u32,
+    pub(super) serial: u32,
+}
+
+/// What the relay remembers of a client. There may be ten thousand: keep it small.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) sock: SockId,
+    pub(super) peer: Peer,
+    /// The offset of the next byte that it gets.
+    pub(super) cursor: u64,
+    /// The offset at which it joined.
+    pub(super) first: u64,
+    /// The highest offset that its kernel was seen to have acknowledged, and when that last grew.
+    pub(super) acked: u64,
+    pub(super) progress: Time,
+    pub(super) joined: Time,
+    pub(super) serial: u32,
+    pub(super) output: u16,
+    pub(super) slow: Slow,
+    pub(super) behind: bool,
+    /// An entry of it is in the heap.
+    pub(super) heaped: bool,
+    /// It has said that it will send nothing more. It still receives.
+    pub(super) half_closed: bool,
+    /// It has every byte there will ever be, and our end of the stream has been shut.
+    pub(super) finishing: bool,
+}
+
+/// All clients.
+#[derive(Debug)]
+pub(super) struct Clients {
+    table: Slab<Client>,
+    serial: u32,
+    /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
+    current: VecDeque<ClientId>,
+    behind: usize,
+    /// Those that are behind, by policy.
+    droppable: Laggards<ClientId>,
+    blocking: Laggards<ClientId>,
+    half_closed: VecDeque<ClientId>,
+    /// The furthest cursor; unknown after the client that had it has left.
+    lead: Option<u64>,
+}
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        Self {
+            table: Slab::new(),
+            serial: 0,
+            current: VecDeque::new(),
+            behind: 0,
+            droppable: Laggards::new(),
+            blocking: Laggards::new(),
+            half_closed: VecDeque::new(),
+            lead: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn behind(&self) -> usize {
+        self.behind
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
+        self.table.iter().map(|(key, client)| {
+            (
+                ClientId {
+                    key: key as u32,
+                    serial: client.serial,
+                },
+                client,
+            )
+        })
+    }
+
+    pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
+        self.table
+            .get(id.key as usize)
+            .filter(|client| client.serial == id.serial)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.table
+            .get_mut(id.key as usize)
+            .filter(|client| client.serial == id.serial)
+    }
+
+    /// The client at a place of the table.
+    pub(super) fn at(&self, key: u32) -> Option<ClientId> {
+        self.table.get(key as usize).map(|client| ClientId {
+            key,
+            serial: client.serial,
+        })
+    }
+
+    /// Takes a client in, whose cursor is at `head` or before it.
+    pub(super) fn insert(&mut self, mut client: Client, head: u64) -> ClientId {
+        self.serial = self.serial.wrapping_add(1);
+        client.serial = self.serial;
+        client.behind = client.cursor < head;
+        client.heaped = client.behind;
+        let (cursor, slow, behind) = (client.cursor, client.slow, client.behind);
+        let id = ClientId {
+            key: self.table.insert(client) as u32,
+            serial: self.serial,
+        };
+        self.lead = if self.table.len() == 1 {
+            Some(cursor)
+        } else {
+            self.lead.map(|lead| lead.max(cursor))
+        };
+        if behind {
+            self.behind += 1;
+            self.heap(slow).push(cursor, id);
+        } else {
+            self.current.push_back(id);
+        }
+        self.sweep();
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: ClientId) -> Option<Client> {
+        self.get(id)?;
+        let client = self.table.remove(id.key as usize);
+        if client.behind {
+            self.behind -= 1;
+        }
+        if self.lead == Some(client.cursor) {
+            self.lead = None;
+        }
+        if client.half_closed {
+            self.half_closed.retain(|half| *half != id);
+        }
+        Some(client)
+    }
+
+    /// How many entries the pass that begins now has to look at.
+    pub(super) fn begin_pass(&mut self) -> usize {
+        // Whoever was first goes last, so that nobody is always last.
+        if let Some(first) = self.current.pop_front() {
+            self.current.push_back(first);
+        }
+        self.current.len()
+    }
+
+    /// The next client of a pass, taken off the queue; `None` for an entry whose client is gone.
+    pub(super) fn next_current(&mut self) -> Option<ClientId> {
+        let id = self.current.pop_front()?;
+        is_live(&self.table, id).then_some(id)
+    }
+
+    /// Puts a client that has every byte back into the queue of those who are served at once.
+    pub(super) fn stay_current(&mut self, id: ClientId) {
+        self.current.push_back(id);
+    }
+
+    /// A client that was behind has caught up.
+    pub(super) fn catch_up(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
+        if client.behind {
+            client.behind = false;
+            self.behind -= 1;
+            self.current.push_back(id);
+        }
+    }
+
+    /// A client, taken off the queue, that could not take everything.
+    pub(super) fn fall_behind(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
+        if client.behind {
+            return;
+        }
+        client.behind = true;
+        let (cursor, slow, heaped) = (
+            client.cursor,
+            client.slow,
+            std::mem::replace(&mut client.heaped, true),
+        );
+        self.behind += 1;
+        if !heaped {
+            self.heap(slow).push(cursor, id);
+        }
+    }
+
+    /// A cursor moved forward.
+    pub(super) fn moved_to(&mut self, cursor: u64) {
+        self.lead = self.lead.map(|lead| lead.max(cursor));
+    }
+
+    /// The furthest cursor of all.
+    pub(super) fn lead(&mut self, head: u64) -> Option<u64> {
+        if self.table.is_empty() {
+            return None;
+        }
+        if self.behind < self.table.len() {
+            return Some(head);
+        }
+        if self.lead.is_none() {
+            self.lead = self.table.iter().map(|(_, client)| client.cursor).max();
+        }
+        self.lead
+    }
+
+    /// The next droppable client whose cursor is below `tail`.
+    pub(super) fn overtaken(&mut self, tail: u64) -> Option<ClientId> {
+        let table = &mut self.table;
+        self.droppable.pop_below(tail, |id| real(table, id))
+    }
+
+    /// The hindmost of the clients that must not lose a byte.
+    pub(super) fn hindmost_blocking(&mut self) -> Option<u64> {
+        let table = &mut self.table;
+        self.blocking.min(|id| real(table, id))
+    }
+
+    /// Notes that a client will send nothing more.
+    pub(super) fn half_close(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
+        if !std::mem::replace(&mut client.half_closed, true) {
+            self.half_closed.push_back(id);
+        }
+    }
+
+    /// The half-closed ones, the oldest first.
+    pub(super) fn half_closed(&self) -> &VecDeque<ClientId> {
+        &self.half_closed
+    }
+
+    /// Throws out the entries of clients that are gone, once they are more than those of the living: a relay whose
+    /// upstream is silent makes no pass that would do it.
+    fn sweep(&mut self) {
+        let most = 2 * self.table.len() + SLACK;
+        let table = &mut self.table;
+        if self.current.len() > most {
+            self.current.retain(|id| is_live(table, *id));
+        }
+        for heap in [&mut self.droppable, &mut self.blocking] {
+            if heap.len() > most {
+                heap.retain(|id| matches!(real(table, id), Real::At(_)));
+            }
+        }
+    }
+
+    fn heap(&mut self, slow: Slow) -> &mut Laggards<ClientId> {
+        match slow {
+            Slow::Drop => &mut self.droppable,
+            Slow::Block => &mut self.blocking,
+        }
+    }
+
+    /// Panics where the books do not agree with each other.
+    pub(super) fn check_invariants(&self, tail: u64, head: u64) {
+        let behind = self
+            .table
+            .iter()
+            .filter(|(_, client)| client.behind)
+            .count();
+        assert_eq!(
+            behind, self.behind,
+            "the count of those who are behind is off"
+        );
+        for (id, client) in self.iter() {
+            assert!(client.cursor <= head, "{id:?} is ahead of the stream");
+            assert!(
+                client.cursor >= tail,
+                "{id:?} was overtaken and not shed: {} < {tail}",
+                client.cursor
+            );
+            let queued = self.current.iter().filter(|queued| **queued == id).count();
+            assert_eq!(
+                queued,
+                usize::from(!client.behind),
+                "{id:?} stands in the queue {queued} times: {client:?}"
+            );
+            assert!(
+                !client.behind || client.heaped,
+                "{id:?} is behind and in no heap"
+            );
+            assert!(
+                self.lead.is_none_or(|lead| lead >= client.cursor),
+                "{id:?} is ahead of the leader"
+            );
+        }
+    }
+}
+
+/// Stale entries that the queue may hold beside as many as there are clients, before it is swept.
+const SLACK: usize = 64;
+
+fn is_live(table: &Slab<Client>, id: ClientId) -> bool {
+    table
+        .get(id.key as usize)
+        .is_some_and(|client| client.serial == id.serial)
+}
+
+/// Where a client of the heap really is. One that is not behind any more leaves the heap.
+fn real(table: &mut Slab<Client>, id: ClientId) -> Real {
+    match table
+        .get_mut(id.key as usize)
+        .filter(|client| client.serial == id.serial)
+    {
+        Some(client) if client.behind => Real::At(client.cursor),
+        Some(client) => {
+            client.heaped = false;
+            Real::Gone
+        }
+        None => Real::Gone,
+    }
+}

@@ -1,0 +1,274 @@
+//! How a relay ends: by a signal, because its source is at its end, or because nobody reads its stdout any more. The
+//! clients get what is theirs first.
+//!
+//! ```text
+//!   behind ──caught up──> finishing (our end shut) ──all acknowledged, or its end came──> drained
+//!      └────────────────────────┴── a signal's --drain is over ──> cut (or drained, if the kernel has it all)
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::base::units::{Bytes, Span};
+use crate::base::wheel::TimerKey;
+use crate::reactor::net::{Peer, Signal};
+use crate::reactor::{Cx, End};
+use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::{Relay, Tick};
+
+/// Why the relay ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Stopped(Signal),
+    SourceEnded,
+    StdoutClosed,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped(Signal::Interrupt) => "stopped by SIGINT",
+            Self::Stopped(Signal::HangUp) => "stopped by SIGHUP",
+            Self::Stopped(_) => "stopped by SIGTERM",
+            Self::SourceEnded => "source ended",
+            Self::StdoutClosed => "stdout closed by its reader",
+        })
+    }
+}
+
+/// An end that is under way.
+#[derive(Debug)]
+pub(super) struct Flush {
+    why: Why,
+    drained: usize,
+    cut: usize,
+    deadline: Option<TimerKey>,
+    poll: Option<TimerKey>,
+    over: bool,
+}
+
+impl Relay {
+    /// Begins to end. A signal that comes while the source's end is already being waited for puts a deadline to it.
+    pub(super) fn begin_flush(&mut self, cx: &mut Cx<'_>, why: Why) {
+        let deadline =
+            (why != Why::SourceEnded).then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
+        if let Some(flush) = &mut self.flush {
+            if flush.deadline.is_none() {
+                flush.why = why;
+                flush.deadline = deadline;
+                self.close_outputs(cx, false);
+                self.check_flushed(cx);
+            }
+            return;
+        }
+        self.flush = Some(Flush {
+            why,
+            drained: 0,
+            cut: 0,
+            deadline,
+            poll: None,
+            over: false,
+        });
+        self.close_upstream(cx);
+        self.close_outputs(cx, why == Why::SourceEnded);
+        self.pass = None;
+        self.feed_dump(cx);
+        for _ in 0..self.clients.begin_pass() {
+            let Some(id) = self.clients.next_current() else {
+                continue;
+            };
+            self.part(cx, id);
+        }
+        self.check_flushed(cx);
+    }
+
+    /// A client that counted as current when the end began: it has everything, or it gets the rest as it can take it.
+    fn part(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        if client.cursor == self.ring.head() {
+            self.clients.stay_current(id);
+            self.finish_client(cx, id);
+        } else {
+            cx.want_write(client.sock, true);
+            self.clients.fall_behind(id);
+        }
+    }
+
+    /// A client has every byte there will be: our end of the stream is shut, and its kernel is given time to take it.
+    pub(super) fn finish_client(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        client.finishing = true;
+        client.progress = cx.now();
+        let (sock, peer) = (client.sock, client.peer);
+        if let Err(error) = cx.shutdown(sock) {
+            return self.drop_failed(cx, id, &error);
+        }
+        if peer == Peer::Unix {
+            // What a Unix socket's kernel has taken is the peer's already.
+            return self.drop_client(cx, id, Reason::Drained, None);
+        }
+        self.arm_poll(cx);
+    }
+
+    /// Nothing announces that everything was acknowledged: looks at those who wait for nothing else.
+    pub(super) fn poll_finishing(&mut self, cx: &mut Cx<'_>) {
+        let Some(flush) = &mut self.flush else { return };
+        flush.poll = None;
+        let now = cx.now();
+        let patience = self.config.drain;
+        let is_done = |client: &super::clients::Client| {
+            let kernel_goes_on =
+                client.peer != Peer::Stdio && now.since(client.progress) >= patience;
+            client.finishing && (cx.unacknowledged(client.sock) == Some(0) || kernel_goes_on)
+        };
+        let done: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| is_done(client))
+            .map(|(id, _)| id)
+            .collect();
+        for id in done {
+            self.drop_client(cx, id, Reason::Drained, None);
+        }
+        if self.clients.iter().any(|(_, client)| client.finishing) {
+            self.arm_poll(cx);
+        }
+    }
+
+    /// A client is gone while the relay ends.
+    pub(super) fn flushed(&mut self, cx: &mut Cx<'_>, reason: Reason, output: usize, joined: Time) {
+        let head = self.ring.head();
+        let Some(flush) = &mut self.flush else { return };
+        match reason {
+            Reason::Drained => flush.drained += 1,
+            Reason::Left => {}
+            _ => flush.cut += 1,
+        }
+        let outlet = &self.outputs[output];
+        let unfinished = outlet.parked.is_some_and(|parked| parked < head);
+        if flush.deadline.is_none()
+            && outlet.is_dialled()
+            && unfinished
+            && reason != Reason::Drained
+        {
+            self.redial_output(cx, output, joined);
+        }
+        self.check_flushed(cx);
+    }
+
+    /// While the source's end is being waited for, a client that takes nothing is not waited for longer than `--hold`.
+    pub(super) fn shed_stalled(&mut self, cx: &mut Cx<'_>) {
+        if self.config.hold.is_zero()
+            || self
+                .flush
+                .as_ref()
+                .is_none_or(|flush| flush.why != Why::SourceEnded)
+        {
+            return;
+        }
+        self.watch_progress(cx, false);
+        let (now, hold) = (cx.now(), self.config.hold);
+        let stalled = |client: &super::clients::Client| {
+            client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
+        };
+        let due: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| stalled(client))
+            .map(|(id, _)| id)
+            .collect();
+        for id in due {
+            self.drop_client(cx, id, Reason::Stalled, None);
+        }
+    }
+
+    /// `--drain` is over.
+    pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
+        let ids: Vec<_> = self
+            .clients
+            .iter()
+            .map(|(id, client)| (id, client.finishing, client.peer))
+            .collect();
+        for (id, finishing, peer) in ids {
+            // The kernel goes on delivering what it has taken; a standard stream's helper does not outlive us.
+            let reason = if finishing && peer != Peer::Stdio {
+                Reason::Drained
+            } else {
+                Reason::Cut
+            };
+            self.drop_client(cx, id, reason, None);
+        }
+        self.dump = None;
+        self.end(cx);
+    }
+
+    /// Ends the relay if nothing is left to wait for.
+    pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
+        let head = self.ring.head();
+        let Some(flush) = &mut self.flush else { return };
+        let unfinished = |outlet: &super::outputs::Outlet| {
+            outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
+        };
+        let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
+        if self.clients.len() > 0 || dialling {
+            return;
+        }
+        if self.dump.is_some() {
+            // Only a reader of the dump is left: it gets what a signal would give it.
+            if flush.deadline.is_none() {
+                flush.deadline = Some(cx.timer(self.config.drain, Tick::Deadline.tag(0)));
+            }
+            return self.feed_dump(cx);
+        }
+        self.end(cx);
+    }
+
+    fn end(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let head = self.ring.head();
+        let Some(flush) = &mut self.flush else { return };
+        if std::mem::replace(&mut flush.over, true) {
+            return;
+        }
+        let (why, drained, cut) = (flush.why, flush.drained, flush.cut);
+        let listening = self
+            .outputs
+            .iter()
+            .filter(|outlet| matches!(outlet.way, Way::Listen(_)));
+        let left = listening
+            .filter_map(|outlet| outlet.parked)
+            .map(|parked| head - parked)
+            .max()
+            .unwrap_or(0);
+        if left > 0 && why == Why::SourceEnded {
+            self.journal.warn(
+                now,
+                "left over",
+                format!("{} were taken by nobody", Bytes(left)),
+            );
+        }
+        self.journal.tick(now);
+        let up = Span(now.since(self.started));
+        self.journal.info(format!(
+            "{why}: {drained} clients drained, {cut} cut; up {up}"
+        ));
+        cx.finish(End::Done);
+    }
+
+    fn arm_poll(&mut self, cx: &mut Cx<'_>) {
+        let Some(flush) = &mut self.flush else { return };
+        if flush.poll.is_none() {
+            flush.poll = Some(cx.timer(POLL, Tick::Poll.tag(0)));
+        }
+    }
+}
+
+/// How often the clients are looked at who only have to acknowledge the last bytes.
+const POLL: Duration = Duration::from_millis(10);

@@ -1,0 +1,216 @@
+//! How a client goes: by itself, half-way (it half-closes and still receives), or because it is dropped.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::base::units::{Bytes, Span};
+use crate::reactor::net::{Close, Keepalive, Peer};
+use crate::reactor::{Cx, plain};
+use crate::roles::relay::clients::{Client, ClientId};
+use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::{Relay, Why};
+
+/// Why a client is gone. The text is the word in the log and the label of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It closed or reset the connection itself.
+    Left,
+    /// Its keepalive probes went unanswered.
+    Dead,
+    /// The ring would have overwritten bytes that it had not taken.
+    Overtaken,
+    /// It was in the lead, the ring was full, and it took nothing for `--hold`.
+    Stalled,
+    /// It had half-closed, and its place was needed for a newcomer.
+    HalfClosed,
+    /// The relay ended, and it has every byte.
+    Drained,
+    /// The relay ended before it had taken every byte.
+    Cut,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::Left,
+        Self::Dead,
+        Self::Overtaken,
+        Self::Stalled,
+        Self::HalfClosed,
+        Self::Drained,
+        Self::Cut,
+    ];
+
+    /// Whether it was our doing, and not in the course of things.
+    pub fn is_drop(self) -> bool {
+        !matches!(self, Self::Left | Self::Drained)
+    }
+
+    /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
+    fn close(self) -> Close {
+        match self {
+            Self::Overtaken | Self::Stalled | Self::Cut => Close::Reset,
+            Self::Left | Self::Dead | Self::HalfClosed | Self::Drained => Close::Orderly,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "left",
+            Self::Dead => "dead",
+            Self::Overtaken => "overtaken",
+            Self::Stalled => "stalled",
+            Self::HalfClosed => "half-closed",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+        })
+    }
+}
+
+impl Relay {
+    /// A receiver's own bytes are read and thrown away; its end is noted.
+    pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        let sock = client.sock;
+        match cx.read(sock, &mut self.scratch) {
+            Ok(Some(0)) => self.client_ended(cx, id),
+            Ok(_) => {}
+            Err(error) => self.drop_failed(cx, id, &error),
+        }
+    }
+
+    /// The client's direction of the stream has ended: it may have gone, or it may just have nothing to say.
+    fn client_ended(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
+        let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
+        if finishing {
+            return self.drop_client(cx, id, Reason::Drained, None);
+        }
+        if peer == Peer::Stdio {
+            return self.drop_client(cx, id, Reason::Left, None);
+        }
+        if let Err(error) = cx.write(sock, [&[], &[]]) {
+            return self.drop_failed(cx, id, &error);
+        }
+        if !client.half_closed {
+            self.clients.half_close(id);
+            // Only its kernel can tell whether anybody is left there: ask each second.
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle: PROBE,
+                    user_timeout: None,
+                },
+            );
+        }
+    }
+
+    /// Asks the kernel about each half-closed client: one whose other half is gone too has left.
+    pub(super) fn probe_half_closed(&mut self, cx: &mut Cx<'_>) {
+        let suspects: VecDeque<ClientId> = self.clients.half_closed().clone();
+        for id in suspects {
+            let Some(sock) = self.clients.get(id).map(|client| client.sock) else {
+                continue;
+            };
+            if let Err(error) = cx.write(sock, [&[], &[]]) {
+                self.drop_failed(cx, id, &error);
+            }
+        }
+    }
+
+    /// A read or write says that the connection is over.
+    pub(super) fn drop_failed(&mut self, cx: &mut Cx<'_>, id: ClientId, error: &io::Error) {
+        let finishing = self.clients.get(id).is_some_and(|client| client.finishing);
+        let reason = match error.kind() {
+            _ if finishing => Reason::Drained,
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Reason::Dead,
+            _ => Reason::Left,
+        };
+        self.drop_client(cx, id, reason, Some(error));
+    }
+
+    /// Takes a client away, for a reason that is counted and logged.
+    pub(super) fn drop_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        reason: Reason,
+        error: Option<&io::Error>,
+    ) {
+        let Some(client) = self.clients.remove(id) else {
+            return;
+        };
+        let waiting = u64::from(cx.unacknowledged(client.sock).unwrap_or(0));
+        cx.close(client.sock, reason.close());
+        self.counts.gone[reason as usize] += 1;
+        self.say_gone(cx.now(), &client, reason, error, waiting);
+        let output = usize::from(client.output);
+        let outlet = &mut self.outputs[output];
+        outlet.clients -= 1;
+        if outlet.slow == Slow::Block && outlet.clients == 0 {
+            outlet.parked = Some(client.cursor);
+        }
+        if outlet.is_dialled() {
+            self.dialled_clients -= 1;
+        }
+        if self.flush.is_some() {
+            return self.flushed(cx, reason, output, client.joined);
+        }
+        if self.outputs[output].way == Way::Stdout {
+            self.outputs[output].parked = None;
+            if self.outputs.len() == 1 {
+                return self.begin_flush(cx, Why::StdoutClosed);
+            }
+        }
+        self.redial_output(cx, output, client.joined);
+        self.refresh_gate(cx);
+    }
+
+    pub(super) fn say_gone(
+        &mut self,
+        now: Time,
+        client: &Client,
+        reason: Reason,
+        error: Option<&io::Error>,
+        unacked: u64,
+    ) {
+        let took = Bytes((client.cursor - client.first).saturating_sub(unacked));
+        let took = format!("took {took} in {}", Span(now.since(client.joined)));
+        let who = match &self.outputs[usize::from(client.output)].way {
+            Way::Dial(endpoint) => format!("downstream {endpoint}"),
+            Way::Stdout => "stdout".to_owned(),
+            Way::Listen(_) => format!("client {}", client.peer),
+        };
+        if !reason.is_drop() {
+            let how = match error {
+                Some(error) if reason == Reason::Left => format!("left ({})", plain(error)),
+                _ => reason.to_string(),
+            };
+            return self.journal.went(
+                now,
+                format!("{who} {how}; {took} ({} now)", self.clients.len()),
+            );
+        }
+        let (bytes, age) = self.lag(client.cursor.saturating_sub(unacked).max(client.first), now);
+        let text = format!(
+            "{who} dropped: {reason}; {}, {} behind; {took}",
+            Span(age),
+            Bytes(bytes)
+        );
+        self.journal.warn(now, &format!("dropped: {reason}"), text);
+    }
+}
+
+/// How often a half-closed client is asked whether it is still there.
+const PROBE: Duration = Duration::from_secs(1);

@@ -1,0 +1,145 @@
+//! Why a relay can't be made of what was said.
+
+use std::error::Error;
+use std::fmt;
+
+use super::SYNOPSIS;
+use crate::base::endpoint::{Endpoint, EndpointError};
+use crate::base::option::OptionError;
+use crate::base::units::Typed;
+
+/// A rule that the orders for a relay break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderError {
+    /// An option's value is wrong.
+    Option(OptionError),
+    /// SRC or DST is no endpoint.
+    Endpoint(EndpointError),
+    /// Neither SRC nor DST is there.
+    NoSource,
+    /// SRC stands alone.
+    NoDestination,
+    /// SRC has a prefix, which only DST may have.
+    SourcePrefix {
+        /// `listen` or `connect`.
+        prefix: &'static str,
+        /// What stands behind it.
+        endpoint: String,
+        /// The mode that says the same.
+        mode: String,
+    },
+    /// Nobody can be reached on port 0.
+    DialPortZero {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// Two DSTs would listen on one port or path.
+    SamePlace {
+        /// The one that is given first.
+        first: Endpoint,
+        /// The other.
+        second: Endpoint,
+    },
+    /// SRC and a DST would listen on one port or path.
+    SourceIsDestination {
+        /// SRC.
+        src: Endpoint,
+        /// DST.
+        dst: Endpoint,
+    },
+    /// Two DSTs are `-`.
+    StdoutTwice,
+    /// `--dump`, though a DST is `-`.
+    DumpIntoStdout,
+    /// `--dump-format` without `--dump`.
+    DumpFormatAlone,
+    /// `--stats-interval` without `--stats`.
+    StatsIntervalAlone,
+    /// `--wait-clients` is more than can be connected at a time.
+    TooFewClients {
+        /// How many it asks for.
+        wanted: usize,
+        /// How many there can be.
+        most: usize,
+    },
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(error) => error.fmt(f),
+            Self::Endpoint(error) => error.fmt(f),
+            Self::NoSource => write!(f, "SRC and DST are missing: hydrant {SYNOPSIS}"),
+            Self::NoDestination => write!(f, "DST is missing: hydrant {SYNOPSIS}"),
+            Self::SourcePrefix {
+                prefix,
+                endpoint,
+                mode,
+            } => {
+                write!(
+                    f,
+                    "SRC can't say {prefix}: for itself: write {} and --mode {mode}",
+                    Typed(endpoint)
+                )
+            }
+            Self::DialPortZero { endpoint } => {
+                write!(
+                    f,
+                    "{endpoint} can't be dialled: port 0 is only for listening"
+                )
+            }
+            Self::SamePlace { first, second } if first == second => {
+                write!(f, "{first} is given twice to listen on")
+            }
+            Self::SamePlace { first, second } => {
+                write!(
+                    f,
+                    "{first} and {second} are the same port: give one of them another"
+                )
+            }
+            Self::SourceIsDestination { src, dst } => {
+                let place = if matches!(src, Endpoint::Unix(_)) {
+                    "path"
+                } else {
+                    "port"
+                };
+                write!(
+                    f,
+                    "SRC {src} and DST {dst} would listen on the same {place}: give one of them another"
+                )
+            }
+            Self::StdoutTwice => write!(f, "- is given twice as DST: there is one stdout"),
+            Self::DumpIntoStdout => {
+                write!(
+                    f,
+                    "--dump would mix with the bytes for DST -: leave one of them out"
+                )
+            }
+            Self::DumpFormatAlone => write!(f, "--dump-format alone shows nothing: add --dump"),
+            Self::StatsIntervalAlone => {
+                write!(f, "--stats-interval alone shows nothing: add --stats")
+            }
+            Self::TooFewClients { wanted, most } => {
+                write!(
+                    f,
+                    "--wait-clients: {wanted} clients can never be there, at most {most}: "
+                )?;
+                write!(f, "SRC would not be read")
+            }
+        }
+    }
+}
+
+impl Error for OrderError {}
+
+impl From<OptionError> for OrderError {
+    fn from(error: OptionError) -> Self {
+        Self::Option(error)
+    }
+}
+
+impl From<EndpointError> for OrderError {
+    fn from(error: EndpointError) -> Self {
+        Self::Endpoint(error)
+    }
+}

@@ -1,0 +1,301 @@
+//! The ways out: places where clients connect, destinations that are dialled, and stdout; joining and leaving.
+
+use std::time::Duration;
+
+use crate::base::backoff::Backoff;
+use crate::base::time::Time;
+use crate::base::units::Span;
+use crate::base::wheel::TimerKey;
+use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
+use crate::reactor::{Cx, DialError, DialId};
+use crate::roles::relay::clients::Client;
+use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
+use crate::roles::relay::upstream::every;
+use crate::roles::relay::{Kind, Reason, Relay, Tick};
+
+/// One way out, and its state.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) way: Way,
+    pub(super) slow: Slow,
+    listeners: Vec<SockId>,
+    dialler: Option<Dialler>,
+    pub(super) clients: usize,
+    /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
+    pub(super) parked: Option<u64>,
+}
+
+/// The state of a dialled destination while it is not connected.
+#[derive(Debug)]
+struct Dialler {
+    dial: Option<DialId>,
+    retry: Option<TimerKey>,
+    backoff: Backoff,
+    wait: Duration,
+    attempts: u32,
+    down_since: Option<Time>,
+}
+
+impl Outlet {
+    pub(super) fn new(output: &Output, config: &RelayConfig) -> Self {
+        let dialler = matches!(output.way, Way::Dial(_)).then(|| Dialler {
+            dial: None,
+            retry: None,
+            backoff: Backoff::new(config.retry),
+            wait: config.retry.min,
+            attempts: 0,
+            down_since: None,
+        });
+        Self {
+            way: output.way.clone(),
+            slow: output.slow,
+            listeners: Vec::new(),
+            dialler,
+            clients: 0,
+            parked: (output.slow == Slow::Block).then_some(0),
+        }
+    }
+
+    pub(super) fn is_dialled(&self) -> bool {
+        self.dialler.is_some()
+    }
+
+    /// What it is called in the log.
+    pub(super) fn name(&self) -> String {
+        match &self.way {
+            Way::Listen(at) => format!("clients of {at}"),
+            Way::Dial(to) => to.to_string(),
+            Way::Stdout => "stdout".to_owned(),
+        }
+    }
+}
+
+impl Relay {
+    /// Opens the listeners; nothing is logged or dialled yet.
+    pub(super) fn bind_outputs(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
+        for index in 0..self.outputs.len() {
+            let Way::Listen(at) = self.outputs[index].way.clone() else {
+                continue;
+            };
+            for (sock, real) in self.bind(cx, &at)? {
+                cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
+                self.outputs[index].listeners.push(sock);
+                self.bound.push((real, "clients"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_outputs(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
+        for index in 0..self.outputs.len() {
+            match self.outputs[index].way {
+                Way::Listen(_) => {}
+                Way::Dial(_) => self.dial_output(cx, index),
+                Way::Stdout => {
+                    let sock = cx
+                        .open_std(StdStream::Stdout)
+                        .map_err(|error| format!("can't write to stdout: {error}"))?;
+                    self.join(cx, index, sock, Peer::Stdio);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn client_accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
+        let listening = self.clients.len() - self.dialled_clients;
+        if self.config.max_clients.is_some_and(|max| listening >= max) {
+            let Some(oldest) = self.clients.half_closed().front().copied() else {
+                cx.close(sock, Close::Orderly);
+                self.counts.refused += 1;
+                let max = self.config.max_clients.unwrap_or_default();
+                let text =
+                    format!("client {peer} refused: {max} clients are connected (--max-clients)");
+                return self.journal.warn(cx.now(), "refused: max-clients", text);
+            };
+            self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        }
+        if let Some(idle) = self.config.keepalive {
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle,
+                    user_timeout: None,
+                },
+            );
+        }
+        self.join(cx, output, sock, peer);
+    }
+
+    pub(super) fn output_of_dial(&self, dial: DialId) -> Option<usize> {
+        let is_it = |outlet: &Outlet| {
+            outlet
+                .dialler
+                .as_ref()
+                .is_some_and(|dialler| dialler.dial == Some(dial))
+        };
+        self.outputs.iter().position(is_it)
+    }
+
+    pub(super) fn output_connected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
+        if let Some(idle) = self.config.keepalive {
+            cx.set_keepalive(
+                sock,
+                Keepalive {
+                    idle,
+                    user_timeout: None,
+                },
+            );
+        }
+        self.journal.forget(cx.now(), &down_key(output));
+        self.dialled_clients += 1;
+        self.join(cx, output, sock, peer);
+        if let Some(dialler) = &mut self.outputs[output].dialler {
+            dialler.dial = None;
+            dialler.down_since = None;
+            dialler.attempts = 0;
+        }
+    }
+
+    pub(super) fn output_dial_failed(&mut self, cx: &mut Cx<'_>, output: usize, error: &DialError) {
+        let Way::Dial(endpoint) = &self.outputs[output].way else {
+            return;
+        };
+        let text = format!(
+            "downstream {endpoint} {error}; retrying until it answers ({})",
+            every(&self.config)
+        );
+        self.journal.warn(cx.now(), &down_key(output), text);
+        self.retry_output(cx, output);
+    }
+
+    /// The wait between two attempts is over.
+    pub(super) fn dial_output(&mut self, cx: &mut Cx<'_>, output: usize) {
+        let timeout = self.config.connect_timeout;
+        let outlet = &mut self.outputs[output];
+        let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else {
+            return;
+        };
+        dialler.retry = None;
+        dialler.attempts += 1;
+        dialler.down_since.get_or_insert(cx.now());
+        dialler.dial = Some(cx.dial(endpoint, timeout));
+    }
+
+    fn retry_output(&mut self, cx: &mut Cx<'_>, output: usize) {
+        let Some(dialler) = &mut self.outputs[output].dialler else {
+            return;
+        };
+        dialler.dial = None;
+        dialler.wait = dialler.backoff.next(cx.random());
+        dialler.retry = Some(cx.timer(dialler.wait, Tick::OutputRetry.tag(output as u32)));
+    }
+
+    pub(super) fn join(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
+        let now = cx.now();
+        let outlet = &mut self.outputs[output];
+        let cursor = outlet.parked.take().unwrap_or(self.ring.head());
+        outlet.clients += 1;
+        let client = Client {
+            sock,
+            peer,
+            cursor,
+            first: cursor,
+            acked: cursor,
+            progress: now,
+            joined: now,
+            serial: 0,
+            output: output as u16,
+            slow: outlet.slow,
+            behind: false,
+            heaped: false,
+            half_closed: false,
+            finishing: false,
+        };
+        let text = self.joined_text(output, peer, now);
+        let head = self.ring.head();
+        let id = self.clients.insert(client, head);
+        cx.set_tag(sock, Kind::Client.tag(id.key));
+        cx.want_read(sock, true);
+        self.journal.came(now, text);
+        cx.want_write(sock, cursor < head);
+        if self.flush.is_some() && cursor == head {
+            return self.finish_client(cx, id);
+        }
+        self.refresh_gate(cx);
+    }
+
+    fn joined_text(&self, output: usize, peer: Peer, now: Time) -> String {
+        let outlet = &self.outputs[output];
+        match (&outlet.way, &outlet.dialler) {
+            (
+                Way::Dial(endpoint),
+                Some(Dialler {
+                    attempts,
+                    down_since: Some(since),
+                    ..
+                }),
+            ) if *attempts > 1 => {
+                let down = Span(now.since(*since));
+                format!("downstream {endpoint} connected (was down {down}, {attempts} attempts)")
+            }
+            (Way::Dial(endpoint), _) => format!("downstream {endpoint} connected"),
+            _ => format!("client {peer} connected ({} now)", self.clients.len() + 1),
+        }
+    }
+
+    /// A destination was lost: at once again if the connection had lasted, else after the wait.
+    pub(super) fn redial_output(&mut self, cx: &mut Cx<'_>, output: usize, joined: Time) {
+        let now = cx.now();
+        let Some(dialler) = &mut self.outputs[output].dialler else {
+            return;
+        };
+        dialler.down_since = Some(now);
+        if now.since(joined) > dialler.wait {
+            dialler.backoff.reset();
+            dialler.wait = self.config.retry.min;
+            self.dial_output(cx, output);
+        } else {
+            self.retry_output(cx, output);
+        }
+    }
+
+    /// Stops accepting and dialling. Destinations for which bytes still wait are kept where `keep_dialling` says so.
+    pub(super) fn close_outputs(&mut self, cx: &mut Cx<'_>, keep_dialling: bool) {
+        let head = self.ring.head();
+        for outlet in &mut self.outputs {
+            for listener in outlet.listeners.drain(..) {
+                cx.close(listener, Close::Orderly);
+            }
+            let waited_for = outlet.parked.is_some_and(|parked| parked < head);
+            let Some(dialler) = &mut outlet.dialler else {
+                continue;
+            };
+            if keep_dialling && (waited_for || outlet.clients > 0) {
+                continue;
+            }
+            if let Some(dial) = dialler.dial.take() {
+                cx.cancel_dial(dial);
+            }
+            if let Some(retry) = dialler.retry.take() {
+                cx.cancel(retry);
+            }
+        }
+    }
+}
+
+fn down_key(output: usize) -> String {
+    format!("downstream {output} down")
+}

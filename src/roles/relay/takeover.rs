@@ -1,0 +1,149 @@
+//! Upstreams that come in: who of them is the one whose bytes go out.
+//!
+//! A connection that came in is a mere candidate until its first byte: a port scan is no upstream. A candidate that
+//! has something to say waits until what the active one had sent before has been read.
+
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::relay::Relay;
+use crate::roles::relay::config::Takeover;
+use crate::roles::relay::upstream::conn;
+
+/// Since when a candidate waits, in bytes that the active upstream had sent by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deferred {
+    active: SockId,
+    bytes: u64,
+}
+
+impl Relay {
+    pub(super) fn upstream_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        let taken = self.upstream.active.is_some();
+        if taken && self.config.takeover == Takeover::Refuse {
+            cx.close(sock, Close::Orderly);
+            self.counts.upstreams_refused += 1;
+            let text = format!("upstream {peer} refused: another is connected (--takeover refuse)");
+            return self.journal.warn(cx.now(), "upstream refused", text);
+        }
+        if self.upstream.candidates.len() >= CANDIDATES_MAX {
+            let oldest = self.upstream.candidates.remove(0);
+            cx.close(oldest.sock, Close::Orderly);
+            let text = format!(
+                "upstream {} closed: it has sent nothing, and {CANDIDATES_MAX} others wait",
+                oldest.peer
+            );
+            self.journal.warn(cx.now(), "candidates", text);
+        }
+        self.attach(cx, sock);
+        let conn = conn(cx, sock, peer);
+        self.upstream.candidates.push(conn);
+        if taken {
+            self.journal.info(format!(
+                "upstream {peer} connected too; it takes over at its first byte"
+            ));
+        } else {
+            self.journal.info(format!(
+                "upstream {peer} connected{}",
+                self.outage(cx.now())
+            ));
+        }
+    }
+
+    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's.
+    /// More than a kernel can hold is no remainder: then two upstreams are live, and the newer one wins.
+    pub(super) fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
+        let Some(active) = &self.upstream.active else {
+            return false;
+        };
+        let now = Deferred {
+            active: active.sock,
+            bytes: active.bytes,
+        };
+        let readable = cx.is_readable(active.sock);
+        let Some(conn) = self.upstream.candidate(sock) else {
+            return false;
+        };
+        let since = *conn.deferred.get_or_insert(now);
+        let stale = since.active == now.active && now.bytes - since.bytes > REMAINDER_MAX;
+        if readable && !stale {
+            cx.want_read(sock, false);
+            return true;
+        }
+        conn.deferred = None;
+        false
+    }
+
+    /// Lets deferred candidates try again once the active upstream has been read to its end for now.
+    pub(super) fn undefer(&mut self, cx: &mut Cx<'_>) {
+        if self.upstream.candidates.is_empty() {
+            return;
+        }
+        let (drained, bytes) = match &self.upstream.active {
+            Some(active) => (!cx.is_readable(active.sock), active.bytes),
+            None => (true, 0),
+        };
+        for conn in &mut self.upstream.candidates {
+            if let Some(since) = conn.deferred
+                && (drained || bytes.saturating_sub(since.bytes) > REMAINDER_MAX)
+            {
+                // Its own visit settles whether it still has to wait.
+                if drained {
+                    conn.deferred = None;
+                }
+                cx.want_read(conn.sock, self.upstream.reading);
+            }
+        }
+    }
+
+    /// A candidate has sent its first byte.
+    pub(super) fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let Some(at) = self
+            .upstream
+            .candidates
+            .iter()
+            .position(|conn| conn.sock == sock)
+        else {
+            return;
+        };
+        let conn = self.upstream.candidates.remove(at);
+        let peer = conn.peer;
+        if let Some(old) = self.upstream.active.replace(conn) {
+            cx.close(old.sock, Close::Orderly);
+            let text = format!(
+                "upstream {} replaced by {peer} (--takeover replace)",
+                old.peer
+            );
+            self.journal.warn(cx.now(), "replaced", text);
+        }
+        self.upstream_is_up();
+        if self.config.takeover == Takeover::Refuse {
+            for other in std::mem::take(&mut self.upstream.candidates) {
+                cx.close(other.sock, Close::Orderly);
+                self.counts.upstreams_refused += 1;
+            }
+        }
+    }
+
+    pub(super) fn drop_candidate(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let Some(at) = self
+            .upstream
+            .candidates
+            .iter()
+            .position(|conn| conn.sock == sock)
+        else {
+            return;
+        };
+        let conn = self.upstream.candidates.remove(at);
+        cx.close(sock, Close::Orderly);
+        self.journal
+            .info(format!("upstream {} left without a byte", conn.peer));
+        if !self.upstream.is_up() {
+            self.upstream.down_since.get_or_insert(cx.now());
+        }
+    }
+}
+
+/// Connections in a listen mode that have sent nothing yet; beyond, the oldest of them is closed.
+pub const CANDIDATES_MAX: usize = 64;
+/// More than any socket's receive buffer holds (tcp_rmem allows 6 MiB by default, up to 16 MiB when tuned).
+const REMAINDER_MAX: u64 = 32 << 20;

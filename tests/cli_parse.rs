@@ -1,0 +1,484 @@
+//! Command lines: what each one asks for, and the exact words about each mistake.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hydrant::base::endpoint::Endpoint;
+use hydrant::cli::{GLOBALS, ROLES};
+use hydrant::config::{Config, Env, Exit, Run, Verbosity};
+use hydrant::roles::relay::config::{DumpFormat, RelayConfig, Slow, Source, Stats, Way};
+use proptest::prelude::*;
+
+const PIPE: Env = Env {
+    stderr_is_terminal: false,
+};
+const TERMINAL: Env = Env {
+    stderr_is_terminal: true,
+};
+
+/// `line` is everything behind `hydrant`, split at spaces.
+fn parse(line: &str) -> Result<Config, Exit> {
+    Config::from_command_line(
+        line.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(OsString::from),
+        PIPE,
+    )
+}
+
+fn relay(line: &str) -> RelayConfig {
+    match parse(line).map(|config| config.run) {
+        Ok(Run::Relay(relay)) => *relay,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn mistake(args: &[&str]) -> String {
+    let exit = Config::from_command_line(args.iter().map(OsString::from), PIPE)
+        .expect_err("it is a mistake");
+    assert_eq!((exit.code, exit.stdout.as_str()), (2, ""), "{args:?}");
+    exit.stderr
+}
+
+fn help(line: &str) -> String {
+    let exit = parse(line).expect_err("it only prints");
+    assert_eq!((exit.code, exit.stderr.as_str()), (0, ""), "{line}");
+    exit.stdout
+}
+
+fn at(text: &str) -> Endpoint {
+    text.parse().expect("an endpoint")
+}
+
+#[test]
+fn the_seeds_command_lines_work() {
+    let cases = [
+        (
+            "127.0.0.1:5000 0.0.0.0:6000 --mode connect-listen",
+            Source::Dial(at("127.0.0.1:5000")),
+            Way::Listen(at("0.0.0.0:6000")),
+        ),
+        (
+            "0.0.0.0:5000 192.168.1.100:6000 --mode listen-connect",
+            Source::Listen(at("0.0.0.0:5000")),
+            Way::Dial(at("192.168.1.100:6000")),
+        ),
+        (
+            "192.168.1.50:5000 192.168.1.100:6000 --mode connect-connect",
+            Source::Dial(at("192.168.1.50:5000")),
+            Way::Dial(at("192.168.1.100:6000")),
+        ),
+        (
+            "0.0.0.0:5000 0.0.0.0:6000 --mode listen-listen",
+            Source::Listen(at("0.0.0.0:5000")),
+            Way::Listen(at("0.0.0.0:6000")),
+        ),
+    ];
+    for (line, source, way) in cases {
+        // Two ends that listen on different ports; a dump and a retry, as the second seed writes them.
+        for extra in ["", " --dump", " --dump --retry 3"] {
+            let config = relay(&format!("{line}{extra}"));
+            assert_eq!(
+                (&config.source, &config.outputs[0].way),
+                (&source, &way),
+                "{line}{extra}"
+            );
+            assert_eq!(config.outputs.len(), 1);
+            assert_eq!(config.dump.is_some(), extra.contains("dump"));
+            let wait = Duration::from_secs(if extra.contains("retry") { 3 } else { 5 });
+            assert_eq!((config.retry.min, config.retry.max), (wait, wait));
+        }
+    }
+}
+
+#[test]
+fn a_first_word_that_can_only_be_src_means_the_relay() {
+    for src in ["a:1", "5000", "unix:x", "unix:/run/x", "-", "[::1]:5000"] {
+        assert_eq!(
+            relay(&format!("{src} :6000")),
+            relay(&format!("relay {src} :6000")),
+            "{src}"
+        );
+    }
+    assert_eq!(parse("demo").expect("a role").run, Run::Demo);
+}
+
+#[test]
+fn flags_stand_anywhere() {
+    let expected = relay("a:1 :2 --dump --retry 7");
+    for line in [
+        "--dump --retry 7 a:1 :2",
+        "a:1 --dump :2 --retry 7",
+        "--retry 7 relay a:1 --dump :2",
+        "relay --retry=7 --dump a:1 :2",
+        "--dump --retry 7 -- a:1 :2",
+        "a:1 --retry=7 --dump -- :2",
+        "--dump --retry 7 -- relay a:1 :2",
+        "--dump --dump --retry 1 --retry=7 a:1 :2",
+    ] {
+        assert_eq!(relay(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn the_last_one_wins() {
+    for line in [
+        "--retry 1 --retry 2",
+        "--retry=1 --retry 2",
+        "--retry 1 --retry=2",
+        "--retry=1 --retry=2",
+    ] {
+        assert_eq!(
+            relay(&format!("a:1 :2 {line}")).retry.max,
+            Duration::from_secs(2),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn globals_hold_for_every_role() {
+    for run in ["a:1 :2", "relay a:1 :2", "demo"] {
+        for (flags, verbosity) in [
+            ("", Verbosity::Normal),
+            ("-v", Verbosity::Debug),
+            ("--verbose", Verbosity::Debug),
+            ("-vv", Verbosity::Trace),
+            ("-v --verbose", Verbosity::Trace),
+            ("-vvv", Verbosity::Trace),
+            ("-q", Verbosity::Quiet),
+            ("-q --quiet", Verbosity::Quiet),
+        ] {
+            assert_eq!(
+                parse(&format!("{run} {flags}"))
+                    .expect(flags)
+                    .globals
+                    .verbosity,
+                verbosity,
+                "{flags}"
+            );
+        }
+        let globals = parse(&format!("--log-file /tmp/x.log {run}"))
+            .expect("it is right")
+            .globals;
+        assert_eq!(
+            (globals.log_file, globals.busy_poll),
+            (Some(PathBuf::from("/tmp/x.log")), false)
+        );
+    }
+    assert!(
+        parse("a:1 :2 --busy-poll")
+            .expect("it is right")
+            .globals
+            .busy_poll
+    );
+}
+
+#[test]
+fn what_is_known_of_the_terminal_arrives() {
+    for (env, interval) in [(PIPE, 10), (TERMINAL, 1)] {
+        let args = ["a:1", ":2", "--stats"].map(OsString::from);
+        let Ok(Config {
+            run: Run::Relay(relay),
+            ..
+        }) = Config::from_command_line(args, env)
+        else {
+            panic!("it is right");
+        };
+        let live = env.stderr_is_terminal;
+        assert_eq!(
+            relay.stats,
+            Some(Stats {
+                interval: Duration::from_secs(interval),
+                live
+            })
+        );
+    }
+}
+
+#[test]
+fn several_ways_out() {
+    let config = relay("a:1 :2 connect:b:3 --slow block --dump-format hex --dump");
+    assert_eq!(config.dump, Some(DumpFormat::Hex));
+    assert!(
+        config
+            .outputs
+            .iter()
+            .all(|output| output.slow == Slow::Block)
+    );
+    let config = relay("a:1 :2 connect:b:3 -");
+    let slow: Vec<Slow> = config.outputs.iter().map(|output| output.slow).collect();
+    assert_eq!(slow, [Slow::Drop, Slow::Block, Slow::Block]);
+}
+
+#[test]
+fn bare_shows_five_lines_and_what_to_try() {
+    let said = mistake(&[]);
+    assert_eq!(mistake(&["--"]), said);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert!(lines[0].starts_with("usage: hydrant SRC DST"));
+    assert_eq!(lines[5], "try: hydrant demo");
+    assert!(lines.iter().all(|line| line.len() <= 80));
+}
+
+/// A command line behind `hydrant`, ` => `, and what it is told; `<...>` stands for one of `PHRASES`.
+const MISTAKES: &str = r#"
+# Flags.
+a:1 :2 --retri 5 => unknown flag --retri: did you mean --retry?
+--retri 5 a:1 :2 => unknown flag --retri: did you mean --retry?
+--moed listen-listen a:1 :2 => unknown flag --moed: did you mean --mode?
+a:1 :2 -retry 5 => unknown flag -retry: did you mean --retry?
+a:1 :2 --timeout=5 => unknown flag --timeout: did you mean --connect-timeout?
+a:1 :2 --colour => unknown flag --colour: see hydrant relay --help
+demo --retri => unknown flag --retri: see hydrant demo --help
+--colour => unknown flag --colour: see hydrant --help
+a:1 :2 -x => unknown flag -x: see hydrant relay --help
+a:1 :2 -vx => unknown flag -vx: see hydrant relay --help
+a:1 :2 -5 => unknown flag -5: see hydrant relay --help
+demo --retry 5 => demo has no flag --retry: see hydrant demo --help
+demo --busy-poll => demo has no flag --busy-poll: see hydrant demo --help
+a:1 :2 --dump=yes => --dump takes no value
+a:1 :2 --dump= => --dump takes no value
+a:1 :2 --mode => --mode needs a value: <modes>
+--mode --dump a:1 :2 => --mode needs a value: <modes>
+a:1 :2 --mode= => --mode needs a value: <modes>
+a:1 :2 --mode -- x => --mode needs a value: <modes>
+a:1 :2 --retry => --retry needs a value: --retry TIME|MIN..MAX
+a:1 :2 --name -- => --name needs a value: --name NAME
+a:1 :2 --name=--x => --name needs a value: --name NAME
+a:1 :2 --slow => --slow needs a value: drop, block
+a:1 :2 -q -v => -q and -v contradict each other: leave one of them out
+demo -qv => -q and -v contradict each other: leave one of them out
+# Words.
+localhost :6000 => localhost has no port: write localhost:PORT
+localhost => localhost has no port: write localhost:PORT
+feed :6000 => feed has no port: write feed:PORT
+feed 6000 => feed has no port: write feed:PORT
+feed.example.com => feed.example.com has no port: write feed.example.com:PORT
+10.0.0.5 :6000 => 10.0.0.5 has no port: write 10.0.0.5:PORT
+rellay a:1 :2 => unknown role rellay: did you mean relay?
+dmeo => unknown role dmeo: did you mean demo?
+frobnicate => unknown role frobnicate: <roles>
+frobnicate --help => unknown role frobnicate: <roles>
+help frobnicate => unknown role frobnicate: <roles>
+help a:1 => unknown role a:1: <roles>
+demo now => leftover word now: see hydrant demo --help
+demo -- -v => leftover word -v: see hydrant demo --help
+relay => SRC and DST are missing: hydrant SRC DST [DST2 ...]
+--dump => SRC and DST are missing: hydrant SRC DST [DST2 ...]
+a:1 => DST is missing: hydrant SRC DST [DST2 ...]
+relay 5000 --dump => DST is missing: hydrant SRC DST [DST2 ...]
+a:1 :2 stray => stray has no port: write stray:PORT
+a:1 :2 -- --dump => --dump is not a host name: <forms>
+# Endpoints.
+70000 :2 => port 70000 is above 65535
+a:1 :65536 => port 65536 is above 65535
+a:http :2 => http is not a port, in a:http: write a number, 0 to 65535
+::1 :2 => ::1 is an IPv6 address without brackets: write [::1]:PORT
+::1:5000 :2 => ::1:5000 is an IPv6 address without brackets: write [::1]:5000
+[::1 :2 => [::1 is not [IPV6]:PORT
+[::1] :2 => [::1] has no port: write [::1]:PORT
+10.0.0.256:1 :2 => 10.0.0.256 is not an IPv4 address: it takes four numbers, 0 to 255
+a_?:1 :2 => a_? is not a host name: <forms>
+http://a:1 :2 => http:// is not known here: <forms>
+./x.sock :2 => ./x.sock is not an endpoint: for a Unix socket write unix:./x.sock
+unix: :2 => unix: has no path: write unix:PATH
+a:0 :2 => a:0 can't be dialled: port 0 is only for listening
+a:1 b:0 --mode connect-connect => b:0 can't be dialled: port 0 is only for listening
+a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening
+a:1 listen: => "" is not a host name: <forms>
+listen:5000 :6000 => SRC can't say listen: for itself: write 5000 and --mode listen-listen
+# What contradicts itself.
+a:1 :6000 :6000 => :6000 is given twice to listen on
+a:1 :6000 6000 => :6000 and 127.0.0.1:6000 are the same port: give one of them another
+:5000 :5000 --mode listen-listen => SRC :5000 and DST :5000 would listen on the same port: give one of them another
+a:1 - - => - is given twice as DST: there is one stdout
+a:1 - --dump => --dump would mix with the bytes for DST -: leave one of them out
+a:1 :2 --dump-format hex => --dump-format alone shows nothing: add --dump
+a:1 :2 --stats-interval 5 => --stats-interval alone shows nothing: add --stats
+- - --wait-clients 2 => --wait-clients: 2 clients can never be there, at most 1: SRC would not be read
+# Values.
+a:1 :2 --mode sideways => --mode: sideways is none of <modes>
+a:1 :2 --retry -1 => --retry: -1 <wait>
+a:1 :2 --retry=soon => --retry: soon <wait>
+a:1 :2 --retry 0 => --retry: 0 is too little: the least is 10ms
+a:1 :2 --retry 9..1 => --retry: 9..1 has its longer wait first
+a:1 :2 --retry 1..2d => --retry: 1..2d is too much: the most is 1d
+a:1 :2 --connect-timeout off => --connect-timeout: off <time>
+a:1 :2 --connect-timeout 0 => --connect-timeout: 0 is too little: the least is 10ms
+a:1 :2 --keepalive never => --keepalive: never <time>, or off
+a:1 :2 --keepalive 10ms => --keepalive: 10ms is too little: the least is 1s
+a:1 :2 --keepalive 10h => --keepalive: 10h is too much: the most is 9h
+a:1 :2 --takeover yes => --takeover: yes is none of replace, refuse
+a:1 :2 --ring 64KB => --ring: 64KB is not a size: write 4096, 64K, 4M or 1G
+a:1 :2 --ring 1K => --ring: 1K is too little: the least is 64K
+a:1 :2 --ring 5G => --ring: 5G is too much: the most is 4G
+a:1 :2 --slow skip => --slow: skip is none of drop, block
+a:1 :2 --hold 2h => --hold: 2h is too much: the most is 1h
+a:1 :2 --max-clients all => --max-clients: all is not a whole number: write one, or off
+a:1 :2 --max-clients 1000001 => --max-clients: 1000001 is too much: the most is 1000000
+a:1 :2 --wait-clients -1 => --wait-clients: -1 is not a whole number
+a:1 :2 --drain 2h => --drain: 2h is too much: the most is 1h
+a:1 :2 --dump --dump-format json => --dump-format: json is none of text, hex, raw
+a:1 :2 --stats --stats-interval 0 => --stats-interval: 0 is too little: the least is 100ms
+a:1 :2 --log-file= => --log-file needs a value: --log-file FILE
+"#;
+
+const PHRASES: &[(&str, &str)] = &[
+    (
+        "<forms>",
+        "write HOST:PORT, [IPV6]:PORT, :PORT, PORT or unix:PATH",
+    ),
+    (
+        "<modes>",
+        "connect-listen, listen-connect, connect-connect, listen-listen",
+    ),
+    ("<roles>", "there are relay, demo; SRC would be HOST:PORT"),
+    (
+        "<time>",
+        "is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d",
+    ),
+    (
+        "<wait>",
+        "is not a wait: write 5, 250ms or 2m, or a range such as 1s..30s",
+    ),
+];
+
+#[test]
+fn every_mistake_is_one_line_that_names_it() {
+    let mut tried = 0;
+    for line in MISTAKES
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let (args, message) = line
+            .split_once(" => ")
+            .expect("a command line and a message");
+        let message = PHRASES
+            .iter()
+            .fold(message.to_owned(), |text, (short, long)| {
+                text.replace(short, long)
+            });
+        let args: Vec<&str> = args.split(' ').collect();
+        assert_eq!(mistake(&args), format!("hydrant: {message}\n"), "{line}");
+        tried += 1;
+    }
+    assert!(tried > 85, "only {tried} were tried");
+}
+
+#[test]
+fn what_was_typed_is_quoted_where_it_must_be() {
+    let roles = "there are relay, demo; SRC would be HOST:PORT";
+    assert_eq!(
+        mistake(&[""]),
+        format!("hydrant: unknown role \"\": {roles}\n")
+    );
+    assert_eq!(
+        mistake(&["two words"]),
+        format!("hydrant: unknown role \"two words\": {roles}\n")
+    );
+    assert_eq!(
+        mistake(&["a\n\u{1b}[2J"]),
+        format!("hydrant: unknown role \"a\\n\\u{{1b}}[2J\": {roles}\n")
+    );
+    assert_eq!(
+        mistake(&["demo", "a b"]),
+        "hydrant: leftover word \"a b\": see hydrant demo --help\n"
+    );
+    assert_eq!(
+        mistake(&["a:1", ":2", "--name", "a\nb"]),
+        "hydrant: --name: \"a\\nb\" has a control character\n"
+    );
+    let exit = Config::from_command_line([OsString::from_vec(b"a\xff:1".to_vec())], PIPE)
+        .expect_err("not UTF-8");
+    assert_eq!(
+        (exit.code, exit.stderr.as_str()),
+        (2, "hydrant: \"a\\xFF:1\" is not UTF-8\n")
+    );
+}
+
+#[test]
+fn help_is_had_in_every_way() {
+    let overview = help("--help");
+    for line in ["-h", "help", "help --help", "--dump --help", "-vh"] {
+        assert_eq!(help(line), overview, "{line}");
+    }
+    let relay = help("relay --help");
+    for line in [
+        "help relay",
+        "-h relay",
+        "a:1 --help",
+        "a:1 :2 -h",
+        "--help a:1 :2 --retry never",
+    ] {
+        assert_eq!(help(line), relay, "{line}");
+    }
+    assert_eq!(help("demo -h"), help("help demo"));
+    for line in ["--version", "-V", "relay -V", "-hV", "demo --version"] {
+        assert_eq!(help(line), "hydrant 0.1.0\n", "{line}");
+    }
+}
+
+#[test]
+fn help_shows_every_flag_and_its_examples_work() {
+    let mut texts = vec![help("--help")];
+    for role in ROLES {
+        let text = help(&format!("{} --help", role.name));
+        assert!(text.contains("usage: hydrant"));
+        for opt in GLOBALS.iter().chain(role.options) {
+            assert!(
+                text.contains(&format!(" {}", opt.flag)),
+                "{} of {}",
+                opt.flag,
+                role.name
+            );
+        }
+        assert!(role.examples.len() >= 2);
+        for example in role.examples {
+            assert!(text.contains(example.line));
+            let line = example
+                .line
+                .strip_prefix("hydrant ")
+                .expect("an example is a command line");
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        texts.push(text);
+    }
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        assert!(
+            line.chars().count() <= 80 && line == line.trim_end(),
+            "{line}"
+        );
+    }
+    for said in [
+        "--retry TIME|MIN..MAX",
+        "[default: 5s]",
+        "[default: 16M]",
+        "[default: 30s, or off]",
+        "--slow drop|block",
+        "--dump-format text|hex|raw",
+    ] {
+        assert!(texts[1].contains(said), "{said}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_command_line_is_run_or_answered(
+        args in proptest::collection::vec(
+            "\\PC{0,8}|a:1|:2|-|demo|help|--?[a-z-]{0,8}|--(retry|ring|name|mode)(=[0-9a-zA-Z.]{0,5})?|[0-9]{1,6}[Ks]",
+            0..7,
+        )
+    ) {
+        if let Err(exit) = Config::from_command_line(args.iter().map(OsString::from), PIPE) {
+            prop_assert_eq!(exit.stdout.is_empty(), exit.code == 2);
+            prop_assert_eq!(exit.stderr.is_empty(), exit.code == 0);
+            let nothing_given = args.is_empty() || args == ["--"];
+            let one_line = exit.stderr.lines().count() == 1 && exit.stderr.starts_with("hydrant: ");
+            prop_assert!(exit.code == 0 || nothing_given || one_line, "{}", exit.stderr);
+        }
+    }
+}
