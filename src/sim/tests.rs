@@ -1,3 +1,5 @@
+//! The simulator itself: that a seed is a run, that no event it owes is lost, and that its parts do what they say.
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
