@@ -28,7 +28,7 @@ impl Relay {
         let room = self.room().min(self.read_max);
         if self.nobody_is_behind() {
             // What nobody needs any more is the part of the ring that is still hot in the cache.
-            self.ring.rewind();
+            self.ring.rewind(self.ring.head());
         }
         let head = self.ring.head();
         let read = cx.read(sock, self.ring.reserve(room));
