@@ -84,6 +84,23 @@ impl<R: Role> Reactor<R> {
         self.roles.get(id.0 as usize)?.as_ref()
     }
 
+    /// Whether every role has ended.
+    pub fn is_empty(&self) -> bool {
+        self.roles.iter().all(Option::is_none)
+    }
+
+    /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns, what
+    /// it can't know by itself.
+    pub fn with<T>(
+        &mut self,
+        id: RoleId,
+        call: impl FnOnce(&mut R, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
+        let core = &mut self.core;
+        Some(call(role, &mut Cx { core, role: id }))
+    }
+
     /// One turn. Roles that ended in it, and how, are added to `ended`.
     ///
     /// # Errors
@@ -122,7 +139,7 @@ impl<R: Role> Reactor<R> {
         self.core.close_deferred();
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),
-            None if self.roles.iter().all(Option::is_none) => Turn::Over,
+            None if self.is_empty() => Turn::Over,
             None if reload => Turn::Reloading,
             None => Turn::Going,
         })
