@@ -233,7 +233,10 @@ mod tests {
     fn the_relays_words_are_a_command_line() {
         let feed = SocketAddr::from(([127, 0, 0, 1], 41_017));
         let words = words(feed, Place::Usual.endpoint());
-        assert_eq!(words.join(" "), "127.0.0.1:41017 127.0.0.1:7070 --max-lag 3s");
+        assert_eq!(
+            words.join(" "),
+            "127.0.0.1:41017 127.0.0.1:7070 --max-lag 3s"
+        );
         relay_config(&words).unwrap();
     }
 }

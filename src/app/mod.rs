@@ -16,6 +16,10 @@ use crate::roles::relay::Relay;
 use self::demo::Composition;
 
 /// Every role there is, so that the loop needs no `dyn`.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are few of them, and each lives as long as the program"
+)]
 pub enum RoleSet {
     /// The one-way relay.
     Relay(Relay),
@@ -95,9 +99,7 @@ fn turn_until_over(
         match turn {
             Turn::Going => {}
             Turn::Reloading => logger::reopen(),
-            // Unless one was added since.
-            Turn::Over if reactor.is_empty() => return Ok(0),
-            Turn::Over => {}
+            Turn::Over => return Ok(0),
             Turn::Cut(signal) => return Ok(128 + number(signal)),
         }
     }

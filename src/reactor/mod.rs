@@ -84,11 +84,6 @@ impl<R: Role> Reactor<R> {
         self.roles.get(id.0 as usize)?.as_ref()
     }
 
-    /// Whether every role has ended.
-    pub fn is_empty(&self) -> bool {
-        self.roles.iter().all(Option::is_none)
-    }
-
     /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns, what
     /// it can't know by itself.
     pub fn with<T>(
@@ -139,7 +134,7 @@ impl<R: Role> Reactor<R> {
         self.core.close_deferred();
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),
-            None if self.is_empty() => Turn::Over,
+            None if self.roles.iter().all(Option::is_none) => Turn::Over,
             None if reload => Turn::Reloading,
             None => Turn::Going,
         })

@@ -155,7 +155,7 @@ mod tests {
         };
         assert_eq!(seqs(&bytes[10..]), [2, 3], "joined in the middle");
         assert_eq!(seqs(&bytes[..bytes.len() - 1]), [1, 2], "cut at the end");
-        let mut hole = bytes.clone();
+        let mut hole = bytes;
         hole.drain(RECORD_BYTES + 1000..RECORD_BYTES + 1001);
         assert_eq!(seqs(&hole), [1, 3], "a byte is missing");
     }

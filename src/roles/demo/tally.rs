@@ -175,10 +175,7 @@ mod tests {
         let mut arrivals: Vec<_> = (1..=99).map(|seq| (seq, 50)).collect();
         arrivals.push((100, 80_000));
         let seen = tally(&arrivals).to_string();
-        assert_eq!(
-            seen,
-            "100 records, 0 lost; delay p50 0.05 ms, p99 0.05 ms"
-        );
+        assert_eq!(seen, "100 records, 0 lost; delay p50 0.05 ms, p99 0.05 ms");
         arrivals.push((101, 80_000));
         assert!(tally(&arrivals).to_string().ends_with("p99 80.00 ms"));
     }
