@@ -31,7 +31,10 @@ impl Relay {
             self.ring.rewind();
         }
         let head = self.ring.head();
-        let Some(n) = cx.read(sock, self.ring.reserve(room))? else {
+        let read = cx.read(sock, self.ring.reserve(room));
+        // The room itself has overwritten the oldest bytes, whatever the read gave.
+        self.shed(cx);
+        let Some(n) = read? else {
             return Ok(None);
         };
         self.ring.commit(n);
@@ -52,9 +55,8 @@ impl Relay {
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == head)
     }
 
-    /// Brings what was just read to everybody who can take it, and drops whom the ring has overtaken.
+    /// Brings what was just read to everybody who can take it.
     pub(super) fn fan_out(&mut self, cx: &mut Cx<'_>) {
-        self.shed(cx);
         self.pass = Some(self.clients.begin_pass());
         self.go_on(cx);
     }
