@@ -1,16 +1,18 @@
 //! The demonstration's composition: its role, a real relay for it, and what the two have to know of each other. The
-//! relay is started from the very command line that the screen shows.
+//! relay gets all its settings as it would from the command line that the screen shows.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::RoleSet;
+use crate::base::units::write_duration;
 use crate::config::{Config, Env, Run};
 use crate::reactor::net::{Addr, Peer};
 use crate::reactor::{End, Reactor, RoleId};
 use crate::roles::demo::{Crowd, Demo, Setup, Stop};
-use crate::roles::relay::config::RelayConfig;
+use crate::roles::relay::config::{MaxLag, RelayConfig};
 use crate::roles::relay::{Reason, Relay};
 
 /// What the owner of the loop remembers of a demonstration.
@@ -18,8 +20,6 @@ pub(super) struct Composition {
     demo: RoleId,
     feed_at: Option<SocketAddr>,
     relay: Option<RoleId>,
-    /// The words behind `hydrant` that the relay was started from.
-    words: Vec<String>,
     place: Place,
     begun: bool,
     /// A signal has told all roles to end, so that the relay does it in its own way.
@@ -55,7 +55,6 @@ impl Composition {
             demo,
             feed_at: as_demo(reactor, demo).and_then(Demo::feed_at),
             relay: None,
-            words: Vec::new(),
             place: Place::Usual,
             begun: false,
             drains: false,
@@ -99,8 +98,7 @@ impl Composition {
         let Some(feed) = self.feed_at else {
             return Ok(()); // the demo is about to say why
         };
-        self.words = words(feed, self.place.endpoint());
-        let relay = Relay::new(relay_config(&self.words)?);
+        let relay = Relay::new(relay_config(feed, self.place.endpoint())?);
         self.relay = Some(reactor.add(RoleSet::Relay(relay)));
         Ok(())
     }
@@ -110,12 +108,11 @@ impl Composition {
         let Some(relay) = self.relay.and_then(|id| as_relay(reactor, id)) else {
             return;
         };
-        let Some(Addr::Tcp(at)) = relay.listens_at().next().cloned() else {
+        let (Some(&Addr::Tcp(at)), Some(feed)) = (relay.listens_at().next(), self.feed_at) else {
             return;
         };
         self.begun = true;
-        self.words[1] = at.to_string();
-        let command = format!("hydrant {}", self.words.join(" "));
+        let command = format!("hydrant {feed} {at} --max-lag {}", write_duration(MAX_LAG));
         reactor.with(self.demo, |role, cx| {
             if let RoleSet::Demo(demo) = role {
                 demo.begin(cx, at, &command);
@@ -159,18 +156,15 @@ fn as_relay(reactor: &Reactor<RoleSet>, id: RoleId) -> Option<&Relay> {
     }
 }
 
-/// The words of a relay's command line: from, to, and what makes a client that stops reading known within seconds.
-fn words(feed: SocketAddr, listen: &str) -> Vec<String> {
-    let feed = feed.to_string();
-    [feed.as_str(), listen, "--max-lag", "3s"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-fn relay_config(words: &[String]) -> Result<RelayConfig, String> {
-    let config = Config::from_command_line(words.iter().map(OsString::from), Env::default());
+/// What `hydrant FEED LISTEN --max-lag 3s` asks for.
+fn relay_config(feed: SocketAddr, listen: &str) -> Result<RelayConfig, String> {
+    let words = [feed.to_string(), listen.to_owned()].map(OsString::from);
+    let config = Config::from_command_line(words, Env::default());
     match config.map(|config| config.run) {
-        Ok(Run::Relay(config)) => Ok(*config),
+        Ok(Run::Relay(config)) => Ok(RelayConfig {
+            max_lag: Some(MaxLag::Age(MAX_LAG)),
+            ..*config
+        }),
         Ok(Run::Demo) => Err("the demo's relay is none".to_owned()),
         Err(exit) => Err(format!("the demo's relay: {}", exit.stderr.trim_end())),
     }
@@ -204,6 +198,9 @@ fn program(arg0: Option<OsString>) -> String {
     }
 }
 
+/// How far a client may lag: long enough that nobody is dropped who reads, short enough to be watched.
+const MAX_LAG: Duration = Duration::from_secs(3);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,13 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn the_relays_words_are_a_command_line() {
+    fn the_relay_is_told_to_drop_who_lags() {
         let feed = SocketAddr::from(([127, 0, 0, 1], 41_017));
-        let words = words(feed, Place::Usual.endpoint());
-        assert_eq!(
-            words.join(" "),
-            "127.0.0.1:41017 127.0.0.1:7070 --max-lag 3s"
-        );
-        relay_config(&words).unwrap();
+        let config = relay_config(feed, Place::Usual.endpoint()).unwrap();
+        assert_eq!(config.max_lag, Some(MaxLag::Age(MAX_LAG)));
+        assert_eq!(config.outputs.len(), 1);
     }
 }

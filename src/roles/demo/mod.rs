@@ -133,18 +133,7 @@ impl Demo {
     /// The relay listens at `at`; `command` would start one like it. Says so, and sends the clients there.
     pub fn begin(&mut self, cx: &mut Cx<'_>, at: SocketAddr, command: &str) {
         self.relay_at = Some(at);
-        let program = &self.setup.program;
-        let until = match self.setup.terminal {
-            true => "Ctrl-C ends.".to_owned(),
-            false => format!("Ends after {}.", Span(LENGTH)),
-        };
-        let text = format!(
-            "hydrant demo: timing feed, 5 records/s of 32 KiB, this machine only. {until}\n  \
-             relay    {at}   (= {command})\n\
-             Attach from another terminal:\n  \
-             {program} {at} -\n"
-        );
-        self.say(cx, &text);
+        self.say(cx, &opening(&self.setup, at, command));
         let to = Endpoint::Tcp {
             host: Host::Ip(at.ip()),
             port: at.port(),
@@ -294,7 +283,7 @@ impl Demo {
             Some(since) => {
                 let (after, worst) = (cx.now().since(since), Millis(self.tally.worst()));
                 format!(
-                    "! {gone} {} after its last read; worst delay here since: {worst}",
+                    "! {gone} after {}; worst delay here meanwhile: {worst}",
                     Span(after)
                 )
             }
@@ -478,6 +467,21 @@ impl Tick {
     }
 }
 
+/// The first words.
+fn opening(setup: &Setup, at: SocketAddr, command: &str) -> String {
+    let until = match setup.terminal {
+        true => "Ctrl-C ends.".to_owned(),
+        false => format!("Ends after {}.", Span(LENGTH)),
+    };
+    format!(
+        "hydrant demo: timing feed, 5 records/s, this machine only. {until}\n  \
+         relay {at} (= {command})\n\
+         Attach from another terminal:\n  \
+         {} {at} -\n",
+        setup.program
+    )
+}
+
 /// Off a terminal: how long it lasts.
 const LENGTH: Duration = Duration::from_secs(10);
 /// When the second client stops reading.
@@ -493,6 +497,26 @@ const BUFFER: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_opening_fits_a_terminal() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 40_707));
+        let command = "hydrant 127.0.0.1:41017 127.0.0.1:40707 --max-lag 3s";
+        let mut setup = Setup {
+            program: "./hydrant".to_owned(),
+            terminal: false,
+        };
+        let lines = "\
+hydrant demo: timing feed, 5 records/s, this machine only. Ends after 10 s.
+  relay 127.0.0.1:40707 (= hydrant 127.0.0.1:41017 127.0.0.1:40707 --max-lag 3s)
+Attach from another terminal:
+  ./hydrant 127.0.0.1:40707 -
+";
+        assert_eq!(opening(&setup, at, command), lines);
+        assert!(lines.lines().all(|line| line.len() <= 80));
+        setup.terminal = true;
+        assert!(opening(&setup, at, command).contains("only. Ctrl-C ends.\n"));
+    }
 
     #[test]
     fn tags_come_back_as_they_were() {
