@@ -26,6 +26,7 @@ macro_rules! cases {
 cases! {
     bytes_go_both_ways,
     a_dialled_peer_is_known,
+    each_end_knows_its_own_address,
     a_fresh_stream_is_announced,
     would_block_is_followed_by_an_event,
     nothing_new_is_no_event,
@@ -81,6 +82,17 @@ fn a_dialled_peer_is_known<B: Bench>(rig: &mut Rig<B>) {
     let mut into = [0; 5];
     assert_eq!(rig.read(ours, &mut into).unwrap().bytes, 5);
     assert_eq!(&into, b"there");
+}
+
+fn each_end_knows_its_own_address<B: Bench>(rig: &mut Rig<B>) {
+    let (listener, at) = rig.net.listen(&local()).unwrap();
+    assert_eq!(rig.net.local(listener), None);
+    let (ours, theirs) = rig.connect(&at).unwrap();
+    let (accepted, caller) = rig.accept(listener);
+    assert_eq!(rig.net.local(ours), Some(tcp(caller)));
+    assert_eq!(rig.net.local(accepted), Some(tcp(theirs)));
+    rig.net.close(ours, Close::Orderly);
+    assert_eq!(rig.net.local(ours), None);
 }
 
 fn a_fresh_stream_is_announced<B: Bench>(rig: &mut Rig<B>) {

@@ -41,7 +41,7 @@ mod world;
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -186,6 +186,10 @@ impl Net for SimNet {
         self.call(format_args!("unacknowledged {id:?}"), |world| {
             world.unacknowledged(id)
         })
+    }
+
+    fn local(&self, id: SockId) -> Option<SocketAddr> {
+        self.call(format_args!("local {id:?}"), |world| world.local(id))
     }
 
     fn resolve(&mut self, lookup: Lookup, name: &str) {

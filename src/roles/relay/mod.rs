@@ -32,7 +32,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
-use crate::reactor::net::{Addr, SockId};
+use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
 
 use self::clients::Clients;
@@ -68,7 +68,7 @@ pub struct Relay {
     rates: Rates,
     journal: Journal,
     started: Time,
-    /// Listeners that are open and have not been announced yet.
+    /// Where it listens, and for whom.
     bound: Vec<(Addr, &'static str)>,
     /// The most that one read of the upstream takes, and the least room that it is worth a read.
     read_max: usize,
@@ -119,6 +119,22 @@ impl Relay {
         &self.counts
     }
 
+    /// Where it listens for clients, by the real addresses.
+    pub fn listens_at(&self) -> impl Iterator<Item = &Addr> {
+        let for_clients = |(_, what): &&(Addr, &str)| *what == CLIENTS;
+        self.bound.iter().filter(for_clients).map(|(at, _)| at)
+    }
+
+    /// Who its clients are.
+    pub fn client_peers(&self) -> impl Iterator<Item = Peer> {
+        self.clients.iter().map(|(_, client)| client.peer)
+    }
+
+    /// How many clients it has.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
     /// The sockets of its clients.
     pub fn client_sockets(&self) -> impl Iterator<Item = SockId> {
         self.clients.iter().map(|(_, client)| client.sock)
@@ -148,7 +164,7 @@ impl Relay {
         self.bind_outputs(cx)?;
         self.limit_clients(cx);
         self.start_dump(cx)?;
-        for (at, what) in std::mem::take(&mut self.bound) {
+        for (at, what) in &self.bound {
             self.journal.info(format!("listening on {at} for {what}"));
         }
         self.start_outputs(cx)?;
@@ -379,6 +395,8 @@ fn unpack(tag: u32) -> (u32, u32) {
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
+/// Whom an output's listener is for.
+const CLIENTS: &str = "clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to the upstream, to retries and to the process itself.
 const RESERVE: usize = 32;

@@ -11,7 +11,7 @@ use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::Client;
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
 use crate::roles::relay::upstream::every;
-use crate::roles::relay::{Kind, Reason, Relay, Tick};
+use crate::roles::relay::{CLIENTS, Kind, Reason, Relay, Tick};
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Relay {
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
-                self.bound.push((real, "clients"));
+                self.bound.push((real, CLIENTS));
             }
         }
         Ok(())
