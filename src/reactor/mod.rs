@@ -152,6 +152,19 @@ impl<R: Role> Reactor<R> {
         })
     }
 
+    /// Whether a read and a write are wanted for which only an event of the net will bring the visit, in this order.
+    pub fn awaits(&self, id: SockId) -> (bool, bool) {
+        let awaited = |slot: &table::Slot, way| slot.wants(way) && !slot.is_ready(way);
+        self.core.table.get(id).map_or((false, false), |slot| {
+            (awaited(slot, Way::Read), awaited(slot, Way::Write))
+        })
+    }
+
+    /// Sockets that belong to a role.
+    pub fn sockets_of(&self, role: RoleId) -> Vec<SockId> {
+        self.core.table.owned_by(Owner::Role(role))
+    }
+
     /// Panics where an invariant of the loop does not hold. For tests and the simulator, between turns.
     pub fn check_invariants(&self) {
         self.core.table.check_invariants();

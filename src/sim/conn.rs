@@ -48,6 +48,8 @@ pub(super) struct Conn {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) owner: Owner,
+    /// The peer that has it, or had it.
+    pub(super) remote: Option<RemoteId>,
     /// The handshake is over, as this end sees it.
     pub(super) up: bool,
     /// Ended in both directions by a reset or a failure.
@@ -69,8 +71,13 @@ pub(super) enum Owner {
 
 impl End {
     const fn new(owner: Owner) -> Self {
+        let remote = match owner {
+            Owner::Remote(remote) => Some(remote),
+            Owner::Nobody | Owner::Socket(_) | Owner::Gone => None,
+        };
         Self {
             owner,
+            remote,
             up: false,
             dead: false,
             error: None,

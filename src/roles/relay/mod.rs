@@ -140,6 +140,28 @@ impl Relay {
         self.clients.iter().map(|(_, client)| client.sock)
     }
 
+    /// Each client's socket and the offset of the next byte that it gets.
+    pub fn cursors(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.clients
+            .iter()
+            .map(|(_, client)| (client.sock, client.cursor))
+    }
+
+    /// Every socket that it knows.
+    pub fn sockets(&self) -> impl Iterator<Item = SockId> {
+        let dump = self.dump.iter().map(Dump::sock);
+        let outputs = self.outputs.iter().flat_map(Outlet::listeners);
+        self.client_sockets()
+            .chain(self.upstream.sockets())
+            .chain(outputs)
+            .chain(dump)
+    }
+
+    /// Whether it has begun to end.
+    pub fn is_ending(&self) -> bool {
+        self.flush.is_some()
+    }
+
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.clients

@@ -60,6 +60,10 @@ impl Outlet {
         self.dialler.is_some()
     }
 
+    pub(super) fn listeners(&self) -> impl Iterator<Item = SockId> {
+        self.listeners.iter().copied()
+    }
+
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {

@@ -83,6 +83,12 @@ impl Upstream {
         self.active.iter().chain(&self.candidates)
     }
 
+    /// Its connections and its listeners.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = SockId> {
+        let listeners = self.listeners.iter().copied();
+        self.all().map(|conn| conn.sock).chain(listeners)
+    }
+
     pub(super) fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
         self.candidates.iter_mut().find(|conn| conn.sock == sock)
     }
