@@ -84,8 +84,8 @@ impl<R: Role> Reactor<R> {
         self.roles.get(id.0 as usize)?.as_ref()
     }
 
-    /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns, what
-    /// it can't know by itself.
+    /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns,
+    /// what it can't know by itself.
     pub fn with<T>(
         &mut self,
         id: RoleId,

@@ -115,7 +115,8 @@ impl Feed {
         cx.close(sock, Close::Orderly);
     }
 
-    /// The beats keep their distance though each comes a little late. After a pause of the whole program they start anew.
+    /// The beats keep their distance though each comes a little late. After a pause of the whole program they start
+    /// anew.
     fn arm(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
         self.due = (self.due + BEAT).max(now);

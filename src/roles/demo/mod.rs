@@ -9,8 +9,8 @@
 //! It knows nothing of relays but what it sees on its sockets and what the owner of the loop tells it: where to dial
 //! ([`Demo::begin`]) and who is connected there ([`Demo::crowd`]).
 //!
-//! **Invariant.** Every figure on the screen was measured: delays end where a whole record has been read, and losses are
-//! gaps between the numbers in the records.
+//! **Invariant.** Every figure on the screen was measured: delays end where a whole record has been read, and losses
+//! are gaps between the numbers in the records.
 
 mod feed;
 mod record;
