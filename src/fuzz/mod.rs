@@ -5,11 +5,15 @@
 //! [`TARGETS`], three lines in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and a named seed or two.
 
 mod endpoint;
+pub mod framing;
+mod relay;
 mod ring;
 pub mod script;
 mod wheel;
 
 pub use self::endpoint::endpoint;
+pub use self::framing::framing;
+pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
 pub use self::wheel::wheel;
 
@@ -17,4 +21,10 @@ pub use self::wheel::wheel;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("endpoint", endpoint), ("ring", ring), ("wheel", wheel)];
+pub const TARGETS: &[Target] = &[
+    ("endpoint", endpoint),
+    ("relay", relay),
+    ("framing", framing),
+    ("ring", ring),
+    ("wheel", wheel),
+];

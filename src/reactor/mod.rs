@@ -84,6 +84,18 @@ impl<R: Role> Reactor<R> {
         self.roles.get(id.0 as usize)?.as_ref()
     }
 
+    /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns,
+    /// what it can't know by itself.
+    pub fn with<T>(
+        &mut self,
+        id: RoleId,
+        call: impl FnOnce(&mut R, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
+        let core = &mut self.core;
+        Some(call(role, &mut Cx { core, role: id }))
+    }
+
     /// One turn. Roles that ended in it, and how, are added to `ended`.
     ///
     /// # Errors
@@ -141,6 +153,19 @@ impl<R: Role> Reactor<R> {
         self.core.table.get(id).map_or((false, false), |slot| {
             (slot.wants(Way::Read), slot.wants(Way::Write))
         })
+    }
+
+    /// Whether a read and a write are wanted for which only an event of the net will bring the visit, in this order.
+    pub fn awaits(&self, id: SockId) -> (bool, bool) {
+        let awaited = |slot: &table::Slot, way| slot.wants(way) && !slot.is_ready(way);
+        self.core.table.get(id).map_or((false, false), |slot| {
+            (awaited(slot, Way::Read), awaited(slot, Way::Write))
+        })
+    }
+
+    /// Sockets that belong to a role.
+    pub fn sockets_of(&self, role: RoleId) -> Vec<SockId> {
+        self.core.table.owned_by(Owner::Role(role))
     }
 
     /// Panics where an invariant of the loop does not hold. For tests and the simulator, between turns.

@@ -5,9 +5,9 @@
 //!              -> refused, ignored or out of reach -> Fail
 //! ```
 //!
-//! An end that its owner has closed is `Gone`: what it had pushed still crosses, and bytes that come for it are answered
-//! by a reset. Resets are told as Linux tells them: bytes that had arrived are read first, then one call gets the
-//! error, and from then on reads find the end and writes a broken pipe.
+//! An end that its owner has closed is `Gone`: what it had pushed still crosses, and bytes that come for it are
+//! answered by a reset. Resets are told as Linux tells them: bytes that had arrived are read first, then one call gets
+//! the error, and from then on reads find the end and writes a broken pipe.
 
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(super) struct Conn {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) owner: Owner,
+    /// The peer that has it, or had it.
+    pub(super) remote: Option<RemoteId>,
     /// The handshake is over, as this end sees it.
     pub(super) up: bool,
     /// Ended in both directions by a reset or a failure.
@@ -69,8 +71,13 @@ pub(super) enum Owner {
 
 impl End {
     const fn new(owner: Owner) -> Self {
+        let remote = match owner {
+            Owner::Remote(remote) => Some(remote),
+            Owner::Nobody | Owner::Socket(_) | Owner::Gone => None,
+        };
         Self {
             owner,
+            remote,
             up: false,
             dead: false,
             error: None,

@@ -293,11 +293,9 @@ impl World {
         let id = self.add_remote(actor, false);
         self.remotes[id.index()].conn = Some((conn, 1));
         self.accepted.entry(to.clone()).or_default().push(id);
-        self.conns
-            .get_mut(&conn)
-            .expect("looked up by the caller")
-            .ends[1]
-            .owner = Owner::Remote(id);
+        let conn_mut = self.conns.get_mut(&conn).expect("looked up by the caller");
+        conn_mut.ends[1].owner = Owner::Remote(id);
+        conn_mut.ends[1].remote = Some(id);
         self.answer(conn);
         self.on_remote_up(id);
         if let Some(Behaviour::Reset) = self.servers.get(to) {

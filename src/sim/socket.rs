@@ -9,6 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::conn::{ConnId, End, Owner, Wire};
+use super::remote::RemoteId;
 use super::table::{BACKLOG, GRAVES_MAX, Listener, Stream, Tenant, gone, in_conflict, os_error};
 use super::world::World;
 use crate::reactor::net::{Addr, Close, Io, Keepalive, Peer, SockId, StdStream};
@@ -44,6 +45,22 @@ impl World {
             readable && news,
             writable && (open || conn.ends[stream.side].error.is_some()),
         )
+    }
+
+    /// The peer at the other end of a stream, once it is known who answers there; also after it has gone.
+    pub fn remote_of(&self, id: SockId) -> Option<RemoteId> {
+        match self.tenant(id) {
+            Some(Tenant::Stream(stream)) => self.conns[&stream.conn].ends[1 - stream.side].remote,
+            _ => None,
+        }
+    }
+
+    /// Bytes that the program has read from a stream, and that it has written to it, so far.
+    pub fn moved(&self, id: SockId) -> (u64, u64) {
+        match self.tenant(id) {
+            Some(Tenant::Stream(stream)) => (stream.moved[0], stream.moved[1]),
+            _ => (0, 0),
+        }
     }
 
     /// Whether events for this socket are under way.
@@ -227,6 +244,7 @@ impl World {
             count = 1 + self.index(available as u64);
         }
         let bytes = self.pull(at, side, &mut into[..count]);
+        self.stream_mut(id)?.0.moved[0] += bytes as u64;
         let conn = &self.conns[&at];
         let inbound = conn.inbound(side);
         // A buffer that was filled says nothing about what is left, but what is left may also be the end.
@@ -275,9 +293,9 @@ impl World {
         if bytes == first.len() {
             bytes += self.send(at, side, second);
         }
-        if bytes < asked {
-            self.stream_mut(id)?.0.starved = true;
-        }
+        let stream = self.stream_mut(id)?.0;
+        stream.starved |= bytes < asked;
+        stream.moved[1] += bytes as u64;
         Ok(Io {
             bytes,
             more: bytes == asked,
@@ -352,6 +370,17 @@ impl World {
         let conn = &self.conns[&stream.conn];
         let count = u32::try_from(conn.outbound(stream.side).unacknowledged()).unwrap_or(u32::MAX);
         (conn.wire == Wire::Tcp).then_some(count)
+    }
+
+    pub(super) fn local(&self, id: SockId) -> Option<SocketAddr> {
+        let Some(Tenant::Stream(stream)) = self.tenant(id) else {
+            return None;
+        };
+        let conn = &self.conns[&stream.conn];
+        match (conn.from, &conn.to, stream.side) {
+            (Peer::Tcp(at), _, 0) | (Peer::Tcp(_), &Addr::Tcp(at), _) => Some(at),
+            _ => None,
+        }
     }
 
     pub(super) fn sockets_left(&self) -> usize {

@@ -47,6 +47,8 @@ pub(super) struct Stream {
     pub(super) starved: bool,
     /// The end, or a failure of both directions, has been told.
     pub(super) told: bool,
+    /// Bytes that the program has read and written.
+    pub(super) moved: [u64; 2],
 }
 
 /// An event that is to be told.
@@ -66,6 +68,7 @@ impl Stream {
             write_held: false,
             starved: false,
             told: false,
+            moved: [0; 2],
         }
     }
 }

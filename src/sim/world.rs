@@ -211,6 +211,11 @@ impl World {
         self.trace.iter().flatten().map(String::as_str)
     }
 
+    /// Adds a line of the driver's own to the trace, if there is one.
+    pub fn remark(&mut self, line: impl FnOnce() -> String) {
+        self.note(line);
+    }
+
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.now;
         let Some(trace) = &mut self.trace else { return };

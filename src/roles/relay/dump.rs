@@ -27,6 +27,10 @@ impl Dump {
         self.cursor
     }
 
+    pub(super) fn sock(&self) -> SockId {
+        self.sock
+    }
+
     /// Formats the next piece if the last one is out.
     fn refill(&mut self, ring: &Ring) {
         if self.sent < self.text.len() {

@@ -10,8 +10,8 @@ use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::Client;
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
-use crate::roles::relay::upstream::every;
-use crate::roles::relay::{Kind, Reason, Relay, Tick};
+use crate::roles::relay::failover::every;
+use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ impl Outlet {
         self.dialler.is_some()
     }
 
+    pub(super) fn listeners(&self) -> impl Iterator<Item = SockId> {
+        self.listeners.iter().copied()
+    }
+
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
@@ -80,7 +84,7 @@ impl Relay {
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
-                self.bound.push((real, "clients"));
+                self.bound.push((real, CLIENTS));
             }
         }
         Ok(())
@@ -109,17 +113,8 @@ impl Relay {
         sock: SockId,
         peer: Peer,
     ) {
-        let listening = self.clients.len() - self.dialled_clients;
-        if self.config.max_clients.is_some_and(|max| listening >= max) {
-            let Some(oldest) = self.clients.half_closed().front().copied() else {
-                cx.close(sock, Close::Orderly);
-                self.counts.refused += 1;
-                let max = self.config.max_clients.unwrap_or_default();
-                let text =
-                    format!("client {peer} refused: {max} clients are connected (--max-clients)");
-                return self.journal.warn(cx.now(), "refused: max-clients", text);
-            };
-            self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        if !self.admit_client(cx, sock, peer) {
+            return;
         }
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -213,6 +208,7 @@ impl Relay {
             peer,
             cursor,
             first: cursor,
+            until: u64::MAX,
             acked: cursor,
             progress: now,
             joined: now,
@@ -231,8 +227,8 @@ impl Relay {
         cx.want_read(sock, true);
         self.journal.came(now, text);
         cx.want_write(sock, cursor < head);
-        if self.flush.is_some() && cursor == head {
-            return self.finish_client(cx, id);
+        if self.flush.is_some() {
+            self.end_clients(cx);
         }
         self.refresh_gate(cx);
     }

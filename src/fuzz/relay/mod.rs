@@ -1,0 +1,200 @@
+//! The whole relay, on the real loop, in a simulated network: whatever happens, what must hold is looked at after each
+//! event ([`witness`]) and after each turn ([`look`]), and again when everything has come to rest.
+//!
+//! ```text
+//! chaos: upstreams, guests and faults come and go ──> calm: no faults, everybody reads ──> rest ──> stop ──> the end
+//! ```
+
+mod look;
+mod scenario;
+mod stage;
+mod witness;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::scenario::Scenario;
+use self::stage::Stage;
+use self::witness::{Book, Witness};
+use crate::base::rng::Rng;
+use crate::base::time::Time;
+use crate::fuzz::script::Script;
+use crate::reactor::net::Signal;
+use crate::reactor::{End, Options, Reactor, RoleId, Turn};
+use crate::sim::Handle;
+
+/// Lets a relay live through what the script says.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn relay(data: &[u8]) {
+    play(Scenario::draw(&mut Script::new(data)), false);
+}
+
+/// As [`relay`], with a script that is drawn from `seed`. If it fails, its trace goes to stderr where that is asked
+/// for; if not, the trace is returned.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn relay_by_seed(seed: u64, traced: bool) -> Played {
+    let mut rng = Rng::new(seed);
+    let script: Vec<u8> = (0..SCRIPT_WORDS)
+        .flat_map(|_| rng.next().to_le_bytes())
+        .collect();
+    play(Scenario::draw(&mut Script::new(&script)), traced)
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// How many turns it took.
+    pub turns: u64,
+    /// Bytes that went through.
+    pub bytes: u64,
+    /// Calls and events, if they were to be kept.
+    pub trace: Vec<String>,
+}
+
+/// A run under way.
+struct Play {
+    reactor: Reactor<Witness>,
+    role: RoleId,
+    stage: Stage,
+    book: Rc<RefCell<Book>>,
+    watch: look::Watch,
+    turns: u64,
+    over: bool,
+}
+
+fn play(scenario: Scenario, traced: bool) -> Played {
+    if traced {
+        eprintln!("{scenario:#?}");
+    }
+    let (net, stage) = Stage::set(scenario, traced);
+    let _last_words = traced.then(|| LastWords(stage.handle.clone()));
+    let book = Rc::default();
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Witness::new(stage.clone(), &book));
+    let mut play = Play {
+        reactor,
+        role,
+        stage,
+        book,
+        watch: look::Watch::default(),
+        turns: 0,
+        over: false,
+    };
+    let chaos = play.stage.scenario.chaos;
+    play.run_until(Time::ZERO + chaos);
+    play.stage.calm_down();
+    play.rest();
+    if !play.over {
+        play.at_rest();
+        play.idle();
+        play.stop();
+    }
+    play.after_the_end();
+    let world = play.stage.handle.world();
+    Played {
+        turns: play.turns,
+        bytes: play.book.borrow().counts.bytes_out,
+        trace: world.trace_lines().map(str::to_owned).collect(),
+    }
+}
+
+impl Play {
+    fn now(&self) -> Time {
+        self.stage.handle.world().time()
+    }
+
+    fn run_until(&mut self, end: Time) {
+        while !self.over && self.now() < end {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        let mut ended = Vec::new();
+        let turn = self
+            .reactor
+            .turn(&mut ended)
+            .expect("a simulated wait works");
+        self.turns += 1;
+        assert!(self.turns < TURNS_MAX, "it never comes to rest");
+        self.reactor.check_invariants();
+        self.over = turn == Turn::Over;
+        match ended.as_slice() {
+            [] => assert!(!self.over, "it is over, and nobody said so"),
+            [(_, End::Done)] => assert!(self.over, "its only role has ended"),
+            ended => panic!("{ended:?}"),
+        }
+        self.look();
+    }
+
+    /// Lets everything take its course until no byte has moved for so long that none will.
+    fn rest(&mut self) {
+        let config = &self.stage.scenario.config;
+        let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
+        let mut moved = (self.now(), 0);
+        while !self.over && self.now().since(moved.0) < patience {
+            self.turn();
+            let book = self.book.borrow();
+            let sum =
+                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
+            if sum != moved.1 {
+                moved = (self.stage.handle.world().time(), sum);
+            }
+        }
+    }
+
+    /// While nothing happens, next to nothing is done.
+    fn idle(&mut self) {
+        let config = self.stage.scenario.config.clone();
+        let before = self.turns;
+        self.run_until(self.now() + IDLE);
+        let times = |every: Duration| (IDLE.as_nanos() / every.as_nanos().max(1)) as u64;
+        let dials = 1 + config.outputs.len() as u64;
+        let mut turns_max = 40 + 4 * dials * times(config.retry.min);
+        if let Some(stats) = config.stats {
+            turns_max += times(stats.interval);
+        }
+        if !config.hold.is_zero() {
+            turns_max += times(config.hold / 4);
+        }
+        let turns = self.turns - before;
+        assert!(
+            turns <= turns_max,
+            "{turns} turns in {IDLE:?} of nothing, of {turns_max}"
+        );
+    }
+
+    /// A stopped relay ends in time.
+    fn stop(&mut self) {
+        self.stage.handle.world().signal(Signal::Terminate);
+        let end = self.now() + self.stage.scenario.config.drain + STOP_SLACK;
+        self.run_until(end);
+        assert!(self.over, "a second after --drain it still runs");
+    }
+}
+
+/// Shows the trace of a run that fails.
+struct LastWords(Handle);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.0.world().trace_lines() {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+const SCRIPT_WORDS: usize = 40;
+/// More turns than any scenario needs.
+const TURNS_MAX: u64 = 400_000;
+/// The latest that a look-up of the chaos may be answered, and more.
+const LATE_MAX: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(10);
+const STOP_SLACK: Duration = Duration::from_secs(1);
