@@ -105,14 +105,15 @@ impl Relay {
             self.ring.rewind();
         }
         let head = self.ring.head();
-        let Some(n) = cx.read(sock, self.ring.reserve(room))? else {
-            return Ok(None);
+        let read = cx.read(sock, self.ring.reserve(room));
+        let Ok(Some(n @ 1..)) = read else {
+            // What was reserved is gone from the ring, though nothing came.
+            self.shed(cx);
+            return read;
         };
         self.ring.commit(n);
-        if n > 0 {
-            self.timeline.mark(head, cx.now());
-            self.counts.bytes_in += n as u64;
-        }
+        self.timeline.mark(head, cx.now());
+        self.counts.bytes_in += n as u64;
         Ok(Some(n))
     }
 

@@ -161,9 +161,6 @@ impl Relay {
         if outlet.slow == Slow::Block && outlet.clients == 0 {
             outlet.parked = Some(client.cursor);
         }
-        if outlet.is_dialled() {
-            self.dialled_clients -= 1;
-        }
         if self.flush.is_some() {
             return self.flushed(cx, reason, output, client.joined);
         }

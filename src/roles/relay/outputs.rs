@@ -8,7 +8,7 @@ use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
-use crate::roles::relay::clients::Client;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
 use crate::roles::relay::upstream::every;
 use crate::roles::relay::{Kind, Reason, Relay, Tick};
@@ -113,9 +113,12 @@ impl Relay {
         sock: SockId,
         peer: Peer,
     ) {
-        let listening = self.clients.len() - self.dialled_clients;
-        if self.config.max_clients.is_some_and(|max| listening >= max) {
-            let Some(oldest) = self.clients.half_closed().front().copied() else {
+        if self
+            .config
+            .max_clients
+            .is_some_and(|max| self.listening_clients() >= max)
+        {
+            let Some(oldest) = self.oldest_half_closed() else {
                 cx.close(sock, Close::Orderly);
                 self.counts.refused += 1;
                 let max = self.config.max_clients.unwrap_or_default();
@@ -135,6 +138,23 @@ impl Relay {
             );
         }
         self.join(cx, output, sock, peer);
+    }
+
+    /// Clients that came by themselves.
+    fn listening_clients(&self) -> usize {
+        let listening = |outlet: &&Outlet| matches!(outlet.way, Way::Listen(_));
+        let outlets = self.outputs.iter().filter(listening);
+        outlets.map(|outlet| outlet.clients).sum()
+    }
+
+    /// Of those who came by themselves, the one that half-closed first.
+    fn oldest_half_closed(&self) -> Option<ClientId> {
+        let came = |id: &&ClientId| {
+            self.clients.get(**id).is_some_and(|client| {
+                matches!(self.outputs[usize::from(client.output)].way, Way::Listen(_))
+            })
+        };
+        self.clients.half_closed().iter().find(came).copied()
     }
 
     pub(super) fn output_of_dial(&self, dial: DialId) -> Option<usize> {
@@ -164,7 +184,6 @@ impl Relay {
             );
         }
         self.journal.forget(cx.now(), &down_key(output));
-        self.dialled_clients += 1;
         self.join(cx, output, sock, peer);
         if let Some(dialler) = &mut self.outputs[output].dialler {
             dialler.dial = None;
