@@ -1,20 +1,25 @@
 //! A stream in which each byte depends on its place, so that a receiver can tell what is missing, twice or elsewhere.
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::OnceLock;
 
-/// Bytes of the stream from `offset` on.
+/// Bytes of the stream from `offset` on. It repeats, but after a prime number of bytes, so that no buffer on the way is
+/// as long as several repeats: that a whole one is lost can't go unseen.
 pub(crate) fn pattern(offset: u64, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len + 16);
-    let mut word = offset / 8;
-    while bytes.len() < len + 8 {
-        let scattered = (word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        bytes.extend_from_slice(&(scattered ^ scattered >> 29).to_le_bytes());
-        word += 1;
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    let once = ONCE.get_or_init(|| (0..PERIOD).map(scattered).collect());
+    let mut bytes = Vec::with_capacity(len);
+    let mut at = (offset % PERIOD) as usize;
+    while bytes.len() < len {
+        let piece = (once.len() - at).min(len - bytes.len());
+        bytes.extend_from_slice(&once[at..at + piece]);
+        at = 0;
     }
-    let skip = (offset % 8) as usize;
-    bytes.drain(..skip);
-    bytes.truncate(len);
     bytes
+}
+
+fn scattered(place: u64) -> u8 {
+    ((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
 /// Sends the stream, over whatever connection is there.
@@ -94,8 +99,9 @@ impl<S: Read> Taker<S> {
     #[track_caller]
     fn check(&mut self, got: &[u8]) {
         let expected = pattern(self.at, got.len());
-        if let Some(at) = got.iter().zip(&expected).position(|(a, b)| a != b) {
-            let wrong = self.at + at as u64;
+        if got != expected {
+            let same = got.iter().zip(&expected).take_while(|(a, b)| a == b);
+            let wrong = self.at + same.count() as u64;
             panic!(
                 "byte {wrong} is not what was sent; the last piece began at {}",
                 self.at
@@ -107,3 +113,6 @@ impl<S: Read> Taker<S> {
 
 /// What is written or read at a time.
 const PIECE: usize = 64 << 10;
+
+/// The first prime number above 2^20.
+const PERIOD: u64 = (1 << 20) + 7;

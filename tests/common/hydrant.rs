@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use super::{DEADLINE, within};
 
-/// The program, ready to start with these words, which are split at spaces. stdin is empty, stdout and stderr are pipes.
+/// The program, ready to start with these words, which are split at spaces. stdin is empty; stdout and stderr are
+/// pipes.
 pub(crate) fn hydrant(line: &str) -> Launch {
     Launch {
         shell: None,

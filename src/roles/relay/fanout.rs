@@ -88,8 +88,9 @@ impl Relay {
     /// Sends a current client, just taken off the queue, what is new.
     fn serve(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         match self.send(cx, id, usize::MAX) {
-            Ok(true) => self.clients.stay_current(id),
-            Ok(false) => {
+            Ok(Sent::All) => self.clients.stay_current(id),
+            Ok(Sent::End) => self.finish_client(cx, id),
+            Ok(Sent::Part) => {
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
                     cx.want_write(client.sock, true);
@@ -102,17 +103,14 @@ impl Relay {
     /// A client that was behind can take bytes again.
     pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         match self.send(cx, id, CATCH_UP_MAX) {
-            Ok(true) => {
+            Ok(Sent::All) => {
                 self.clients.catch_up(id);
-                let Some(client) = self.clients.get(id) else {
-                    return;
-                };
-                cx.want_write(client.sock, false);
-                if self.flush.is_some() {
-                    self.finish_client(cx, id);
+                if let Some(client) = self.clients.get(id) {
+                    cx.want_write(client.sock, false);
                 }
             }
-            Ok(false) => {}
+            Ok(Sent::End) => self.finish_client(cx, id),
+            Ok(Sent::Part) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
         if self.gate.is_shut() {
@@ -120,27 +118,33 @@ impl Relay {
         }
     }
 
-    /// One send of at most `max` bytes. Whether the client now has everything.
-    fn send(&mut self, cx: &mut Cx<'_>, id: ClientId, max: usize) -> io::Result<bool> {
+    /// One send of at most `max` bytes.
+    fn send(&mut self, cx: &mut Cx<'_>, id: ClientId, max: usize) -> io::Result<Sent> {
         let head = self.ring.head();
         let Some(client) = self.clients.get_mut(id) else {
-            return Ok(true);
+            return Ok(Sent::All);
         };
-        if client.cursor == head {
-            return Ok(true);
+        let end = head.min(client.until);
+        if client.cursor < end {
+            let max = max.min((end - client.cursor) as usize);
+            let from = self
+                .ring
+                .read_up_to(client.cursor, max)
+                .expect("whom the ring overtakes is dropped at once");
+            let Some(n) = cx.write(client.sock, from)? else {
+                return Ok(Sent::Part);
+            };
+            client.cursor += n as u64;
+            self.counts.bytes_out += n as u64;
         }
-        let from = self
-            .ring
-            .read_up_to(client.cursor, max)
-            .expect("whom the ring overtakes is dropped in the same visit");
-        let Some(n) = cx.write(client.sock, from)? else {
-            return Ok(false);
-        };
-        client.cursor += n as u64;
         let cursor = client.cursor;
-        self.counts.bytes_out += n as u64;
+        let sent = match cursor {
+            _ if cursor == client.until => Sent::End,
+            _ if cursor == end => Sent::All,
+            _ => Sent::Part,
+        };
         self.clients.moved_to(cursor);
-        Ok(cursor == head)
+        Ok(sent)
     }
 
     /// Drops every client that the ring has overtaken.
@@ -149,6 +153,16 @@ impl Relay {
             self.drop_client(cx, id, Reason::Overtaken, None);
         }
     }
+}
+
+/// What a client has after a send.
+enum Sent {
+    /// Not everything yet.
+    Part,
+    /// Everything there is.
+    All,
+    /// Everything it will ever get.
+    End,
 }
 
 /// Sends in one visit: about a millisecond's work, after which the others on the loop have their turn.

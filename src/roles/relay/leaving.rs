@@ -167,6 +167,8 @@ impl Relay {
         }
         if outlet.is_dialled() {
             self.dialled_clients -= 1;
+        } else {
+            self.dismiss_client(client.peer);
         }
         if self.flush.is_some() {
             return self.flushed(cx, reason, output, client.joined);

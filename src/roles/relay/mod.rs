@@ -11,10 +11,12 @@
 //!
 //! **Invariant.** No event costs work proportional to all clients, but for the seconds' stock-taking and the end.
 
+mod admission;
 mod clients;
 pub mod config;
 mod dump;
 mod ending;
+mod failover;
 mod fanout;
 mod gate;
 mod journal;
@@ -32,9 +34,12 @@ use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
+use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
 
+use self::admission::Callers;
+pub use self::admission::Refusal;
 use self::clients::Clients;
 use self::config::RelayConfig;
 use self::dump::Dump;
@@ -64,6 +69,9 @@ pub struct Relay {
     gate: Gate,
     sampler: Sampler,
     flush: Option<Flush>,
+    /// Looks at those who only have to acknowledge their last bytes.
+    poll: Option<TimerKey>,
+    callers: Callers,
     counts: Counts,
     rates: Rates,
     journal: Journal,
@@ -102,6 +110,8 @@ impl Relay {
             gate: Gate::default(),
             sampler: Sampler::new(&config),
             flush: None,
+            poll: None,
+            callers: Callers::default(),
             counts: Counts::default(),
             rates: Rates::default(),
             journal: Journal::new(label),
@@ -226,7 +236,7 @@ impl Relay {
         let now = cx.now();
         self.rates.sample(now, &self.counts);
         self.probe_half_closed(cx);
-        self.watch_silence(now);
+        self.watch_silence(cx);
         self.watch_held(now);
         self.shed_stalled(cx);
         self.journal.tick(now);
@@ -240,6 +250,7 @@ impl Relay {
             Tick::Stats => self.show_stats(cx),
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::Idle => self.look_at_idle(cx),
             Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
             Tick::Ahead => self.look_at_leader(cx),
@@ -276,6 +287,7 @@ impl Relay {
                     self.client_writable(cx, id);
                 }
             }
+            Some((Kind::Upstream, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -374,6 +386,7 @@ enum Tick {
     Stats,
     UpstreamRetry,
     OutputRetry,
+    Idle,
     Sample,
     Hold,
     Ahead,
@@ -382,11 +395,12 @@ enum Tick {
 }
 
 impl Tick {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
         Self::OutputRetry,
+        Self::Idle,
         Self::Sample,
         Self::Hold,
         Self::Ahead,

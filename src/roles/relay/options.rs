@@ -8,7 +8,10 @@ use std::time::Duration;
 
 pub use error::OrderError;
 
-use super::config::{DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, Way};
+use super::config::{
+    DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
+};
+use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
 
@@ -257,6 +260,14 @@ pub fn build(
         max_clients,
         wait_clients: wait_clients(values, &source, &outputs, max_clients)?,
         max_lag: None,
+        stall_timeout: None,
+        idle_timeout: None,
+        failback: None,
+        upstream_send: Vec::new(),
+        upstream_loss: UpstreamLoss::Keep,
+        allow: Access::ALL,
+        allow_upstream: Access::ALL,
+        max_clients_per_ip: None,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
         source,
@@ -300,7 +311,7 @@ fn source(word: &str, side: Side, dst_side: &str) -> Result<Source, OrderError> 
         }
     }
     match side {
-        Side::Connect => Ok(Source::Dial(dialled(word)?)),
+        Side::Connect => Ok(Source::Dial(vec![dialled(word)?])),
         Side::Listen => Ok(Source::Listen(word.parse()?)),
     }
 }
@@ -520,6 +531,14 @@ mod tests {
             max_clients: Some(10_000),
             wait_clients: 0,
             max_lag: None,
+            stall_timeout: None,
+            idle_timeout: None,
+            failback: None,
+            upstream_send: Vec::new(),
+            upstream_loss: UpstreamLoss::Keep,
+            allow: Access::ALL,
+            allow_upstream: Access::ALL,
+            max_clients_per_ip: None,
             drain: secs(2),
             stats: None,
         };

@@ -10,8 +10,8 @@ use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::Client;
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
-use crate::roles::relay::upstream::every;
-use crate::roles::relay::{CLIENTS, Kind, Reason, Relay, Tick};
+use crate::roles::relay::failover::every;
+use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -113,17 +113,8 @@ impl Relay {
         sock: SockId,
         peer: Peer,
     ) {
-        let listening = self.clients.len() - self.dialled_clients;
-        if self.config.max_clients.is_some_and(|max| listening >= max) {
-            let Some(oldest) = self.clients.half_closed().front().copied() else {
-                cx.close(sock, Close::Orderly);
-                self.counts.refused += 1;
-                let max = self.config.max_clients.unwrap_or_default();
-                let text =
-                    format!("client {peer} refused: {max} clients are connected (--max-clients)");
-                return self.journal.warn(cx.now(), "refused: max-clients", text);
-            };
-            self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        if !self.admit_client(cx, sock, peer) {
+            return;
         }
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -217,6 +208,7 @@ impl Relay {
             peer,
             cursor,
             first: cursor,
+            until: u64::MAX,
             acked: cursor,
             progress: now,
             joined: now,
@@ -235,8 +227,8 @@ impl Relay {
         cx.want_read(sock, true);
         self.journal.came(now, text);
         cx.want_write(sock, cursor < head);
-        if self.flush.is_some() && cursor == head {
-            return self.finish_client(cx, id);
+        if self.flush.is_some() {
+            self.end_clients(cx);
         }
         self.refresh_gate(cx);
     }
