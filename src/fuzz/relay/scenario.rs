@@ -272,6 +272,7 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
         ),
         max_clients: choose(script, &[None, None, Some(2), Some(1), Some(0)]),
         wait_clients: choose(script, &[0, 0, 1, 2]),
+        max_lag: None,
         drain: Duration::from_millis(choose(script, &[2_000, 0, 300])),
         stats: (script.pick(4) == 1).then(|| Stats {
             interval: chaos / 4,
