@@ -157,8 +157,8 @@ impl Core {
             }
             Err(error) => {
                 // Nothing announces that descriptors are free again, nor what became of any other failure: a timer
-                // has to ask. Those who wait stay in the kernel's queue.
-                self.table.spent(listener, Way::Read);
+                // has to ask. Those who wait stay in the kernel's queue, and those who join them change nothing.
+                self.table.pause(listener);
                 self.wheel
                     .insert(self.net.now() + ACCEPT_PAUSE, Alarm::Accept(listener));
                 self.say_accept_failed(&error);

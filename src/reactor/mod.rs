@@ -283,7 +283,7 @@ impl<R: Role> Reactor<R> {
                     self.deliver(role, Event::Timer { key, tag })
                 }
                 Alarm::Owner(Owner::Dial(dial), tag) => self.core.dial_timer(dial, tag),
-                Alarm::Accept(listener) => self.core.table.edge(listener, Way::Read),
+                Alarm::Accept(listener) => self.core.table.resume(listener),
             }
         }
     }

@@ -44,13 +44,13 @@ pub(super) struct Slot {
     pub(super) owner: Owner,
     pub(super) tag: u32,
     generation: u32,
-    bits: u8,
+    bits: u16,
 }
 
 impl Slot {
     /// Whether a visit for this direction is due.
     pub(super) fn due(&self, way: Way) -> bool {
-        self.bits & want_bit(way) != 0 && self.bits & ready_bit(way) != 0
+        self.wants(way) && self.is_ready(way) && self.bits & PAUSED == 0
     }
 
     pub(super) fn wants(&self, way: Way) -> bool {
@@ -141,6 +141,21 @@ impl Table {
     pub(super) fn spent(&mut self, id: SockId, way: Way) {
         if let Some(slot) = self.get_mut(id) {
             slot.bits &= !ready_bit(way);
+        }
+    }
+
+    /// Makes no visits to a listener until it is resumed; what is wanted and ready stays so.
+    pub(super) fn pause(&mut self, id: SockId) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.bits |= PAUSED;
+        }
+    }
+
+    /// Ends a pause.
+    pub(super) fn resume(&mut self, id: SockId) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.bits &= !PAUSED;
+            self.enqueue(id);
         }
     }
 
@@ -236,25 +251,27 @@ impl Table {
     }
 }
 
-const READ_WANT: u8 = 1;
-const WRITE_WANT: u8 = 1 << 1;
-const READ_READY: u8 = 1 << 2;
-const WRITE_READY: u8 = 1 << 3;
+const READ_WANT: u16 = 1;
+const WRITE_WANT: u16 = 1 << 1;
+const READ_READY: u16 = 1 << 2;
+const WRITE_READY: u16 = 1 << 3;
 /// A visit stands in the queue.
-const QUEUED: u8 = 1 << 4;
+const QUEUED: u16 = 1 << 4;
 /// One visit is due though no edge announces it.
-const PRESSED: u8 = 1 << 5;
-const LISTENER: u8 = 1 << 6;
-const OPEN: u8 = 1 << 7;
+const PRESSED: u16 = 1 << 5;
+const LISTENER: u16 = 1 << 6;
+const OPEN: u16 = 1 << 7;
+/// A timer will end the pause.
+const PAUSED: u16 = 1 << 8;
 
-fn want_bit(way: Way) -> u8 {
+fn want_bit(way: Way) -> u16 {
     match way {
         Way::Read => READ_WANT,
         Way::Write => WRITE_WANT,
     }
 }
 
-fn ready_bit(way: Way) -> u8 {
+fn ready_bit(way: Way) -> u16 {
     match way {
         Way::Read => READ_READY,
         Way::Write => WRITE_READY,
@@ -299,6 +316,19 @@ mod tests {
         table.want(A, Way::Read, true);
         table.edge(A, Way::Read);
         assert_eq!(table.due(), 0);
+    }
+
+    #[test]
+    fn a_paused_listener_is_visited_once_it_is_resumed() {
+        let mut table = Table::default();
+        table.adopt(A, Owner::Role(RoleId(0)), true);
+        table.pause(A);
+        table.want(A, Way::Read, true);
+        table.edge(A, Way::Read);
+        assert_eq!(table.due(), 0);
+        table.resume(A);
+        assert_eq!(table.due(), 1);
+        table.check_invariants();
     }
 
     #[test]

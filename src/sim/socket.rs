@@ -68,6 +68,11 @@ impl World {
         self.edges.iter().any(|edge| edge.id == id) || self.late_edges().any(|edge| edge.id == id)
     }
 
+    /// Whether no more sockets can be opened.
+    pub fn is_exhausted(&self) -> bool {
+        self.sockets_left() == 0
+    }
+
     /// Lets so many sockets be open at once, those that are open now included.
     pub const fn set_socket_limit(&mut self, limit: usize) {
         self.sockets.limit = Some(limit);

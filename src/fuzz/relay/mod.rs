@@ -155,12 +155,13 @@ impl Play {
         self.run_until(self.now() + IDLE);
         let times = |every: Duration| (IDLE.as_nanos() / every.as_nanos().max(1)) as u64;
         let dials = 1 + config.outputs.len() as u64;
-        let mut turns_max = 40 + 4 * dials * times(config.retry.min);
+        // A timer far ahead costs the wheel a look or two on the way.
+        let mut turns_max = 60 + 6 * dials * times(config.retry.min);
         if let Some(stats) = config.stats {
-            turns_max += times(stats.interval);
+            turns_max += 3 * times(stats.interval);
         }
         if !config.hold.is_zero() {
-            turns_max += times(config.hold / 4);
+            turns_max += 3 * times(config.hold / 4);
         }
         let turns = self.turns - before;
         assert!(

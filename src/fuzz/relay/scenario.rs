@@ -83,7 +83,7 @@ impl Scenario {
             guests: Vec::new(),
             doors: Vec::new(),
             names: Vec::new(),
-            descriptors: choose(script, &[0, 0, 0, 0, 0, 0, 40, 34]).into_option(),
+            descriptors: choose(script, &[0, 0, 0, 0, 0, 0, 104, 110]).into_option(),
             chaos,
             drain: None,
             report: (script.pick(8) == 1).then(|| moment(script, chaos)),
@@ -151,7 +151,13 @@ impl Scenario {
                 at: moment(script, self.chaos),
                 receiver: draw_receiver(script, self.chaos),
             });
-            self.guests.push(guests.collect());
+            let mut guests: Vec<_> = guests.collect();
+            if index == 0 || self.config.outputs[index].way == Way::Stdout {
+                // It may read stdout, and that is no stream that goes both ways.
+                guests[0].receiver.half_close_after = None;
+                guests[0].receiver.says.clear();
+            }
+            self.guests.push(guests);
         }
     }
 
@@ -195,6 +201,9 @@ impl Scenario {
             for answer in &mut answers {
                 answer.after = Duration::from_millis(choose(script, &[1, 0, 300, 3_000]));
             }
+            // The last answer holds on, and must leave time for the attempt.
+            let last = answers.last_mut().expect("one was pushed");
+            last.after = last.after.min(self.config.connect_timeout / 3);
             self.names.push((name, answers));
         }
     }
@@ -263,6 +272,7 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
         ),
         max_clients: choose(script, &[None, None, Some(2), Some(1), Some(0)]),
         wait_clients: choose(script, &[0, 0, 1, 2]),
+        max_lag: None,
         drain: Duration::from_millis(choose(script, &[2_000, 0, 300])),
         stats: (script.pick(4) == 1).then(|| Stats {
             interval: chaos / 4,

@@ -206,6 +206,7 @@ impl Witness {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 drops && !leads && head - known.cursor > config.ring as u64
             }
+            Reason::Lagging => drops && config.max_lag.is_some(),
             Reason::Stalled => {
                 drops && !config.hold.is_zero() && over(Some(known.progress), config.hold)
             }

@@ -90,9 +90,12 @@ impl Relay {
                 return false;
             }
         }
-        let listening = self.clients.len() - self.dialled_clients;
-        if let Some(max) = self.config.max_clients.filter(|max| listening >= *max) {
-            let Some(oldest) = self.clients.half_closed().front().copied() else {
+        if let Some(max) = self
+            .config
+            .max_clients
+            .filter(|max| self.listening_clients() >= *max)
+        {
+            let Some(oldest) = self.oldest_half_closed() else {
                 let why = format!("{max} clients are connected (--max-clients)");
                 self.refuse(cx, sock, "client", peer, Refusal::MaxClients, &why);
                 return false;

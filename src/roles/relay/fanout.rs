@@ -34,14 +34,12 @@ impl Relay {
         let read = cx.read(sock, self.ring.reserve(room));
         // The room itself has overwritten the oldest bytes, whatever the read gave.
         self.shed(cx);
-        let Some(n) = read? else {
-            return Ok(None);
+        let Ok(Some(n @ 1..)) = read else {
+            return read;
         };
         self.ring.commit(n);
-        if n > 0 {
-            self.timeline.mark(head, cx.now());
-            self.counts.bytes_in += n as u64;
-        }
+        self.timeline.mark(head, cx.now());
+        self.counts.bytes_in += n as u64;
         Ok(Some(n))
     }
 

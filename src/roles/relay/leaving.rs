@@ -165,9 +165,7 @@ impl Relay {
         if outlet.slow == Slow::Block && outlet.clients == 0 {
             outlet.parked = Some(client.cursor);
         }
-        if outlet.is_dialled() {
-            self.dialled_clients -= 1;
-        } else {
+        if !outlet.is_dialled() {
             self.dismiss_client(client.peer);
         }
         if self.flush.is_some() {

@@ -41,7 +41,7 @@ use crate::reactor::{Cx, End, Event, Role, plain};
 use self::admission::Callers;
 pub use self::admission::Refusal;
 use self::clients::Clients;
-use self::config::RelayConfig;
+use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::gate::Gate;
@@ -62,7 +62,6 @@ pub struct Relay {
     upstream: Upstream,
     outputs: Vec<Outlet>,
     clients: Clients,
-    dialled_clients: usize,
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
@@ -104,7 +103,6 @@ impl Relay {
                 .map(|output| Outlet::new(output, &config))
                 .collect(),
             clients: Clients::new(),
-            dialled_clients: 0,
             dump: None,
             pass: None,
             gate: Gate::default(),
@@ -218,7 +216,11 @@ impl Relay {
 
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
     fn limit_clients(&mut self, cx: &Cx<'_>) {
-        let most = cx.sockets_left().saturating_sub(RESERVE);
+        let silent = match self.config.source {
+            Source::Listen(_) => CANDIDATES_MAX,
+            Source::Dial(_) | Source::Stdin => 0,
+        };
+        let most = cx.sockets_left().saturating_sub(RESERVE + silent);
         if self.config.max_clients.is_none_or(|max| max > most) {
             if self.config.max_clients.is_some()
                 && self.outputs.iter().any(|outlet| !outlet.is_dialled())
@@ -434,7 +436,7 @@ const READ_MAX: usize = 256 << 10;
 /// Whom an output's listener is for.
 const CLIENTS: &str = "clients";
 const SCRATCH: usize = 16 << 10;
-/// Descriptors that clients leave to the upstream, to retries and to the process itself.
+/// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
 
 #[cfg(test)]

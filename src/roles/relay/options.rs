@@ -513,7 +513,7 @@ mod tests {
         let secs = Duration::from_secs;
         let expected = RelayConfig {
             name: None,
-            source: Source::Dial(at("a:5000")),
+            source: Source::Dial(vec![at("a:5000")]),
             outputs: vec![Output {
                 way: Way::Listen(at(":6000")),
                 slow: Slow::Drop,
@@ -551,7 +551,7 @@ mod tests {
         let cases = [
             (
                 "connect-listen",
-                Source::Dial(src.clone()),
+                Source::Dial(vec![src.clone()]),
                 Way::Listen(dst.clone()),
             ),
             (
@@ -561,7 +561,7 @@ mod tests {
             ),
             (
                 "connect-connect",
-                Source::Dial(src.clone()),
+                Source::Dial(vec![src.clone()]),
                 Way::Dial(dst.clone()),
             ),
             ("listen-listen", Source::Listen(src), Way::Listen(dst)),

@@ -8,7 +8,7 @@ use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
-use crate::roles::relay::clients::Client;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
 use crate::roles::relay::failover::every;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
@@ -128,6 +128,23 @@ impl Relay {
         self.join(cx, output, sock, peer);
     }
 
+    /// Clients that came by themselves.
+    pub(super) fn listening_clients(&self) -> usize {
+        let listening = |outlet: &&Outlet| matches!(outlet.way, Way::Listen(_));
+        let outlets = self.outputs.iter().filter(listening);
+        outlets.map(|outlet| outlet.clients).sum()
+    }
+
+    /// Of those who came by themselves, the one that half-closed first.
+    pub(super) fn oldest_half_closed(&self) -> Option<ClientId> {
+        let came = |id: &&ClientId| {
+            self.clients.get(**id).is_some_and(|client| {
+                matches!(self.outputs[usize::from(client.output)].way, Way::Listen(_))
+            })
+        };
+        self.clients.half_closed().iter().find(came).copied()
+    }
+
     pub(super) fn output_of_dial(&self, dial: DialId) -> Option<usize> {
         let is_it = |outlet: &Outlet| {
             outlet
@@ -155,7 +172,6 @@ impl Relay {
             );
         }
         self.journal.forget(cx.now(), &down_key(output));
-        self.dialled_clients += 1;
         self.join(cx, output, sock, peer);
         if let Some(dialler) = &mut self.outputs[output].dialler {
             dialler.dial = None;
