@@ -164,7 +164,7 @@ fn a_port_that_needs_a_permission_is_told() {
     let mut launch = hydrant("127.0.0.1:1 127.0.0.1:80");
     let scratch = Scratch::new();
     if root {
-        launch = launch.user(NOBODY).from_copy(&scratch);
+        launch = launch.user(NOBODY).copied_to(&scratch);
     }
     assert_eq!(
         launch.run(),

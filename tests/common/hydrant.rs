@@ -73,7 +73,7 @@ impl Launch {
     }
 
     /// Starts a copy in a folder that everyone can read.
-    pub(crate) fn from_copy(mut self, folder: &Scratch) -> Self {
+    pub(crate) fn copied_to(mut self, folder: &Scratch) -> Self {
         self.program = folder.at("hydrant").into();
         // Not by this process: a child that another test is just starting would keep the file open for writing, and
         // what is open for writing can't be run.
