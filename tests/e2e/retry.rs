@@ -58,10 +58,10 @@ fn a_range_begins_anew_after_a_connection_that_lasted() {
     let mut taker = Taker::new(connect(hydrant.address_of("clients")), 0);
     hydrant.report_until("| 1 client | ");
     let mut feed = Feed::default();
-    for _ in 0..3 {
+    for _ in 0..5 {
         // If it went on doubling from one time to the next, the last of these would be waited for for minutes.
         let lost = Instant::now();
-        failures(&hydrant, 5);
+        failures(&hydrant, 4);
         let mut upstream = place.accept();
         let connected = Instant::now();
         // No wait was longer than the whole outage.
