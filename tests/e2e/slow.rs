@@ -1,6 +1,6 @@
 //! Clients that don't keep up: dropped by a reset where they hurt others, waited for where nothing may be lost.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
@@ -132,6 +132,27 @@ fn a_dialled_destination_holds_the_upstream_back() {
     taker.join().expect("it gets all of it");
 }
 
+/// What was still in the ring when a dialled destination was lost is there for it when it is back.
+#[test]
+fn a_dialled_destination_goes_on_where_it_was_cut_off() {
+    let mut rig = Rig::with("connect-connect", "--drain 1h");
+    let mut upstream = rig.upstream();
+    let lost = rig.downstream();
+    // Less than the ring holds, and more than kernels do.
+    rig.feed.send(&mut upstream, 14 << 20);
+    rig.hydrant.report_until("in all 14.0 MiB in");
+    rig.downstream_goes(lost);
+    let mut back = rig.downstream();
+    rig.hydrant.signal("TERM");
+    // What the kernels had taken may be lost with the connection. The rest is not, and nothing of it is missing.
+    let mut rest = Vec::new();
+    back.stream.read_to_end(&mut rest).unwrap();
+    assert!(!rest.is_empty() && rest.len() as u64 <= rig.feed.at);
+    let from = rig.feed.at - rest.len() as u64;
+    assert!(rest == pattern(from, rest.len()));
+    assert_eq!(rig.hydrant.wait_exit(), 0);
+}
+
 /// Sends the stream until nothing more is taken for a while. How much was sent, and whether it was all there is.
 fn send_until_held(upstream: &mut TcpStream) -> (u64, bool) {
     upstream
@@ -142,6 +163,7 @@ fn send_until_held(upstream: &mut TcpStream) -> (u64, bool) {
         match upstream.write(&pattern(sent, 64 << 10)) {
             Ok(n) => sent += n as u64,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("byte {sent} can't be sent: {error}"),
         }
     }
