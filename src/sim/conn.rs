@@ -276,9 +276,7 @@ impl World {
     pub(super) fn cut(&mut self, id: ConnId) {
         self.note(|| format!("cut {id:?}"));
         for side in 0..2 {
-            if let Some(Owner::Remote(remote)) =
-                self.conns.get(&id).map(|conn| conn.ends[side].owner)
-            {
+            if let Some(remote) = self.conns.get(&id).and_then(|conn| conn.ends[side].remote) {
                 self.remotes[remote.index()].cut = true;
             }
             self.kill(id, side, Some(libc::ECONNRESET));

@@ -179,10 +179,14 @@ impl Play {
     }
 
     fn look_for_spinning(&mut self) {
-        let book = self.book.borrow();
-        let moved = book.counts.bytes_in + book.counts.bytes_out;
         let world = self.stage.handle.world();
-        let still = (world.time(), moved, world.open_sockets().len());
+        let open = world.open_sockets();
+        let moved = open
+            .iter()
+            .map(|id| world.moved(*id))
+            .map(|(read, written)| read + written)
+            .sum();
+        let still = (world.time(), moved, open.len());
         self.watch.still_turns += 1;
         if still != self.watch.still {
             self.watch.still = still;
