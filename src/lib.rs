@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod fuzz;
 pub mod logger;
+pub mod proto;
 pub mod reactor;
 pub mod roles;
 pub mod sim;

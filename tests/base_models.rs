@@ -16,4 +16,9 @@ proptest! {
     fn the_wheel_is_as_its_model(data in vec(any::<u8>(), 0..600)) {
         hydrant::fuzz::wheel(&data);
     }
+
+    #[test]
+    fn records_are_as_the_naive_splitter_tells_them(data in vec(any::<u8>(), 0..600)) {
+        hydrant::fuzz::framing(&data);
+    }
 }

@@ -57,7 +57,7 @@ fn the_seeds_command_lines_work() {
     let cases = [
         (
             "127.0.0.1:5000 0.0.0.0:6000 --mode connect-listen",
-            Source::Dial(at("127.0.0.1:5000")),
+            Source::Dial(vec![at("127.0.0.1:5000")]),
             Way::Listen(at("0.0.0.0:6000")),
         ),
         (
@@ -67,7 +67,7 @@ fn the_seeds_command_lines_work() {
         ),
         (
             "192.168.1.50:5000 192.168.1.100:6000 --mode connect-connect",
-            Source::Dial(at("192.168.1.50:5000")),
+            Source::Dial(vec![at("192.168.1.50:5000")]),
             Way::Dial(at("192.168.1.100:6000")),
         ),
         (

@@ -26,6 +26,7 @@ macro_rules! cases {
 cases! {
     bytes_go_both_ways,
     a_dialled_peer_is_known,
+    each_end_knows_its_own_address,
     a_fresh_stream_is_announced,
     would_block_is_followed_by_an_event,
     nothing_new_is_no_event,
@@ -42,6 +43,7 @@ cases! {
     a_closed_id_finds_nothing,
     a_listener_is_no_stream,
     a_full_stream_is_announced_when_there_is_room,
+    room_that_nobody_waits_for_is_no_event,
     a_write_that_was_taken_whole_says_more,
     after_a_shutdown_the_other_way_stays_open,
     port_zero_becomes_a_real_one,
@@ -80,6 +82,17 @@ fn a_dialled_peer_is_known<B: Bench>(rig: &mut Rig<B>) {
     let mut into = [0; 5];
     assert_eq!(rig.read(ours, &mut into).unwrap().bytes, 5);
     assert_eq!(&into, b"there");
+}
+
+fn each_end_knows_its_own_address<B: Bench>(rig: &mut Rig<B>) {
+    let (listener, at) = rig.net.listen(&local()).unwrap();
+    assert_eq!(rig.net.local(listener), None);
+    let (ours, theirs) = rig.connect(&at).unwrap();
+    let (accepted, caller) = rig.accept(listener);
+    assert_eq!(rig.net.local(ours), Some(tcp(caller)));
+    assert_eq!(rig.net.local(accepted), Some(tcp(theirs)));
+    rig.net.close(ours, Close::Orderly);
+    assert_eq!(rig.net.local(ours), None);
 }
 
 fn a_fresh_stream_is_announced<B: Bench>(rig: &mut Rig<B>) {
@@ -319,6 +332,21 @@ fn a_full_stream_is_announced_when_there_is_room<B: Bench>(rig: &mut Rig<B>) {
         assert_eq!(rig.bench.receive(&mut far, written).unwrap().len(), written);
         rig.writable(ours);
     }
+}
+
+fn room_that_nobody_waits_for_is_no_event<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    let mut written = rig.fill(ours);
+    while !rig.is_quiet(ours) {
+        rig.forget(ours);
+        written += rig.fill(ours);
+    }
+    rig.bench.receive(&mut far, written).unwrap();
+    rig.writable(ours);
+    assert!(rig.is_quiet(ours));
+    write_byte(rig, ours).unwrap();
+    rig.bench.receive(&mut far, 1).unwrap();
+    assert!(rig.is_quiet(ours));
 }
 
 fn a_write_that_was_taken_whole_says_more<B: Bench>(rig: &mut Rig<B>) {

@@ -1,5 +1,6 @@
 //! What everything else stands on: no I/O, no clock, nothing of ours imported.
 
+pub mod access;
 pub mod backoff;
 pub mod endpoint;
 pub mod laggards;

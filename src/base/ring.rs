@@ -138,10 +138,7 @@ impl Ring {
         }
         let behind = behind as usize;
         let size = behind.min(max);
-        let start = match self.place.checked_sub(behind) {
-            Some(start) => start,
-            None => self.place + (self.capacity() - behind),
-        };
+        let start = self.index(cursor);
         let before_seam = size.min(self.capacity() - start);
         Ok([
             &self.bytes[start..start + before_seam],
@@ -149,12 +146,51 @@ impl Ring {
         ])
     }
 
-    /// Forgets every held byte and makes the next write start at place 0. Offsets go on counting. For when no reader
-    /// is behind: the memory written last is the memory in the cache.
-    pub fn rewind(&mut self) {
-        self.len = 0;
-        self.place = 0;
+    /// Forgets every byte below `keep_from`, moves the rest to the start of the memory and makes the next write follow
+    /// it there. Offsets go on counting. For when no reader is behind: the memory written last is the memory in the
+    /// cache. Costs a copy of what is kept, and does nothing while that goes over the seam.
+    pub fn rewind(&mut self, keep_from: u64) {
+        let kept = self.head.saturating_sub(keep_from).min(self.len as u64) as usize;
+        let Some(start) = self.place.checked_sub(kept) else {
+            return;
+        };
+        self.bytes.copy_within(start..self.place, 0);
+        self.len = kept;
+        self.place = kept;
         self.reserved = 0;
+    }
+
+    /// The place in memory of the next write: how far it has come since the start.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// Takes `count` bytes at `offset` out of the stream: what follows moves up, and the head goes back. Only for bytes
+    /// that no reader has seen. Costs a copy of what follows, byte by byte.
+    pub fn remove(&mut self, offset: u64, count: usize) {
+        let after = offset + count as u64;
+        assert!(
+            offset >= self.tail() && after <= self.head,
+            "only what is held can be taken out"
+        );
+        for moved in after..self.head {
+            let from = self.index(moved);
+            let to = self.index(moved - count as u64);
+            self.bytes[to] = self.bytes[from];
+        }
+        self.place = self.index(self.head - count as u64);
+        self.head -= count as u64;
+        self.len -= count;
+        self.reserved = 0;
+    }
+
+    /// The place of a held offset, or of the head.
+    fn index(&self, offset: u64) -> usize {
+        let behind = (self.head - offset) as usize;
+        match self.place.checked_sub(behind) {
+            Some(index) => index,
+            None => self.place + self.capacity() - behind,
+        }
     }
 }
 
@@ -251,12 +287,38 @@ mod tests {
     fn a_rewound_ring_writes_at_the_start_of_its_memory() {
         let mut ring = Ring::new(4);
         write(&mut ring, b"abc");
-        ring.rewind();
+        ring.rewind(ring.head());
         assert_eq!((ring.tail(), ring.head(), ring.len()), (3, 3, 0));
         assert_eq!(ring.read(3), Ok([&b""[..], &b""[..]]));
         assert_eq!(ring.read(2), Err(Lagged { tail: 3 }));
         write(&mut ring, b"defg");
         assert_eq!(ring.read(3), Ok([&b"defg"[..], &b""[..]]));
+    }
+
+    #[test]
+    fn a_rewind_carries_what_is_kept() {
+        let mut ring = Ring::new(8);
+        write(&mut ring, b"abcdef");
+        ring.rewind(4);
+        assert_eq!((ring.tail(), ring.head(), ring.place()), (4, 6, 2));
+        write(&mut ring, b"ghijkl");
+        assert_eq!(ring.read(4), Ok([&b"efghijkl"[..], &b""[..]]));
+        write(&mut ring, b"mn");
+        ring.rewind(8);
+        assert_eq!(ring.place(), 2, "what goes over the seam stays where it is");
+        assert_eq!(ring.read(8).map(text), Ok("ijklmn".into()));
+    }
+
+    #[test]
+    fn what_is_taken_out_was_never_there() {
+        let mut ring = Ring::new(8);
+        write(&mut ring, b"abcdefghij");
+        ring.remove(5, 2);
+        assert_eq!((ring.tail(), ring.head()), (2, 8));
+        assert_eq!(ring.read(2).map(text), Ok("cdehij".into()));
+        ring.remove(7, 1);
+        write(&mut ring, b"kl");
+        assert_eq!(ring.read(3).map(text), Ok("dehikl".into()));
     }
 
     #[test]

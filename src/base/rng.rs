@@ -15,7 +15,6 @@ impl Rng {
     }
 
     /// The next number, each of the 2^64 equally likely.
-    #[expect(clippy::should_implement_trait, reason = "there is always a next one")]
     pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

@@ -5,12 +5,14 @@
 //! [`TARGETS`], three lines in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and a named seed or two.
 
 mod endpoint;
+pub mod framing;
 mod relay;
 mod ring;
 pub mod script;
 mod wheel;
 
 pub use self::endpoint::endpoint;
+pub use self::framing::framing;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
 pub use self::wheel::wheel;
@@ -22,6 +24,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("relay", relay),
+    ("framing", framing),
     ("ring", ring),
     ("wheel", wheel),
 ];

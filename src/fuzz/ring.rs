@@ -12,8 +12,9 @@ pub fn ring(data: &[u8]) {
         model: Model::new(capacity),
     };
     while !script.is_empty() {
-        match script.pick(8) {
-            0 => pair.rewind(),
+        match script.pick(9) {
+            0 => pair.rewind(&mut script),
+            7 => pair.remove(&mut script),
             1..=4 => pair.write(&mut script),
             5 => pair.write_without_loss(&mut script),
             6 => pair.reserve_in_vain(&mut script),
@@ -50,10 +51,14 @@ impl Model {
         self.written.len() as u64
     }
 
+    /// The place of the next write.
+    fn place(&self) -> usize {
+        ((self.head() - self.origin) % self.capacity as u64) as usize
+    }
+
     /// How much room a reserve gives, and what it costs.
     fn reserve(&mut self, max: usize) -> usize {
-        let place = ((self.head() - self.origin) % self.capacity as u64) as usize;
-        let size = max.min(self.capacity - place);
+        let size = max.min(self.capacity - self.place());
         let kept_from = (self.head() + size as u64).saturating_sub(self.capacity as u64);
         self.tail = self.tail.max(kept_from);
         size
@@ -110,10 +115,28 @@ impl Pair {
         room.fill(0xee);
     }
 
-    fn rewind(&mut self) {
-        self.model.tail = self.model.head();
-        self.model.origin = self.model.head();
-        self.ring.rewind();
+    fn rewind(&mut self, script: &mut Script<'_>) {
+        let keep_from = self
+            .model
+            .head()
+            .saturating_sub(script.pick(self.model.capacity + 4) as u64);
+        let kept = self.model.head() - keep_from.max(self.model.tail);
+        if self.model.place() >= kept as usize {
+            self.model.tail = self.model.head() - kept;
+            self.model.origin = self.model.tail;
+        }
+        self.ring.rewind(keep_from);
+        assert_eq!(self.ring.place(), self.model.place());
+    }
+
+    fn remove(&mut self, script: &mut Script<'_>) {
+        let held = (self.model.head() - self.model.tail) as usize;
+        let at = script.pick(held + 1);
+        let count = script.pick(held - at + 1);
+        let offset = self.model.tail as usize + at;
+        self.model.written.drain(offset..offset + count);
+        // Memory keeps its places: the head goes back, whatever lap it is in.
+        self.ring.remove(offset as u64, count);
     }
 
     fn read(&mut self, script: &mut Script<'_>) {

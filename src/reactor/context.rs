@@ -165,6 +165,11 @@ impl Cx<'_> {
         self.core.net.unacknowledged(id)
     }
 
+    /// Our own end of a TCP stream, which is the peer's name for us.
+    pub fn local(&self, id: SockId) -> Option<SocketAddr> {
+        self.core.net.local(id)
+    }
+
     /// Sets a timer. `tag` comes back in its event.
     pub fn timer(&mut self, after: Duration, tag: u32) -> TimerKey {
         self.core.timer(after, Owner::Role(self.role), tag)

@@ -84,6 +84,18 @@ impl<R: Role> Reactor<R> {
         self.roles.get(id.0 as usize)?.as_ref()
     }
 
+    /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns,
+    /// what it can't know by itself.
+    pub fn with<T>(
+        &mut self,
+        id: RoleId,
+        call: impl FnOnce(&mut R, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
+        let core = &mut self.core;
+        Some(call(role, &mut Cx { core, role: id }))
+    }
+
     /// One turn. Roles that ended in it, and how, are added to `ended`.
     ///
     /// # Errors

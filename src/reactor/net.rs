@@ -208,6 +208,9 @@ pub trait Net {
     /// FIN counted as one; `None` where that can't be known.
     fn unacknowledged(&self, id: SockId) -> Option<u32>;
 
+    /// Our own end of a TCP stream; `None` for what is none, or is gone.
+    fn local(&self, id: SockId) -> Option<SocketAddr>;
+
     /// Asks for a name's addresses. The answer is a [`Ready::Resolved`] from a later [`Net::wait`].
     fn resolve(&mut self, lookup: Lookup, name: &str);
 

@@ -1,3 +1,4 @@
 //! What hydrant can be. A role sees events and a context; it never names mio, a clock or another role.
 
+pub mod demo;
 pub mod relay;

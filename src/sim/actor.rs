@@ -102,7 +102,8 @@ pub enum Ending {
 }
 
 impl Source {
-    /// The first `bytes` of an upstream's pattern, in pieces of up to 4 KiB, a millisecond apart at most; then it closes.
+    /// The first `bytes` of an upstream's pattern, in pieces of up to 4 KiB,
+    /// a millisecond apart at most; then it closes.
     pub const fn pattern(upstream: u16, bytes: u64) -> Self {
         Self {
             content: Content::Pattern(upstream),

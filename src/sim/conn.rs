@@ -5,9 +5,9 @@
 //!              -> refused, ignored or out of reach -> Fail
 //! ```
 //!
-//! An end that its owner has closed is `Gone`: what it had pushed still crosses, and bytes that come for it are answered
-//! by a reset. Resets are told as Linux tells them: bytes that had arrived are read first, then one call gets the
-//! error, and from then on reads find the end and writes a broken pipe.
+//! An end that its owner has closed is `Gone`: what it had pushed still crosses, and bytes that come for it are
+//! answered by a reset. Resets are told as Linux tells them: bytes that had arrived are read first, then one call gets
+//! the error, and from then on reads find the end and writes a broken pipe.
 
 use std::time::Duration;
 

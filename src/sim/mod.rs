@@ -41,7 +41,7 @@ mod world;
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ impl Net for SimNet {
     fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()> {
         let had = out.len();
         self.call(format_args!("wait {timeout:?}"), |world| {
-            world.wait(timeout, out)
+            world.wait(timeout, out);
         });
         let mut world = self.world.borrow_mut();
         for ready in &out[had..] {
@@ -172,7 +172,7 @@ impl Net for SimNet {
 
     fn close(&mut self, id: SockId, how: Close) {
         self.call(format_args!("close {id:?} {how:?}"), |world| {
-            world.close(id, how)
+            world.close(id, how);
         });
     }
 
@@ -188,9 +188,13 @@ impl Net for SimNet {
         })
     }
 
+    fn local(&self, id: SockId) -> Option<SocketAddr> {
+        self.call(format_args!("local {id:?}"), |world| world.local(id))
+    }
+
     fn resolve(&mut self, lookup: Lookup, name: &str) {
         self.call(format_args!("resolve {lookup:?} {name}"), |world| {
-            world.resolve(lookup, name)
+            world.resolve(lookup, name);
         });
     }
 

@@ -377,6 +377,17 @@ impl World {
         (conn.wire == Wire::Tcp).then_some(count)
     }
 
+    pub(super) fn local(&self, id: SockId) -> Option<SocketAddr> {
+        let Some(Tenant::Stream(stream)) = self.tenant(id) else {
+            return None;
+        };
+        let conn = &self.conns[&stream.conn];
+        match (conn.from, &conn.to, stream.side) {
+            (Peer::Tcp(at), _, 0) | (Peer::Tcp(_), &Addr::Tcp(at), _) => Some(at),
+            _ => None,
+        }
+    }
+
     pub(super) fn sockets_left(&self) -> usize {
         self.sockets
             .limit

@@ -1,3 +1,5 @@
+//! The simulator itself: that a seed is a run, that no event it owes is lost, and that its parts do what they say.
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
@@ -480,4 +482,17 @@ fn stale_events_speak_of_former_tenants() {
         io::ErrorKind::NotConnected
     );
     assert_eq!(handle.world().open_sockets(), [new]);
+}
+
+#[test]
+fn a_world_where_nobody_can_move_is_stuck() {
+    let receiver = Receiver {
+        stall_after: Some(Duration::ZERO),
+        ..Receiver::eager()
+    };
+    let source = Source::pattern(0, 1 << 20);
+    let mut copier = Copier::new(0, Faults::none(), source, receiver);
+    copier.run();
+    let world = copier.handle.world();
+    assert!(world.stuck() && world.time() < Time::from_millis(10_000));
 }

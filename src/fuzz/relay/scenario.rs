@@ -211,7 +211,7 @@ impl Scenario {
     /// The endpoints that the relay dials, and the places of their doors.
     pub(super) fn dialled(&self) -> Vec<(usize, Endpoint)> {
         let source = match &self.config.source {
-            From::Dial(endpoint) => Some((0, endpoint.clone())),
+            From::Dial(endpoints) => Some((0, endpoints[0].clone())),
             _ => None,
         };
         let outputs = self.config.outputs.iter().enumerate();
@@ -236,7 +236,7 @@ impl IntoOption for usize {
 
 fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
     let source = match script.pick(6) {
-        0 | 1 => From::Dial(dialled(script, 0)),
+        0 | 1 => From::Dial(vec![dialled(script, 0)]),
         2..=4 => From::Listen(listening(script, 0)),
         _ => From::Stdin,
     };
@@ -257,9 +257,6 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
     let retry_max = retry_min * choose(script, &[1, 1, 8]);
     let formats = [DumpFormat::Raw, DumpFormat::Text, DumpFormat::Hex];
     RelayConfig {
-        name: None,
-        source,
-        outputs,
         retry: Retry {
             min: Duration::from_millis(retry_min),
             max: Duration::from_millis(retry_max),
@@ -275,11 +272,13 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
         ),
         max_clients: choose(script, &[None, None, Some(2), Some(1), Some(0)]),
         wait_clients: choose(script, &[0, 0, 1, 2]),
+        max_lag: None,
         drain: Duration::from_millis(choose(script, &[2_000, 0, 300])),
         stats: (script.pick(4) == 1).then(|| Stats {
             interval: chaos / 4,
             live: false,
         }),
+        ..RelayConfig::new(source, outputs)
     }
 }
 

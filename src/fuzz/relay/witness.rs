@@ -201,11 +201,12 @@ impl Witness {
             |since: Option<Time>, span: Duration| since.is_some_and(|at| now.since(at) >= span);
         match reason {
             Reason::Left => !world.is_open(known.remote),
-            Reason::Dead => false,
+            Reason::Dead | Reason::Lagging => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 drops && !leads && head - known.cursor > config.ring as u64
             }
+            Reason::Lagging => drops && config.max_lag.is_some(),
             Reason::Stalled => {
                 drops && !config.hold.is_zero() && over(Some(known.progress), config.hold)
             }

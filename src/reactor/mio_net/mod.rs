@@ -344,6 +344,14 @@ impl Net for MioNet {
         }
     }
 
+    fn local(&self, id: SockId) -> Option<SocketAddr> {
+        let (socket, what, _) = self.stream(id).ok()?;
+        match peer(what, &socket.local_addr().ok()?) {
+            Peer::Tcp(at) => Some(at),
+            Peer::Unix | Peer::Stdio => None,
+        }
+    }
+
     fn resolve(&mut self, lookup: Lookup, name: &str) {
         self.resolver.ask(lookup, name);
     }

@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) cursor: u64,
     /// The offset at which it joined.
     pub(super) first: u64,
+    /// The offset of the first byte that it does not get any more; `u64::MAX` while there is no such.
+    pub(super) until: u64,
     /// The highest offset that its kernel was seen to have acknowledged, and when that last grew.
     pub(super) acked: u64,
     pub(super) progress: Time,
@@ -51,14 +53,31 @@ pub(super) struct Client {
     pub(super) finishing: bool,
 }
 
+impl Client {
+    /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
+    pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
+        // A FIN that was sent counts as one byte, but nothing follows it.
+        let acked = self
+            .cursor
+            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)));
+        if acked > self.acked {
+            self.acked = acked;
+            self.progress = now;
+        }
+    }
+}
+
 /// All clients.
 #[derive(Debug)]
 pub(super) struct Clients {
     table: Slab<Client>,
+    places: u32,
     serial: u32,
     /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
     current: VecDeque<ClientId>,
     behind: usize,
+    /// Those that have all that they will ever get; neither current nor behind.
+    finishing: usize,
     /// Those that are behind, by policy.
     droppable: Laggards<ClientId>,
     blocking: Laggards<ClientId>,
@@ -71,9 +90,11 @@ impl Clients {
     pub(super) fn new() -> Self {
         Self {
             table: Slab::new(),
+            places: 0,
             serial: 0,
             current: VecDeque::new(),
             behind: 0,
+            finishing: 0,
             droppable: Laggards::new(),
             blocking: Laggards::new(),
             half_closed: VecDeque::new(),
@@ -83,6 +104,11 @@ impl Clients {
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// One more than the highest place that was ever taken.
+    pub(super) fn places(&self) -> u32 {
+        self.places
     }
 
     pub(super) fn behind(&self) -> usize {
@@ -132,6 +158,7 @@ impl Clients {
             key: self.table.insert(client) as u32,
             serial: self.serial,
         };
+        self.places = self.places.max(id.key + 1);
         self.lead = if self.table.len() == 1 {
             Some(cursor)
         } else {
@@ -152,6 +179,9 @@ impl Clients {
         let client = self.table.remove(id.key as usize);
         if client.behind {
             self.behind -= 1;
+        }
+        if client.finishing {
+            self.finishing -= 1;
         }
         if self.lead == Some(client.cursor) {
             self.lead = None;
@@ -214,6 +244,20 @@ impl Clients {
         }
     }
 
+    /// A client has all that it will ever get.
+    pub(super) fn finish(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
+        if std::mem::replace(&mut client.finishing, true) {
+            return;
+        }
+        let behind = std::mem::replace(&mut client.behind, false);
+        self.behind -= usize::from(behind);
+        self.finishing += 1;
+        self.lead = None;
+    }
+
     /// A cursor moved forward.
     pub(super) fn moved_to(&mut self, cursor: u64) {
         self.lead = self.lead.map(|lead| lead.max(cursor));
@@ -224,11 +268,12 @@ impl Clients {
         if self.table.is_empty() {
             return None;
         }
-        if self.behind < self.table.len() {
+        if self.behind + self.finishing < self.table.len() {
             return Some(head);
         }
         if self.lead.is_none() {
-            self.lead = self.table.iter().map(|(_, client)| client.cursor).max();
+            let taking = self.table.iter().filter(|(_, client)| !client.finishing);
+            self.lead = taking.map(|(_, client)| client.cursor).max();
         }
         self.lead
     }
@@ -293,7 +338,16 @@ impl Clients {
             behind, self.behind,
             "the count of those who are behind is off"
         );
-        for (id, client) in self.iter() {
+        let finishing = self
+            .table
+            .iter()
+            .filter(|(_, client)| client.finishing)
+            .count();
+        assert_eq!(
+            finishing, self.finishing,
+            "the count of those who are finishing is off"
+        );
+        for (id, client) in self.iter().filter(|(_, client)| !client.finishing) {
             assert!(client.cursor <= head, "{id:?} is ahead of the stream");
             assert!(
                 client.cursor >= tail,
@@ -324,7 +378,7 @@ const SLACK: usize = 64;
 fn is_live(table: &Slab<Client>, id: ClientId) -> bool {
     table
         .get(id.key as usize)
-        .is_some_and(|client| client.serial == id.serial)
+        .is_some_and(|client| client.serial == id.serial && !client.finishing)
 }
 
 /// Where a client of the heap really is. One that is not behind any more leaves the heap.

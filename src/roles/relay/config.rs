@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 
@@ -24,6 +25,24 @@ pub struct RelayConfig {
     pub ring: usize,
     /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
     pub hold: Duration,
+    /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
+    pub max_lag: Option<MaxLag>,
+    /// `--stall-timeout`: a client that takes nothing for so long while bytes wait for it is dropped.
+    pub stall_timeout: Option<Duration>,
+    /// `--idle-timeout`: an upstream silent for so long is taken for dead.
+    pub idle_timeout: Option<Duration>,
+    /// `--failback`: go back to the first of several upstreams once it has sent bytes for so long.
+    pub failback: Option<Duration>,
+    /// `--upstream-send`: what the upstream gets after each connect.
+    pub upstream_send: Vec<u8>,
+    /// `--upstream-loss`: what clients see when the upstream ends.
+    pub upstream_loss: UpstreamLoss,
+    /// `--allow-upstream`: who may connect to a listening source.
+    pub allow_upstream: Access,
+    /// `--allow`: who may connect to a listening output.
+    pub allow: Access,
+    /// `--max-clients-per-ip`: clients at a time from one IPv4 address or one IPv6 /64.
+    pub max_clients_per_ip: Option<usize>,
     /// `--keepalive`: how soon a dead peer is noticed. `None`: as the system does.
     pub keepalive: Option<Duration>,
     /// `--takeover`: what a second upstream does in a listen mode.
@@ -39,11 +58,46 @@ pub struct RelayConfig {
     pub stats: Option<Stats>,
 }
 
+impl RelayConfig {
+    /// These ends, and every option at its default.
+    pub fn new(source: Source, outputs: Vec<Output>) -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            name: None,
+            source,
+            outputs,
+            retry: Retry {
+                min: seconds(5),
+                max: seconds(5),
+            },
+            connect_timeout: seconds(10),
+            dump: None,
+            ring: 16 << 20,
+            hold: seconds(2),
+            max_lag: None,
+            stall_timeout: None,
+            idle_timeout: None,
+            failback: None,
+            upstream_send: Vec::new(),
+            upstream_loss: UpstreamLoss::Keep,
+            allow_upstream: Access::ALL,
+            allow: Access::ALL,
+            max_clients_per_ip: None,
+            keepalive: Some(seconds(30)),
+            takeover: Takeover::Replace,
+            max_clients: Some(10_000),
+            wait_clients: 0,
+            drain: seconds(2),
+            stats: None,
+        }
+    }
+}
+
 /// Where bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The relay dials it.
-    Dial(Endpoint),
+    /// The relay dials it: the first of these, and the next one when one fails. At least one.
+    Dial(Vec<Endpoint>),
     /// It dials the relay.
     Listen(Endpoint),
     /// Standard input.
@@ -77,6 +131,26 @@ pub enum Slow {
     Drop,
     /// It holds the upstream back: nothing is lost while connections live.
     Block,
+}
+
+/// `--max-lag`: how far a client may be behind, what waits in the kernel included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxLag {
+    /// Since the oldest byte that it lacks came in.
+    Age(Duration),
+    /// In bytes.
+    Bytes(u64),
+}
+
+/// `--upstream-loss`: what becomes of the clients when the upstream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamLoss {
+    /// They stay, and the upstream is waited for.
+    Keep,
+    /// They get what is theirs and then the end; the upstream is waited for.
+    Close,
+    /// They get what is theirs and then the end, and so does the relay.
+    Exit,
 }
 
 /// `--takeover`: what a second upstream does while a first one is connected.

@@ -46,7 +46,6 @@ pub(super) struct Flush {
     drained: usize,
     cut: usize,
     deadline: Option<TimerKey>,
-    poll: Option<TimerKey>,
     over: bool,
 }
 
@@ -69,33 +68,32 @@ impl Relay {
             drained: 0,
             cut: 0,
             deadline,
-            poll: None,
             over: false,
         });
         self.close_upstream(cx);
         self.close_outputs(cx, why == Why::SourceEnded);
         self.pass = None;
         self.feed_dump(cx);
-        for _ in 0..self.clients.begin_pass() {
-            let Some(id) = self.clients.next_current() else {
-                continue;
-            };
-            self.part(cx, id);
-        }
+        self.end_clients(cx);
         self.check_flushed(cx);
     }
 
-    /// A client that counted as current when the end began: it has everything, or it gets the rest as it can take it.
-    fn part(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else {
-            return;
-        };
-        if client.cursor == self.ring.head() {
-            self.clients.stay_current(id);
-            self.finish_client(cx, id);
-        } else {
-            cx.want_write(client.sock, true);
-            self.clients.fall_behind(id);
+    /// Every client gets what is its own by now, and then the end.
+    pub(super) fn end_clients(&mut self, cx: &mut Cx<'_>) {
+        let head = self.ring.head();
+        let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            let Some(client) = self.clients.get_mut(id) else {
+                continue;
+            };
+            client.until = client.until.min(head);
+            if client.cursor == client.until {
+                self.finish_client(cx, id);
+            } else if !client.behind && self.pass.is_none() {
+                let sock = client.sock;
+                self.clients.fall_behind(id);
+                cx.want_write(sock, true);
+            }
         }
     }
 
@@ -104,9 +102,13 @@ impl Relay {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        client.finishing = true;
+        if client.finishing {
+            return;
+        }
         client.progress = cx.now();
         let (sock, peer) = (client.sock, client.peer);
+        self.clients.finish(id);
+        cx.want_write(sock, false);
         if let Err(error) = cx.shutdown(sock) {
             return self.drop_failed(cx, id, &error);
         }
@@ -122,8 +124,7 @@ impl Relay {
     /// Nothing announces that everything was acknowledged: looks at those who wait for nothing else. (Stdout does
     /// announce it.)
     pub(super) fn poll_finishing(&mut self, cx: &mut Cx<'_>) {
-        let Some(flush) = &mut self.flush else { return };
-        flush.poll = None;
+        self.poll = None;
         let now = cx.now();
         let patience = self.config.drain;
         let waits = |client: &Client| client.finishing && client.peer != Peer::Stdio;
@@ -176,7 +177,7 @@ impl Relay {
         {
             return;
         }
-        self.watch_progress(cx, false);
+        self.watch_progress(cx);
         let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &Client| {
             client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
@@ -266,9 +267,8 @@ impl Relay {
     }
 
     fn arm_poll(&mut self, cx: &mut Cx<'_>) {
-        let Some(flush) = &mut self.flush else { return };
-        if flush.poll.is_none() {
-            flush.poll = Some(cx.timer(POLL, Tick::Poll.tag(0)));
+        if self.poll.is_none() {
+            self.poll = Some(cx.timer(POLL, Tick::Poll.tag(0)));
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Reason {
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
+    /// It was further behind than `--max-lag` allows.
+    Lagging,
     /// It was in the lead, the ring was full, and it took nothing for `--hold`.
     Stalled,
     /// It had half-closed, and its place was needed for a newcomer.
@@ -34,10 +36,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
+        Self::Lagging,
         Self::Stalled,
         Self::HalfClosed,
         Self::Drained,
@@ -52,7 +55,7 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Overtaken | Self::Stalled | Self::Cut => Close::Reset,
+            Self::Overtaken | Self::Lagging | Self::Stalled | Self::Cut => Close::Reset,
             Self::Left | Self::Dead | Self::HalfClosed | Self::Drained => Close::Orderly,
         }
     }
@@ -64,6 +67,7 @@ impl fmt::Display for Reason {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Overtaken => "overtaken",
+            Self::Lagging => "lagging",
             Self::Stalled => "stalled",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
@@ -160,6 +164,9 @@ impl Relay {
         outlet.clients -= 1;
         if outlet.slow == Slow::Block && outlet.clients == 0 {
             outlet.parked = Some(client.cursor);
+        }
+        if !outlet.is_dialled() {
+            self.dismiss_client(client.peer);
         }
         if self.flush.is_some() {
             return self.flushed(cx, reason, output, client.joined);

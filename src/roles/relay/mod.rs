@@ -11,12 +11,16 @@
 //!
 //! **Invariant.** No event costs work proportional to all clients, but for the seconds' stock-taking and the end.
 
+mod admission;
 mod clients;
 pub mod config;
 mod dump;
 mod ending;
+mod failover;
 mod fanout;
+mod gate;
 mod journal;
+mod lag;
 mod leaving;
 pub mod options;
 mod outputs;
@@ -30,15 +34,19 @@ use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
-use crate::reactor::net::{Addr, SockId};
+use crate::base::wheel::TimerKey;
+use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
 
+use self::admission::Callers;
+pub use self::admission::Refusal;
 use self::clients::Clients;
 use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
-use self::fanout::Gate;
+use self::gate::Gate;
 use self::journal::Journal;
+use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
 pub use self::report::Counts;
@@ -58,12 +66,16 @@ pub struct Relay {
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
     gate: Gate,
+    sampler: Sampler,
     flush: Option<Flush>,
+    /// Looks at those who only have to acknowledge their last bytes.
+    poll: Option<TimerKey>,
+    callers: Callers,
     counts: Counts,
     rates: Rates,
     journal: Journal,
     started: Time,
-    /// Listeners that are open and have not been announced yet.
+    /// Where it listens, and for whom.
     bound: Vec<(Addr, &'static str)>,
     /// The most that one read of the upstream takes, and the least room that it is worth a read.
     read_max: usize,
@@ -94,7 +106,10 @@ impl Relay {
             dump: None,
             pass: None,
             gate: Gate::default(),
+            sampler: Sampler::new(&config),
             flush: None,
+            poll: None,
+            callers: Callers::default(),
             counts: Counts::default(),
             rates: Rates::default(),
             journal: Journal::new(label),
@@ -110,6 +125,22 @@ impl Relay {
     /// What it has counted so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Where it listens for clients, by the real addresses.
+    pub fn listens_at(&self) -> impl Iterator<Item = &Addr> {
+        let for_clients = |(_, what): &&(Addr, &str)| *what == CLIENTS;
+        self.bound.iter().filter(for_clients).map(|(at, _)| at)
+    }
+
+    /// Who its clients are.
+    pub fn client_peers(&self) -> impl Iterator<Item = Peer> {
+        self.clients.iter().map(|(_, client)| client.peer)
+    }
+
+    /// How many clients it has.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
     }
 
     /// The sockets of its clients.
@@ -163,13 +194,14 @@ impl Relay {
         self.bind_outputs(cx)?;
         self.limit_clients(cx);
         self.start_dump(cx)?;
-        for (at, what) in std::mem::take(&mut self.bound) {
+        for (at, what) in &self.bound {
             self.journal.info(format!("listening on {at} for {what}"));
         }
         self.start_outputs(cx)?;
         self.start_upstream(cx)?;
         self.rates.sample(cx.now(), &self.counts);
         cx.timer(STOCK, Tick::Stock.tag(0));
+        self.sample_lag(cx);
         if self.config.stats.is_some() {
             self.show_stats(cx);
         }
@@ -206,7 +238,7 @@ impl Relay {
         let now = cx.now();
         self.rates.sample(now, &self.counts);
         self.probe_half_closed(cx);
-        self.watch_silence(now);
+        self.watch_silence(cx);
         self.watch_held(now);
         self.shed_stalled(cx);
         self.journal.tick(now);
@@ -220,7 +252,10 @@ impl Relay {
             Tick::Stats => self.show_stats(cx),
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::Idle => self.look_at_idle(cx),
+            Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
+            Tick::Ahead => self.look_at_leader(cx),
             Tick::Poll => self.poll_finishing(cx),
             Tick::Deadline => self.cut(cx),
         }
@@ -254,6 +289,7 @@ impl Relay {
                     self.client_writable(cx, id);
                 }
             }
+            Some((Kind::Upstream, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -352,18 +388,24 @@ enum Tick {
     Stats,
     UpstreamRetry,
     OutputRetry,
+    Idle,
+    Sample,
     Hold,
+    Ahead,
     Poll,
     Deadline,
 }
 
 impl Tick {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
         Self::OutputRetry,
+        Self::Idle,
+        Self::Sample,
         Self::Hold,
+        Self::Ahead,
         Self::Poll,
         Self::Deadline,
     ];
@@ -391,6 +433,8 @@ fn unpack(tag: u32) -> (u32, u32) {
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
+/// Whom an output's listener is for.
+const CLIENTS: &str = "clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;

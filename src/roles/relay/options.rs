@@ -8,7 +8,10 @@ use std::time::Duration;
 
 pub use error::OrderError;
 
-use super::config::{DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, Way};
+use super::config::{
+    DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
+};
+use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
 
@@ -256,6 +259,15 @@ pub fn build(
         },
         max_clients,
         wait_clients: wait_clients(values, &source, &outputs, max_clients)?,
+        max_lag: None,
+        stall_timeout: None,
+        idle_timeout: None,
+        failback: None,
+        upstream_send: Vec::new(),
+        upstream_loss: UpstreamLoss::Keep,
+        allow: Access::ALL,
+        allow_upstream: Access::ALL,
+        max_clients_per_ip: None,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
         source,
@@ -299,7 +311,7 @@ fn source(word: &str, side: Side, dst_side: &str) -> Result<Source, OrderError> 
         }
     }
     match side {
-        Side::Connect => Ok(Source::Dial(dialled(word)?)),
+        Side::Connect => Ok(Source::Dial(vec![dialled(word)?])),
         Side::Listen => Ok(Source::Listen(word.parse()?)),
     }
 }
@@ -501,7 +513,7 @@ mod tests {
         let secs = Duration::from_secs;
         let expected = RelayConfig {
             name: None,
-            source: Source::Dial(at("a:5000")),
+            source: Source::Dial(vec![at("a:5000")]),
             outputs: vec![Output {
                 way: Way::Listen(at(":6000")),
                 slow: Slow::Drop,
@@ -518,6 +530,15 @@ mod tests {
             takeover: Takeover::Replace,
             max_clients: Some(10_000),
             wait_clients: 0,
+            max_lag: None,
+            stall_timeout: None,
+            idle_timeout: None,
+            failback: None,
+            upstream_send: Vec::new(),
+            upstream_loss: UpstreamLoss::Keep,
+            allow: Access::ALL,
+            allow_upstream: Access::ALL,
+            max_clients_per_ip: None,
             drain: secs(2),
             stats: None,
         };
@@ -530,7 +551,7 @@ mod tests {
         let cases = [
             (
                 "connect-listen",
-                Source::Dial(src.clone()),
+                Source::Dial(vec![src.clone()]),
                 Way::Listen(dst.clone()),
             ),
             (
@@ -540,7 +561,7 @@ mod tests {
             ),
             (
                 "connect-connect",
-                Source::Dial(src.clone()),
+                Source::Dial(vec![src.clone()]),
                 Way::Dial(dst.clone()),
             ),
             ("listen-listen", Source::Listen(src), Way::Listen(dst)),

@@ -10,8 +10,8 @@ use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
-use crate::roles::relay::upstream::every;
-use crate::roles::relay::{Kind, Reason, Relay, Tick};
+use crate::roles::relay::failover::every;
+use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Relay {
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
-                self.bound.push((real, "clients"));
+                self.bound.push((real, CLIENTS));
             }
         }
         Ok(())
@@ -113,20 +113,8 @@ impl Relay {
         sock: SockId,
         peer: Peer,
     ) {
-        if self
-            .config
-            .max_clients
-            .is_some_and(|max| self.listening_clients() >= max)
-        {
-            let Some(oldest) = self.oldest_half_closed() else {
-                cx.close(sock, Close::Orderly);
-                self.counts.refused += 1;
-                let max = self.config.max_clients.unwrap_or_default();
-                let text =
-                    format!("client {peer} refused: {max} clients are connected (--max-clients)");
-                return self.journal.warn(cx.now(), "refused: max-clients", text);
-            };
-            self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        if !self.admit_client(cx, sock, peer) {
+            return;
         }
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -141,14 +129,14 @@ impl Relay {
     }
 
     /// Clients that came by themselves.
-    fn listening_clients(&self) -> usize {
+    pub(super) fn listening_clients(&self) -> usize {
         let listening = |outlet: &&Outlet| matches!(outlet.way, Way::Listen(_));
         let outlets = self.outputs.iter().filter(listening);
         outlets.map(|outlet| outlet.clients).sum()
     }
 
     /// Of those who came by themselves, the one that half-closed first.
-    fn oldest_half_closed(&self) -> Option<ClientId> {
+    pub(super) fn oldest_half_closed(&self) -> Option<ClientId> {
         let came = |id: &&ClientId| {
             self.clients.get(**id).is_some_and(|client| {
                 matches!(self.outputs[usize::from(client.output)].way, Way::Listen(_))
@@ -236,6 +224,7 @@ impl Relay {
             peer,
             cursor,
             first: cursor,
+            until: u64::MAX,
             acked: cursor,
             progress: now,
             joined: now,
@@ -254,8 +243,8 @@ impl Relay {
         cx.want_read(sock, true);
         self.journal.came(now, text);
         cx.want_write(sock, cursor < head);
-        if self.flush.is_some() && cursor == head {
-            return self.finish_client(cx, id);
+        if self.flush.is_some() {
+            self.end_clients(cx);
         }
         self.refresh_gate(cx);
     }

@@ -8,6 +8,8 @@ use crate::base::time::Time;
 use crate::base::units::{Bytes, Rate, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
+use crate::roles::relay::admission::Refusal;
+use crate::roles::relay::lag::Worst;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -20,10 +22,8 @@ pub struct Counts {
     pub bytes_out: u64,
     /// Clients that are gone, by [`Reason`].
     pub gone: [u64; Reason::ALL.len()],
-    /// Clients that were turned away at `--max-clients`.
-    pub refused: u64,
-    /// Upstreams that were turned away (`--takeover refuse`).
-    pub upstreams_refused: u64,
+    /// Connections that were turned away, by [`Refusal`].
+    pub refused: [u64; Refusal::ALL.len()],
 }
 
 impl Counts {
@@ -88,8 +88,14 @@ impl Relay {
     /// SIGUSR1: the figures and the drops by reason, in one line.
     pub(super) fn report(&self, cx: &Cx<'_>) {
         let mut line = self.status(cx) + &self.counts.drops_by_reason();
-        if self.counts.refused > 0 {
-            line += &format!(" | refused {}", self.counts.refused);
+        for refusal in Refusal::ALL
+            .iter()
+            .filter(|refusal| self.counts.refused[**refusal as usize] > 0)
+        {
+            line += &format!(
+                " | refused: {refusal} {}",
+                self.counts.refused[*refusal as usize]
+            );
         }
         line += &format!(
             " | in all {} in, {} out",
@@ -125,9 +131,9 @@ impl Relay {
             Some(at) => format!("last byte {} ago", Span(now.since(at))),
             None => "no byte yet".to_owned(),
         };
-        let lag = match self.worst_lag(cx) {
-            Some((age, bytes, peer)) if bytes > 0 => {
-                format!("worst lag {} {} {peer}", Span(age), Bytes(bytes))
+        let lag = match self.sampler.worst() {
+            Some(Worst { age, bytes, peer }) if *bytes > 0 => {
+                format!("worst lag {} {} {peer}", Span(*age), Bytes(*bytes))
             }
             _ => "no lag".to_owned(),
         };

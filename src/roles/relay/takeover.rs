@@ -6,6 +6,7 @@
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::Relay;
+use crate::roles::relay::admission::{Refusal, address};
 use crate::roles::relay::config::Takeover;
 use crate::roles::relay::upstream::conn;
 
@@ -18,12 +19,20 @@ pub(super) struct Deferred {
 
 impl Relay {
     pub(super) fn upstream_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        if address(peer).is_some_and(|ip| !self.config.allow_upstream.allows(ip)) {
+            return self.refuse(
+                cx,
+                sock,
+                "upstream",
+                peer,
+                Refusal::NotAllowed,
+                "not in --allow-upstream",
+            );
+        }
         let taken = self.upstream.active.is_some();
         if taken && self.config.takeover == Takeover::Refuse {
-            cx.close(sock, Close::Orderly);
-            self.counts.upstreams_refused += 1;
-            let text = format!("upstream {peer} refused: another is connected (--takeover refuse)");
-            return self.journal.warn(cx.now(), "upstream refused", text);
+            let why = "another is connected (--takeover refuse)";
+            return self.refuse(cx, sock, "upstream", peer, Refusal::UpstreamTaken, why);
         }
         if self.upstream.candidates.len() >= CANDIDATES_MAX {
             let oldest = self.upstream.candidates.remove(0);
@@ -119,7 +128,7 @@ impl Relay {
         if self.config.takeover == Takeover::Refuse {
             for other in std::mem::take(&mut self.upstream.candidates) {
                 cx.close(other.sock, Close::Orderly);
-                self.counts.upstreams_refused += 1;
+                self.counts.refused[Refusal::UpstreamTaken as usize] += 1;
             }
         }
     }

@@ -8,18 +8,19 @@
 //! A connection that came in is a mere candidate until its first byte: a port scan is no upstream. A candidate that
 //! has something to say waits until what the active one had sent before has been read.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::base::backoff::Backoff;
 use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
-use crate::reactor::{Cx, DialError, DialId, plain};
-use crate::roles::relay::config::{RelayConfig, Source};
+use crate::reactor::{Cx, plain};
+use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
+use crate::roles::relay::failover::Dialler;
 use crate::roles::relay::takeover::Deferred;
-use crate::roles::relay::{Kind, Relay, Tick, Why};
+use crate::roles::relay::{Kind, Relay, Why};
 
 /// The state of the upstream side.
 #[derive(Debug)]
@@ -27,16 +28,14 @@ pub(super) struct Upstream {
     pub(super) active: Option<Conn>,
     pub(super) candidates: Vec<Conn>,
     listeners: Vec<SockId>,
-    dial: Option<DialId>,
-    retry: Option<TimerKey>,
-    backoff: Backoff,
-    /// The wait before the attempt that succeeded last, or would be waited first.
-    wait: Duration,
-    /// Attempts since the connection was lost.
-    attempts: u32,
+    pub(super) dialler: Dialler,
     pub(super) down_since: Option<Time>,
     pub(super) last_byte: Option<Time>,
-    silence_said: bool,
+    pub(super) silence_said: bool,
+    /// `--idle-timeout` while the upstream is read.
+    pub(super) idle: Option<TimerKey>,
+    /// Since when it has been read without a break: while it is not, its silence is our doing.
+    pub(super) reading_since: Time,
     /// Stdin has ended.
     pub(super) ended: bool,
     /// Whether the connections are read at present.
@@ -51,8 +50,31 @@ pub(super) struct Conn {
     pub(super) since: Time,
     /// Bytes that came in over it.
     pub(super) bytes: u64,
+    /// How much of `--upstream-send` it has been sent.
+    pub(super) greeted: usize,
     /// It has something to say, and waits for the active one to be read to its end.
     pub(super) deferred: Option<Deferred>,
+}
+
+/// How a connection from the upstream came to its end.
+pub(super) enum Loss<'a> {
+    Closed,
+    Failed(&'a io::Error),
+    Silent(Duration),
+}
+
+impl fmt::Display for Loss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed the connection"),
+            Self::Failed(error) => write!(f, "lost ({})", plain(error)),
+            Self::Silent(silence) => write!(
+                f,
+                "silent for {}, taken for dead (--idle-timeout),",
+                Span(*silence)
+            ),
+        }
+    }
 }
 
 impl Upstream {
@@ -61,14 +83,12 @@ impl Upstream {
             active: None,
             candidates: Vec::new(),
             listeners: Vec::new(),
-            dial: None,
-            retry: None,
-            backoff: Backoff::new(config.retry),
-            wait: config.retry.min,
-            attempts: 0,
+            dialler: Dialler::new(config.retry),
             down_since: None,
             last_byte: None,
             silence_said: false,
+            idle: None,
+            reading_since: Time::ZERO,
             ended: false,
             reading: false,
         }
@@ -87,6 +107,14 @@ impl Upstream {
     pub(super) fn sockets(&self) -> impl Iterator<Item = SockId> {
         let listeners = self.listeners.iter().copied();
         self.all().map(|conn| conn.sock).chain(listeners)
+    }
+
+    /// A connection, active or not.
+    pub(super) fn conn_mut(&mut self, sock: SockId) -> Option<&mut Conn> {
+        self.active
+            .iter_mut()
+            .chain(&mut self.candidates)
+            .find(|conn| conn.sock == sock)
     }
 
     pub(super) fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
@@ -130,61 +158,10 @@ impl Relay {
             return;
         }
         self.upstream.reading = reading;
+        self.upstream.reading_since = cx.now();
         for conn in self.upstream.all() {
             cx.want_read(conn.sock, reading && conn.deferred.is_none());
         }
-    }
-
-    pub(super) fn upstream_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        self.upstream.dial = None;
-        self.attach(cx, sock);
-        self.upstream.active = Some(conn(cx, sock, peer));
-        self.journal.forget(cx.now(), "upstream down");
-        let text = format!(
-            "upstream {} connected{}",
-            self.source_name(peer),
-            self.outage(cx.now())
-        );
-        self.journal.info(text);
-        self.upstream_is_up();
-    }
-
-    pub(super) fn upstream_dial_failed(&mut self, cx: &mut Cx<'_>, error: &DialError) {
-        self.upstream.dial = None;
-        let Source::Dial(endpoint) = &self.config.source else {
-            return;
-        };
-        let every = every(&self.config);
-        let text = format!("upstream {endpoint} {error}; retrying until it answers ({every})");
-        let hint = (error.is_refused()
-            && self.upstream.attempts == 1
-            && endpoint.is_this_machine())
-        .then(|| {
-            format!(
-                "connection to {endpoint} refused; to have the upstream connect there: --mode {}",
-                self.listen_mode()
-            )
-        });
-        self.journal.warn(cx.now(), "upstream down", text);
-        if let Some(hint) = hint {
-            log::warn!("hydrant: {hint}");
-        }
-        self.upstream.wait = self.upstream.backoff.next(cx.random());
-        self.upstream.retry = Some(cx.timer(self.upstream.wait, Tick::UpstreamRetry.tag(0)));
-    }
-
-    /// The wait between two attempts is over.
-    pub(super) fn dial_upstream(&mut self, cx: &mut Cx<'_>) {
-        let Source::Dial(endpoint) = &self.config.source else {
-            return;
-        };
-        self.upstream.retry = None;
-        self.upstream.attempts += 1;
-        self.upstream.dial = Some(cx.dial(endpoint, self.config.connect_timeout));
-    }
-
-    pub(super) fn is_upstream_dial(&self, dial: DialId) -> bool {
-        self.upstream.dial == Some(dial)
     }
 
     pub(super) fn upstream_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
@@ -196,8 +173,8 @@ impl Relay {
             Ok(None) => {}
             Ok(Some(0)) if candidate => self.drop_candidate(cx, sock),
             Err(_) if candidate => self.drop_candidate(cx, sock),
-            Ok(Some(0)) => self.upstream_lost(cx, None),
-            Err(error) => self.upstream_lost(cx, Some(&error)),
+            Ok(Some(0)) => self.upstream_lost(cx, Loss::Closed),
+            Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
                 if candidate {
                     self.promote(cx, sock);
@@ -206,43 +183,11 @@ impl Relay {
                 conn.bytes += n as u64;
                 self.upstream.last_byte = Some(cx.now());
                 self.upstream.silence_said = false;
+                self.upstream.dialler.worked();
                 self.fan_out(cx);
             }
         }
         self.undefer(cx);
-    }
-
-    /// Says so, once a silence, when clients wait for a connected upstream that sends nothing.
-    pub(super) fn watch_silence(&mut self, now: Time) {
-        let Some(conn) = self
-            .upstream
-            .active
-            .as_ref()
-            .or(self.upstream.candidates.first())
-        else {
-            return;
-        };
-        let since = self
-            .upstream
-            .last_byte
-            .map_or(conn.since, |last| last.max(conn.since));
-        let silence = now.since(since);
-        let waiting = self.clients.len();
-        let expected = waiting > 0 && self.upstream.reading && conn.peer != Peer::Stdio;
-        if expected && silence >= SILENCE && !self.upstream.silence_said {
-            self.upstream.silence_said = true;
-            let who = self.source_name(conn.peer);
-            let clients = if waiting == 1 {
-                "1 client".to_owned()
-            } else {
-                format!("{waiting} clients")
-            };
-            let text = format!(
-                "upstream {who} connected but silent for {} s, {clients} waiting",
-                silence.as_secs()
-            );
-            self.journal.warn(now, "silent", text);
-        }
     }
 
     /// Closes all of this side, for good.
@@ -259,12 +204,7 @@ impl Relay {
         for listener in upstream.listeners.drain(..) {
             cx.close(listener, Close::Orderly);
         }
-        if let Some(dial) = upstream.dial.take() {
-            cx.cancel_dial(dial);
-        }
-        if let Some(retry) = upstream.retry.take() {
-            cx.cancel(retry);
-        }
+        upstream.dialler.stop(cx);
     }
 
     /// A fresh connection: known as the upstream's, and read as the others are.
@@ -280,9 +220,11 @@ impl Relay {
             );
         }
         cx.want_read(sock, self.upstream.reading);
+        cx.want_write(sock, !self.config.upstream_send.is_empty());
+        self.watch_idle(cx);
     }
 
-    fn upstream_lost(&mut self, cx: &mut Cx<'_>, error: Option<&io::Error>) {
+    pub(super) fn upstream_lost(&mut self, cx: &mut Cx<'_>, loss: Loss<'_>) {
         let Some(conn) = self.upstream.active.take() else {
             return;
         };
@@ -294,27 +236,31 @@ impl Relay {
         let now = cx.now();
         let lasted = now.since(conn.since);
         let who = self.source_name(conn.peer);
-        let how = error.map_or("closed the connection".to_owned(), |error| {
-            format!("lost ({})", plain(error))
-        });
-        let text = format!(
-            "upstream {who} {how} after {}, {} clients stay",
-            Span(lasted),
-            self.clients.len()
-        );
+        let then = self.upstream_loss_text();
+        let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
         self.journal.warn(now, "upstream lost", text);
         self.upstream.down_since = Some(now);
-        self.upstream.attempts = 0;
-        if !matches!(self.config.source, Source::Dial(_)) {
-            return;
+        match self.config.upstream_loss {
+            UpstreamLoss::Keep => {}
+            UpstreamLoss::Close => self.end_clients(cx),
+            UpstreamLoss::Exit => return self.begin_flush(cx, Why::SourceEnded),
         }
-        if lasted > self.upstream.wait {
-            self.upstream.backoff.reset();
-            self.upstream.wait = self.config.retry.min;
-            self.dial_upstream(cx);
-        } else {
-            self.upstream.wait = self.upstream.backoff.next(cx.random());
-            self.upstream.retry = Some(cx.timer(self.upstream.wait, Tick::UpstreamRetry.tag(0)));
+        if matches!(self.config.source, Source::Dial(_)) {
+            self.redial_upstream(cx, lasted);
+        }
+    }
+
+    fn upstream_loss_text(&self) -> String {
+        let clients = match self.clients.len() {
+            1 => "1 client".to_owned(),
+            n => format!("{n} clients"),
+        };
+        match self.config.upstream_loss {
+            UpstreamLoss::Keep if self.clients.len() == 1 => format!("{clients} stays"),
+            UpstreamLoss::Keep => format!("{clients} stay"),
+            UpstreamLoss::Close | UpstreamLoss::Exit => {
+                format!("{clients} to be closed (--upstream-loss)")
+            }
         }
     }
 
@@ -328,26 +274,26 @@ impl Relay {
         let Some(since) = self
             .upstream
             .down_since
-            .filter(|_| self.counts.bytes_in > 0 || self.upstream.attempts > 1)
+            .filter(|_| self.counts.bytes_in > 0 || self.upstream.dialler.attempts > 1)
         else {
             return String::new();
         };
-        match self.upstream.attempts {
+        match self.upstream.dialler.attempts {
             0 | 1 => format!(" (was down {})", Span(now.since(since))),
             n => format!(" (was down {}, {n} attempts)", Span(now.since(since))),
         }
     }
 
     /// How the upstream is called in the log: a dialled one as the user wrote it.
-    fn source_name(&self, peer: Peer) -> String {
+    pub(super) fn source_name(&self, peer: Peer) -> String {
         match &self.config.source {
-            Source::Dial(endpoint) => endpoint.to_string(),
+            Source::Dial(endpoints) => endpoints[self.upstream.dialler.at].to_string(),
             _ => peer.to_string(),
         }
     }
 
     /// The mode in which the upstream would connect to us.
-    fn listen_mode(&self) -> &'static str {
+    pub(super) fn listen_mode(&self) -> &'static str {
         match self.outputs.iter().all(|outlet| outlet.is_dialled()) {
             true => "listen-connect",
             false => "listen-listen",
@@ -361,18 +307,7 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
         peer,
         since: cx.now(),
         bytes: 0,
+        greeted: 0,
         deferred: None,
     }
 }
-
-/// "every 5 s", or the range.
-pub(super) fn every(config: &RelayConfig) -> String {
-    let retry = config.retry;
-    match retry.min == retry.max {
-        true => format!("every {}", Span(retry.min)),
-        false => format!("every {} to {}", Span(retry.min), Span(retry.max)),
-    }
-}
-
-/// An upstream that is silent for so long while clients wait is worth a line.
-const SILENCE: Duration = Duration::from_secs(10);

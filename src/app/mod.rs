@@ -1,25 +1,37 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod demo;
+
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use crate::config::{Config, Globals, Run, Verbosity};
+use crate::config::{Config, Run, Verbosity};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
-use crate::reactor::{self, Cx, End, Event, Reactor, Role, Turn};
+use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
+use crate::roles::demo::Demo;
 use crate::roles::relay::Relay;
 
+use self::demo::Composition;
+
 /// Every role there is, so that the loop needs no `dyn`.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are few of them, and each lives as long as the program"
+)]
 pub enum RoleSet {
     /// The one-way relay.
     Relay(Relay),
+    /// The demonstration, but for its relay.
+    Demo(Demo),
 }
 
 impl Role for RoleSet {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match self {
             Self::Relay(relay) => relay.on(cx, event),
+            Self::Demo(demo) => demo.on(cx, event),
         }
     }
 }
@@ -43,7 +55,7 @@ pub fn complain(text: &str) {
 }
 
 fn start(config: Config) -> Result<u8, String> {
-    start_log(&config.globals)?;
+    start_log(&config)?;
     let net = MioNet::new(mio_net::Options { signals: true })
         .map_err(|error| format!("can't start: {error}"))?;
     let options = reactor::Options {
@@ -51,22 +63,34 @@ fn start(config: Config) -> Result<u8, String> {
         hangup_stops: std::io::stderr().is_terminal(),
     };
     let mut reactor = Reactor::new(Box::new(net), options);
-    match config.run {
-        Run::Relay(config) => reactor.add(RoleSet::Relay(Relay::new(*config))),
-        Run::Demo => return Err("demo".to_owned()),
+    let code = match config.run {
+        Run::Relay(config) => {
+            reactor.add(RoleSet::Relay(Relay::new(*config)));
+            turn_until_over(&mut reactor, |_, _| Ok(()))
+        }
+        Run::Demo => {
+            let mut demo = Composition::start(&mut reactor)?;
+            turn_until_over(&mut reactor, |reactor, ended| {
+                demo.between_turns(reactor, ended)
+            })
+        }
     };
-    let code = turn_until_over(&mut reactor);
     logger::live_end();
     logger::flush(LAST_LINES);
     code
 }
 
-fn turn_until_over(reactor: &mut Reactor<RoleSet>) -> Result<u8, String> {
+/// `between` sees the roles that ended in each turn, and may take some of them out.
+fn turn_until_over(
+    reactor: &mut Reactor<RoleSet>,
+    mut between: impl FnMut(&mut Reactor<RoleSet>, &mut Vec<(RoleId, End)>) -> Result<(), String>,
+) -> Result<u8, String> {
     let mut ended = Vec::new();
     loop {
         let turn = reactor
             .turn(&mut ended)
             .map_err(|error| format!("can't wait for events: {error}"))?;
+        between(reactor, &mut ended)?;
         for (_, end) in ended.drain(..) {
             if let End::Failed(text) = end {
                 return Err(text);
@@ -81,8 +105,13 @@ fn turn_until_over(reactor: &mut Reactor<RoleSet>) -> Result<u8, String> {
     }
 }
 
-fn start_log(globals: &Globals) -> Result<(), String> {
+fn start_log(config: &Config) -> Result<(), String> {
+    let Config { globals, run } = config;
     let level = match globals.verbosity {
+        // What there is to warn of is shown.
+        Verbosity::Quiet | Verbosity::Normal if *run == Run::Demo && globals.log_file.is_none() => {
+            log::LevelFilter::Error
+        }
         Verbosity::Quiet => log::LevelFilter::Warn,
         Verbosity::Normal => log::LevelFilter::Info,
         Verbosity::Debug => log::LevelFilter::Debug,

@@ -1,0 +1,143 @@
+//! Who may come in: each connection is checked as it comes, and each refusal has one named reason, which is counted and
+//! logged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::base::access::caller;
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::relay::{Reason, Relay};
+
+/// Why a connection was turned away. The text is the label of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its address is not in the list of those who may connect here.
+    NotAllowed,
+    /// As many clients as may be are connected already.
+    MaxClients,
+    /// As many clients as may be are connected from its address already.
+    MaxClientsPerIp,
+    /// Another upstream is connected.
+    UpstreamTaken,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::NotAllowed,
+        Self::MaxClients,
+        Self::MaxClientsPerIp,
+        Self::UpstreamTaken,
+    ];
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAllowed => "not-allowed",
+            Self::MaxClients => "max-clients",
+            Self::MaxClientsPerIp => "max-clients-per-ip",
+            Self::UpstreamTaken => "upstream-taken",
+        })
+    }
+}
+
+/// Clients by the address that they count under; kept only where there is a limit.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    clients: BTreeMap<IpAddr, usize>,
+}
+
+impl Callers {
+    fn of(&self, ip: IpAddr) -> usize {
+        self.clients.get(&caller(ip)).copied().unwrap_or(0)
+    }
+
+    fn came(&mut self, ip: IpAddr) {
+        *self.clients.entry(caller(ip)).or_default() += 1;
+    }
+
+    fn went(&mut self, ip: IpAddr) {
+        if let Some(clients) = self.clients.get_mut(&caller(ip)) {
+            *clients -= 1;
+            if *clients == 0 {
+                self.clients.remove(&caller(ip));
+            }
+        }
+    }
+}
+
+impl Relay {
+    /// Lets a client in, or turns it away. Whether it may stay.
+    pub(super) fn admit_client(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) -> bool {
+        if address(peer).is_some_and(|ip| !self.config.allow.allows(ip)) {
+            self.refuse(
+                cx,
+                sock,
+                "client",
+                peer,
+                Refusal::NotAllowed,
+                "not in --allow",
+            );
+            return false;
+        }
+        if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+            if self.callers.of(ip) >= max {
+                let why = format!("{max} clients from there are connected (--max-clients-per-ip)");
+                self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
+                return false;
+            }
+        }
+        if let Some(max) = self
+            .config
+            .max_clients
+            .filter(|max| self.listening_clients() >= *max)
+        {
+            let Some(oldest) = self.oldest_half_closed() else {
+                let why = format!("{max} clients are connected (--max-clients)");
+                self.refuse(cx, sock, "client", peer, Refusal::MaxClients, &why);
+                return false;
+            };
+            self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        }
+        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+            self.callers.came(ip);
+        }
+        true
+    }
+
+    /// A client that was let in is gone.
+    pub(super) fn dismiss_client(&mut self, peer: Peer) {
+        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+            self.callers.went(ip);
+        }
+    }
+
+    /// Closes a connection that may not stay, and says why.
+    pub(super) fn refuse(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        who: &str,
+        peer: Peer,
+        refusal: Refusal,
+        why: &str,
+    ) {
+        cx.close(sock, Close::Orderly);
+        self.counts.refused[refusal as usize] += 1;
+        let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+        let kind = format!("refused: {refusal}: {who} {from}");
+        self.journal
+            .warn(cx.now(), &kind, format!("{who} {from} refused: {why}"));
+    }
+}
+
+/// The address of a peer that has one.
+pub(super) fn address(peer: Peer) -> Option<IpAddr> {
+    match peer {
+        Peer::Tcp(at) => Some(at.ip()),
+        Peer::Unix | Peer::Stdio => None,
+    }
+}

@@ -1,0 +1,245 @@
+//! Dialling the upstream, or one of several: the next one is tried when one fails, and only when all have failed is
+//! there a wait.
+//!
+//! ```text
+//!   a ──fails, or is lost──> b ──fails──> (--retry) ──> a ...
+//! ```
+
+use std::time::Duration;
+
+use crate::base::backoff::{Backoff, Retry};
+use crate::base::units::{Span, write_duration};
+use crate::base::wheel::TimerKey;
+use crate::reactor::net::{Peer, SockId};
+use crate::reactor::{Cx, DialError, DialId};
+use crate::roles::relay::config::{RelayConfig, Source};
+use crate::roles::relay::upstream::{Loss, conn};
+use crate::roles::relay::{Relay, Tick};
+
+/// The state of the dialled upstream while it is not connected.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    /// Which of the endpoints is in use, or is tried now.
+    pub(super) at: usize,
+    dial: Option<DialId>,
+    retry: Option<TimerKey>,
+    backoff: Backoff,
+    min: Duration,
+    /// The wait before the attempt that succeeded last, or the one that would come first.
+    wait: Duration,
+    /// Attempts since the connection was lost.
+    pub(super) attempts: u32,
+    /// Endpoints that have failed one after the other since the last wait.
+    failed: usize,
+}
+
+impl Dialler {
+    pub(super) fn new(retry: Retry) -> Self {
+        Self {
+            at: 0,
+            dial: None,
+            retry: None,
+            backoff: Backoff::new(retry),
+            min: retry.min,
+            wait: retry.min,
+            attempts: 0,
+            failed: 0,
+        }
+    }
+
+    /// A byte came: whatever failed before, this endpoint has not.
+    pub(super) fn worked(&mut self) {
+        self.failed = 0;
+    }
+
+    pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
+        if let Some(dial) = self.dial.take() {
+            cx.cancel_dial(dial);
+        }
+        if let Some(retry) = self.retry.take() {
+            cx.cancel(retry);
+        }
+    }
+}
+
+impl Relay {
+    pub(super) fn is_upstream_dial(&self, dial: DialId) -> bool {
+        self.upstream.dialler.dial == Some(dial)
+    }
+
+    /// Dials the endpoint whose turn it is.
+    pub(super) fn dial_upstream(&mut self, cx: &mut Cx<'_>) {
+        let Source::Dial(endpoints) = &self.config.source else {
+            return;
+        };
+        let dialler = &mut self.upstream.dialler;
+        dialler.retry = None;
+        dialler.attempts += 1;
+        dialler.dial = Some(cx.dial(&endpoints[dialler.at], self.config.connect_timeout));
+    }
+
+    pub(super) fn upstream_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        self.upstream.dialler.dial = None;
+        self.upstream.active = Some(conn(cx, sock, peer));
+        self.attach(cx, sock);
+        self.journal.forget(cx.now(), "upstream down");
+        let who = self.source_name(peer);
+        let text = format!("upstream {who} connected{}", self.outage(cx.now()));
+        self.journal.info(text);
+        self.upstream_is_up();
+    }
+
+    pub(super) fn upstream_dial_failed(&mut self, cx: &mut Cx<'_>, error: &DialError) {
+        let Source::Dial(endpoints) = &self.config.source else {
+            return;
+        };
+        let dialler = &mut self.upstream.dialler;
+        dialler.dial = None;
+        let endpoint = endpoints[dialler.at].clone();
+        let first = dialler.attempts == 1;
+        let next = match endpoints.len() {
+            1 => format!("retrying until it answers ({})", every(&self.config)),
+            n => format!("trying {}", endpoints[(dialler.at + 1) % n]),
+        };
+        let text = format!("upstream {endpoint} {error}; {next}");
+        self.journal
+            .warn(cx.now(), &format!("upstream down: {endpoint}"), text);
+        if first && error.is_refused() && endpoint.is_this_machine() {
+            let mode = self.listen_mode();
+            log::warn!(
+                "hydrant: connection to {endpoint} refused; to have the upstream connect there: --mode {mode}"
+            );
+        }
+        self.try_next_upstream(cx);
+    }
+
+    /// The active upstream is gone. One that had lasted longer than the wait did not fail: then the next attempt is
+    /// made at once.
+    pub(super) fn redial_upstream(&mut self, cx: &mut Cx<'_>, lasted: Duration) {
+        let several = self.upstreams() > 1;
+        let dialler = &mut self.upstream.dialler;
+        dialler.attempts = 0;
+        if lasted > dialler.wait {
+            dialler.backoff.reset();
+            dialler.wait = dialler.min;
+            dialler.failed = 0;
+        }
+        if several || lasted <= self.upstream.dialler.wait {
+            self.try_next_upstream(cx);
+        } else {
+            self.dial_upstream(cx);
+        }
+    }
+
+    /// Dials the next endpoint: at once, unless all of them have failed since the last wait.
+    fn try_next_upstream(&mut self, cx: &mut Cx<'_>) {
+        let upstreams = self.upstreams();
+        let dialler = &mut self.upstream.dialler;
+        dialler.failed += 1;
+        dialler.at = (dialler.at + 1) % upstreams;
+        if dialler.failed < upstreams {
+            return self.dial_upstream(cx);
+        }
+        dialler.failed = 0;
+        dialler.wait = dialler.backoff.next(cx.random());
+        dialler.retry = Some(cx.timer(dialler.wait, Tick::UpstreamRetry.tag(0)));
+    }
+
+    fn upstreams(&self) -> usize {
+        match &self.config.source {
+            Source::Dial(endpoints) => endpoints.len(),
+            Source::Listen(_) | Source::Stdin => 1,
+        }
+    }
+
+    /// Sends what is left of `--upstream-send` to a connection that can take it.
+    pub(super) fn greet_upstream(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let Some(conn) = self.upstream.conn_mut(sock) else {
+            return;
+        };
+        let rest = &self.config.upstream_send[conn.greeted..];
+        match cx.write(sock, [rest, &[]]) {
+            Ok(None) => {}
+            Ok(Some(n)) => {
+                conn.greeted += n;
+                cx.want_write(sock, conn.greeted < self.config.upstream_send.len());
+            }
+            // The read side will say what is wrong with it, and has the bytes that came before.
+            Err(_) => cx.want_write(sock, false),
+        }
+    }
+
+    /// `--idle-timeout`: looks again when the upstream may have been silent for so long.
+    pub(super) fn watch_idle(&mut self, cx: &mut Cx<'_>) {
+        if let Some(idle) = self.config.idle_timeout
+            && self.upstream.idle.is_none()
+        {
+            self.upstream.idle = Some(cx.timer(idle, Tick::Idle.tag(0)));
+        }
+    }
+
+    pub(super) fn look_at_idle(&mut self, cx: &mut Cx<'_>) {
+        self.upstream.idle = None;
+        let (Some(idle), Some(conn)) = (self.config.idle_timeout, &self.upstream.active) else {
+            return;
+        };
+        let heard = self
+            .upstream
+            .last_byte
+            .map_or(conn.since, |last| last.max(conn.since));
+        let since = heard.max(self.upstream.reading_since);
+        let silence = cx.now().since(since);
+        if self.upstream.reading && silence >= idle {
+            return self.upstream_lost(cx, Loss::Silent(silence));
+        }
+        let left = if self.upstream.reading {
+            idle - silence
+        } else {
+            idle
+        };
+        self.upstream.idle = Some(cx.timer(left, Tick::Idle.tag(0)));
+    }
+
+    /// Says so, once a silence, when clients wait for a connected upstream that sends nothing.
+    pub(super) fn watch_silence(&mut self, cx: &Cx<'_>) {
+        let upstream = &self.upstream;
+        let Some(conn) = upstream.active.as_ref().or(upstream.candidates.first()) else {
+            return;
+        };
+        let heard = upstream
+            .last_byte
+            .map_or(conn.since, |last| last.max(conn.since));
+        let silence = cx.now().since(heard.max(upstream.reading_since));
+        let waiting = self.clients.len();
+        let expected = waiting > 0 && upstream.reading && conn.peer != Peer::Stdio;
+        if !expected || silence < SILENCE || upstream.silence_said {
+            return;
+        }
+        let clients = if waiting == 1 {
+            "1 client".to_owned()
+        } else {
+            format!("{waiting} clients")
+        };
+        let (who, silence) = (self.source_name(conn.peer), silence.as_secs());
+        let text =
+            format!("upstream {who} connected but silent for {silence} s, {clients} waiting");
+        self.upstream.silence_said = true;
+        self.journal.warn(cx.now(), "silent", text);
+    }
+}
+
+/// "every 5 s", or the range.
+pub(super) fn every(config: &RelayConfig) -> String {
+    let retry = config.retry;
+    match retry.min == retry.max {
+        true => format!("every {}", Span(retry.min)),
+        false => format!(
+            "every {} to {}",
+            write_duration(retry.min),
+            write_duration(retry.max)
+        ),
+    }
+}
+
+/// An upstream that is silent for so long while clients wait is worth a line.
+const SILENCE: Duration = Duration::from_secs(10);

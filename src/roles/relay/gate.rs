@@ -1,0 +1,267 @@
+//! When the upstream may be read: not before `--wait-clients` are there, not in the middle of a pass, not into a ring
+//! that is full of what somebody has a right to.
+//!
+//! ```text
+//!   Waiting ──> Open ──read──> Passing ──> Open
+//!                │ ^
+//!                │ └── the leader is current, or takes nothing for 5 ms ── Ahead (of a busy leader by a MiB)
+//!                └──── room again <── Full (of what `block` or the leader still need) ── `--hold` is over: stalled
+//! ```
+
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::base::wheel::TimerKey;
+use crate::reactor::Cx;
+use crate::roles::relay::clients::Client;
+use crate::roles::relay::config::Slow;
+use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::{Relay, Tick};
+
+/// Whether the upstream may be read, and since when it may not.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    state: State,
+    full_since: Time,
+    hold: Option<TimerKey>,
+    /// While the leader is being waited for: the timer, and how far it was when that was set.
+    ahead: Option<(TimerKey, u64)>,
+    /// The leader takes too little to be worth waiting for, until somebody is current again.
+    leader_is_slow: bool,
+    held_said: bool,
+    /// `--wait-clients` has been met once.
+    met: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Not so many clients as `--wait-clients` asks for have been there yet.
+    #[default]
+    Waiting,
+    /// A pass is under way.
+    Passing,
+    /// The upstream is so far ahead of the leader, who is taking bytes all the time, that more of it would only push
+    /// out of the cache what the leader is about to get.
+    Ahead,
+    /// The ring has no room that somebody does not still need.
+    Full,
+}
+
+impl Gate {
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether it is the clients' turn: what they take may open it.
+    pub(super) fn is_shut(&self) -> bool {
+        matches!(self.state, State::Full | State::Ahead)
+    }
+}
+
+impl Relay {
+    /// Looks again whether the upstream may be read, after anything that could have changed it.
+    pub(super) fn refresh_gate(&mut self, cx: &mut Cx<'_>) {
+        let state = self.gate_state();
+        if state != self.gate.state {
+            self.cancel_gate_timers(cx);
+            self.gate.state = state;
+            match state {
+                State::Full => self.hold_back(cx),
+                State::Ahead => self.await_leader(cx),
+                State::Open | State::Waiting | State::Passing => {}
+            }
+        }
+        self.set_reading(cx, state == State::Open);
+    }
+
+    fn gate_state(&mut self) -> State {
+        self.gate.met |= self.clients.len() >= self.config.wait_clients;
+        if !self.gate.met {
+            State::Waiting
+        } else if self.pass.is_some() {
+            State::Passing
+        } else if self.room() < self.room_min {
+            State::Full
+        } else if self.is_far_ahead() {
+            State::Ahead
+        } else {
+            State::Open
+        }
+    }
+
+    /// Whether the upstream should wait a moment for a leader that is behind and keeps taking bytes. Once it waits, it
+    /// does so until the leader has everything: then the ring starts over with what is hot in the cache.
+    fn is_far_ahead(&mut self) -> bool {
+        let head = self.ring.head();
+        let lead = self.clients.lead(head).unwrap_or(head);
+        if lead == head {
+            self.gate.leader_is_slow = false;
+        }
+        let far = if self.gate.state == State::Ahead {
+            0
+        } else {
+            AHEAD_MAX
+        };
+        head - lead > far && !self.gate.leader_is_slow
+    }
+
+    /// Bytes that can be read without overwriting any that somebody has a right to.
+    pub(super) fn room(&mut self) -> usize {
+        let head = self.ring.head();
+        let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
+        let keep = [parked, self.clients.hindmost_blocking(), self.leader()]
+            .into_iter()
+            .flatten()
+            .min();
+        self.ring.room(keep.unwrap_or(head))
+    }
+
+    /// The client that the ring must not overtake.
+    fn leader(&mut self) -> Option<u64> {
+        match self.config.hold.is_zero() {
+            true => None,
+            false => self.clients.lead(self.ring.head()),
+        }
+    }
+
+    /// The ring is full: the upstream waits, but not for ever for clients that take nothing.
+    fn hold_back(&mut self, cx: &mut Cx<'_>) {
+        self.gate.full_since = cx.now();
+        self.gate.held_said = false;
+        self.watch_progress(cx);
+        self.arm_hold(cx);
+    }
+
+    fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {
+        let hold = self.gate.hold.take();
+        let ahead = self.gate.ahead.take().map(|(timer, _)| timer);
+        hold.into_iter()
+            .chain(ahead)
+            .for_each(|timer| cx.cancel(timer));
+    }
+
+    fn await_leader(&mut self, cx: &mut Cx<'_>) {
+        let lead = self.clients.lead(self.ring.head()).unwrap_or_default();
+        self.gate.ahead = Some((cx.timer(AHEAD_LOOK, Tick::Ahead.tag(0)), lead));
+    }
+
+    /// The leader has been waited for for a moment: as long as it takes bytes, it is worth another.
+    pub(super) fn look_at_leader(&mut self, cx: &mut Cx<'_>) {
+        let Some((_, then)) = self.gate.ahead.take() else {
+            return;
+        };
+        if self
+            .clients
+            .lead(self.ring.head())
+            .is_some_and(|lead| lead > then)
+        {
+            return self.await_leader(cx);
+        }
+        self.gate.leader_is_slow = true;
+        self.refresh_gate(cx);
+    }
+
+    fn arm_hold(&mut self, cx: &mut Cx<'_>) {
+        let head = self.ring.head();
+        let holds = self
+            .leader()
+            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
+        self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
+    }
+
+    /// A quarter of `--hold` is over while the ring is full.
+    pub(super) fn look_at_held(&mut self, cx: &mut Cx<'_>) {
+        self.gate.hold = None;
+        if self.gate.state != State::Full {
+            return;
+        }
+        self.watch_progress(cx);
+        let (now, full_since, hold) = (cx.now(), self.gate.full_since, self.config.hold);
+        let stalled = |client: &Client| {
+            client.slow == Slow::Drop
+                && client.behind
+                && now.since(client.progress.max(full_since)) >= hold
+        };
+        let due: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| stalled(client))
+            .map(|(id, _)| id)
+            .collect();
+        for id in due {
+            self.drop_client(cx, id, Reason::Stalled, None);
+        }
+        if self.gate.state == State::Full && self.gate.hold.is_none() {
+            self.arm_hold(cx);
+        }
+    }
+
+    /// Notes who has taken bytes since the last look. What counts is what the client's own kernel has acknowledged: on
+    /// a thin line ours may take a megabyte at once and then nothing for minutes, while the client takes all the time.
+    pub(super) fn watch_progress(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let ids: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.behind)
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            let Some(client) = self.clients.get_mut(id) else {
+                continue;
+            };
+            client.note_acknowledged(cx.unacknowledged(client.sock), now);
+        }
+    }
+
+    /// Says so, once a time, when clients that must not lose a byte have held the upstream back for a while.
+    pub(super) fn watch_held(&mut self, now: Time) {
+        let held = now.since(self.gate.full_since);
+        if self.gate.state != State::Full
+            || self.gate.held_said
+            || held < HELD_SAID
+            || !self.upstream.is_up()
+        {
+            return;
+        }
+        let Some(by) = self.held_by() else { return };
+        self.gate.held_said = true;
+        let text = format!(
+            "upstream held back {} s by {by} (--slow block, ring full)",
+            held.as_secs()
+        );
+        self.journal.warn(now, "held back", text);
+    }
+
+    /// Who holds the upstream back under `block`: the hindmost, or a destination that is not connected.
+    fn held_by(&mut self) -> Option<String> {
+        let parked = self
+            .outputs
+            .iter()
+            .filter(|outlet| outlet.parked.is_some())
+            .min_by_key(|outlet| outlet.parked);
+        let hindmost = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.slow == Slow::Block && client.behind)
+            .min_by_key(|(_, client)| client.cursor);
+        match (hindmost, parked) {
+            (Some((_, client)), Some(outlet)) if outlet.parked < Some(client.cursor) => {
+                Some(outlet.name())
+            }
+            (Some((_, client)), _) => Some(client.peer.to_string()),
+            (None, Some(outlet)) => Some(outlet.name()),
+            (None, None) => None,
+        }
+    }
+}
+
+/// How often within `--hold` it is looked whether the clients that hold the upstream back take anything.
+const HOLD_LOOKS: u32 = 4;
+/// How long the upstream is held back before a line says so.
+const HELD_SAID: Duration = Duration::from_secs(5);
+/// How far the upstream gets ahead of a leader that keeps taking bytes: about what a processor's own cache holds.
+const AHEAD_MAX: u64 = 1 << 20;
+/// How long a leader may take nothing and still count as one that keeps taking.
+const AHEAD_LOOK: Duration = Duration::from_millis(5);

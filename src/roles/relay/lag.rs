@@ -1,0 +1,121 @@
+//! How far clients are behind: in bytes, and in seconds since the oldest byte that they lack came in.
+//!
+//! What waits in the kernel counts too (SIOCOUTQ): a client that has vanished shows its lag at once, though the kernel
+//! would swallow a slow feed for minutes. The kernel is asked about each client once a second or so, a few at a time,
+//! and never for the sake of a write.
+
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::reactor::Cx;
+use crate::reactor::net::Peer;
+use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::config::{MaxLag, RelayConfig, Slow};
+use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::{Relay, Tick};
+
+/// The round of samples that is under way, and the worst lag that the last whole one found.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    /// How long a round takes.
+    round: Duration,
+    /// The place in the table of clients that is next.
+    next: u32,
+    found: Option<Worst>,
+    worst: Option<Worst>,
+}
+
+/// The client that is furthest behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Worst {
+    pub(super) age: Duration,
+    pub(super) bytes: u64,
+    pub(super) peer: Peer,
+}
+
+impl Sampler {
+    pub(super) fn new(config: &RelayConfig) -> Self {
+        let round = match config.max_lag {
+            Some(MaxLag::Age(age)) => (age / LOOKS).clamp(ROUND_MIN, ROUND_MAX),
+            Some(MaxLag::Bytes(_)) | None => ROUND_MAX,
+        };
+        Self {
+            round,
+            next: 0,
+            found: None,
+            worst: None,
+        }
+    }
+
+    pub(super) fn worst(&self) -> Option<&Worst> {
+        self.worst.as_ref()
+    }
+}
+
+impl Relay {
+    /// Looks at the next few clients.
+    pub(super) fn sample_lag(&mut self, cx: &mut Cx<'_>) {
+        let places = self.clients.places();
+        let slices = places.div_ceil(SLICE).clamp(1, SLICES_MAX);
+        let end = self.sampler.next + places.div_ceil(slices);
+        for place in self.sampler.next..end.min(places) {
+            if let Some(id) = self.clients.at(place) {
+                self.sample(cx, id);
+            }
+        }
+        self.sampler.next = end;
+        if end >= places {
+            self.sampler.next = 0;
+            self.sampler.worst = self.sampler.found.take();
+        }
+        cx.timer(self.sampler.round / slices, Tick::Sample.tag(0));
+    }
+
+    fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let now = cx.now();
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        client.note_acknowledged(cx.unacknowledged(client.sock), now);
+        let (acked, peer, slow) = (client.acked, client.peer, client.slow);
+        let (bytes, age) = self.lag(acked, now);
+        if self
+            .sampler
+            .found
+            .is_none_or(|found| (age, bytes) > (found.age, found.bytes))
+        {
+            self.sampler.found = Some(Worst { age, bytes, peer });
+        }
+        let over = match self.config.max_lag {
+            Some(MaxLag::Age(max)) => age > max,
+            Some(MaxLag::Bytes(max)) => bytes > max,
+            None => false,
+        };
+        if over && slow == Slow::Drop {
+            self.drop_client(cx, id, Reason::Lagging, None);
+        }
+    }
+
+    /// How far behind a client is that has everything below `cursor`.
+    pub(super) fn lag(&self, cursor: u64, now: Time) -> (u64, Duration) {
+        let bytes = self.ring.head() - cursor;
+        let arrived = if bytes == 0 {
+            None
+        } else {
+            self.timeline.arrived(cursor)
+        };
+        (
+            bytes,
+            arrived.map_or(Duration::ZERO, |arrived| now.since(arrived)),
+        )
+    }
+}
+
+/// A client is looked at so often within the lag that it is allowed.
+const LOOKS: u32 = 8;
+const ROUND_MIN: Duration = Duration::from_millis(20);
+const ROUND_MAX: Duration = Duration::from_secs(1);
+/// Clients that are looked at in one go: about 50 microseconds' work.
+const SLICE: u32 = 128;
+/// The most parts that a round is cut into.
+const SLICES_MAX: u32 = 64;

@@ -1,0 +1,151 @@
+//! Those whom the program talks to: sockets with deadlines, and places that are dialled before and after somebody
+//! listens there.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::DEADLINE;
+
+/// Connects, with deadlines on all that comes after.
+#[track_caller]
+pub(crate) fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&to, DEADLINE)
+        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
+    bound(stream)
+}
+
+/// Connects with so little room for what comes in that a reader who pauses is soon felt at the other end.
+#[track_caller]
+pub(crate) fn connect_narrow(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+    socket
+        .set_recv_buffer_size(NARROW)
+        .expect("a buffer may be small");
+    socket
+        .connect_timeout(&to.into(), DEADLINE)
+        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
+    bound(socket.into())
+}
+
+/// Connects to a Unix socket.
+#[track_caller]
+pub(crate) fn connect_unix(to: &Path) -> UnixStream {
+    let stream = UnixStream::connect(to)
+        .unwrap_or_else(|error| panic!("can't connect to {}: {error}", to.display()));
+    SockRef::from(&stream)
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a deadline");
+    stream
+}
+
+fn bound(stream: TcpStream) -> TcpStream {
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .and_then(|()| stream.set_write_timeout(Some(DEADLINE)))
+        .and_then(|()| stream.set_nodelay(true))
+        .expect("a socket takes a deadline");
+    stream
+}
+
+/// Ends a connection by a reset.
+pub(crate) fn reset(stream: TcpStream) {
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .expect("a socket can be told to reset");
+}
+
+/// Ends a connection, now rather than when the last copy is closed that a child of another test may have for a moment.
+pub(crate) fn leave(stream: &TcpStream) {
+    // Where the other end has reset it, it is over already.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// Ends our direction of a connection.
+pub(crate) fn half_close(stream: &TcpStream) {
+    stream.shutdown(Shutdown::Write).expect("it is connected");
+}
+
+/// A port of this machine that is ours, whether anybody listens there or not.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Bound and never listening, it keeps the port from being given to anybody else.
+    _keeper: Socket,
+    pub(crate) at: SocketAddr,
+    listener: Option<TcpListener>,
+}
+
+impl Place {
+    /// A place where nobody listens yet: whoever dials is refused.
+    pub(crate) fn new() -> Self {
+        Self::on(Ipv4Addr::LOCALHOST.into()).expect("there is a free port")
+    }
+
+    /// As `new`, with somebody who listens.
+    pub(crate) fn opened() -> Self {
+        let mut place = Self::new();
+        place.open();
+        place
+    }
+
+    /// A place at an address that this machine may not have.
+    pub(crate) fn on(ip: IpAddr) -> io::Result<Self> {
+        let keeper = reusable(SocketAddr::new(ip, 0))?;
+        let at = keeper.local_addr()?.as_socket().expect("it is TCP");
+        Ok(Self {
+            _keeper: keeper,
+            at,
+            listener: None,
+        })
+    }
+
+    /// Somebody listens from now on.
+    pub(crate) fn open(&mut self) {
+        let listener = reusable(self.at).expect("the port is ours");
+        listener.listen(BACKLOG).expect("a bound socket can listen");
+        // On Linux it holds for accepting too.
+        listener
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a deadline");
+        self.listener = Some(listener.into());
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn close(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            // A child that another test is just starting may still have a copy of it for a moment.
+            SockRef::from(&listener)
+                .shutdown(Shutdown::Both)
+                .expect("it listened");
+        }
+    }
+
+    /// The next connection that comes in. Somebody listens from now on.
+    #[track_caller]
+    pub(crate) fn accept(&mut self) -> TcpStream {
+        if self.listener.is_none() {
+            self.open();
+        }
+        let listener = self.listener.as_ref().expect("just opened");
+        let (stream, _) = listener
+            .accept()
+            .unwrap_or_else(|error| panic!("nobody dials {}: {error}", self.at));
+        bound(stream)
+    }
+}
+
+fn reusable(at: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    Ok(socket)
+}
+
+const BACKLOG: i32 = 128;
+
+/// Less would make the kernels on both sides wait for each other.
+const NARROW: usize = 32 << 10;

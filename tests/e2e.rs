@@ -1,0 +1,20 @@
+//! The real program on loopback: every port is free, everything has a deadline, and nothing sleeps.
+
+mod common;
+
+#[path = "e2e/modes.rs"]
+mod modes;
+#[path = "e2e/outputs.rs"]
+mod outputs;
+#[path = "e2e/receivers.rs"]
+mod receivers;
+#[path = "e2e/retry.rs"]
+mod retry;
+#[path = "e2e/rig.rs"]
+mod rig;
+#[path = "e2e/slow.rs"]
+mod slow;
+#[path = "e2e/stdio.rs"]
+mod stdio;
+#[path = "e2e/takeover.rs"]
+mod takeover;

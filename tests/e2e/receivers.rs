@@ -1,0 +1,192 @@
+//! Receivers that do what they should not, or what others do not expect. Nothing leaks, and nobody else feels it.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::common::feed::{Ending, Taker, pattern};
+use crate::common::hydrant::hydrant;
+use crate::common::peers::{Place, connect, half_close, reset};
+use crate::rig::Rig;
+
+#[test]
+fn a_half_closed_receiver_gets_everything() {
+    for mode in ["connect-listen", "connect-connect"] {
+        let mut rig = Rig::new(mode);
+        let mut upstream = rig.upstream();
+        let mut downstream = rig.downstream();
+        half_close(&downstream.stream);
+        // By then its end has been read.
+        rig.hydrant.report();
+        for _ in 0..10 {
+            rig.feed.send(&mut upstream, 300_000);
+            downstream.take(300_000);
+        }
+        assert!(!rig.hydrant.has_logged(" left"));
+        rig.hydrant.signal("TERM");
+        assert_eq!(downstream.take_rest(), Ending::Orderly);
+        assert_eq!(rig.hydrant.wait_exit(), 0);
+    }
+}
+
+#[test]
+fn what_receivers_send_is_thrown_away() {
+    for mode in ["connect-listen", "connect-connect"] {
+        let mut rig = Rig::new(mode);
+        let mut upstream = rig.upstream();
+        let mut downstream = rig.downstream();
+        let mut garbage = downstream.stream.try_clone().unwrap();
+        for round in 0..50 {
+            // If it were not read, the buffers would be full before the end.
+            garbage.write_all(&pattern(round, 1 << 20)).unwrap();
+            rig.feed.send(&mut upstream, 10_000);
+            downstream.take(10_000);
+        }
+        // The upstream hears nothing of it.
+        rig.hydrant.signal("TERM");
+        let mut upstream = Taker::new(upstream, 0);
+        assert_eq!((upstream.take_rest(), upstream.at), (Ending::Orderly, 0));
+        assert_eq!(rig.hydrant.wait_exit(), 0);
+    }
+}
+
+#[test]
+fn a_receiver_that_resets_in_the_middle_leaves_alone() {
+    let mut rig = Rig::new("connect-listen");
+    let mut upstream = rig.upstream();
+    let mut stays = rig.downstream();
+    for round in 0..9 {
+        let mut goes = rig.downstream();
+        let us = goes.stream.local_addr().unwrap();
+        rig.feed.send(&mut upstream, 200_000);
+        goes.take(round * 10_000);
+        reset(goes.stream);
+        rig.feed.send(&mut upstream, 200_000);
+        stays.take(400_000);
+        rig.hydrant.wait_log(&format!("client {us} left"));
+    }
+    let report = rig.hydrant.report();
+    assert!(report.contains("| 1 client | "), "{report}");
+}
+
+#[test]
+fn thousands_who_come_and_go_leave_nothing_behind() {
+    let mut rig = Rig::new("connect-listen");
+    let mut upstream = rig.upstream();
+    let mut stays = rig.downstream();
+    rig.hydrant.report_until("| 1 client | ");
+    let before = rig.hydrant.descriptors();
+    for round in 0..3000 {
+        let mut goes = connect(rig.clients_at());
+        match round % 4 {
+            0 => reset(goes),
+            1 => half_close(&goes),
+            2 => drop(goes.write_all(b"GET / HTTP/1.1\r\n\r\n")),
+            _ => {}
+        }
+        if round % 100 == 0 {
+            rig.feed.send(&mut upstream, 1000);
+            stays.take(1000);
+        }
+    }
+    // Who closed in an orderly way can be told from the half-closed only by what happens to the next bytes.
+    while !rig.hydrant.report().contains("| 1 client | ") {
+        rig.feed.send(&mut upstream, 1);
+        stays.take(1);
+    }
+    assert_eq!(rig.hydrant.descriptors(), before);
+}
+
+#[test]
+fn beyond_max_clients_newcomers_are_refused() {
+    let mut rig = Rig::with("connect-listen", "--max-clients 2");
+    let mut upstream = rig.upstream();
+    let mut first = rig.downstream();
+    let second = rig.downstream();
+    let third = connect(rig.clients_at());
+    let who = third.local_addr().unwrap();
+    assert_eq!(Taker::new(third, 0).take_rest(), Ending::Orderly);
+    rig.hydrant.wait_log(&format!(
+        "[WARN] relay: client {who} refused: 2 clients are connected (--max-clients)"
+    ));
+    let report = rig.hydrant.report();
+    assert!(report.contains("| refused 1 | "), "{report}");
+    // Once there is room, the next one is welcome.
+    let gone = second.stream.local_addr().unwrap();
+    reset(second.stream);
+    rig.hydrant.wait_log(&format!("client {gone} left"));
+    let mut next = rig.downstream();
+    rig.feed.send(&mut upstream, 1000);
+    first.take(1000);
+    next.take(1000);
+}
+
+#[test]
+fn beyond_max_clients_the_oldest_half_closed_one_goes_first() {
+    let mut rig = Rig::with("connect-listen", "--max-clients 3");
+    let mut upstream = rig.upstream();
+    let mut whole = rig.downstream();
+    let mut half: Vec<_> = (0..2).map(|_| rig.downstream()).collect();
+    for taker in half.iter().rev() {
+        half_close(&taker.stream);
+        // By then its end has been read, so that the order is known.
+        rig.hydrant.report();
+    }
+    let mut newcomer = rig.downstream();
+    let oldest = half.pop().unwrap();
+    let who = oldest.stream.local_addr().unwrap();
+    rig.hydrant.wait_log(&format!(
+        "[WARN] relay: client {who} dropped: half-closed; "
+    ));
+    let mut oldest = oldest;
+    assert_eq!(oldest.take_rest(), Ending::Orderly);
+    rig.feed.send(&mut upstream, 1000);
+    for taker in [&mut whole, &mut half[0], &mut newcomer] {
+        taker.take(1000);
+    }
+}
+
+/// Out of descriptors: who is connected stays, nobody spins, and once there is room newcomers are let in again.
+#[test]
+fn running_out_of_descriptors_loses_nobody() {
+    let mut place = Place::opened();
+    let line = format!("{} 127.0.0.1:0 --stats --stats-interval 500ms", place.at);
+    let hydrant = hydrant(&line)
+        .shell(r#"ulimit -n 64; exec "$0" "$@""#)
+        .start();
+    let at = hydrant.address_of("clients");
+    hydrant.wait_log("descriptors are enough for ");
+    let mut upstream = place.accept();
+    let mut stays = Taker::new(connect(at), 0);
+    hydrant.wait_log(&format!("{} connected", stays.stream.local_addr().unwrap()));
+
+    // They all wait in the kernel's queue at once, more than there are descriptors.
+    hydrant.signal("STOP");
+    let crowd: Vec<TcpStream> = (0..200).map(|_| connect(at)).collect();
+    hydrant.signal("CONT");
+    let mut feed = crate::common::feed::Feed::default();
+    feed.send(&mut upstream, 100_000);
+    stays.take(100_000);
+    hydrant.wait_log("out of file descriptors or memory; new connections wait until some are free");
+
+    hydrant.wait_log(" | in ");
+    hydrant.wait_log(" | in ");
+    let before = hydrant.processor_ticks();
+    hydrant.wait_log(" | in ");
+    hydrant.wait_log(" | in ");
+    let used = hydrant.processor_ticks() - before;
+    assert!(used < 10, "{used} hundredths of a second in about 0.5 s");
+
+    drop(crowd);
+    loop {
+        feed.send(&mut upstream, 1);
+        stays.take(1);
+        if hydrant.report().contains("| 1 client | ") {
+            break;
+        }
+    }
+    let mut next = Taker::new(connect(at), feed.at);
+    hydrant.wait_log(&format!("{} connected", next.stream.local_addr().unwrap()));
+    feed.send(&mut upstream, 100_000);
+    stays.take(100_000);
+    next.take(100_000);
+}

@@ -1,0 +1,216 @@
+//! Standard streams as source and as destination.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::thread;
+
+use crate::common::feed::{Ending, Feed, Taker, pattern};
+use crate::common::hydrant::{Hydrant, Launch, hydrant, read_all};
+use crate::common::peers::{Place, connect, connect_narrow};
+use crate::common::scratch::Scratch;
+use crate::common::within;
+
+#[test]
+fn stdin_to_stdout_is_cat() {
+    for len in [0, 1, 3_000_000] {
+        let mut cat = hydrant("- -").stdin_pipe().start();
+        send_and_close(&mut cat, len);
+        let stdout = cat.stdout();
+        let got = within("reading stdout", move || read_all(stdout));
+        assert!(got == pattern(0, len), "{} bytes of {len}", got.len());
+        assert_eq!(cat.wait_exit(), 0);
+    }
+}
+
+#[test]
+fn files_work_as_stdin_and_stdout() {
+    let scratch = Scratch::new();
+    let (from, to) = (scratch.at("from"), scratch.at("to"));
+    fs::write(&from, pattern(0, 2_000_000)).unwrap();
+    let mut copy = hydrant("- -")
+        .stdin(File::open(&from).unwrap())
+        .stdout(File::create(&to).unwrap())
+        .start();
+    assert_eq!(copy.wait_exit(), 0);
+    assert!(fs::read(&to).unwrap() == pattern(0, 2_000_000));
+}
+
+/// The fastest source there is and the slowest receiver: nothing is lost, and the end waits for it.
+#[test]
+fn a_big_file_reaches_a_slow_receiver_whole() {
+    let scratch = Scratch::new();
+    let file = scratch.at("big");
+    fs::write(&file, pattern(0, BIG)).unwrap();
+    let mut hydrant = hydrant("- 127.0.0.1:0 --ring 64K --hold 200ms")
+        .stdin(File::open(&file).unwrap())
+        .start();
+    let mut slow = Taker::new(connect_narrow(hydrant.address_of("clients")), 0);
+    for _ in 0..BIG / 4096 {
+        slow.take(4096);
+    }
+    assert_eq!(slow.take_rest(), Ending::Orderly);
+    assert_eq!(slow.at, BIG as u64);
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("source ended: 1 clients drained, 0 cut; up ");
+}
+
+#[test]
+fn the_end_of_stdin_waits_for_every_client() {
+    let mut hydrant = hydrant("- 127.0.0.1:0 --wait-clients 3 --drain 1ms")
+        .stdin_pipe()
+        .start();
+    let at = hydrant.address_of("clients");
+    let takers: Vec<_> = (0..3).map(|_| connect_narrow(at)).collect();
+    // Less than the ring holds, so that the others need not read while one does.
+    send_and_close(&mut hydrant, 12_000_000);
+    for stream in takers {
+        assert!(!hydrant.has_logged("source ended"));
+        let mut taker = Taker::new(stream, 0);
+        assert_eq!((taker.take_rest(), taker.at), (Ending::Orderly, 12_000_000));
+    }
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("source ended: 3 clients drained, 0 cut; up ");
+}
+
+/// Stdin is not read before so many clients are there as were asked for, so all of them get it from its first byte on.
+#[test]
+fn stdin_waits_for_clients() {
+    for wanted in [1, 3] {
+        let line = format!("- 127.0.0.1:0 --wait-clients {wanted}");
+        let line = if wanted == 1 { "- 127.0.0.1:0" } else { &line };
+        let mut hydrant = hydrant(line).stdin_pipe().start();
+        let at = hydrant.address_of("clients");
+        send_and_close(&mut hydrant, 10_000);
+        let takers: Vec<_> = (0..wanted)
+            .map(|_| {
+                hydrant.report();
+                Taker::new(connect(at), 0)
+            })
+            .collect();
+        for mut taker in takers {
+            assert_eq!((taker.take_rest(), taker.at), (Ending::Orderly, 10_000));
+        }
+        assert_eq!(hydrant.wait_exit(), 0);
+    }
+}
+
+#[test]
+fn a_network_source_waits_for_clients_too() {
+    let mut place = Place::opened();
+    let hydrant = hydrant(&format!("{} 127.0.0.1:0 --wait-clients 2", place.at)).start();
+    let mut upstream = place.accept();
+    Feed::default().send(&mut upstream, 10_000);
+    let at = hydrant.address_of("clients");
+    let mut first = Taker::new(connect(at), 0);
+    hydrant.report_until("| 1 client | ");
+    let mut second = Taker::new(connect(at), 0);
+    first.take(10_000);
+    second.take(10_000);
+}
+
+#[test]
+fn a_feed_goes_to_stdout() {
+    let mut place = Place::opened();
+    let mut hydrant = hydrant(&format!("{} -", place.at)).start();
+    let mut upstream = place.accept();
+    let stdout = hydrant.stdout();
+    let taker = thread::spawn(move || {
+        let mut taker = Taker::new(stdout, 0);
+        taker.take(BIG);
+        taker
+    });
+    Feed::default().send(&mut upstream, BIG);
+    let mut taker = taker.join().expect("stdout brings it all");
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 0);
+    assert_eq!(taker.take_rest(), Ending::Orderly);
+    assert_eq!(taker.at, BIG as u64);
+}
+
+/// `hydrant HOST:PORT - | head`
+#[test]
+fn a_reader_of_stdout_that_has_enough_ends_it_well() {
+    let mut place = Place::opened();
+    let mut hydrant = hydrant(&format!("{} -", place.at)).start();
+    let mut upstream = place.accept();
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 1000);
+    let mut stdout = hydrant.stdout();
+    let head = within("reading stdout", move || {
+        let mut head = vec![0; 1000];
+        stdout.read_exact(&mut head).expect("so much is there");
+        head
+    });
+    assert!(head == pattern(0, 1000));
+    // Its end of the pipe is closed now; the next bytes find that out.
+    feed.send(&mut upstream, 1000);
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("stdout closed by its reader");
+}
+
+#[test]
+fn stdin_that_never_ends_ends_with_its_reader() {
+    let mut hydrant = hydrant("- -")
+        .stdin(File::open("/dev/zero").unwrap())
+        .start();
+    let mut stdout = hydrant.stdout();
+    within("reading stdout", move || {
+        stdout.read_exact(&mut [0; 1000]).expect("so much is there");
+    });
+    assert_eq!(hydrant.wait_exit(), 0);
+}
+
+/// A closed stdout is no reason for anybody else to miss a byte.
+#[test]
+fn other_outputs_go_on_without_stdout() {
+    let mut place = Place::opened();
+    let mut hydrant = hydrant(&format!("{} - 127.0.0.1:0", place.at)).start();
+    let at = hydrant.address_of("clients");
+    let mut upstream = place.accept();
+    let mut taker = Taker::new(connect(at), 0);
+    hydrant.wait_log(&format!("{} connected", taker.stream.local_addr().unwrap()));
+    drop(hydrant.stdout());
+    let mut feed = Feed::default();
+    for _ in 0..10 {
+        feed.send(&mut upstream, 100_000);
+        taker.take(100_000);
+    }
+    hydrant.wait_log("stdout left");
+    hydrant.stop();
+}
+
+/// Stdin's end is the end of the feed for a dialled destination as well, which is waited for.
+#[test]
+fn a_file_is_sent_to_a_server_that_comes_late() {
+    let mut place = Place::new();
+    let mut hydrant = hydrant(&format!(
+        "- {} --mode connect-connect --retry 20ms",
+        place.at
+    ))
+    .stdin_pipe()
+    .start();
+    send_and_close(&mut hydrant, 1_000_000);
+    hydrant.wait_log(&format!("downstream {} refused the connection", place.at));
+    let mut taker = Taker::new(place.accept(), 0);
+    assert_eq!(taker.take_rest(), Ending::Orderly);
+    assert_eq!(taker.at, 1_000_000);
+    assert_eq!(hydrant.wait_exit(), 0);
+}
+
+/// Sends this much of the stream to its stdin, and then the end, beside the test.
+fn send_and_close(hydrant: &mut Hydrant, len: usize) {
+    let mut stdin = hydrant.stdin();
+    thread::spawn(move || {
+        // Whoever reads may have had enough before the end.
+        let _ = stdin.write_all(&pattern(0, len));
+    });
+}
+
+impl Launch {
+    fn stdin_pipe(self) -> Self {
+        self.stdin(std::process::Stdio::piped())
+    }
+}
+
+/// More than pipes and sockets hold.
+const BIG: usize = 16 << 20;
