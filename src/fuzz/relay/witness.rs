@@ -201,7 +201,7 @@ impl Witness {
             |since: Option<Time>, span: Duration| since.is_some_and(|at| now.since(at) >= span);
         match reason {
             Reason::Left => !world.is_open(known.remote),
-            Reason::Dead | Reason::Lagging => false,
+            Reason::Dead => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 drops && !leads && head - known.cursor > config.ring as u64
