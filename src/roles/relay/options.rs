@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use error::OrderError;
 
 use super::config::{
-    DumpFormat, Output, RelayConfig, Resume, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
+    DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
 };
 use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
@@ -263,7 +263,7 @@ pub fn build(
         framing: Framing::Raw,
         record_max: 1 << 20,
         backlog: 0,
-        resume: Resume::Acked,
+        resume: None,
         max_lag: None,
         stall_timeout: None,
         idle_timeout: None,
@@ -538,7 +538,7 @@ mod tests {
             framing: Framing::Raw,
             record_max: 1 << 20,
             backlog: 0,
-            resume: Resume::Acked,
+            resume: None,
             max_lag: None,
             stall_timeout: None,
             idle_timeout: None,
