@@ -30,10 +30,14 @@ impl Relay {
             // What nobody needs any more is the part of the ring that is still hot in the cache.
             self.ring.rewind(self.ring.head());
         }
+        // The room itself counts as overwritten, whatever the read will give.
+        self.ring.reserve(room);
+        self.shed(cx);
+        if self.flush.is_some() {
+            return Ok(None); // the last client of all was among them
+        }
         let head = self.ring.head();
         let read = cx.read(sock, self.ring.reserve(room));
-        // The room itself has overwritten the oldest bytes, whatever the read gave.
-        self.shed(cx);
         let Ok(Some(n @ 1..)) = read else {
             return read;
         };
