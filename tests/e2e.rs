@@ -2,6 +2,10 @@
 
 mod common;
 
+#[path = "e2e/dump.rs"]
+mod dump;
+#[path = "e2e/logging.rs"]
+mod logging;
 #[path = "e2e/modes.rs"]
 mod modes;
 #[path = "e2e/outputs.rs"]
@@ -12,9 +16,13 @@ mod receivers;
 mod retry;
 #[path = "e2e/rig.rs"]
 mod rig;
+#[path = "e2e/signals.rs"]
+mod signals;
 #[path = "e2e/slow.rs"]
 mod slow;
 #[path = "e2e/stdio.rs"]
 mod stdio;
 #[path = "e2e/takeover.rs"]
 mod takeover;
+#[path = "e2e/tools.rs"]
+mod tools;

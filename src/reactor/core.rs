@@ -98,6 +98,17 @@ impl Core {
         }
     }
 
+    /// Resets those for whom there are still bytes: an end at this point must not look like the end of their stream.
+    pub(super) fn reset_unfinished(&mut self) {
+        let unfinished = |id: &SockId| {
+            let slot = self.table.get(*id);
+            slot.is_some_and(|slot| slot.wants(Way::Write))
+        };
+        for id in self.table.all().filter(unfinished).collect::<Vec<_>>() {
+            self.close(id, Close::Reset);
+        }
+    }
+
     pub(super) fn close_deferred(&mut self) {
         for (id, how) in self.closing.drain(..) {
             self.net.close(id, how);

@@ -131,6 +131,9 @@ impl<R: Role> Reactor<R> {
         self.fire_timers();
         self.empty_outbox();
         self.end_roles(ended);
+        if cut.is_some() {
+            self.core.reset_unfinished();
+        }
         self.core.close_deferred();
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),

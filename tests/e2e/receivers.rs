@@ -103,13 +103,13 @@ fn beyond_max_clients_newcomers_are_refused() {
     let mut first = rig.downstream();
     let second = rig.downstream();
     let third = connect(rig.clients_at());
-    let who = third.local_addr().unwrap();
+    let who = third.local_addr().unwrap().ip();
     assert_eq!(Taker::new(third, 0).take_rest(), Ending::Orderly);
     rig.hydrant.wait_log(&format!(
         "[WARN] relay: client {who} refused: 2 clients are connected (--max-clients)"
     ));
     let report = rig.hydrant.report();
-    assert!(report.contains("| refused 1 | "), "{report}");
+    assert!(report.contains("| refused: max-clients 1 | "), "{report}");
     // Once there is room, the next one is welcome.
     let gone = second.stream.local_addr().unwrap();
     reset(second.stream);

@@ -87,6 +87,14 @@ impl Rig {
         }
     }
 
+    /// Where the upstream connects.
+    pub(crate) fn upstream_at(&self) -> SocketAddr {
+        match &self.up {
+            Side::Listens(at) => *at,
+            Side::Dials(place) => panic!("the relay dials {}", place.at),
+        }
+    }
+
     /// An upstream that the relay knows of.
     #[track_caller]
     pub(crate) fn upstream(&mut self) -> TcpStream {

@@ -322,7 +322,7 @@ impl Clients {
 
     fn heap(&mut self, slow: Slow) -> &mut Laggards<ClientId> {
         match slow {
-            Slow::Drop => &mut self.droppable,
+            Slow::Drop | Slow::Skip => &mut self.droppable,
             Slow::Block => &mut self.blocking,
         }
     }

@@ -24,6 +24,7 @@ mod lag;
 mod leaving;
 pub mod options;
 mod outputs;
+mod records;
 mod report;
 mod takeover;
 mod upstream;

@@ -9,11 +9,12 @@ use std::time::Duration;
 pub use error::OrderError;
 
 use super::config::{
-    DumpFormat, Output, RelayConfig, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
+    DumpFormat, Output, RelayConfig, Resume, Slow, Source, Stats, Takeover, UpstreamLoss, Way,
 };
 use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::proto::record::Framing;
 
 /// How a relay is asked for, after `hydrant` or `hydrant relay`.
 pub const SYNOPSIS: &str = "SRC DST [DST2 ...]";
@@ -259,6 +260,10 @@ pub fn build(
         },
         max_clients,
         wait_clients: wait_clients(values, &source, &outputs, max_clients)?,
+        framing: Framing::Raw,
+        record_max: 1 << 20,
+        backlog: 0,
+        resume: Resume::Acked,
         max_lag: None,
         stall_timeout: None,
         idle_timeout: None,
@@ -530,6 +535,10 @@ mod tests {
             takeover: Takeover::Replace,
             max_clients: Some(10_000),
             wait_clients: 0,
+            framing: Framing::Raw,
+            record_max: 1 << 20,
+            backlog: 0,
+            resume: Resume::Acked,
             max_lag: None,
             stall_timeout: None,
             idle_timeout: None,
