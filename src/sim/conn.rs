@@ -264,7 +264,10 @@ impl World {
             self.send_end(id, 0);
             return;
         }
-        self.kill(id, 1, Some(libc::EPIPE));
+        // Once everything has been handed over, its reader may go, and nobody minds.
+        if !conn.pipes[0].is_shut() {
+            self.kill(id, 1, Some(libc::EPIPE));
+        }
     }
 
     fn send_reset(&mut self, id: ConnId, side: usize) {

@@ -10,7 +10,7 @@ use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::roles::relay::config::{Slow, Source as From, Way};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
-use crate::sim::{Ending, RemoteId, World};
+use crate::sim::{Ending, RemoteId, RemoteState, World};
 
 /// What is remembered from one turn to the next.
 #[derive(Default)]
@@ -282,7 +282,9 @@ impl Play {
                     || receiver.stall_after.is_some()
                     || !receiver.says.is_empty()
             };
-            if !served.drained || receiver.is_some_and(minds) || world.was_cut(*remote) {
+            let gone =
+                world.remote_state(*remote) == RemoteState::Closed && !world.saw_fin(*remote);
+            if !served.drained || receiver.is_some_and(minds) || world.was_cut(*remote) || gone {
                 continue;
             }
             let end = served.start + served.taken;

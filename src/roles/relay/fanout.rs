@@ -30,6 +30,9 @@ impl Relay {
         self.reuse_hot_memory();
         let room = self.room(cx).min(self.read_max);
         self.shed(cx, self.ring.tail_after(room));
+        if self.flush.is_some() {
+            return Ok(None); // the last client of all was among them
+        }
         let head = self.ring.head();
         let read = cx.read(sock, self.ring.reserve(room));
         let Ok(Some(n @ 1..)) = read else {

@@ -128,8 +128,9 @@ impl Relay {
     pub(super) fn probe_half_closed(&mut self, cx: &mut Cx<'_>) {
         let suspects: VecDeque<ClientId> = self.clients.half_closed().clone();
         for id in suspects {
-            let Some(sock) = self.clients.get(id).map(|client| client.sock) else {
-                continue;
+            let suspect = self.clients.get(id).filter(|client| !client.finishing);
+            let Some(sock) = suspect.map(|client| client.sock) else {
+                continue; // our own half is shut too: a probe would only say that
             };
             if let Err(error) = cx.write(sock, [&[], &[]]) {
                 self.drop_failed(cx, id, &error);
@@ -139,9 +140,7 @@ impl Relay {
 
     /// A read or write says that the connection is over.
     pub(super) fn drop_failed(&mut self, cx: &mut Cx<'_>, id: ClientId, error: &io::Error) {
-        let finishing = self.clients.get(id).is_some_and(|client| client.finishing);
         let reason = match error.kind() {
-            _ if finishing => Reason::Drained,
             io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable => Reason::Dead,

@@ -266,8 +266,8 @@ impl Relay {
         self.refresh_gate(cx);
     }
 
-    /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the backlog,
-    /// or at the newest; in any case where a record begins.
+    /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the
+    /// backlog, or at the newest; in any case where a record begins.
     fn joins_at(&mut self, output: usize) -> u64 {
         let outlet = &mut self.outputs[output];
         let (parked, goes_on_at) = (outlet.parked.take(), outlet.goes_on_at.take());
