@@ -26,3 +26,5 @@ mod stdio;
 mod takeover;
 #[path = "e2e/tools.rs"]
 mod tools;
+#[path = "e2e/upstream.rs"]
+mod upstream;
