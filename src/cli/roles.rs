@@ -76,8 +76,8 @@ pub static ROLES: &[Role] = &[
                 what: "let the feed connect to port 5000, and pass it on to one server",
             },
             Example {
-                line: "hydrant a:5000,b:5000 :6000 --idle-timeout 10 --framing line --backlog 64K --max-lag 5s",
-                what: "two feeds of lines, one at a time; newcomers get the latest 64 KiB; laggards are dropped",
+                line: "hydrant a:5000,b:5000 :6000 --idle-timeout 10 --framing line --backlog 64K",
+                what: "two feeds of lines, one at a time; newcomers get the latest 64 KiB first",
             },
             Example {
                 line: "hydrant 10.0.0.5:5000 :6000 connect:10.0.0.9:7000 --stats",

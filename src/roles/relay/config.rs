@@ -31,8 +31,8 @@ pub struct RelayConfig {
     pub record_max: usize,
     /// `--backlog`: a newcomer gets up to so many of the latest bytes first.
     pub backlog: usize,
-    /// `--resume`: where a dialled destination goes on that comes back.
-    pub resume: Resume,
+    /// `--resume`: where a dialled destination goes on that comes back. `None`: `acked` under `block`, else `live`.
+    pub resume: Option<Resume>,
     /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
     pub hold: Duration,
     /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
@@ -86,7 +86,7 @@ impl RelayConfig {
             framing: Framing::Raw,
             record_max: 1 << 20,
             backlog: 0,
-            resume: Resume::Acked,
+            resume: None,
             hold: seconds(2),
             max_lag: None,
             stall_timeout: None,

@@ -50,6 +50,7 @@ use self::journal::Journal;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
+use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
 pub use self::takeover::CANDIDATES_MAX;
@@ -59,6 +60,7 @@ use self::upstream::Upstream;
 pub struct Relay {
     config: RelayConfig,
     ring: Ring,
+    records: Records,
     timeline: Timeline,
     upstream: Upstream,
     outputs: Vec<Outlet>,
@@ -96,6 +98,7 @@ impl Relay {
         Self {
             // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
             ring: Ring::new(config.ring + read_max),
+            records: Records::new(config.framing, config.record_max),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
             outputs: config
@@ -174,7 +177,7 @@ impl Relay {
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.clients
-            .check_invariants(self.ring.tail(), self.ring.head());
+            .check_invariants(self.ring.tail(), self.records.whole());
         for outlet in &self.outputs {
             assert!(
                 outlet
@@ -257,6 +260,7 @@ impl Relay {
             Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
             Tick::Ahead => self.look_at_leader(cx),
+            Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
             Tick::Deadline => self.cut(cx),
         }
@@ -393,12 +397,13 @@ enum Tick {
     Sample,
     Hold,
     Ahead,
+    Acks,
     Poll,
     Deadline,
 }
 
 impl Tick {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
@@ -407,6 +412,7 @@ impl Tick {
         Self::Sample,
         Self::Hold,
         Self::Ahead,
+        Self::Acks,
         Self::Poll,
         Self::Deadline,
     ];

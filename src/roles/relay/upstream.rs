@@ -200,8 +200,9 @@ impl Relay {
             Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
                 if candidate {
-                    self.promote(cx, sock);
+                    self.promote(cx, sock, n);
                 }
+                self.take_in(cx, n);
                 let conn = self.upstream.active.as_mut().expect("bytes came from it");
                 conn.bytes += n as u64;
                 self.upstream.last_byte = Some(cx.now());
@@ -252,6 +253,7 @@ impl Relay {
             return;
         };
         cx.close(conn.sock, Close::Orderly);
+        self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
         if self.config.source == Source::Stdin {
             self.upstream.ended = true;
             return self.begin_flush(cx, Why::SourceEnded);
@@ -270,6 +272,20 @@ impl Relay {
         }
         if matches!(self.config.source, Source::Dial(_)) {
             self.redial_upstream(cx, lasted);
+        }
+    }
+
+    /// Finds the records in what was just read.
+    fn take_in(&mut self, cx: &mut Cx<'_>, fresh: usize) {
+        let before = self.ring.head();
+        let wrong = self.records.take_in(&mut self.ring, fresh);
+        self.counts.discarded += before - self.ring.head();
+        if let Some(wrong) = wrong {
+            let text = format!(
+                "the upstream's bytes are no {}: {wrong}",
+                self.config.framing
+            );
+            self.journal.warn(cx.now(), "malformed", text);
         }
     }
 

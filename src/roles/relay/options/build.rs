@@ -60,7 +60,11 @@ pub fn build(
         framing,
         record_max,
         backlog: backlog(values, ring)?,
-        resume: resume(values, &outputs)?,
+        resume: values.choice("resume")?.map(|word| match word {
+            "acked" => Resume::Acked,
+            "written" => Resume::Written,
+            _ => Resume::Live,
+        }),
         max_lag: values.value("max-lag")?.and_then(|value| match value {
             Value::Duration(age) => Some(MaxLag::Age(age)),
             Value::Amount(bytes) => Some(MaxLag::Bytes(bytes)),
@@ -287,17 +291,6 @@ fn backlog(values: &Values, ring: usize) -> Result<usize, OrderError> {
     }
 }
 
-fn resume(values: &Values, outputs: &[Output]) -> Result<Resume, OrderError> {
-    let loses = |out: &Output| matches!(out.way, Way::Dial(_)) && out.slow != Slow::Block;
-    Ok(match values.choice("resume")? {
-        Some("acked") => Resume::Acked,
-        Some("written") => Resume::Written,
-        Some(_) => Resume::Live,
-        None if outputs.iter().any(loses) => Resume::Live,
-        None => Resume::Acked,
-    })
-}
-
 fn dump(values: &Values, outputs: &[Output]) -> Result<Option<DumpFormat>, OrderError> {
     let format = match values.choice("dump-format")?.expect(PRESET) {
         "text" => DumpFormat::Text,
@@ -420,7 +413,7 @@ mod tests {
             framing: Framing::Raw,
             record_max: 1 << 20,
             backlog: 0,
-            resume: Resume::Acked,
+            resume: None,
             max_lag: None,
             stall_timeout: None,
             idle_timeout: None,
@@ -596,16 +589,13 @@ mod tests {
     }
 
     #[test]
-    fn resuming_follows_slow() {
+    fn resuming_arrives() {
         use Resume::{Acked, Live, Written};
         for (flags, resume) in [
-            ("", Acked),
-            ("--slow block", Acked),
-            ("--slow drop", Live),
-            ("--slow skip", Live),
-            ("--slow drop --resume acked", Acked),
-            ("--resume written", Written),
-            ("--resume live", Live),
+            ("", None),
+            ("--resume acked", Some(Acked)),
+            ("--resume written", Some(Written)),
+            ("--resume live", Some(Live)),
         ] {
             let config = relay(&format!("a:1 :2 connect:b:3 {flags}")).expect(flags);
             assert_eq!(config.resume, resume, "{flags}");
