@@ -165,22 +165,46 @@ impl Ring {
         self.place
     }
 
-    /// Takes `count` bytes at `offset` out of the stream: what follows moves up, and the head goes back. Only for bytes
-    /// that no reader has seen. Costs a copy of what follows, byte by byte.
-    pub fn remove(&mut self, offset: u64, count: usize) {
-        let after = offset + count as u64;
+    /// What [`Ring::tail`] will be after a [`Ring::reserve`] of `max`.
+    pub fn tail_after(&self, max: usize) -> u64 {
+        let size = max.min(self.capacity() - self.place);
+        self.head - self.len.min(self.capacity() - size) as u64
+    }
+
+    /// Copies `count` held bytes at `from` to the earlier offset `to`. Only over bytes that no reader has seen: with
+    /// [`Ring::truncate`] it takes bytes out of the stream again.
+    pub fn move_up(&mut self, from: u64, to: u64, count: usize) {
         assert!(
-            offset >= self.tail() && after <= self.head,
-            "only what is held can be taken out"
+            to >= self.tail() && to <= from,
+            "bytes move to an earlier place that is held"
         );
-        for moved in after..self.head {
-            let from = self.index(moved);
-            let to = self.index(moved - count as u64);
-            self.bytes[to] = self.bytes[from];
+        assert!(
+            from + count as u64 <= self.head,
+            "only what is held can be moved"
+        );
+        let mut moved = 0;
+        while moved < count && from != to {
+            let (source, target) = (
+                self.index(from + moved as u64),
+                self.index(to + moved as u64),
+            );
+            let straight = (count - moved)
+                .min(self.capacity() - source)
+                .min(self.capacity() - target);
+            self.bytes.copy_within(source..source + straight, target);
+            moved += straight;
         }
-        self.place = self.index(self.head - count as u64);
-        self.head -= count as u64;
-        self.len -= count;
+    }
+
+    /// Takes back the bytes from `head` on, which no reader has seen: the next write stands in their place.
+    pub fn truncate(&mut self, head: u64) {
+        assert!(
+            head >= self.tail() && head <= self.head,
+            "only what is held can be taken back"
+        );
+        self.place = self.index(head);
+        self.len -= (self.head - head) as usize;
+        self.head = head;
         self.reserved = 0;
     }
 
@@ -189,7 +213,7 @@ impl Ring {
         let behind = (self.head - offset) as usize;
         match self.place.checked_sub(behind) {
             Some(index) => index,
-            None => self.place + self.capacity() - behind,
+            None => self.place + (self.capacity() - behind),
         }
     }
 }
@@ -313,10 +337,11 @@ mod tests {
     fn what_is_taken_out_was_never_there() {
         let mut ring = Ring::new(8);
         write(&mut ring, b"abcdefghij");
-        ring.remove(5, 2);
+        ring.move_up(7, 5, 3);
+        ring.truncate(8);
         assert_eq!((ring.tail(), ring.head()), (2, 8));
         assert_eq!(ring.read(2).map(text), Ok("cdehij".into()));
-        ring.remove(7, 1);
+        ring.truncate(7);
         write(&mut ring, b"kl");
         assert_eq!(ring.read(3).map(text), Ok("dehikl".into()));
     }

@@ -21,10 +21,12 @@ pub fn framing(data: &[u8]) {
     shows_what_it_reads(framing);
     let mut stream = Vec::new();
     let mut encoded = Some(Vec::new());
+    let only_encoded = script.pick(4) == 0;
     while !script.is_empty() && stream.len() < STREAM_MAX {
         let start = stream.len();
-        if script.pick(3) == 0 {
-            encode(framing, record_max, &mut script, &mut stream);
+        if only_encoded || script.pick(3) == 0 {
+            let spare = script.pick(record_max + 1 - framing.shortest());
+            encode(framing, spare, &mut rng, &mut stream);
             encoded
                 .iter_mut()
                 .for_each(|lens| lens.push(stream.len() - start));
@@ -303,14 +305,14 @@ fn draw(script: &mut Script<'_>) -> Framing {
     }
 }
 
-/// Appends a record as its sender would write it.
-fn encode(framing: Framing, record_max: usize, script: &mut Script<'_>, out: &mut Vec<u8>) {
+/// Appends a record as its sender would write it, with `spare` bytes more than the shortest has, where that can be.
+fn encode(framing: Framing, spare: usize, rng: &mut Rng, out: &mut Vec<u8>) {
     let len = match framing {
         Framing::Fixed(_) | Framing::MpegTs => framing.shortest(),
-        _ => framing.shortest() + script.pick(record_max + 1 - framing.shortest()),
+        _ => framing.shortest() + spare,
     };
     let start = out.len();
-    out.extend((0..len).map(|_| letter(script.take_u8())));
+    out.extend((0..len).map(|_| letter(rng.next() as u8)));
     let record = &mut out[start..];
     let end: &[u8] = match &framing {
         Framing::Raw | Framing::Fixed(_) => &[],

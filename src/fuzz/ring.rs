@@ -110,6 +110,7 @@ impl Pair {
     fn reserve_in_vain(&mut self, script: &mut Script<'_>) {
         let max = script.pick(self.model.capacity + 4);
         let size = self.model.reserve(max);
+        assert_eq!(self.ring.tail_after(max), self.model.tail);
         let room = self.ring.reserve(max);
         assert_eq!(room.len(), size);
         room.fill(0xee);
@@ -135,8 +136,10 @@ impl Pair {
         let count = script.pick(held - at + 1);
         let offset = self.model.tail as usize + at;
         self.model.written.drain(offset..offset + count);
-        // Memory keeps its places: the head goes back, whatever lap it is in.
-        self.ring.remove(offset as u64, count);
+        let (from, to) = ((offset + count) as u64, offset as u64);
+        let after = (self.ring.head() - from) as usize;
+        self.ring.move_up(from, to, after);
+        self.ring.truncate(to + after as u64);
     }
 
     fn read(&mut self, script: &mut Script<'_>) {

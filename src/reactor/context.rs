@@ -79,7 +79,7 @@ impl Cx<'_> {
 
     /// Ends a dial; it will not be answered. One that is over already is left alone.
     pub fn cancel_dial(&mut self, dial: DialId) {
-        self.core.drop_dial(dial);
+        self.core.cancel_dial(dial);
     }
 
     /// Opens a standard stream; see [`super::net::Net::open_std`].

@@ -114,10 +114,23 @@ impl Core {
         for (sock, _) in dial.racing {
             self.close(sock, Close::Orderly);
         }
-        // An answer that already waits for its delivery must not follow.
-        self.outbox.retain(
-            |(_, event)| !matches!(event, Event::ConnectFailed { dial, .. } if *dial == id),
-        );
+    }
+
+    /// Ends a dial whose answer nobody wants any more, be it that the answer already waits for its delivery.
+    pub(super) fn cancel_dial(&mut self, id: DialId) {
+        self.drop_dial(id);
+        let mut won = None;
+        self.outbox.retain(|(_, event)| match event {
+            Event::Connected { dial, sock, .. } if *dial == id => {
+                won = Some(*sock);
+                false
+            }
+            Event::ConnectFailed { dial, .. } => *dial != id,
+            _ => true,
+        });
+        if let Some(sock) = won {
+            self.close(sock, Close::Orderly);
+        }
     }
 
     /// The resolver's answer. One that nobody waits for any more is dropped.

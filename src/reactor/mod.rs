@@ -186,6 +186,9 @@ impl<R: Role> Reactor<R> {
         let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return;
         };
+        if self.core.finished.iter().any(|(over, _)| *over == id) {
+            return;
+        }
         log::trace!("{id:?} {event:?}");
         role.on(
             &mut Cx {

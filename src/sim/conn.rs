@@ -264,7 +264,10 @@ impl World {
             self.send_end(id, 0);
             return;
         }
-        self.kill(id, 1, Some(libc::EPIPE));
+        // Once everything has been handed over, its reader may go, and nobody minds.
+        if !conn.pipes[0].is_shut() {
+            self.kill(id, 1, Some(libc::EPIPE));
+        }
     }
 
     fn send_reset(&mut self, id: ConnId, side: usize) {
@@ -276,9 +279,7 @@ impl World {
     pub(super) fn cut(&mut self, id: ConnId) {
         self.note(|| format!("cut {id:?}"));
         for side in 0..2 {
-            if let Some(Owner::Remote(remote)) =
-                self.conns.get(&id).map(|conn| conn.ends[side].owner)
-            {
+            if let Some(remote) = self.conns.get(&id).and_then(|conn| conn.ends[side].remote) {
                 self.remotes[remote.index()].cut = true;
             }
             self.kill(id, side, Some(libc::ECONNRESET));

@@ -10,7 +10,7 @@ use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::roles::relay::config::{Slow, Source as From, Way};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
-use crate::sim::{Ending, RemoteId, World};
+use crate::sim::{Ending, RemoteId, RemoteState, World};
 
 /// What is remembered from one turn to the next.
 #[derive(Default)]
@@ -179,10 +179,14 @@ impl Play {
     }
 
     fn look_for_spinning(&mut self) {
-        let book = self.book.borrow();
-        let moved = book.counts.bytes_in + book.counts.bytes_out;
         let world = self.stage.handle.world();
-        let still = (world.time(), moved, world.open_sockets().len());
+        let open = world.open_sockets();
+        let moved = open
+            .iter()
+            .map(|id| world.moved(*id))
+            .map(|(read, written)| read + written)
+            .sum();
+        let still = (world.time(), moved, open.len());
         self.watch.still_turns += 1;
         if still != self.watch.still {
             self.watch.still = still;
@@ -196,6 +200,7 @@ impl Play {
         let config = &self.stage.scenario.config;
         let world = self.stage.handle.world();
         let book = self.book.borrow();
+        let relay = self.relay().expect("it runs");
         let head = book.stream.len() as u64;
         for known in book.clients.values() {
             let served = &book.served[&known.remote];
@@ -213,13 +218,15 @@ impl Play {
                 0 => !self.watch.upstreams.is_empty(),
                 _ => book.clients.values().any(|known| known.output == place - 1),
             };
-            let is_open = self.stage.scenario.is_open_at_last(place);
+            // A relay that ends looks only for those for whom bytes wait.
+            let is_done = relay.is_ending()
+                && (place == 0 || book.parked[place - 1].iter().all(|parked| *parked == head));
+            let is_open = self.stage.scenario.is_open_at_last(place) && !is_done;
             assert!(
                 connected || !is_open,
                 "{endpoint} is there, and was not dialled again"
             );
         }
-        let relay = self.relay().expect("it runs");
         for (sock, (remote, life)) in &self.watch.upstreams {
             let is_read = self.reactor.wants(*sock).0;
             if is_read {
@@ -275,7 +282,9 @@ impl Play {
                     || receiver.stall_after.is_some()
                     || !receiver.says.is_empty()
             };
-            if !served.drained || receiver.is_some_and(minds) || world.was_cut(*remote) {
+            let gone =
+                world.remote_state(*remote) == RemoteState::Closed && !world.saw_fin(*remote);
+            if !served.drained || receiver.is_some_and(minds) || world.was_cut(*remote) || gone {
                 continue;
             }
             let end = served.start + served.taken;

@@ -71,30 +71,9 @@ fn play(scenario: Scenario, traced: bool) -> Played {
     if traced {
         eprintln!("{scenario:#?}");
     }
-    let (net, stage) = Stage::set(scenario, traced);
-    let _last_words = traced.then(|| LastWords(stage.handle.clone()));
-    let book = Rc::default();
-    let mut reactor = Reactor::new(Box::new(net), Options::default());
-    let role = reactor.add(Witness::new(stage.clone(), &book));
-    let mut play = Play {
-        reactor,
-        role,
-        stage,
-        book,
-        watch: look::Watch::default(),
-        turns: 0,
-        over: false,
-    };
-    let chaos = play.stage.scenario.chaos;
-    play.run_until(Time::ZERO + chaos);
-    play.stage.calm_down();
-    play.rest();
-    if !play.over {
-        play.at_rest();
-        play.idle();
-        play.stop();
-    }
-    play.after_the_end();
+    let mut play = Play::new(scenario, traced);
+    let _last_words = traced.then(|| LastWords(play.stage.handle.clone()));
+    play.live();
     let world = play.stage.handle.world();
     Played {
         turns: play.turns,
@@ -104,6 +83,35 @@ fn play(scenario: Scenario, traced: bool) -> Played {
 }
 
 impl Play {
+    fn new(scenario: Scenario, traced: bool) -> Self {
+        let (net, stage) = Stage::set(scenario, traced);
+        let book = Rc::default();
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let role = reactor.add(Witness::new(stage.clone(), &book));
+        Self {
+            reactor,
+            role,
+            stage,
+            book,
+            watch: look::Watch::default(),
+            turns: 0,
+            over: false,
+        }
+    }
+
+    /// From the first turn to the last.
+    fn live(&mut self) {
+        self.run_until(Time::ZERO + self.stage.scenario.chaos);
+        self.stage.calm_down();
+        self.rest();
+        if !self.over {
+            self.at_rest();
+            self.idle();
+            self.stop();
+        }
+        self.after_the_end();
+    }
+
     fn now(&self) -> Time {
         self.stage.handle.world().time()
     }
@@ -199,3 +207,6 @@ const TURNS_MAX: u64 = 400_000;
 const LATE_MAX: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
 const STOP_SLACK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::base::rng::Rng;
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Close};
 use crate::roles::relay::config::{
-    DumpFormat, Output, RelayConfig, Slow, Source as From, Stats, Takeover, Way,
+    DumpFormat, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover, Way,
 };
 use crate::sim::{Answer, Content, Ending, Faults, Receiver, Source};
 
@@ -278,6 +278,7 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
             interval: chaos / 4,
             live: false,
         }),
+        resume: Some(Resume::Written),
         ..RelayConfig::new(source, outputs)
     }
 }

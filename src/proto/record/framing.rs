@@ -237,9 +237,9 @@ impl FromStr for Framing {
             None if text == "raw" => Ok(Self::Raw),
             None if text == "line" => Ok(Self::Line),
             None if text == "mpegts" => Ok(Self::MpegTs),
-            None if text == "fixed" => Err(FramingError::Fixed(String::new())),
-            None if text == "len" => Err(FramingError::Len(String::new())),
-            None if text == "delim" => Err(FramingError::Delim(String::new())),
+            None if text == "fixed" => Err(FramingError::Fixed(text.to_owned())),
+            None if text == "len" => Err(FramingError::Len(text.to_owned())),
+            None if text == "delim" => Err(FramingError::Delim(text.to_owned())),
             Some(("fixed", len)) => {
                 let len = number(len).and_then(NonZeroUsize::new).map(Self::Fixed);
                 len.ok_or_else(|| FramingError::Fixed(text.to_owned()))

@@ -83,12 +83,12 @@ impl Relay {
             );
             return false;
         }
-        if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
-            if self.callers.of(ip) >= max {
-                let why = format!("{max} clients from there are connected (--max-clients-per-ip)");
-                self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
-                return false;
-            }
+        if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, address(peer))
+            && self.callers.of(ip) >= max
+        {
+            let why = format!("{max} clients from there are connected (--max-clients-per-ip)");
+            self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
+            return false;
         }
         if let Some(max) = self
             .config

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
+use crate::base::secret::Secret;
+use crate::proto::record::Framing;
 
 /// A relay's orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,14 @@ pub struct RelayConfig {
     pub dump: Option<DumpFormat>,
     /// `--ring`: bytes that the shared buffer holds.
     pub ring: usize,
+    /// `--framing`: where records begin and end.
+    pub framing: Framing,
+    /// `--record-max`: the longest record.
+    pub record_max: usize,
+    /// `--backlog`: a newcomer gets up to so many of the latest bytes first.
+    pub backlog: usize,
+    /// `--resume`: where a dialled destination goes on that comes back. `None`: `acked` under `block`, else `live`.
+    pub resume: Option<Resume>,
     /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
     pub hold: Duration,
     /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
@@ -34,7 +44,7 @@ pub struct RelayConfig {
     /// `--failback`: go back to the first of several upstreams once it has sent bytes for so long.
     pub failback: Option<Duration>,
     /// `--upstream-send`: what the upstream gets after each connect.
-    pub upstream_send: Vec<u8>,
+    pub upstream_send: Secret,
     /// `--upstream-loss`: what clients see when the upstream ends.
     pub upstream_loss: UpstreamLoss,
     /// `--allow-upstream`: who may connect to a listening source.
@@ -73,12 +83,16 @@ impl RelayConfig {
             connect_timeout: seconds(10),
             dump: None,
             ring: 16 << 20,
+            framing: Framing::Raw,
+            record_max: 1 << 20,
+            backlog: 0,
+            resume: None,
             hold: seconds(2),
             max_lag: None,
             stall_timeout: None,
             idle_timeout: None,
             failback: None,
-            upstream_send: Vec::new(),
+            upstream_send: Secret::default(),
             upstream_loss: UpstreamLoss::Keep,
             allow_upstream: Access::ALL,
             allow: Access::ALL,
@@ -129,6 +143,8 @@ pub enum Way {
 pub enum Slow {
     /// It is dropped, by a reset.
     Drop,
+    /// It gets the rest of the record that it has begun, and then the newest one.
+    Skip,
     /// It holds the upstream back: nothing is lost while connections live.
     Block,
 }
@@ -140,6 +156,18 @@ pub enum MaxLag {
     Age(Duration),
     /// In bytes.
     Bytes(u64),
+}
+
+/// `--resume`: where a dialled destination goes on that comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// At the start of the record of the first byte that its kernel had not acknowledged: repeats are possible, gaps
+    /// are not.
+    Acked,
+    /// After the last byte that was written to it: gaps are possible, repeats are not.
+    Written,
+    /// At the newest.
+    Live,
 }
 
 /// `--upstream-loss`: what becomes of the clients when the upstream ends.

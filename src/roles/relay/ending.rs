@@ -14,7 +14,7 @@ use crate::base::units::{Bytes, Span};
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
-use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
@@ -80,7 +80,7 @@ impl Relay {
 
     /// Every client gets what is its own by now, and then the end.
     pub(super) fn end_clients(&mut self, cx: &mut Cx<'_>) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {
             let Some(client) = self.clients.get_mut(id) else {
@@ -116,18 +116,21 @@ impl Relay {
             // What a Unix socket's kernel has taken is the peer's already.
             return self.drop_client(cx, id, Reason::Drained, None);
         }
-        self.arm_poll(cx);
+        if peer != Peer::Stdio {
+            self.arm_poll(cx);
+        }
     }
 
-    /// Nothing announces that everything was acknowledged: looks at those who wait for nothing else.
+    /// Nothing announces that everything was acknowledged: looks at those who wait for nothing else. (Stdout does
+    /// announce it.)
     pub(super) fn poll_finishing(&mut self, cx: &mut Cx<'_>) {
         self.poll = None;
         let now = cx.now();
         let patience = self.config.drain;
-        let is_done = |client: &super::clients::Client| {
-            let kernel_goes_on =
-                client.peer != Peer::Stdio && now.since(client.progress) >= patience;
-            client.finishing && (cx.unacknowledged(client.sock) == Some(0) || kernel_goes_on)
+        let waits = |client: &Client| client.finishing && client.peer != Peer::Stdio;
+        let is_done = |client: &Client| {
+            let kernel_goes_on = now.since(client.progress) >= patience;
+            waits(client) && (cx.unacknowledged(client.sock) == Some(0) || kernel_goes_on)
         };
         let done: Vec<_> = self
             .clients
@@ -138,14 +141,14 @@ impl Relay {
         for id in done {
             self.drop_client(cx, id, Reason::Drained, None);
         }
-        if self.clients.iter().any(|(_, client)| client.finishing) {
+        if self.clients.iter().any(|(_, client)| waits(client)) {
             self.arm_poll(cx);
         }
     }
 
     /// A client is gone while the relay ends.
     pub(super) fn flushed(&mut self, cx: &mut Cx<'_>, reason: Reason, output: usize, joined: Time) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         match reason {
             Reason::Drained => flush.drained += 1,
@@ -176,7 +179,7 @@ impl Relay {
         }
         self.watch_progress(cx);
         let (now, hold) = (cx.now(), self.config.hold);
-        let stalled = |client: &super::clients::Client| {
+        let stalled = |client: &Client| {
             client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
         };
         let due: Vec<_> = self
@@ -212,7 +215,7 @@ impl Relay {
 
     /// Ends the relay if nothing is left to wait for.
     pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         let unfinished = |outlet: &super::outputs::Outlet| {
             outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
@@ -233,7 +236,7 @@ impl Relay {
 
     fn end(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         if std::mem::replace(&mut flush.over, true) {
             return;

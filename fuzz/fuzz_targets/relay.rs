@@ -1,0 +1,3 @@
+//! The fuzz target `relay`. Its body is `hydrant::fuzz::relay`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hydrant::fuzz::relay(data));
