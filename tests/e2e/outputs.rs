@@ -273,7 +273,9 @@ fn a_relay_can_follow_another() {
 #[test]
 fn a_restart_gets_its_port_back() {
     let mut place = Place::opened();
-    let first = hydrant(&format!("{} 127.0.0.1:0", place.at)).start();
+    let door = Place::new();
+    let line = format!("{} {}", place.at, door.at);
+    let first = hydrant(&line).start();
     let at = first.address_of("clients");
     let mut takers: Vec<_> = (0..5).map(|_| Taker::new(connect(at), 0)).collect();
     let _upstream = place.accept();
@@ -282,7 +284,7 @@ fn a_restart_gets_its_port_back() {
     for taker in &mut takers {
         assert_eq!(taker.take_rest(), Ending::Orderly);
     }
-    let second = hydrant(&format!("{} {at}", place.at)).start();
+    let second = hydrant(&line).start();
     assert_eq!(second.address_of("clients"), at);
     let mut upstream = place.accept();
     let mut taker = Taker::new(connect(at), 0);
