@@ -266,7 +266,8 @@ impl Relay {
         let who = self.source_name(conn.peer);
         let then = self.upstream_loss_text();
         let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
-        self.journal.warn(now, "upstream lost", text);
+        self.journal
+            .warn(now, &format!("upstream lost: {who}"), text);
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}
@@ -320,9 +321,12 @@ impl Relay {
         else {
             return String::new();
         };
+        let down = now.since(since);
         match self.upstream.dialler.attempts {
-            0 | 1 => format!(" (was down {})", Span(now.since(since))),
-            n => format!(" (was down {}, {n} attempts)", Span(now.since(since))),
+            // A mere change of connections is no outage.
+            0 | 1 if down < OUTAGE => String::new(),
+            0 | 1 => format!(" (was down {})", Span(down)),
+            n => format!(" (was down {}, {n} attempts)", Span(down)),
         }
     }
 
@@ -357,3 +361,6 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
 
 /// Whom the source's listener is for.
 const UPSTREAM: &str = "the upstream";
+
+/// A shorter break is not worth a word.
+const OUTAGE: Duration = Duration::from_millis(100);
