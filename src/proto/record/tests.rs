@@ -162,6 +162,8 @@ fn a_piece_is_as_long_as_can_be_told() {
     assert_eq!(splitter.feed(&lines[5000..]), Piece::Whole(6000));
     let mut narrow = Splitter::new(Framing::Line, 11);
     assert_eq!(narrow.feed(&lines), Piece::Whole(11_000));
+    let mut narrow = Splitter::new(parse("delim:0d0a"), 6);
+    assert_eq!(narrow.feed(b"a\r\nbb\r\ncccc"), Piece::Whole(7));
     let mut in_order = Splitter::new(parse("delim:0a0a"), 100);
     assert_eq!(in_order.feed(b"a\n\nb\n\n\nc"), Piece::Whole(6));
 }
@@ -262,6 +264,7 @@ fn an_end_of_several_bytes_counts_towards_the_limit() {
     splits("delim:0d0a", 4, b"ab\r", &[], 3);
     let passed = [Err(too_long(4)), Ok(&b"a\r\n"[..])];
     splits("delim:0d0a", 4, b"abc\r\na\r\n", &passed, 0);
+    splits("delim:616162", 4, b"xxaab", &[Err(too_long(4))], 0);
     splits("delim:6161", 3, b"bbaaab", &[Err(too_long(3))], 2);
     splits("delim:6161", 2, b"aabaa", &[Ok(b"aa"), Err(too_long(2))], 0);
 }
@@ -375,7 +378,7 @@ fn each_loss_of_sync_is_told_once() {
 #[test]
 fn a_failed_start_leaves_later_ones_partial() {
     let mut splitter = Splitter::new(Framing::MpegTs, 188);
-    let mut stream = vec![0; 200];
+    let mut stream = [0; 200];
     stream[0] = 0x47;
     stream[30] = 0x47;
     assert_eq!(splitter.feed(&stream[..188]), Piece::Partial(188));
