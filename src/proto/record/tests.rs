@@ -243,6 +243,20 @@ fn an_end_of_several_bytes_is_found_across_the_edge() {
 }
 
 #[test]
+fn an_end_is_found_however_often_its_last_byte_stands_before_or_behind_it() {
+    for padding in [0, 1, 29, 30, 31, 32, 33, 62, 63, 64, 65, 200] {
+        let padding = b"a".repeat(padding);
+        let stream = [&padding[..], b"ba", &padding].concat();
+        let whole = &stream[..padding.len() + 2];
+        // The first can't overlap itself and is searched from the end, the second is searched in order.
+        splits("delim:6261", 999, &stream, &[Ok(whole)], padding.len());
+        let stream = [&padding[..], b"aba", &padding].concat();
+        let whole = &stream[..padding.len() + 3];
+        splits("delim:616261", 999, &stream, &[Ok(whole)], padding.len());
+    }
+}
+
+#[test]
 fn an_end_may_begin_within_what_looks_like_one() {
     splits("delim:616162", 9, b"aaabaab", &[Ok(b"aaabaab")], 0);
     splits("delim:616261", 9, b"ababab", &[Ok(b"aba")], 3);
