@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker, pattern};
-use crate::common::peers::connect_narrow;
+use crate::common::peers::{connect_narrow, leave};
 use crate::rig::Rig;
 
 #[test]
@@ -152,6 +152,25 @@ fn a_dialled_destination_goes_on_where_it_was_cut_off() {
     let from = rig.feed.at - rest.len() as u64;
     assert!(rest == pattern(from, rest.len()));
     assert_eq!(rig.hydrant.wait_exit(), 0);
+}
+
+/// A server that is started anew between two messages: the one that finds out that it had gone is not lost with it.
+#[test]
+fn a_dialled_destination_that_had_closed_misses_nothing() {
+    let mut rig = Rig::new("connect-connect");
+    let mut upstream = rig.upstream();
+    let mut downstream = rig.downstream();
+    for _ in 0..5 {
+        rig.feed.send(&mut upstream, 1000);
+        downstream.take(1000);
+        // As a program closes that has read everything.
+        leave(&downstream.stream);
+        let at = downstream.at;
+        rig.feed.send(&mut upstream, 1000);
+        downstream = rig.downstream();
+        downstream.at = at;
+        downstream.take(1000);
+    }
 }
 
 /// Sends the stream until nothing more is taken for a while. How much was sent, and whether it was all there is.
