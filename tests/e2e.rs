@@ -28,3 +28,5 @@ mod takeover;
 mod terminal;
 #[path = "e2e/tools.rs"]
 mod tools;
+#[path = "e2e/upstream.rs"]
+mod upstream;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
+use crate::base::secret::Secret;
 use crate::proto::record::Framing;
 
 /// A relay's orders.
@@ -43,7 +44,7 @@ pub struct RelayConfig {
     /// `--failback`: go back to the first of several upstreams once it has sent bytes for so long.
     pub failback: Option<Duration>,
     /// `--upstream-send`: what the upstream gets after each connect.
-    pub upstream_send: Vec<u8>,
+    pub upstream_send: Secret,
     /// `--upstream-loss`: what clients see when the upstream ends.
     pub upstream_loss: UpstreamLoss,
     /// `--allow-upstream`: who may connect to a listening source.
@@ -91,7 +92,7 @@ impl RelayConfig {
             stall_timeout: None,
             idle_timeout: None,
             failback: None,
-            upstream_send: Vec::new(),
+            upstream_send: Secret::default(),
             upstream_loss: UpstreamLoss::Keep,
             allow_upstream: Access::ALL,
             allow: Access::ALL,

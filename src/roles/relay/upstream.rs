@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
-use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
+use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::failover::Dialler;
@@ -130,7 +130,7 @@ impl Relay {
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::UpstreamListener.tag(0));
                 self.upstream.listeners.push(sock);
-                self.bound.push((real, "the upstream"));
+                self.bound.push((real, UPSTREAM));
             }
         }
         Ok(())
@@ -138,6 +138,7 @@ impl Relay {
 
     pub(super) fn start_upstream(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.upstream.down_since = Some(cx.now());
+        self.warn_of_upstream(cx);
         match self.config.source {
             Source::Listen(_) => {}
             Source::Dial(_) => self.dial_upstream(cx),
@@ -150,6 +151,28 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Says what a user may not have thought of.
+    fn warn_of_upstream(&mut self, cx: &Cx<'_>) {
+        let text = match &self.config.source {
+            Source::Listen(_) if self.config.allow_upstream.is_all() => {
+                let open = self.bound.iter().find_map(|(at, what)| match at {
+                    Addr::Tcp(at) if *what == UPSTREAM && !at.ip().is_loopback() => Some(at),
+                    _ => None,
+                });
+                let Some(at) = open else { return };
+                format!(
+                    "anyone who reaches {at} can become the upstream; --allow-upstream CIDR limits it"
+                )
+            }
+            Source::Dial(places) if places.len() > 1 && self.config.idle_timeout.is_none() => {
+                let first = &places[0];
+                format!("{first} would not fail by being silent; --idle-timeout TIME sets a limit")
+            }
+            _ => return,
+        };
+        self.journal.warn(cx.now(), "upstream", text);
     }
 
     /// Whether this side's connections are to be read now.
@@ -327,3 +350,6 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
         deferred: None,
     }
 }
+
+/// Whom the source's listener is for.
+const UPSTREAM: &str = "the upstream";
