@@ -34,7 +34,22 @@ impl Relay {
             return Ok(None); // the last client of all was among them
         }
         let head = self.ring.head();
-        let read = cx.read(sock, self.ring.reserve(room));
+        let into = self.ring.reserve(room);
+        let read = match self
+            .upstream
+            .active
+            .as_mut()
+            .filter(|conn| conn.sock == sock && !conn.pending.is_empty())
+        {
+            Some(conn) => {
+                let n = conn.pending.len().min(into.len());
+                into[..n].copy_from_slice(&conn.pending[..n]);
+                conn.pending.drain(..n);
+                cx.revisit(sock);
+                Ok(Some(n))
+            }
+            None => cx.read(sock, into),
+        };
         let Ok(Some(n @ 1..)) = read else {
             return read;
         };

@@ -26,6 +26,7 @@ pub mod options;
 mod outputs;
 mod records;
 mod report;
+mod standby;
 mod takeover;
 mod upstream;
 
@@ -53,6 +54,7 @@ use self::outputs::Outlet;
 use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
+use self::standby::Standby;
 pub use self::takeover::CANDIDATES_MAX;
 use self::upstream::Upstream;
 
@@ -63,6 +65,7 @@ pub struct Relay {
     records: Records,
     timeline: Timeline,
     upstream: Upstream,
+    standby: Standby,
     outputs: Vec<Outlet>,
     clients: Clients,
     dump: Option<Dump>,
@@ -101,6 +104,7 @@ impl Relay {
             records: Records::new(config.framing, config.record_max),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
+            standby: Standby::default(),
             outputs: config
                 .outputs
                 .iter()
@@ -165,6 +169,7 @@ impl Relay {
         let outputs = self.outputs.iter().flat_map(Outlet::listeners);
         self.client_sockets()
             .chain(self.upstream.sockets())
+            .chain(self.standby_socket())
             .chain(outputs)
             .chain(dump)
     }
@@ -256,6 +261,7 @@ impl Relay {
             Tick::Stats => self.show_stats(cx),
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::StandbyRetry => self.dial_standby(cx),
             Tick::Idle => self.look_at_idle(cx),
             Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
@@ -277,6 +283,7 @@ impl Relay {
                 }
             }
             Kind::Upstream => self.upstream_readable(cx, sock),
+            Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
                 // Nobody sends anything from there but the end.
                 if !matches!(cx.read(sock, &mut self.scratch), Ok(None)) {
@@ -294,7 +301,7 @@ impl Relay {
                     self.client_writable(cx, id);
                 }
             }
-            Some((Kind::Upstream, _)) => self.greet_upstream(cx, sock),
+            Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -321,11 +328,13 @@ impl Role for Relay {
             },
             Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
                 Some(output) => self.output_connected(cx, output, sock, peer),
+                None if self.is_standby_dial(dial) => self.standby_connected(cx, sock, peer),
                 None => self.upstream_connected(cx, sock, peer),
             },
             Event::ConnectFailed { dial, error } => match self.output_of_dial(dial) {
                 Some(output) => self.output_dial_failed(cx, output, &error),
                 None if self.is_upstream_dial(dial) => self.upstream_dial_failed(cx, &error),
+                None if self.is_standby_dial(dial) => self.standby_failed(cx),
                 None => {}
             },
             Event::Readable(sock) => self.on_readable(cx, sock),
@@ -362,15 +371,17 @@ fn advice(at: &Endpoint, error: &io::Error) -> String {
 enum Kind {
     Client,
     Upstream,
+    Standby,
     UpstreamListener,
     OutputListener,
     Dump,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Client,
         Self::Upstream,
+        Self::Standby,
         Self::UpstreamListener,
         Self::OutputListener,
         Self::Dump,
@@ -392,6 +403,7 @@ enum Tick {
     Stock,
     Stats,
     UpstreamRetry,
+    StandbyRetry,
     OutputRetry,
     Idle,
     Sample,
@@ -403,10 +415,11 @@ enum Tick {
 }
 
 impl Tick {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
+        Self::StandbyRetry,
         Self::OutputRetry,
         Self::Idle,
         Self::Sample,

@@ -52,6 +52,8 @@ pub(super) struct Conn {
     pub(super) bytes: u64,
     /// How much of `--upstream-send` it has been sent.
     pub(super) greeted: usize,
+    /// Bytes that came in before it was in use, the next to go out.
+    pub(super) pending: Vec<u8>,
     /// It has something to say, and waits for the active one to be read to its end.
     pub(super) deferred: Option<Deferred>,
 }
@@ -229,23 +231,24 @@ impl Relay {
             cx.close(listener, Close::Orderly);
         }
         upstream.dialler.stop(cx);
+        self.stop_standby(cx);
     }
 
     /// A fresh connection: known as the upstream's, and read as the others are.
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         cx.set_tag(sock, Kind::Upstream.tag(0));
-        if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(
-                sock,
-                Keepalive {
-                    idle,
-                    user_timeout: Some(idle),
-                },
-            );
-        }
+        self.guard_upstream(cx, sock);
         cx.want_read(sock, self.upstream.reading);
-        cx.want_write(sock, !self.config.upstream_send.is_empty());
         self.watch_idle(cx);
+    }
+
+    /// What every connection to or from the upstream gets: an early notice of its death, and `--upstream-send`.
+    pub(super) fn guard_upstream(&self, cx: &mut Cx<'_>, sock: SockId) {
+        if let Some(idle) = self.config.keepalive {
+            let user_timeout = Some(idle);
+            cx.set_keepalive(sock, Keepalive { idle, user_timeout });
+        }
+        cx.want_write(sock, !self.config.upstream_send.is_empty());
     }
 
     pub(super) fn upstream_lost(&mut self, cx: &mut Cx<'_>, loss: Loss<'_>) {
@@ -347,6 +350,7 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
         since: cx.now(),
         bytes: 0,
         greeted: 0,
+        pending: Vec::new(),
         deferred: None,
     }
 }
