@@ -69,7 +69,7 @@ impl Relay {
         let keep_from = self
             .retained()
             .unwrap_or(whole)
-            .min(whole - self.backlog_now());
+            .min(self.records.keep_from(whole - self.backlog_now()));
         let kept = (self.ring.head() - keep_from) as usize;
         if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
             self.ring.rewind(keep_from);
@@ -209,10 +209,17 @@ impl Relay {
         };
         let now = cx.now();
         let (from, peer, sock) = (client.cursor, client.peer, client.sock);
-        let rest_end = self.records.at_or_after(&self.ring, from);
+        let rest_end = match client.aside {
+            // It stands where a record begins, and has not even got the rest of the one before.
+            Some(_) => from,
+            None => self.records.at_or_after(&self.ring, from),
+        };
         let to = self.records.newest(&self.ring).max(rest_end);
+        if to == rest_end {
+            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
+        }
         let rest = (rest_end - from) as usize;
-        if rest > self.records.record_max() {
+        if rest > self.records.rest_max() {
             return self.drop_client(cx, id, Reason::Record, None);
         }
         if rest > 0 {
@@ -224,13 +231,10 @@ impl Relay {
         }
         let skipped = to - rest_end;
         client.cursor = to;
-        // What was skipped was not taken.
+        // What was skipped was not taken, and what waits in the kernel was not taken by that either.
         client.first += skipped;
-        client.acked = client
-            .acked
-            .max(client.cursor.saturating_sub(skipped))
-            .min(client.cursor);
-        client.progress = now;
+        let waiting = u64::from(cx.unacknowledged(sock).unwrap_or(0));
+        client.acked = client.acked.max(to.saturating_sub(waiting));
         self.counts.skipped += skipped;
         self.clients.requeue(id);
         self.clients.moved_to(to);

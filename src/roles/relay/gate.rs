@@ -112,10 +112,10 @@ impl Relay {
     pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
         let whole = self.records.whole();
         let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
-        let keep = [parked, self.clients.hindmost_blocking(), self.leader()]
-            .into_iter()
-            .flatten()
-            .fold(whole, u64::min);
+        let block = [parked, self.clients.hindmost_blocking()];
+        let block = block.into_iter().flatten().fold(whole, u64::min);
+        let keep = self.records.keep_from(block);
+        let keep = keep.min(self.leader().unwrap_or(whole));
         let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
         if room >= self.room_min || self.ring.room(keep) < self.room_min {
             return room;
@@ -126,14 +126,15 @@ impl Relay {
     }
 
     /// The first byte that must stay in the ring though it was written: a dialled destination has not acknowledged it,
-    /// and would get it again.
+    /// and would get it again, from its record's beginning.
     pub(super) fn retained(&self) -> Option<u64> {
         let acked = |outlet: &Outlet| {
             self.clients
                 .get(outlet.retaining?)
                 .map(|client| client.acked)
         };
-        self.outputs.iter().filter_map(acked).min()
+        let acked = self.outputs.iter().filter_map(acked).min()?;
+        Some(self.records.keep_from(acked))
     }
 
     fn note_acknowledged(&mut self, cx: &Cx<'_>) {

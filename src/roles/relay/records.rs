@@ -122,9 +122,20 @@ impl Records {
         self.at_or_before(ring, self.whole - 1)
     }
 
-    /// The longest piece of a record that a client may have to be given from aside.
-    pub(super) fn record_max(&self) -> usize {
-        self.record_max
+    /// From where on the ring must be kept so that the record at `offset` is found again, and is whole.
+    pub(super) fn keep_from(&self, offset: u64) -> u64 {
+        if self.framing == Framing::Raw || offset >= self.whole {
+            return offset;
+        }
+        let after = self.marks.partition_point(|mark| *mark <= offset);
+        let mark = after.checked_sub(1).and_then(|at| self.marks.get(at));
+        mark.copied().unwrap_or(offset)
+    }
+
+    /// The longest piece that a client may have to be given from aside: the rest of a record and, where the mark before
+    /// it is gone, the records up to the next one.
+    pub(super) fn rest_max(&self) -> usize {
+        self.record_max + 2 * MARK_SPACING
     }
 
     /// The beginnings of records between which `offset` lies: the last one at or before it, and the one after that.
