@@ -4,6 +4,10 @@ mod common;
 
 #[path = "e2e/dump.rs"]
 mod dump;
+#[path = "e2e/joining.rs"]
+mod joining;
+#[path = "e2e/lag.rs"]
+mod lag;
 #[path = "e2e/logging.rs"]
 mod logging;
 #[path = "e2e/modes.rs"]
@@ -12,6 +16,8 @@ mod modes;
 mod outputs;
 #[path = "e2e/receivers.rs"]
 mod receivers;
+#[path = "e2e/records.rs"]
+mod records;
 #[path = "e2e/retry.rs"]
 mod retry;
 #[path = "e2e/rig.rs"]

@@ -189,7 +189,9 @@ impl Relay {
             }
         }
         self.redial_output(cx, output, client.joined);
-        self.refresh_gate(cx);
+        if self.pass.is_none() {
+            self.refresh_gate(cx);
+        }
     }
 
     pub(super) fn say_gone(

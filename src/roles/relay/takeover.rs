@@ -136,10 +136,18 @@ impl Relay {
             self.journal.warn(cx.now(), "replaced", text);
         }
         self.upstream_is_up();
+        self.watch_idle(cx);
         if self.config.takeover == Takeover::Refuse {
             for other in std::mem::take(&mut self.upstream.candidates) {
-                cx.close(other.sock, Close::Orderly);
-                self.counts.refused[Refusal::UpstreamTaken as usize] += 1;
+                let why = "another has sent the first byte (--takeover refuse)";
+                self.refuse(
+                    cx,
+                    other.sock,
+                    "upstream",
+                    other.peer,
+                    Refusal::UpstreamTaken,
+                    why,
+                );
             }
         }
     }
