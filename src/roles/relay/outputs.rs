@@ -246,6 +246,7 @@ impl Relay {
             slow: outlet.slow,
             behind: false,
             heaped: false,
+            has_skipped: false,
             half_closed: false,
             finishing: false,
         };

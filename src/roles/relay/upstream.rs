@@ -201,6 +201,7 @@ impl Relay {
             Ok(Some(0)) => self.upstream_lost(cx, Loss::Closed),
             Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
+                let whole = self.records.whole();
                 if candidate {
                     self.promote(cx, sock, n);
                 }
@@ -209,8 +210,11 @@ impl Relay {
                 conn.bytes += n as u64;
                 self.upstream.last_byte = Some(cx.now());
                 self.upstream.silence_said = false;
-                self.upstream.dialler.worked();
-                self.fan_out(cx);
+                if self.records.whole() > whole {
+                    self.fan_out(cx);
+                } else {
+                    self.refresh_gate(cx);
+                }
             }
         }
         self.undefer(cx);
@@ -281,8 +285,12 @@ impl Relay {
 
     /// Finds the records in what was just read.
     fn take_in(&mut self, cx: &mut Cx<'_>, fresh: usize) {
-        let before = self.ring.head();
+        let (before, whole) = (self.ring.head(), self.records.whole());
         let wrong = self.records.take_in(&mut self.ring, fresh);
+        if self.records.whole() > whole {
+            // Nobody can lack what was not whole yet.
+            self.timeline.mark(whole, cx.now());
+        }
         self.counts.discarded += before - self.ring.head();
         if let Some(wrong) = wrong {
             let text = format!(
