@@ -6,14 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::scenario::{Door, Life, Scenario, called, door_of};
+use super::scenario::{Door, FIRST_OUTPUT, Life, Scenario, called, door_of, life_of, place_of};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::reactor::net::{Addr, Signal};
 use crate::roles::relay::config::{Source as From, Way};
-use crate::sim::{
-    Actor, Behaviour, Content, Ending, Handle, Receiver, RemoteId, SimNet, Source, World,
-};
+use crate::sim::{Actor, Behaviour, Ending, Handle, Receiver, RemoteId, SimNet, Source, World};
 
 /// Who a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +61,10 @@ impl Stage {
             From::Dial(_) => {}
             From::Listen(at) => {
                 let at = called(at);
-                for (number, life) in (1..).zip(&self.scenario.lives) {
+                for (number, life) in self.scenario.lives[0].iter().enumerate() {
                     let actor = Actor::Source(life.source.clone());
-                    self.enter(world, life.at, at.clone(), actor, Who::Life(number));
+                    let who = Who::Life(life_of(0, number));
+                    self.enter(world, life.at, at.clone(), actor, who);
                 }
                 for (came, leaves) in &self.scenario.scans {
                     let mut scanner = Receiver::eager();
@@ -76,8 +75,10 @@ impl Stage {
             }
             From::Stdin => {
                 let stdin = world.stdin();
-                self.came.borrow_mut().insert(stdin, Who::Life(1));
-                let Life { at, source } = self.scenario.lives[0].clone();
+                self.came
+                    .borrow_mut()
+                    .insert(stdin, Who::Life(life_of(0, 0)));
+                let Life { at, source } = self.scenario.lives[0][0].clone();
                 world.at(Time::ZERO + at, move |world| {
                     world.set_actor(stdin, Actor::Source(source));
                 });
@@ -211,7 +212,8 @@ impl Stage {
 
     /// The plan of a life, if there is one: beyond the plan, upstreams stay and say nothing.
     pub(super) fn life(&self, number: u16) -> Option<&Life> {
-        self.scenario.lives.get(usize::from(number) - 1)
+        let (place, number) = place_of(number);
+        self.scenario.lives.get(place)?.get(number)
     }
 
     /// Whether a guest stops to read for ever at some time.
@@ -234,19 +236,17 @@ impl Stage {
 
 impl Scenario {
     fn actor_at(&self, place: usize, number: usize) -> Actor {
-        if place > 0 {
-            let guest = self.guests[place - 1].get(number);
+        if let Some(output) = place.checked_sub(FIRST_OUTPUT) {
+            let guest = self.guests[output].get(number);
             return Actor::Receiver(
                 guest.map_or(Receiver::eager(), |guest| guest.receiver.clone()),
             );
         }
         let silent = Source {
-            content: Content::Pattern(number as u16 + 1),
-            to: 0,
             ending: Ending::Stay,
             ..Source::pattern(0, 0)
         };
-        let life = self.lives.get(number);
+        let life = self.lives[place].get(number);
         Actor::Source(life.map_or(silent, |life| life.source.clone()))
     }
 
@@ -255,6 +255,11 @@ impl Scenario {
         self.doors[place]
             .last()
             .is_some_and(|(_, door)| *door == Door::Open)
+    }
+
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        let mut outputs = self.config.outputs.iter();
+        outputs.any(|output| output.way == Way::Stdout)
     }
 
     /// Whether an output is a Unix socket or a standard stream, of which nobody knows what the peer has acknowledged.
@@ -267,11 +272,8 @@ impl Scenario {
 }
 
 fn who_at(place: usize, number: usize) -> Who {
-    match place {
-        0 => Who::Life(number as u16 + 1),
-        _ => Who::Guest {
-            output: place - 1,
-            number,
-        },
+    match place.checked_sub(FIRST_OUTPUT) {
+        None => Who::Life(life_of(place, number)),
+        Some(output) => Who::Guest { output, number },
     }
 }

@@ -1,7 +1,7 @@
 //! Lives in which something went wrong once, each as short as it gets. All that is looked at in every life is looked at
 //! here too.
 
-use super::scenario::{Door, Guest};
+use super::scenario::{Door, FIRST_OUTPUT, Guest};
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::reactor::net::Close;
@@ -29,7 +29,7 @@ fn with_outputs(outputs: Vec<Output>) -> Scenario {
     let mut scenario = plain();
     scenario.guests = outputs.iter().map(|_| vec![guest()]).collect();
     let open = || vec![(Duration::ZERO, Door::Open)];
-    scenario.doors = (0..=outputs.len()).map(|_| open()).collect();
+    scenario.doors = (0..FIRST_OUTPUT + outputs.len()).map(|_| open()).collect();
     scenario.config.outputs = outputs;
     scenario
 }
@@ -102,7 +102,7 @@ fn a_read_may_end_the_relay() {
 #[test]
 fn a_half_closed_destination_makes_no_room_for_a_guest() {
     let mut scenario = with_outputs(vec![
-        output(Way::Dial(endpoint("10.0.0.2:3000")), Slow::Block),
+        output(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block),
         output(Way::Listen(endpoint(":1002")), Slow::Drop),
     ]);
     scenario.config.max_clients = Some(1);
@@ -131,8 +131,8 @@ fn stdout_is_no_client_that_came() {
 fn waiting_for_stdout_costs_nothing() {
     let mut scenario = with_outputs(vec![output(Way::Stdout, Slow::Block)]);
     scenario.config.source = From::Stdin;
-    scenario.lives[0].source.to = 100;
-    scenario.lives[0].source.ending = Ending::Close;
+    scenario.lives[0][0].source.to = 100;
+    scenario.lives[0][0].source.ending = Ending::Close;
     scenario.guests[0] = vec![stalled()];
     let counts = live(scenario);
     assert_eq!(gone(&counts, Reason::Cut), 1);
@@ -142,12 +142,12 @@ fn waiting_for_stdout_costs_nothing() {
 #[test]
 fn a_reset_at_the_very_end_is_no_drain() {
     let mut scenario = with_outputs(vec![output(
-        Way::Dial(endpoint("10.0.0.2:3000")),
+        Way::Dial(endpoint("10.0.0.3:3000")),
         Slow::Block,
     )]);
     scenario.config.source = From::Stdin;
-    scenario.lives[0].source.to = 100;
-    scenario.lives[0].source.ending = Ending::Close;
+    scenario.lives[0][0].source.to = 100;
+    scenario.lives[0][0].source.ending = Ending::Close;
     scenario.faults.delay = Duration::from_millis(40);
     scenario.guests[0][0].receiver.leave_after = Some((Duration::from_millis(50), Close::Reset));
     let counts = live(scenario);
