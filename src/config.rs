@@ -3,9 +3,13 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use crate::base::option::{OptionError, Values};
+use crate::base::secret::Secret;
+use crate::base::units::Typed;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
@@ -82,8 +86,10 @@ impl Config {
                 stderr: String::new(),
                 code: 0,
             }),
-            Ok(Command::Run(args)) => Self::from_args(&args, env)
-                .map_err(|error| Exit::usage(format_args!("hydrant: {error}\n"))),
+            Ok(Command::Run(args)) => Self::from_args(&args, env).map_err(|error| Exit {
+                code: error.code(),
+                ..Exit::usage(format_args!("hydrant: {error}\n"))
+            }),
             Err(UsageError::Bare) => Err(Exit::usage(format_args!("{}", UsageError::Bare))),
             Err(error) => Err(Exit::usage(format_args!("hydrant: {error}\n"))),
         }
@@ -94,8 +100,11 @@ impl Config {
         let globals = Globals::from_values(&args.values)?;
         let run = match args.role {
             RoleId::Relay => {
-                let relay =
+                let mut relay =
                     relay_options::build(&args.values, &args.words, env.stderr_is_terminal)?;
+                if let Some(path) = args.values.path("upstream-send")? {
+                    relay.upstream_send = read_secret("--upstream-send", &path)?;
+                }
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
@@ -125,6 +134,27 @@ impl Globals {
     }
 }
 
+/// Reads a small file whose contents nobody else may see.
+fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    let fault = |fault| ConfigError::File {
+        flag,
+        path: path.to_owned(),
+        fault,
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(SECRET_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| fault(FileFault::Unreadable(error.kind())))?;
+    match bytes.len() as u64 {
+        0 => Err(fault(FileFault::Empty)),
+        1..=SECRET_MAX => Ok(bytes.into()),
+        _ => Err(fault(FileFault::TooLong)),
+    }
+}
+
+/// The longest file that `--upstream-send` takes.
+const SECRET_MAX: u64 = 64 << 10;
+
 impl Exit {
     fn usage(text: fmt::Arguments<'_>) -> Self {
         Self {
@@ -144,6 +174,36 @@ pub enum ConfigError {
     QuietAndVerbose,
     /// The relay's orders are wrong.
     Relay(OrderError),
+    /// A file that an option names can't be used.
+    File {
+        /// The option.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: FileFault,
+    },
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFault {
+    /// It can't be read.
+    Unreadable(io::ErrorKind),
+    /// Nothing is in it.
+    Empty,
+    /// It is longer than 64 KiB.
+    TooLong,
+}
+
+impl ConfigError {
+    /// The exit code: 2 for what is wrong with the command line itself.
+    fn code(&self) -> u8 {
+        match self {
+            Self::File { .. } => 1,
+            Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) => 2,
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -154,6 +214,18 @@ impl fmt::Display for ConfigError {
                 f.write_str("-q and -v contradict each other: leave one of them out")
             }
             Self::Relay(error) => error.fmt(f),
+            Self::File { flag, path, fault } => {
+                let path = path.to_string_lossy();
+                let path = Typed(&path);
+                match fault {
+                    FileFault::Unreadable(io::ErrorKind::NotFound) => {
+                        write!(f, "can't read {flag} {path}: no such file or directory")
+                    }
+                    FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
+                    FileFault::Empty => write!(f, "{flag} {path} is empty: nothing to send"),
+                    FileFault::TooLong => write!(f, "{flag} {path} is too long: the most is 64K"),
+                }
+            }
         }
     }
 }

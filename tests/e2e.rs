@@ -24,5 +24,9 @@ mod slow;
 mod stdio;
 #[path = "e2e/takeover.rs"]
 mod takeover;
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[path = "e2e/tools.rs"]
 mod tools;
+#[path = "e2e/upstream.rs"]
+mod upstream;

@@ -1,5 +1,5 @@
-//! The relay in a simulated network: 256 seeds, each a life of its own with faults of its own. A seed that fails is named,
-//! and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
+//! The relay in a simulated network: 256 seeds, each a life of its own with faults of its own. A seed that fails is
+//! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

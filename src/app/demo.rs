@@ -4,15 +4,13 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::RoleSet;
-use crate::base::units::write_duration;
 use crate::config::{Config, Env, Run};
 use crate::reactor::net::{Addr, Peer};
 use crate::reactor::{End, Reactor, RoleId};
 use crate::roles::demo::{Crowd, Demo, Setup, Stop};
-use crate::roles::relay::config::{MaxLag, RelayConfig};
+use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::{Reason, Relay};
 
 /// What the owner of the loop remembers of a demonstration.
@@ -112,7 +110,7 @@ impl Composition {
             return;
         };
         self.begun = true;
-        let command = format!("hydrant {feed} {at} --max-lag {}", write_duration(MAX_LAG));
+        let command = format!("hydrant {}", command_line(feed, &at.to_string()).join(" "));
         reactor.with(self.demo, |role, cx| {
             if let RoleSet::Demo(demo) = role {
                 demo.begin(cx, at, &command);
@@ -156,15 +154,17 @@ fn as_relay(reactor: &Reactor<RoleSet>, id: RoleId) -> Option<&Relay> {
     }
 }
 
-/// What `hydrant FEED LISTEN --max-lag 3s` asks for.
+/// The relay's command line, without the program's name.
+fn command_line(feed: SocketAddr, listen: &str) -> [String; 4] {
+    let [flag, value] = MAX_LAG.map(str::to_owned);
+    [feed.to_string(), listen.to_owned(), flag, value]
+}
+
 fn relay_config(feed: SocketAddr, listen: &str) -> Result<RelayConfig, String> {
-    let words = [feed.to_string(), listen.to_owned()].map(OsString::from);
+    let words = command_line(feed, listen).map(OsString::from);
     let config = Config::from_command_line(words, Env::default());
     match config.map(|config| config.run) {
-        Ok(Run::Relay(config)) => Ok(RelayConfig {
-            max_lag: Some(MaxLag::Age(MAX_LAG)),
-            ..*config
-        }),
+        Ok(Run::Relay(config)) => Ok(*config),
         Ok(Run::Demo) => Err("the demo's relay is none".to_owned()),
         Err(exit) => Err(format!("the demo's relay: {}", exit.stderr.trim_end())),
     }
@@ -199,11 +199,14 @@ fn program(arg0: Option<OsString>) -> String {
 }
 
 /// How far a client may lag: long enough that nobody is dropped who reads, short enough to be watched.
-const MAX_LAG: Duration = Duration::from_secs(3);
+const MAX_LAG: [&str; 2] = ["--max-lag", "3s"];
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::roles::relay::config::MaxLag;
 
     #[test]
     fn the_program_is_named_as_it_is_typed() {
@@ -230,7 +233,7 @@ mod tests {
     fn the_relay_is_told_to_drop_who_lags() {
         let feed = SocketAddr::from(([127, 0, 0, 1], 41_017));
         let config = relay_config(feed, Place::Usual.endpoint()).unwrap();
-        assert_eq!(config.max_lag, Some(MaxLag::Age(MAX_LAG)));
+        assert_eq!(config.max_lag, Some(MaxLag::Age(Duration::from_secs(3))));
         assert_eq!(config.outputs.len(), 1);
     }
 }

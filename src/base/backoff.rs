@@ -40,7 +40,10 @@ impl Backoff {
             return half + fraction(max - half, random);
         }
         let wait = self.wait;
-        self.wait = wait.saturating_mul(2).max(FIRST_DOUBLED);
+        self.wait = match wait.is_zero() {
+            true => FIRST_DOUBLED,
+            false => wait.saturating_mul(2),
+        };
         wait
     }
 
@@ -101,5 +104,13 @@ mod tests {
         let mut backoff = backoff(0, 1);
         let grown = [0; 6].map(|_| backoff.next(u64::MAX).as_millis());
         assert_eq!(grown, [0, 100, 200, 400, 800, 1000]);
+    }
+
+    #[test]
+    fn short_waits_double_as_long_ones_do() {
+        let [min, max] = [10, 100].map(Duration::from_millis);
+        let mut backoff = Backoff::new(Retry { min, max });
+        let grown = [0; 5].map(|_| backoff.next(u64::MAX).as_millis());
+        assert_eq!(grown, [10, 20, 40, 80, 100]);
     }
 }

@@ -8,6 +8,7 @@ pub mod option;
 pub mod repeats;
 pub mod ring;
 pub mod rng;
+pub mod secret;
 pub mod time;
 pub mod timeline;
 pub mod units;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use error::{End, Limit, OptionError};
 
+use super::access::{Access, Net};
 use super::backoff::Retry;
 use super::units::{UnitError, parse_count, parse_duration, parse_size};
 
@@ -107,7 +108,14 @@ impl Opt {
                     .map_err(|end| range(end, Limit::Time(min), Limit::Time(max)))?;
                 Ok(Value::Wait(wait))
             }
+            Kind::Networks => given
+                .split(',')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map(Value::Networks)
+                .map_err(|error| OptionError::Network { flag, error }),
             _ if given == "off" && self.kind.has_off() => Ok(Value::Off),
+            Kind::TimeOrSize { time, size } => self.read_time_or_size(given, time, size),
             Kind::Duration { min, max, off } => match parse_duration(given).map_err(number)? {
                 Duration::ZERO if off => Ok(Value::Off),
                 time => within((time, time), (min, max))
@@ -127,6 +135,43 @@ impl Opt {
                     .map_err(|end| range(end, Limit::Count(min), Limit::Count(max))),
             },
         }
+    }
+
+    /// The unit tells a time from a size, so a bare number is neither; `4m` is minutes, `4M` is bytes.
+    fn read_time_or_size(
+        &self,
+        given: &str,
+        time: (Duration, Duration),
+        size: (u64, u64),
+    ) -> Result<Value, OptionError> {
+        let flag = self.flag;
+        if given != "0" && given.ends_with(|c: char| c.is_ascii_digit()) {
+            return Err(OptionError::NoUnit {
+                flag,
+                given: given.to_owned(),
+            });
+        }
+        let kind = match given.ends_with(['K', 'k', 'M', 'G', 'g']) {
+            true => Kind::Size {
+                min: size.0,
+                max: size.1,
+                off: true,
+            },
+            false => Kind::Duration {
+                min: time.0,
+                max: time.1,
+                off: true,
+            },
+        };
+        Self { kind, ..*self }
+            .read(given)
+            .map_err(|error| match error {
+                OptionError::Number {
+                    error: UnitError::NotDuration(given) | UnitError::NotSize(given),
+                    ..
+                } => OptionError::NotTimeOrSize { flag, given },
+                other => other,
+            })
     }
 }
 
@@ -172,6 +217,15 @@ pub enum Kind {
         /// `off` and `0` switch it off.
         off: bool,
     },
+    /// A length of time or an amount of bytes, told apart by the unit; `off` and `0` switch it off.
+    TimeOrSize {
+        /// The shortest and the longest.
+        time: (Duration, Duration),
+        /// The fewest bytes and the most.
+        size: (u64, u64),
+    },
+    /// Networks, with commas between them.
+    Networks,
     /// A number of things.
     Count {
         /// The fewest.
@@ -188,7 +242,8 @@ impl Kind {
     pub fn has_off(&self) -> bool {
         matches!(
             self,
-            Self::Duration { off: true, .. }
+            Self::TimeOrSize { .. }
+                | Self::Duration { off: true, .. }
                 | Self::Size { off: true, .. }
                 | Self::Count { off: true, .. }
         )
@@ -219,6 +274,8 @@ pub enum Value {
     Duration(Duration),
     /// Of `Size` and `Count`.
     Amount(u64),
+    /// Of `Networks`.
+    Networks(Vec<Net>),
     /// A limit that is switched off.
     Off,
 }
@@ -262,25 +319,16 @@ impl Values {
 
     /// How often it was given.
     pub fn times(&self, name: &str) -> usize {
-        let opt = self.opt(name);
-        self.given
-            .iter()
-            .filter(|(other, _)| other.flag == opt.flag)
-            .count()
+        self.all(name).count()
     }
 
     /// All that was given for an option of which several add up.
     pub fn texts(&self, name: &str) -> Result<Vec<String>, OptionError> {
-        let opt = self.opt(name);
-        let ours = self
-            .given
-            .iter()
-            .filter(|(other, _)| other.flag == opt.flag);
-        ours.map(|(_, given)| match opt.read(given)? {
+        let read = |(opt, given): (&Opt, &str)| match opt.read(given)? {
             Value::Text(text) => Ok(text),
             _ => panic!("{name} is no text"),
-        })
-        .collect()
+        };
+        self.all(name).map(read).collect()
     }
 
     /// A text. `None`: neither given nor preset.
@@ -332,18 +380,36 @@ impl Values {
         }))
     }
 
-    fn value(&self, name: &str) -> Result<Option<Value>, OptionError> {
+    /// All the networks that were given for an option of which several add up; everybody, if none was.
+    pub fn access(&self, name: &str) -> Result<Access, OptionError> {
+        let mut access = Access::ALL;
+        for (opt, given) in self.all(name) {
+            match opt.read(given)? {
+                Value::Networks(nets) => nets.into_iter().for_each(|net| access.push(net)),
+                _ => panic!("{name} is no list of networks"),
+            }
+        }
+        Ok(access)
+    }
+
+    /// A value of any kind. `None`: neither given nor preset.
+    pub fn value(&self, name: &str) -> Result<Option<Value>, OptionError> {
         let opt = self.opt(name);
-        let last = self
-            .given
-            .iter()
-            .rev()
-            .find(|(other, _)| other.flag == opt.flag);
-        match (last, opt.preset) {
+        match (self.all(name).last(), opt.preset) {
             (Some((_, given)), _) => opt.read(given).map(Some),
             (None, Preset::Value(preset)) => opt.read(preset).map(Some),
             (None, Preset::None | Preset::Said(_)) => Ok(None),
         }
+    }
+
+    /// What was given for an option, in order.
+    fn all(&self, name: &str) -> impl Iterator<Item = (&'static Opt, &str)> {
+        let opt = self.opt(name);
+        let ours = self
+            .given
+            .iter()
+            .filter(|(other, _)| other.flag == opt.flag);
+        ours.map(move |(_, given)| (opt, given.as_str()))
     }
 
     fn opt(&self, name: &str) -> &'static Opt {
@@ -483,6 +549,20 @@ mod tests {
             ..Opt::SWITCH
         },
         Opt {
+            flag: "--behind",
+            kind: Kind::TimeOrSize {
+                time: (SEC, Duration::from_secs(60)),
+                size: (1 << 10, 1 << 30),
+            },
+            ..Opt::SWITCH
+        },
+        Opt {
+            flag: "--from",
+            kind: Kind::Networks,
+            many: true,
+            ..Opt::SWITCH
+        },
+        Opt {
             flag: "--least",
             kind: Kind::Count {
                 min: 0,
@@ -579,6 +659,45 @@ mod tests {
         assert_eq!(values(&[("--max", "off")]).amount("max"), Ok(None));
     }
 
+    #[test]
+    fn a_unit_tells_a_time_from_a_size() {
+        let read = |given| values(&[("--behind", given)]).value("behind").unwrap();
+        for (given, secs) in [("10s", 10), ("1500ms", 1), ("1m", 60), ("0.5m", 30)] {
+            let Some(Value::Duration(time)) = read(given) else {
+                panic!("{given} is a time")
+            };
+            assert_eq!(time.as_secs(), secs, "{given}");
+        }
+        for (given, bytes) in [
+            ("4K", 4 << 10),
+            ("4k", 4 << 10),
+            ("4M", 4 << 20),
+            ("1G", 1 << 30),
+        ] {
+            assert_eq!(read(given), Some(Value::Amount(bytes)), "{given}");
+        }
+        for off in ["off", "0", "0s", "0M"] {
+            assert_eq!(read(off), Some(Value::Off), "{off}");
+        }
+        assert_eq!(values(&[]).value("behind"), Ok(None));
+    }
+
+    #[test]
+    fn networks_add_up() {
+        let access =
+            values(&[("--from", "10.0.0.0/8,192.0.2.7"), ("--from", "::1")]).access("from");
+        let access = access.unwrap();
+        for (ip, inside) in [
+            ("10.1.1.1", true),
+            ("192.0.2.7", true),
+            ("::1", true),
+            ("192.0.2.8", false),
+        ] {
+            assert_eq!(access.allows(ip.parse().unwrap()), inside, "{ip}");
+        }
+        assert_eq!(values(&[]).access("from"), Ok(Access::ALL));
+    }
+
     /// Flag, value, and what is said about it; `<...>` stands for one of the phrases below.
     const MISTAKES: &str = "
 --dump|yes|--dump takes no value
@@ -606,6 +725,17 @@ mod tests {
 --max|many|--max: many is not a whole number: write one, or off
 --max|11|--max: 11 is too much: the most is 10
 --max|99999999999999999999|--max: 99999999999999999999 is too large
+--behind|65536|--behind: 65536 could be a time or a size: write 10s or 4M, or off
+--behind|1.5|--behind: 1.5 could be a time or a size: write 10s or 4M, or off
+--behind|soon|--behind: soon is neither a time nor a size: write 10s or 4M, or off
+--behind|4MB|--behind: 4MB is neither a time nor a size: write 10s or 4M, or off
+--behind|-1s|--behind: -1s is neither a time nor a size: write 10s or 4M, or off
+--behind|1ms|--behind: 1ms is too little: the least is 1s
+--behind|4m|--behind: 4m is too much: the most is 1m
+--behind|2G|--behind: 2G is too much: the most is 1G
+--from|10.0.0.0/33|--from: 10.0.0.0/33 <net>
+--from|10.0.0.0/8,,::1|--from: \"\" <net>
+--from|off|--from: off <net>
 --least|-1|--least: -1 is not a whole number
 ";
 
@@ -613,6 +743,7 @@ mod tests {
     fn mistakes_name_the_flag_the_value_and_what_would_do() {
         let wait = "is not a wait: write 5, 250ms or 2m, or a range such as 1s..30s";
         let time = "is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d";
+        let net = "is no network: write 10.0.0.0/8, 2001:db8::/32 or one address";
         let read = |flag, value| {
             let opt = values(&[]).find(flag).expect("it is in the table");
             opt.read(value).expect_err(value).to_string()
@@ -623,7 +754,10 @@ mod tests {
             let (flag, value, message) = (part(), part(), part());
             assert_eq!(
                 read(flag, value),
-                message.replace("<wait>", wait).replace("<time>", time)
+                message
+                    .replace("<wait>", wait)
+                    .replace("<time>", time)
+                    .replace("<net>", net)
             );
         }
         assert_eq!(

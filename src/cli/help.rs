@@ -106,7 +106,11 @@ fn right_of(opt: &Opt) -> String {
     if let (Kind::Choice(words), false) = (opt.kind, opt.unit.is_empty()) {
         let _ = write!(right, ": {}", words.join(", "));
     }
-    let off = if opt.kind.has_off() { ", or off" } else { "" };
+    let is_off = matches!(opt.preset, Preset::Value("off" | "0"));
+    let off = match opt.kind.has_off() && !is_off {
+        true => ", or off",
+        false => "",
+    };
     match opt.preset {
         Preset::None => {}
         Preset::Value(preset) => {
@@ -165,4 +169,13 @@ const UNITS: &[(&str, &str)] = &[
         "seconds, or with a unit: 5, 0.2, 250ms, 5s, 2m, 1h, 1d",
     ),
     ("SIZE", "bytes, or in powers of 1024: 4096, 64K, 4M, 1G"),
+    (
+        "CIDR",
+        "10.0.0.0/8, 2001:db8::/32 or one address; several with commas, or by giving the flag again",
+    ),
+    (
+        "FORMAT",
+        "raw: none are known; line; fixed:N: N bytes each; len:u16be, len:u16le, len:u32be, len:u32le: a length in \
+         front, and +N behind it for N bytes that it doesn't count; delim:HEX: they end with these bytes; mpegts",
+    ),
 ];

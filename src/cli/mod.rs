@@ -125,7 +125,7 @@ impl Asked {
 
 /// A first word that can't be a role's name.
 fn is_source(word: &str) -> bool {
-    word.contains([':', '/']) || is_decimal(word) || word == "-"
+    word.contains([':', '/', ',']) || is_decimal(word) || word == "-"
 }
 
 fn run(

@@ -53,7 +53,11 @@ pub static ROLES: &[Role] = &[
         ],
         about: "one upstream byte stream to any number of receivers",
         words: &[
-            ("SRC", "where bytes come from: an endpoint, or - for stdin"),
+            (
+                "SRC",
+                "where bytes come from: an endpoint, or - for stdin; of several to dial, a:5000,b:5000, the next is \
+                 tried when one fails",
+            ),
             (
                 "DST",
                 "where they go: an endpoint, or - for stdout; listen:ENDPOINT and connect:ENDPOINT say for one DST \
@@ -70,6 +74,10 @@ pub static ROLES: &[Role] = &[
             Example {
                 line: "hydrant :5000 192.168.1.100:6000 --mode listen-connect --retry 1..30",
                 what: "let the feed connect to port 5000, and pass it on to one server",
+            },
+            Example {
+                line: "hydrant a:5000,b:5000 :6000 --idle-timeout 10 --framing line --backlog 64K",
+                what: "two feeds of lines, one at a time; newcomers get the latest 64 KiB first",
             },
             Example {
                 line: "hydrant 10.0.0.5:5000 :6000 connect:10.0.0.9:7000 --stats",

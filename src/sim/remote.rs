@@ -202,7 +202,8 @@ impl World {
         self.remote_state(id) == RemoteState::Lost
     }
 
-    /// Whether the network has reset the connection, be it after the peer had closed its end, by [`Faults::cut`](super::Faults::cut).
+    /// Whether the network has reset the connection, be it after the peer had closed its end, by
+    /// [`Faults::cut`](super::Faults::cut).
     pub fn was_cut(&self, id: RemoteId) -> bool {
         self.remotes[id.index()].cut
     }

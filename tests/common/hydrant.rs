@@ -3,17 +3,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use super::scratch::Scratch;
 use super::{DEADLINE, within};
 
 /// The program, ready to start with these words, which are split at spaces. stdin is empty; stdout and stderr are
 /// pipes.
 pub(crate) fn hydrant(line: &str) -> Launch {
     Launch {
+        program: PROGRAM.into(),
         shell: None,
         args: line.split_whitespace().map(str::to_owned).collect(),
         stdin: Stdio::null(),
@@ -25,6 +28,7 @@ pub(crate) fn hydrant(line: &str) -> Launch {
 
 /// How the program is to be started.
 pub(crate) struct Launch {
+    program: PathBuf,
     shell: Option<&'static str>,
     args: Vec<String>,
     stdin: Stdio,
@@ -68,15 +72,24 @@ impl Launch {
         self
     }
 
+    /// Starts a copy in a folder that everyone can read.
+    pub(crate) fn copied_to(mut self, folder: &Scratch) -> Self {
+        self.program = folder.at("hydrant").into();
+        // Not by this process: a child that another test is just starting would keep the file open for writing, and
+        // what is open for writing can't be run.
+        let copied = Command::new("cp").arg(PROGRAM).arg(&self.program).status();
+        assert!(copied.is_ok_and(|status| status.success()), "no copy");
+        self
+    }
+
     pub(crate) fn start(self) -> Hydrant {
-        let program = env!("CARGO_BIN_EXE_hydrant");
         let mut command = match self.shell {
             Some(script) => {
                 let mut shell = Command::new("sh");
-                shell.arg("-c").arg(script).arg(program);
+                shell.arg("-c").arg(script).arg(self.program);
                 shell
             }
-            None => Command::new(program),
+            None => Command::new(self.program),
         };
         command.args(&self.args).stdin(self.stdin);
         command.stdout(self.stdout);
@@ -265,11 +278,7 @@ impl Drop for Hydrant {
     fn drop(&mut self) {
         if thread::panicking() {
             let lines = self.log().join("\n");
-            println!(
-                "the log of {} ({}):\n{lines}",
-                self.pid(),
-                env!("CARGO_BIN_EXE_hydrant")
-            );
+            println!("the log of {}:\n{lines}", self.pid());
         }
         // Where it has ended there is nothing to kill.
         let _ = self.child.kill();
@@ -332,3 +341,5 @@ pub(crate) fn read_all(mut from: impl Read) -> Vec<u8> {
     from.read_to_end(&mut all).expect("a pipe can be read");
     all
 }
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hydrant");

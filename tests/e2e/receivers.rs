@@ -190,3 +190,18 @@ fn running_out_of_descriptors_loses_nobody() {
     stays.take(100_000);
     next.take(100_000);
 }
+
+/// The soft limit of descriptors is for programs that still use select(2); nobody has to raise it by hand.
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_it_may_be() {
+    let hydrant = hydrant("0 0 --mode listen-listen")
+        .shell(r#"ulimit -Sn 100; ulimit -Hn 200; exec "$0" "$@""#)
+        .start();
+    hydrant.address_of("clients");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", hydrant.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = line.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["200", "200"]);
+}

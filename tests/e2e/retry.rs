@@ -21,12 +21,12 @@ fn a_fixed_wait_stays_the_same() {
 fn a_range_doubles_until_its_end() {
     let started = Instant::now();
     let (hydrant, _place) = refused("--retry 20ms..80ms");
-    let line = hydrant.wait_log("refused the connection; retrying until it answers (every ");
-    assert!(line.ends_with("(every 20 ms to 80 ms)"), "{line}");
+    let line = hydrant.wait_log("refused the connection; retrying until it answers (every 20");
+    assert!(line.contains(" to 80"), "{line}");
     // If it went on doubling, so many would take longer than the universe is old.
-    failures(&hydrant, 100);
+    failures(&hydrant, 40);
     // 20 and 40, and then from 40 to 80 each time.
-    assert!(started.elapsed() >= Duration::from_millis(20 + 97 * 40));
+    assert!(started.elapsed() >= Duration::from_millis(20 + 37 * 40));
 }
 
 /// What is logged of many attempts is one line, and how many there were when it is over.
@@ -58,10 +58,10 @@ fn a_range_begins_anew_after_a_connection_that_lasted() {
     let mut taker = Taker::new(connect(hydrant.address_of("clients")), 0);
     hydrant.report_until("| 1 client | ");
     let mut feed = Feed::default();
-    for _ in 0..3 {
+    for _ in 0..5 {
         // If it went on doubling from one time to the next, the last of these would be waited for for minutes.
         let lost = Instant::now();
-        failures(&hydrant, 5);
+        failures(&hydrant, 4);
         let mut upstream = place.accept();
         let connected = Instant::now();
         // No wait was longer than the whole outage.

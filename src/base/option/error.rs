@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::access::NetError;
 use crate::base::units::{Typed, UnitError, write_duration, write_size};
 
 /// What is wrong with an option's value.
@@ -34,6 +35,27 @@ pub enum OptionError {
         flag: &'static str,
         /// Its value.
         given: String,
+    },
+    /// A bare number, where its unit tells a time from a size.
+    NoUnit {
+        /// The option.
+        flag: &'static str,
+        /// Its value.
+        given: String,
+    },
+    /// It is neither a time nor a size.
+    NotTimeOrSize {
+        /// The option.
+        flag: &'static str,
+        /// Its value.
+        given: String,
+    },
+    /// One of the networks is none.
+    Network {
+        /// The option.
+        flag: &'static str,
+        /// What is wrong with it.
+        error: NetError,
     },
     /// The range begins above its end.
     Backwards {
@@ -132,6 +154,17 @@ impl fmt::Display for OptionError {
                     Typed(given)
                 )
             }
+            Self::NoUnit { flag, given } => write!(
+                f,
+                "{flag}: {} could be a time or a size: write 10s or 4M, or off",
+                Typed(given)
+            ),
+            Self::NotTimeOrSize { flag, given } => write!(
+                f,
+                "{flag}: {} is neither a time nor a size: write 10s or 4M, or off",
+                Typed(given)
+            ),
+            Self::Network { flag, error } => write!(f, "{flag}: {error}"),
             Self::Backwards { flag, given } => {
                 write!(f, "{flag}: {} has its longer wait first", Typed(given))
             }

@@ -61,6 +61,13 @@ pub(super) struct Served {
     pub(super) drained: bool,
 }
 
+impl Known {
+    /// Whether it has everything that it will ever get.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.cursor == self.until
+    }
+}
+
 impl Book {
     pub(super) fn new(outputs: &[Output]) -> Self {
         let parked = |output: &Output| match output.slow {
@@ -71,6 +78,13 @@ impl Book {
             parked: outputs.iter().map(parked).collect(),
             ..Self::default()
         }
+    }
+
+    /// The clients that have everything they will ever get.
+    pub(super) fn finishing(&self) -> Vec<SockId> {
+        let all = self.clients.iter();
+        let finishing = all.filter(|(_, known)| known.is_finishing());
+        finishing.map(|(sock, _)| *sock).collect()
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -97,15 +111,15 @@ impl Book {
         }
     }
 
-    /// Under `block` the last to leave an output leaves its place in the stream to the next. Of several who leave in
-    /// one event, any may be the last.
-    pub(super) fn park(&mut self, outputs: &[Output], left: &[Known], ends: bool) {
-        for known in left {
+    /// Under `block` the last to take bytes at an output leaves its place in the stream to the next. Of several who
+    /// stop in one event, any may be the last.
+    pub(super) fn park(&mut self, outputs: &[Output], stopped: &[Known]) {
+        for known in stopped {
             let Output { way, slow } = &outputs[known.output];
-            let mut others = self.clients.values();
-            let is_last = others.all(|other| other.output != known.output);
-            let can_return = *way != Way::Stdout || ends;
-            if *slow == Slow::Block && is_last && can_return {
+            let others = self.clients.values();
+            let mut others = others.filter(|other| other.output == known.output);
+            let is_last = others.all(|other| other.is_finishing());
+            if *slow == Slow::Block && is_last && *way != Way::Stdout {
                 self.parked[known.output].push(known.cursor);
             }
         }
@@ -133,7 +147,7 @@ impl Book {
         let end = known.until.min(self.head());
         match reason {
             Reason::Left => !stage.handle.world().is_open(known.remote),
-            Reason::Dead => false,
+            Reason::Dead | Reason::Record => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 drops && !leads && self.head() - known.cursor > config.ring as u64
@@ -159,13 +173,17 @@ impl Book {
     }
 
     fn lags(&self, max: Option<MaxLag>, known: &Known, now: Time) -> bool {
-        let taken = known.start + known.landed;
-        let end = known.until.min(self.head());
+        // A FIN that is under way counts as a byte.
+        let taken = (known.start + known.landed).saturating_sub(1);
+        known.start + known.landed < known.until && self.lags_far(max, taken, now)
+    }
+
+    /// Whether a client that has everything below `taken` may be too far behind.
+    pub(super) fn lags_far(&self, max: Option<MaxLag>, taken: u64, now: Time) -> bool {
         match max {
-            _ if taken >= end => false,
+            _ if taken >= self.head() => false,
             None => false,
-            // A FIN that is under way counts as a byte.
-            Some(MaxLag::Bytes(max)) => end - taken + 1 > max,
+            Some(MaxLag::Bytes(max)) => self.head() - taken > max,
             // Ages may be overstated by 2 ms and a sixteenth.
             Some(MaxLag::Age(max)) => {
                 let age = self.age(taken, now);

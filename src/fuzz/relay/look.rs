@@ -37,22 +37,31 @@ impl Play {
     /// What each receiver has read is the next piece of its own piece of the stream.
     pub(super) fn look_at_receivers(&self) {
         let mut book = self.book.borrow_mut();
-        let book = &mut *book;
-        for (remote, who) in self.stage.guests() {
-            let bytes = self.stage.handle.world().take_received(remote);
-            if bytes.is_empty() {
-                continue;
-            }
-            let served = book.served.get_mut(&remote);
-            let served =
-                served.unwrap_or_else(|| panic!("{who:?} was sent bytes, and is no client"));
+        let Book { served, stream, .. } = &mut *book;
+        let mut world = self.stage.handle.world();
+        for (remote, served) in served {
+            let bytes = world.take_received(*remote);
             let from = (served.start + served.taken) as usize;
-            let piece = book.stream.get(from..from + bytes.len());
+            let piece = stream.get(from..from + bytes.len());
+            let who = served.who;
             assert!(
                 piece == Some(&bytes[..]),
                 "{who:?} was sent something else at {from}"
             );
             served.taken += bytes.len() as u64;
+        }
+    }
+
+    /// Whoever is no client has been sent nothing.
+    pub(super) fn look_at_strangers(&self) {
+        let book = self.book.borrow();
+        for (remote, who) in self.stage.guests() {
+            let heard = self.stage.handle.world().received_total(remote);
+            let is_client = book.served.contains_key(&remote);
+            assert!(
+                is_client || heard == 0,
+                "{who:?} was sent bytes, and is no client"
+            );
         }
     }
 
@@ -148,7 +157,7 @@ impl Play {
         for (sock, (remote, life)) in &self.watch.upstreams {
             let is_source = book.active == Some(*sock) || self.watch.upstreams.len() == 1;
             let idle = !self.reactor.wants(*sock).0;
-            if is_source && idle && !relay.is_ending() && !self.is_held(&book, true) {
+            if is_source && idle && !relay.is_ending() && !self.is_held(&book, world.time(), true) {
                 let state = world.remote_state(*remote);
                 panic!("nobody holds life {life} back ({state:?}), and yet it is not read");
             }
@@ -162,7 +171,7 @@ impl Play {
     }
 
     /// Whether somebody has a right to bytes that fill the ring. `leader`: the leading client counts too.
-    pub(super) fn is_held(&self, book: &Book, leader: bool) -> bool {
+    pub(super) fn is_held(&self, book: &Book, now: Time, leader: bool) -> bool {
         let config = &self.stage.scenario.config;
         if book.most < config.wait_clients {
             return true;
@@ -173,6 +182,9 @@ impl Play {
         let parked = book.parked.iter().flatten().copied().min();
         let lead = clients().map(|known| known.cursor).max();
         let lead = lead.filter(|_| leader && !config.hold.is_zero());
+        if hindmost.is_some_and(|hindmost| book.lags_far(config.max_lag, hindmost, now)) {
+            return true;
+        }
         let keep = hindmost.into_iter().chain(parked).chain(lead).min();
         keep.is_some_and(|keep| book.head() - keep > config.ring as u64 / 2)
     }

@@ -11,8 +11,8 @@ use crate::base::rng::Rng;
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Close};
 use crate::roles::relay::config::{
-    DumpFormat, MaxLag, Output, RelayConfig, Slow, Source as From, Stats, Takeover, UpstreamLoss,
-    Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover,
+    UpstreamLoss, Way,
 };
 use crate::sim::{Answer, Content, Ending, Faults, Receiver, Source};
 
@@ -280,6 +280,7 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
             interval: chaos / 4,
             live: false,
         }),
+        resume: Some(Resume::Written),
         ..RelayConfig::new(source, outputs)
     };
     draw_rarer_options(script, config)
@@ -299,6 +300,10 @@ fn draw_rarer_options(script: &mut Script<'_>, config: RelayConfig) -> RelayConf
     ];
     let [keep, close, exit] = [UpstreamLoss::Keep, UpstreamLoss::Close, UpstreamLoss::Exit];
     let seldom = |script: &mut Script<'_>| script.pick(16) == 1;
+    let greetings = match config.source {
+        From::Stdin => [0; 6],
+        From::Dial(_) | From::Listen(_) => [0, 0, 0, 0, 5, 3_000],
+    };
     let mut strangers = Access::ALL;
     strangers.push("10.0.0.0/8".parse().expect("a network"));
     let access = |shut| if shut { strangers.clone() } else { Access::ALL };
@@ -306,7 +311,7 @@ fn draw_rarer_options(script: &mut Script<'_>, config: RelayConfig) -> RelayConf
         max_lag: choose(script, &lags),
         upstream_loss: choose(script, &[keep, keep, keep, keep, close, exit]),
         idle_timeout: choose(script, &[0, 0, 0, 0, 500, 3_000]).into_duration(),
-        upstream_send: vec![b'!'; choose(script, &[0, 0, 0, 0, 5, 3_000])],
+        upstream_send: vec![b'!'; choose(script, &greetings)].into(),
         max_clients_per_ip: choose(script, &[None, None, None, Some(1), Some(2)]),
         allow: access(seldom(script)),
         allow_upstream: access(seldom(script)),

@@ -1,6 +1,6 @@
 //! Sets a scenario up in a world: who comes when, what stands at which address, and who is who.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,16 +30,24 @@ pub(super) struct Stage {
     pub(super) scenario: Rc<Scenario>,
     pub(super) handle: Handle,
     came: Rc<RefCell<BTreeMap<RemoteId, Who>>>,
+    /// The places that the relay dials, and their addresses.
+    doors: Rc<[(usize, Addr)]>,
+    calm: Rc<Cell<bool>>,
 }
 
 impl Stage {
     /// A world for this scenario, and the net that leads into it.
     pub(super) fn set(scenario: Scenario, traced: bool) -> (SimNet, Self) {
         let (net, handle) = SimNet::new(scenario.seed, scenario.faults.clone());
+        let dialled = scenario.dialled().into_iter();
         let stage = Self {
+            doors: dialled
+                .map(|(place, at)| (place, door_of(place, &at)))
+                .collect(),
             scenario: Rc::new(scenario),
             handle,
             came: Rc::default(),
+            calm: Rc::default(),
         };
         let world = &mut *stage.handle.world();
         world.trace(traced);
@@ -124,10 +132,9 @@ impl Stage {
     }
 
     fn set_doors(&self, world: &mut World) {
-        for (place, endpoint) in self.scenario.dialled() {
-            for (at, door) in self.scenario.doors[place].clone() {
-                let addr = door_of(place, &endpoint);
-                let stage = self.clone();
+        for (place, addr) in self.doors.iter() {
+            for (at, door) in self.scenario.doors[*place].clone() {
+                let (place, addr, stage) = (*place, addr.clone(), self.clone());
                 world.at(Time::ZERO + at, move |world| {
                     world.listen_remote(addr, stage.behaviour(place, door));
                 });
@@ -136,11 +143,14 @@ impl Stage {
     }
 
     fn behaviour(&self, place: usize, door: Door) -> Behaviour {
-        let scenario = Rc::clone(&self.scenario);
+        let (scenario, calm) = (Rc::clone(&self.scenario), Rc::clone(&self.calm));
         match door {
             Door::Open => Behaviour::Serve(Box::new(move |earlier| {
                 let number = usize::try_from(earlier).expect("few callers");
-                scenario.actor_at(place, number)
+                match place {
+                    FIRST_OUTPUT.. if calm.get() => Actor::Receiver(Receiver::eager()),
+                    _ => scenario.actor_at(place, number),
+                }
             })),
             Door::Shut => Behaviour::Refuse,
             Door::Silent => Behaviour::Ignore,
@@ -162,6 +172,7 @@ impl Stage {
 
     /// The chaos is over: nothing goes wrong any more, and whoever is not stalled for ever reads eagerly.
     pub(super) fn calm_down(&self) {
+        self.calm.set(true);
         let receivers: Vec<_> = self.guests().collect();
         let world = &mut *self.handle.world();
         *world.faults() = crate::sim::Faults {
@@ -183,14 +194,11 @@ impl Stage {
         if let Some(who) = self.came.borrow().get(&remote) {
             return Some(*who);
         }
-        self.scenario
-            .dialled()
-            .iter()
-            .find_map(|(place, endpoint)| {
-                let callers = world.accepted_at(&door_of(*place, endpoint));
-                let number = callers.iter().position(|caller| *caller == remote)?;
-                Some(who_at(*place, number))
-            })
+        self.doors.iter().find_map(|(place, addr)| {
+            let callers = world.accepted_at(addr);
+            let number = callers.iter().position(|caller| *caller == remote)?;
+            Some(who_at(*place, number))
+        })
     }
 
     /// Every receiver that has come, or was called, so far.
@@ -202,9 +210,9 @@ impl Stage {
             .map(|(id, who)| (*id, *who))
             .collect();
         let world = self.handle.world();
-        for (place, endpoint) in self.scenario.dialled() {
-            let callers = world.accepted_at(&door_of(place, &endpoint));
-            all.extend((0..).zip(callers).map(|(n, id)| (*id, who_at(place, n))));
+        for (place, addr) in self.doors.iter() {
+            let callers = world.accepted_at(addr);
+            all.extend((0..).zip(callers).map(|(n, id)| (*id, who_at(*place, n))));
         }
         let is_guest = |(_, who): &(RemoteId, Who)| matches!(who, Who::Guest { .. });
         all.into_iter().filter(is_guest)

@@ -1,13 +1,13 @@
 //! Lives in which something went wrong once, each as short as it gets. All that is looked at in every life is looked at
 //! here too.
 
-use super::scenario::{Door, FIRST_OUTPUT, Guest};
+use super::scenario::{Door, FIRST_OUTPUT, Guest, life_of};
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::reactor::net::Close;
-use crate::roles::relay::config::{Output, Slow, Source as From, Way};
+use crate::roles::relay::config::{Output, Slow, Source as From, UpstreamLoss, Way};
 use crate::roles::relay::{Counts, Reason};
-use crate::sim::{Ending, Receiver};
+use crate::sim::{Content, Ending, Receiver};
 
 const CHAOS: Duration = Duration::from_secs(1);
 
@@ -166,4 +166,30 @@ fn a_half_closed_guest_that_is_nearly_done_is_not_probed() {
     let counts = live(scenario);
     assert_eq!(gone(&counts, Reason::Drained), 1);
     assert_eq!(gone(&counts, Reason::Left), 0);
+}
+
+/// The clients get their end with the upstream's, and what the next upstream says waits for those who come after them,
+/// though the last bytes of the first ones are still under way.
+#[test]
+fn what_comes_after_a_loss_waits_for_the_next_client() {
+    for way in ["10.0.0.3:3000", ":1002"] {
+        let way = match way.starts_with(':') {
+            true => Way::Listen(endpoint(way)),
+            false => Way::Dial(endpoint(way)),
+        };
+        let mut scenario = with_outputs(vec![output(way, Slow::Block)]);
+        scenario.config.upstream_loss = UpstreamLoss::Close;
+        scenario.config.ring = 4 << 10;
+        scenario.config.retry.min = Duration::from_millis(10);
+        scenario.faults.delay = Duration::from_millis(100);
+        scenario.guests[0].push(late(CHAOS / 2));
+        let mut first = scenario.lives[0][0].clone();
+        first.source.to = 10_000;
+        first.source.ending = Ending::Close;
+        scenario.lives[0].insert(0, first);
+        scenario.lives[0][1].source.content = Content::Pattern(life_of(0, 1));
+        let counts = live(scenario);
+        assert_eq!(counts.bytes_out, 10_000 + (80 << 10));
+        assert_eq!(gone(&counts, Reason::Drained), 2);
+    }
 }

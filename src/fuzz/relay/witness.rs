@@ -8,7 +8,7 @@ use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::relay::config::{UpstreamLoss, Way};
+use crate::roles::relay::config::{Output, Slow, UpstreamLoss, Way};
 use crate::roles::relay::{Reason, Relay};
 
 /// A relay under watch.
@@ -41,14 +41,15 @@ impl Role for Witness {
             self.note_read(&mut book, now, sock, before);
             self.note_dialled(&mut book, now, sock, dialled);
         }
+        let was_finishing = book.finishing();
         self.note_loss(&mut book);
         if self.relay.is_ending() && book.ending_since.is_none() {
             book.ending_since = Some(now);
             book.end_clients();
         }
-        self.note_gone(&mut book, now);
-        self.note_new(&mut book, now, sock);
         self.note_written(&mut book, now);
+        self.note_gone(&mut book, now, &was_finishing);
+        self.note_new(&mut book, now, sock);
         assert_eq!(self.relay.counts().bytes_in, book.head());
         book.counts = self.relay.counts().clone();
     }
@@ -105,7 +106,7 @@ impl Witness {
     }
 
     /// Clients that are gone were counted, for a reason that is true.
-    fn note_gone(&self, book: &mut Book, now: Time) {
+    fn note_gone(&self, book: &mut Book, now: Time, was_finishing: &[SockId]) {
         let here: Vec<_> = self.relay.client_sockets().collect();
         let all = book.clients.iter().map(|(sock, known)| (*sock, *known));
         let gone: Vec<_> = all.filter(|(sock, _)| !here.contains(sock)).collect();
@@ -113,7 +114,7 @@ impl Witness {
         let mut reasons = Reason::ALL.to_vec();
         reasons.retain(|reason| new[*reason as usize] > old[*reason as usize]);
         let lead = book.clients.values().map(|known| known.cursor).max();
-        let mut left = Vec::new();
+        let mut stopped = Vec::new();
         for (sock, mut known) in gone {
             known.cursor = known.start + self.stage.handle.world().moved(sock).1;
             let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, lead);
@@ -123,10 +124,17 @@ impl Witness {
             book.clients.remove(&sock);
             let served = book.served.get_mut(&known.remote);
             served.expect("each client is served").drained = *reason == Reason::Drained;
-            left.push(known);
+            if !was_finishing.contains(&sock) {
+                stopped.push(known);
+            }
         }
-        let outputs = &self.stage.scenario.config.outputs;
-        book.park(outputs, &left, self.relay.is_ending());
+        let finished = book
+            .clients
+            .iter()
+            .filter(|(_, known)| known.is_finishing());
+        let finished = finished.filter(|(sock, _)| !was_finishing.contains(sock));
+        stopped.extend(finished.map(|(_, known)| *known));
+        book.park(&self.stage.scenario.config.outputs, &stopped);
         let known = (book.served.len() - book.clients.len()) as u64;
         let counted: u64 = new.iter().sum();
         // A newcomer may be gone already.
@@ -153,7 +161,7 @@ impl Witness {
             self.join(book, now, sock, book.head());
             let known = book.clients.remove(&sock).expect("it has just joined");
             assert!(book.is_true(&self.stage, now, Reason::Drained, &known, None));
-            book.park(&self.stage.scenario.config.outputs, &[known], true);
+            book.park(&self.stage.scenario.config.outputs, &[known]);
         }
     }
 
@@ -165,10 +173,12 @@ impl Witness {
             panic!("{who:?} was taken for a client");
         };
         let parked = std::mem::take(&mut book.parked[output]);
-        let fits = if parked.is_empty() {
-            start == book.head()
-        } else {
-            parked.contains(&start)
+        // A dialled destination goes on after the last byte that was written to it (`--resume written`).
+        let Output { way, slow } = &self.stage.scenario.config.outputs[output];
+        let resumes = matches!(way, Way::Dial(_)) && *slow == Slow::Drop;
+        let fits = match parked.as_slice() {
+            [] => start == book.head() || resumes,
+            places => places.contains(&start),
         };
         let head = book.head();
         assert!(
@@ -222,7 +232,9 @@ impl Witness {
     fn note_written(&self, book: &mut Book, now: Time) {
         let world = self.stage.handle.world();
         for (sock, cursor) in self.relay.cursors() {
-            let known = book.clients.get_mut(&sock).expect("all are known by now");
+            let Some(known) = book.clients.get_mut(&sock) else {
+                continue;
+            };
             let written = world.moved(sock).1;
             let place = known.start + written;
             assert_eq!(cursor, place, "{sock:?} is not where its bytes are");

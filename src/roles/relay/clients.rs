@@ -18,6 +18,7 @@ use crate::base::laggards::{Laggards, Real};
 use crate::base::time::Time;
 use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
+use crate::roles::relay::fanout::Aside;
 
 /// A client: its place in the table and which of the place's tenants it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,8 @@ pub(super) struct Client {
     pub(super) acked: u64,
     pub(super) progress: Time,
     pub(super) joined: Time,
+    /// Bytes that it gets before those at its cursor.
+    pub(super) aside: Option<Box<Aside>>,
     pub(super) serial: u32,
     pub(super) output: u16,
     pub(super) slow: Slow,
@@ -281,7 +284,26 @@ impl Clients {
     /// The next droppable client whose cursor is below `tail`.
     pub(super) fn overtaken(&mut self, tail: u64) -> Option<ClientId> {
         let table = &mut self.table;
-        self.droppable.pop_below(tail, |id| real(table, id))
+        let id = self.droppable.pop_below(tail, |id| real(table, id))?;
+        if let Some(client) = self.get_mut(id) {
+            client.heaped = false;
+        }
+        Some(id)
+    }
+
+    /// A client that was taken out of the heap goes on, further ahead.
+    pub(super) fn requeue(&mut self, id: ClientId) {
+        let Some(client) = self.get_mut(id) else {
+            return;
+        };
+        let (cursor, slow, heaped) = (
+            client.cursor,
+            client.slow,
+            std::mem::replace(&mut client.heaped, true),
+        );
+        if client.behind && !heaped {
+            self.heap(slow).push(cursor, id);
+        }
     }
 
     /// The hindmost of the clients that must not lose a byte.

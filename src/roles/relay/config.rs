@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
+use crate::base::secret::Secret;
 use crate::proto::record::Framing;
 
 /// A relay's orders.
@@ -30,8 +31,8 @@ pub struct RelayConfig {
     pub record_max: usize,
     /// `--backlog`: a newcomer gets up to so many of the latest bytes first.
     pub backlog: usize,
-    /// `--resume`: where a dialled destination goes on that comes back.
-    pub resume: Resume,
+    /// `--resume`: where a dialled destination goes on that comes back. `None`: `acked` under `block`, else `live`.
+    pub resume: Option<Resume>,
     /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
     pub hold: Duration,
     /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
@@ -43,7 +44,7 @@ pub struct RelayConfig {
     /// `--failback`: go back to the first of several upstreams once it has sent bytes for so long.
     pub failback: Option<Duration>,
     /// `--upstream-send`: what the upstream gets after each connect.
-    pub upstream_send: Vec<u8>,
+    pub upstream_send: Secret,
     /// `--upstream-loss`: what clients see when the upstream ends.
     pub upstream_loss: UpstreamLoss,
     /// `--allow-upstream`: who may connect to a listening source.
@@ -85,13 +86,13 @@ impl RelayConfig {
             framing: Framing::Raw,
             record_max: 1 << 20,
             backlog: 0,
-            resume: Resume::Acked,
+            resume: None,
             hold: seconds(2),
             max_lag: None,
             stall_timeout: None,
             idle_timeout: None,
             failback: None,
-            upstream_send: Vec::new(),
+            upstream_send: Secret::default(),
             upstream_loss: UpstreamLoss::Keep,
             allow_upstream: Access::ALL,
             allow: Access::ALL,

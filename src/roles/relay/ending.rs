@@ -80,7 +80,7 @@ impl Relay {
 
     /// Every client gets what is its own by now, and then the end.
     pub(super) fn end_clients(&mut self, cx: &mut Cx<'_>) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {
             let Some(client) = self.clients.get_mut(id) else {
@@ -107,7 +107,9 @@ impl Relay {
         }
         client.progress = cx.now();
         let (sock, peer) = (client.sock, client.peer);
+        let (output, cursor) = (usize::from(client.output), client.cursor);
         self.clients.finish(id);
+        self.note_finished(output, cursor);
         cx.want_write(sock, false);
         if let Err(error) = cx.shutdown(sock) {
             return self.drop_failed(cx, id, &error);
@@ -148,7 +150,7 @@ impl Relay {
 
     /// A client is gone while the relay ends.
     pub(super) fn flushed(&mut self, cx: &mut Cx<'_>, reason: Reason, output: usize, joined: Time) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         match reason {
             Reason::Drained => flush.drained += 1,
@@ -215,7 +217,7 @@ impl Relay {
 
     /// Ends the relay if nothing is left to wait for.
     pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         let unfinished = |outlet: &super::outputs::Outlet| {
             outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
@@ -236,7 +238,7 @@ impl Relay {
 
     fn end(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        let head = self.ring.head();
+        let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         if std::mem::replace(&mut flush.over, true) {
             return;

@@ -87,6 +87,11 @@ impl Relay {
         let text = format!("upstream {who} connected{}", self.outage(cx.now()));
         self.journal.info(text);
         self.upstream_is_up();
+        if self.upstream.dialler.at == 0 {
+            self.stop_standby(cx);
+        } else {
+            self.dial_standby(cx);
+        }
     }
 
     pub(super) fn upstream_dial_failed(&mut self, cx: &mut Cx<'_>, error: &DialError) {
@@ -137,6 +142,14 @@ impl Relay {
         let dialler = &mut self.upstream.dialler;
         dialler.failed += 1;
         dialler.at = (dialler.at + 1) % upstreams;
+        if self.promote_standby(cx) {
+            let text = format!(
+                "upstream {} was ready on the side, and is in use again",
+                self.source_name(Peer::Stdio)
+            );
+            return self.journal.info(text);
+        }
+        let dialler = &mut self.upstream.dialler;
         if dialler.failed < upstreams {
             return self.dial_upstream(cx);
         }
@@ -154,7 +167,13 @@ impl Relay {
 
     /// Sends what is left of `--upstream-send` to a connection that can take it.
     pub(super) fn greet_upstream(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(conn) = self.upstream.conn_mut(sock) else {
+        let standby = self.standby_socket() == Some(sock);
+        let conn = if standby {
+            self.standby.conn_mut()
+        } else {
+            self.upstream.conn_mut(sock)
+        };
+        let Some(conn) = conn else {
             return;
         };
         let rest = &self.config.upstream_send[conn.greeted..];

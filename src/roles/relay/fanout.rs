@@ -13,10 +13,12 @@
 
 use std::io;
 
+use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::config::Slow;
 use crate::roles::relay::leaving::Reason;
 
 impl Relay {
@@ -25,19 +27,29 @@ impl Relay {
         if !self.gate.is_open() {
             return Ok(None);
         }
-        let room = self.room().min(self.read_max);
-        if self.nobody_is_behind() {
-            // What nobody needs any more is the part of the ring that is still hot in the cache.
-            self.ring.rewind(self.ring.head());
-        }
-        // The room itself counts as overwritten, whatever the read will give.
-        self.ring.reserve(room);
-        self.shed(cx);
+        self.reuse_hot_memory();
+        let room = self.room(cx).min(self.read_max);
+        self.shed(cx, self.ring.tail_after(room));
         if self.flush.is_some() {
             return Ok(None); // the last client of all was among them
         }
         let head = self.ring.head();
-        let read = cx.read(sock, self.ring.reserve(room));
+        let into = self.ring.reserve(room);
+        let read = match self
+            .upstream
+            .active
+            .as_mut()
+            .filter(|conn| conn.sock == sock && !conn.pending.is_empty())
+        {
+            Some(conn) => {
+                let n = conn.pending.len().min(into.len());
+                into[..n].copy_from_slice(&conn.pending[..n]);
+                conn.pending.drain(..n);
+                cx.revisit(sock);
+                Ok(Some(n))
+            }
+            None => cx.read(sock, into),
+        };
         let Ok(Some(n @ 1..)) = read else {
             return read;
         };
@@ -47,14 +59,31 @@ impl Relay {
         Ok(Some(n))
     }
 
+    /// Starts over at the beginning of the ring while nobody is behind: what was written last is what is hot in the
+    /// cache. What has to stay, a record's beginning or the backlog, is carried along, and therefore only now and then.
+    fn reuse_hot_memory(&mut self) {
+        if !self.nobody_is_behind() {
+            return;
+        }
+        let whole = self.records.whole();
+        let keep_from = self
+            .retained()
+            .unwrap_or(whole)
+            .min(whole - self.backlog_now());
+        let kept = (self.ring.head() - keep_from) as usize;
+        if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
+            self.ring.rewind(keep_from);
+        }
+    }
+
     fn nobody_is_behind(&self) -> bool {
-        let head = self.ring.head();
+        let whole = self.records.whole();
         self.clients.behind() == 0
             && self
                 .outputs
                 .iter()
-                .all(|outlet| outlet.parked.is_none_or(|parked| parked == head))
-            && self.dump.as_ref().is_none_or(|dump| dump.cursor() == head)
+                .all(|outlet| outlet.parked.is_none_or(|parked| parked == whole))
+            && self.dump.as_ref().is_none_or(|dump| dump.cursor() == whole)
     }
 
     /// Brings what was just read to everybody who can take it.
@@ -122,11 +151,19 @@ impl Relay {
 
     /// One send of at most `max` bytes.
     fn send(&mut self, cx: &mut Cx<'_>, id: ClientId, max: usize) -> io::Result<Sent> {
-        let head = self.ring.head();
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(Sent::All);
         };
-        let end = head.min(client.until);
+        if let Some(aside) = &mut client.aside {
+            return aside.send(cx, client.sock).map(|(n, rest)| {
+                self.counts.bytes_out += n as u64;
+                if !rest {
+                    client.aside = None;
+                }
+                Sent::Part
+            });
+        }
+        let end = self.records.whole().min(client.until);
         if client.cursor < end {
             let max = max.min((end - client.cursor) as usize);
             let from = self
@@ -149,11 +186,87 @@ impl Relay {
         Ok(sent)
     }
 
-    /// Drops every client that the ring has overtaken.
-    fn shed(&mut self, cx: &mut Cx<'_>) {
-        while let Some(id) = self.clients.overtaken(self.ring.tail()) {
-            self.drop_client(cx, id, Reason::Overtaken, None);
+    /// Deals with every client that would lose bytes if the ring began at `tail`, while it still has them.
+    fn shed(&mut self, cx: &mut Cx<'_>, tail: u64) {
+        while let Some(id) = self.clients.overtaken(tail) {
+            self.give_up(cx, id, Reason::Overtaken);
         }
+    }
+
+    /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
+        match self.clients.get(id).map(|client| client.slow) {
+            Some(Slow::Skip) => self.skip(cx, id),
+            Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
+            None => {}
+        }
+    }
+
+    /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
+    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let now = cx.now();
+        let (from, peer, sock) = (client.cursor, client.peer, client.sock);
+        let rest_end = self.records.at_or_after(&self.ring, from);
+        let to = self.records.newest(&self.ring).max(rest_end);
+        let rest = (rest_end - from) as usize;
+        if rest > self.records.record_max() {
+            return self.drop_client(cx, id, Reason::Record, None);
+        }
+        if rest > 0 {
+            let rest = self
+                .ring
+                .read_up_to(from, rest)
+                .expect("it is shed before its bytes go");
+            client.aside = Some(Box::new(Aside::new(rest)));
+        }
+        let skipped = to - rest_end;
+        client.cursor = to;
+        // What was skipped was not taken.
+        client.first += skipped;
+        client.acked = client
+            .acked
+            .max(client.cursor.saturating_sub(skipped))
+            .min(client.cursor);
+        client.progress = now;
+        self.counts.skipped += skipped;
+        self.clients.requeue(id);
+        self.clients.moved_to(to);
+        cx.want_write(sock, true);
+        let (_, age) = self.lag(from, now);
+        let text = format!(
+            "client {peer} skipped {}, {} behind (--slow skip)",
+            Bytes(skipped),
+            Span(age)
+        );
+        self.journal.warn(now, &format!("skipped: {peer}"), text);
+    }
+}
+
+/// The rest of a record that its client had begun when it skipped.
+#[derive(Debug)]
+pub(super) struct Aside {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Aside {
+    fn new(bytes: [&[u8]; 2]) -> Self {
+        Self {
+            bytes: bytes.concat(),
+            sent: 0,
+        }
+    }
+
+    /// One send. How many bytes went, and whether some are left.
+    fn send(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<(usize, bool)> {
+        let n = cx
+            .write(sock, [&self.bytes[self.sent..], &[]])?
+            .unwrap_or(0);
+        self.sent += n;
+        Ok((n, self.sent < self.bytes.len()))
     }
 }
 
@@ -167,6 +280,8 @@ enum Sent {
     End,
 }
 
+/// The ring starts over once it has come so many times as far as what has to be carried along.
+const REUSE_AFTER: usize = 4;
 /// Sends in one visit: about a millisecond's work, after which the others on the loop have their turn.
 pub(super) const SENDS_A_VISIT: usize = 512;
 /// Bytes that a client which is behind gets in one visit.

@@ -14,8 +14,9 @@ use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
 use crate::reactor::Cx;
 use crate::roles::relay::clients::Client;
-use crate::roles::relay::config::Slow;
+use crate::roles::relay::config::{MaxLag, Slow};
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 use crate::roles::relay::{Relay, Tick};
 
 /// Whether the upstream may be read, and since when it may not.
@@ -24,6 +25,7 @@ pub(super) struct Gate {
     state: State,
     full_since: Time,
     hold: Option<TimerKey>,
+    acks: Option<TimerKey>,
     /// While the leader is being waited for: the timer, and how far it was when that was set.
     ahead: Option<(TimerKey, u64)>,
     /// The leader takes too little to be worth waiting for, until somebody is current again.
@@ -62,7 +64,7 @@ impl Gate {
 impl Relay {
     /// Looks again whether the upstream may be read, after anything that could have changed it.
     pub(super) fn refresh_gate(&mut self, cx: &mut Cx<'_>) {
-        let state = self.gate_state();
+        let state = self.gate_state(cx);
         if state != self.gate.state {
             self.cancel_gate_timers(cx);
             self.gate.state = state;
@@ -75,13 +77,13 @@ impl Relay {
         self.set_reading(cx, state == State::Open);
     }
 
-    fn gate_state(&mut self) -> State {
+    fn gate_state(&mut self, cx: &Cx<'_>) -> State {
         self.gate.met |= self.clients.len() >= self.config.wait_clients;
         if !self.gate.met {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room() < self.room_min {
+        } else if self.room(cx) < self.room_min || self.lags_too_far(cx.now()) {
             State::Full
         } else if self.is_far_ahead() {
             State::Ahead
@@ -93,7 +95,7 @@ impl Relay {
     /// Whether the upstream should wait a moment for a leader that is behind and keeps taking bytes. Once it waits, it
     /// does so until the leader has everything: then the ring starts over with what is hot in the cache.
     fn is_far_ahead(&mut self) -> bool {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let lead = self.clients.lead(head).unwrap_or(head);
         if lead == head {
             self.gate.leader_is_slow = false;
@@ -107,21 +109,61 @@ impl Relay {
     }
 
     /// Bytes that can be read without overwriting any that somebody has a right to.
-    pub(super) fn room(&mut self) -> usize {
-        let head = self.ring.head();
+    pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
+        let whole = self.records.whole();
         let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
         let keep = [parked, self.clients.hindmost_blocking(), self.leader()]
             .into_iter()
             .flatten()
-            .min();
-        self.ring.room(keep.unwrap_or(head))
+            .fold(whole, u64::min);
+        let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
+        if room >= self.room_min || self.ring.room(keep) < self.room_min {
+            return room;
+        }
+        // Only what nobody has acknowledged as far as we know stands in the way: ask.
+        self.note_acknowledged(cx);
+        self.ring.room(keep.min(self.retained().unwrap_or(whole)))
+    }
+
+    /// The first byte that must stay in the ring though it was written: a dialled destination has not acknowledged it,
+    /// and would get it again.
+    pub(super) fn retained(&self) -> Option<u64> {
+        let acked = |outlet: &Outlet| {
+            self.clients
+                .get(outlet.retaining?)
+                .map(|client| client.acked)
+        };
+        self.outputs.iter().filter_map(acked).min()
+    }
+
+    fn note_acknowledged(&mut self, cx: &Cx<'_>) {
+        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining) {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.note_acknowledged(cx.unacknowledged(client.sock), cx.now());
+            }
+        }
+    }
+
+    /// `--max-lag` under `block`: the upstream waits for whoever is behind so far.
+    fn lags_too_far(&mut self, now: Time) -> bool {
+        let Some(max) = self.config.max_lag else {
+            return false;
+        };
+        let Some(hindmost) = self.clients.hindmost_blocking() else {
+            return false;
+        };
+        let (bytes, age) = self.lag(hindmost, now);
+        match max {
+            MaxLag::Age(max) => age > max,
+            MaxLag::Bytes(max) => bytes > max,
+        }
     }
 
     /// The client that the ring must not overtake.
     fn leader(&mut self) -> Option<u64> {
         match self.config.hold.is_zero() {
             true => None,
-            false => self.clients.lead(self.ring.head()),
+            false => self.clients.lead(self.records.whole()),
         }
     }
 
@@ -131,18 +173,38 @@ impl Relay {
         self.gate.held_said = false;
         self.watch_progress(cx);
         self.arm_hold(cx);
+        self.arm_acks(cx, ACKS_LOOK);
+    }
+
+    /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
+    fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
+        if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
+            self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
+        }
+    }
+
+    pub(super) fn look_at_acks(&mut self, cx: &mut Cx<'_>) {
+        self.gate.acks = None;
+        self.refresh_gate(cx);
+        if self.gate.state == State::Full && self.gate.acks.is_none() {
+            // The longer it has been, the less a moment more matters.
+            let full = cx.now().since(self.gate.full_since);
+            self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
+        }
     }
 
     fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {
         let hold = self.gate.hold.take();
         let ahead = self.gate.ahead.take().map(|(timer, _)| timer);
+        let acks = self.gate.acks.take();
         hold.into_iter()
             .chain(ahead)
+            .chain(acks)
             .for_each(|timer| cx.cancel(timer));
     }
 
     fn await_leader(&mut self, cx: &mut Cx<'_>) {
-        let lead = self.clients.lead(self.ring.head()).unwrap_or_default();
+        let lead = self.clients.lead(self.records.whole()).unwrap_or_default();
         self.gate.ahead = Some((cx.timer(AHEAD_LOOK, Tick::Ahead.tag(0)), lead));
     }
 
@@ -153,7 +215,7 @@ impl Relay {
         };
         if self
             .clients
-            .lead(self.ring.head())
+            .lead(self.records.whole())
             .is_some_and(|lead| lead > then)
         {
             return self.await_leader(cx);
@@ -163,7 +225,7 @@ impl Relay {
     }
 
     fn arm_hold(&mut self, cx: &mut Cx<'_>) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         let holds = self
             .leader()
             .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
@@ -265,3 +327,6 @@ const HELD_SAID: Duration = Duration::from_secs(5);
 const AHEAD_MAX: u64 = 1 << 20;
 /// How long a leader may take nothing and still count as one that keeps taking.
 const AHEAD_LOOK: Duration = Duration::from_millis(5);
+/// How often the kernel is asked what was acknowledged, while the ring is full of what was not.
+const ACKS_LOOK: Duration = Duration::from_millis(2);
+const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);

@@ -35,10 +35,14 @@ pub(super) struct Worst {
 
 impl Sampler {
     pub(super) fn new(config: &RelayConfig) -> Self {
-        let round = match config.max_lag {
-            Some(MaxLag::Age(age)) => (age / LOOKS).clamp(ROUND_MIN, ROUND_MAX),
-            Some(MaxLag::Bytes(_)) | None => ROUND_MAX,
+        let age = match config.max_lag {
+            Some(MaxLag::Age(age)) => Some(age),
+            Some(MaxLag::Bytes(_)) | None => None,
         };
+        let shortest = age.into_iter().chain(config.stall_timeout).min();
+        let round = shortest.map_or(ROUND_MAX, |shortest| {
+            (shortest / LOOKS).clamp(ROUND_MIN, ROUND_MAX)
+        });
         Self {
             round,
             next: 0,
@@ -77,7 +81,8 @@ impl Relay {
             return;
         };
         client.note_acknowledged(cx.unacknowledged(client.sock), now);
-        let (acked, peer, slow) = (client.acked, client.peer, client.slow);
+        let (acked, progress, peer, slow) =
+            (client.acked, client.progress, client.peer, client.slow);
         let (bytes, age) = self.lag(acked, now);
         if self
             .sampler
@@ -91,14 +96,21 @@ impl Relay {
             Some(MaxLag::Bytes(max)) => bytes > max,
             None => false,
         };
-        if over && slow == Slow::Drop {
-            self.drop_client(cx, id, Reason::Lagging, None);
+        let stalled = self
+            .config
+            .stall_timeout
+            .is_some_and(|stall| bytes > 0 && age.min(now.since(progress)) >= stall);
+        if stalled {
+            return self.drop_client(cx, id, Reason::Stalled, None);
+        }
+        if over && slow != Slow::Block {
+            self.give_up(cx, id, Reason::Lagging);
         }
     }
 
     /// How far behind a client is that has everything below `cursor`.
     pub(super) fn lag(&self, cursor: u64, now: Time) -> (u64, Duration) {
-        let bytes = self.ring.head() - cursor;
+        let bytes = self.records.whole() - cursor;
         let arrived = if bytes == 0 {
             None
         } else {

@@ -10,7 +10,7 @@ use crate::base::units::{Bytes, Span};
 use crate::reactor::net::{Close, Keepalive, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::config::Way;
 use crate::roles::relay::{Relay, Why};
 
 /// Why a client is gone. The text is the word in the log and the label of the counter.
@@ -22,6 +22,8 @@ pub enum Reason {
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
+    /// The rest of the record that it had begun was too long to be kept aside for it.
+    Record,
     /// It was further behind than `--max-lag` allows.
     Lagging,
     /// It was in the lead, the ring was full, and it took nothing for `--hold`.
@@ -36,10 +38,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
+        Self::Record,
         Self::Lagging,
         Self::Stalled,
         Self::HalfClosed,
@@ -55,7 +58,9 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Overtaken | Self::Lagging | Self::Stalled | Self::Cut => Close::Reset,
+            Self::Overtaken | Self::Record | Self::Lagging | Self::Stalled | Self::Cut => {
+                Close::Reset
+            }
             Self::Left | Self::Dead | Self::HalfClosed | Self::Drained => Close::Orderly,
         }
     }
@@ -67,6 +72,7 @@ impl fmt::Display for Reason {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Overtaken => "overtaken",
+            Self::Record => "record",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
             Self::HalfClosed => "half-closed",
@@ -161,11 +167,18 @@ impl Relay {
         let output = usize::from(client.output);
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
-        if outlet.slow == Slow::Block && outlet.clients == 0 {
-            outlet.parked = Some(client.cursor);
-        }
-        if !outlet.is_dialled() {
+        outlet.taking -= usize::from(!client.finishing);
+        let dialled = outlet.is_dialled();
+        if !dialled {
             self.dismiss_client(client.peer);
+        }
+        if dialled || !client.finishing {
+            // What our kernel goes on delivering counts as taken.
+            let acked = match reason {
+                Reason::Drained => client.cursor,
+                _ => client.cursor.saturating_sub(waiting).max(client.acked),
+            };
+            self.note_resumption(output, &client, acked);
         }
         if self.flush.is_some() {
             return self.flushed(cx, reason, output, client.joined);

@@ -26,6 +26,7 @@ pub mod options;
 mod outputs;
 mod records;
 mod report;
+mod standby;
 mod takeover;
 mod upstream;
 
@@ -50,8 +51,10 @@ use self::journal::Journal;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
+use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
+use self::standby::Standby;
 pub use self::takeover::CANDIDATES_MAX;
 use self::upstream::Upstream;
 
@@ -59,8 +62,10 @@ use self::upstream::Upstream;
 pub struct Relay {
     config: RelayConfig,
     ring: Ring,
+    records: Records,
     timeline: Timeline,
     upstream: Upstream,
+    standby: Standby,
     outputs: Vec<Outlet>,
     clients: Clients,
     dump: Option<Dump>,
@@ -96,8 +101,10 @@ impl Relay {
         Self {
             // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
             ring: Ring::new(config.ring + read_max),
+            records: Records::new(config.framing, config.record_max),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
+            standby: Standby::default(),
             outputs: config
                 .outputs
                 .iter()
@@ -162,6 +169,7 @@ impl Relay {
         let outputs = self.outputs.iter().flat_map(Outlet::listeners);
         self.client_sockets()
             .chain(self.upstream.sockets())
+            .chain(self.standby_socket())
             .chain(outputs)
             .chain(dump)
     }
@@ -174,7 +182,7 @@ impl Relay {
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.clients
-            .check_invariants(self.ring.tail(), self.ring.head());
+            .check_invariants(self.ring.tail(), self.records.whole());
         for outlet in &self.outputs {
             assert!(
                 outlet
@@ -183,8 +191,8 @@ impl Relay {
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.clients == 0,
-                "bytes are parked beside a client"
+                outlet.parked.is_none() || outlet.taking == 0,
+                "bytes are parked beside a client that takes them"
             );
         }
     }
@@ -253,10 +261,12 @@ impl Relay {
             Tick::Stats => self.show_stats(cx),
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
+            Tick::StandbyRetry => self.dial_standby(cx),
             Tick::Idle => self.look_at_idle(cx),
             Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),
             Tick::Ahead => self.look_at_leader(cx),
+            Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
             Tick::Deadline => self.cut(cx),
         }
@@ -273,6 +283,7 @@ impl Relay {
                 }
             }
             Kind::Upstream => self.upstream_readable(cx, sock),
+            Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
                 // Nobody sends anything from there but the end.
                 if !matches!(cx.read(sock, &mut self.scratch), Ok(None)) {
@@ -290,7 +301,7 @@ impl Relay {
                     self.client_writable(cx, id);
                 }
             }
-            Some((Kind::Upstream, _)) => self.greet_upstream(cx, sock),
+            Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -317,11 +328,13 @@ impl Role for Relay {
             },
             Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
                 Some(output) => self.output_connected(cx, output, sock, peer),
+                None if self.is_standby_dial(dial) => self.standby_connected(cx, sock, peer),
                 None => self.upstream_connected(cx, sock, peer),
             },
             Event::ConnectFailed { dial, error } => match self.output_of_dial(dial) {
                 Some(output) => self.output_dial_failed(cx, output, &error),
                 None if self.is_upstream_dial(dial) => self.upstream_dial_failed(cx, &error),
+                None if self.is_standby_dial(dial) => self.standby_failed(cx),
                 None => {}
             },
             Event::Readable(sock) => self.on_readable(cx, sock),
@@ -358,15 +371,17 @@ fn advice(at: &Endpoint, error: &io::Error) -> String {
 enum Kind {
     Client,
     Upstream,
+    Standby,
     UpstreamListener,
     OutputListener,
     Dump,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Client,
         Self::Upstream,
+        Self::Standby,
         Self::UpstreamListener,
         Self::OutputListener,
         Self::Dump,
@@ -388,25 +403,29 @@ enum Tick {
     Stock,
     Stats,
     UpstreamRetry,
+    StandbyRetry,
     OutputRetry,
     Idle,
     Sample,
     Hold,
     Ahead,
+    Acks,
     Poll,
     Deadline,
 }
 
 impl Tick {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
+        Self::StandbyRetry,
         Self::OutputRetry,
         Self::Idle,
         Self::Sample,
         Self::Hold,
         Self::Ahead,
+        Self::Acks,
         Self::Poll,
         Self::Deadline,
     ];

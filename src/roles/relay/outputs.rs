@@ -9,7 +9,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Output, RelayConfig, Slow, Way};
+use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
@@ -21,8 +21,16 @@ pub(super) struct Outlet {
     listeners: Vec<SockId>,
     dialler: Option<Dialler>,
     pub(super) clients: usize,
-    /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
+    /// Of these, the ones that have not got everything yet that they will ever get.
+    pub(super) taking: usize,
+    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
     pub(super) parked: Option<u64>,
+    /// Where a dialled destination goes on that comes back.
+    resume: Resume,
+    /// Where it does, once it was lost, if that needs nothing to be kept for it.
+    goes_on_at: Option<u64>,
+    /// Its client, while what that has not acknowledged must stay in the ring.
+    pub(super) retaining: Option<ClientId>,
 }
 
 /// The state of a dialled destination while it is not connected.
@@ -52,7 +60,14 @@ impl Outlet {
             listeners: Vec::new(),
             dialler,
             clients: 0,
+            taking: 0,
             parked: (output.slow == Slow::Block).then_some(0),
+            resume: config.resume.unwrap_or(match output.slow {
+                Slow::Block => Resume::Acked,
+                Slow::Drop | Slow::Skip => Resume::Live,
+            }),
+            goes_on_at: None,
+            retaining: None,
         }
     }
 
@@ -216,9 +231,10 @@ impl Relay {
 
     pub(super) fn join(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
         let now = cx.now();
+        let cursor = self.joins_at(output);
         let outlet = &mut self.outputs[output];
-        let cursor = outlet.parked.take().unwrap_or(self.ring.head());
         outlet.clients += 1;
+        outlet.taking += 1;
         let client = Client {
             sock,
             peer,
@@ -228,6 +244,7 @@ impl Relay {
             acked: cursor,
             progress: now,
             joined: now,
+            aside: None,
             serial: 0,
             output: output as u16,
             slow: outlet.slow,
@@ -237,8 +254,12 @@ impl Relay {
             finishing: false,
         };
         let text = self.joined_text(output, peer, now);
-        let head = self.ring.head();
+        let head = self.records.whole();
         let id = self.clients.insert(client, head);
+        let outlet = &mut self.outputs[output];
+        if outlet.is_dialled() && outlet.slow == Slow::Block && outlet.resume == Resume::Acked {
+            outlet.retaining = Some(id);
+        }
         cx.set_tag(sock, Kind::Client.tag(id.key));
         cx.want_read(sock, true);
         self.journal.came(now, text);
@@ -247,6 +268,60 @@ impl Relay {
             self.end_clients(cx);
         }
         self.refresh_gate(cx);
+    }
+
+    /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the
+    /// backlog, or at the newest; in any case where a record begins.
+    fn joins_at(&mut self, output: usize) -> u64 {
+        let outlet = &mut self.outputs[output];
+        let (parked, goes_on_at) = (outlet.parked.take(), outlet.goes_on_at.take());
+        let listens = matches!(outlet.way, Way::Listen(_));
+        let whole = self.records.whole();
+        match parked.or(goes_on_at) {
+            Some(at) => self
+                .records
+                .at_or_before(&self.ring, at.max(self.ring.tail())),
+            None if listens => {
+                let from = whole - self.backlog_now();
+                self.records.at_or_after(&self.ring, from)
+            }
+            None => whole,
+        }
+    }
+
+    /// How much of the backlog there is by now.
+    pub(super) fn backlog_now(&self) -> u64 {
+        let whole = self.records.whole();
+        (self.config.backlog as u64).min(whole - self.ring.tail().min(whole))
+    }
+
+    /// A client of this output is gone: where does the next one go on?
+    pub(super) fn note_resumption(&mut self, output: usize, client: &Client, is_acked: u64) {
+        let outlet = &self.outputs[output];
+        let at = match outlet.resume {
+            _ if !outlet.is_dialled() => self.records.at_or_before(&self.ring, client.cursor),
+            Resume::Acked => self
+                .records
+                .at_or_before(&self.ring, is_acked.max(self.ring.tail())),
+            Resume::Written => self.records.at_or_after(&self.ring, client.cursor),
+            Resume::Live => self.records.whole(),
+        };
+        let outlet = &mut self.outputs[output];
+        outlet.retaining = None;
+        if outlet.slow == Slow::Block && outlet.taking == 0 {
+            outlet.parked = Some(at);
+        } else if outlet.is_dialled() && outlet.resume != Resume::Live {
+            outlet.goes_on_at = Some(at);
+        }
+    }
+
+    /// A client has all that it will ever get: what comes in from now on waits for the next one.
+    pub(super) fn note_finished(&mut self, output: usize, cursor: u64) {
+        let outlet = &mut self.outputs[output];
+        outlet.taking -= 1;
+        if outlet.slow == Slow::Block && outlet.taking == 0 && outlet.way != Way::Stdout {
+            outlet.parked = Some(cursor);
+        }
     }
 
     fn joined_text(&self, output: usize, peer: Peer, now: Time) -> String {
@@ -286,7 +361,7 @@ impl Relay {
 
     /// Stops accepting and dialling. Destinations for which bytes still wait are kept where `keep_dialling` says so.
     pub(super) fn close_outputs(&mut self, cx: &mut Cx<'_>, keep_dialling: bool) {
-        let head = self.ring.head();
+        let head = self.records.whole();
         for outlet in &mut self.outputs {
             for listener in outlet.listeners.drain(..) {
                 cx.close(listener, Close::Orderly);

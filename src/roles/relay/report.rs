@@ -20,6 +20,10 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes that the clients' kernels took, all clients together.
     pub bytes_out: u64,
+    /// Bytes that clients have skipped (`--slow skip`).
+    pub skipped: u64,
+    /// Bytes of records that were not whole, or of no record at all, and went to nobody.
+    pub discarded: u64,
     /// Clients that are gone, by [`Reason`].
     pub gone: [u64; Reason::ALL.len()],
     /// Connections that were turned away, by [`Refusal`].

@@ -105,7 +105,7 @@ impl Relay {
     }
 
     /// A candidate has sent its first byte.
-    pub(super) fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+    pub(super) fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId, fresh: usize) {
         let Some(at) = self
             .upstream
             .candidates
@@ -116,6 +116,7 @@ impl Relay {
         };
         let conn = self.upstream.candidates.remove(at);
         let peer = conn.peer;
+        self.counts.discarded += self.records.begin_anew(&mut self.ring, fresh);
         if let Some(old) = self.upstream.active.replace(conn) {
             cx.close(old.sock, Close::Orderly);
             let text = format!(

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
-use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
+use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::failover::Dialler;
@@ -52,6 +52,8 @@ pub(super) struct Conn {
     pub(super) bytes: u64,
     /// How much of `--upstream-send` it has been sent.
     pub(super) greeted: usize,
+    /// Bytes that came in before it was in use, the next to go out.
+    pub(super) pending: Vec<u8>,
     /// It has something to say, and waits for the active one to be read to its end.
     pub(super) deferred: Option<Deferred>,
 }
@@ -130,7 +132,7 @@ impl Relay {
             for (sock, real) in self.bind(cx, &at)? {
                 cx.set_tag(sock, Kind::UpstreamListener.tag(0));
                 self.upstream.listeners.push(sock);
-                self.bound.push((real, "the upstream"));
+                self.bound.push((real, UPSTREAM));
             }
         }
         Ok(())
@@ -138,6 +140,7 @@ impl Relay {
 
     pub(super) fn start_upstream(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.upstream.down_since = Some(cx.now());
+        self.warn_of_upstream(cx);
         match self.config.source {
             Source::Listen(_) => {}
             Source::Dial(_) => self.dial_upstream(cx),
@@ -150,6 +153,28 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Says what a user may not have thought of.
+    fn warn_of_upstream(&mut self, cx: &Cx<'_>) {
+        let text = match &self.config.source {
+            Source::Listen(_) if self.config.allow_upstream.is_all() => {
+                let open = self.bound.iter().find_map(|(at, what)| match at {
+                    Addr::Tcp(at) if *what == UPSTREAM && !at.ip().is_loopback() => Some(at),
+                    _ => None,
+                });
+                let Some(at) = open else { return };
+                format!(
+                    "anyone who reaches {at} can become the upstream; --allow-upstream CIDR limits it"
+                )
+            }
+            Source::Dial(places) if places.len() > 1 && self.config.idle_timeout.is_none() => {
+                let first = &places[0];
+                format!("{first} would not fail by being silent; --idle-timeout TIME sets a limit")
+            }
+            _ => return,
+        };
+        self.journal.warn(cx.now(), "upstream", text);
     }
 
     /// Whether this side's connections are to be read now.
@@ -177,8 +202,9 @@ impl Relay {
             Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
                 if candidate {
-                    self.promote(cx, sock);
+                    self.promote(cx, sock, n);
                 }
+                self.take_in(cx, n);
                 let conn = self.upstream.active.as_mut().expect("bytes came from it");
                 conn.bytes += n as u64;
                 self.upstream.last_byte = Some(cx.now());
@@ -205,23 +231,24 @@ impl Relay {
             cx.close(listener, Close::Orderly);
         }
         upstream.dialler.stop(cx);
+        self.stop_standby(cx);
     }
 
     /// A fresh connection: known as the upstream's, and read as the others are.
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         cx.set_tag(sock, Kind::Upstream.tag(0));
-        if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(
-                sock,
-                Keepalive {
-                    idle,
-                    user_timeout: Some(idle),
-                },
-            );
-        }
+        self.guard_upstream(cx, sock);
         cx.want_read(sock, self.upstream.reading);
-        cx.want_write(sock, !self.config.upstream_send.is_empty());
         self.watch_idle(cx);
+    }
+
+    /// What every connection to or from the upstream gets: an early notice of its death, and `--upstream-send`.
+    pub(super) fn guard_upstream(&self, cx: &mut Cx<'_>, sock: SockId) {
+        if let Some(idle) = self.config.keepalive {
+            let user_timeout = Some(idle);
+            cx.set_keepalive(sock, Keepalive { idle, user_timeout });
+        }
+        cx.want_write(sock, !self.config.upstream_send.is_empty());
     }
 
     pub(super) fn upstream_lost(&mut self, cx: &mut Cx<'_>, loss: Loss<'_>) {
@@ -229,6 +256,7 @@ impl Relay {
             return;
         };
         cx.close(conn.sock, Close::Orderly);
+        self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
         if self.config.source == Source::Stdin {
             self.upstream.ended = true;
             return self.begin_flush(cx, Why::SourceEnded);
@@ -247,6 +275,20 @@ impl Relay {
         }
         if matches!(self.config.source, Source::Dial(_)) {
             self.redial_upstream(cx, lasted);
+        }
+    }
+
+    /// Finds the records in what was just read.
+    fn take_in(&mut self, cx: &mut Cx<'_>, fresh: usize) {
+        let before = self.ring.head();
+        let wrong = self.records.take_in(&mut self.ring, fresh);
+        self.counts.discarded += before - self.ring.head();
+        if let Some(wrong) = wrong {
+            let text = format!(
+                "the upstream's bytes are no {}: {wrong}",
+                self.config.framing
+            );
+            self.journal.warn(cx.now(), "malformed", text);
         }
     }
 
@@ -308,6 +350,10 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
         since: cx.now(),
         bytes: 0,
         greeted: 0,
+        pending: Vec::new(),
         deferred: None,
     }
 }
+
+/// Whom the source's listener is for.
+const UPSTREAM: &str = "the upstream";

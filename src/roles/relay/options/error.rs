@@ -6,7 +6,8 @@ use std::fmt;
 use super::SYNOPSIS;
 use crate::base::endpoint::{Endpoint, EndpointError};
 use crate::base::option::OptionError;
-use crate::base::units::Typed;
+use crate::base::units::{Typed, write_size};
+use crate::proto::record::{Framing, FramingError};
 
 /// A rule that the orders for a relay break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,45 @@ pub enum OrderError {
         src: Endpoint,
         /// DST.
         dst: Endpoint,
+    },
+    /// SRC names several places to listen at.
+    ListListens {
+        /// SRC, as it was given.
+        list: String,
+        /// The mode that would dial them.
+        mode: String,
+    },
+    /// An option for something that these orders don't have.
+    InVain {
+        /// The option's name, without dashes.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// `--framing` names none.
+    Framing(FramingError),
+    /// `--record-max` without `--framing`.
+    RecordMaxAlone,
+    /// No record of this framing is as short as `--record-max` asks for.
+    RecordMaxTooLow {
+        /// `--framing`.
+        framing: Framing,
+        /// `--record-max`, in bytes.
+        record_max: usize,
+    },
+    /// A record that is not whole yet could take more than half of the ring.
+    RecordsOverRing {
+        /// `--framing`.
+        framing: Framing,
+        /// `--record-max`, in bytes.
+        record_max: usize,
+    },
+    /// `--backlog` is more than half of the ring.
+    BacklogOverRing {
+        /// `--backlog`, in bytes.
+        backlog: usize,
+        /// `--ring`, in bytes.
+        ring: usize,
     },
     /// Two DSTs are `-`.
     StdoutTwice,
@@ -108,6 +148,50 @@ impl fmt::Display for OrderError {
                     "SRC {src} and DST {dst} would listen on the same {place}: give one of them another"
                 )
             }
+            Self::ListListens { list, mode } => {
+                let list = Typed(list);
+                write!(
+                    f,
+                    "SRC {list} is a list, which only a dialled SRC can be: --mode {mode}"
+                )
+            }
+            Self::InVain { name, needs } => write!(f, "--{name} needs {needs}"),
+            Self::Framing(error) => write!(f, "--framing: {error}"),
+            Self::RecordMaxAlone => {
+                write!(f, "--record-max alone limits nothing: add --framing")
+            }
+            Self::RecordMaxTooLow {
+                framing,
+                record_max,
+            } => write!(
+                f,
+                "--framing {framing} has no record within --record-max {}: raise it to {} or more",
+                size(*record_max),
+                size(framing.shortest())
+            ),
+            Self::RecordsOverRing {
+                framing: Framing::Fixed(len),
+                ..
+            } => {
+                let ring = size(2 * len.get());
+                write!(f, "--framing fixed:{len} needs --ring {ring} or more")
+            }
+            Self::RecordsOverRing {
+                framing,
+                record_max,
+            } => write!(
+                f,
+                "--framing {framing} with --record-max {} needs --ring {} or more",
+                size(*record_max),
+                size(2 * record_max)
+            ),
+            Self::BacklogOverRing { backlog, ring } => write!(
+                f,
+                "--backlog {} is more than half of --ring {}: raise that to {} or more",
+                size(*backlog),
+                size(*ring),
+                size(2 * backlog)
+            ),
             Self::StdoutTwice => write!(f, "- is given twice as DST: there is one stdout"),
             Self::DumpIntoStdout => {
                 write!(
@@ -130,6 +214,10 @@ impl fmt::Display for OrderError {
     }
 }
 
+fn size(bytes: usize) -> String {
+    write_size(bytes as u64)
+}
+
 impl Error for OrderError {}
 
 impl From<OptionError> for OrderError {
@@ -141,5 +229,11 @@ impl From<OptionError> for OrderError {
 impl From<EndpointError> for OrderError {
     fn from(error: EndpointError) -> Self {
         Self::Endpoint(error)
+    }
+}
+
+impl From<FramingError> for OrderError {
+    fn from(error: FramingError) -> Self {
+        Self::Framing(error)
     }
 }
