@@ -515,7 +515,8 @@ mod visits {
             }
             Event::Connected { sock, .. } => cx.want_read(*sock, true),
             Event::Readable(sock) => {
-                if !matches!(cx.read(*sock, &mut vec![0; bytes]), Ok(Some(1..) | None)) {
+                let read = cx.read(*sock, &mut vec![0; bytes]);
+                if !matches!(read, Ok(Some(1..) | None)) {
                     cx.close(*sock, Close::Orderly);
                 }
             }
