@@ -19,6 +19,8 @@ pub(super) struct Pipe {
     send_max: usize,
     receive_max: usize,
     end: End,
+    /// What was unacknowledged when the connection died.
+    lost: usize,
     /// When the last thing under way arrives: nothing overtakes it.
     pub(super) last: Time,
     /// News of room at the receiver is on its way to the sender.
@@ -43,6 +45,7 @@ impl Pipe {
             send_max: send_max.max(1),
             receive_max: receive_max.max(1),
             end: End::None,
+            lost: 0,
             last: Time::ZERO,
             update_due: false,
         }
@@ -103,6 +106,7 @@ impl Pipe {
 
     /// The connection is dead: nothing more crosses the line. What has arrived can still be read.
     pub(super) fn kill(&mut self) {
+        self.lost += self.unacknowledged();
         self.sending.clear();
         self.released = 0;
         if self.end != End::Arrived {
@@ -129,9 +133,11 @@ impl Pipe {
         self.end == End::Arrived
     }
 
-    /// Bytes that have not landed, the end counted as one.
+    /// Bytes that have not landed, the end counted as one. A connection's death changes nothing of that, as in Linux.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.sending.len() + usize::from(matches!(self.end, End::Pushed | End::Released))
+        self.lost
+            + self.sending.len()
+            + usize::from(matches!(self.end, End::Pushed | End::Released))
     }
 }
 

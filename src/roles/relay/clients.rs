@@ -50,6 +50,8 @@ pub(super) struct Client {
     pub(super) behind: bool,
     /// An entry of it is in the heap.
     pub(super) heaped: bool,
+    /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
+    pub(super) has_skipped: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
     /// It has every byte there will ever be, and our end of the stream has been shut.
@@ -60,12 +62,14 @@ impl Client {
     /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
         // A FIN that was sent counts as one byte, but nothing follows it.
+        let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
         let acked = self
             .cursor
-            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)));
+            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)) + aside as u64);
         if acked > self.acked {
             self.acked = acked;
             self.progress = now;
+            self.has_skipped = false;
         }
     }
 }

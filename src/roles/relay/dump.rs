@@ -31,8 +31,8 @@ impl Dump {
         self.sock
     }
 
-    /// Formats the next piece if the last one is out.
-    fn refill(&mut self, ring: &Ring) {
+    /// Formats the next piece of what is `whole` if the last one is out.
+    fn refill(&mut self, ring: &Ring, whole: u64) {
         if self.sent < self.text.len() {
             return;
         }
@@ -44,7 +44,8 @@ impl Dump {
             self.skipped += lost;
             self.format.skip(lost, &mut self.text);
         }
-        let Ok(pieces) = ring.read_up_to(self.cursor, PIECE) else {
+        let max = PIECE.min(whole.saturating_sub(self.cursor) as usize);
+        let Ok(pieces) = ring.read_up_to(self.cursor, max) else {
             return;
         };
         for piece in pieces {
@@ -53,19 +54,19 @@ impl Dump {
         }
     }
 
-    fn is_idle(&self, ring: &Ring) -> bool {
-        self.sent == self.text.len() && self.cursor == ring.head()
+    fn is_idle(&self, whole: u64) -> bool {
+        self.sent == self.text.len() && self.cursor >= whole
     }
 
     /// One write. Whether everything is out.
-    fn write(&mut self, cx: &mut Cx<'_>, ring: &Ring) -> io::Result<bool> {
-        self.refill(ring);
+    fn write(&mut self, cx: &mut Cx<'_>, ring: &Ring, whole: u64) -> io::Result<bool> {
+        self.refill(ring, whole);
         if self.sent < self.text.len() {
             self.sent += cx
                 .write(self.sock, [&self.text[self.sent..], &[]])?
                 .unwrap_or(0);
         }
-        let idle = self.is_idle(ring);
+        let idle = self.is_idle(whole);
         cx.want_write(self.sock, !idle);
         Ok(idle)
     }
@@ -98,7 +99,7 @@ impl Relay {
     pub(super) fn feed_dump(&mut self, cx: &mut Cx<'_>) {
         let Some(dump) = &mut self.dump else { return };
         let before = dump.skipped;
-        match dump.write(cx, &self.ring) {
+        match dump.write(cx, &self.ring, self.records.whole()) {
             Err(_) => return self.end_dump(cx),
             Ok(true) if self.flush.is_some() && !dump.shut => {
                 dump.shut = true;

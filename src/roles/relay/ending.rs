@@ -87,7 +87,7 @@ impl Relay {
                 continue;
             };
             client.until = client.until.min(head);
-            if client.cursor == client.until {
+            if client.cursor == client.until && client.aside.is_none() {
                 self.finish_client(cx, id);
             } else if !client.behind && self.pass.is_none() {
                 let sock = client.sock;

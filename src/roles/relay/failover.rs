@@ -47,11 +47,6 @@ impl Dialler {
         }
     }
 
-    /// A byte came: whatever failed before, this endpoint has not.
-    pub(super) fn worked(&mut self) {
-        self.failed = 0;
-    }
-
     pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
         if let Some(dial) = self.dial.take() {
             cx.cancel_dial(dial);

@@ -33,7 +33,8 @@ impl Relay {
         if self.flush.is_some() {
             return Ok(None); // the last client of all was among them
         }
-        let head = self.ring.head();
+        self.records
+            .forget_below(&self.ring, self.ring.tail_after(room));
         let into = self.ring.reserve(room);
         let read = match self
             .upstream
@@ -54,7 +55,6 @@ impl Relay {
             return read;
         };
         self.ring.commit(n);
-        self.timeline.mark(head, cx.now());
         self.counts.bytes_in += n as u64;
         Ok(Some(n))
     }
@@ -70,8 +70,10 @@ impl Relay {
             .retained()
             .unwrap_or(whole)
             .min(whole - self.backlog_now());
+        let keep_from = self.records.kept_for(keep_from);
         let kept = (self.ring.head() - keep_from) as usize;
         if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
+            self.records.forget_below(&self.ring, keep_from);
             self.ring.rewind(keep_from);
         }
     }
@@ -210,7 +212,11 @@ impl Relay {
         let now = cx.now();
         let (from, peer, sock) = (client.cursor, client.peer, client.sock);
         let rest_end = self.records.at_or_after(&self.ring, from);
-        let to = self.records.newest(&self.ring).max(rest_end);
+        let newest = self.records.newest(&self.ring).min(client.until);
+        let to = newest.max(rest_end);
+        if to == from {
+            return self.clients.requeue(id); // only its kernel is behind: there is nothing to skip
+        }
         let rest = (rest_end - from) as usize;
         if rest > self.records.record_max() {
             return self.drop_client(cx, id, Reason::Record, None);
@@ -224,13 +230,12 @@ impl Relay {
         }
         let skipped = to - rest_end;
         client.cursor = to;
-        // What was skipped was not taken.
+        // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
+        let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
+        client.progress = client.progress.max(waits_since);
         client.first += skipped;
-        client.acked = client
-            .acked
-            .max(client.cursor.saturating_sub(skipped))
-            .min(client.cursor);
-        client.progress = now;
+        client.acked += skipped;
+        client.has_skipped |= skipped > 0;
         self.counts.skipped += skipped;
         self.clients.requeue(id);
         self.clients.moved_to(to);
@@ -253,6 +258,11 @@ pub(super) struct Aside {
 }
 
 impl Aside {
+    /// How many bytes wait.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
     fn new(bytes: [&[u8]; 2]) -> Self {
         Self {
             bytes: bytes.concat(),

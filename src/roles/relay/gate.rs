@@ -116,13 +116,18 @@ impl Relay {
             .into_iter()
             .flatten()
             .fold(whole, u64::min);
-        let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
-        if room >= self.room_min || self.ring.room(keep) < self.room_min {
+        let room = self.room_after(keep.min(self.retained().unwrap_or(whole)));
+        if room >= self.room_min || self.room_after(keep) < self.room_min {
             return room;
         }
         // Only what nobody has acknowledged as far as we know stands in the way: ask.
         self.note_acknowledged(cx);
-        self.ring.room(keep.min(self.retained().unwrap_or(whole)))
+        self.room_after(keep.min(self.retained().unwrap_or(whole)))
+    }
+
+    /// The room there is where the byte at `keep` and the beginning of its record must stay.
+    fn room_after(&self, keep: u64) -> usize {
+        self.ring.room(self.records.kept_for(keep))
     }
 
     /// The first byte that must stay in the ring though it was written: a dialled destination has not acknowledged it,

@@ -77,13 +77,15 @@ impl Relay {
 
     fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         let now = cx.now();
-        let Some(client) = self.clients.get_mut(id) else {
+        // One that has all it will ever get only waits for the end to be acknowledged.
+        let Some(client) = self.clients.get_mut(id).filter(|client| !client.finishing) else {
             return;
         };
         client.note_acknowledged(cx.unacknowledged(client.sock), now);
-        let (acked, progress, peer, slow) =
-            (client.acked, client.progress, client.peer, client.slow);
+        let (acked, peer, slow) = (client.acked, client.peer, client.slow);
+        let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
         let (bytes, age) = self.lag(acked, now);
+        let waits = if has_skipped { quiet } else { quiet.min(age) };
         if self
             .sampler
             .found
@@ -99,7 +101,7 @@ impl Relay {
         let stalled = self
             .config
             .stall_timeout
-            .is_some_and(|stall| bytes > 0 && age.min(now.since(progress)) >= stall);
+            .is_some_and(|stall| bytes > 0 && waits >= stall);
         if stalled {
             return self.drop_client(cx, id, Reason::Stalled, None);
         }

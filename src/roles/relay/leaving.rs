@@ -181,6 +181,10 @@ impl Relay {
             self.note_resumption(output, &client, acked);
         }
         if self.flush.is_some() {
+            if reason == Reason::Drained {
+                // Its kernel has it all, and time enough was given: nobody comes back for it.
+                self.outputs[output].parked = None;
+            }
             return self.flushed(cx, reason, output, client.joined);
         }
         if self.outputs[output].way == Way::Stdout {

@@ -250,6 +250,7 @@ impl Relay {
             slow: outlet.slow,
             behind: false,
             heaped: false,
+            has_skipped: false,
             half_closed: false,
             finishing: false,
         };

@@ -20,13 +20,18 @@ pub(super) struct Records {
     record_max: usize,
     splitter: Splitter,
     whole: u64,
-    /// Beginnings of records, some KiB apart, from which the ones between are found again.
+    /// Beginnings of records, some KiB apart, from which the ones between are found again. The first one is the oldest
+    /// that the ring has.
     marks: VecDeque<u64>,
+    /// How far marks are apart, about: so much is looked through again to find a record.
+    spacing: usize,
 }
 
 impl Records {
-    pub(super) fn new(framing: Framing, record_max: usize) -> Self {
+    /// For a ring of `capacity` bytes.
+    pub(super) fn new(framing: Framing, record_max: usize, capacity: usize) -> Self {
         Self {
+            spacing: (capacity / MARKS_MIN).clamp(1, SPACING_MAX),
             framing,
             record_max,
             splitter: Splitter::new(framing, record_max),
@@ -53,7 +58,7 @@ impl Records {
         let mut kept = next;
         while next < ring.head() {
             let [bytes, _] = ring
-                .read_up_to(next, MARK_SPACING)
+                .read_up_to(next, self.spacing)
                 .expect("what was just written is held");
             match self.splitter.feed(bytes) {
                 Piece::Whole(count) => {
@@ -75,8 +80,30 @@ impl Records {
             }
         }
         ring.truncate(kept);
-        self.forget_below(ring.tail());
         wrong
+    }
+
+    /// The ring is about to forget every byte below `tail`, and still has them.
+    pub(super) fn forget_below(&mut self, ring: &Ring, tail: u64) {
+        while self.marks.get(1).is_some_and(|second| *second <= tail) {
+            self.marks.pop_front();
+        }
+        if self.marks.front().is_some_and(|first| *first < tail) {
+            let first = self.at_or_after(ring, tail);
+            self.marks[0] = first;
+            if self.marks.get(1) == Some(&first) {
+                self.marks.pop_front();
+            }
+        }
+    }
+
+    /// What must be kept so that the beginning of the record in which `offset` lies can be found.
+    pub(super) fn kept_for(&self, offset: u64) -> u64 {
+        if self.framing == Framing::Raw || offset >= self.whole {
+            return offset;
+        }
+        let after = self.marks.partition_point(|mark| *mark <= offset);
+        after.checked_sub(1).map_or(offset, |at| self.marks[at])
     }
 
     /// The upstream is another one, whose first `fresh` bytes stand in the ring: what the one before left unfinished is
@@ -145,23 +172,18 @@ impl Records {
     fn finish(&mut self, whole: u64) {
         let last = self.marks.back().copied();
         // The beginning of the stream, and of what follows each mark, is a beginning of a record.
-        if last.is_none_or(|last| self.whole - last >= MARK_SPACING as u64)
+        if last.is_none_or(|last| self.whole - last >= self.spacing as u64)
             && last != Some(self.whole)
         {
             self.marks.push_back(self.whole);
         }
         self.whole = whole;
     }
-
-    fn forget_below(&mut self, tail: u64) {
-        while self.marks.front().is_some_and(|mark| *mark < tail) {
-            self.marks.pop_front();
-        }
-    }
 }
 
-/// How far marks are apart, about: so much is looked through again to find a record.
-const MARK_SPACING: usize = 16 << 10;
+/// Marks in a ring, at the least: what is kept for the sake of one must be little.
+const MARKS_MIN: usize = 16;
+const SPACING_MAX: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -176,7 +198,7 @@ mod tests {
         let framing = framing.parse().unwrap();
         Bench {
             ring: Ring::new(capacity),
-            records: Records::new(framing, record_max),
+            records: Records::new(framing, record_max, capacity),
         }
     }
 
@@ -184,6 +206,8 @@ mod tests {
         fn write(&mut self, mut bytes: &[u8]) -> Option<Malformed> {
             let mut wrong = None;
             while !bytes.is_empty() {
+                self.records
+                    .forget_below(&self.ring, self.ring.tail_after(bytes.len()));
                 let room = self.ring.reserve(bytes.len());
                 let n = room.len();
                 room.copy_from_slice(&bytes[..n]);

@@ -58,11 +58,12 @@ impl Relay {
         }
     }
 
-    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's.
-    /// More than a kernel can hold is no remainder: then two upstreams are live, and the newer one wins.
+    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's, or a
+    /// candidate that came before it has. More than a kernel can hold is no remainder: then two upstreams are live, and
+    /// the newer one wins.
     pub(super) fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
         let Some(active) = &self.upstream.active else {
-            return false;
+            return self.wait_for_elders(cx, sock);
         };
         let now = Deferred {
             active: active.sock,
@@ -79,7 +80,16 @@ impl Relay {
             return true;
         }
         conn.deferred = None;
-        false
+        self.wait_for_elders(cx, sock)
+    }
+
+    /// Whether a candidate that came before this one has something to say, which was sent before. Its visit is due, and
+    /// then this one has its turn.
+    fn wait_for_elders(&self, cx: &Cx<'_>, sock: SockId) -> bool {
+        let elders = self.upstream.candidates.iter();
+        elders
+            .take_while(|conn| conn.sock != sock)
+            .any(|conn| cx.is_readable(conn.sock))
     }
 
     /// Lets deferred candidates try again once the active upstream has been read to its end for now.

@@ -201,6 +201,7 @@ impl Relay {
             Ok(Some(0)) => self.upstream_lost(cx, Loss::Closed),
             Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
+                let whole = self.records.whole();
                 if candidate {
                     self.promote(cx, sock, n);
                 }
@@ -209,8 +210,11 @@ impl Relay {
                 conn.bytes += n as u64;
                 self.upstream.last_byte = Some(cx.now());
                 self.upstream.silence_said = false;
-                self.upstream.dialler.worked();
-                self.fan_out(cx);
+                if self.records.whole() > whole {
+                    self.fan_out(cx);
+                } else {
+                    self.refresh_gate(cx);
+                }
             }
         }
         self.undefer(cx);
@@ -266,7 +270,8 @@ impl Relay {
         let who = self.source_name(conn.peer);
         let then = self.upstream_loss_text();
         let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
-        self.journal.warn(now, "upstream lost", text);
+        self.journal
+            .warn(now, &format!("upstream lost: {who}"), text);
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}
@@ -280,8 +285,12 @@ impl Relay {
 
     /// Finds the records in what was just read.
     fn take_in(&mut self, cx: &mut Cx<'_>, fresh: usize) {
-        let before = self.ring.head();
+        let (before, whole) = (self.ring.head(), self.records.whole());
         let wrong = self.records.take_in(&mut self.ring, fresh);
+        if self.records.whole() > whole {
+            // Nobody can lack what was not whole yet.
+            self.timeline.mark(whole, cx.now());
+        }
         self.counts.discarded += before - self.ring.head();
         if let Some(wrong) = wrong {
             let text = format!(
@@ -320,9 +329,12 @@ impl Relay {
         else {
             return String::new();
         };
+        let down = now.since(since);
         match self.upstream.dialler.attempts {
-            0 | 1 => format!(" (was down {})", Span(now.since(since))),
-            n => format!(" (was down {}, {n} attempts)", Span(now.since(since))),
+            // A mere change of connections is no outage.
+            0 | 1 if down < OUTAGE => String::new(),
+            0 | 1 => format!(" (was down {})", Span(down)),
+            n => format!(" (was down {}, {n} attempts)", Span(down)),
         }
     }
 
@@ -357,3 +369,6 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
 
 /// Whom the source's listener is for.
 const UPSTREAM: &str = "the upstream";
+
+/// A shorter break is not worth a word.
+const OUTAGE: Duration = Duration::from_millis(100);
