@@ -5,7 +5,9 @@
 //! chaos: upstreams, guests and faults come and go ──> calm: no faults, everybody reads ──> rest ──> stop ──> the end
 //! ```
 
+mod book;
 mod look;
+mod rest;
 mod scenario;
 mod stage;
 mod witness;
@@ -14,14 +16,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::book::Book;
 use self::scenario::Scenario;
 use self::stage::Stage;
-use self::witness::{Book, Witness};
+use self::witness::Witness;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::fuzz::script::Script;
 use crate::reactor::net::Signal;
 use crate::reactor::{End, Options, Reactor, RoleId, Turn};
+use crate::roles::relay::config::MaxLag;
 use crate::sim::Handle;
 
 /// Lets a relay live through what the script says.
@@ -85,7 +89,8 @@ fn play(scenario: Scenario, traced: bool) -> Played {
 impl Play {
     fn new(scenario: Scenario, traced: bool) -> Self {
         let (net, stage) = Stage::set(scenario, traced);
-        let book = Rc::default();
+        let book = Book::new(&stage.scenario.config.outputs);
+        let book = Rc::new(RefCell::new(book));
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let role = reactor.add(Witness::new(stage.clone(), &book));
         Self {
@@ -162,11 +167,17 @@ impl Play {
         let before = self.turns;
         self.run_until(self.now() + IDLE);
         let times = |every: Duration| (IDLE.as_nanos() / every.as_nanos().max(1)) as u64;
-        let dials = 1 + config.outputs.len() as u64;
+        let dials = 2 + config.outputs.len() as u64;
         // A timer far ahead costs the wheel a look or two on the way.
         let mut turns_max = 60 + 6 * dials * times(config.retry.min);
         if let Some(stats) = config.stats {
             turns_max += 3 * times(stats.interval);
+        }
+        if let Some(idle) = config.idle_timeout {
+            turns_max += 12 * times(idle);
+        }
+        if let Some(MaxLag::Age(age)) = config.max_lag {
+            turns_max += 3 * times(age / 8);
         }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);

@@ -108,7 +108,9 @@ impl Relay {
         }
         client.progress = cx.now();
         let (sock, peer) = (client.sock, client.peer);
+        let (output, cursor) = (usize::from(client.output), client.cursor);
         self.clients.finish(id);
+        self.note_finished(output, cursor);
         cx.want_write(sock, false);
         if let Err(error) = cx.shutdown(sock) {
             return self.drop_failed(cx, id, &error);

@@ -167,14 +167,19 @@ impl Relay {
         let output = usize::from(client.output);
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
-        if !outlet.is_dialled() {
+        outlet.taking -= usize::from(!client.finishing);
+        let dialled = outlet.is_dialled();
+        if !dialled {
             self.dismiss_client(client.peer);
         }
-        self.note_resumption(
-            output,
-            &client,
-            client.cursor.saturating_sub(waiting).max(client.acked),
-        );
+        if dialled || !client.finishing {
+            // What our kernel goes on delivering counts as taken.
+            let acked = match reason {
+                Reason::Drained => client.cursor,
+                _ => client.cursor.saturating_sub(waiting).max(client.acked),
+            };
+            self.note_resumption(output, &client, acked);
+        }
         if self.flush.is_some() {
             if reason == Reason::Drained {
                 // Its kernel has it all, and time enough was given: nobody comes back for it.

@@ -191,8 +191,8 @@ impl Relay {
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.clients == 0,
-                "bytes are parked beside a client"
+                outlet.parked.is_none() || outlet.taking == 0,
+                "bytes are parked beside a client that takes them"
             );
         }
     }

@@ -21,7 +21,9 @@ pub(super) struct Outlet {
     listeners: Vec<SockId>,
     dialler: Option<Dialler>,
     pub(super) clients: usize,
-    /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
+    /// Of these, the ones that have not got everything yet that they will ever get.
+    pub(super) taking: usize,
+    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
     pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
     resume: Resume,
@@ -58,6 +60,7 @@ impl Outlet {
             listeners: Vec::new(),
             dialler,
             clients: 0,
+            taking: 0,
             parked: (output.slow == Slow::Block).then_some(0),
             resume: config.resume.unwrap_or(match output.slow {
                 Slow::Block => Resume::Acked,
@@ -236,6 +239,7 @@ impl Relay {
         let cursor = self.joins_at(output);
         let outlet = &mut self.outputs[output];
         outlet.clients += 1;
+        outlet.taking += 1;
         let client = Client {
             sock,
             peer,
@@ -302,7 +306,7 @@ impl Relay {
         let (ring, records) = (&self.ring, &self.records);
         let outlet = &mut self.outputs[output];
         outlet.retaining = None;
-        let blocks = outlet.slow == Slow::Block && outlet.clients == 0;
+        let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
         if !blocks && !outlet.may_go_back() {
             return;
         }
@@ -315,6 +319,15 @@ impl Relay {
         match blocks {
             true => outlet.parked = Some(at),
             false => outlet.goes_on_at = Some(at),
+        }
+    }
+
+    /// A client has all that it will ever get: what comes in from now on waits for the next one.
+    pub(super) fn note_finished(&mut self, output: usize, cursor: u64) {
+        let outlet = &mut self.outputs[output];
+        outlet.taking -= 1;
+        if outlet.slow == Slow::Block && outlet.taking == 0 && outlet.way != Way::Stdout {
+            outlet.parked = Some(cursor);
         }
     }
 
