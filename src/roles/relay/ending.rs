@@ -266,7 +266,7 @@ impl Relay {
         self.journal.info(format!(
             "{why}: {drained} clients drained, {cut} cut; up {up}"
         ));
-        cx.finish(End::Done);
+        cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }
 
     fn arm_poll(&mut self, cx: &mut Cx<'_>) {
