@@ -196,14 +196,14 @@ impl Relay {
     /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         match self.clients.get(id).map(|client| client.slow) {
-            Some(Slow::Skip) => self.skip(cx, id),
+            Some(Slow::Skip) => self.skip(cx, id, reason),
             Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
             None => {}
         }
     }
 
     /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
-    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
@@ -215,7 +215,7 @@ impl Relay {
             None => self.records.at_or_after(&self.ring, from),
         };
         let to = self.records.newest(&self.ring).max(rest_end);
-        if to == rest_end {
+        if to == rest_end && reason == Reason::Lagging {
             return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
         }
         let rest = (rest_end - from) as usize;
