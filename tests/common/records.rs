@@ -52,6 +52,19 @@ impl Kind {
         }
     }
 
+    /// The numbers of all whole records in these bytes, which begin with one.
+    #[track_caller]
+    pub(crate) fn numbers(self, mut bytes: &[u8]) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while let Some(len) = self.len(bytes).filter(|len| *len <= bytes.len()) {
+            let (record, rest) = bytes.split_at(len);
+            let number = self.number(record);
+            numbers.push(number.unwrap_or_else(|| panic!("no record: {}", record.escape_ascii())));
+            bytes = rest;
+        }
+        numbers
+    }
+
     /// The number of what should be a whole record.
     fn number(self, record: &[u8]) -> Option<u64> {
         let number = match self {

@@ -200,14 +200,14 @@ impl Relay {
     /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         match self.clients.get(id).map(|client| client.slow) {
-            Some(Slow::Skip) => self.skip(cx, id),
+            Some(Slow::Skip) => self.skip(cx, id, reason),
             Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
             None => {}
         }
     }
 
     /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
-    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
@@ -220,9 +220,8 @@ impl Relay {
         };
         let newest = self.records.newest(&self.ring).min(client.until);
         let to = newest.max(rest_end);
-        if to == rest_end {
-            // What it lacks is in its kernel, or is the newest record: nothing is left to skip.
-            return self.clients.requeue(id);
+        if to == rest_end && reason == Reason::Lagging {
+            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
         }
         let rest = (rest_end - from) as usize;
         if rest > self.records.record_max() {

@@ -73,6 +73,8 @@ impl Relay {
                 State::Ahead => self.await_leader(cx),
                 State::Open | State::Waiting | State::Passing => {}
             }
+        } else if state == State::Full {
+            self.arm_missing(cx);
         }
         self.set_reading(cx, state == State::Open);
     }
@@ -177,6 +179,17 @@ impl Relay {
         self.arm_acks(cx, ACKS_LOOK);
     }
 
+    /// It is full still, but not always because of the same ones: a destination that has come back may have taken the
+    /// place of its own absence.
+    fn arm_missing(&mut self, cx: &mut Cx<'_>) {
+        if self.gate.hold.is_none() {
+            self.arm_hold(cx);
+        }
+        if self.gate.acks.is_none() {
+            self.arm_acks(cx, ACKS_LOOK);
+        }
+    }
+
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
         if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
@@ -185,13 +198,11 @@ impl Relay {
     }
 
     pub(super) fn look_at_acks(&mut self, cx: &mut Cx<'_>) {
+        // The longer it has been, the less a moment more matters.
+        let full = cx.now().since(self.gate.full_since);
         self.gate.acks = None;
+        self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
         self.refresh_gate(cx);
-        if self.gate.state == State::Full && self.gate.acks.is_none() {
-            // The longer it has been, the less a moment more matters.
-            let full = cx.now().since(self.gate.full_since);
-            self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
-        }
     }
 
     fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {
