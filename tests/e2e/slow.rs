@@ -174,7 +174,7 @@ fn a_dialled_destination_that_had_closed_misses_nothing() {
 }
 
 /// Sends the stream until nothing more is taken for a while. How much was sent, and whether it was all there is.
-fn send_until_held(upstream: &mut TcpStream) -> (u64, bool) {
+pub(crate) fn send_until_held(upstream: &mut TcpStream) -> (u64, bool) {
     upstream
         .set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
@@ -193,7 +193,7 @@ fn send_until_held(upstream: &mut TcpStream) -> (u64, bool) {
 
 impl Rig {
     /// A client with little room for what it does not read.
-    fn narrow_client(&mut self) -> Taker<TcpStream> {
+    pub(crate) fn narrow_client(&mut self) -> Taker<TcpStream> {
         let stream = connect_narrow(self.clients_at());
         let us = stream.local_addr().expect("it is connected");
         self.hydrant.wait_log(&format!("client {us} connected"));

@@ -75,6 +75,7 @@ impl Relay {
         self.pass = None;
         self.feed_dump(cx);
         self.end_clients(cx);
+        self.clients.end_passes();
         self.check_flushed(cx);
     }
 
@@ -182,7 +183,7 @@ impl Relay {
         self.watch_progress(cx);
         let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &Client| {
-            client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
+            client.slow != Slow::Block && client.behind && now.since(client.progress) >= hold
         };
         let due: Vec<_> = self
             .clients
@@ -265,7 +266,7 @@ impl Relay {
         self.journal.info(format!(
             "{why}: {drained} clients drained, {cut} cut; up {up}"
         ));
-        cx.finish(End::Done);
+        cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }
 
     fn arm_poll(&mut self, cx: &mut Cx<'_>) {

@@ -190,11 +190,18 @@ impl Relay {
         if self.outputs[output].way == Way::Stdout {
             self.outputs[output].parked = None;
             if self.outputs.len() == 1 {
+                // A reader who has had enough ends it well; a disk that is full does not.
+                let enough = |error: &&io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+                self.failure = error
+                    .filter(|error| !enough(error))
+                    .map(|error| format!("can't write to stdout: {}", plain(error)));
                 return self.begin_flush(cx, Why::StdoutClosed);
             }
         }
         self.redial_output(cx, output, client.joined);
-        self.refresh_gate(cx);
+        if self.pass.is_none() {
+            self.refresh_gate(cx);
+        }
     }
 
     pub(super) fn say_gone(

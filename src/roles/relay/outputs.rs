@@ -71,6 +71,11 @@ impl Outlet {
         }
     }
 
+    /// Whether it may want bytes again that it was sent, as far as the ring happens to have them.
+    pub(super) fn may_go_back(&self) -> bool {
+        self.is_dialled() && self.slow != Slow::Block && self.resume != Resume::Live
+    }
+
     pub(super) fn is_dialled(&self) -> bool {
         self.dialler.is_some()
     }
@@ -298,21 +303,22 @@ impl Relay {
 
     /// A client of this output is gone: where does the next one go on?
     pub(super) fn note_resumption(&mut self, output: usize, client: &Client, is_acked: u64) {
-        let outlet = &self.outputs[output];
-        let at = match outlet.resume {
-            _ if !outlet.is_dialled() => self.records.at_or_before(&self.ring, client.cursor),
-            Resume::Acked => self
-                .records
-                .at_or_before(&self.ring, is_acked.max(self.ring.tail())),
-            Resume::Written => self.records.at_or_after(&self.ring, client.cursor),
-            Resume::Live => self.records.whole(),
-        };
+        let (ring, records) = (&self.ring, &self.records);
         let outlet = &mut self.outputs[output];
         outlet.retaining = None;
-        if outlet.slow == Slow::Block && outlet.taking == 0 {
-            outlet.parked = Some(at);
-        } else if outlet.is_dialled() && outlet.resume != Resume::Live {
-            outlet.goes_on_at = Some(at);
+        let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
+        if !blocks && !outlet.may_go_back() {
+            return;
+        }
+        let at = match outlet.resume {
+            _ if !outlet.is_dialled() => records.at_or_before(ring, client.cursor),
+            Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
+            Resume::Written => records.at_or_after(ring, client.cursor),
+            Resume::Live => records.whole(),
+        };
+        match blocks {
+            true => outlet.parked = Some(at),
+            false => outlet.goes_on_at = Some(at),
         }
     }
 
