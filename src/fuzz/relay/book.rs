@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::scenario::Scenario;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::{MaxLag, Output, Slow, Way};
+use crate::roles::relay::config::{MaxLag, Output, Resume, Slow, Way};
 use crate::roles::relay::{Counts, Reason};
 use crate::sim::{RemoteId, pattern_into};
 
@@ -25,8 +26,8 @@ pub(super) struct Book {
     pub(super) active: Option<SockId>,
     pub(super) heard: Time,
     pub(super) clients: BTreeMap<SockId, Known>,
-    /// By output: where the next client may begin if it need not begin at the head.
-    pub(super) parked: Vec<Vec<u64>>,
+    /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
+    pub(super) parked: Vec<Vec<(u64, u64)>>,
     /// Most clients at a time.
     pub(super) most: usize,
     /// What each receiver may and did read.
@@ -61,6 +62,14 @@ pub(super) struct Served {
     pub(super) drained: bool,
 }
 
+/// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than the
+/// second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopped {
+    pub(super) known: Known,
+    pub(super) acked: (u64, u64),
+}
+
 impl Known {
     /// Whether it has everything that it will ever get.
     pub(super) fn is_finishing(&self) -> bool {
@@ -71,7 +80,7 @@ impl Known {
 impl Book {
     pub(super) fn new(outputs: &[Output]) -> Self {
         let parked = |output: &Output| match output.slow {
-            Slow::Block => vec![0],
+            Slow::Block => vec![(0, 0)],
             Slow::Drop | Slow::Skip => vec![],
         };
         Self {
@@ -111,17 +120,41 @@ impl Book {
         }
     }
 
-    /// Under `block` the last to take bytes at an output leaves its place in the stream to the next. Of several who
-    /// stop in one event, any may be the last.
-    pub(super) fn park(&mut self, outputs: &[Output], stopped: &[Known]) {
-        for known in stopped {
-            let Output { way, slow } = &outputs[known.output];
+    /// Where the next client of an output begins, now that this one takes no more: under `block` it is the last of them
+    /// who leaves its place to the next. Of several who stop in one event, any may be the last.
+    pub(super) fn park(&mut self, scenario: &Scenario, stopped: &[Stopped]) {
+        for Stopped { known, acked } in stopped {
+            let output = known.output;
             let others = self.clients.values();
-            let mut others = others.filter(|other| other.output == known.output);
+            let mut others = others.filter(|other| other.output == output);
             let is_last = others.all(|other| other.is_finishing());
-            if *slow == Slow::Block && is_last && *way != Way::Stdout {
-                self.parked[known.output].push(known.cursor);
+            let Output { way, slow } = &scenario.config.outputs[output];
+            let keeps = *slow == Slow::Block && is_last && *way != Way::Stdout;
+            let place = match scenario.resumes(output) {
+                None => (known.cursor, known.cursor),
+                Some(Resume::Written) => (known.cursor, known.cursor),
+                Some(Resume::Acked) => *acked,
+                Some(Resume::Live) => (self.head(), self.head()),
+            };
+            match scenario.resumes(output) {
+                _ if keeps => self.parked[output].push(place),
+                // Nothing is kept for it, but what the ring happens to have.
+                Some(Resume::Written | Resume::Acked) => {
+                    self.parked[output].push((place.0, u64::MAX));
+                }
+                Some(Resume::Live) | None => {}
             }
+        }
+    }
+
+    /// Where a newcomer may begin.
+    pub(super) fn places(&mut self, scenario: &Scenario, output: usize) -> Vec<(u64, u64)> {
+        let parked = std::mem::take(&mut self.parked[output]);
+        let comes = matches!(scenario.config.outputs[output].way, Way::Listen(_));
+        let backlog = if comes { scenario.config.backlog } else { 0 };
+        match parked.is_empty() {
+            true => vec![(self.head().saturating_sub(backlog as u64), self.head())],
+            false => parked,
         }
     }
 

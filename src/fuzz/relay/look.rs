@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Play;
-use super::book::{Book, Known};
+use super::book::Book;
 use super::stage::Who;
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::Slow;
+use crate::roles::relay::config::{Resume, Slow};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
 use crate::sim::{Ending, RemoteId, World};
 
@@ -157,7 +157,8 @@ impl Play {
         for (sock, (remote, life)) in &self.watch.upstreams {
             let is_source = book.active == Some(*sock) || self.watch.upstreams.len() == 1;
             let idle = !self.reactor.wants(*sock).0;
-            if is_source && idle && !relay.is_ending() && !self.is_held(&book, world.time(), true) {
+            if is_source && idle && !relay.is_ending() && !self.is_held(&book, world.time(), false)
+            {
                 let state = world.remote_state(*remote);
                 panic!("nobody holds life {life} back ({state:?}), and yet it is not read");
             }
@@ -170,22 +171,34 @@ impl Play {
         }
     }
 
-    /// Whether somebody has a right to bytes that fill the ring. `leader`: the leading client counts too.
-    pub(super) fn is_held(&self, book: &Book, now: Time, leader: bool) -> bool {
+    /// Whether somebody has a right to bytes that fill the ring. At rest a leading client
+    /// does not, since it is not waited for for so long.
+    pub(super) fn is_held(&self, book: &Book, now: Time, at_rest: bool) -> bool {
         let config = &self.stage.scenario.config;
         if book.most < config.wait_clients {
             return true;
         }
-        let blocks = |known: &&Known| config.outputs[known.output].slow == Slow::Block;
-        let clients = || book.clients.values();
-        let hindmost = clients().filter(blocks).map(|known| known.cursor).min();
-        let parked = book.parked.iter().flatten().copied().min();
-        let lead = clients().map(|known| known.cursor).max();
-        let lead = lead.filter(|_| leader && !config.hold.is_zero());
-        if hindmost.is_some_and(|hindmost| book.lags_far(config.max_lag, hindmost, now)) {
-            return true;
+        let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
+        let is_acked = |output| self.stage.scenario.resumes(output) == Some(Resume::Acked);
+        let mut kept = Vec::new();
+        for known in book.clients.values().filter(|known| blocks(known.output)) {
+            if book.lags_far(config.max_lag, known.cursor, now) {
+                return true;
+            }
+            kept.push(known.cursor);
+            if is_acked(known.output) {
+                // What it has acknowledged may not have been asked about yet, but for when all is at rest.
+                kept.push(known.start + if at_rest { known.landed } else { 0 });
+            }
         }
-        let keep = hindmost.into_iter().chain(parked).chain(lead).min();
+        let parked = (0..)
+            .zip(&book.parked)
+            .filter(|(output, _)| blocks(*output));
+        kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
+        if !at_rest && !config.hold.is_zero() {
+            kept.extend(book.clients.values().map(|known| known.cursor).max());
+        }
+        let keep = kept.into_iter().min();
         keep.is_some_and(|keep| book.head() - keep > config.ring as u64 / 2)
     }
 

@@ -54,7 +54,7 @@ impl Play {
             let mut clients = book.clients.values();
             let connected = clients.any(|known| known.output == output);
             let mut parked = book.parked[output].iter();
-            let is_done = relay.is_ending() && parked.all(|parked| *parked == book.head());
+            let is_done = relay.is_ending() && parked.all(|(from, _)| *from >= book.head());
             // With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps
             // everybody with it.
             let may_be_away =
@@ -78,7 +78,7 @@ impl Play {
                 let all = !is_open || read == world.sent_total(*remote);
                 assert!(all, "life {life} is read, but not to the end");
             } else if book.active == Some(*sock) && !relay.is_ending() {
-                let held = self.is_held(book, world.time(), false);
+                let held = self.is_held(book, world.time(), true);
                 assert!(held, "life {life} is held back for ever");
             }
             let greeting = &self.stage.scenario.config.upstream_send;

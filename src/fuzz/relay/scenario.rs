@@ -280,7 +280,6 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
             interval: chaos / 4,
             live: false,
         }),
-        resume: Some(Resume::Written),
         ..RelayConfig::new(source, outputs)
     };
     draw_rarer_options(script, config)
@@ -298,6 +297,8 @@ fn draw_rarer_options(script: &mut Script<'_>, config: RelayConfig) -> RelayConf
         bytes(2_000),
         bytes(config.ring as u64 / 2),
     ];
+    let resumes = [Resume::Acked, Resume::Written, Resume::Live].map(Some);
+    let resumes = [None, None, None, resumes[0], resumes[1], resumes[2]];
     let [keep, close, exit] = [UpstreamLoss::Keep, UpstreamLoss::Close, UpstreamLoss::Exit];
     let seldom = |script: &mut Script<'_>| script.pick(16) == 1;
     let greetings = match config.source {
@@ -309,6 +310,8 @@ fn draw_rarer_options(script: &mut Script<'_>, config: RelayConfig) -> RelayConf
     let access = |shut| if shut { strangers.clone() } else { Access::ALL };
     RelayConfig {
         max_lag: choose(script, &lags),
+        resume: choose(script, &resumes),
+        backlog: choose(script, &[0, 0, 0, config.ring / 2, 100]),
         upstream_loss: choose(script, &[keep, keep, keep, keep, close, exit]),
         idle_timeout: choose(script, &[0, 0, 0, 0, 500, 3_000]).into_duration(),
         upstream_send: vec![b'!'; choose(script, &greetings)].into(),

@@ -10,7 +10,7 @@ use super::scenario::{Door, FIRST_OUTPUT, Life, Scenario, called, door_of, life_
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::reactor::net::{Addr, Signal};
-use crate::roles::relay::config::{Source as From, Way};
+use crate::roles::relay::config::{Output, Resume, Slow, Source as From, Way};
 use crate::sim::{Actor, Behaviour, Ending, Handle, Receiver, RemoteId, SimNet, Source, World};
 
 /// Who a peer is.
@@ -268,6 +268,16 @@ impl Scenario {
     pub(super) fn writes_to_stdout(&self) -> bool {
         let mut outputs = self.config.outputs.iter();
         outputs.any(|output| output.way == Way::Stdout)
+    }
+
+    /// Where a dialled output goes on that comes back.
+    pub(super) fn resumes(&self, output: usize) -> Option<Resume> {
+        let Output { way, slow } = &self.config.outputs[output];
+        let preset = match slow {
+            Slow::Block => Resume::Acked,
+            Slow::Drop | Slow::Skip => Resume::Live,
+        };
+        matches!(way, Way::Dial(_)).then_some(self.config.resume.unwrap_or(preset))
     }
 
     /// Whether an output is a Unix socket or a standard stream, of which nobody knows what the peer has acknowledged.

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::book::{Book, Known, Served};
+use super::book::{Book, Known, Served, Stopped};
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::relay::config::{Output, Slow, UpstreamLoss, Way};
+use crate::roles::relay::config::{UpstreamLoss, Way};
 use crate::roles::relay::{Reason, Relay};
 
 /// A relay under watch.
@@ -124,17 +124,31 @@ impl Witness {
             book.clients.remove(&sock);
             let served = book.served.get_mut(&known.remote);
             served.expect("each client is served").drained = *reason == Reason::Drained;
-            if !was_finishing.contains(&sock) {
-                stopped.push(known);
+            let finished = was_finishing.contains(&sock);
+            if finished && self.stage.scenario.resumes(known.output).is_some() {
+                // It had its place parked, and that may be another one now.
+                book.parked[known.output].clear();
+            } else if finished {
+                continue;
             }
+            let acked = match reason {
+                Reason::Drained => known.cursor,
+                _ => self.acked(sock, &known),
+            };
+            // A FIN that is under way counts as a byte.
+            let acked = (acked.saturating_sub(1).max(known.start), acked);
+            stopped.push(Stopped { known, acked });
         }
         let finished = book
             .clients
             .iter()
             .filter(|(_, known)| known.is_finishing());
         let finished = finished.filter(|(sock, _)| !was_finishing.contains(sock));
-        stopped.extend(finished.map(|(_, known)| *known));
-        book.park(&self.stage.scenario.config.outputs, &stopped);
+        stopped.extend(finished.map(|(_, known)| Stopped {
+            known: *known,
+            acked: (known.cursor, known.cursor),
+        }));
+        book.park(&self.stage.scenario, &stopped);
         let known = (book.served.len() - book.clients.len()) as u64;
         let counted: u64 = new.iter().sum();
         // A newcomer may be gone already.
@@ -142,6 +156,15 @@ impl Witness {
             counted == known || counted == known + 1,
             "{known} clients are gone, and {counted} were counted"
         );
+    }
+
+    /// How far a client's kernel has taken what was written to it.
+    fn acked(&self, sock: SockId, known: &Known) -> u64 {
+        let waiting = self.stage.handle.world().unacknowledged(sock);
+        known
+            .cursor
+            .saturating_sub(u64::from(waiting.unwrap_or(0)))
+            .max(known.start)
     }
 
     /// A client that is new begins where it should.
@@ -161,7 +184,8 @@ impl Witness {
             self.join(book, now, sock, book.head());
             let known = book.clients.remove(&sock).expect("it has just joined");
             assert!(book.is_true(&self.stage, now, Reason::Drained, &known, None));
-            book.park(&self.stage.scenario.config.outputs, &[known]);
+            let acked = (known.cursor, known.cursor);
+            book.park(&self.stage.scenario, &[Stopped { known, acked }]);
         }
     }
 
@@ -172,18 +196,13 @@ impl Witness {
         let Some(who @ Who::Guest { output, .. }) = who else {
             panic!("{who:?} was taken for a client");
         };
-        let parked = std::mem::take(&mut book.parked[output]);
-        // A dialled destination goes on after the last byte that was written to it (`--resume written`).
-        let Output { way, slow } = &self.stage.scenario.config.outputs[output];
-        let resumes = matches!(way, Way::Dial(_)) && *slow == Slow::Drop;
-        let fits = match parked.as_slice() {
-            [] => start == book.head() || resumes,
-            places => places.contains(&start),
-        };
+        let places = book.places(&self.stage.scenario, output);
         let head = book.head();
+        let fits = |(from, to): &(u64, u64)| *from <= start && start <= *to && start <= head;
+        let begins = places.iter().any(fits);
         assert!(
-            fits,
-            "{who:?} began at {start} of {head}, not at {parked:?}"
+            begins,
+            "{who:?} began at {start} of {head}, not in {places:?}"
         );
         let until = match book.ending_since {
             Some(_) => head,
