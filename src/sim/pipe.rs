@@ -135,7 +135,9 @@ impl Pipe {
 
     /// Bytes that have not landed, the end counted as one. A connection's death changes nothing of that, as in Linux.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.lost + self.sending.len() + usize::from(matches!(self.end, End::Pushed | End::Released))
+        self.lost
+            + self.sending.len()
+            + usize::from(matches!(self.end, End::Pushed | End::Released))
     }
 }
 

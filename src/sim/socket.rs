@@ -368,7 +368,8 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn unacknowledged(&self, id: SockId) -> Option<u32> {
+    /// Bytes that were written to a TCP stream and have not landed, the end counted as one.
+    pub fn unacknowledged(&self, id: SockId) -> Option<u32> {
         let Some(Tenant::Stream(stream)) = self.tenant(id) else {
             return None;
         };

@@ -5,9 +5,13 @@
 //! chaos: upstreams, guests and faults come and go ──> calm: no faults, everybody reads ──> rest ──> stop ──> the end
 //! ```
 
+mod demands;
+mod ledger;
+mod limits;
 mod look;
 mod scenario;
 mod stage;
+mod terms;
 mod witness;
 
 use std::cell::RefCell;
@@ -22,6 +26,7 @@ use crate::base::time::Time;
 use crate::fuzz::script::Script;
 use crate::reactor::net::Signal;
 use crate::reactor::{End, Options, Reactor, RoleId, Turn};
+use crate::roles::relay::config::MaxLag;
 use crate::sim::Handle;
 
 /// Lets a relay live through what the script says.
@@ -106,6 +111,7 @@ impl Play {
         self.rest();
         if !self.over {
             self.at_rest();
+            self.greetings_at_rest();
             self.idle();
             self.stop();
         }
@@ -144,12 +150,15 @@ impl Play {
     fn rest(&mut self) {
         let config = &self.stage.scenario.config;
         let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
+        let limits = config.stall_timeout.into_iter().chain(config.idle_timeout);
+        let patience = patience + 2 * limits.sum::<Duration>();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
             let book = self.book.borrow();
-            let sum =
-                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
+            let sum = book.counts.bytes_in
+                + book.counts.skipped
+                + book.served.values().map(|served| served.taken).sum::<u64>();
             if sum != moved.1 {
                 moved = (self.stage.handle.world().time(), sum);
             }
@@ -170,6 +179,14 @@ impl Play {
         }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);
+        }
+        let limits = [config.stall_timeout, config.idle_timeout];
+        let age = match config.max_lag {
+            Some(MaxLag::Age(age)) => Some(age),
+            _ => None,
+        };
+        if let Some(limit) = limits.into_iter().flatten().chain(age).min() {
+            turns_max += 30 * times(limit);
         }
         let turns = self.turns - before;
         assert!(
@@ -200,7 +217,7 @@ impl Drop for LastWords {
     }
 }
 
-const SCRIPT_WORDS: usize = 40;
+const SCRIPT_WORDS: usize = 60;
 /// More turns than any scenario needs.
 const TURNS_MAX: u64 = 400_000;
 /// The latest that a look-up of the chaos may be answered, and more.

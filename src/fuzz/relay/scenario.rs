@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::demands::{LIVES, SPARES, Spare};
 use crate::base::backoff::Retry;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::rng::Rng;
@@ -24,6 +25,8 @@ pub(super) struct Scenario {
     pub(super) config: RelayConfig,
     /// The upstreams, in the order in which they come, or are dialled.
     pub(super) lives: Vec<Life>,
+    /// The other upstreams, where several are dialled.
+    pub(super) spares: Vec<Spare>,
     /// Those who connect to the source's port and say nothing, and when they leave.
     pub(super) scans: Vec<(Duration, Duration)>,
     /// Receivers, by output: those who come, or those who are there when the relay dials.
@@ -79,6 +82,7 @@ impl Scenario {
             seed,
             faults,
             lives: Vec::new(),
+            spares: Vec::new(),
             scans: Vec::new(),
             guests: Vec::new(),
             doors: Vec::new(),
@@ -95,6 +99,7 @@ impl Scenario {
         scenario.draw_doors(script);
         scenario.draw_names(script);
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
+        scenario.demand(script);
         scenario
     }
 
@@ -210,16 +215,37 @@ impl Scenario {
 
     /// The endpoints that the relay dials, and the places of their doors.
     pub(super) fn dialled(&self) -> Vec<(usize, Endpoint)> {
-        let source = match &self.config.source {
-            From::Dial(endpoints) => Some((0, endpoints[0].clone())),
-            _ => None,
+        let sources = match &self.config.source {
+            From::Dial(endpoints) => endpoints.clone(),
+            _ => Vec::new(),
         };
+        let places = std::iter::once(0).chain(SPARES..);
         let outputs = self.config.outputs.iter().enumerate();
         let outputs = outputs.filter_map(|(index, output)| match &output.way {
             Way::Dial(endpoint) => Some((index + 1, endpoint.clone())),
             _ => None,
         });
-        source.into_iter().chain(outputs).collect()
+        places.zip(sources).chain(outputs).collect()
+    }
+
+    /// Whether an upstream stands at this place.
+    pub(super) fn is_source(place: usize) -> bool {
+        place == 0 || place >= SPARES
+    }
+
+    /// What stands at a dialled place, and from when on.
+    pub(super) fn doors_at(&self, place: usize) -> &[(Duration, Door)] {
+        match place.checked_sub(SPARES) {
+            Some(spare) => &self.spares[spare].doors,
+            None => &self.doors[place],
+        }
+    }
+
+    /// Every life that is planned, by its number.
+    pub(super) fn all_lives(&self) -> Vec<(u16, &Life)> {
+        let spares = (LIVES + 1..).step_by(LIVES.into()).zip(&self.spares);
+        let spares = spares.flat_map(|(first, spare)| (first..).zip(&spare.lives));
+        (1..).zip(&self.lives).chain(spares).collect()
     }
 }
 
@@ -327,7 +353,7 @@ pub(super) fn door_of(place: usize, endpoint: &Endpoint) -> Addr {
     }
 }
 
-fn door_ip(place: usize) -> IpAddr {
+pub(super) fn door_ip(place: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, place as u8 + 1))
 }
 
@@ -358,12 +384,12 @@ fn draw_receiver(script: &mut Script<'_>, chaos: Duration) -> Receiver {
 }
 
 /// A moment of the chaos; early ones are likelier.
-fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
+pub(super) fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
     let fraction = u32::from(script.take_u8());
     chaos * fraction * fraction / (256 * 256)
 }
 
-fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
+pub(super) fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
     from[script.pick(from.len())]
 }
 

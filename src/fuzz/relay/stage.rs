@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::demands::{LIVES, SPARES, home};
 use super::scenario::{Door, Life, Scenario, called, door_of};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
@@ -32,6 +33,8 @@ pub(super) struct Stage {
     pub(super) scenario: Rc<Scenario>,
     pub(super) handle: Handle,
     came: Rc<RefCell<BTreeMap<RemoteId, Who>>>,
+    /// Where those come from who come by TCP.
+    pub(super) homes: Rc<RefCell<BTreeMap<RemoteId, IpAddr>>>,
 }
 
 impl Stage {
@@ -42,6 +45,7 @@ impl Stage {
             scenario: Rc::new(scenario),
             handle,
             came: Rc::default(),
+            homes: Rc::default(),
         };
         let world = &mut *stage.handle.world();
         world.trace(traced);
@@ -113,18 +117,22 @@ impl Stage {
 
     /// Somebody connects.
     fn enter(&self, world: &mut World, at: Duration, to: Addr, actor: Actor, who: Who) {
-        let came = Rc::clone(&self.came);
+        let (came, homes) = (Rc::clone(&self.came), Rc::clone(&self.homes));
         world.at(Time::ZERO + at, move |world| {
             let port = 10_000 + came.borrow().len() as u16;
-            let from = SocketAddr::from(([192, 168, 0, 1], port));
+            let from = SocketAddr::new(home(came.borrow().len()), port);
+            let is_tcp = matches!(to, Addr::Tcp(_));
             let remote = world.connect_remote(to, from, actor);
+            if is_tcp {
+                homes.borrow_mut().insert(remote, from.ip());
+            }
             came.borrow_mut().insert(remote, who);
         });
     }
 
     fn set_doors(&self, world: &mut World) {
         for (place, endpoint) in self.scenario.dialled() {
-            for (at, door) in self.scenario.doors[place].clone() {
+            for (at, door) in self.scenario.doors_at(place).to_vec() {
                 let addr = door_of(place, &endpoint);
                 let stage = self.clone();
                 world.at(Time::ZERO + at, move |world| {
@@ -209,9 +217,29 @@ impl Stage {
         all.into_iter().filter(is_guest)
     }
 
+    /// Everybody who is, or would be, an upstream.
+    pub(super) fn sources(&self, world: &World) -> Vec<RemoteId> {
+        let came = self.came.borrow();
+        let is_source = |who: &Who| !matches!(who, Who::Guest { .. });
+        let came = came
+            .iter()
+            .filter(|(_, who)| is_source(who))
+            .map(|(id, _)| *id);
+        let dialled = self
+            .scenario
+            .dialled()
+            .into_iter()
+            .filter(|(place, _)| Scenario::is_source(*place));
+        let called = dialled
+            .flat_map(|(place, endpoint)| world.accepted_at(&door_of(place, &endpoint)).to_vec());
+        came.chain(called).collect()
+    }
+
     /// The plan of a life, if there is one: beyond the plan, upstreams stay and say nothing.
     pub(super) fn life(&self, number: u16) -> Option<&Life> {
-        self.scenario.lives.get(usize::from(number) - 1)
+        let lives = self.scenario.all_lives();
+        let life = lives.into_iter().find(|(other, _)| *other == number);
+        life.map(|(_, life)| life)
     }
 
     /// Whether a guest stops to read for ever at some time.
@@ -234,7 +262,7 @@ impl Stage {
 
 impl Scenario {
     fn actor_at(&self, place: usize, number: usize) -> Actor {
-        if place > 0 {
+        if !Self::is_source(place) {
             let guest = self.guests[place - 1].get(number);
             return Actor::Receiver(
                 guest.map_or(Receiver::eager(), |guest| guest.receiver.clone()),
@@ -246,13 +274,17 @@ impl Scenario {
             ending: Ending::Stay,
             ..Source::pattern(0, 0)
         };
-        let life = self.lives.get(number);
+        let lives = match place.checked_sub(SPARES) {
+            Some(spare) => &self.spares[spare].lives,
+            None => &self.lives,
+        };
+        let life = lives.get(number);
         Actor::Source(life.map_or(silent, |life| life.source.clone()))
     }
 
     /// Whether somebody stands at a dialled place at the end.
     pub(super) fn is_open_at_last(&self, place: usize) -> bool {
-        self.doors[place]
+        self.doors_at(place)
             .last()
             .is_some_and(|(_, door)| *door == Door::Open)
     }
@@ -269,6 +301,7 @@ impl Scenario {
 fn who_at(place: usize, number: usize) -> Who {
     match place {
         0 => Who::Life(number as u16 + 1),
+        SPARES.. => Who::Life(LIVES * (place - SPARES + 1) as u16 + number as u16 + 1),
         _ => Who::Guest {
             output: place - 1,
             number,

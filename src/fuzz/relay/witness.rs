@@ -2,16 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::ledger::{Ledger, Path, nearly};
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::relay::config::{Output, Slow, Way};
+use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::{Counts, Reason, Relay};
-use crate::sim::{RemoteId, pattern_into};
+use crate::sim::RemoteId;
 
 /// A relay under watch.
 pub(super) struct Witness {
@@ -23,15 +25,19 @@ pub(super) struct Witness {
 /// What has gone in and out so far, as seen from outside of the relay.
 #[derive(Default)]
 pub(super) struct Book {
-    /// Every byte that the relay has read from its upstreams.
-    pub(super) stream: Vec<u8>,
-    /// How much of each life that was.
-    pub(super) read: BTreeMap<u16, u64>,
+    /// What should be passed on of what the relay has read from its upstreams.
+    pub(super) ledger: Ledger,
+    /// The head before the latest event, and how much the ring had been given by then.
+    pub(super) head_before: u64,
+    pub(super) held_before: u64,
+    pub(super) skipped: u64,
+    /// The upstream that is in use.
+    pub(super) source: Option<SockId>,
     /// Whose byte was the last.
     pub(super) latest: Option<u16>,
     pub(super) clients: BTreeMap<SockId, Known>,
     /// By output: where the next client may begin if it need not begin at the head.
-    pub(super) parked: Vec<Vec<u64>>,
+    pub(super) parked: Vec<Vec<RangeInclusive<u64>>>,
     /// Most clients at a time.
     pub(super) most: usize,
     /// What each receiver may and did read.
@@ -42,25 +48,28 @@ pub(super) struct Book {
 }
 
 /// A client of the relay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) remote: RemoteId,
     pub(super) output: usize,
-    pub(super) start: u64,
+    pub(super) path: Path,
     pub(super) cursor: u64,
+    /// It gets no more than the bytes before this one.
+    pub(super) until: u64,
+    pub(super) written: u64,
     /// When it last took something, as far as its kernel told.
     pub(super) progress: Time,
-    landed: u64,
+    pub(super) landed: u64,
 }
 
-/// What a receiver reads: a piece of the stream, from here on.
-#[derive(Clone, Copy, Debug)]
+/// What a receiver reads: a piece of the stream, or several.
+#[derive(Clone, Debug)]
 pub(super) struct Served {
     pub(super) who: Who,
-    pub(super) start: u64,
+    pub(super) path: Path,
     pub(super) taken: u64,
-    /// It was let go with every byte.
-    pub(super) drained: bool,
+    /// It was let go with every byte before this one.
+    pub(super) drained: Option<u64>,
 }
 
 impl Role for Witness {
@@ -76,28 +85,38 @@ impl Role for Witness {
         if matches!(event, Event::Drain(_)) {
             self.book.borrow_mut().drained_at.get_or_insert(now);
         }
+        let connected = matches!(event, Event::Connected { .. });
         self.relay.on(cx, event);
         self.relay.check_invariants();
         let book = Rc::clone(&self.book);
         let mut book = book.borrow_mut();
         if let (Some(sock), Some(before)) = (sock, before) {
-            self.note_read(&mut book, sock, before);
+            self.note_read(&mut book, sock, before, now);
+            self.note_source(&mut book, sock, connected);
         }
         if self.relay.is_ending() {
             book.ending_since.get_or_insert(now);
         }
+        self.note_loss(&mut book);
         self.note_gone(&mut book, now);
         self.note_new(&mut book, now, sock);
+        self.note_loss(&mut book);
         self.note_written(&mut book, now);
-        assert_eq!(self.relay.counts().bytes_in, book.stream.len() as u64);
-        book.counts = self.relay.counts().clone();
+        self.settle(&mut book);
     }
 }
 
 impl Witness {
     pub(super) fn new(stage: Stage, book: &Rc<RefCell<Book>>) -> Self {
         let config = stage.scenario.config.clone();
-        let parked = |slow| if slow == Slow::Block { vec![0] } else { vec![] };
+        book.borrow_mut().ledger = Ledger::new(&stage.scenario);
+        let parked = |slow| {
+            if slow == Slow::Block {
+                vec![0..=0]
+            } else {
+                vec![]
+            }
+        };
         book.borrow_mut().parked = config.outputs.iter().map(|out| parked(out.slow)).collect();
         Self {
             relay: Relay::new(config),
@@ -107,8 +126,8 @@ impl Witness {
     }
 
     /// Bytes came in: they are a life's next ones.
-    fn note_read(&self, book: &mut Book, sock: SockId, before: u64) {
-        let count = self.relay.counts().bytes_in - book.stream.len() as u64;
+    fn note_read(&self, book: &mut Book, sock: SockId, before: u64, now: Time) {
+        let count = self.relay.counts().bytes_in - book.counts.bytes_in;
         if count == 0 {
             return;
         }
@@ -123,10 +142,10 @@ impl Witness {
         let Some(Who::Life(life)) = who else {
             panic!("{who:?} was taken for an upstream");
         };
-        let read = book.read.entry(life).or_default();
-        pattern_into(life, *read, count as usize, &mut book.stream);
-        *read += count;
+        self.may_come(remote, &self.stage.scenario.config.allow_upstream);
+        book.ledger.take_in(life, count, now);
         book.latest = Some(life);
+        book.source = Some(sock);
     }
 
     /// Clients that are gone were counted, for a reason that is true.
@@ -136,7 +155,7 @@ impl Witness {
             .clients
             .iter()
             .filter(|(sock, _)| !here.contains(sock))
-            .map(|(sock, known)| (*sock, *known))
+            .map(|(sock, known)| (*sock, known.clone()))
             .collect();
         let (old, new) = (book.counts.gone, self.relay.counts().gone);
         let reasons: Vec<_> = Reason::ALL
@@ -146,7 +165,8 @@ impl Witness {
         let lead = book.clients.values().map(|known| known.cursor).max();
         let mut left = Vec::new();
         for (sock, mut known) in gone {
-            known.cursor = known.start + self.stage.handle.world().moved(sock).1;
+            known.written = self.stage.handle.world().moved(sock).1;
+            known.cursor = known.path.cursor(known.written);
             let fits = |reason: &&Reason| self.is_true(book, now, **reason, &known, lead);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
@@ -155,9 +175,9 @@ impl Witness {
             if *reason == Reason::Drained
                 && let Some(served) = book.served.get_mut(&known.remote)
             {
-                served.drained = true;
+                served.drained = Some(known.until.min(book.ledger.head()));
             }
-            left.push(known);
+            left.push((sock, known, *reason));
         }
         self.park(book, &left);
         let known: u64 = book.served.len() as u64 - book.clients.len() as u64;
@@ -166,23 +186,6 @@ impl Witness {
             counted == known || counted == known + 1,
             "{known} clients are gone, and {counted} were counted"
         );
-    }
-
-    /// Under `block` the last to leave an output leaves its place in the stream to the next. Of several who leave in
-    /// one event, any may be the last.
-    fn park(&self, book: &mut Book, left: &[Known]) {
-        let outputs = &self.stage.scenario.config.outputs;
-        for known in left {
-            let Output { way, slow } = &outputs[known.output];
-            let is_last = book
-                .clients
-                .values()
-                .all(|other| other.output != known.output);
-            let can_return = *way != Way::Stdout || self.relay.is_ending();
-            if *slow == Slow::Block && is_last && can_return {
-                book.parked[known.output].push(known.cursor);
-            }
-        }
     }
 
     fn is_true(
@@ -194,8 +197,8 @@ impl Witness {
         lead: Option<u64>,
     ) -> bool {
         let config = &self.stage.scenario.config;
-        let head = book.stream.len() as u64;
-        let drops = config.outputs[known.output].slow == Slow::Drop;
+        let slow = config.outputs[known.output].slow;
+        let drops = slow == Slow::Drop;
         let world = self.stage.handle.world();
         let over =
             |since: Option<Time>, span: Duration| since.is_some_and(|at| now.since(at) >= span);
@@ -204,16 +207,25 @@ impl Witness {
             Reason::Dead | Reason::Record => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
-                drops && !leads && head - known.cursor > config.ring as u64
+                drops && !leads && self.held() - known.cursor > config.ring as u64
             }
-            Reason::Lagging => drops && config.max_lag.is_some(),
+            Reason::Lagging => {
+                let max = config.max_lag;
+                drops
+                    && max
+                        .is_some_and(|max| known.is_over(&book.ledger, max, book.head_before, now))
+            }
             Reason::Stalled => {
-                drops && !config.hold.is_zero() && over(Some(known.progress), config.hold)
+                let holds = drops && !config.hold.is_zero();
+                let waits = known.waits_since(&book.ledger);
+                let stall = config.stall_timeout;
+                (holds && over(Some(known.progress), config.hold))
+                    || stall.is_some_and(|stall| over(waits, nearly(stall)))
             }
             Reason::HalfClosed => {
                 config.max_clients.is_some() || self.stage.scenario.descriptors.is_some()
             }
-            Reason::Drained => self.relay.is_ending() && known.cursor == head,
+            Reason::Drained => known.cursor == known.until && known.written >= known.path.rest(),
             Reason::Cut
                 if config
                     .outputs
@@ -244,9 +256,10 @@ impl Witness {
         if counted > gone {
             let sock = sock.expect("a newcomer has a socket");
             self.join(book, now, sock);
-            let known = book.clients.remove(&sock).expect("it has just joined");
+            let mut known = book.clients.remove(&sock).expect("it has just joined");
+            known.until = known.until.min(book.ledger.head());
             assert!(self.is_true(book, now, Reason::Drained, &known, None));
-            self.park(book, &[known]);
+            self.park(book, &[(sock, known, Reason::Drained)]);
         }
     }
 
@@ -259,37 +272,32 @@ impl Witness {
         let Some(Who::Guest { output, .. }) = who else {
             panic!("{who:?} was taken for a client");
         };
-        let head = book.stream.len() as u64;
+        drop(world);
+        let head = book.ledger.head();
         let cursor = self.relay.cursors().find(|(other, _)| *other == sock);
         let start = cursor.map_or(head, |(_, cursor)| cursor);
-        let parked = std::mem::take(&mut book.parked[output]);
-        if parked.is_empty() {
-            // A dialled destination goes on after the last byte that was written to it (`--resume written`).
-            let Output { way, slow } = &self.stage.scenario.config.outputs[output];
-            let resumes = matches!(way, Way::Dial(_)) && *slow == Slow::Drop;
-            assert!(
-                start == head || resumes,
-                "{sock:?} began at {start}, not at the head, {head}"
-            );
-        } else {
-            assert!(
-                parked.contains(&start),
-                "{sock:?} began at {start}, not at {parked:?}"
-            );
+        self.begins_well(book, output, start);
+        if matches!(
+            self.stage.scenario.config.outputs[output].way,
+            Way::Listen(_)
+        ) {
+            self.may_come(remote, &self.stage.scenario.config.allow);
         }
         let known = Known {
             remote,
             output,
-            start,
+            path: Path::new(start),
             cursor: start,
+            until: u64::MAX,
+            written: 0,
             progress: now,
             landed: 0,
         };
         let served = Served {
             who: who.expect("matched above"),
-            start,
+            path: Path::new(start),
             taken: 0,
-            drained: false,
+            drained: None,
         };
         book.clients.insert(sock, known);
         assert!(
@@ -311,21 +319,24 @@ impl Witness {
         }
     }
 
-    /// Each cursor stands where the bytes end that were written.
+    /// Each cursor stands where the bytes end that were written, or it has skipped.
     fn note_written(&self, book: &mut Book, now: Time) {
-        let world = self.stage.handle.world();
         for (sock, cursor) in self.relay.cursors() {
+            let written = self.stage.handle.world().moved(sock).1;
+            let known = &book.clients[&sock];
+            if cursor != known.path.cursor(written) {
+                assert_eq!(
+                    written, known.written,
+                    "{sock:?} is not where its bytes are: {cursor}, {known:?}"
+                );
+                self.note_skip(book, sock, cursor, now);
+            }
             let known = book
                 .clients
                 .get_mut(&sock)
                 .expect("all clients are known by now");
-            let written = world.moved(sock).1;
-            assert_eq!(
-                cursor,
-                known.start + written,
-                "{sock:?} is not where its bytes are"
-            );
-            known.cursor = cursor;
+            (known.cursor, known.written) = (cursor, written);
+            let world = self.stage.handle.world();
             let landed = match self.stage.scenario.is_local(known.output) {
                 true => written,
                 false => {

@@ -206,7 +206,8 @@ mod tests {
         fn write(&mut self, mut bytes: &[u8]) -> Option<Malformed> {
             let mut wrong = None;
             while !bytes.is_empty() {
-                self.records.forget_below(&self.ring, self.ring.tail_after(bytes.len()));
+                self.records
+                    .forget_below(&self.ring, self.ring.tail_after(bytes.len()));
                 let room = self.ring.reserve(bytes.len());
                 let n = room.len();
                 room.copy_from_slice(&bytes[..n]);

@@ -1,0 +1,98 @@
+//! What must hold of limits: whoever is over one is dropped in time, and the upstream hears what it should.
+
+use super::Play;
+use super::ledger::surely;
+use crate::roles::relay::config::{MaxLag, Slow, Source as From};
+use crate::sim::World;
+
+impl Play {
+    /// `--idle-timeout`: an upstream that is read and says nothing is not kept for longer.
+    pub(super) fn look_at_silence(&mut self) {
+        let world = self.stage.handle.world();
+        let (now, book) = (world.time(), self.book.borrow());
+        let known: Vec<_> = self.watch.upstreams.keys().copied().collect();
+        self.watch.quiet.retain(|sock, _| known.contains(sock));
+        for sock in known {
+            let (read, _) = world.moved(sock);
+            let is_read = self.reactor.wants(sock).0;
+            let quiet = self.watch.quiet.entry(sock).or_insert((read, now));
+            if !is_read || quiet.0 != read {
+                *quiet = (read, now);
+            }
+            let in_use = book.source == Some(sock);
+            if let Some(idle) = self.stage.scenario.config.idle_timeout.filter(|_| in_use) {
+                let silence = now.since(quiet.1);
+                assert!(
+                    silence <= surely(idle),
+                    "{sock:?} is kept though silent for {silence:?}"
+                );
+            }
+        }
+    }
+
+    /// Whether the upstream of this life had been silent for `--idle-timeout` until now.
+    pub(super) fn is_silent(&self, world: &World, life: u16) -> bool {
+        let sock = self
+            .watch
+            .upstreams
+            .iter()
+            .find(|(_, (_, other))| *other == life);
+        let quiet = sock.and_then(|(sock, _)| self.watch.quiet.get(sock));
+        let idle = self.stage.scenario.config.idle_timeout;
+        idle.zip(quiet)
+            .is_some_and(|(idle, (_, since))| world.time().since(*since) >= idle)
+    }
+
+    /// `--stall-timeout` and `--max-lag`: whoever is over them is not kept for longer.
+    pub(super) fn look_at_lags(&self) {
+        let config = &self.stage.scenario.config;
+        let (now, book) = (self.now(), self.book.borrow());
+        for (sock, known) in &book.clients {
+            if known.cursor == known.until {
+                continue;
+            }
+            if let (Some(stall), Some(since)) =
+                (config.stall_timeout, known.waits_since(&book.ledger))
+            {
+                let waits = now.since(since);
+                assert!(
+                    waits <= surely(stall),
+                    "{sock:?} has taken nothing for {waits:?}: {known:?}"
+                );
+            }
+            let drops = config.outputs[known.output].slow == Slow::Drop;
+            if let (Some(MaxLag::Age(max)), true) = (config.max_lag, drops) {
+                let (_, since) = known.lag(&book.ledger, book.ledger.head());
+                let age = since.map_or(std::time::Duration::ZERO, |since| now.since(since));
+                assert!(age <= surely(max), "{sock:?} is {age:?} behind: {known:?}");
+            }
+        }
+    }
+
+    /// `--upstream-send`: every connection hears that, and nothing else.
+    pub(super) fn look_at_greetings(&self) {
+        let config = &self.stage.scenario.config;
+        if config.source == From::Stdin {
+            return;
+        }
+        let world = self.stage.handle.world();
+        for remote in self.stage.sources(&world) {
+            let heard = world.received(remote);
+            assert!(
+                config.upstream_send.starts_with(heard),
+                "{remote:?} was told {heard:?}"
+            );
+        }
+    }
+
+    /// Whoever is still connected has heard all of it.
+    pub(super) fn greetings_at_rest(&self) {
+        let config = &self.stage.scenario.config;
+        let world = self.stage.handle.world();
+        for (remote, _) in self.watch.upstreams.values() {
+            let all = world.received(*remote).len() == config.upstream_send.len();
+            let hears = world.is_open(*remote) && config.source != From::Stdin;
+            assert!(all || !hears, "{remote:?} has not heard everything");
+        }
+    }
+}
