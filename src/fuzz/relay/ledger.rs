@@ -176,7 +176,8 @@ impl Known {
     /// What it lacks, in bytes that it will get, and since when the oldest of them waits.
     pub(super) fn lag(&self, ledger: &Ledger, head: u64) -> (u64, Option<Time>) {
         let owed = head.saturating_sub(self.path.start + self.path.skipped() + self.landed);
-        (owed, ledger.arrived(self.path.place(self.landed)))
+        let arrived = ledger.arrived(self.path.place(self.landed));
+        (owed, arrived.map(|arrived| arrived.max(self.joined)))
     }
 
     pub(super) fn is_over(&self, ledger: &Ledger, max: MaxLag, head: u64, now: Time) -> bool {

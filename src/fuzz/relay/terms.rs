@@ -82,6 +82,19 @@ impl Witness {
                 "output {output} goes on at {start} of {head}, and not at {parked:?}"
             );
         }
+        let mates = book.clients.values().filter(|known| known.output == output);
+        let mates: Vec<_> = mates.collect();
+        let is_done = |known: &&Known| known.cursor == known.until;
+        if config.outputs[output].slow == Slow::Block
+            && mates.iter().any(is_done)
+            && mates.iter().all(is_done)
+        {
+            let fits = mates.iter().any(|known| known.until == start);
+            return assert!(
+                fits,
+                "output {output} goes on at {start}, and not where it ended"
+            );
+        }
         let backlog = match config.outputs[output].way {
             Way::Listen(_) => config.backlog as u64,
             _ => 0,
@@ -103,7 +116,7 @@ impl Witness {
             let others = book
                 .clients
                 .values()
-                .any(|other| other.output == known.output);
+                .any(|other| other.output == known.output && other.cursor != other.until);
             let can_return = output.way != Way::Stdout || self.relay.is_ending();
             let over = self.relay.is_ending() && *reason == Reason::Drained;
             if others || !can_return || over {
@@ -197,8 +210,9 @@ impl Witness {
         );
         let unfinished = self.held().checked_sub(book.ledger.head());
         let most = self.stage.scenario.config.record_max as u64;
-        let fits =
-            unfinished.is_some_and(|bytes| bytes <= most && (bytes == 0 || book.source.is_some() || self.relay.is_ending()));
+        let fits = unfinished.is_some_and(|bytes| {
+            bytes <= most && (bytes == 0 || book.source.is_some() || self.relay.is_ending())
+        });
         assert!(fits, "{unfinished:?} bytes are held back");
         self.are_not_too_many(book);
         (book.head_before, book.held_before) = (book.ledger.head(), self.held());

@@ -57,6 +57,7 @@ pub(super) struct Known {
     /// It gets no more than the bytes before this one.
     pub(super) until: u64,
     pub(super) written: u64,
+    pub(super) joined: Time,
     /// When it last took something, as far as its kernel told.
     pub(super) progress: Time,
     pub(super) landed: u64,
@@ -290,6 +291,7 @@ impl Witness {
             cursor: start,
             until: u64::MAX,
             written: 0,
+            joined: now,
             progress: now,
             landed: 0,
         };

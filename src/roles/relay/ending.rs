@@ -106,7 +106,13 @@ impl Relay {
             return;
         }
         client.progress = cx.now();
-        let (sock, peer) = (client.sock, client.peer);
+        let (sock, peer, until) = (client.sock, client.peer, client.until);
+        let outlet = &mut self.outputs[usize::from(client.output)];
+        outlet.finishing += 1;
+        if outlet.slow == Slow::Block && outlet.finishing == outlet.clients {
+            // What follows waits for whoever comes next.
+            outlet.parked = Some(until);
+        }
         self.clients.finish(id);
         cx.want_write(sock, false);
         if let Err(error) = cx.shutdown(sock) {

@@ -74,6 +74,9 @@ impl Relay {
                 State::Open | State::Waiting | State::Passing => {}
             }
         }
+        if state == State::Full && self.gate.acks.is_none() {
+            self.arm_acks(cx);
+        }
         self.set_reading(cx, state == State::Open);
     }
 
@@ -178,12 +181,14 @@ impl Relay {
         self.gate.held_said = false;
         self.watch_progress(cx);
         self.arm_hold(cx);
-        self.arm_acks(cx, ACKS_LOOK);
     }
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
-    fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
+    fn arm_acks(&mut self, cx: &mut Cx<'_>) {
         if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
+            // The longer it has been, the less a moment more matters.
+            let full = cx.now().since(self.gate.full_since);
+            let wait = full.clamp(ACKS_LOOK, ACKS_LOOK_MAX);
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -191,11 +196,6 @@ impl Relay {
     pub(super) fn look_at_acks(&mut self, cx: &mut Cx<'_>) {
         self.gate.acks = None;
         self.refresh_gate(cx);
-        if self.gate.state == State::Full && self.gate.acks.is_none() {
-            // The longer it has been, the less a moment more matters.
-            let full = cx.now().since(self.gate.full_since);
-            self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
-        }
     }
 
     fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {

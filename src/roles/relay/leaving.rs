@@ -167,6 +167,7 @@ impl Relay {
         let output = usize::from(client.output);
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
+        outlet.finishing -= usize::from(client.finishing);
         if !outlet.is_dialled() {
             self.dismiss_client(client.peer);
         }

@@ -191,7 +191,7 @@ impl Relay {
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.clients == 0,
+                outlet.parked.is_none() || outlet.clients == outlet.finishing,
                 "bytes are parked beside a client"
             );
         }

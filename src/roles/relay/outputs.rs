@@ -21,6 +21,8 @@ pub(super) struct Outlet {
     listeners: Vec<SockId>,
     dialler: Option<Dialler>,
     pub(super) clients: usize,
+    /// Those of them that have all they will get, and only wait for the end to be acknowledged.
+    pub(super) finishing: usize,
     /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
     pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
@@ -58,6 +60,7 @@ impl Outlet {
             listeners: Vec::new(),
             dialler,
             clients: 0,
+            finishing: 0,
             parked: (output.slow == Slow::Block).then_some(0),
             resume: config.resume.unwrap_or(match output.slow {
                 Slow::Block => Resume::Acked,
@@ -305,8 +308,8 @@ impl Relay {
         };
         let outlet = &mut self.outputs[output];
         outlet.retaining = None;
-        if outlet.slow == Slow::Block && outlet.clients == 0 {
-            outlet.parked = Some(at);
+        if outlet.slow == Slow::Block && outlet.clients == outlet.finishing {
+            outlet.parked = outlet.parked.into_iter().chain([at]).min();
         } else if outlet.is_dialled() && outlet.resume != Resume::Live {
             outlet.goes_on_at = Some(at);
         }
