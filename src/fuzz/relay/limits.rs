@@ -89,6 +89,9 @@ impl Play {
     pub(super) fn greetings_at_rest(&self) {
         let config = &self.stage.scenario.config;
         let world = self.stage.handle.world();
+        if config.idle_timeout.is_some() {
+            return; // it may just have come
+        }
         for (remote, _) in self.watch.upstreams.values() {
             let all = world.received(*remote).len() == config.upstream_send.len();
             let hears = world.is_open(*remote) && config.source != From::Stdin;

@@ -208,7 +208,9 @@ impl Witness {
             Reason::Dead | Reason::Record => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
-                drops && !leads && self.held() - known.cursor > config.ring as u64
+                drops
+                    && !leads
+                    && self.held().max(book.held_before) - known.cursor > config.ring as u64
             }
             Reason::Lagging => {
                 let max = config.max_lag;
@@ -217,7 +219,7 @@ impl Witness {
                         .is_some_and(|max| known.is_over(&book.ledger, max, book.head_before, now))
             }
             Reason::Stalled => {
-                let holds = drops && !config.hold.is_zero();
+                let holds = slow != Slow::Block && !config.hold.is_zero();
                 let waits = known.waits_since(&book.ledger);
                 let stall = config.stall_timeout;
                 (holds && over(Some(known.progress), config.hold))

@@ -297,7 +297,7 @@ impl Clients {
 
     /// A client that was taken out of the heap goes on, further ahead.
     pub(super) fn requeue(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id) else {
+        let Some(client) = self.get_mut(id).filter(|client| client.behind) else {
             return;
         };
         let (cursor, slow, heaped) = (
@@ -305,7 +305,7 @@ impl Clients {
             client.slow,
             std::mem::replace(&mut client.heaped, true),
         );
-        if client.behind && !heaped {
+        if !heaped {
             self.heap(slow).push(cursor, id);
         }
     }

@@ -186,7 +186,7 @@ impl Relay {
         self.watch_progress(cx);
         let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &Client| {
-            client.slow == Slow::Drop && client.behind && now.since(client.progress) >= hold
+            client.slow != Slow::Block && client.behind && now.since(client.progress) >= hold
         };
         let due: Vec<_> = self
             .clients

@@ -233,7 +233,7 @@ impl Relay {
         let head = self.records.whole();
         let holds = self
             .leader()
-            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
+            .is_some_and(|leader| leader < head && self.room_after(leader) < self.room_min);
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
@@ -246,7 +246,7 @@ impl Relay {
         self.watch_progress(cx);
         let (now, full_since, hold) = (cx.now(), self.gate.full_since, self.config.hold);
         let stalled = |client: &Client| {
-            client.slow == Slow::Drop
+            client.slow != Slow::Block
                 && client.behind
                 && now.since(client.progress.max(full_since)) >= hold
         };

@@ -126,6 +126,7 @@ impl Relay {
             self.journal.warn(cx.now(), "replaced", text);
         }
         self.upstream_is_up();
+        self.watch_idle(cx);
         if self.config.takeover == Takeover::Refuse {
             for other in std::mem::take(&mut self.upstream.candidates) {
                 cx.close(other.sock, Close::Orderly);
