@@ -1,5 +1,5 @@
-//! What demanding feeds ask for, on top of a plain life: records, a backlog, skips, limits of lag, several upstreams, and
-//! who may come in. Zeros of the script ask for none of it.
+//! What demanding feeds ask for, on top of a plain life: records, a backlog, skips, limits of lag, several upstreams,
+//! and who may come in. Zeros of the script ask for none of it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -226,4 +226,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
+mod demanding_tests;
+#[cfg(test)]
 mod tests;

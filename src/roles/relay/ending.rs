@@ -15,7 +15,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::config::{Resume, Slow, Way};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -109,7 +109,8 @@ impl Relay {
         let (sock, peer, until) = (client.sock, client.peer, client.until);
         let outlet = &mut self.outputs[usize::from(client.output)];
         outlet.finishing += 1;
-        if outlet.slow == Slow::Block && outlet.finishing == outlet.clients {
+        let goes_on = !outlet.is_dialled() || outlet.resume != Resume::Live;
+        if goes_on && outlet.slow == Slow::Block && outlet.finishing == outlet.clients {
             // What follows waits for whoever comes next.
             outlet.parked = Some(until);
         }

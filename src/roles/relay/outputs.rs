@@ -26,7 +26,7 @@ pub(super) struct Outlet {
     /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
     pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
-    resume: Resume,
+    pub(super) resume: Resume,
     /// Where it does, once it was lost, if that needs nothing to be kept for it.
     goes_on_at: Option<u64>,
     /// Its client, while what that has not acknowledged must stay in the ring.
