@@ -1,4 +1,51 @@
-//! A low-latency TCP relay on a hand-written, single-threaded reactor.
+//! hydrant is a low-latency TCP relay: it takes one upstream byte stream and fans it out to very many receivers.
+//!
+//! # Bird's eye
+//!
+//! One thread owns everything that has to do with connections. It runs a [`reactor`]: an event loop that waits for the
+//! network, visits each socket that is ready and wanted once, lets timers run out and closes what was given up. On it
+//! run roles ([`roles`]); the relay is the one that counts. Its upstream's bytes are read straight into a ring
+//! ([`base::ring`]) and written straight out of it, each client being no more than a cursor into the stream. Helper
+//! threads exist only for what blocks by nature: looking up names, standard streams, writing the log.
+//!
+//! ```text
+//!   main -> cli -> config -> app ──runs──> reactor <──events, effects──> roles
+//!                                             │ trait Net
+//!                              MioNet (epoll) ┴ SimNet (a scripted world, from a seed)
+//! ```
+//!
+//! # Code map
+//!
+//! Imports go downward only; `tests/tidy.rs` holds that.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
+//! | [`config`] | one invocation, parsed and checked |
+//! | [`cli`] | the command line, and the help out of the roles' option tables |
+//! | [`roles`] | what hydrant can be: the [`roles::relay`], the [`roles::demo`] that shows it |
+//! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
+//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], where records begin and end |
+//! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
+//! | [`logger`] | the log's own thread and its bounded queue |
+//! | [`sim`] | the simulated network under the same reactor and roles |
+//! | [`mod@fuzz`] | the bodies of the fuzz targets, which the tests share |
+//!
+//! # Invariants
+//!
+//! **Invariant.** A role never names a socket type, a clock, a source of randomness or another role. So a run under the
+//! simulator is a pure function of its seed.
+//!
+//! **Invariant.** A direction of a socket that is wanted and ready has its socket in the queue of visits. A role never
+//! re-arms anything, and never loops until it would block: it does one bounded read or write a visit.
+//!
+//! **Invariant.** An id of a socket that is gone finds nothing, though its place may have a new tenant.
+//!
+//! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces
+//! that begin where records do. A client is gone only for a [`roles::relay::Reason`], which is counted and logged.
+//!
+//! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
+//! client costs its own small record only.
 
 pub mod app;
 pub mod base;

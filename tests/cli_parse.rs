@@ -317,6 +317,10 @@ a:1,b:2 :3 --mode listen-listen => SRC a:1,b:2 is a list, which only a dialled S
 a:1,b:2 c:3 --mode listen-connect => SRC a:1,b:2 is a list, which only a dialled SRC can be: --mode connect-connect
 a:1 :2 --record-max 4K => --record-max alone limits nothing: add --framing
 a:1 :2 --framing fixed:2M => --framing fixed:2097152 has no record within --record-max 1M: raise it to 2M or more
+a:1 :2 --framing len:u32be+10 --record-max 13 => --framing len:u32be+10 has no record within --record-max 13: \
+raise it to 14 or more
+a:1 :2 --framing mpegts --record-max 187 => --framing mpegts has no record within --record-max 187: raise it to 188 \
+or more
 a:1 :2 --framing line --ring 1M => --framing line with --record-max 1M needs --ring 2M or more
 a:1 :2 --framing fixed:64K --ring 64K => --framing fixed:65536 needs --ring 128K or more
 a:1 :2 --backlog 9M => --backlog 9M is more than half of --ring 16M: raise that to 18M or more

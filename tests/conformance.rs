@@ -50,6 +50,7 @@ cases! {
     an_address_in_use_is_said_to_be,
     accepting_ends_with_would_block,
     a_closed_listener_resets_those_who_wait,
+    what_a_reset_has_lost_is_known,
     what_the_peer_has_not_taken_is_known,
     a_reset_close_is_a_reset_at_the_peer,
     an_orderly_close_is_the_end_behind_all_bytes,
@@ -433,6 +434,22 @@ fn a_closed_listener_resets_those_who_wait<B: Bench>(rig: &mut Rig<B>) {
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
     let refused = rig.connect(&at).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+/// What a destination may have missed is known also once its connection is gone.
+fn what_a_reset_has_lost_is_known<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, far) = rig.pair();
+    rig.fill(ours);
+    while !rig.is_quiet(ours) {
+        rig.forget(ours);
+        rig.fill(ours);
+    }
+    let left = rig.net.unacknowledged(ours);
+    assert!(left > Some(0));
+    rig.bench.reset(far);
+    let error = rig.read(ours, &mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(rig.net.unacknowledged(ours), left);
 }
 
 fn what_the_peer_has_not_taken_is_known<B: Bench>(rig: &mut Rig<B>) {

@@ -2,16 +2,32 @@
 
 mod common;
 
+#[path = "e2e/admission.rs"]
+mod admission;
+#[path = "e2e/dead.rs"]
+mod dead;
 #[path = "e2e/dump.rs"]
 mod dump;
+#[path = "e2e/failover.rs"]
+mod failover;
+#[path = "e2e/joining.rs"]
+mod joining;
+#[path = "e2e/lag.rs"]
+mod lag;
 #[path = "e2e/logging.rs"]
 mod logging;
 #[path = "e2e/modes.rs"]
 mod modes;
+#[path = "e2e/netns.rs"]
+mod netns;
 #[path = "e2e/outputs.rs"]
 mod outputs;
 #[path = "e2e/receivers.rs"]
 mod receivers;
+#[path = "e2e/records.rs"]
+mod records;
+#[path = "e2e/resume.rs"]
+mod resume;
 #[path = "e2e/retry.rs"]
 mod retry;
 #[path = "e2e/rig.rs"]

@@ -82,10 +82,11 @@ impl Rig {
     /// Turns until so much time is over.
     fn run(&mut self, time: Duration) {
         let end = self.now() + time;
-        self.world.world().at(end, |_| ());
         self.world.world().stop_at(end);
+        let before = self.turns;
         while self.now() < end {
             self.turn();
+            assert!(self.turns - before < TURNS_MAX, "it spins");
         }
     }
 
@@ -139,6 +140,8 @@ fn name(world: &Handle, answers: impl IntoIterator<Item = Answer>) {
     world.world().set_name("host.test", answers);
 }
 
+/// More turns than any case takes.
+const TURNS_MAX: u64 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Dials `host.test:5` at once.
@@ -512,7 +515,8 @@ mod visits {
             }
             Event::Connected { sock, .. } => cx.want_read(*sock, true),
             Event::Readable(sock) => {
-                if !matches!(cx.read(*sock, &mut vec![0; bytes]), Ok(Some(1..) | None)) {
+                let read = cx.read(*sock, &mut vec![0; bytes]);
+                if !matches!(read, Ok(Some(1..) | None)) {
                     cx.close(*sock, Close::Orderly);
                 }
             }

@@ -82,18 +82,7 @@ impl Opt {
         };
         match self.kind {
             Kind::Switch => Err(OptionError::TakesNoValue { flag }),
-            Kind::Text { max } | Kind::Path { max } => match given {
-                _ if given.len() > max => Err(OptionError::TooLong {
-                    flag,
-                    len: given.len(),
-                    max,
-                }),
-                _ if given.contains(char::is_control) => Err(OptionError::Control {
-                    flag,
-                    given: given.to_owned(),
-                }),
-                _ => Ok(Value::Text(given.to_owned())),
-            },
+            Kind::Text { max } | Kind::Path { max } => self.read_text(given, max),
             Kind::Choice(words) => match words.iter().find(|&&word| word == given) {
                 Some(word) => Ok(Value::Choice(word)),
                 None => Err(OptionError::Choice {
@@ -135,6 +124,24 @@ impl Opt {
                     .map_err(|end| range(end, Limit::Count(min), Limit::Count(max))),
             },
         }
+    }
+
+    fn read_text(&self, given: &str, max: usize) -> Result<Value, OptionError> {
+        let flag = self.flag;
+        if given.len() > max {
+            return Err(OptionError::TooLong {
+                flag,
+                len: given.len(),
+                max,
+            });
+        }
+        if given.contains(char::is_control) {
+            return Err(OptionError::Control {
+                flag,
+                given: given.to_owned(),
+            });
+        }
+        Ok(Value::Text(given.to_owned()))
     }
 
     /// The unit tells a time from a size, so a bare number is neither; `4m` is minutes, `4M` is bytes.

@@ -182,7 +182,8 @@ pub trait Net {
     /// A standard stream, as a socket. A helper thread moves the bytes through a bounded pipe, since standard streams
     /// may be files and must stay blocking for the sake of others who share them. Each can be opened once.
     ///
-    /// Stdin is read and ends like any stream. Stdout is written; after [`Net::shutdown`] it reads as ended once the
+    /// Stdin is read and ends like any stream; where reading it fails, what came before is read first, and then the
+    /// error. Stdout is written; after [`Net::shutdown`] it reads as ended once the
     /// last byte has been handed to the operating system. Where that failed, reading and writing it fail likewise:
     /// with `BrokenPipe` if its reader is gone, or with what else went wrong, such as a full disk.
     fn open_std(&mut self, which: StdStream) -> io::Result<SockId>;

@@ -368,7 +368,7 @@ impl World {
         Ok(())
     }
 
-    /// Bytes that were written to a TCP stream and have not landed, the end counted as one.
+    /// Bytes that the program has written to a TCP stream and that have not landed, a FIN counted as one.
     pub fn unacknowledged(&self, id: SockId) -> Option<u32> {
         let Some(Tenant::Stream(stream)) = self.tenant(id) else {
             return None;

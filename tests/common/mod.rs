@@ -8,6 +8,7 @@
 pub(crate) mod feed;
 pub(crate) mod hydrant;
 pub(crate) mod peers;
+pub(crate) mod records;
 pub(crate) mod scratch;
 pub(crate) mod tools;
 

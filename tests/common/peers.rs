@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 use super::DEADLINE;
 
@@ -30,6 +30,27 @@ pub(crate) fn connect_narrow(to: SocketAddr) -> TcpStream {
         .connect_timeout(&to.into(), DEADLINE)
         .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
     bound(socket.into())
+}
+
+/// Connects from an address of this machine's.
+#[track_caller]
+pub(crate) fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+    socket
+        .bind(&SocketAddr::new(from, 0).into())
+        .unwrap_or_else(|error| panic!("{from} is not ours: {error}"));
+    socket
+        .connect_timeout(&to.into(), DEADLINE)
+        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
+    bound(socket.into())
+}
+
+/// Nothing that is sent to us arrives any more, and nobody is told: to the other end we have vanished.
+pub(crate) fn vanish(stream: &TcpStream) {
+    let nothing = SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
+    SockRef::from(stream)
+        .attach_filter(&[nothing])
+        .expect("a socket takes a filter");
 }
 
 /// Connects to a Unix socket.
@@ -77,6 +98,8 @@ pub(crate) struct Place {
     _keeper: Socket,
     pub(crate) at: SocketAddr,
     listener: Option<TcpListener>,
+    /// What each connection's receive buffer holds; by default what the kernel thinks best.
+    room: Option<usize>,
 }
 
 impl Place {
@@ -92,6 +115,14 @@ impl Place {
         place
     }
 
+    /// As `new`; who listens there has little room for what it does not read.
+    pub(crate) fn narrow() -> Self {
+        Self {
+            room: Some(NARROW),
+            ..Self::new()
+        }
+    }
+
     /// A place at an address that this machine may not have.
     pub(crate) fn on(ip: IpAddr) -> io::Result<Self> {
         let keeper = reusable(SocketAddr::new(ip, 0))?;
@@ -100,12 +131,18 @@ impl Place {
             _keeper: keeper,
             at,
             listener: None,
+            room: None,
         })
     }
 
     /// Somebody listens from now on.
     pub(crate) fn open(&mut self) {
         let listener = reusable(self.at).expect("the port is ours");
+        if let Some(size) = self.room {
+            listener
+                .set_recv_buffer_size(size)
+                .expect("a buffer may be small");
+        }
         listener.listen(BACKLOG).expect("a bound socket can listen");
         // On Linux it holds for accepting too.
         listener

@@ -1,6 +1,7 @@
 //! `--dump`: the payload for eyes, which never slows the feed.
 
 use std::io::{Read, Write};
+use std::process::Stdio;
 
 use crate::common::feed::{Feed, Taker, pattern};
 use crate::common::hydrant::{Hydrant, hydrant, read_all};
@@ -42,6 +43,24 @@ fn hex_shows_offset_bytes_and_letters() {
 00000010  68 65 6c 6c 6f 00 0a                              |hello..|
 ";
     assert_eq!(String::from_utf8(shown).unwrap(), expected);
+}
+
+/// The last line of hex is shorter than the others, so it is written when the source has ended. Nobody reads stdout
+/// until then, and more waits there than a pipe holds: the relay may not end before it is read.
+#[test]
+fn the_source_s_end_waits_for_the_last_line() {
+    let bytes = pattern(0, 40_001);
+    let line = "- 127.0.0.1:0 --wait-clients 0 --drain 30s --dump --dump-format hex";
+    let mut hydrant = hydrant(line).stdin(Stdio::piped()).start();
+    hydrant.address_of("clients");
+    hydrant.stdin().write_all(&bytes).unwrap();
+    hydrant.report_until("ENDING");
+    let stdout = hydrant.stdout();
+    let shown = within("reading stdout", move || read_all(stdout));
+    assert_eq!(hydrant.wait_exit(), 0);
+    let shown = String::from_utf8(shown).unwrap();
+    assert_eq!(shown.lines().count(), bytes.len().div_ceil(16));
+    assert!(shown.lines().last().unwrap().starts_with("00009c40  "));
 }
 
 #[test]

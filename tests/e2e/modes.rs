@@ -141,6 +141,25 @@ fn either_side_reconnects_while_the_other_is_away() {
     }
 }
 
+/// An upstream that is lost by a reset: all that has come of it counts, and its receivers stay.
+#[test]
+fn an_upstream_that_resets_is_lost_as_others_are() {
+    let mut rig = Rig::new("connect-listen");
+    let mut downstream = rig.downstream();
+    for round in 0..3 {
+        let mut upstream = rig.upstream();
+        rig.feed.send(&mut upstream, LENGTH);
+        downstream.take(LENGTH);
+        rig.upstream_resets(upstream);
+        if round == 0 {
+            let line = rig
+                .hydrant
+                .wait_log(" lost (connection reset by peer) after ");
+            assert!(line.ends_with(", 1 client stays"), "{line}");
+        }
+    }
+}
+
 /// A receiver that closes as programs do, rather than by a reset, looks like one that has half-closed; the first byte
 /// shows that it is gone.
 #[test]

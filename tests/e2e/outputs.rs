@@ -269,6 +269,30 @@ fn a_relay_can_follow_another() {
     second.wait_log(&format!("upstream {first_at} closed the connection"));
 }
 
+/// What is left of the connections of the one before does not keep the port from the next one.
+#[test]
+fn a_restart_gets_its_port_back() {
+    let mut place = Place::opened();
+    let door = Place::new();
+    let line = format!("{} {}", place.at, door.at);
+    let first = hydrant(&line).start();
+    let at = first.address_of("clients");
+    let mut takers: Vec<_> = (0..5).map(|_| Taker::new(connect(at), 0)).collect();
+    let _upstream = place.accept();
+    first.report_until("| 5 clients | ");
+    first.stop();
+    for taker in &mut takers {
+        assert_eq!(taker.take_rest(), Ending::Orderly);
+    }
+    let second = hydrant(&line).start();
+    assert_eq!(second.address_of("clients"), at);
+    let mut upstream = place.accept();
+    let mut taker = Taker::new(connect(at), 0);
+    second.report_until("| 1 client | ");
+    Feed::default().send(&mut upstream, 1000);
+    taker.take(1000);
+}
+
 /// A place on the loopback address of IPv6, where this machine has it.
 fn ipv6_place() -> Option<Place> {
     match Place::on(Ipv6Addr::LOCALHOST.into()) {

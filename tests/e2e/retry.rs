@@ -53,6 +53,7 @@ fn attempts_that_fail_are_told_once() {
 #[test]
 fn a_range_begins_anew_after_a_connection_that_lasted() {
     let mut place = Place::new();
+    let mut lost = Instant::now();
     let line = format!("{} 127.0.0.1:0 --retry 10ms..1h -vv", place.at);
     let hydrant = hydrant(&line).start();
     let mut taker = Taker::new(connect(hydrant.address_of("clients")), 0);
@@ -60,7 +61,6 @@ fn a_range_begins_anew_after_a_connection_that_lasted() {
     let mut feed = Feed::default();
     for _ in 0..5 {
         // If it went on doubling from one time to the next, the last of these would be waited for for minutes.
-        let lost = Instant::now();
         failures(&hydrant, 4);
         let mut upstream = place.accept();
         let connected = Instant::now();
@@ -71,6 +71,7 @@ fn a_range_begins_anew_after_a_connection_that_lasted() {
             taker.take(1000);
         }
         place.close();
+        lost = Instant::now();
         leave(&upstream);
     }
 }

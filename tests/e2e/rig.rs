@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::common::feed::{Feed, Taker};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{Place, connect, leave, reset};
+use crate::common::peers::{Place, connect, half_close, leave, reset};
 
 /// One of the relay's sides.
 #[derive(Debug)]
@@ -114,6 +114,19 @@ impl Rig {
     #[track_caller]
     pub(crate) fn downstream(&mut self) -> Taker<TcpStream> {
         let stream = self.down.arrive();
+        self.joined(stream)
+    }
+
+    /// As `downstream`, but one that has nothing to say from the first moment on.
+    #[track_caller]
+    pub(crate) fn downstream_that_half_closes(&mut self) -> Taker<TcpStream> {
+        let stream = self.down.arrive();
+        half_close(&stream);
+        self.joined(stream)
+    }
+
+    #[track_caller]
+    fn joined(&self, stream: TcpStream) -> Taker<TcpStream> {
         let us = stream.local_addr().expect("it is connected");
         let who = match self.down {
             Side::Dials(_) => "downstream",
@@ -127,6 +140,12 @@ impl Rig {
     pub(crate) fn upstream_goes(&mut self, stream: TcpStream) {
         self.up.leave();
         leave(&stream);
+    }
+
+    /// As `upstream_goes`, by a reset.
+    pub(crate) fn upstream_resets(&mut self, stream: TcpStream) {
+        self.up.leave();
+        reset(stream);
     }
 
     /// The receiver goes, whoever dials it is refused, and the relay knows.

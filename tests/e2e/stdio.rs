@@ -1,7 +1,7 @@
 //! Standard streams as source and as destination.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::thread;
 
 use crate::common::feed::{Ending, Feed, Taker, pattern};
@@ -195,6 +195,22 @@ fn a_file_is_sent_to_a_server_that_comes_late() {
     assert_eq!(taker.take_rest(), Ending::Orderly);
     assert_eq!(taker.at, 1_000_000);
     assert_eq!(hydrant.wait_exit(), 0);
+}
+
+/// Helper threads sit in a read that never returns, and in a write that nobody takes: neither keeps it from ending.
+#[test]
+fn stuck_standard_streams_do_not_hold_it() {
+    let (_nobody_reads, stdout) = io::pipe().unwrap();
+    let (stdin, mut never_closed) = io::pipe().unwrap();
+    let mut hydrant = hydrant("- - --drain 100ms")
+        .stdin(stdin)
+        .stdout(stdout)
+        .start();
+    hydrant.wait_log("client - connected");
+    never_closed.write_all(&pattern(0, 500_000)).unwrap();
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("stopped by SIGTERM: ");
 }
 
 /// Sends this much of the stream to its stdin, and then the end, beside the test.

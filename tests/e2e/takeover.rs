@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::common::feed::{Ending, Taker};
-use crate::common::peers::{leave, reset};
+use crate::common::peers::{connect, leave, reset};
 use crate::rig::Rig;
 
 #[test]
@@ -98,15 +98,35 @@ fn a_second_upstream_can_be_refused() {
 #[test]
 fn files_sent_one_after_the_other_arrive_whole() {
     for mode in ["listen-listen", "listen-connect"] {
-        let mut rig = Rig::with(mode, "--ring 64K");
+        let mut rig = Rig::with(mode, "--ring 64K --hold 5m");
         let mut downstream = rig.downstream();
-        for _ in 0..10 {
-            let mut sender = rig.upstream();
-            // Less than kernels hold, so that the sender does not have to wait for the relay.
-            rig.feed.send(&mut sender, 100_000);
+        // How far the relay has come when the next one begins differs from time to time.
+        for _ in 0..30 {
+            for _ in 0..10 {
+                let mut sender = rig.upstream();
+                // Less than kernels hold, so that the sender does not have to wait for the relay.
+                rig.feed.send(&mut sender, 100_000);
+                leave(&sender);
+            }
+            downstream.take(1_000_000);
+        }
+        assert!(!rig.hydrant.has_logged("replaced"));
+    }
+}
+
+/// As above, where the relay has had no time to look before all of them are gone.
+#[test]
+fn files_sent_while_the_relay_is_busy_arrive_in_order() {
+    let mut rig = Rig::with("listen-listen", "--ring 64K --hold 5m");
+    let mut downstream = rig.downstream();
+    for _ in 0..5 {
+        rig.hydrant.signal("STOP");
+        for _ in 0..8 {
+            let mut sender = connect(rig.upstream_at());
+            rig.feed.send(&mut sender, 150_000);
             leave(&sender);
         }
-        downstream.take(1_000_000);
-        assert!(!rig.hydrant.has_logged("replaced"));
+        rig.hydrant.signal("CONT");
+        downstream.take(8 * 150_000);
     }
 }

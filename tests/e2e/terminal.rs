@@ -1,10 +1,13 @@
 //! The program on a terminal, which socat makes.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, ChildStdout};
+use std::thread;
 
 use crate::common::feed::{Ending, Feed, Taker};
+use crate::common::hydrant::signal;
 use crate::common::peers::{Place, connect};
 use crate::common::tools::{Tool, have};
 use crate::common::within;
@@ -14,7 +17,9 @@ struct Screen {
     keys: ChildStdin,
     output: Option<ChildStdout>,
     text: String,
-    _socat: Tool,
+    socat: Tool,
+    /// The relay's process, once it has said something.
+    relay: Option<u32>,
 }
 
 impl Screen {
@@ -26,7 +31,8 @@ impl Screen {
             keys: socat.0.stdin.take().expect("a pipe"),
             output: socat.0.stdout.take(),
             text: String::new(),
-            _socat: socat,
+            socat,
+            relay: None,
         }
     }
 
@@ -58,10 +64,18 @@ impl Screen {
     /// Where clients connect.
     fn clients_at(&mut self) -> SocketAddr {
         self.until(" for clients");
+        let id = self.socat.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        self.relay = children.ok().and_then(|ids| ids.trim().parse().ok());
         let at = self.text.rsplit("listening on ").next();
         let at = at.and_then(|rest| rest.split(' ').next());
         at.and_then(|at| at.parse().ok())
             .unwrap_or_else(|| panic!("no address in {:?}", self.text))
+    }
+
+    /// Closes the terminal, under whatever runs on it.
+    fn hang_up(&mut self) {
+        self.socat.0.kill().expect("socat runs");
     }
 
     /// The lines that can be read on it, as far as they are not drawn over.
@@ -70,6 +84,15 @@ impl Screen {
         lines
             .map(|line| line.rsplit("\r\u{1b}[K").next().unwrap_or_default())
             .collect()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A relay that should have ended with its terminal must not stay behind when it has not.
+        if let Some(relay) = self.relay.filter(|_| thread::panicking()) {
+            signal(relay, "KILL");
+        }
     }
 }
 
@@ -123,7 +146,7 @@ fn a_terminal_that_goes_away_stops_it() {
     screen.until(" (1 now)");
     Feed::default().send(&mut upstream, 1000);
     taker.take(1000);
-    drop(screen);
+    screen.hang_up();
     assert_eq!(taker.take_rest(), Ending::Orderly);
     let mut upstream = Taker::new(upstream, 0);
     assert_eq!(upstream.take_rest(), Ending::Orderly);

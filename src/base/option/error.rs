@@ -171,28 +171,16 @@ impl fmt::Display for OptionError {
             Self::Range {
                 flag,
                 given,
-                end: End::Low,
+                end,
                 low,
-                ..
-            } => {
-                write!(
-                    f,
-                    "{flag}: {} is too little: the least is {low}",
-                    Typed(given)
-                )
-            }
-            Self::Range {
-                flag,
-                given,
-                end: End::High,
                 high,
-                ..
             } => {
-                write!(
-                    f,
-                    "{flag}: {} is too much: the most is {high}",
-                    Typed(given)
-                )
+                let (much, most, limit) = match end {
+                    End::Low => ("little", "least", low),
+                    End::High => ("much", "most", high),
+                };
+                let given = Typed(given);
+                write!(f, "{flag}: {given} is too {much}: the {most} is {limit}")
             }
             Self::Choice { flag, given, words } => {
                 write!(

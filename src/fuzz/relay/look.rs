@@ -1,25 +1,21 @@
-//! What must hold between turns, when everything has come to rest, and at the end.
+//! What must hold between turns.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::Play;
-use super::scenario::Scenario;
+use super::book::Book;
 use super::stage::Who;
-use super::witness::{Book, Known};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::{Slow, Source as From, UpstreamLoss, Way};
+use crate::roles::relay::config::{Resume, Slow};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
-use crate::sim::{Ending, RemoteId, RemoteState, World};
+use crate::sim::{Ending, RemoteId, World};
 
 /// What is remembered from one turn to the next.
 #[derive(Default)]
 pub(super) struct Watch {
     /// Connections of upstreams that were open.
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
-    /// What they had been read to when it last grew or they were not read, and when that was.
-    pub(super) quiet: BTreeMap<SockId, (u64, Time)>,
     still: (Time, u64, usize),
     still_turns: u32,
 }
@@ -30,9 +26,6 @@ impl Play {
         self.look_at_receivers();
         self.look_at_sockets();
         self.look_at_upstreams();
-        self.look_at_silence();
-        self.look_at_lags();
-        self.look_at_greetings();
         self.look_at_wants();
         self.look_for_spinning();
     }
@@ -42,28 +35,33 @@ impl Play {
     }
 
     /// What each receiver has read is the next piece of its own piece of the stream.
-    fn look_at_receivers(&self) {
+    pub(super) fn look_at_receivers(&self) {
         let mut book = self.book.borrow_mut();
-        let book = &mut *book;
+        let Book { served, stream, .. } = &mut *book;
+        let mut world = self.stage.handle.world();
+        for (remote, served) in served {
+            let bytes = world.take_received(*remote);
+            let from = (served.start + served.taken) as usize;
+            let piece = stream.get(from..from + bytes.len());
+            let who = served.who;
+            assert!(
+                piece == Some(&bytes[..]),
+                "{who:?} was sent something else at {from}"
+            );
+            served.taken += bytes.len() as u64;
+        }
+    }
+
+    /// Whoever is no client has been sent nothing.
+    pub(super) fn look_at_strangers(&self) {
+        let book = self.book.borrow();
         for (remote, who) in self.stage.guests() {
-            let bytes = self.stage.handle.world().take_received(remote);
-            if bytes.is_empty() {
-                continue;
-            }
-            let served = book.served.get_mut(&remote);
-            let served =
-                served.unwrap_or_else(|| panic!("{who:?} was sent bytes, and is no client"));
-            let mut bytes = &bytes[..];
-            while !bytes.is_empty() {
-                let from = served.path.place(served.taken);
-                let straight = served.path.straight(served.taken).min(bytes.len() as u64) as usize;
-                assert!(
-                    book.ledger.piece(from, straight) == Some(&bytes[..straight]),
-                    "{who:?} was sent something else at {from}"
-                );
-                served.taken += straight as u64;
-                bytes = &bytes[straight..];
-            }
+            let heard = self.stage.handle.world().received_total(remote);
+            let is_client = book.served.contains_key(&remote);
+            assert!(
+                is_client || heard == 0,
+                "{who:?} was sent bytes, and is no client"
+            );
         }
     }
 
@@ -121,29 +119,26 @@ impl Play {
     }
 
     fn look_at_end_of(&self, world: &World, book: &Book, remote: RemoteId, life: u16) {
-        let stdout_ends = |way: &Way| *way == Way::Stdout;
-        let config = &self.stage.scenario.config;
-        if config.outputs.iter().any(|output| stdout_ends(&output.way))
-            && book.ending_since.is_some()
-        {
+        let scenario = &self.stage.scenario;
+        let silence = world.time().since(book.heard);
+        let is_silent = scenario
+            .config
+            .idle_timeout
+            .is_some_and(|idle| silence >= idle);
+        if is_silent || (scenario.writes_to_stdout() && book.ending_since.is_some()) {
             return;
         }
         let source = self.stage.life(life).map(|life| &life.source);
-        let (sent, read) = (
-            world.sent_total(remote),
-            book.ledger.read.get(&life).copied().unwrap_or(0),
-        );
-        let has_ended =
-            source.is_some_and(|source| sent == source.to && source.ending != Ending::Stay);
+        let (sent, read) = (world.sent_total(remote), book.read[&life]);
+        let ends = source.map_or(Ending::Stay, |source| source.ending);
+        let has_ended = source.is_some_and(|source| sent == source.to) && ends != Ending::Stay;
         let is_lost = !world.is_open(remote) || world.was_cut(remote);
-        let silent = self.is_silent(world, life);
         assert!(
-            is_lost || has_ended || silent,
+            is_lost || has_ended,
             "life {life} was let go though it goes on"
         );
-        let orderly = source.is_some_and(|source| source.ending != Ending::Reset);
-        // Who closes with bytes unread resets.
-        let orderly = orderly && config.upstream_send.is_empty();
+        // Whoever closes with something unread, as a greeting, resets.
+        let orderly = ends != Ending::Reset && scenario.config.upstream_send.is_empty();
         if has_ended && orderly && !world.was_cut(remote) {
             assert_eq!(read, sent, "the end of life {life} is missing");
         }
@@ -153,63 +148,58 @@ impl Play {
     fn look_at_wants(&self) {
         let Some(relay) = self.relay() else { return };
         let book = self.book.borrow();
-        let head = book.ledger.head();
         for (sock, cursor) in relay.cursors() {
             let (_, writes) = self.reactor.wants(sock);
-            let known = &book.clients[&sock];
-            let lacks = cursor < head.min(known.until) || known.written < known.path.rest();
-            // After the rest of a record there is one more visit.
-            let visit = writes && known.written == known.path.rest() && known.written > 0;
-            assert!(
-                writes == lacks || visit,
-                "{sock:?} stands at {cursor} of {head}: {known:?}"
-            );
+            let end = book.clients[&sock].until.min(book.head());
+            assert_eq!(writes, cursor < end, "{sock:?} stands at {cursor} of {end}");
         }
         let world = self.stage.handle.world();
         for (sock, (remote, life)) in &self.watch.upstreams {
-            let is_source = book.latest == Some(*life) || self.watch.upstreams.len() == 1;
+            let is_source = book.active == Some(*sock) || self.watch.upstreams.len() == 1;
             let idle = !self.reactor.wants(*sock).0;
-            // What has been acknowledged is asked for once a second at the least.
-            let since = self
-                .watch
-                .quiet
-                .get(sock)
-                .map_or(Time::ZERO, |(_, since)| *since);
-            let asks = world.time().since(since) < ASKS;
-            if is_source && idle && !asks && !relay.is_ending() && !self.is_held(&book, true) {
+            if is_source && idle && !relay.is_ending() && !self.is_held(&book, world.time(), false)
+            {
                 let state = world.remote_state(*remote);
                 panic!("nobody holds life {life} back ({state:?}), and yet it is not read");
             }
+            let greeting = &self.stage.scenario.config.upstream_send;
+            let heard = world.received(*remote);
+            assert!(
+                greeting.starts_with(heard),
+                "life {life} was sent something else"
+            );
         }
     }
 
-    /// Whether somebody has a right to bytes that fill the ring. `leader`: the leading client counts too.
-    fn is_held(&self, book: &Book, leader: bool) -> bool {
+    /// Whether somebody has a right to bytes that fill the ring. At rest a leading client
+    /// does not, since it is not waited for for so long.
+    pub(super) fn is_held(&self, book: &Book, now: Time, at_rest: bool) -> bool {
         let config = &self.stage.scenario.config;
         if book.most < config.wait_clients {
             return true;
         }
-        let blocks = |known: &&Known| config.outputs[known.output].slow == Slow::Block;
-        let hindmost = book
-            .clients
-            .values()
-            .filter(blocks)
-            .map(|known| known.path.place(known.landed))
-            .min();
-        let outputs = config.outputs.iter().zip(&book.parked);
-        let blocking = outputs.filter(|(output, _)| output.slow == Slow::Block);
-        let parked = blocking
-            .flat_map(|(_, parked)| parked)
-            .map(|at| *at.start())
-            .min();
-        let lead = book.clients.values().map(|known| known.cursor).max();
-        let lead = lead.filter(|_| leader && !config.hold.is_zero());
-        let head = book.ledger.head();
-        if config.max_lag.is_some() && hindmost.is_some_and(|hindmost| hindmost < head) {
-            return true;
+        let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
+        let is_acked = |output| self.stage.scenario.resumes(output) == Some(Resume::Acked);
+        let mut kept = Vec::new();
+        for known in book.clients.values().filter(|known| blocks(known.output)) {
+            if book.lags_far(config.max_lag, known.cursor, now) {
+                return true;
+            }
+            kept.push(known.cursor);
+            if is_acked(known.output) {
+                // What it has acknowledged may not have been asked about yet, but for when all is at rest.
+                kept.push(known.start + if at_rest { known.landed } else { 0 });
+            }
         }
-        let keep = hindmost.into_iter().chain(parked).chain(lead).min();
-        keep.is_some_and(|keep| head - keep > config.ring as u64 / 2)
+        let parked = (0..)
+            .zip(&book.parked)
+            .filter(|(output, _)| blocks(*output));
+        kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
+        if !at_rest && !config.hold.is_zero() {
+            kept.extend(book.clients.values().map(|known| known.cursor).max());
+        }
+        let keep = kept.into_iter().min();
+        keep.is_some_and(|keep| book.head() - keep > config.ring as u64 / 2)
     }
 
     fn look_for_spinning(&mut self) {
@@ -228,115 +218,7 @@ impl Play {
         }
         assert!(self.watch.still_turns < STILL_TURNS_MAX, "it spins");
     }
-
-    /// What must hold once nothing moves any more, though the relay runs.
-    pub(super) fn at_rest(&self) {
-        let config = &self.stage.scenario.config;
-        let world = self.stage.handle.world();
-        let book = self.book.borrow();
-        let relay = self.relay().expect("it runs");
-        let head = book.ledger.head();
-        for known in book.clients.values() {
-            let served = &book.served[&known.remote];
-            let all = served.path.place(served.taken) == head.min(known.until);
-            assert!(
-                all || self.stage.is_stalled(served.who),
-                "{served:?} has not everything, of {head}"
-            );
-        }
-        for (place, endpoint) in self.stage.scenario.dialled() {
-            let connected = match place {
-                // A silent one comes and goes.
-                _ if Scenario::is_source(place) => {
-                    !self.watch.upstreams.is_empty() || config.idle_timeout.is_some()
-                }
-                _ => book.clients.values().any(|known| known.output == place - 1),
-            };
-            // A relay that ends looks only for those for whom bytes wait.
-            let is_done = relay.is_ending()
-                && (Scenario::is_source(place)
-                    || book.parked[place - 1]
-                        .iter()
-                        .all(|parked| *parked.start() == head));
-            let is_open = self.stage.scenario.is_open_at_last(place) && !is_done;
-            assert!(
-                connected || !is_open,
-                "{endpoint} is there, and was not dialled again"
-            );
-        }
-        for (sock, (remote, life)) in &self.watch.upstreams {
-            let is_read = self.reactor.wants(*sock).0;
-            if is_read {
-                let read = book.ledger.read.get(life).copied().unwrap_or(0);
-                let all = !world.is_open(*remote) || read == world.sent_total(*remote);
-                assert!(all, "life {life} is read, but not to the end");
-            } else if book.latest == Some(*life) && !relay.is_ending() {
-                assert!(
-                    self.is_held(&book, false),
-                    "life {life} is held back for ever"
-                );
-            }
-        }
-        drop(world);
-        for (remote, who) in self.stage.guests() {
-            let world = self.stage.handle.world();
-            let waits =
-                world.is_open(remote) && !world.saw_fin(remote) && !self.stage.is_stalled(who);
-            let is_client = book.clients.values().any(|known| known.remote == remote);
-            assert!(
-                !waits || is_client || relay.is_ending(),
-                "{who:?} is connected to nobody"
-            );
-        }
-        let exits = config.source == From::Stdin || config.upstream_loss == UpstreamLoss::Exit;
-        assert!(exits || !relay.is_ending() || self.stdout_is_closed());
-    }
-
-    fn stdout_is_closed(&self) -> bool {
-        let world = self.stage.handle.world();
-        let outputs = &self.stage.scenario.config.outputs;
-        outputs.iter().any(|output| output.way == Way::Stdout) && !world.is_open(world.stdout())
-    }
-
-    /// What must hold when the relay is gone: it has left nothing behind, and who was let go with everything gets it.
-    pub(super) fn after_the_end(&mut self) {
-        assert_eq!(
-            self.stage.handle.world().open_sockets(),
-            [],
-            "sockets are left open"
-        );
-        self.stage.calm_down();
-        for _ in 0..AFTERMATH {
-            self.stage.handle.world().run_for(Duration::from_secs(10));
-            self.look_at_receivers();
-        }
-        let book = self.book.borrow();
-        let world = self.stage.handle.world();
-        for (remote, served) in &book.served {
-            let receiver = self.stage.receiver(served.who);
-            let minds = |receiver: &crate::sim::Receiver| {
-                receiver.leave_after.is_some()
-                    || receiver.stall_after.is_some()
-                    || !receiver.says.is_empty()
-            };
-            let gone =
-                world.remote_state(*remote) == RemoteState::Closed && !world.saw_fin(*remote);
-            let Some(end) = served.drained else { continue };
-            if receiver.is_some_and(minds) || world.was_cut(*remote) || gone {
-                continue;
-            }
-            let taken = served.path.place(served.taken);
-            assert_eq!(taken, end, "{:?} was let go with everything", served.who);
-            assert!(
-                !world.saw_reset(*remote),
-                "{:?} was let go in order",
-                served.who
-            );
-        }
-    }
 }
 
 /// So many turns in which nothing moves and no time passes are too many.
 const STILL_TURNS_MAX: u32 = 300;
-const ASKS: Duration = Duration::from_millis(1_100);
-const AFTERMATH: usize = 30;

@@ -5,22 +5,21 @@
 //! chaos: upstreams, guests and faults come and go ──> calm: no faults, everybody reads ──> rest ──> stop ──> the end
 //! ```
 
-mod demands;
-mod ledger;
-mod limits;
+mod book;
 mod look;
+mod rest;
 mod scenario;
 mod stage;
-mod terms;
 mod witness;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::book::Book;
 use self::scenario::Scenario;
 use self::stage::Stage;
-use self::witness::{Book, Witness};
+use self::witness::Witness;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::fuzz::script::Script;
@@ -90,7 +89,8 @@ fn play(scenario: Scenario, traced: bool) -> Played {
 impl Play {
     fn new(scenario: Scenario, traced: bool) -> Self {
         let (net, stage) = Stage::set(scenario, traced);
-        let book = Rc::default();
+        let book = Book::new(&stage.scenario.config.outputs);
+        let book = Rc::new(RefCell::new(book));
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let role = reactor.add(Witness::new(stage.clone(), &book));
         Self {
@@ -111,7 +111,6 @@ impl Play {
         self.rest();
         if !self.over {
             self.at_rest();
-            self.greetings_at_rest();
             self.idle();
             self.stop();
         }
@@ -150,15 +149,12 @@ impl Play {
     fn rest(&mut self) {
         let config = &self.stage.scenario.config;
         let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
-        let limits = config.stall_timeout.into_iter().chain(config.idle_timeout);
-        let patience = patience + 2 * limits.sum::<Duration>();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
             let book = self.book.borrow();
-            let sum = book.counts.bytes_in
-                + book.counts.skipped
-                + book.served.values().map(|served| served.taken).sum::<u64>();
+            let sum =
+                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
             if sum != moved.1 {
                 moved = (self.stage.handle.world().time(), sum);
             }
@@ -171,22 +167,20 @@ impl Play {
         let before = self.turns;
         self.run_until(self.now() + IDLE);
         let times = |every: Duration| (IDLE.as_nanos() / every.as_nanos().max(1)) as u64;
-        let dials = 1 + config.outputs.len() as u64;
+        let dials = 2 + config.outputs.len() as u64;
         // A timer far ahead costs the wheel a look or two on the way.
         let mut turns_max = 60 + 6 * dials * times(config.retry.min);
         if let Some(stats) = config.stats {
             turns_max += 3 * times(stats.interval);
         }
+        if let Some(idle) = config.idle_timeout {
+            turns_max += 12 * times(idle);
+        }
+        if let Some(MaxLag::Age(age)) = config.max_lag {
+            turns_max += 3 * times(age / 8);
+        }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);
-        }
-        let limits = [config.stall_timeout, config.idle_timeout];
-        let age = match config.max_lag {
-            Some(MaxLag::Age(age)) => Some(age),
-            _ => None,
-        };
-        if let Some(limit) = limits.into_iter().flatten().chain(age).min() {
-            turns_max += 30 * times(limit);
         }
         let turns = self.turns - before;
         assert!(
@@ -217,7 +211,7 @@ impl Drop for LastWords {
     }
 }
 
-const SCRIPT_WORDS: usize = 60;
+const SCRIPT_WORDS: usize = 40;
 /// More turns than any scenario needs.
 const TURNS_MAX: u64 = 400_000;
 /// The latest that a look-up of the chaos may be answered, and more.
@@ -225,7 +219,5 @@ const LATE_MAX: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
-#[cfg(test)]
-mod demanding_tests;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::demands::{LIVES, SPARES, Spare};
+use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::rng::Rng;
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Close};
 use crate::roles::relay::config::{
-    DumpFormat, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover, Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover,
+    UpstreamLoss, Way,
 };
 use crate::sim::{Answer, Content, Ending, Faults, Receiver, Source};
 
@@ -23,15 +24,13 @@ pub(super) struct Scenario {
     /// Until the chaos is over; none after it.
     pub(super) faults: Faults,
     pub(super) config: RelayConfig,
-    /// The upstreams, in the order in which they come, or are dialled.
-    pub(super) lives: Vec<Life>,
-    /// The other upstreams, where several are dialled.
-    pub(super) spares: Vec<Spare>,
+    /// The upstreams, in the order in which they come, or are dialled; by endpoint, if there are two.
+    pub(super) lives: Vec<Vec<Life>>,
     /// Those who connect to the source's port and say nothing, and when they leave.
     pub(super) scans: Vec<(Duration, Duration)>,
     /// Receivers, by output: those who come, or those who are there when the relay dials.
     pub(super) guests: Vec<Vec<Guest>>,
-    /// What stands at the addresses that the relay dials: at the source's first, then at each output's.
+    /// What stands at the addresses that the relay dials: at the source's two, then at each output's.
     pub(super) doors: Vec<Vec<(Duration, Door)>>,
     pub(super) names: Vec<(String, Vec<Answer>)>,
     /// Most descriptors.
@@ -82,12 +81,14 @@ impl Scenario {
             seed,
             faults,
             lives: Vec::new(),
-            spares: Vec::new(),
             scans: Vec::new(),
             guests: Vec::new(),
             doors: Vec::new(),
             names: Vec::new(),
-            descriptors: choose(script, &[0, 0, 0, 0, 0, 0, 104, 110]).into_option(),
+            descriptors: choose(
+                script,
+                &[None, None, None, None, None, Some(104), Some(110)],
+            ),
             chaos,
             drain: None,
             report: (script.pick(8) == 1).then(|| moment(script, chaos)),
@@ -99,7 +100,6 @@ impl Scenario {
         scenario.draw_doors(script);
         scenario.draw_names(script);
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
-        scenario.demand(script);
         scenario
     }
 
@@ -110,31 +110,38 @@ impl Scenario {
     }
 
     fn draw_lives(&mut self, script: &mut Script<'_>) {
-        let stdin = self.config.source == From::Stdin;
-        let count = if stdin { 1 } else { 1 + script.pick(4) };
-        for number in 0..count {
-            let chunk_max = choose(script, &[4 << 10, 1, 100, 16 << 10, 64 << 10]);
-            let bytes = chunk_max as u64 * choose(script, &[20, 1, 100, 300, 0]);
-            let life = Life {
-                at: moment(script, self.chaos),
-                source: Source {
-                    content: Content::Pattern(number as u16 + 1),
-                    from: 0,
-                    to: bytes.min(self.bytes_max()),
-                    chunk_max,
-                    gap_max: Duration::from_micros(choose(script, &[1_000, 10, 20_000])),
-                    ending: choose(
-                        script,
-                        &[
-                            Ending::Stay,
-                            Ending::Close,
-                            Ending::HalfClose,
-                            Ending::Reset,
-                        ],
-                    ),
-                },
-            };
-            self.lives.push(life);
+        let (places, most) = match &self.config.source {
+            From::Dial(endpoints) => (endpoints.len(), 4),
+            From::Listen(_) => (1, 4),
+            From::Stdin => (1, 1),
+        };
+        for place in 0..places {
+            let count = 1 + script.pick(most);
+            let lives = (0..count).map(|number| self.draw_life(script, life_of(place, number)));
+            let lives = lives.collect();
+            self.lives.push(lives);
+        }
+    }
+
+    fn draw_life(&self, script: &mut Script<'_>, life: u16) -> Life {
+        let chunk_max = choose(script, &[4 << 10, 1, 100, 16 << 10, 64 << 10]);
+        let bytes = chunk_max as u64 * choose(script, &[20, 1, 100, 300, 0]);
+        let endings = [
+            Ending::Stay,
+            Ending::Close,
+            Ending::HalfClose,
+            Ending::Reset,
+        ];
+        Life {
+            at: moment(script, self.chaos),
+            source: Source {
+                content: Content::Pattern(life),
+                from: 0,
+                to: bytes.min(self.bytes_max()),
+                chunk_max,
+                gap_max: Duration::from_micros(choose(script, &[1_000, 10, 20_000])),
+                ending: choose(script, &endings),
+            },
         }
     }
 
@@ -167,7 +174,7 @@ impl Scenario {
     }
 
     fn draw_doors(&mut self, script: &mut Script<'_>) {
-        for _ in 0..=self.config.outputs.len() {
+        for _ in 0..FIRST_OUTPUT + self.config.outputs.len() {
             let mut changes: Vec<_> = (0..script.pick(4))
                 .map(|_| {
                     let doors = [Door::Open, Door::Shut, Door::Silent, Door::Resetting];
@@ -215,54 +222,24 @@ impl Scenario {
 
     /// The endpoints that the relay dials, and the places of their doors.
     pub(super) fn dialled(&self) -> Vec<(usize, Endpoint)> {
-        let sources = match &self.config.source {
-            From::Dial(endpoints) => endpoints.clone(),
-            _ => Vec::new(),
+        let source: &[Endpoint] = match &self.config.source {
+            From::Dial(endpoints) => endpoints,
+            _ => &[],
         };
-        let places = std::iter::once(0).chain(SPARES..);
+        let source = source.iter().cloned().enumerate();
         let outputs = self.config.outputs.iter().enumerate();
         let outputs = outputs.filter_map(|(index, output)| match &output.way {
-            Way::Dial(endpoint) => Some((index + 1, endpoint.clone())),
+            Way::Dial(endpoint) => Some((FIRST_OUTPUT + index, endpoint.clone())),
             _ => None,
         });
-        places.zip(sources).chain(outputs).collect()
-    }
-
-    /// Whether an upstream stands at this place.
-    pub(super) fn is_source(place: usize) -> bool {
-        place == 0 || place >= SPARES
-    }
-
-    /// What stands at a dialled place, and from when on.
-    pub(super) fn doors_at(&self, place: usize) -> &[(Duration, Door)] {
-        match place.checked_sub(SPARES) {
-            Some(spare) => &self.spares[spare].doors,
-            None => &self.doors[place],
-        }
-    }
-
-    /// Every life that is planned, by its number.
-    pub(super) fn all_lives(&self) -> Vec<(u16, &Life)> {
-        let spares = (LIVES + 1..).step_by(LIVES.into()).zip(&self.spares);
-        let spares = spares.flat_map(|(first, spare)| (first..).zip(&spare.lives));
-        (1..).zip(&self.lives).chain(spares).collect()
-    }
-}
-
-trait IntoOption {
-    fn into_option(self) -> Option<usize>;
-}
-
-impl IntoOption for usize {
-    /// Zero stands for none.
-    fn into_option(self) -> Option<usize> {
-        (self > 0).then_some(self)
+        source.chain(outputs).collect()
     }
 }
 
 fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
     let source = match script.pick(6) {
-        0 | 1 => From::Dial(vec![dialled(script, 0)]),
+        0 => From::Dial(vec![dialled(script, 0)]),
+        1 => From::Dial(vec![dialled(script, 0), dialled(script, 1)]),
         2..=4 => From::Listen(listening(script, 0)),
         _ => From::Stdin,
     };
@@ -273,8 +250,8 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
         let stdout_taken = wants_dump || outputs.iter().any(|output| output.way == Way::Stdout);
         let way = match script.pick(7) {
             6 if !stdout_taken => Way::Stdout,
-            4..=6 => Way::Dial(dialled(script, index + 1)),
-            _ => Way::Listen(listening(script, index + 1)),
+            4..=6 => Way::Dial(dialled(script, FIRST_OUTPUT + index)),
+            _ => Way::Listen(listening(script, FIRST_OUTPUT + index)),
         };
         let slow = choose(script, &[Slow::Drop, Slow::Block]);
         outputs.push(Output { way, slow });
@@ -282,7 +259,7 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
     let retry_min = choose(script, &[1_000, 50, 5_000]);
     let retry_max = retry_min * choose(script, &[1, 1, 8]);
     let formats = [DumpFormat::Raw, DumpFormat::Text, DumpFormat::Hex];
-    RelayConfig {
+    let config = RelayConfig {
         retry: Retry {
             min: Duration::from_millis(retry_min),
             max: Duration::from_millis(retry_max),
@@ -298,14 +275,61 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
         ),
         max_clients: choose(script, &[None, None, Some(2), Some(1), Some(0)]),
         wait_clients: choose(script, &[0, 0, 1, 2]),
-        max_lag: None,
         drain: Duration::from_millis(choose(script, &[2_000, 0, 300])),
         stats: (script.pick(4) == 1).then(|| Stats {
             interval: chaos / 4,
             live: false,
         }),
-        resume: Some(Resume::Written),
         ..RelayConfig::new(source, outputs)
+    };
+    draw_rarer_options(script, config)
+}
+
+/// What few relays are told; each is absent from most.
+fn draw_rarer_options(script: &mut Script<'_>, config: RelayConfig) -> RelayConfig {
+    let age = Some(MaxLag::Age(Duration::from_millis(300)));
+    let bytes = |bytes| Some(MaxLag::Bytes(bytes));
+    let lags = [
+        None,
+        None,
+        None,
+        age,
+        bytes(2_000),
+        bytes(config.ring as u64 / 2),
+    ];
+    let resumes = [Resume::Acked, Resume::Written, Resume::Live].map(Some);
+    let resumes = [None, None, None, resumes[0], resumes[1], resumes[2]];
+    let [keep, close, exit] = [UpstreamLoss::Keep, UpstreamLoss::Close, UpstreamLoss::Exit];
+    let seldom = |script: &mut Script<'_>| script.pick(16) == 1;
+    let greetings = match config.source {
+        From::Stdin => [0; 6],
+        From::Dial(_) | From::Listen(_) => [0, 0, 0, 0, 5, 3_000],
+    };
+    let mut strangers = Access::ALL;
+    strangers.push("10.0.0.0/8".parse().expect("a network"));
+    let access = |shut| if shut { strangers.clone() } else { Access::ALL };
+    RelayConfig {
+        max_lag: choose(script, &lags),
+        resume: choose(script, &resumes),
+        backlog: choose(script, &[0, 0, 0, config.ring / 2, 100]),
+        upstream_loss: choose(script, &[keep, keep, keep, keep, close, exit]),
+        idle_timeout: choose(script, &[0, 0, 0, 0, 500, 3_000]).into_duration(),
+        upstream_send: vec![b'!'; choose(script, &greetings)].into(),
+        max_clients_per_ip: choose(script, &[None, None, None, Some(1), Some(2)]),
+        allow: access(seldom(script)),
+        allow_upstream: access(seldom(script)),
+        ..config
+    }
+}
+
+trait IntoDuration {
+    fn into_duration(self) -> Option<Duration>;
+}
+
+impl IntoDuration for u64 {
+    /// Zero stands for none.
+    fn into_duration(self) -> Option<Duration> {
+        (self > 0).then(|| Duration::from_millis(self))
     }
 }
 
@@ -353,7 +377,7 @@ pub(super) fn door_of(place: usize, endpoint: &Endpoint) -> Addr {
     }
 }
 
-pub(super) fn door_ip(place: usize) -> IpAddr {
+fn door_ip(place: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, place as u8 + 1))
 }
 
@@ -384,15 +408,30 @@ fn draw_receiver(script: &mut Script<'_>, chaos: Duration) -> Receiver {
 }
 
 /// A moment of the chaos; early ones are likelier.
-pub(super) fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
+fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
     let fraction = u32::from(script.take_u8());
     chaos * fraction * fraction / (256 * 256)
 }
 
-pub(super) fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
+fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
     from[script.pick(from.len())]
 }
 
+/// The number of a life at a place of the source's.
+pub(super) fn life_of(place: usize, number: usize) -> u16 {
+    (place * LIVES_MAX + number + 1) as u16
+}
+
+/// The place and the number there of a life.
+pub(super) fn place_of(life: u16) -> (usize, usize) {
+    let index = usize::from(life) - 1;
+    (index / LIVES_MAX, index % LIVES_MAX)
+}
+
+/// The place of the first output's door; those before are the source's.
+pub(super) const FIRST_OUTPUT: usize = 2;
+/// More lives than anybody lives at one place.
+const LIVES_MAX: usize = 10_000;
 const LISTEN_PORT: u16 = 1_000;
 const DIAL_PORT: u16 = 3_000;
 /// Windows of the receiver's that one life may fill.

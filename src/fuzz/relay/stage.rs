@@ -1,20 +1,17 @@
 //! Sets a scenario up in a world: who comes when, what stands at which address, and who is who.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::demands::{LIVES, SPARES, home};
-use super::scenario::{Door, Life, Scenario, called, door_of};
+use super::scenario::{Door, FIRST_OUTPUT, Life, Scenario, called, door_of, life_of, place_of};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::reactor::net::{Addr, Signal};
-use crate::roles::relay::config::{Source as From, Way};
-use crate::sim::{
-    Actor, Behaviour, Content, Ending, Handle, Receiver, RemoteId, SimNet, Source, World,
-};
+use crate::roles::relay::config::{Output, Resume, Slow, Source as From, Way};
+use crate::sim::{Actor, Behaviour, Ending, Handle, Receiver, RemoteId, SimNet, Source, World};
 
 /// Who a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +30,24 @@ pub(super) struct Stage {
     pub(super) scenario: Rc<Scenario>,
     pub(super) handle: Handle,
     came: Rc<RefCell<BTreeMap<RemoteId, Who>>>,
-    /// Where those come from who come by TCP.
-    pub(super) homes: Rc<RefCell<BTreeMap<RemoteId, IpAddr>>>,
+    /// The places that the relay dials, and their addresses.
+    doors: Rc<[(usize, Addr)]>,
+    calm: Rc<Cell<bool>>,
 }
 
 impl Stage {
     /// A world for this scenario, and the net that leads into it.
     pub(super) fn set(scenario: Scenario, traced: bool) -> (SimNet, Self) {
         let (net, handle) = SimNet::new(scenario.seed, scenario.faults.clone());
+        let dialled = scenario.dialled().into_iter();
         let stage = Self {
+            doors: dialled
+                .map(|(place, at)| (place, door_of(place, &at)))
+                .collect(),
             scenario: Rc::new(scenario),
             handle,
             came: Rc::default(),
-            homes: Rc::default(),
+            calm: Rc::default(),
         };
         let world = &mut *stage.handle.world();
         world.trace(traced);
@@ -67,9 +69,10 @@ impl Stage {
             From::Dial(_) => {}
             From::Listen(at) => {
                 let at = called(at);
-                for (number, life) in (1..).zip(&self.scenario.lives) {
+                for (number, life) in self.scenario.lives[0].iter().enumerate() {
                     let actor = Actor::Source(life.source.clone());
-                    self.enter(world, life.at, at.clone(), actor, Who::Life(number));
+                    let who = Who::Life(life_of(0, number));
+                    self.enter(world, life.at, at.clone(), actor, who);
                 }
                 for (came, leaves) in &self.scenario.scans {
                     let mut scanner = Receiver::eager();
@@ -80,8 +83,10 @@ impl Stage {
             }
             From::Stdin => {
                 let stdin = world.stdin();
-                self.came.borrow_mut().insert(stdin, Who::Life(1));
-                let Life { at, source } = self.scenario.lives[0].clone();
+                self.came
+                    .borrow_mut()
+                    .insert(stdin, Who::Life(life_of(0, 0)));
+                let Life { at, source } = self.scenario.lives[0][0].clone();
                 world.at(Time::ZERO + at, move |world| {
                     world.set_actor(stdin, Actor::Source(source));
                 });
@@ -117,24 +122,19 @@ impl Stage {
 
     /// Somebody connects.
     fn enter(&self, world: &mut World, at: Duration, to: Addr, actor: Actor, who: Who) {
-        let (came, homes) = (Rc::clone(&self.came), Rc::clone(&self.homes));
+        let came = Rc::clone(&self.came);
         world.at(Time::ZERO + at, move |world| {
             let port = 10_000 + came.borrow().len() as u16;
-            let from = SocketAddr::new(home(came.borrow().len()), port);
-            let is_tcp = matches!(to, Addr::Tcp(_));
+            let from = SocketAddr::from(([192, 168, 0, 1], port));
             let remote = world.connect_remote(to, from, actor);
-            if is_tcp {
-                homes.borrow_mut().insert(remote, from.ip());
-            }
             came.borrow_mut().insert(remote, who);
         });
     }
 
     fn set_doors(&self, world: &mut World) {
-        for (place, endpoint) in self.scenario.dialled() {
-            for (at, door) in self.scenario.doors_at(place).to_vec() {
-                let addr = door_of(place, &endpoint);
-                let stage = self.clone();
+        for (place, addr) in self.doors.iter() {
+            for (at, door) in self.scenario.doors[*place].clone() {
+                let (place, addr, stage) = (*place, addr.clone(), self.clone());
                 world.at(Time::ZERO + at, move |world| {
                     world.listen_remote(addr, stage.behaviour(place, door));
                 });
@@ -143,11 +143,14 @@ impl Stage {
     }
 
     fn behaviour(&self, place: usize, door: Door) -> Behaviour {
-        let scenario = Rc::clone(&self.scenario);
+        let (scenario, calm) = (Rc::clone(&self.scenario), Rc::clone(&self.calm));
         match door {
             Door::Open => Behaviour::Serve(Box::new(move |earlier| {
                 let number = usize::try_from(earlier).expect("few callers");
-                scenario.actor_at(place, number)
+                match place {
+                    FIRST_OUTPUT.. if calm.get() => Actor::Receiver(Receiver::eager()),
+                    _ => scenario.actor_at(place, number),
+                }
             })),
             Door::Shut => Behaviour::Refuse,
             Door::Silent => Behaviour::Ignore,
@@ -169,6 +172,7 @@ impl Stage {
 
     /// The chaos is over: nothing goes wrong any more, and whoever is not stalled for ever reads eagerly.
     pub(super) fn calm_down(&self) {
+        self.calm.set(true);
         let receivers: Vec<_> = self.guests().collect();
         let world = &mut *self.handle.world();
         *world.faults() = crate::sim::Faults {
@@ -190,14 +194,11 @@ impl Stage {
         if let Some(who) = self.came.borrow().get(&remote) {
             return Some(*who);
         }
-        self.scenario
-            .dialled()
-            .iter()
-            .find_map(|(place, endpoint)| {
-                let callers = world.accepted_at(&door_of(*place, endpoint));
-                let number = callers.iter().position(|caller| *caller == remote)?;
-                Some(who_at(*place, number))
-            })
+        self.doors.iter().find_map(|(place, addr)| {
+            let callers = world.accepted_at(addr);
+            let number = callers.iter().position(|caller| *caller == remote)?;
+            Some(who_at(*place, number))
+        })
     }
 
     /// Every receiver that has come, or was called, so far.
@@ -209,37 +210,18 @@ impl Stage {
             .map(|(id, who)| (*id, *who))
             .collect();
         let world = self.handle.world();
-        for (place, endpoint) in self.scenario.dialled() {
-            let callers = world.accepted_at(&door_of(place, &endpoint));
-            all.extend((0..).zip(callers).map(|(n, id)| (*id, who_at(place, n))));
+        for (place, addr) in self.doors.iter() {
+            let callers = world.accepted_at(addr);
+            all.extend((0..).zip(callers).map(|(n, id)| (*id, who_at(*place, n))));
         }
         let is_guest = |(_, who): &(RemoteId, Who)| matches!(who, Who::Guest { .. });
         all.into_iter().filter(is_guest)
     }
 
-    /// Everybody who is, or would be, an upstream.
-    pub(super) fn sources(&self, world: &World) -> Vec<RemoteId> {
-        let came = self.came.borrow();
-        let is_source = |who: &Who| !matches!(who, Who::Guest { .. });
-        let came = came
-            .iter()
-            .filter(|(_, who)| is_source(who))
-            .map(|(id, _)| *id);
-        let dialled = self
-            .scenario
-            .dialled()
-            .into_iter()
-            .filter(|(place, _)| Scenario::is_source(*place));
-        let called = dialled
-            .flat_map(|(place, endpoint)| world.accepted_at(&door_of(place, &endpoint)).to_vec());
-        came.chain(called).collect()
-    }
-
     /// The plan of a life, if there is one: beyond the plan, upstreams stay and say nothing.
     pub(super) fn life(&self, number: u16) -> Option<&Life> {
-        let lives = self.scenario.all_lives();
-        let life = lives.into_iter().find(|(other, _)| *other == number);
-        life.map(|(_, life)| life)
+        let (place, number) = place_of(number);
+        self.scenario.lives.get(place)?.get(number)
     }
 
     /// Whether a guest stops to read for ever at some time.
@@ -262,31 +244,40 @@ impl Stage {
 
 impl Scenario {
     fn actor_at(&self, place: usize, number: usize) -> Actor {
-        if !Self::is_source(place) {
-            let guest = self.guests[place - 1].get(number);
+        if let Some(output) = place.checked_sub(FIRST_OUTPUT) {
+            let guest = self.guests[output].get(number);
             return Actor::Receiver(
                 guest.map_or(Receiver::eager(), |guest| guest.receiver.clone()),
             );
         }
         let silent = Source {
-            content: Content::Pattern(number as u16 + 1),
-            to: 0,
             ending: Ending::Stay,
             ..Source::pattern(0, 0)
         };
-        let lives = match place.checked_sub(SPARES) {
-            Some(spare) => &self.spares[spare].lives,
-            None => &self.lives,
-        };
-        let life = lives.get(number);
+        let life = self.lives[place].get(number);
         Actor::Source(life.map_or(silent, |life| life.source.clone()))
     }
 
     /// Whether somebody stands at a dialled place at the end.
     pub(super) fn is_open_at_last(&self, place: usize) -> bool {
-        self.doors_at(place)
+        self.doors[place]
             .last()
             .is_some_and(|(_, door)| *door == Door::Open)
+    }
+
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        let mut outputs = self.config.outputs.iter();
+        outputs.any(|output| output.way == Way::Stdout)
+    }
+
+    /// Where a dialled output goes on that comes back.
+    pub(super) fn resumes(&self, output: usize) -> Option<Resume> {
+        let Output { way, slow } = &self.config.outputs[output];
+        let preset = match slow {
+            Slow::Block => Resume::Acked,
+            Slow::Drop | Slow::Skip => Resume::Live,
+        };
+        matches!(way, Way::Dial(_)).then_some(self.config.resume.unwrap_or(preset))
     }
 
     /// Whether an output is a Unix socket or a standard stream, of which nobody knows what the peer has acknowledged.
@@ -299,12 +290,8 @@ impl Scenario {
 }
 
 fn who_at(place: usize, number: usize) -> Who {
-    match place {
-        0 => Who::Life(number as u16 + 1),
-        SPARES.. => Who::Life(LIVES * (place - SPARES + 1) as u16 + number as u16 + 1),
-        _ => Who::Guest {
-            output: place - 1,
-            number,
-        },
+    match place.checked_sub(FIRST_OUTPUT) {
+        None => Who::Life(life_of(place, number)),
+        Some(output) => Who::Guest { output, number },
     }
 }

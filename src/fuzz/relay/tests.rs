@@ -1,13 +1,13 @@
 //! Lives in which something went wrong once, each as short as it gets. All that is looked at in every life is looked at
 //! here too.
 
-use super::scenario::{Door, Guest};
+use super::scenario::{Door, FIRST_OUTPUT, Guest, life_of};
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::reactor::net::Close;
-use crate::roles::relay::config::{Output, Slow, Source as From, Way};
+use crate::roles::relay::config::{Output, Slow, Source as From, UpstreamLoss, Way};
 use crate::roles::relay::{Counts, Reason};
-use crate::sim::{Ending, Receiver};
+use crate::sim::{Content, Ending, Receiver};
 
 const CHAOS: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ fn with_outputs(outputs: Vec<Output>) -> Scenario {
     let mut scenario = plain();
     scenario.guests = outputs.iter().map(|_| vec![guest()]).collect();
     let open = || vec![(Duration::ZERO, Door::Open)];
-    scenario.doors = (0..=outputs.len()).map(|_| open()).collect();
+    scenario.doors = (0..FIRST_OUTPUT + outputs.len()).map(|_| open()).collect();
     scenario.config.outputs = outputs;
     scenario
 }
@@ -54,8 +54,7 @@ fn stalled() -> Guest {
 fn live(scenario: Scenario) -> Counts {
     let mut play = Play::new(scenario, false);
     play.live();
-    let counts = play.book.borrow().counts.clone();
-    counts
+    play.book.borrow().counts.clone()
 }
 
 fn gone(counts: &Counts, reason: Reason) -> u64 {
@@ -102,7 +101,7 @@ fn a_read_may_end_the_relay() {
 #[test]
 fn a_half_closed_destination_makes_no_room_for_a_guest() {
     let mut scenario = with_outputs(vec![
-        output(Way::Dial(endpoint("10.0.0.2:3000")), Slow::Block),
+        output(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block),
         output(Way::Listen(endpoint(":1002")), Slow::Drop),
     ]);
     scenario.config.max_clients = Some(1);
@@ -131,8 +130,8 @@ fn stdout_is_no_client_that_came() {
 fn waiting_for_stdout_costs_nothing() {
     let mut scenario = with_outputs(vec![output(Way::Stdout, Slow::Block)]);
     scenario.config.source = From::Stdin;
-    scenario.lives[0].source.to = 100;
-    scenario.lives[0].source.ending = Ending::Close;
+    scenario.lives[0][0].source.to = 100;
+    scenario.lives[0][0].source.ending = Ending::Close;
     scenario.guests[0] = vec![stalled()];
     let counts = live(scenario);
     assert_eq!(gone(&counts, Reason::Cut), 1);
@@ -142,12 +141,12 @@ fn waiting_for_stdout_costs_nothing() {
 #[test]
 fn a_reset_at_the_very_end_is_no_drain() {
     let mut scenario = with_outputs(vec![output(
-        Way::Dial(endpoint("10.0.0.2:3000")),
+        Way::Dial(endpoint("10.0.0.3:3000")),
         Slow::Block,
     )]);
     scenario.config.source = From::Stdin;
-    scenario.lives[0].source.to = 100;
-    scenario.lives[0].source.ending = Ending::Close;
+    scenario.lives[0][0].source.to = 100;
+    scenario.lives[0][0].source.ending = Ending::Close;
     scenario.faults.delay = Duration::from_millis(40);
     scenario.guests[0][0].receiver.leave_after = Some((Duration::from_millis(50), Close::Reset));
     let counts = live(scenario);
@@ -166,4 +165,30 @@ fn a_half_closed_guest_that_is_nearly_done_is_not_probed() {
     let counts = live(scenario);
     assert_eq!(gone(&counts, Reason::Drained), 1);
     assert_eq!(gone(&counts, Reason::Left), 0);
+}
+
+/// The clients get their end with the upstream's, and what the next upstream says waits for those who come after them,
+/// though the last bytes of the first ones are still under way.
+#[test]
+fn what_comes_after_a_loss_waits_for_the_next_client() {
+    for way in ["10.0.0.3:3000", ":1002"] {
+        let way = match way.starts_with(':') {
+            true => Way::Listen(endpoint(way)),
+            false => Way::Dial(endpoint(way)),
+        };
+        let mut scenario = with_outputs(vec![output(way, Slow::Block)]);
+        scenario.config.upstream_loss = UpstreamLoss::Close;
+        scenario.config.ring = 4 << 10;
+        scenario.config.retry.min = Duration::from_millis(10);
+        scenario.faults.delay = Duration::from_millis(100);
+        scenario.guests[0].push(late(CHAOS / 2));
+        let mut first = scenario.lives[0][0].clone();
+        first.source.to = 10_000;
+        first.source.ending = Ending::Close;
+        scenario.lives[0].insert(0, first);
+        scenario.lives[0][1].source.content = Content::Pattern(life_of(0, 1));
+        let counts = live(scenario);
+        assert_eq!(counts.bytes_out, 10_000 + (80 << 10));
+        assert_eq!(gone(&counts, Reason::Drained), 2);
+    }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::str::FromStr;
 
-use memchr::{memchr_iter, memrchr_iter};
+use memchr::{memchr, memrchr};
 
 use super::delimited::Tail;
 use crate::base::units::{Typed, parse_size};
@@ -64,6 +64,10 @@ pub const DELIM_MAX: usize = 16;
 
 /// The length of an MPEG-TS packet.
 pub const PACKET: usize = 188;
+
+/// How many places are tried one by one from one that has a delimiter's last byte, before the next such place is
+/// searched for: where that byte stands everywhere, a search each would cost several times as much.
+const STRIDE: usize = 32;
 
 /// What every MPEG-TS packet begins with.
 pub(super) const SYNC: u8 = 0x47;
@@ -188,25 +192,45 @@ impl Delim {
 
     /// The end of the first one that lies within a part of `bytes`.
     pub(super) fn first_end(&self, bytes: &[u8], within: Range<usize>) -> Option<usize> {
-        let (last, head, lowest) = self.search(&within)?;
-        let ends = memchr_iter(last, &bytes[lowest..within.end]).map(|at| at + lowest);
-        let mut ends = ends.filter(|&at| bytes[..at].ends_with(head));
-        ends.next().map(|at| at + 1)
+        let (last, mut from) = self.search(within.start);
+        while let Some(ahead) = memchr(last, bytes.get(from..within.end)?) {
+            let stop = within.end.min(from + ahead + STRIDE);
+            let mut places = from + ahead..stop;
+            if let Some(place) = places.find(|place| self.ends_at(bytes, *place)) {
+                return Some(place + 1);
+            }
+            from = stop;
+        }
+        None
     }
 
     /// The end of the last one that lies within a part of `bytes`.
     pub(super) fn last_end(&self, bytes: &[u8], within: Range<usize>) -> Option<usize> {
-        let (last, head, lowest) = self.search(&within)?;
-        let ends = memrchr_iter(last, &bytes[lowest..within.end]).map(|at| at + lowest);
-        let mut ends = ends.filter(|&at| bytes[..at].ends_with(head));
-        ends.next().map(|at| at + 1)
+        let (last, lowest) = self.search(within.start);
+        let mut to = within.end;
+        while let Some(ahead) = memrchr(last, bytes.get(lowest..to)?) {
+            let stop = lowest.max((lowest + ahead + 1).saturating_sub(STRIDE));
+            let mut places = (stop..=lowest + ahead).rev();
+            if let Some(place) = places.find(|place| self.ends_at(bytes, *place)) {
+                return Some(place + 1);
+            }
+            to = stop;
+        }
+        None
     }
 
-    /// Its last byte, those before it, and the first place where the last one may stand.
-    fn search(&self, within: &Range<usize>) -> Option<(u8, &[u8], usize)> {
-        let (last, head) = self.as_bytes().split_last()?;
-        let lowest = within.start + head.len();
-        (lowest < within.end).then_some((*last, head, lowest))
+    /// Its last byte, and the first place where that may stand.
+    fn search(&self, start: usize) -> (u8, usize) {
+        let reach = self.as_bytes().len() - 1;
+        (self.bytes[reach], start + reach)
+    }
+
+    fn ends_at(&self, bytes: &[u8], place: usize) -> bool {
+        let mut pairs = bytes[..=place]
+            .iter()
+            .rev()
+            .zip(self.as_bytes().iter().rev());
+        pairs.all(|(found, own)| found == own)
     }
 
     fn first_in(&self, [first, second]: [&[u8]; 2], max: usize) -> Option<usize> {

@@ -28,7 +28,7 @@ pub(super) struct Packets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Start,
-    Searching { told: bool },
+    Searching,
     Synced,
 }
 
@@ -41,10 +41,8 @@ impl Packets {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], before: usize) -> Piece {
-        if self.state == State::Synced && before == 0 && bytes[0] != SYNC {
-            self.state = State::Searching { told: false };
-        }
-        if self.state != State::Synced {
+        let in_sync = self.state == State::Synced && (before > 0 || bytes[0] == SYNC);
+        if !in_sync {
             if let Some(piece) = self.search(bytes) {
                 return piece;
             }
@@ -72,13 +70,13 @@ impl Packets {
             Some(at) => bytes[at] == SYNC,
             None => self.marks.get(at),
         };
-        let proof = |start| match self.state {
-            State::Start if start == 0 => PACKET,
-            _ => 2 * PACKET,
+        let proof = match self.state {
+            State::Start => PACKET,
+            State::Searching | State::Synced => 2 * PACKET,
         };
         let mut start = 0;
         while start < len {
-            let mut places = (start..=start + proof(start)).step_by(PACKET);
+            let mut places = (start..=start + proof).step_by(PACKET);
             if places.all(|at| at >= len || is_sync(at)) {
                 break;
             }
@@ -88,8 +86,8 @@ impl Packets {
             }
         }
         if start > 0 {
-            let told = self.state == State::Searching { told: true };
-            self.state = State::Searching { told: true };
+            let told = self.state == State::Searching;
+            self.state = State::Searching;
             let gone = start.min(before);
             self.marks.drop_first(gone);
             return Some(Piece::Garbage {
@@ -98,7 +96,7 @@ impl Packets {
                 why: (!told).then_some(Malformed::NoSync),
             });
         }
-        if len > proof(0) {
+        if len > proof {
             return None;
         }
         for byte in bytes {

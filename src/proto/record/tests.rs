@@ -162,6 +162,8 @@ fn a_piece_is_as_long_as_can_be_told() {
     assert_eq!(splitter.feed(&lines[5000..]), Piece::Whole(6000));
     let mut narrow = Splitter::new(Framing::Line, 11);
     assert_eq!(narrow.feed(&lines), Piece::Whole(11_000));
+    let mut narrow = Splitter::new(parse("delim:0d0a"), 6);
+    assert_eq!(narrow.feed(b"a\r\nbb\r\ncccc"), Piece::Whole(7));
     let mut in_order = Splitter::new(parse("delim:0a0a"), 100);
     assert_eq!(in_order.feed(b"a\n\nb\n\n\nc"), Piece::Whole(6));
 }
@@ -241,6 +243,20 @@ fn an_end_of_several_bytes_is_found_across_the_edge() {
 }
 
 #[test]
+fn an_end_is_found_however_often_its_last_byte_stands_before_or_behind_it() {
+    for padding in [0, 1, 29, 30, 31, 32, 33, 62, 63, 64, 65, 200] {
+        let padding = b"a".repeat(padding);
+        let stream = [&padding[..], b"ba", &padding].concat();
+        let whole = &stream[..padding.len() + 2];
+        // The first can't overlap itself and is searched from the end, the second is searched in order.
+        splits("delim:6261", 999, &stream, &[Ok(whole)], padding.len());
+        let stream = [&padding[..], b"aba", &padding].concat();
+        let whole = &stream[..padding.len() + 3];
+        splits("delim:616261", 999, &stream, &[Ok(whole)], padding.len());
+    }
+}
+
+#[test]
 fn an_end_may_begin_within_what_looks_like_one() {
     splits("delim:616162", 9, b"aaabaab", &[Ok(b"aaabaab")], 0);
     splits("delim:616261", 9, b"ababab", &[Ok(b"aba")], 3);
@@ -262,6 +278,7 @@ fn an_end_of_several_bytes_counts_towards_the_limit() {
     splits("delim:0d0a", 4, b"ab\r", &[], 3);
     let passed = [Err(too_long(4)), Ok(&b"a\r\n"[..])];
     splits("delim:0d0a", 4, b"abc\r\na\r\n", &passed, 0);
+    splits("delim:616162", 4, b"xxaab", &[Err(too_long(4))], 0);
     splits("delim:6161", 3, b"bbaaab", &[Err(too_long(3))], 2);
     splits("delim:6161", 2, b"aabaa", &[Ok(b"aa"), Err(too_long(2))], 0);
 }
@@ -375,7 +392,7 @@ fn each_loss_of_sync_is_told_once() {
 #[test]
 fn a_failed_start_leaves_later_ones_partial() {
     let mut splitter = Splitter::new(Framing::MpegTs, 188);
-    let mut stream = vec![0; 200];
+    let mut stream = [0; 200];
     stream[0] = 0x47;
     stream[30] = 0x47;
     assert_eq!(splitter.feed(&stream[..188]), Piece::Partial(188));

@@ -287,10 +287,12 @@ impl Net for MioNet {
             });
         }
         let bytes = socket::recv(socket, into).map_err(|error| self.explain(error, what))?;
-        if bytes == 0
-            && what == Stream::Stdout
-            && let Some(error) = self.std_streams.stdout_failure()
-        {
+        let failure = match what {
+            Stream::Stdin if bytes == 0 => self.std_streams.stdin_failure(),
+            Stream::Stdout if bytes == 0 => self.std_streams.stdout_failure(),
+            _ => None,
+        };
+        if let Some(error) = failure {
             return Err(error);
         }
         Ok(Io {

@@ -20,12 +20,13 @@ use socket2::{SockRef, Socket};
 use crate::reactor::net::StdStream;
 use crate::reactor::sys;
 
-/// Which standard streams are open, and how writing stdout failed.
+/// Which standard streams are open, and how reading or writing them failed.
 #[derive(Debug, Default)]
 pub(super) struct StdStreams {
     stdin: bool,
     stdout: bool,
-    failure: Failure,
+    unread: Failure,
+    unwritten: Failure,
 }
 
 impl StdStreams {
@@ -56,9 +57,12 @@ impl StdStreams {
         SockRef::from(&theirs).set_send_buffer_size(PIPE)?;
         let file = File::from(file);
         match which {
-            StdStream::Stdin => start("stdin", move || feed(file, theirs))?,
+            StdStream::Stdin => {
+                let failure = self.unread.clone();
+                start("stdin", move || feed(file, theirs, &failure))?;
+            }
             StdStream::Stdout => {
-                let failure = self.failure.clone();
+                let failure = self.unwritten.clone();
                 start("stdout", move || drain(&theirs, file, &failure))?;
             }
         }
@@ -74,17 +78,33 @@ impl StdStreams {
 
     /// Why the thread that writes stdout gave up, if it did.
     pub(super) fn stdout_failure(&self) -> Option<io::Error> {
-        match self.failure.0.load(Ordering::Acquire) {
+        self.unwritten.get()
+    }
+
+    /// Why the thread that reads stdin gave up before its end, if it did.
+    pub(super) fn stdin_failure(&self) -> Option<io::Error> {
+        self.unread.get()
+    }
+}
+
+/// The operating system's code for why a stream could not be moved on; 0 while it can. It is set before the thread
+/// drops its end, so whoever sees that end gone finds the reason here.
+#[derive(Clone, Debug, Default)]
+struct Failure(Arc<AtomicI32>);
+
+impl Failure {
+    fn get(&self) -> Option<io::Error> {
+        match self.0.load(Ordering::Acquire) {
             0 => None,
             code => Some(io::Error::from_raw_os_error(code)),
         }
     }
-}
 
-/// The operating system's code for why stdout could not be written; 0 while it can. It is set before the thread drops
-/// its end, so whoever sees that end gone finds the reason here.
-#[derive(Clone, Debug, Default)]
-struct Failure(Arc<AtomicI32>);
+    fn set(&self, error: &io::Error) {
+        let code = error.raw_os_error().unwrap_or(libc::EIO);
+        self.0.store(code, Ordering::Release);
+    }
+}
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work)?;
@@ -92,7 +112,7 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// Moves what `input` holds into `pair` until either ends. An error ends it too, since no more will come.
-fn feed(mut input: File, mut pair: UnixStream) {
+fn feed(mut input: File, mut pair: UnixStream, failure: &Failure) {
     let mut buffer = vec![0; CHUNK];
     loop {
         match input.read(&mut buffer) {
@@ -105,7 +125,7 @@ fn feed(mut input: File, mut pair: UnixStream) {
             Err(error) => match try_again(error, || sys::wait_readable(input.as_fd())) {
                 Ok(()) => {}
                 Err(error) => {
-                    log::warn!("stdin can't be read any further: {error}");
+                    failure.set(&error);
                     break;
                 }
             },
@@ -126,9 +146,7 @@ fn drain(mut pair: &UnixStream, mut output: File, failure: &Failure) {
             Err(_) => return,
         };
         if let Err(error) = write_all(&mut output, &buffer[..n]) {
-            failure
-                .0
-                .store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Release);
+            failure.set(&error);
             return;
         }
     }

@@ -21,15 +21,18 @@ pub enum Refusal {
     MaxClientsPerIp,
     /// Another upstream is connected.
     UpstreamTaken,
+    /// It came as an upstream and sent nothing, and its place was needed.
+    Silent,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::NotAllowed,
         Self::MaxClients,
         Self::MaxClientsPerIp,
         Self::UpstreamTaken,
+        Self::Silent,
     ];
 }
 
@@ -40,6 +43,7 @@ impl fmt::Display for Refusal {
             Self::MaxClients => "max-clients",
             Self::MaxClientsPerIp => "max-clients-per-ip",
             Self::UpstreamTaken => "upstream-taken",
+            Self::Silent => "silent",
         })
     }
 }

@@ -59,6 +59,15 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// The first byte of the ring that it still needs; past all of them where it only lacks what is kept aside.
+    pub(super) fn needs_from(&self) -> u64 {
+        if self.cursor == self.until {
+            u64::MAX
+        } else {
+            self.cursor
+        }
+    }
+
     /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
         // A FIN that was sent counts as one byte, but nothing follows it.
@@ -199,6 +208,11 @@ impl Clients {
         Some(client)
     }
 
+    /// The pass under way is given up, and nobody is current any more.
+    pub(super) fn end_passes(&mut self) {
+        self.current.clear();
+    }
+
     /// How many entries the pass that begins now has to look at.
     pub(super) fn begin_pass(&mut self) -> usize {
         // Whoever was first goes last, so that nobody is always last.
@@ -278,6 +292,9 @@ impl Clients {
         if self.behind + self.finishing < self.table.len() {
             return Some(head);
         }
+        if self.behind == 0 {
+            return None; // nobody takes anything any more
+        }
         if self.lead.is_none() {
             let taking = self.table.iter().filter(|(_, client)| !client.finishing);
             self.lead = taking.map(|(_, client)| client.cursor).max();
@@ -297,17 +314,14 @@ impl Clients {
 
     /// A client that was taken out of the heap goes on, further ahead.
     pub(super) fn requeue(&mut self, id: ClientId) {
-        let Some(client) = self.get_mut(id).filter(|client| client.behind) else {
+        let Some(client) = self.get_mut(id) else {
             return;
         };
-        let (cursor, slow, heaped) = (
-            client.cursor,
-            client.slow,
-            std::mem::replace(&mut client.heaped, true),
-        );
-        if !heaped {
-            self.heap(slow).push(cursor, id);
+        if !client.behind || std::mem::replace(&mut client.heaped, true) {
+            return;
         }
+        let (from, slow) = (client.needs_from(), client.slow);
+        self.heap(slow).push(from, id);
     }
 
     /// The hindmost of the clients that must not lose a byte.
@@ -376,7 +390,7 @@ impl Clients {
         for (id, client) in self.iter().filter(|(_, client)| !client.finishing) {
             assert!(client.cursor <= head, "{id:?} is ahead of the stream");
             assert!(
-                client.cursor >= tail,
+                client.needs_from() >= tail,
                 "{id:?} was overtaken and not shed: {} < {tail}",
                 client.cursor
             );
@@ -413,7 +427,7 @@ fn real(table: &mut Slab<Client>, id: ClientId) -> Real {
         .get_mut(id.key as usize)
         .filter(|client| client.serial == id.serial)
     {
-        Some(client) if client.behind => Real::At(client.cursor),
+        Some(client) if client.behind => Real::At(client.needs_from()),
         Some(client) => {
             client.heaped = false;
             Real::Gone

@@ -61,14 +61,30 @@ impl Dump {
     /// One write. Whether everything is out.
     fn write(&mut self, cx: &mut Cx<'_>, ring: &Ring, whole: u64) -> io::Result<bool> {
         self.refill(ring, whole);
-        if self.sent < self.text.len() {
-            self.sent += cx
-                .write(self.sock, [&self.text[self.sent..], &[]])?
-                .unwrap_or(0);
-        }
+        self.send(cx)?;
         let idle = self.is_idle(whole);
         cx.want_write(self.sock, !idle);
         Ok(idle)
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        if self.sent < self.text.len() {
+            let rest = &self.text[self.sent..];
+            self.sent += cx.write(self.sock, [rest, &[]])?.unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// All payload is out: what stands incomplete in the formatter follows, and then the end.
+    fn finish(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        self.format.finish(&mut self.text);
+        self.send(cx)?;
+        if self.sent < self.text.len() {
+            cx.want_write(self.sock, true);
+            return Ok(());
+        }
+        self.shut = true;
+        cx.shutdown(self.sock)
     }
 }
 
@@ -102,15 +118,7 @@ impl Relay {
         match dump.write(cx, &self.ring, self.records.whole()) {
             Err(_) => return self.end_dump(cx),
             Ok(true) if self.flush.is_some() && !dump.shut => {
-                dump.shut = true;
-                dump.format.finish(&mut dump.text);
-                let rest = dump.text.len() > dump.sent;
-                let written = if rest {
-                    cx.write(dump.sock, [&dump.text[dump.sent..], &[]])
-                } else {
-                    Ok(None)
-                };
-                if written.and_then(|_| cx.shutdown(dump.sock)).is_err() {
+                if dump.finish(cx).is_err() {
                     return self.end_dump(cx);
                 }
             }

@@ -15,7 +15,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Resume, Slow, Way};
+use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -75,6 +75,7 @@ impl Relay {
         self.pass = None;
         self.feed_dump(cx);
         self.end_clients(cx);
+        self.clients.end_passes();
         self.check_flushed(cx);
     }
 
@@ -106,15 +107,10 @@ impl Relay {
             return;
         }
         client.progress = cx.now();
-        let (sock, peer, until) = (client.sock, client.peer, client.until);
-        let outlet = &mut self.outputs[usize::from(client.output)];
-        outlet.finishing += 1;
-        let goes_on = !outlet.is_dialled() || outlet.resume != Resume::Live;
-        if goes_on && outlet.slow == Slow::Block && outlet.finishing == outlet.clients {
-            // What follows waits for whoever comes next.
-            outlet.parked = Some(until);
-        }
+        let (sock, peer) = (client.sock, client.peer);
+        let (output, cursor) = (usize::from(client.output), client.cursor);
         self.clients.finish(id);
+        self.note_finished(output, cursor);
         cx.want_write(sock, false);
         if let Err(error) = cx.shutdown(sock) {
             return self.drop_failed(cx, id, &error);
@@ -270,7 +266,7 @@ impl Relay {
         self.journal.info(format!(
             "{why}: {drained} clients drained, {cut} cut; up {up}"
         ));
-        cx.finish(End::Done);
+        cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }
 
     fn arm_poll(&mut self, cx: &mut Cx<'_>) {

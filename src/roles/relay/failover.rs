@@ -77,8 +77,8 @@ impl Relay {
         self.upstream.dialler.dial = None;
         self.upstream.active = Some(conn(cx, sock, peer));
         self.attach(cx, sock);
-        self.journal.forget(cx.now(), "upstream down");
         let who = self.source_name(peer);
+        self.journal.forget(cx.now(), &down_key(&who));
         let text = format!("upstream {who} connected{}", self.outage(cx.now()));
         self.journal.info(text);
         self.upstream_is_up();
@@ -103,7 +103,7 @@ impl Relay {
         };
         let text = format!("upstream {endpoint} {error}; {next}");
         self.journal
-            .warn(cx.now(), &format!("upstream down: {endpoint}"), text);
+            .warn(cx.now(), &down_key(&endpoint.to_string()), text);
         if first && error.is_refused() && endpoint.is_this_machine() {
             let mode = self.listen_mode();
             log::warn!(
@@ -240,6 +240,11 @@ impl Relay {
         self.upstream.silence_said = true;
         self.journal.warn(cx.now(), "silent", text);
     }
+}
+
+/// Under which the failures to reach an endpoint are collapsed.
+fn down_key(endpoint: &str) -> String {
+    format!("upstream down: {endpoint}")
 }
 
 /// "every 5 s", or the range.

@@ -27,7 +27,7 @@ impl Relay {
         if !self.gate.is_open() {
             return Ok(None);
         }
-        self.reuse_hot_memory();
+        self.reuse_hot_memory(cx);
         let room = self.room(cx).min(self.read_max);
         self.shed(cx, self.ring.tail_after(room));
         if self.flush.is_some() {
@@ -61,16 +61,19 @@ impl Relay {
 
     /// Starts over at the beginning of the ring while nobody is behind: what was written last is what is hot in the
     /// cache. What has to stay, a record's beginning or the backlog, is carried along, and therefore only now and then.
-    fn reuse_hot_memory(&mut self) {
+    fn reuse_hot_memory(&mut self, cx: &Cx<'_>) {
         if !self.nobody_is_behind() {
             return;
         }
         let whole = self.records.whole();
+        if self.ring.place() >= REUSE_AFTER * self.read_max {
+            self.note_acknowledged(cx);
+        }
         let keep_from = self
             .retained()
             .unwrap_or(whole)
             .min(whole - self.backlog_now());
-        let keep_from = self.records.kept_for(keep_from);
+        let keep_from = self.records.keep_from(keep_from);
         let kept = (self.ring.head() - keep_from) as usize;
         if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
             self.records.forget_below(&self.ring, keep_from);
@@ -81,10 +84,9 @@ impl Relay {
     fn nobody_is_behind(&self) -> bool {
         let whole = self.records.whole();
         self.clients.behind() == 0
-            && self
-                .outputs
-                .iter()
-                .all(|outlet| outlet.parked.is_none_or(|parked| parked == whole))
+            && self.outputs.iter().all(|outlet| {
+                outlet.parked.is_none_or(|parked| parked == whole) && !outlet.may_go_back()
+            })
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == whole)
     }
 
@@ -198,24 +200,28 @@ impl Relay {
     /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         match self.clients.get(id).map(|client| client.slow) {
-            Some(Slow::Skip) => self.skip(cx, id),
+            Some(Slow::Skip) => self.skip(cx, id, reason),
             Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
             None => {}
         }
     }
 
     /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
-    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let now = cx.now();
         let (from, peer, sock) = (client.cursor, client.peer, client.sock);
-        let rest_end = self.records.at_or_after(&self.ring, from);
+        let rest_end = match client.aside {
+            // It stands where a record begins, and has not even got the rest of the one before.
+            Some(_) => from,
+            None => self.records.at_or_after(&self.ring, from),
+        };
         let newest = self.records.newest(&self.ring).min(client.until);
         let to = newest.max(rest_end);
-        if to == from {
-            return self.clients.requeue(id); // only its kernel is behind: there is nothing to skip
+        if to == rest_end && reason == Reason::Lagging {
+            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
         }
         let rest = (rest_end - from) as usize;
         if rest > self.records.record_max() {

@@ -73,6 +73,8 @@ impl Relay {
                 State::Ahead => self.await_leader(cx),
                 State::Open | State::Waiting | State::Passing => {}
             }
+        } else if state == State::Full {
+            self.arm_missing(cx);
         }
         if state == State::Full && self.gate.acks.is_none() {
             self.arm_acks(cx);
@@ -108,43 +110,39 @@ impl Relay {
         } else {
             AHEAD_MAX
         };
-        head - lead > far && !self.gate.leader_is_slow
+        head - lead > far && !self.gate.leader_is_slow && !self.config.hold.is_zero()
     }
 
     /// Bytes that can be read without overwriting any that somebody has a right to.
     pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
         let whole = self.records.whole();
         let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
-        let keep = [parked, self.clients.hindmost_blocking(), self.leader()]
-            .into_iter()
-            .flatten()
-            .fold(whole, u64::min);
-        let room = self.room_after(keep.min(self.retained().unwrap_or(whole)));
-        if room >= self.room_min || self.room_after(keep) < self.room_min {
+        let block = [parked, self.clients.hindmost_blocking()];
+        let block = block.into_iter().flatten().fold(whole, u64::min);
+        let keep = self.records.keep_from(block);
+        let keep = keep.min(self.leader().unwrap_or(whole));
+        let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
+        if room >= self.room_min || self.ring.room(keep) < self.room_min {
             return room;
         }
         // Only what nobody has acknowledged as far as we know stands in the way: ask.
         self.note_acknowledged(cx);
-        self.room_after(keep.min(self.retained().unwrap_or(whole)))
-    }
-
-    /// The room there is where the byte at `keep` and the beginning of its record must stay.
-    fn room_after(&self, keep: u64) -> usize {
-        self.ring.room(self.records.kept_for(keep))
+        self.ring.room(keep.min(self.retained().unwrap_or(whole)))
     }
 
     /// The first byte that must stay in the ring though it was written: a dialled destination has not acknowledged it,
-    /// and would get it again.
+    /// and would get it again, from its record's beginning.
     pub(super) fn retained(&self) -> Option<u64> {
         let acked = |outlet: &Outlet| {
             self.clients
                 .get(outlet.retaining?)
                 .map(|client| client.acked)
         };
-        self.outputs.iter().filter_map(acked).min()
+        let acked = self.outputs.iter().filter_map(acked).min()?;
+        Some(self.records.keep_from(acked))
     }
 
-    fn note_acknowledged(&mut self, cx: &Cx<'_>) {
+    pub(super) fn note_acknowledged(&mut self, cx: &Cx<'_>) {
         for id in self.outputs.iter().filter_map(|outlet| outlet.retaining) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.note_acknowledged(cx.unacknowledged(client.sock), cx.now());
@@ -183,6 +181,17 @@ impl Relay {
         self.arm_hold(cx);
     }
 
+    /// It is full still, but not always because of the same ones: a destination that has come back may have taken the
+    /// place of its own absence.
+    fn arm_missing(&mut self, cx: &mut Cx<'_>) {
+        if self.gate.hold.is_none() {
+            self.arm_hold(cx);
+        }
+        if self.gate.acks.is_none() {
+            self.arm_acks(cx, ACKS_LOOK);
+        }
+    }
+
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>) {
         if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
@@ -194,7 +203,10 @@ impl Relay {
     }
 
     pub(super) fn look_at_acks(&mut self, cx: &mut Cx<'_>) {
+        // The longer it has been, the less a moment more matters.
+        let full = cx.now().since(self.gate.full_since);
         self.gate.acks = None;
+        self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
         self.refresh_gate(cx);
     }
 

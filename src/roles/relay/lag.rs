@@ -81,7 +81,9 @@ impl Relay {
         let Some(client) = self.clients.get_mut(id).filter(|client| !client.finishing) else {
             return;
         };
-        client.note_acknowledged(cx.unacknowledged(client.sock), now);
+        if client.acked < client.cursor {
+            client.note_acknowledged(cx.unacknowledged(client.sock), now);
+        }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
         let here = now.since(client.joined);

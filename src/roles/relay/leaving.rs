@@ -167,15 +167,19 @@ impl Relay {
         let output = usize::from(client.output);
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
-        outlet.finishing -= usize::from(client.finishing);
-        if !outlet.is_dialled() {
+        outlet.taking -= usize::from(!client.finishing);
+        let dialled = outlet.is_dialled();
+        if !dialled {
             self.dismiss_client(client.peer);
         }
-        self.note_resumption(
-            output,
-            &client,
-            client.cursor.saturating_sub(waiting).max(client.acked),
-        );
+        if dialled || !client.finishing {
+            // What our kernel goes on delivering counts as taken.
+            let acked = match reason {
+                Reason::Drained => client.cursor,
+                _ => client.cursor.saturating_sub(waiting).max(client.acked),
+            };
+            self.note_resumption(output, &client, acked);
+        }
         if self.flush.is_some() {
             if reason == Reason::Drained {
                 // Its kernel has it all, and time enough was given: nobody comes back for it.
@@ -186,11 +190,18 @@ impl Relay {
         if self.outputs[output].way == Way::Stdout {
             self.outputs[output].parked = None;
             if self.outputs.len() == 1 {
+                // A reader who has had enough ends it well; a disk that is full does not.
+                let enough = |error: &&io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+                self.failure = error
+                    .filter(|error| !enough(error))
+                    .map(|error| format!("can't write to stdout: {}", plain(error)));
                 return self.begin_flush(cx, Why::StdoutClosed);
             }
         }
         self.redial_output(cx, output, client.joined);
-        self.refresh_gate(cx);
+        if self.pass.is_none() {
+            self.refresh_gate(cx);
+        }
     }
 
     pub(super) fn say_gone(

@@ -77,6 +77,8 @@ pub struct Relay {
     /// Looks at those who only have to acknowledge their last bytes.
     poll: Option<TimerKey>,
     callers: Callers,
+    /// Why it ends badly, if it does.
+    failure: Option<String>,
     counts: Counts,
     rates: Rates,
     journal: Journal,
@@ -118,6 +120,7 @@ impl Relay {
             flush: None,
             poll: None,
             callers: Callers::default(),
+            failure: None,
             counts: Counts::default(),
             rates: Rates::default(),
             journal: Journal::new(label),
@@ -191,8 +194,8 @@ impl Relay {
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.clients == outlet.finishing,
-                "bytes are parked beside a client"
+                outlet.parked.is_none() || outlet.taking == 0,
+                "bytes are parked beside a client that takes them"
             );
         }
     }
@@ -201,7 +204,7 @@ impl Relay {
         self.started = cx.now();
         self.bind_upstream(cx)?;
         self.bind_outputs(cx)?;
-        self.limit_clients(cx);
+        self.limit_clients(cx)?;
         self.start_dump(cx)?;
         for (at, what) in &self.bound {
             self.journal.info(format!("listening on {at} for {what}"));
@@ -224,16 +227,22 @@ impl Relay {
     }
 
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
-    fn limit_clients(&mut self, cx: &Cx<'_>) {
+    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let silent = match self.config.source {
             Source::Listen(_) => CANDIDATES_MAX,
             Source::Dial(_) | Source::Stdin => 0,
         };
-        let most = cx.sockets_left().saturating_sub(RESERVE + silent);
+        let left = cx.sockets_left();
+        let most = left.saturating_sub(RESERVE + silent);
+        let listens = self.outputs.iter().any(|outlet| !outlet.is_dialled());
+        if most == 0 && listens && self.config.max_clients != Some(0) {
+            let least = RESERVE + silent + 1 - left;
+            return Err(format!(
+                "too few file descriptors for any client: {least} more are needed (ulimit -n)"
+            ));
+        }
         if self.config.max_clients.is_none_or(|max| max > most) {
-            if self.config.max_clients.is_some()
-                && self.outputs.iter().any(|outlet| !outlet.is_dialled())
-            {
+            if self.config.max_clients.is_some() && listens {
                 let text = format!(
                     "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
                 );
@@ -241,6 +250,7 @@ impl Relay {
             }
             self.config.max_clients = Some(most);
         }
+        Ok(())
     }
 
     fn stock(&mut self, cx: &mut Cx<'_>) {
@@ -250,6 +260,9 @@ impl Relay {
         self.watch_silence(cx);
         self.watch_held(now);
         self.shed_stalled(cx);
+        if !self.upstream.accepting {
+            self.upstream.set_accepting(cx, true);
+        }
         self.journal.tick(now);
         cx.timer(STOCK, Tick::Stock.tag(0));
     }

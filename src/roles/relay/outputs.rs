@@ -21,12 +21,12 @@ pub(super) struct Outlet {
     listeners: Vec<SockId>,
     dialler: Option<Dialler>,
     pub(super) clients: usize,
-    /// Those of them that have all they will get, and only wait for the end to be acknowledged.
-    pub(super) finishing: usize,
-    /// Under `block`, while nobody is connected: the first byte that waits in the ring for whoever comes.
+    /// Of these, the ones that have not got everything yet that they will ever get.
+    pub(super) taking: usize,
+    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
     pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
-    pub(super) resume: Resume,
+    resume: Resume,
     /// Where it does, once it was lost, if that needs nothing to be kept for it.
     goes_on_at: Option<u64>,
     /// Its client, while what that has not acknowledged must stay in the ring.
@@ -60,7 +60,7 @@ impl Outlet {
             listeners: Vec::new(),
             dialler,
             clients: 0,
-            finishing: 0,
+            taking: 0,
             parked: (output.slow == Slow::Block).then_some(0),
             resume: config.resume.unwrap_or(match output.slow {
                 Slow::Block => Resume::Acked,
@@ -69,6 +69,16 @@ impl Outlet {
             goes_on_at: None,
             retaining: None,
         }
+    }
+
+    /// Whether it may want bytes again that it was sent, as far as the ring happens to have them.
+    pub(super) fn may_go_back(&self) -> bool {
+        self.is_dialled() && self.slow != Slow::Block && self.resume != Resume::Live
+    }
+
+    /// Whether nothing waits for it while it is away.
+    fn begins_at_newest(&self) -> bool {
+        self.is_dialled() && self.resume == Resume::Live
     }
 
     pub(super) fn is_dialled(&self) -> bool {
@@ -234,6 +244,7 @@ impl Relay {
         let cursor = self.joins_at(output);
         let outlet = &mut self.outputs[output];
         outlet.clients += 1;
+        outlet.taking += 1;
         let client = Client {
             sock,
             peer,
@@ -297,21 +308,33 @@ impl Relay {
 
     /// A client of this output is gone: where does the next one go on?
     pub(super) fn note_resumption(&mut self, output: usize, client: &Client, is_acked: u64) {
-        let outlet = &self.outputs[output];
-        let at = match outlet.resume {
-            _ if !outlet.is_dialled() => self.records.at_or_before(&self.ring, client.cursor),
-            Resume::Acked => self
-                .records
-                .at_or_before(&self.ring, is_acked.max(self.ring.tail())),
-            Resume::Written => self.records.at_or_after(&self.ring, client.cursor),
-            Resume::Live => self.records.whole(),
-        };
+        let (ring, records) = (&self.ring, &self.records);
         let outlet = &mut self.outputs[output];
         outlet.retaining = None;
-        if outlet.slow == Slow::Block && outlet.clients == outlet.finishing {
-            outlet.parked = outlet.parked.into_iter().chain([at]).min();
-        } else if outlet.is_dialled() && outlet.resume != Resume::Live {
-            outlet.goes_on_at = Some(at);
+        let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
+        let begins_at_newest = outlet.begins_at_newest();
+        if begins_at_newest || !blocks && !outlet.may_go_back() {
+            return;
+        }
+        let at = match outlet.resume {
+            _ if !outlet.is_dialled() => records.at_or_before(ring, client.cursor),
+            Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
+            Resume::Written | Resume::Live => records.at_or_after(ring, client.cursor),
+        };
+        match blocks {
+            true => outlet.parked = Some(at),
+            false => outlet.goes_on_at = Some(at),
+        }
+    }
+
+    /// A client has all that it will ever get: what comes in from now on waits for the next one.
+    pub(super) fn note_finished(&mut self, output: usize, cursor: u64) {
+        let outlet = &mut self.outputs[output];
+        outlet.taking -= 1;
+        let begins_at_newest = outlet.begins_at_newest();
+        let waits = outlet.slow == Slow::Block && outlet.way != Way::Stdout && !begins_at_newest;
+        if waits && outlet.taking == 0 {
+            outlet.parked = Some(cursor);
         }
     }
 

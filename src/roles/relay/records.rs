@@ -97,15 +97,6 @@ impl Records {
         }
     }
 
-    /// What must be kept so that the beginning of the record in which `offset` lies can be found.
-    pub(super) fn kept_for(&self, offset: u64) -> u64 {
-        if self.framing == Framing::Raw || offset >= self.whole {
-            return offset;
-        }
-        let after = self.marks.partition_point(|mark| *mark <= offset);
-        after.checked_sub(1).map_or(offset, |at| self.marks[at])
-    }
-
     /// The upstream is another one, whose first `fresh` bytes stand in the ring: what the one before left unfinished is
     /// taken out. Returns how many bytes that were.
     pub(super) fn begin_anew(&mut self, ring: &mut Ring, fresh: usize) -> u64 {
@@ -147,6 +138,16 @@ impl Records {
             return self.whole;
         }
         self.at_or_before(ring, self.whole - 1)
+    }
+
+    /// From where on the ring must be kept so that the record at `offset` is found again, and is whole.
+    pub(super) fn keep_from(&self, offset: u64) -> u64 {
+        if self.framing == Framing::Raw || offset >= self.whole {
+            return offset;
+        }
+        let after = self.marks.partition_point(|mark| *mark <= offset);
+        let mark = after.checked_sub(1).and_then(|at| self.marks.get(at));
+        mark.copied().unwrap_or(offset)
     }
 
     /// The longest piece of a record that a client may have to be given from aside.

@@ -101,6 +101,9 @@ impl Relay {
                 self.counts.refused[*refusal as usize]
             );
         }
+        if self.counts.skipped > 0 {
+            line += &format!(" | skipped {}", Bytes(self.counts.skipped));
+        }
         line += &format!(
             " | in all {} in, {} out",
             Bytes(self.counts.bytes_in),

@@ -8,7 +8,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::Relay;
 use crate::roles::relay::admission::{Refusal, address};
 use crate::roles::relay::config::Takeover;
-use crate::roles::relay::upstream::conn;
+use crate::roles::relay::upstream::{Conn, conn};
 
 /// Since when a candidate waits, in bytes that the active upstream had sent by then.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +35,7 @@ impl Relay {
             return self.refuse(cx, sock, "upstream", peer, Refusal::UpstreamTaken, why);
         }
         if self.upstream.candidates.len() >= CANDIDATES_MAX {
-            let oldest = self.upstream.candidates.remove(0);
-            cx.close(oldest.sock, Close::Orderly);
-            let text = format!(
-                "upstream {} closed: it has sent nothing, and {CANDIDATES_MAX} others wait",
-                oldest.peer
-            );
-            self.journal.warn(cx.now(), "candidates", text);
+            self.evict_candidate(cx);
         }
         self.attach(cx, sock);
         let conn = conn(cx, sock, peer);
@@ -58,11 +52,33 @@ impl Relay {
         }
     }
 
-    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's.
-    /// More than a kernel can hold is no remainder: then two upstreams are live, and the newer one wins.
+    /// Makes room for one more candidate: the oldest that has nothing to say goes. Where all have, they are the next to
+    /// be read, and those who come wait in the kernel's queue.
+    fn evict_candidate(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        // One that came in this very turn has had no chance to show that it has something to say.
+        let silent = |conn: &Conn| !cx.is_readable(conn.sock) && conn.since < now;
+        let Some(at) = self.upstream.candidates.iter().position(silent) else {
+            return self.upstream.set_accepting(cx, false);
+        };
+        let oldest = self.upstream.candidates.remove(at);
+        let why = format!("it has sent nothing, and {CANDIDATES_MAX} others wait");
+        self.refuse(
+            cx,
+            oldest.sock,
+            "upstream",
+            oldest.peer,
+            Refusal::Silent,
+            &why,
+        );
+    }
+
+    /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's, or a
+    /// candidate that came before it has. More than a kernel can hold is no remainder: then two upstreams are live, and
+    /// the newer one wins.
     pub(super) fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
         let Some(active) = &self.upstream.active else {
-            return false;
+            return self.wait_for_elders(cx, sock);
         };
         let now = Deferred {
             active: active.sock,
@@ -79,11 +95,23 @@ impl Relay {
             return true;
         }
         conn.deferred = None;
-        false
+        self.wait_for_elders(cx, sock)
+    }
+
+    /// Whether a candidate that came before this one has something to say, which was sent before. Its visit is due, and
+    /// then this one has its turn.
+    fn wait_for_elders(&self, cx: &Cx<'_>, sock: SockId) -> bool {
+        let elders = self.upstream.candidates.iter();
+        elders
+            .take_while(|conn| conn.sock != sock)
+            .any(|conn| cx.is_readable(conn.sock))
     }
 
     /// Lets deferred candidates try again once the active upstream has been read to its end for now.
     pub(super) fn undefer(&mut self, cx: &mut Cx<'_>) {
+        if !self.upstream.accepting && self.upstream.candidates.len() < CANDIDATES_MAX {
+            self.upstream.set_accepting(cx, true);
+        }
         if self.upstream.candidates.is_empty() {
             return;
         }
@@ -129,8 +157,15 @@ impl Relay {
         self.watch_idle(cx);
         if self.config.takeover == Takeover::Refuse {
             for other in std::mem::take(&mut self.upstream.candidates) {
-                cx.close(other.sock, Close::Orderly);
-                self.counts.refused[Refusal::UpstreamTaken as usize] += 1;
+                let why = "another has sent the first byte (--takeover refuse)";
+                self.refuse(
+                    cx,
+                    other.sock,
+                    "upstream",
+                    other.peer,
+                    Refusal::UpstreamTaken,
+                    why,
+                );
             }
         }
     }

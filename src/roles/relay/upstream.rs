@@ -36,8 +36,8 @@ pub(super) struct Upstream {
     pub(super) idle: Option<TimerKey>,
     /// Since when it has been read without a break: while it is not, its silence is our doing.
     pub(super) reading_since: Time,
-    /// Stdin has ended.
-    pub(super) ended: bool,
+    /// Whether newcomers are taken in at present.
+    pub(super) accepting: bool,
     /// Whether the connections are read at present.
     pub(super) reading: bool,
 }
@@ -91,7 +91,7 @@ impl Upstream {
             silence_said: false,
             idle: None,
             reading_since: Time::ZERO,
-            ended: false,
+            accepting: true,
             reading: false,
         }
     }
@@ -109,6 +109,14 @@ impl Upstream {
     pub(super) fn sockets(&self) -> impl Iterator<Item = SockId> {
         let listeners = self.listeners.iter().copied();
         self.all().map(|conn| conn.sock).chain(listeners)
+    }
+
+    /// Says whether newcomers are taken in from now on.
+    pub(super) fn set_accepting(&mut self, cx: &mut Cx<'_>, accepting: bool) {
+        self.accepting = accepting;
+        self.listeners
+            .iter()
+            .for_each(|listener| cx.want_read(*listener, accepting));
     }
 
     /// A connection, active or not.
@@ -262,7 +270,9 @@ impl Relay {
         cx.close(conn.sock, Close::Orderly);
         self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
         if self.config.source == Source::Stdin {
-            self.upstream.ended = true;
+            if let Loss::Failed(error) = loss {
+                self.failure = Some(format!("can't read stdin: {}", plain(error)));
+            }
             return self.begin_flush(cx, Why::SourceEnded);
         }
         let now = cx.now();

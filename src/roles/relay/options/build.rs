@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::error::OrderError;
+use super::error::{FitError, OrderError};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Value, Values};
 use crate::base::secret::Secret;
@@ -65,11 +65,7 @@ pub fn build(
             "written" => Resume::Written,
             _ => Resume::Live,
         }),
-        max_lag: values.value("max-lag")?.and_then(|value| match value {
-            Value::Duration(age) => Some(MaxLag::Age(age)),
-            Value::Amount(bytes) => Some(MaxLag::Bytes(bytes)),
-            _ => None,
-        }),
+        max_lag: max_lag(values)?,
         stall_timeout: values.duration("stall-timeout")?,
         idle_timeout: values.duration("idle-timeout")?,
         failback: values.duration("failback")?,
@@ -267,26 +263,36 @@ fn records(values: &Values, ring: usize) -> Result<(Framing, usize), OrderError>
     let framing: Framing = framing.parse()?;
     let record_max = values.amount("record-max")?.expect(PRESET);
     if framing == Framing::Raw && values.given("record-max") {
-        return Err(OrderError::RecordMaxAlone);
+        return Err(FitError::RecordMaxAlone.into());
     }
     if framing.shortest() > record_max {
-        return Err(OrderError::RecordMaxTooLow {
+        return Err(FitError::RecordMaxTooLow {
             framing,
             record_max,
-        });
+        }
+        .into());
     }
     if framing.partial_max(record_max) > ring / 2 {
-        return Err(OrderError::RecordsOverRing {
+        return Err(FitError::RecordsOverRing {
             framing,
             record_max,
-        });
+        }
+        .into());
     }
     Ok((framing, record_max))
 }
 
+fn max_lag(values: &Values) -> Result<Option<MaxLag>, OrderError> {
+    Ok(match values.value("max-lag")? {
+        Some(Value::Duration(age)) => Some(MaxLag::Age(age)),
+        Some(Value::Amount(bytes)) => Some(MaxLag::Bytes(bytes)),
+        _ => None,
+    })
+}
+
 fn backlog(values: &Values, ring: usize) -> Result<usize, OrderError> {
     match values.amount("backlog")?.unwrap_or(0) {
-        backlog if backlog > ring / 2 => Err(OrderError::BacklogOverRing { backlog, ring }),
+        backlog if backlog > ring / 2 => Err(FitError::BacklogOverRing { backlog, ring }.into()),
         backlog => Ok(backlog),
     }
 }
@@ -544,8 +550,8 @@ mod tests {
     #[test]
     fn every_option_about_the_upstream_arrives() {
         let config = relay(
-            "a:1,[::1]:2,unix:x :2 --upstream-loss close --idle-timeout 10 --failback 1m --framing line --record-max 4K \
-             --max-lag 4M --stall-timeout 1h --backlog 64K --allow 10.0.0.0/8,::1 --allow 192.0.2.1 \
+            "a:1,[::1]:2,unix:x :2 --upstream-loss close --idle-timeout 10 --failback 1m --framing line \
+             --record-max 4K --max-lag 4M --stall-timeout 1h --backlog 64K --allow 10.0.0.0/8,::1 --allow 192.0.2.1 \
              --max-clients-per-ip 3 --slow skip",
         )
         .expect("it is right");
@@ -696,12 +702,8 @@ a:1,b:2 c:3 --mode listen-connect => SRC a:1,b:2 is a list, which only a dialled
 a:1,listen:5 :2 => SRC can't say listen: for itself: write 5 and --mode listen-listen
 a:1,b :2 => b has no port: write b:PORT
 a:1,b:0 :2 => b:0 can't be dialled: port 0 is only for listening
-a:1 :2 --framing lines => --framing: lines is no framing: write raw, line, fixed:N, len:u16be, len:u16le, len:u32be, len:u32le, delim:HEX or mpegts
-a:1 :2 --framing fixed:0 => --framing: fixed:0 is no length of records: write fixed:N with N bytes, at least 1, as in fixed:512
 a:1 :2 --record-max 4K => --record-max alone limits nothing: add --framing
 a:1 :2 --framing fixed:2M => --framing fixed:2097152 has no record within --record-max 1M: raise it to 2M or more
-a:1 :2 --framing len:u32be+10 --record-max 13 => --framing len:u32be+10 has no record within --record-max 13: raise it to 14 or more
-a:1 :2 --framing mpegts --record-max 187 => --framing mpegts has no record within --record-max 187: raise it to 188 or more
 a:1 :2 --framing line --ring 1M => --framing line with --record-max 1M needs --ring 2M or more
 a:1 :2 --framing fixed:64K --ring 64K => --framing fixed:65536 needs --ring 128K or more
 a:1 :2 --backlog 9M => --backlog 9M is more than half of --ring 16M: raise that to 18M or more

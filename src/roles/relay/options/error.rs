@@ -64,6 +64,28 @@ pub enum OrderError {
     },
     /// `--framing` names none.
     Framing(FramingError),
+    /// Sizes that do not fit together.
+    Fit(FitError),
+    /// Two DSTs are `-`.
+    StdoutTwice,
+    /// `--dump`, though a DST is `-`.
+    DumpIntoStdout,
+    /// `--dump-format` without `--dump`.
+    DumpFormatAlone,
+    /// `--stats-interval` without `--stats`.
+    StatsIntervalAlone,
+    /// `--wait-clients` is more than can be connected at a time.
+    TooFewClients {
+        /// How many it asks for.
+        wanted: usize,
+        /// How many there can be.
+        most: usize,
+    },
+}
+
+/// Sizes that do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FitError {
     /// `--record-max` without `--framing`.
     RecordMaxAlone,
     /// No record of this framing is as short as `--record-max` asks for.
@@ -86,21 +108,6 @@ pub enum OrderError {
         backlog: usize,
         /// `--ring`, in bytes.
         ring: usize,
-    },
-    /// Two DSTs are `-`.
-    StdoutTwice,
-    /// `--dump`, though a DST is `-`.
-    DumpIntoStdout,
-    /// `--dump-format` without `--dump`.
-    DumpFormatAlone,
-    /// `--stats-interval` without `--stats`.
-    StatsIntervalAlone,
-    /// `--wait-clients` is more than can be connected at a time.
-    TooFewClients {
-        /// How many it asks for.
-        wanted: usize,
-        /// How many there can be.
-        most: usize,
     },
 }
 
@@ -157,6 +164,26 @@ impl fmt::Display for OrderError {
             }
             Self::InVain { name, needs } => write!(f, "--{name} needs {needs}"),
             Self::Framing(error) => write!(f, "--framing: {error}"),
+            Self::Fit(error) => error.fmt(f),
+            Self::StdoutTwice => write!(f, "- is given twice as DST: there is one stdout"),
+            Self::DumpIntoStdout => {
+                f.write_str("--dump would mix with the bytes for DST -: leave one of them out")
+            }
+            Self::DumpFormatAlone => write!(f, "--dump-format alone shows nothing: add --dump"),
+            Self::StatsIntervalAlone => {
+                write!(f, "--stats-interval alone shows nothing: add --stats")
+            }
+            Self::TooFewClients { wanted, most } => write!(
+                f,
+                "--wait-clients: {wanted} clients can never be there, at most {most}: SRC would not be read"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::RecordMaxAlone => {
                 write!(f, "--record-max alone limits nothing: add --framing")
             }
@@ -192,24 +219,6 @@ impl fmt::Display for OrderError {
                 size(*ring),
                 size(2 * backlog)
             ),
-            Self::StdoutTwice => write!(f, "- is given twice as DST: there is one stdout"),
-            Self::DumpIntoStdout => {
-                write!(
-                    f,
-                    "--dump would mix with the bytes for DST -: leave one of them out"
-                )
-            }
-            Self::DumpFormatAlone => write!(f, "--dump-format alone shows nothing: add --dump"),
-            Self::StatsIntervalAlone => {
-                write!(f, "--stats-interval alone shows nothing: add --stats")
-            }
-            Self::TooFewClients { wanted, most } => {
-                write!(
-                    f,
-                    "--wait-clients: {wanted} clients can never be there, at most {most}: "
-                )?;
-                write!(f, "SRC would not be read")
-            }
         }
     }
 }
@@ -219,6 +228,8 @@ fn size(bytes: usize) -> String {
 }
 
 impl Error for OrderError {}
+
+impl Error for FitError {}
 
 impl From<OptionError> for OrderError {
     fn from(error: OptionError) -> Self {
@@ -235,5 +246,11 @@ impl From<EndpointError> for OrderError {
 impl From<FramingError> for OrderError {
     fn from(error: FramingError) -> Self {
         Self::Framing(error)
+    }
+}
+
+impl From<FitError> for OrderError {
+    fn from(error: FitError) -> Self {
+        Self::Fit(error)
     }
 }

@@ -75,7 +75,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("keep"),
         live: true,
         group: UPSTREAM,
-        help: "when the upstream ends: clients stay; get what is theirs and then the end; or that, and hydrant ends too",
+        help: "when the upstream ends: clients stay; get what is theirs and then the end; or that and hydrant ends",
         ..Opt::SWITCH
     },
     Opt {
@@ -168,8 +168,8 @@ pub static OPTIONS: &[Opt] = &[
             "drop where clients connect, block for a dialled DST and where SRC or DST is -",
         ),
         group: SLOW_CLIENTS,
-        help: "a client that the ring would overtake is dropped, by a reset; jumps ahead to the newest record; or holds \
-               the upstream back",
+        help: "a client that the ring would overtake is dropped, by a reset; jumps ahead to the newest record; or \
+               holds the upstream back",
         ..Opt::SWITCH
     },
     Opt {
@@ -182,7 +182,7 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Value("off"),
         live: true,
         group: SLOW_CLIENTS,
-        help: "--slow applies already beyond this lag, 10s or 4M: what waits for the client in the ring and in the kernel",
+        help: "--slow applies already beyond this lag, 10s or 4M: what waits for a client in the ring and the kernel",
         ..Opt::SWITCH
     },
     Opt {
@@ -233,8 +233,8 @@ pub static OPTIONS: &[Opt] = &[
         preset: Preset::Said("acked where --slow is block, else live"),
         live: true,
         group: CLIENTS,
-        help: "a dialled DST that comes back goes on at the first byte that it had not acknowledged (repeats are possible, \
-               gaps are not), after the last one written (the other way round), or at the newest",
+        help: "a dialled DST that comes back goes on at the first byte that it had not acknowledged (repeats are \
+               possible, gaps are not), after the last one written (the other way round), or at the newest",
         ..Opt::SWITCH
     },
     Opt {

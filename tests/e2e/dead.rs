@@ -1,0 +1,180 @@
+//! Dead, silent and paused are three things: who has vanished is noticed, whoever only pauses is left alone.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::common::feed::{Ending, Taker};
+use crate::common::hydrant::hydrant;
+use crate::common::peers::{connect, half_close, reset, vanish};
+use crate::rig::Rig;
+
+/// A silent upstream is dialled again, and not before its time.
+#[test]
+fn a_silent_upstream_is_dialled_again() {
+    let mut rig = Rig::with("connect-listen", "--idle-timeout 500ms");
+    let mut client = rig.downstream();
+    for _ in 0..3 {
+        let mut upstream = rig.upstream();
+        let started = Instant::now();
+        rig.feed.send(&mut upstream, 100);
+        client.take(100);
+        let _next = rig.second_upstream();
+        assert!(started.elapsed() >= Duration::from_millis(500));
+        rig.hydrant.wait_log(" connected");
+    }
+    rig.hydrant
+        .wait_logs(&["silent for ", "taken for dead (--idle-timeout)"]);
+}
+
+/// One that came in by itself as well, however long it was silent before its first byte.
+#[test]
+fn an_upstream_that_came_in_and_is_silent_is_closed() {
+    let mut rig = Rig::with("listen-listen", "--idle-timeout 200ms");
+    let mut client = rig.downstream();
+    let mut upstream = rig.upstream();
+    let started = Instant::now();
+    // Longer than the limit, in which the relay has something to do now and then.
+    while started.elapsed() < Duration::from_millis(600) {
+        rig.hydrant.report();
+    }
+    rig.feed.send(&mut upstream, 100);
+    client.take(100);
+    let mut upstream = Taker::new(upstream, 0);
+    assert_eq!(upstream.take_rest(), Ending::Orderly);
+    rig.hydrant.wait_log("taken for dead (--idle-timeout)");
+}
+
+/// An upstream that a client holds back says nothing because nobody reads it.
+#[test]
+fn an_upstream_that_is_held_back_is_not_silent() {
+    let mut rig = Rig::with(
+        "connect-listen",
+        "--slow block --ring 64K --idle-timeout 300ms",
+    );
+    let mut upstream = rig.upstream();
+    let mut client = rig.narrow_client();
+    let (sent, fits) = crate::slow::send_until_held(&mut upstream);
+    assert!(!fits);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(2) {
+        rig.hydrant.report();
+    }
+    assert!(!rig.hydrant.has_logged("taken for dead"));
+    client.take(sent as usize);
+    // Now it is silent indeed.
+    rig.hydrant.wait_log("taken for dead (--idle-timeout)");
+}
+
+#[test]
+fn a_half_open_upstream_is_noticed() {
+    let mut rig = Rig::with("connect-listen", "--keepalive 1s");
+    let mut client = rig.downstream();
+    let mut upstream = rig.upstream();
+    rig.feed.send(&mut upstream, 1000);
+    client.take(1000);
+    vanish(&upstream);
+    let started = Instant::now();
+    rig.hydrant
+        .wait_logs(&["relay: upstream ", " lost (", "1 client stays"]);
+    assert!(started.elapsed() < SOON);
+    let mut next = rig.upstream();
+    rig.feed.send(&mut next, 1000);
+    client.take(1000);
+}
+
+#[test]
+fn a_vanished_client_is_noticed() {
+    for mode in ["connect-listen", "connect-connect"] {
+        let mut rig = Rig::with(mode, "--keepalive 1s");
+        let mut upstream = rig.upstream();
+        let mut client = rig.downstream();
+        rig.feed.send(&mut upstream, 1000);
+        client.take(1000);
+        // So that the acknowledgement does not get lost with everything else.
+        rig.hydrant.report_until("| no lag |");
+        vanish(&client.stream);
+        let started = Instant::now();
+        rig.hydrant.wait_log(" dropped: dead; ");
+        assert!(started.elapsed() < SOON);
+    }
+}
+
+/// Its window is closed, which its kernel goes on to say.
+#[test]
+fn a_client_that_pauses_is_left_alone() {
+    let mut rig = Rig::with("connect-listen", "--keepalive 1s --slow block");
+    let mut upstream = rig.upstream();
+    let mut silent = rig.downstream();
+    let mut paused = rig.narrow_client();
+    rig.feed.send(&mut upstream, 4 << 20);
+    silent.take(4 << 20);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(9) {
+        rig.hydrant.report();
+    }
+    for client in [&mut silent, &mut paused] {
+        rig.feed.send(&mut upstream, 1000);
+        client.take((rig.feed.at - client.at) as usize);
+    }
+    assert!(!rig.hydrant.has_logged("dropped"));
+    assert!(!rig.hydrant.has_logged(" left"));
+}
+
+/// Its process is gone, which its kernel says at the next byte.
+#[test]
+fn a_half_closed_client_whose_process_is_gone_is_noticed() {
+    let mut rig = Rig::new("connect-listen");
+    let mut upstream = rig.upstream();
+    let mut stays = rig.downstream();
+    for is_reset in [false, true] {
+        let client = connect(rig.clients_at());
+        let left = format!("client {} left", client.local_addr().unwrap());
+        half_close(&client);
+        rig.hydrant.report_until("| 2 clients | ");
+        match is_reset {
+            true => reset(client),
+            false => drop(client),
+        }
+        while !rig.hydrant.has_logged(&left) {
+            rig.feed.send(&mut upstream, 1);
+            stays.take(1);
+            rig.hydrant.report();
+        }
+    }
+}
+
+/// A link that is cut in the middle, between two machines of which one is a network namespace.
+#[test]
+fn a_cut_link_is_noticed_at_both_ends() {
+    let Some(far) = crate::netns::Far::new() else {
+        return;
+    };
+    let line = format!(
+        "{}:0 {}:0 --mode listen-listen --keepalive 1s",
+        far.here, far.here
+    );
+    let hydrant = hydrant(&line).start();
+    let (up, down) = (
+        hydrant.address_of("the upstream"),
+        hydrant.address_of("clients"),
+    );
+    // There it is the same program that sends what it reads, and shows what it gets.
+    let mut source = far.hydrant(&format!("- {up} --mode connect-connect --retry 100ms"));
+    let mut bytes = source.stdin();
+    let sink = far.hydrant(&format!("{down} -"));
+    hydrant.report_until("| 1 client | ");
+    bytes.write_all(b"something\n").unwrap();
+    hydrant.report_until("| in all 10 B in, 10 B out");
+    hydrant.report_until("| no lag |");
+    sink.report_until("| in all 10 B in, 10 B out");
+    far.cut();
+    let started = Instant::now();
+    hydrant.wait_logs(&["relay: upstream ", " lost ("]);
+    hydrant.wait_log(" dropped: dead; ");
+    assert!(started.elapsed() < SOON);
+    far.mend();
+    bytes.write_all(b"more\n").unwrap();
+}
+
+/// A few times `--keepalive 1s`, on however slow a machine.
+const SOON: Duration = Duration::from_secs(20);
