@@ -76,9 +76,6 @@ impl Relay {
         } else if state == State::Full {
             self.arm_missing(cx);
         }
-        if state == State::Full && self.gate.acks.is_none() {
-            self.arm_acks(cx);
-        }
         self.set_reading(cx, state == State::Open);
     }
 
@@ -179,6 +176,7 @@ impl Relay {
         self.gate.held_said = false;
         self.watch_progress(cx);
         self.arm_hold(cx);
+        self.arm_acks(cx, ACKS_LOOK);
     }
 
     /// It is full still, but not always because of the same ones: a destination that has come back may have taken the
@@ -193,11 +191,8 @@ impl Relay {
     }
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
-    fn arm_acks(&mut self, cx: &mut Cx<'_>) {
+    fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
         if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
-            // The longer it has been, the less a moment more matters.
-            let full = cx.now().since(self.gate.full_since);
-            let wait = full.clamp(ACKS_LOOK, ACKS_LOOK_MAX);
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -245,7 +240,7 @@ impl Relay {
         let head = self.records.whole();
         let holds = self
             .leader()
-            .is_some_and(|leader| leader < head && self.room_after(leader) < self.room_min);
+            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
