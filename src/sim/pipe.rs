@@ -106,7 +106,7 @@ impl Pipe {
 
     /// The connection is dead: nothing more crosses the line. What has arrived can still be read.
     pub(super) fn kill(&mut self) {
-        self.lost += self.unacknowledged();
+        self.lost = self.unacknowledged();
         self.sending.clear();
         self.released = 0;
         if self.end != End::Arrived {
