@@ -10,12 +10,14 @@ mod relay;
 mod ring;
 pub mod script;
 mod wheel;
+mod yamux;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
 pub use self::wheel::wheel;
+pub use self::yamux::yamux;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -27,4 +29,5 @@ pub const TARGETS: &[Target] = &[
     ("framing", framing),
     ("ring", ring),
     ("wheel", wheel),
+    ("yamux", yamux),
 ];
