@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod endpoint;
 pub mod laggards;
 pub mod option;
+pub mod outbox;
 pub mod repeats;
 pub mod ring;
 pub mod rng;

@@ -1,4 +1,6 @@
 //! What hydrant can be. A role sees events and a context; it never names mio, a clock or another role.
 
 pub mod demo;
+pub mod link;
+pub mod pump;
 pub mod relay;
