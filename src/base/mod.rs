@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod byte_queue;
 pub mod endpoint;
 pub mod laggards;
 pub mod option;

@@ -1,4 +1,5 @@
 //! Wire formats without I/O and without a clock: bytes in, what they mean out. What a peer sends never panics here, and
 //! nothing is allocated by a length that was only declared.
 
+pub mod mailbox;
 pub mod record;
