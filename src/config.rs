@@ -5,12 +5,16 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::option::{OptionError, Values};
 use crate::base::secret::Secret;
-use crate::base::units::Typed;
+use crate::base::tokens::{Tokens, TokensError};
+use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::roles::hub::config::{Auth, ServeConfig};
+use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
 
@@ -54,6 +58,13 @@ pub enum Run {
     Relay(Box<RelayConfig>),
     /// The demonstration.
     Demo,
+    /// A hub.
+    HubServe {
+        /// Its orders, its tokens read.
+        config: Box<ServeConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
 }
 
 /// What the program finds around itself.
@@ -108,6 +119,15 @@ impl Config {
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
+            RoleId::HubServe => {
+                let mut config = hub_options::build_serve(&args.values, &args.words)?;
+                let tokens = args.values.path("tokens")?;
+                if let Some(path) = &tokens {
+                    config.auth = Auth::Tokens(read_tokens(path)?);
+                }
+                let config = Box::new(config);
+                Run::HubServe { config, tokens }
+            }
         };
         Ok(Self { globals, run })
     }
@@ -136,24 +156,49 @@ impl Globals {
 
 /// Reads a small file whose contents nobody else may see.
 fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
-    let fault = |fault| ConfigError::File {
+    read_small(path, SECRET_MAX)
+        .map(|(bytes, _)| bytes.into())
+        .map_err(|fault| fault_of(flag, path, fault))
+}
+
+/// Reads what `--tokens` names. A file that others can read, or change, is refused: who sees the tokens can be anybody.
+pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
+    let tokens = read_small(path, TOKENS_MAX).and_then(|(bytes, mode)| match mode & 0o077 {
+        0 => Tokens::parse(&bytes).map_err(FileFault::Tokens),
+        _ => Err(FileFault::Exposed { mode: mode & 0o777 }),
+    });
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// What a file of up to `max` bytes holds, and its mode.
+fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFault> {
+    let mut bytes = Vec::new();
+    let mode = File::open(path)
+        .and_then(|file| {
+            let mode = file.metadata()?.permissions().mode();
+            file.take(max + 1).read_to_end(&mut bytes)?;
+            Ok(mode)
+        })
+        .map_err(|error| FileFault::Unreadable(error.kind()))?;
+    match bytes.len() as u64 {
+        0 => Err(FileFault::Empty),
+        len if len > max => Err(FileFault::TooLong { max }),
+        _ => Ok((bytes, mode)),
+    }
+}
+
+fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> ConfigError {
+    ConfigError::File {
         flag,
         path: path.to_owned(),
         fault,
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(SECRET_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| fault(FileFault::Unreadable(error.kind())))?;
-    match bytes.len() as u64 {
-        0 => Err(fault(FileFault::Empty)),
-        1..=SECRET_MAX => Ok(bytes.into()),
-        _ => Err(fault(FileFault::TooLong)),
     }
 }
 
 /// The longest file that `--upstream-send` takes.
 const SECRET_MAX: u64 = 64 << 10;
+/// The longest file that `--tokens` takes.
+const TOKENS_MAX: u64 = 16 << 20;
 
 impl Exit {
     fn usage(text: fmt::Arguments<'_>) -> Self {
@@ -174,6 +219,8 @@ pub enum ConfigError {
     QuietAndVerbose,
     /// The relay's orders are wrong.
     Relay(OrderError),
+    /// A hub's orders, or those of a client of one, are wrong.
+    Hub(hub_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -186,14 +233,24 @@ pub enum ConfigError {
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileFault {
     /// It can't be read.
     Unreadable(io::ErrorKind),
     /// Nothing is in it.
     Empty,
-    /// It is longer than 64 KiB.
-    TooLong,
+    /// It is longer than is read.
+    TooLong {
+        /// The most, in bytes.
+        max: u64,
+    },
+    /// Others than its owner may read or change it.
+    Exposed {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What it holds are no tokens.
+    Tokens(TokensError),
 }
 
 impl ConfigError {
@@ -201,7 +258,7 @@ impl ConfigError {
     fn code(&self) -> u8 {
         match self {
             Self::File { .. } => 1,
-            Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) => 2,
+            Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) | Self::Hub(_) => 2,
         }
     }
 }
@@ -214,6 +271,7 @@ impl fmt::Display for ConfigError {
                 f.write_str("-q and -v contradict each other: leave one of them out")
             }
             Self::Relay(error) => error.fmt(f),
+            Self::Hub(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -222,8 +280,19 @@ impl fmt::Display for ConfigError {
                         write!(f, "can't read {flag} {path}: no such file or directory")
                     }
                     FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
-                    FileFault::Empty => write!(f, "{flag} {path} is empty: nothing to send"),
-                    FileFault::TooLong => write!(f, "{flag} {path} is too long: the most is 64K"),
+                    FileFault::Empty if *flag == "--upstream-send" => {
+                        write!(f, "{flag} {path} is empty: nothing to send")
+                    }
+                    FileFault::Empty => write!(f, "{flag} {path} is empty"),
+                    FileFault::TooLong { max } => {
+                        let max = write_size(*max);
+                        write!(f, "{flag} {path} is too long: the most is {max}")
+                    }
+                    FileFault::Exposed { mode } => write!(
+                        f,
+                        "{flag} {path} can be read or changed by others (mode {mode:03o}): chmod 600 {path}"
+                    ),
+                    FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }
         }
@@ -235,6 +304,12 @@ impl Error for ConfigError {}
 impl From<OptionError> for ConfigError {
     fn from(error: OptionError) -> Self {
         Self::Option(error)
+    }
+}
+
+impl From<hub_options::OrderError> for ConfigError {
+    fn from(error: hub_options::OrderError) -> Self {
+        Self::Hub(error)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod rng;
 pub mod secret;
 pub mod time;
 pub mod timeline;
+pub mod tokens;
 pub mod units;
 pub mod wheel;
 

@@ -1,5 +1,7 @@
 //! The roles that a command line can name, and the options that all of them have.
 
+mod hub;
+
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::relay::options as relay;
 
@@ -10,6 +12,8 @@ pub enum RoleId {
     Relay,
     /// The relay, shown at work.
     Demo,
+    /// The hub.
+    HubServe,
 }
 
 /// A role, as the command line and the help know it.
@@ -111,6 +115,7 @@ pub static ROLES: &[Role] = &[
             },
         ],
     },
+    hub::SERVE,
 ];
 
 /// The options of every role.

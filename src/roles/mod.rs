@@ -1,4 +1,8 @@
 //! What hydrant can be. A role sees events and a context; it never names mio, a clock or another role.
 
+pub(crate) mod callers;
 pub mod demo;
+pub mod hub;
+pub(crate) mod journal;
+pub(crate) mod listening;
 pub mod relay;
