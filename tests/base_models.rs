@@ -21,4 +21,9 @@ proptest! {
     fn records_are_as_the_naive_splitter_tells_them(data in vec(any::<u8>(), 0..600)) {
         hydrant::fuzz::framing(&data);
     }
+
+    #[test]
+    fn messages_are_as_the_naive_reader_tells_them(data in vec(any::<u8>(), 0..600)) {
+        hydrant::fuzz::mailbox(&data);
+    }
 }

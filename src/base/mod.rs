@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod byte_queue;
 pub mod endpoint;
 pub mod laggards;
 pub mod option;
@@ -12,6 +13,7 @@ pub mod rng;
 pub mod secret;
 pub mod time;
 pub mod timeline;
+pub mod tokens;
 pub mod units;
 pub mod wheel;
 

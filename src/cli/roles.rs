@@ -1,5 +1,8 @@
 //! The roles that a command line can name, and the options that all of them have.
 
+mod hub;
+mod tunnel;
+
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::relay::options as relay;
 
@@ -10,6 +13,12 @@ pub enum RoleId {
     Relay,
     /// The relay, shown at work.
     Demo,
+    /// The hub.
+    HubServe,
+    /// The reverse tunnel's server.
+    TunnelServe,
+    /// The reverse tunnel's backend.
+    TunnelExpose,
 }
 
 /// A role, as the command line and the help know it.
@@ -111,6 +120,9 @@ pub static ROLES: &[Role] = &[
             },
         ],
     },
+    hub::SERVE,
+    tunnel::SERVE,
+    tunnel::EXPOSE,
 ];
 
 /// The options of every role.

@@ -6,6 +6,7 @@
 
 mod endpoint;
 pub mod framing;
+mod mailbox;
 mod relay;
 mod ring;
 pub mod script;
@@ -14,6 +15,7 @@ mod yamux;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
+pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
 pub use self::wheel::wheel;
@@ -27,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("relay", relay),
     ("framing", framing),
+    ("mailbox", mailbox),
     ("ring", ring),
     ("wheel", wheel),
     ("yamux", yamux),

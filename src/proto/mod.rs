@@ -2,6 +2,7 @@
 //! nothing is allocated by a length that was only declared.
 
 pub mod hello;
+pub mod mailbox;
 pub mod proxy;
 pub mod record;
 pub mod yamux;

@@ -135,10 +135,11 @@ impl Channel {
         self.paused
     }
 
-    /// The other end gets these bytes first, of which the stream knows nothing.
+    /// The other end gets these bytes first, of which the stream knows nothing. Before it is connected.
     pub fn begin_with(&mut self, preface: &[u8]) {
-        assert!(self.queue.is_empty(), "it comes before all else");
-        self.queue.extend(preface);
+        for byte in preface.iter().rev() {
+            self.queue.push_front(*byte);
+        }
         self.preface = preface.len();
     }
 

@@ -1,13 +1,11 @@
 //! Who may come in: each connection is checked as it comes, and each refusal has one named reason, which is counted and
 //! logged.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
-use crate::base::access::caller;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::callers::address;
 use crate::roles::relay::{Reason, Relay};
 
 /// Why a connection was turned away. The text is the label of the counter.
@@ -45,31 +43,6 @@ impl fmt::Display for Refusal {
             Self::UpstreamTaken => "upstream-taken",
             Self::Silent => "silent",
         })
-    }
-}
-
-/// Clients by the address that they count under; kept only where there is a limit.
-#[derive(Debug, Default)]
-pub(super) struct Callers {
-    clients: BTreeMap<IpAddr, usize>,
-}
-
-impl Callers {
-    fn of(&self, ip: IpAddr) -> usize {
-        self.clients.get(&caller(ip)).copied().unwrap_or(0)
-    }
-
-    fn came(&mut self, ip: IpAddr) {
-        *self.clients.entry(caller(ip)).or_default() += 1;
-    }
-
-    fn went(&mut self, ip: IpAddr) {
-        if let Some(clients) = self.clients.get_mut(&caller(ip)) {
-            *clients -= 1;
-            if *clients == 0 {
-                self.clients.remove(&caller(ip));
-            }
-        }
     }
 }
 
@@ -135,13 +108,5 @@ impl Relay {
         let kind = format!("refused: {refusal}: {who} {from}");
         self.journal
             .warn(cx.now(), &kind, format!("{who} {from} refused: {why}"));
-    }
-}
-
-/// The address of a peer that has one.
-pub(super) fn address(peer: Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Tcp(at) => Some(at.ip()),
-        Peer::Unix | Peer::Stdio => None,
     }
 }

@@ -19,7 +19,6 @@ mod ending;
 mod failover;
 mod fanout;
 mod gate;
-mod journal;
 mod lag;
 mod leaving;
 pub mod options;
@@ -30,24 +29,22 @@ mod standby;
 mod takeover;
 mod upstream;
 
-use std::io;
-
-use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Peer, SockId};
-use crate::reactor::{Cx, End, Event, Role, plain};
+use crate::reactor::{Cx, End, Event, Role};
+use crate::roles::callers::Callers;
+use crate::roles::journal::Journal;
+use crate::roles::listening::most_clients;
 
-use self::admission::Callers;
 pub use self::admission::Refusal;
 use self::clients::Clients;
 use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::gate::Gate;
-use self::journal::Journal;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
@@ -221,34 +218,24 @@ impl Relay {
         Ok(())
     }
 
-    fn bind(&mut self, cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr)>, String> {
-        cx.listen_at(at)
-            .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
-    }
-
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
     fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let silent = match self.config.source {
             Source::Listen(_) => CANDIDATES_MAX,
             Source::Dial(_) | Source::Stdin => 0,
         };
-        let left = cx.sockets_left();
-        let most = left.saturating_sub(RESERVE + silent);
         let listens = self.outputs.iter().any(|outlet| !outlet.is_dialled());
-        if most == 0 && listens && self.config.max_clients != Some(0) {
-            let least = RESERVE + silent + 1 - left;
-            return Err(format!(
-                "too few file descriptors for any client: {least} more are needed (ulimit -n)"
-            ));
+        let reserve = RESERVE + silent;
+        if !listens || self.config.max_clients == Some(0) {
+            let most = cx.sockets_left().saturating_sub(reserve);
+            let asked = self.config.max_clients.unwrap_or(most);
+            self.config.max_clients = Some(asked.min(most));
+            return Ok(());
         }
-        if self.config.max_clients.is_none_or(|max| max > most) {
-            if self.config.max_clients.is_some() && listens {
-                let text = format!(
-                    "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
-                );
-                self.journal.warn(cx.now(), "descriptors", text);
-            }
-            self.config.max_clients = Some(most);
+        let (most, warning) = most_clients(cx, self.config.max_clients, reserve)?;
+        self.config.max_clients = Some(most);
+        if let Some(text) = warning {
+            self.journal.warn(cx.now(), "descriptors", text);
         }
         Ok(())
     }
@@ -358,24 +345,6 @@ impl Role for Relay {
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),
         }
-    }
-}
-
-/// What is wrong with a place to listen at, and what to do about it.
-fn advice(at: &Endpoint, error: &io::Error) -> String {
-    match (error.kind(), at) {
-        (io::ErrorKind::AddrInUse, Endpoint::Tcp { port, .. }) => {
-            format!("port in use (who: ss -ltnp 'sport = :{port}')")
-        }
-        (io::ErrorKind::AddrInUse, Endpoint::Unix(_)) => "another program listens there".to_owned(),
-        (io::ErrorKind::AddrNotAvailable, _) => {
-            "that address is not this machine's (which are: ip addr)".to_owned()
-        }
-        (io::ErrorKind::PermissionDenied, Endpoint::Tcp { port, .. }) if *port < 1024 => {
-            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, others don't"
-                .to_owned()
-        }
-        _ => plain(error),
     }
 }
 

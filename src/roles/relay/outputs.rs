@@ -8,6 +8,7 @@ use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
+use crate::roles::listening::listen;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
@@ -106,7 +107,7 @@ impl Relay {
             let Way::Listen(at) = self.outputs[index].way.clone() else {
                 continue;
             };
-            for (sock, real) in self.bind(cx, &at)? {
+            for (sock, real) in listen(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
                 self.bound.push((real, CLIENTS));

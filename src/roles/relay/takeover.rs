@@ -5,8 +5,9 @@
 
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::callers::address;
 use crate::roles::relay::Relay;
-use crate::roles::relay::admission::{Refusal, address};
+use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::config::Takeover;
 use crate::roles::relay::upstream::{Conn, conn};
 

@@ -17,6 +17,7 @@ use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
+use crate::roles::listening::listen;
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::failover::Dialler;
 use crate::roles::relay::takeover::Deferred;
@@ -137,7 +138,7 @@ impl Relay {
     pub(super) fn bind_upstream(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         if let Source::Listen(at) = &self.config.source {
             let at = at.clone();
-            for (sock, real) in self.bind(cx, &at)? {
+            for (sock, real) in listen(cx, &at)? {
                 cx.set_tag(sock, Kind::UpstreamListener.tag(0));
                 self.upstream.listeners.push(sock);
                 self.bound.push((real, UPSTREAM));

@@ -41,6 +41,8 @@ pub struct ServeConfig {
     pub max_streams: usize,
     /// Who has to prove what. `None`: nobody anything.
     pub tokens: Option<Tokens>,
+    /// Anyone may come, from elsewhere, too.
+    pub no_auth: bool,
     /// TCP keepalive.
     pub keepalive: Option<Duration>,
     /// How long what is under way may finish when it is stopped.

@@ -9,7 +9,6 @@
 
 pub mod config;
 mod expose;
-mod journal;
 pub mod options;
 mod serve;
 mod tokens;
@@ -54,10 +53,7 @@ fn pack(kind: u32, index: usize) -> u32 {
 }
 
 fn unpack(tag: u32) -> (u32, usize) {
-    (
-        tag >> INDEX_BITS,
-        (tag & ((1 << INDEX_BITS) - 1)) as usize,
-    )
+    (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize)
 }
 
 const INDEX_BITS: u32 = 28;

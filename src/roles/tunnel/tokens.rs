@@ -175,13 +175,31 @@ mod tests {
         let said = |text: &str| Tokens::parse(text).unwrap_err().to_string();
         let token = "0123456789abcdef";
         let cases = [
-            (format!("\nWeb {token}"), "line 2: the name must be 1 to 63 of a-z 0-9 . _ -"),
+            (
+                format!("\nWeb {token}"),
+                "line 2: the name must be 1 to 63 of a-z 0-9 . _ -",
+            ),
             ("web".to_owned(), "line 1: a token has to follow the name"),
-            ("web short".to_owned(), "line 1: the token has fewer than 16 bytes"),
-            (format!("web {token} 9-8"), "line 1: the ports must be A-B, or one port"),
-            (format!("web {token} +9"), "line 1: the ports must be A-B, or one port"),
-            (format!("web {token} 9 x"), "line 1: nothing may follow NAME TOKEN PORTS"),
-            (format!("web {token}\nweb {token}"), "line 2: the name has a line already"),
+            (
+                "web short".to_owned(),
+                "line 1: the token has fewer than 16 bytes",
+            ),
+            (
+                format!("web {token} 9-8"),
+                "line 1: the ports must be A-B, or one port",
+            ),
+            (
+                format!("web {token} +9"),
+                "line 1: the ports must be A-B, or one port",
+            ),
+            (
+                format!("web {token} 9 x"),
+                "line 1: nothing may follow NAME TOKEN PORTS",
+            ),
+            (
+                format!("web {token}\nweb {token}"),
+                "line 2: the name has a line already",
+            ),
         ];
         for (text, message) in cases {
             assert_eq!(said(&text), message);
