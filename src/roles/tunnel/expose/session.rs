@@ -23,7 +23,7 @@ enum Stage {
     /// The hello is under way.
     Greeting(Greeting),
     /// The session is up.
-    Up(Up),
+    Up(Box<Up>),
 }
 
 struct Greeting {
@@ -136,12 +136,12 @@ impl Expose {
         mux.session.ping(cx.now());
         mux.say(cx);
         self.state = State::Connected(Box::new(Connection {
-            stage: Stage::Up(Up {
+            stage: Stage::Up(Box::new(Up {
                 mux,
                 client_address: client_address == Some(true),
                 address: address.map(|stream| (stream, Vec::new())),
                 leaving: false,
-            }),
+            })),
             since: cx.now(),
         }));
     }

@@ -13,11 +13,17 @@ use crate::roles::link::Link;
 use crate::roles::tunnel::config::PublicBind;
 use crate::roles::tunnel::tokens::{Grant, PortRange};
 
+/// Listeners and their real addresses.
+type Listeners = Vec<(SockId, Addr)>;
+
+/// Why a backend gets no port: the code that it is told, and the same for people.
+type Refusal = (Code, String);
+
 /// A public port. That of a name stays when its backend goes.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) port: u16,
-    pub(super) socks: Vec<(SockId, Addr)>,
+    pub(super) socks: Listeners,
     /// `HOST:PORT`, as backends are told.
     pub(super) public: String,
     pub(super) name: Option<Name>,
@@ -58,7 +64,7 @@ impl Serve {
         link: Link,
         name: Option<&Name>,
         port: u16,
-    ) -> Result<usize, (Code, String)> {
+    ) -> Result<usize, Refusal> {
         let ports = self.ports_of(name);
         if let Some(&place) = name.and_then(|name| self.names.get(name)) {
             let has = self.places[place].port;
@@ -102,7 +108,7 @@ impl Serve {
         place: usize,
         link: Link,
         port: u16,
-        socks: Vec<(SockId, Addr)>,
+        socks: Listeners,
     ) {
         let real = socks.iter().find_map(|(_, at)| match at {
             Addr::Tcp(at) => Some(*at),
@@ -149,7 +155,7 @@ impl Serve {
         })
     }
 
-    fn check_port(&self, ports: PortRange, port: u16) -> Result<(), (Code, String)> {
+    fn check_port(&self, ports: PortRange, port: u16) -> Result<(), Refusal> {
         if !ports.has(port) && ports.last != 0 {
             return Err((Code::Port, format!("port {port} is not among {ports}")));
         }
@@ -160,11 +166,7 @@ impl Serve {
     }
 
     /// Any port that nobody has, and one that a name had only where no other is left.
-    fn any_port(
-        &mut self,
-        cx: &mut Cx<'_>,
-        ports: PortRange,
-    ) -> Result<(u16, Vec<(SockId, Addr)>), (Code, String)> {
+    fn any_port(&mut self, cx: &mut Cx<'_>, ports: PortRange) -> Result<(u16, Listeners), Refusal> {
         if ports.last == 0 {
             return Ok((0, self.listen_public(cx, 0)?));
         }
@@ -188,11 +190,7 @@ impl Serve {
         Ok((port, socks))
     }
 
-    fn listen_public(
-        &mut self,
-        cx: &mut Cx<'_>,
-        port: u16,
-    ) -> Result<Vec<(SockId, Addr)>, (Code, String)> {
+    fn listen_public(&mut self, cx: &mut Cx<'_>, port: u16) -> Result<Listeners, Refusal> {
         let host = match self.config.public_bind {
             Some(PublicBind::Any) => Host::Any,
             Some(PublicBind::Ip(ip)) => Host::Ip(ip),
