@@ -184,7 +184,8 @@ mod tests {
                 prop_assert_eq!(queue.held(), held);
                 prop_assert!(held <= 2 * model.len() + 2 * CHUNK_MAX);
                 let waiting: &[u8] = model.make_contiguous();
-                prop_assert!(queue.chunks.iter().map(Vec::as_slice).collect::<Vec<_>>().concat()[queue.head..] == *waiting);
+                let chunks: Vec<&[u8]> = queue.chunks.iter().map(Vec::as_slice).collect();
+                prop_assert!(chunks.concat()[queue.head..] == *waiting);
                 let [first, second] = queue.front();
                 prop_assert!(waiting.starts_with(&[first, second].concat()));
                 prop_assert!(waiting.is_empty() || !first.is_empty());

@@ -12,8 +12,8 @@ pub(crate) fn listen(cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr
         .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
 }
 
-/// The most clients that there are descriptors for, beside `reserve` of them, and that were asked for (`None`: as many as
-/// possible); and what is to be said where that is fewer.
+/// The most clients that there are descriptors for, beside `reserve` of them, and that were asked for (`None`: as many
+/// as possible); and what is to be said where that is fewer.
 pub(crate) fn most_clients(
     cx: &Cx<'_>,
     asked: Option<usize>,

@@ -8,7 +8,7 @@ pub(super) const SERVE: Role = Role {
     id: RoleId::HubServe,
     name: "hub serve",
     synopsis: &["hydrant hub serve ADDR [FLAGS]"],
-    about: "named mailboxes: who connects says its name, then sends to names",
+    about: "named mailboxes: clients say their names and send to names",
     words: &[("ADDR", "where clients connect: an endpoint")],
     words_max: 1,
     options: options::SERVE,

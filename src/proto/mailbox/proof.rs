@@ -1,5 +1,5 @@
-//! How a client proves that a name is its own, without showing the token that goes with it: HMAC-SHA-256 (RFC 2104, FIPS
-//! 180-4) over a nonce of the hub's and the name.
+//! How a client proves that a name is its own, without showing the token that goes with it: HMAC-SHA-256 (RFC 2104,
+//! FIPS 180-4) over a nonce of the hub's and the name.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

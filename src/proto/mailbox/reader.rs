@@ -150,8 +150,8 @@ impl Reader {
     }
 }
 
-/// Where something of up to `max` bytes ends, the first of which are `held`. What is whole is returned in one piece, with
-/// how many of `bytes` it took; what is not is held, and took all of them.
+/// Where something of up to `max` bytes ends, the first of which are `held`. What is whole is returned in one piece,
+/// with how many of `bytes` it took; what is not is held, and took all of them.
 ///
 /// `end` looks from the start each time. With `max` bytes or more it finds an end or a fault, so that a byte costs
 /// bounded work, and no more than `max` are held.

@@ -247,7 +247,7 @@ fn requests_that_are_none_mean_nothing() {
         format!("proof {zeros}0"),
         format!("proof {}A", &zeros[1..]),
         format!("proof {}g", &zeros[1..]),
-        zeros.clone(),
+        zeros,
     ] {
         assert_eq!(Request::read(wrong.as_bytes()), None, "{wrong}");
     }

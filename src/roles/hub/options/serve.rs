@@ -9,8 +9,8 @@ use crate::base::tokens::Tokens;
 use crate::proto::mailbox::HEAD_MAX;
 use crate::roles::hub::config::{Auth, ServeConfig};
 
-/// Makes a hub's orders out of its settings and of the words that are no flags: `ADDR`. Which tokens `--tokens` names is
-/// left to the caller to read.
+/// Makes a hub's orders out of its settings and of the words that are no flags: `ADDR`. Which tokens `--tokens` names
+/// is left to the caller to read.
 pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, OrderError> {
     let [listen] = words else {
         return Err(OrderError::Missing {

@@ -62,8 +62,8 @@ pub(super) enum Stage {
     Proving { name: Name, nonce: Nonce },
     /// It is registered.
     Member { name: Name },
-    /// Nothing is read from it any more; it goes as soon as it has what is queued. The reason is still to be told, unless
-    /// it was refused.
+    /// Nothing is read from it any more; it goes as soon as it has what is queued. The reason is still to be told,
+    /// unless it was refused.
     Leaving { told: Option<(Name, Reason)> },
 }
 

@@ -47,8 +47,8 @@ impl Memory {
 }
 
 impl Hub {
-    /// Drops clients until what is held is within the limit: those that hold most of whatever there is more of, messages
-    /// that are not whole or messages that nobody takes.
+    /// Drops clients until what is held is within the limit: those that hold most of whatever there is more of,
+    /// messages that are not whole or messages that nobody takes.
     pub(super) fn shed(&mut self, cx: &mut Cx<'_>) {
         while self.memory.is_short() {
             let size: fn(&Client) -> usize = match self.memory.unfinished > self.memory.queued {

@@ -10,8 +10,8 @@
 //!
 //! **Invariant.** What is delivered to a client was sent to its name, whole, once, and in its sender's order.
 //!
-//! **Invariant.** A connection that does not become a client is gone for a [`Refusal`], and a client for a [`Reason`]. Both
-//! are counted and logged.
+//! **Invariant.** A connection that does not become a client is gone for a [`Refusal`], and a client for a [`Reason`].
+//! Both are counted and logged.
 
 mod arriving;
 mod client;
