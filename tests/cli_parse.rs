@@ -257,7 +257,7 @@ a:1 :2 --slow => --slow needs a value: drop, skip, block
 a:1 :2 --framing => --framing needs a value: --framing FORMAT
 a:1 :2 --max-lag => --max-lag needs a value: --max-lag TIME|SIZE
 a:1 :2 --allow => --allow needs a value: --allow CIDR
-a:1 :2 --allow-clients ::1 => unknown flag --allow-clients: see hydrant relay --help
+a:1 :2 --allow-clients ::1 => relay has no flag --allow-clients: see hydrant relay --help
 a:1 :2 -q -v => -q and -v contradict each other: leave one of them out
 demo -qv => -q and -v contradict each other: leave one of them out
 # Words.
@@ -283,6 +283,24 @@ hub serve 7000 --memory 1M => --memory 1M is less than --queue 4M: raise it to 4
 hub serve 7000 --name-timeout off => --name-timeout: off is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d
 hub serve 7000 --max-message 1023 => --max-message: 1023 is too little: the least is 1K
 hub serve 7000 --retry 5 => hub serve has no flag --retry: see hydrant hub serve --help
+tunnel => tunnel needs one of serve, expose: see hydrant tunnel --help
+tunnel serv 7000 => tunnel has no serv: did you mean tunnel serve?
+tunnel serve => ADDR is missing: hydrant tunnel serve ADDR
+tunnel serve 7000 7001 => leftover word 7001: see hydrant tunnel serve --help
+tunnel serve :7000 => refusing :7000 without authentication: add --tokens FILE, or --no-auth to let anyone in
+tunnel serve 7000 --tokens F --no-auth => --tokens and --no-auth contradict each other: leave one of them out
+tunnel serve 7000 --ports 9-8 => --ports 9-8 is no range of ports: write A-B, one port, or 0 for any
+tunnel serve 7000 --ports 0-8 => --ports 0-8 is no range of ports: write A-B, one port, or 0 for any
+tunnel serve 7000 --public-bind here => --public-bind here is no address: write an IP address, or * for every interface
+tunnel serve 7000 --alive-timeout off => --alive-timeout: off is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d
+tunnel expose => SERVER is missing: hydrant tunnel expose SERVER TARGET
+tunnel expose 7000 => TARGET is missing: hydrant tunnel expose SERVER TARGET
+tunnel expose 7000 80 --echo => TARGET and --echo contradict each other: leave one of them out
+tunnel expose 0 80 => 127.0.0.1:0 can't be dialled: port 0 is only for listening
+tunnel expose 7000 0 => 127.0.0.1:0 can't be dialled: port 0 is only for listening
+tunnel expose 7000 80 --name Web => --name Web: a name has 1 to 63 characters, of a-z 0-9 . _ -
+tunnel expose 7000 80 --port 0 => --port: 0 is too little: the least is 1
+tunnel expose 7000 --echo --proxy-protocol v1 => --proxy-protocol tells --echo nothing: leave it out
 frobnicate => unknown role frobnicate: <roles>
 frobnicate --help => unknown role frobnicate: <roles>
 help frobnicate => unknown role frobnicate: <roles>
@@ -420,7 +438,7 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, demo, hub; SRC would be HOST:PORT",
+        "there are relay, demo, hub, tunnel; SRC would be HOST:PORT",
     ),
     (
         "<time>",
@@ -461,7 +479,7 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, demo, hub; SRC would be HOST:PORT";
+    let roles = "there are relay, demo, hub, tunnel; SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")

@@ -8,7 +8,7 @@
 mod session;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use slab::Slab;
@@ -47,6 +47,8 @@ pub struct Expose {
     started: Time,
     /// Since when there is no session.
     down: Option<Time>,
+    /// The kinds of lines that have said why.
+    said_down: BTreeSet<String>,
     draining: Option<Signal>,
     scratch: Box<[u8]>,
 }
@@ -92,6 +94,7 @@ impl Expose {
             journal: Journal::new(label),
             started: Time::ZERO,
             down: None,
+            said_down: BTreeSet::new(),
             draining: None,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
@@ -168,8 +171,17 @@ impl Expose {
     fn server_unreachable(&mut self, cx: &mut Cx<'_>, error: &DialError) {
         let server = &self.config.server;
         let text = format!("server {server} {error}; retrying until it answers");
-        self.journal.warn(cx.now(), DOWN, text);
+        self.say_down(cx.now(), "unreachable", text);
         self.rest(cx);
+    }
+
+    /// Says why there is no session; each reason is news once, until there is one again.
+    fn say_down(&mut self, now: Time, why: &str, text: String) {
+        let kind = format!("server-down: {why}");
+        if self.said_down.contains(&kind) || self.said_down.len() < REASONS_MAX {
+            self.journal.warn(now, &kind, text);
+            self.said_down.insert(kind);
+        }
     }
 
     /// Prints where the public side is, if that is news.
@@ -340,8 +352,8 @@ impl Role for Expose {
     }
 }
 
-/// The kind of line that says that there is no server.
-const DOWN: &str = "server-down";
+/// Reasons that are told apart while there is no session; a server that makes them up can't make us remember more.
+const REASONS_MAX: usize = 32;
 
 /// What a socket is to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

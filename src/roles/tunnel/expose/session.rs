@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DOWN, Expose, Kind, State, Tick};
+use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
 use crate::base::units::{Span, Typed};
 use crate::base::wheel::TimerKey;
@@ -242,7 +242,8 @@ impl Expose {
                     // The one that it had is gone; any other will do.
                     self.last_port = 0;
                 }
-                let why = format!("refuses: {}", text.escape_debug());
+                let plain = |c: char| if c.is_control() { '?' } else { c };
+                let why = format!("refuses: {}", text.chars().map(plain).collect::<String>());
                 self.lose_server(cx, &why);
             }
         }
@@ -311,7 +312,7 @@ impl Expose {
             text = format!("server {server} lost: it {why}; {reset} clients reset; retrying");
             self.down = Some(now);
         }
-        self.journal.warn(now, DOWN, text);
+        self.say_down(now, why, text);
         self.rest(cx);
     }
 
@@ -320,7 +321,9 @@ impl Expose {
         let now = cx.now();
         self.backoff.reset();
         self.counts.sessions += 1;
-        self.journal.forget(now, DOWN);
+        for kind in std::mem::take(&mut self.said_down) {
+            self.journal.forget(now, &kind);
+        }
         let down = self.down.take().filter(|_| self.counts.sessions > 1);
         let again = down.map_or(String::new(), |down| {
             format!(" (was down {})", Span(now.since(down)))

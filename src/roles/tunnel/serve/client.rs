@@ -83,10 +83,11 @@ impl Serve {
         match backend.filter(|backend| self.backends[*backend].takes_streams()) {
             None => self.hold_client(cx, key),
             Some(backend) => {
+                // Who was heard from just now need not be waited for, and is asked all the same: it may be gone since.
                 let heard = self.backends[backend].mux.session.heard();
-                match cx.now().since(heard) <= FRESH {
-                    true => self.open_waiting(cx, place),
-                    false => self.ask_backend(cx, backend),
+                self.ask_backend(cx, backend);
+                if cx.now().since(heard) <= FRESH {
+                    self.open_waiting(cx, place);
                 }
             }
         }
@@ -324,5 +325,5 @@ impl Serve {
     }
 }
 
-/// A backend that was heard from so lately need not be asked.
+/// A backend that was heard from so lately need not be waited for.
 const FRESH: Duration = Duration::from_secs(1);

@@ -1,0 +1,1 @@
+//! Programs on hashicorp/yamux at the other end, in both roles.
