@@ -6,8 +6,8 @@
 //!     ^── queue: what the link did not take, at most the stream's window
 //! ```
 //!
-//! A [`Mux`] is the session and what it is carried on; a [`Channel`] is one stream and its other end. Who owns them,
-//! and what becomes of a channel that is over, is the role's.
+//! A [`Mux`] is the session and what it is carried on; a [`Channel`] is one stream and its other end. Who owns them, and
+//! what becomes of a channel that is over, is the role's.
 //!
 //! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for room.
 

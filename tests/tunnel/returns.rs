@@ -57,12 +57,11 @@ fn a_server_that_is_killed_finds_its_backends_again() {
     drop(server);
     backend.run.wait_log("lost: it ");
     drop(client);
-    let server = until("the port to be free again", || {
+    until("the port to be free again", || {
         TcpStream::connect(("127.0.0.1", port))
             .is_err()
             .then_some(())
     });
-    let () = server;
     let server = Server::start_at(port, "--ports 0");
     // Printed only where it is news: the same port is asked for and given.
     backend.run.wait_log("connected (was down ");

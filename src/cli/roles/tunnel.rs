@@ -15,11 +15,11 @@ pub(super) const SERVE: Role = Role {
     examples: &[
         Example {
             line: "hydrant tunnel serve 7000",
-            what: "for this machine only: backends on port 7000, their clients on 7001 to 7020",
+            what: "this machine only: backends on port 7000, clients on 7001 to 7020",
         },
         Example {
-            line: "hydrant tunnel serve :7000 --tokens /etc/hydrant/tunnel.tokens --ports 8000-8099",
-            what: "for every backend that has a token; clients on ports 8000 to 8099 of every interface",
+            line: "hydrant tunnel serve :7000 --tokens tunnel.tokens --ports 8000-8099",
+            what: "every backend that has a token, clients on ports 8000 to 8099",
         },
     ],
 };
@@ -45,7 +45,7 @@ pub(super) const EXPOSE: Role = Role {
             what: "publish a web server, and print where it is reached",
         },
         Example {
-            line: "hydrant tunnel expose relay.example:7000 22 --name ssh --token-file ~/.hydrant-token",
+            line: "hydrant tunnel expose relay.example:7000 22 --name ssh --token-file F",
             what: "under a name of one's own, which keeps its port",
         },
         Example {

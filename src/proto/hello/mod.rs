@@ -1,4 +1,4 @@
-//! The reverse tunnel's hello: how a backend and `tunnel serve` agree, and prove to each other, who they are, before any
+//! The reverse tunnel's hello: how a backend and `tunnel serve` agree, and prove to each other who they are, before any
 //! byte of yamux. No I/O; nonces and tokens are the caller's.
 //!
 //! ```text

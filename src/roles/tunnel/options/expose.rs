@@ -10,8 +10,8 @@ use crate::base::secret::Secret;
 use crate::proto::hello::Name;
 use crate::roles::tunnel::config::{ExposeConfig, ProxyProtocol, Target};
 
-/// Makes a backend's orders out of its settings and of the words that are no flags: `SERVER [TARGET]`. The token is what
-/// `--token-file` holds, or the environment.
+/// Makes a backend's orders out of its settings and of the words that are no flags: `SERVER [TARGET]`. The token is
+/// what `--token-file` holds, or the environment.
 pub fn build_expose(
     values: &Values,
     words: &[String],
@@ -130,7 +130,8 @@ pub static EXPOSE: &[Opt] = &[
         unit: "TIME|MIN..MAX",
         preset: Preset::Value("0.2..30"),
         group: CONNECTIONS,
-        help: "wait between attempts to connect, for ever; a range doubles from MIN to MAX; each wait is spread at random",
+        help: "wait between attempts to connect, for ever; a range doubles from MIN to MAX; each wait is spread at \
+               random",
         ..Opt::SWITCH
     },
     Opt {
