@@ -253,6 +253,7 @@ impl Relay {
             until: u64::MAX,
             acked: cursor,
             progress: now,
+            silent_since: None,
             joined: now,
             aside: None,
             serial: 0,
