@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Time;
+use crate::base::units::Count;
 
 /// Collapses lines that repeat. At most 256 kinds are told apart; when there are more, the others are only counted.
 #[derive(Debug, Default)]
@@ -50,10 +51,10 @@ impl Window {
             more,
             latest,
         } = self;
-        let times = if more == 1 { "time" } else { "times" };
+        let times = Count(more as usize, "time");
         (more > 0).then(|| {
             format!(
-                "{latest} ({more} {times} in {} s)",
+                "{latest} ({times} in {} s)",
                 whole_seconds(now.since(since))
             )
         })
@@ -102,7 +103,8 @@ impl Repeats {
             .others
             .take_if(|(since, _)| now.since(*since) >= WINDOW)
         {
-            out.push(format!("... and {lines} more lines of other kinds"));
+            let lines = Count(lines as usize, "more line");
+            out.push(format!("... and {lines} of other kinds"));
         }
     }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
+use super::nearest::one_of;
 use super::roles::ROLES;
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
@@ -23,8 +24,8 @@ pub enum UsageError {
     UnknownFlag {
         /// As it was given, without a value.
         flag: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
         /// The role, if that is clear.
         role: Option<&'static str>,
     },
@@ -49,8 +50,8 @@ pub enum UsageError {
     UnknownRole {
         /// The word.
         word: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word looks like SRC, but is no endpoint.
     Endpoint(EndpointError),
@@ -68,12 +69,9 @@ impl fmt::Display for UsageError {
         match self {
             Self::Bare => f.write_str(super::BARE),
             Self::NotUtf8 { arg } => write!(f, "{arg:?} is not UTF-8"),
-            Self::UnknownFlag {
-                flag,
-                near: Some(near),
-                ..
-            } => {
-                write!(f, "unknown flag {}: did you mean {near}?", Typed(flag))
+            Self::UnknownFlag { flag, near, .. } if !near.is_empty() => {
+                let (flag, near) = (Typed(flag), one_of(near));
+                write!(f, "unknown flag {flag}: did you mean {near}?")
             }
             Self::UnknownFlag {
                 flag,
@@ -95,13 +93,11 @@ impl fmt::Display for UsageError {
                 _ => write!(f, "{0} needs a value: {0} {1}", opt.flag, opt.unit),
             },
             Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
-            Self::UnknownRole {
-                word,
-                near: Some(near),
-            } => {
-                write!(f, "unknown role {}: did you mean {near}?", Typed(word))
+            Self::UnknownRole { word, near } if !near.is_empty() => {
+                let (word, near) = (Typed(word), one_of(near));
+                write!(f, "unknown role {word}: did you mean {near}?")
             }
-            Self::UnknownRole { word, near: None } => {
+            Self::UnknownRole { word, .. } => {
                 let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
                 write!(
                     f,

@@ -174,17 +174,15 @@ fn unknown_flag(flag: String, role: Option<&'static Role>, known: &[&'static Opt
 /// Says what a first word may have been meant to be: a role with a slip in it, or a host whose port was forgotten.
 fn unknown_role(words: &[String]) -> UsageError {
     let word = words[0].clone();
-    if let Some(near) = nearest(&word, ROLES.iter().map(|role| role.name)) {
-        return UsageError::UnknownRole {
-            word,
-            near: Some(near),
-        };
+    let near = nearest(&word, ROLES.iter().map(|role| role.name));
+    if !near.is_empty() {
+        return UsageError::UnknownRole { word, near };
     }
     let like_host = word == "localhost"
         || word.contains('.')
         || words.get(1).is_some_and(|next| is_source(next));
     match word.parse::<Endpoint>() {
         Err(error) if like_host => UsageError::Endpoint(error),
-        _ => UsageError::UnknownRole { word, near: None },
+        _ => UsageError::UnknownRole { word, near },
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
@@ -52,17 +52,17 @@ pub(super) struct Flush {
 impl Relay {
     /// Begins to end. A signal that comes while the source's end is already being waited for puts a deadline to it.
     pub(super) fn begin_flush(&mut self, cx: &mut Cx<'_>, why: Why) {
-        let deadline =
-            (why != Why::SourceEnded).then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
+        let bounded = why != Why::SourceEnded;
         if let Some(flush) = &mut self.flush {
-            if flush.deadline.is_none() {
+            if flush.deadline.is_none() && bounded {
                 flush.why = why;
-                flush.deadline = deadline;
+                flush.deadline = Some(cx.timer(self.config.drain, Tick::Deadline.tag(0)));
                 self.close_outputs(cx, false);
                 self.check_flushed(cx);
             }
             return;
         }
+        let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,
             drained: 0,
@@ -264,7 +264,8 @@ impl Relay {
         self.journal.tick(now);
         let up = Span(now.since(self.started));
         self.journal.info(format!(
-            "{why}: {drained} clients drained, {cut} cut; up {up}"
+            "{why}: {} drained, {cut} cut; up {up}",
+            Count(drained, "client")
         ));
         cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }
