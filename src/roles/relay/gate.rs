@@ -85,7 +85,7 @@ impl Relay {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room(cx) < self.room_min || self.lags_too_far(cx.now()) {
+        } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
             State::Full
         } else if self.is_far_ahead() {
             State::Ahead
@@ -119,7 +119,7 @@ impl Relay {
         let keep = self.records.keep_from(block);
         let keep = keep.min(self.leader().unwrap_or(whole));
         let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
-        if room >= self.room_min || self.ring.room(keep) < self.room_min {
+        if room >= self.read_max || self.ring.room(keep) < self.read_max {
             return room;
         }
         // Only what nobody has acknowledged as far as we know stands in the way: ask.
@@ -240,7 +240,7 @@ impl Relay {
         let head = self.records.whole();
         let holds = self
             .leader()
-            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
+            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.read_max);
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
@@ -290,7 +290,8 @@ impl Relay {
     }
 
     /// Says so, once a time, when clients that must not lose a byte have held the upstream back for a while.
-    pub(super) fn watch_held(&mut self, now: Time) {
+    pub(super) fn watch_held(&mut self, cx: &Cx<'_>) {
+        let now = cx.now();
         let held = now.since(self.gate.full_since);
         if self.gate.state != State::Full
             || self.gate.held_said
@@ -301,8 +302,13 @@ impl Relay {
         }
         let Some(by) = self.held_by() else { return };
         self.gate.held_said = true;
+        let max_lag = self.config.max_lag;
+        let why = match max_lag {
+            Some(max) if self.room(cx) >= self.read_max => format!("behind by --max-lag {max}"),
+            _ => "ring full".to_owned(),
+        };
         let text = format!(
-            "upstream held back {} s by {by} (--slow block, ring full)",
+            "upstream held back {} s by {by} (--slow block, {why})",
             held.as_secs()
         );
         self.journal.warn(now, "held back", text);

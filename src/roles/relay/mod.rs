@@ -25,6 +25,7 @@ mod leaving;
 pub mod options;
 mod outputs;
 mod records;
+mod redial;
 mod report;
 mod standby;
 mod takeover;
@@ -36,6 +37,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
+use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
@@ -85,9 +87,8 @@ pub struct Relay {
     started: Time,
     /// Where it listens, and for whom.
     bound: Vec<(Addr, &'static str)>,
-    /// The most that one read of the upstream takes, and the least room that it is worth a read.
+    /// The most that one read of the upstream takes, and the least room that is worth one.
     read_max: usize,
-    room_min: usize,
     /// What receivers send goes here, to be forgotten.
     scratch: Box<[u8]>,
 }
@@ -106,7 +107,7 @@ impl Relay {
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
-            standby: Standby::default(),
+            standby: Standby::new(config.retry),
             outputs: config
                 .outputs
                 .iter()
@@ -127,7 +128,6 @@ impl Relay {
             started: Time::ZERO,
             bound: Vec::new(),
             read_max,
-            room_min: read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             config,
         }
@@ -244,7 +244,8 @@ impl Relay {
         if self.config.max_clients.is_none_or(|max| max > most) {
             if self.config.max_clients.is_some() && listens {
                 let text = format!(
-                    "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
+                    "descriptors are enough for {} at most (raise it: ulimit -n)",
+                    Count(most, "client")
                 );
                 self.journal.warn(cx.now(), "descriptors", text);
             }
@@ -258,7 +259,7 @@ impl Relay {
         self.rates.sample(now, &self.counts);
         self.probe_half_closed(cx);
         self.watch_silence(cx);
-        self.watch_held(now);
+        self.watch_held(cx);
         self.shed_stalled(cx);
         if !self.upstream.accepting {
             self.upstream.set_accepting(cx, true);

@@ -1,16 +1,13 @@
 //! The ways out: places where clients connect, destinations that are dialled, and stdout; joining and leaving.
 
-use std::time::Duration;
-
-use crate::base::backoff::Backoff;
 use crate::base::time::Time;
 use crate::base::units::Span;
-use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
+use crate::roles::relay::redial::Redial;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
 /// One way out, and its state.
@@ -36,22 +33,14 @@ pub(super) struct Outlet {
 /// The state of a dialled destination while it is not connected.
 #[derive(Debug)]
 struct Dialler {
-    dial: Option<DialId>,
-    retry: Option<TimerKey>,
-    backoff: Backoff,
-    wait: Duration,
-    attempts: u32,
+    redial: Redial,
     down_since: Option<Time>,
 }
 
 impl Outlet {
     pub(super) fn new(output: &Output, config: &RelayConfig) -> Self {
         let dialler = matches!(output.way, Way::Dial(_)).then(|| Dialler {
-            dial: None,
-            retry: None,
-            backoff: Backoff::new(config.retry),
-            wait: config.retry.min,
-            attempts: 0,
+            redial: Redial::new(config.retry),
             down_since: None,
         });
         Self {
@@ -175,7 +164,7 @@ impl Relay {
             outlet
                 .dialler
                 .as_ref()
-                .is_some_and(|dialler| dialler.dial == Some(dial))
+                .is_some_and(|dialler| dialler.redial.is(dial))
         };
         self.outputs.iter().position(is_it)
     }
@@ -199,9 +188,9 @@ impl Relay {
         self.journal.forget(cx.now(), &down_key(output));
         self.join(cx, output, sock, peer);
         if let Some(dialler) = &mut self.outputs[output].dialler {
-            dialler.dial = None;
+            dialler.redial.answered();
+            dialler.redial.attempts = 0;
             dialler.down_since = None;
-            dialler.attempts = 0;
         }
     }
 
@@ -214,7 +203,11 @@ impl Relay {
             every(&self.config)
         );
         self.journal.warn(cx.now(), &down_key(output), text);
-        self.retry_output(cx, output);
+        if let Some(dialler) = &mut self.outputs[output].dialler {
+            dialler.redial.answered();
+            let tag = Tick::OutputRetry.tag(output as u32);
+            dialler.redial.wait(cx, tag);
+        }
     }
 
     /// The wait between two attempts is over.
@@ -224,19 +217,8 @@ impl Relay {
         let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else {
             return;
         };
-        dialler.retry = None;
-        dialler.attempts += 1;
         dialler.down_since.get_or_insert(cx.now());
-        dialler.dial = Some(cx.dial(endpoint, timeout));
-    }
-
-    fn retry_output(&mut self, cx: &mut Cx<'_>, output: usize) {
-        let Some(dialler) = &mut self.outputs[output].dialler else {
-            return;
-        };
-        dialler.dial = None;
-        dialler.wait = dialler.backoff.next(cx.random());
-        dialler.retry = Some(cx.timer(dialler.wait, Tick::OutputRetry.tag(output as u32)));
+        dialler.redial.dial(cx, endpoint, timeout);
     }
 
     pub(super) fn join(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
@@ -345,12 +327,11 @@ impl Relay {
             (
                 Way::Dial(endpoint),
                 Some(Dialler {
-                    attempts,
+                    redial,
                     down_since: Some(since),
-                    ..
                 }),
-            ) if *attempts > 1 => {
-                let down = Span(now.since(*since));
+            ) if redial.attempts > 1 => {
+                let (down, attempts) = (Span(now.since(*since)), redial.attempts);
                 format!("downstream {endpoint} connected (was down {down}, {attempts} attempts)")
             }
             (Way::Dial(endpoint), _) => format!("downstream {endpoint} connected"),
@@ -365,12 +346,12 @@ impl Relay {
             return;
         };
         dialler.down_since = Some(now);
-        if now.since(joined) > dialler.wait {
-            dialler.backoff.reset();
-            dialler.wait = self.config.retry.min;
+        if dialler.redial.had_lasted(now.since(joined)) {
             self.dial_output(cx, output);
         } else {
-            self.retry_output(cx, output);
+            dialler
+                .redial
+                .wait(cx, Tick::OutputRetry.tag(output as u32));
         }
     }
 
@@ -388,12 +369,7 @@ impl Relay {
             if keep_dialling && (waited_for || outlet.clients > 0) {
                 continue;
             }
-            if let Some(dial) = dialler.dial.take() {
-                cx.cancel_dial(dial);
-            }
-            if let Some(retry) = dialler.retry.take() {
-                cx.cancel(retry);
-            }
+            dialler.redial.stop(cx);
         }
     }
 }
