@@ -108,13 +108,6 @@ impl Repeats {
         }
     }
 
-    /// When [`Repeats::flush`] may next have something to do, if ever. Looks at every kind.
-    pub fn next(&self) -> Option<Time> {
-        let windows = self.kinds.values().map(|window| window.since);
-        let first = windows.chain(self.others.map(|(since, _)| since)).min()?;
-        Some(first + WINDOW)
-    }
-
     /// The condition that `key` spoke of is over: should it return, that is news. What was counted and not told yet is
     /// returned, to be written before the news that it is over.
     pub fn forget(&mut self, now: Time, key: &str) -> Option<String> {
@@ -211,7 +204,6 @@ mod tests {
         assert_eq!(repeats.say(at(10), "refused", "B".into()), None);
         assert_eq!(repeats.say(at(59), "refused", "C".into()), None);
         assert_eq!(flush(&mut repeats, at(59)), [""; 0]);
-        assert_eq!(repeats.next(), Some(at(60)));
         assert_eq!(flush(&mut repeats, at(60)), ["C (2 times in 60 s)"]);
         assert_eq!(repeats.say(at(70), "refused", "D".into()), None);
         assert_eq!(flush(&mut repeats, at(120)), ["D (1 time in 60 s)"]);
@@ -222,7 +214,6 @@ mod tests {
         let mut repeats = Repeats::new();
         assert!(say(&mut repeats, at(0), "a").is_some());
         assert_eq!(flush(&mut repeats, at(60)), [""; 0]);
-        assert_eq!(repeats.next(), None);
         assert!(say(&mut repeats, at(61), "a").is_some());
         assert!(
             say(&mut repeats, at(121), "a").is_some(),
@@ -286,7 +277,6 @@ mod tests {
             1,
             "the others' own window is not over: {told:?}"
         );
-        assert_eq!(repeats.next(), Some(at(61)));
         assert_eq!(
             flush(&mut repeats, at(61)),
             ["... and 2 more lines of other kinds"]
