@@ -15,7 +15,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::config::Way;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -159,7 +159,7 @@ impl Relay {
             _ => flush.cut += 1,
         }
         let outlet = &self.outputs[output];
-        let unfinished = outlet.parked.is_some_and(|parked| parked < head);
+        let unfinished = outlet.parked().is_some_and(|parked| parked < head);
         if flush.deadline.is_none()
             && outlet.is_dialled()
             && unfinished
@@ -180,20 +180,7 @@ impl Relay {
         {
             return;
         }
-        self.watch_progress(cx);
-        let (now, hold) = (cx.now(), self.config.hold);
-        let stalled = |client: &Client| {
-            client.slow != Slow::Block && client.behind && now.since(client.progress) >= hold
-        };
-        let due: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| stalled(client))
-            .map(|(id, _)| id)
-            .collect();
-        for id in due {
-            self.drop_client(cx, id, Reason::Stalled, None);
-        }
+        self.drop_stalled(cx, Time::ZERO);
     }
 
     /// `--drain` is over.
@@ -221,7 +208,7 @@ impl Relay {
         let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         let unfinished = |outlet: &super::outputs::Outlet| {
-            outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
+            outlet.is_dialled() && outlet.parked().is_some_and(|parked| parked < head)
         };
         let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
         if self.clients.len() > 0 || dialling {
@@ -250,7 +237,7 @@ impl Relay {
             .iter()
             .filter(|outlet| matches!(outlet.way, Way::Listen(_)));
         let left = listening
-            .filter_map(|outlet| outlet.parked)
+            .filter_map(|outlet| outlet.parked())
             .map(|parked| head - parked)
             .max()
             .unwrap_or(0);

@@ -113,7 +113,11 @@ impl Relay {
     /// Bytes that can be read without overwriting any that somebody has a right to.
     pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
         let whole = self.records.whole();
-        let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
+        let parked = self
+            .outputs
+            .iter()
+            .filter_map(|outlet| outlet.parked())
+            .min();
         let block = [parked, self.clients.hindmost_blocking()];
         let block = block.into_iter().flatten().fold(whole, u64::min);
         let keep = self.records.keep_from(block);
@@ -132,7 +136,7 @@ impl Relay {
     pub(super) fn retained(&self) -> Option<u64> {
         let acked = |outlet: &Outlet| {
             self.clients
-                .get(outlet.retaining?)
+                .get(outlet.retaining()?)
                 .map(|client| client.acked)
         };
         let acked = self.outputs.iter().filter_map(acked).min()?;
@@ -140,7 +144,7 @@ impl Relay {
     }
 
     pub(super) fn note_acknowledged(&mut self, cx: &Cx<'_>) {
-        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining) {
+        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining()) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.note_acknowledged(cx.unacknowledged(client.sock), cx.now());
             }
@@ -192,7 +196,11 @@ impl Relay {
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
-        if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
+        if self
+            .outputs
+            .iter()
+            .any(|outlet| outlet.retaining().is_some())
+        {
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -250,12 +258,20 @@ impl Relay {
         if self.gate.state != State::Full {
             return;
         }
+        self.drop_stalled(cx, self.gate.full_since);
+        if self.gate.state == State::Full && self.gate.hold.is_none() {
+            self.arm_hold(cx);
+        }
+    }
+
+    /// Drops all who have taken nothing for `--hold`, counted from `since` at the earliest.
+    pub(super) fn drop_stalled(&mut self, cx: &mut Cx<'_>, since: Time) {
         self.watch_progress(cx);
-        let (now, full_since, hold) = (cx.now(), self.gate.full_since, self.config.hold);
+        let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &Client| {
             client.slow != Slow::Block
                 && client.behind
-                && now.since(client.progress.max(full_since)) >= hold
+                && now.since(client.progress.max(since)) >= hold
         };
         let due: Vec<_> = self
             .clients
@@ -265,9 +281,6 @@ impl Relay {
             .collect();
         for id in due {
             self.drop_client(cx, id, Reason::Stalled, None);
-        }
-        if self.gate.state == State::Full && self.gate.hold.is_none() {
-            self.arm_hold(cx);
         }
     }
 
@@ -319,15 +332,15 @@ impl Relay {
         let parked = self
             .outputs
             .iter()
-            .filter(|outlet| outlet.parked.is_some())
-            .min_by_key(|outlet| outlet.parked);
+            .filter(|outlet| outlet.parked().is_some())
+            .min_by_key(|outlet| outlet.parked());
         let hindmost = self
             .clients
             .iter()
             .filter(|(_, client)| client.slow == Slow::Block && client.behind)
             .min_by_key(|(_, client)| client.cursor);
         match (hindmost, parked) {
-            (Some((_, client)), Some(outlet)) if outlet.parked < Some(client.cursor) => {
+            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.cursor) => {
                 Some(outlet.name())
             }
             (Some((_, client)), _) => Some(client.peer.to_string()),

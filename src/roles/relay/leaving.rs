@@ -186,12 +186,12 @@ impl Relay {
         if self.flush.is_some() {
             if reason == Reason::Drained {
                 // Its kernel has it all, and time enough was given: nobody comes back for it.
-                self.outputs[output].parked = None;
+                self.outputs[output].forget_place();
             }
             return self.flushed(cx, reason, output, client.joined);
         }
         if self.outputs[output].way == Way::Stdout {
-            self.outputs[output].parked = None;
+            self.outputs[output].forget_place();
             if self.outputs.len() == 1 {
                 // A reader who has had enough ends it well; a disk that is full does not.
                 let enough = |error: &&io::Error| error.kind() == io::ErrorKind::BrokenPipe;

@@ -1,8 +1,12 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   upstream.rs ──pull──> ring ──fanout.rs──> clients.rs (one cursor each) ──> outputs.rs
-//!                          └──────────────────> dump.rs
+//!   failover.rs, standby.rs ┐             gate.rs: when
+//!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
+//!                                      records.rs: what of it       └──> dump.rs
+//!
+//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
 //! **Invariant.** What a client has received is one contiguous piece of what the upstreams sent.
@@ -189,12 +193,12 @@ impl Relay {
         for outlet in &self.outputs {
             assert!(
                 outlet
-                    .parked
+                    .parked()
                     .is_none_or(|parked| parked >= self.ring.tail()),
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.taking == 0,
+                outlet.parked().is_none() || outlet.taking == 0,
                 "bytes are parked beside a client that takes them"
             );
         }

@@ -20,14 +20,26 @@ pub(super) struct Outlet {
     pub(super) clients: usize,
     /// Of these, the ones that have not got everything yet that they will ever get.
     pub(super) taking: usize,
-    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
-    pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
     resume: Resume,
-    /// Where it does, once it was lost, if that needs nothing to be kept for it.
-    goes_on_at: Option<u64>,
-    /// Its client, while what that has not acknowledged must stay in the ring.
-    pub(super) retaining: Option<ClientId>,
+    next: Next,
+}
+
+/// Where the next client of a way out begins, and what the ring keeps for its sake.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// At the newest, or within the backlog: nothing is kept.
+    Newest,
+    /// There, as far as the ring happens to have it still: nothing is kept.
+    IfHeld(u64),
+    /// Where this client has not acknowledged any more, which is kept.
+    Unacknowledged(ClientId),
+    /// Under `block`, while nobody takes bytes: there, from where on all is kept, and so is what a client that has got
+    /// everything has still to acknowledge.
+    Parked {
+        at: u64,
+        unacknowledged: Option<ClientId>,
+    },
 }
 
 /// The state of a dialled destination while it is not connected.
@@ -50,14 +62,40 @@ impl Outlet {
             dialler,
             clients: 0,
             taking: 0,
-            parked: (output.slow == Slow::Block).then_some(0),
+            next: match output.slow {
+                Slow::Block => Next::Parked {
+                    at: 0,
+                    unacknowledged: None,
+                },
+                Slow::Drop | Slow::Skip => Next::Newest,
+            },
             resume: config.resume.unwrap_or(match output.slow {
                 Slow::Block => Resume::Acked,
                 Slow::Drop | Slow::Skip => Resume::Live,
             }),
-            goes_on_at: None,
-            retaining: None,
         }
+    }
+
+    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
+    pub(super) fn parked(&self) -> Option<u64> {
+        match self.next {
+            Next::Parked { at, .. } => Some(at),
+            Next::Newest | Next::IfHeld(_) | Next::Unacknowledged(_) => None,
+        }
+    }
+
+    /// Its client, while what that has not acknowledged must stay in the ring.
+    pub(super) fn retaining(&self) -> Option<ClientId> {
+        match self.next {
+            Next::Unacknowledged(client) => Some(client),
+            Next::Parked { unacknowledged, .. } => unacknowledged,
+            Next::Newest | Next::IfHeld(_) => None,
+        }
+    }
+
+    /// Whoever comes begins at the newest.
+    pub(super) fn forget_place(&mut self) {
+        self.next = Next::Newest;
     }
 
     /// Whether it may want bytes again that it was sent, as far as the ring happens to have them.
@@ -252,7 +290,7 @@ impl Relay {
         let id = self.clients.insert(client, head);
         let outlet = &mut self.outputs[output];
         if outlet.is_dialled() && outlet.slow == Slow::Block && outlet.resume == Resume::Acked {
-            outlet.retaining = Some(id);
+            outlet.next = Next::Unacknowledged(id);
         }
         cx.set_tag(sock, Kind::Client.tag(id.key));
         cx.want_read(sock, true);
@@ -268,18 +306,19 @@ impl Relay {
     /// backlog, or at the newest; in any case where a record begins.
     fn joins_at(&mut self, output: usize) -> u64 {
         let outlet = &mut self.outputs[output];
-        let (parked, goes_on_at) = (outlet.parked.take(), outlet.goes_on_at.take());
+        let next = std::mem::replace(&mut outlet.next, Next::Newest);
         let listens = matches!(outlet.way, Way::Listen(_));
         let whole = self.records.whole();
-        match parked.or(goes_on_at) {
-            Some(at) => self
-                .records
-                .at_or_before(&self.ring, at.max(self.ring.tail())),
-            None if listens => {
+        match next {
+            Next::Parked { at, .. } | Next::IfHeld(at) => {
+                let held = at.max(self.ring.tail());
+                self.records.at_or_before(&self.ring, held)
+            }
+            Next::Newest | Next::Unacknowledged(_) if listens => {
                 let from = whole - self.backlog_now();
                 self.records.at_or_after(&self.ring, from)
             }
-            None => whole,
+            Next::Newest | Next::Unacknowledged(_) => whole,
         }
     }
 
@@ -293,7 +332,14 @@ impl Relay {
     pub(super) fn note_resumption(&mut self, output: usize, client: &Client, is_acked: u64) {
         let (ring, records) = (&self.ring, &self.records);
         let outlet = &mut self.outputs[output];
-        outlet.retaining = None;
+        outlet.next = match outlet.next {
+            Next::Unacknowledged(_) => Next::Newest,
+            Next::Parked { at, .. } => Next::Parked {
+                at,
+                unacknowledged: None,
+            },
+            next @ (Next::Newest | Next::IfHeld(_)) => next,
+        };
         let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
         let begins_at_newest = outlet.begins_at_newest();
         if begins_at_newest || !blocks && !outlet.may_go_back() {
@@ -304,10 +350,13 @@ impl Relay {
             Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
             Resume::Written | Resume::Live => records.at_or_after(ring, client.cursor),
         };
-        match blocks {
-            true => outlet.parked = Some(at),
-            false => outlet.goes_on_at = Some(at),
-        }
+        outlet.next = match blocks {
+            true => Next::Parked {
+                at,
+                unacknowledged: None,
+            },
+            false => Next::IfHeld(at),
+        };
     }
 
     /// A client has all that it will ever get: what comes in from now on waits for the next one.
@@ -317,7 +366,10 @@ impl Relay {
         let begins_at_newest = outlet.begins_at_newest();
         let waits = outlet.slow == Slow::Block && outlet.way != Way::Stdout && !begins_at_newest;
         if waits && outlet.taking == 0 {
-            outlet.parked = Some(cursor);
+            outlet.next = Next::Parked {
+                at: cursor,
+                unacknowledged: outlet.retaining(),
+            };
         }
     }
 
@@ -362,7 +414,7 @@ impl Relay {
             for listener in outlet.listeners.drain(..) {
                 cx.close(listener, Close::Orderly);
             }
-            let waited_for = outlet.parked.is_some_and(|parked| parked < head);
+            let waited_for = outlet.parked().is_some_and(|parked| parked < head);
             let Some(dialler) = &mut outlet.dialler else {
                 continue;
             };

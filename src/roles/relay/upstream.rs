@@ -285,7 +285,11 @@ impl Relay {
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}
-            UpstreamLoss::Close => self.end_clients(cx),
+            UpstreamLoss::Close => {
+                self.end_clients(cx);
+                // Those who lead no more may leave less room.
+                self.refresh_gate(cx);
+            }
             UpstreamLoss::Exit => return self.begin_flush(cx, Why::SourceEnded),
         }
         if matches!(self.config.source, Source::Dial(_)) {
