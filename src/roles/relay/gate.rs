@@ -174,10 +174,10 @@ impl Relay {
         }
     }
 
-    /// The first byte that the ring must not overwrite for clients that may be overtaken: the leader's next one, or that
-    /// of the hindmost, but not more than half a ring before the leader's. Who is nearer than that is not slower than
-    /// the others: receivers that pause together, as behind one switch, would otherwise all be lost but for the one that
-    /// goes on first.
+    /// The first byte that the ring must not overwrite for clients that may be overtaken: the leader's next one, or
+    /// that of the hindmost, but not more than half a ring before the leader's. Who is nearer than that is not slower
+    /// than the others: receivers that pause together, as behind one switch, would otherwise all be lost but for the
+    /// one that goes on first.
     fn protected(&mut self) -> Option<u64> {
         let leader = self.leader()?;
         let near = leader.saturating_sub(self.config.ring as u64 / 2);
