@@ -272,7 +272,7 @@ fn bytes_are_counted_while_they_run_and_when_their_client_leaves() {
     server.run.report();
     let line = server.run.wait_log(&format!("client {us} | "));
     assert!(line.ends_with("| 1000 B to it, 1000 B from it"), "{line}");
-    let line = server.run.wait_log("| 1 clients | 1000 B to them");
+    let line = server.run.wait_log("| 1 client | 1000 B to clients");
     assert!(line.contains("1000 B from them"), "{line}");
     backend.run.report();
     backend

@@ -200,7 +200,7 @@ fn backends_are_limited() {
     let (server, _backend, _) = echo("--max-backends 1");
     let refused = greet(&mut connect(server.at), None, 0, None);
     let refused = refused.expect_err("one is there");
-    assert!(refused.starts_with("Full: 1 backends"), "{refused}");
+    assert!(refused.starts_with("Full: 1 backend here"), "{refused}");
     // One that speaks the seed's way can't be told; it is closed.
     let mut plain = connect(server.at);
     plain

@@ -19,7 +19,7 @@ use super::config::ExposeConfig;
 use super::{READ_MAX, STOCK, pack, unpack};
 use crate::base::backoff::Backoff;
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::reactor::net::{Close, Signal, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
@@ -264,10 +264,9 @@ impl Expose {
             Signal::Terminate | Signal::Report => "SIGTERM",
         };
         let up = Span(cx.now().since(self.started));
-        let clients = cut.len();
-        self.journal.info(format!(
-            "stopped by {signal}: {clients} clients cut; up {up}"
-        ));
+        let clients = Count(cut.len(), "client");
+        self.journal
+            .info(format!("stopped by {signal}: {clients} cut; up {up}"));
         for key in cut {
             self.end_stream(cx, key, Close::Reset);
         }
@@ -295,12 +294,12 @@ impl Expose {
             ));
         }
         self.journal.info(format!(
-            "{state} | {} | {} clients | in all {} to the service, {} from it",
+            "{state} | {} | {} | in all {} to the service, {} from it",
             match self.printed.as_str() {
                 "" => "not public yet",
                 public => public,
             },
-            self.streams.len(),
+            Count(self.streams.len(), "client"),
             Bytes(totals.0),
             Bytes(totals.1)
         ));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
-use crate::base::units::{Span, Typed};
+use crate::base::units::{Count, Span, Typed};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{Answer, Asking, Code, Fault, Hello, NONCE_LEN};
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
@@ -300,7 +300,7 @@ impl Expose {
         }
         connection.link().close(cx, Close::Orderly);
         let streams: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        let reset = streams.len();
+        let reset = Count(streams.len(), "client");
         for key in streams {
             self.end_stream(cx, key, Close::Reset);
         }
@@ -309,7 +309,7 @@ impl Expose {
         let was_up = self.down.is_none();
         let mut text = format!("server {server} {why}; retrying");
         if was_up {
-            text = format!("server {server} lost: it {why}; {reset} clients reset; retrying");
+            text = format!("server {server} lost: it {why}; {reset} reset; retrying");
             self.down = Some(now);
         }
         self.say_down(now, why, text);

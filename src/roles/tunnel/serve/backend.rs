@@ -3,7 +3,7 @@
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::Name;
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
@@ -341,7 +341,7 @@ impl Serve {
                 waiting.into_iter().map(key).collect(),
             )
         };
-        let reset = piped.len();
+        let reset = Count(piped.len(), "client");
         for client in piped {
             let gone = self.drop_piped(cx, client);
             backend.to_clients += gone.0;
@@ -349,7 +349,7 @@ impl Serve {
         }
         let now = cx.now();
         let text = format!(
-            "backend {} lost: {why}; {reset} clients reset; {} to clients, {} from them in {}",
+            "backend {} lost: {why}; {reset} reset; {} to clients, {} from them in {}",
             backend.label(),
             Bytes(backend.to_clients),
             Bytes(backend.from_clients),

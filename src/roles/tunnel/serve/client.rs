@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Kind, Serve, Tick};
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::proxy::Call;
 use crate::proto::yamux::{GoAway, OpenError};
@@ -101,19 +101,20 @@ impl Serve {
         }
         let in_all = self.clients.len();
         if self.config.max_clients.is_some_and(|max| in_all >= max) {
-            return Some(format!("{in_all} clients are connected (--max-clients)"));
+            return Some(full(in_all, "connected (--max-clients)"));
         }
         if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, ip)
             && self.callers.of(ip) >= max
         {
-            return Some(format!(
-                "{max} clients from there are connected (--max-clients-per-ip)"
-            ));
+            return Some(full(max, "connected from there (--max-clients-per-ip)"));
         }
         let clients = self.places[place].clients;
         if clients >= self.config.max_streams {
             let label = self.places[place].label();
-            return Some(format!("{clients} clients of {label} (--max-streams)"));
+            return Some(full(
+                clients,
+                &format!("connected to {label} (--max-streams)"),
+            ));
         }
         let place = &self.places[place];
         let is_away = place.backend.is_none();
@@ -323,6 +324,12 @@ impl Serve {
         );
         self.journal.went(now, text);
     }
+}
+
+/// "2 clients are connected (--max-clients)"
+fn full(clients: usize, how: &str) -> String {
+    let verb = if clients == 1 { "is" } else { "are" };
+    format!("{} {verb} {how}", Count(clients, "client"))
 }
 
 /// A backend that was heard from so lately need not be waited for.

@@ -12,6 +12,7 @@ use super::backend::Newcomer;
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
+use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Proven, Serving};
 use crate::reactor::net::{Close, Peer, SockId};
@@ -192,7 +193,7 @@ impl Serve {
         let holder = self.holder(hello.name.as_ref());
         let others = self.backends.len() - usize::from(holder.is_some());
         if self.config.max_backends.is_some_and(|max| others >= max) {
-            let why = format!("{others} backends are connected (--max-backends)");
+            let why = format!("{} here already (--max-backends)", Count(others, "backend"));
             return self.refuse(cx, key, Code::Full, &why);
         }
         match (holder, verdict) {

@@ -27,7 +27,7 @@ use super::config::ServeConfig;
 use super::tokens::Tokens;
 use super::{READ_MAX, STOCK, pack, unpack};
 use crate::base::time::Time;
-use crate::base::units::Span;
+use crate::base::units::{Count, Span};
 use crate::proto::hello::Name;
 use crate::reactor::net::{Addr, Close, Signal, SockId};
 use crate::reactor::{Cx, End, Event, Role};
@@ -258,9 +258,10 @@ impl Serve {
             Signal::HangUp => "SIGHUP",
             Signal::Terminate | Signal::Report => "SIGTERM",
         };
-        let (backends, clients) = (self.backends.len(), cut.len());
+        let backends = Count(self.backends.len(), "backend");
+        let clients = Count(cut.len(), "client");
         self.journal.info(format!(
-            "stopped by {signal}: {backends} backends, {clients} clients cut; up {up}"
+            "stopped by {signal}: {backends}, {clients} cut; up {up}"
         ));
         for key in cut {
             self.end_client(cx, key, Close::Reset, "hydrant stops");

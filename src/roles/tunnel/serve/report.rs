@@ -2,7 +2,7 @@
 
 use super::Serve;
 use super::client::Client;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::reactor::Cx;
 
 impl Serve {
@@ -20,9 +20,9 @@ impl Serve {
             };
             let label = place.label();
             self.journal.info(format!(
-                "{label} {state} | {} | {} clients | {} to them, {} from them",
+                "{label} {state} | {} | {} | {} to clients, {} from them",
                 place.public,
-                place.clients,
+                Count(place.clients, "client"),
                 Bytes(to),
                 Bytes(from)
             ));
@@ -40,16 +40,16 @@ impl Serve {
             let more = place.clients.saturating_sub(CLIENTS_MAX);
             if more > 0 {
                 self.journal
-                    .info(format!("{label} and {more} clients more"));
+                    .info(format!("{label} and {} more", Count(more, "client")));
             }
         }
         let counts = &self.counts;
         self.journal.info(format!(
-            "{} backends | {} clients | {} clients refused | {} backends refused | in all {} to clients, {} from them",
-            self.backends.len(),
-            self.clients.len(),
-            counts.refused,
-            counts.backends_refused,
+            "{} | {} | refused: {}, {} | in all {} to clients, {} from them",
+            Count(self.backends.len(), "backend"),
+            Count(self.clients.len(), "client"),
+            Count(counts.refused as usize, "client"),
+            Count(counts.backends_refused as usize, "backend"),
             Bytes(counts.to_clients),
             Bytes(counts.from_clients)
         ));
