@@ -8,7 +8,7 @@ use hydrant::proto::yamux::{Flags, Header, Kind};
 use crate::clients::is_turned_away;
 use crate::common::peers::{connect, connect_from};
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, echo};
+use crate::rig::{Backend, Server, ask, echo, until};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -87,8 +87,9 @@ fn a_backend_that_breaks_a_rule_is_ended_and_its_neighbours_notice_nothing() {
         server.run.wait_logs(&["lost: ", wrong.what]);
         neighbour.write_all(b"?").expect("it is read");
         neighbour.read_exact(&mut [0]).expect("it comes back");
-        // Its port is free again.
-        assert!(TcpStream::connect(its).is_err(), "{}", wrong.what);
+        until("its port to be free again", || {
+            TcpStream::connect(its).is_err().then_some(())
+        });
     }
 }
 
@@ -260,7 +261,7 @@ fn ports_run_out_and_those_of_names_go_last() {
 
 /// The first of two ports that are free at the moment.
 fn free_ports() -> u16 {
-    crate::rig::until("two free ports in a row", || {
+    until("two free ports in a row", || {
         let first = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
         let port = first.local_addr().ok()?.port();
         let second = std::net::TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok();

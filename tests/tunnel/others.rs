@@ -2,7 +2,7 @@
 //! behind a relay as the seed has it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::common::DEADLINE;
+use crate::common::peers::{connect, reset};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{Tool, have, skip};
 use crate::rig::{Backend, Server, ask, bytes, handed, is_reset, next};
@@ -91,9 +92,10 @@ func serve(public net.Listener, session *yamux.Session) {
 		stream, err := session.Open()
 		check(err)
 		client := conn.(*net.TCPConn)
+		// A stream of this library's that is closed in one direction reads as ended in the other, so it is never closed
+		// in one only.
 		go func() {
 			io.Copy(stream, client)
-			stream.Close()
 		}()
 		go func() {
 			_, err := io.Copy(client, stream)
@@ -103,6 +105,7 @@ func serve(public net.Listener, session *yamux.Session) {
 				return
 			}
 			client.CloseWrite()
+			stream.Close()
 		}()
 	}
 }
@@ -166,15 +169,22 @@ fn hashicorps_yamux_and_we_understand_each_other_in_both_roles() {
     let mut relay = Tool::start(&program, &["relay"]);
     let at = printed(&mut relay);
     let backend = Backend::start(at, "--echo");
-    echoes(backend.public(), &much);
+    let mut client = connect(backend.public());
+    let mut writer = client.try_clone().expect("a socket can be cloned");
+    let sent = much.clone();
+    let writing = thread::spawn(move || writer.write_all(&sent).expect("it is read"));
+    let mut back = vec![0; much.len()];
+    client.read_exact(&mut back).expect("it comes back");
+    assert!(back == much);
+    writing.join().expect("all was written");
 
-    // Resets and ends of one direction pass through it, too.
+    // A reset passes through it, too.
     let (service, accepted) = handed();
     let backend = Backend::start(at, &service.to_string());
     let public = backend.public();
-    let client = crate::common::peers::connect(public);
+    let client = connect(public);
     let served = next(&accepted);
-    crate::common::peers::reset(served);
+    reset(served);
     assert!(is_reset(client));
 }
 

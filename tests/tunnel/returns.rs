@@ -80,7 +80,9 @@ fn a_dead_backend_is_noticed_when_a_client_comes() {
     client.write_all(b"x").expect("there is room");
     assert!(is_turned_away(client));
     server.run.wait_log("lost: no sign of life within 0.3 s");
-    assert!(TcpStream::connect(public).is_err(), "its port is free");
+    until("its port to be free", || {
+        TcpStream::connect(public).is_err().then_some(())
+    });
     backend.run.signal("CONT");
     // It asks for the port that it had, which is printed once only.
     backend.run.wait_log("connected (was down ");
