@@ -10,6 +10,7 @@ mod mailbox;
 mod relay;
 mod ring;
 pub mod script;
+mod tunnel;
 mod wheel;
 mod yamux;
 
@@ -18,6 +19,7 @@ pub use self::framing::framing;
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
+pub use self::tunnel::{tunnel, tunnel_by_seed};
 pub use self::wheel::wheel;
 pub use self::yamux::yamux;
 
@@ -31,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("framing", framing),
     ("mailbox", mailbox),
     ("ring", ring),
+    ("tunnel", tunnel),
     ("wheel", wheel),
     ("yamux", yamux),
 ];
