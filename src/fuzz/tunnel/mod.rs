@@ -71,6 +71,7 @@ struct Play {
     parties: Vec<RoleId>,
     handle: Handle,
     clients: Vec<Client>,
+    says_max: u64,
     /// How much the service says to each caller, by the caller's number.
     service: Rc<RefCell<Vec<u64>>>,
     chaos: Duration,
@@ -86,13 +87,16 @@ impl Play {
             1 => Faults::draw_harmless(&mut rng),
             _ => Faults::draw(&mut rng),
         };
+        // The most is more than a window, so that credit has to come back; where a segment is a few bytes, less work.
+        let narrow = faults.send_buffer.min(faults.receive_buffer);
+        let says_max = (narrow as u64 * 50).min([20_000, 20_000, 60_000, 400_000][script.pick(4)]);
         let (net, handle) = SimNet::new(rng.next(), faults);
         handle.world().trace(traced);
         let service = Rc::new(RefCell::new(Vec::new()));
         let said = Rc::clone(&service);
         let mut temper = Rng::new(script.take_u64());
         let serve = Behaviour::Serve(Box::new(move |number| {
-            let bytes = temper.below(SAYS_MAX);
+            let bytes = temper.below(says_max);
             said.borrow_mut().push(bytes);
             let ending = [
                 Ending::HalfClose,
@@ -118,6 +122,7 @@ impl Play {
             parties,
             handle,
             clients: Vec::new(),
+            says_max,
             service,
             chaos: Duration::from_millis(200 + script.pick(5000) as u64),
             turns: 0,
@@ -138,7 +143,7 @@ impl Play {
     fn draw_client(&mut self, script: &mut Script<'_>) {
         let mut rng = Rng::new(script.take_u64());
         let hears_itself = script.pick(2) == 0;
-        let says = rng.below(SAYS_MAX);
+        let says = rng.below(self.says_max);
         let number = self.clients.len() as u16;
         let actor = match script.pick(4) {
             0 => source(number, says, Ending::HalfClose, &mut rng),
@@ -198,7 +203,7 @@ impl Play {
         self.run_for(SETTLE);
         let mut rng = Rng::new(self.turns);
         for i in 0..6 {
-            let says = rng.below(SAYS_MAX);
+            let says = rng.below(self.says_max);
             let number = self.clients.len() as u16;
             let actor = source(number, says, Ending::HalfClose, &mut rng);
             self.add_client(actor, i % 2 == 0, says, Duration::ZERO, true);
@@ -360,11 +365,9 @@ const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
 const SCRIPT_WORDS: usize = 60;
-/// More than a window, so that credit has to come back.
-const SAYS_MAX: u64 = 400_000;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);
 const TURNS_MAX: u64 = 2_000_000;
 /// What was received is looked at every so many turns.
-const LOOK_EVERY: u64 = 64;
+const LOOK_EVERY: u64 = 3000;
