@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::base::option::{OptionError, Values};
 use crate::base::secret::Secret;
-use crate::base::tokens::{Tokens, TokensError};
+use crate::base::tokens::{Tokens, TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
-use crate::roles::hub::config::{Auth, ServeConfig};
+use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
@@ -65,13 +65,17 @@ pub enum Run {
         /// `--tokens`: where they are, to be read again.
         tokens: Option<PathBuf>,
     },
+    /// A client of a hub.
+    HubUser(Box<UserConfig>),
 }
 
 /// What the program finds around itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// `HYDRANT_TOKEN`.
+    pub token: Option<Secret>,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -128,9 +132,38 @@ impl Config {
                 let config = Box::new(config);
                 Run::HubServe { config, tokens }
             }
+            RoleId::HubClient => user(args, env, hub_options::build_client)?,
+            RoleId::HubSend => user(args, env, hub_options::build_send)?,
+            RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
         };
         Ok(Self { globals, run })
     }
+}
+
+/// Makes the orders of a client of a hub, whose token a file or the environment holds.
+fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
+    let mut user = build(&args.values, &args.words)?;
+    user.token = dialling_token(&args.values, env)?;
+    Ok(Run::HubUser(Box::new(user)))
+}
+
+type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;
+
+/// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
+fn dialling_token(values: &Values, env: Env) -> Result<Option<Secret>, ConfigError> {
+    if let Some(path) = values.path("token-file")? {
+        let token = read_small(&path, SECRET_MAX)
+            .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+        return token
+            .map(Some)
+            .map_err(|fault| fault_of("--token-file", &path, fault));
+    }
+    let Some(token) = env.token.filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    Tokens::parse_one(&token)
+        .map(Some)
+        .map_err(ConfigError::EnvToken)
 }
 
 impl Globals {
@@ -221,6 +254,8 @@ pub enum ConfigError {
     Relay(OrderError),
     /// A hub's orders, or those of a client of one, are wrong.
     Hub(hub_options::OrderError),
+    /// `HYDRANT_TOKEN` is no token.
+    EnvToken(TokensFault),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -251,13 +286,15 @@ pub enum FileFault {
     },
     /// What it holds are no tokens.
     Tokens(TokensError),
+    /// What it holds is no token.
+    Token(TokensFault),
 }
 
 impl ConfigError {
     /// The exit code: 2 for what is wrong with the command line itself.
     fn code(&self) -> u8 {
         match self {
-            Self::File { .. } => 1,
+            Self::File { .. } | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) | Self::Hub(_) => 2,
         }
     }
@@ -272,6 +309,7 @@ impl fmt::Display for ConfigError {
             }
             Self::Relay(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
+            Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -293,6 +331,7 @@ impl fmt::Display for ConfigError {
                         "{flag} {path} can be read or changed by others (mode {mode:03o}): chmod 600 {path}"
                     ),
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
+                    FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
                 }
             }
         }

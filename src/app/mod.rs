@@ -12,7 +12,7 @@ use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
 use crate::roles::demo::Demo;
-use crate::roles::hub::Hub;
+use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
 
 use self::demo::Composition;
@@ -29,6 +29,8 @@ pub enum RoleSet {
     Demo(Demo),
     /// The hub.
     Hub(Hub),
+    /// A client of a hub.
+    HubUser(User),
 }
 
 impl Role for RoleSet {
@@ -37,6 +39,7 @@ impl Role for RoleSet {
             Self::Relay(relay) => relay.on(cx, event),
             Self::Demo(demo) => demo.on(cx, event),
             Self::Hub(hub) => hub.on(cx, event),
+            Self::HubUser(user) => user.on(cx, event),
         }
     }
 }
@@ -71,6 +74,11 @@ fn start(config: Config) -> Result<u8, String> {
     let code = match config.run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
+            turn_until_over(&mut reactor, |_, _, _| Ok(()))
+        }
+        Run::HubUser(config) => {
+            let terminal = std::io::stdin().is_terminal();
+            reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
             turn_until_over(&mut reactor, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {

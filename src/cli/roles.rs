@@ -14,6 +14,12 @@ pub enum RoleId {
     Demo,
     /// The hub.
     HubServe,
+    /// A client of a hub, at a terminal.
+    HubClient,
+    /// A client of a hub that sends, for scripts.
+    HubSend,
+    /// A client of a hub that receives, for scripts.
+    HubRecv,
 }
 
 /// A role, as the command line and the help know it.
@@ -116,6 +122,9 @@ pub static ROLES: &[Role] = &[
         ],
     },
     hub::SERVE,
+    hub::CLIENT,
+    hub::SEND,
+    hub::RECV,
 ];
 
 /// The options of every role.

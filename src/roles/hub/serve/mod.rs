@@ -38,6 +38,7 @@ use crate::roles::journal::Journal;
 use crate::roles::listening::{listen, most_clients};
 
 pub use self::arriving::Refusal;
+pub(super) use self::client::Shown;
 use self::client::{Client, ClientId, Name};
 use self::leaving::Ending;
 pub use self::leaving::Reason;
