@@ -69,8 +69,8 @@ pub(super) const SEND: Role = Role {
             what: "one message of five bytes; exit code 1 if device_a is not registered",
         },
         Example {
-            line: "hydrant hub send localhost:8080 device_b device_a < file",
-            what: "the file, in one message if it is not longer than 1 MiB",
+            line: "hydrant hub send localhost:8080 device_b device_a --max-message 64K",
+            what: "what stdin brings, in messages of up to 64 KiB",
         },
     ],
 };

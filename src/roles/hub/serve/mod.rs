@@ -114,6 +114,13 @@ impl Hub {
         self.listeners.iter().copied().chain(clients)
     }
 
+    /// The sockets of those who are still read: all but those that are leaving.
+    pub fn speakers(&self) -> impl Iterator<Item = SockId> {
+        let speak = |client: &&Client| client.is_newcomer() || client.name().is_some();
+        let clients = self.clients.iter().map(|(_, client)| client);
+        clients.filter(speak).map(|client| client.sock)
+    }
+
     /// The names that are registered, in order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.keys().map(|name| &**name)
