@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
+use super::nearest::one_of;
 use super::roles::{ROLES, Role, verbs};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
@@ -23,8 +24,8 @@ pub enum UsageError {
     UnknownFlag {
         /// As it was given, without a value.
         flag: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
         /// The role, if that is clear.
         role: Option<&'static str>,
     },
@@ -49,8 +50,8 @@ pub enum UsageError {
     UnknownRole {
         /// The word.
         word: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word is shared by several roles, and the second is none that tells them apart.
     Verb {
@@ -58,8 +59,8 @@ pub enum UsageError {
         family: &'static str,
         /// The second word, if there is one.
         word: Option<String>,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word looks like SRC, but is no endpoint.
     Endpoint(EndpointError),
@@ -77,12 +78,9 @@ impl fmt::Display for UsageError {
         match self {
             Self::Bare => f.write_str(super::BARE),
             Self::NotUtf8 { arg } => write!(f, "{arg:?} is not UTF-8"),
-            Self::UnknownFlag {
-                flag,
-                near: Some(near),
-                ..
-            } => {
-                write!(f, "unknown flag {}: did you mean {near}?", Typed(flag))
+            Self::UnknownFlag { flag, near, .. } if !near.is_empty() => {
+                let (flag, near) = (Typed(flag), one_of(near));
+                write!(f, "unknown flag {flag}: did you mean {near}?")
             }
             Self::UnknownFlag {
                 flag,
@@ -104,13 +102,11 @@ impl fmt::Display for UsageError {
                 _ => write!(f, "{0} needs a value: {0} {1}", opt.flag, opt.unit),
             },
             Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
-            Self::UnknownRole {
-                word,
-                near: Some(near),
-            } => {
-                write!(f, "unknown role {}: did you mean {near}?", Typed(word))
+            Self::UnknownRole { word, near } if !near.is_empty() => {
+                let (word, near) = (Typed(word), one_of(near));
+                write!(f, "unknown role {word}: did you mean {near}?")
             }
-            Self::UnknownRole { word, near: None } => {
+            Self::UnknownRole { word, .. } => {
                 let mut names: Vec<&str> = ROLES.iter().map(Role::family).collect();
                 names.dedup();
                 write!(
@@ -120,24 +116,8 @@ impl fmt::Display for UsageError {
                     names.join(", ")
                 )
             }
-            Self::Verb {
-                family,
-                word: Some(word),
-                near: Some(near),
-            } => {
-                let word = Typed(word);
-                write!(f, "{family} has no {word}: did you mean {family} {near}?")
-            }
-            Self::Verb { family, word, .. } => {
-                let verbs: Vec<&str> = verbs(family).collect();
-                let verbs = verbs.join(", ");
-                match word {
-                    Some(word) => write!(f, "{family} has no {}: there are {verbs}", Typed(word)),
-                    None => write!(
-                        f,
-                        "{family} needs one of {verbs}: see hydrant {family} --help"
-                    ),
-                }
+            Self::Verb { family, word, near } => {
+                f.write_str(&no_such_verb(family, word.as_deref(), near))
             }
             Self::Endpoint(error) => error.fmt(f),
             Self::LeftoverWord { word, role } => {
@@ -148,6 +128,21 @@ impl fmt::Display for UsageError {
                 )
             }
         }
+    }
+}
+
+/// What is wrong with the second word of a family's roles.
+fn no_such_verb(family: &str, word: Option<&str>, near: &[&str]) -> String {
+    let all = verbs(family).collect::<Vec<_>>().join(", ");
+    match word.map(Typed) {
+        Some(word) if !near.is_empty() => {
+            format!(
+                "{family} has no {word}: did you mean {family} {}?",
+                one_of(near)
+            )
+        }
+        Some(word) => format!("{family} has no {word}: there are {all}"),
+        None => format!("{family} needs one of {all}: see hydrant {family} --help"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::base::endpoint::Endpoint;
+use crate::base::units::Count;
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::{Cx, plain};
 
@@ -30,8 +31,10 @@ pub(crate) fn most_clients(
     Ok(match asked {
         Some(asked) if asked <= most => (asked, None),
         Some(_) => {
-            let text =
-                format!("descriptors are enough for {most} clients at most (raise it: ulimit -n)");
+            let text = format!(
+                "descriptors are enough for {} at most (raise it: ulimit -n)",
+                Count(most, "client")
+            );
             (most, Some(text))
         }
         None => (most, None),

@@ -275,7 +275,7 @@ fn a_hub_that_does_not_answer_is_told() {
         place.at
     ))
     .run();
-    let text = format!("hydrant: the hub {} did not answer within 0.2 s", place.at);
+    let text = format!("hydrant: the hub {} did not answer within 200 ms", place.at);
     assert_eq!(run, said(1, "", &[&text]));
 }
 

@@ -1,8 +1,12 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   upstream.rs ──pull──> ring ──fanout.rs──> clients.rs (one cursor each) ──> outputs.rs
-//!                          └──────────────────> dump.rs
+//!   failover.rs, standby.rs ┐             gate.rs: when
+//!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
+//!                                      records.rs: what of it       └──> dump.rs
+//!
+//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
 //! **Invariant.** What a client has received is one contiguous piece of what the upstreams sent.
@@ -24,6 +28,7 @@ mod leaving;
 pub mod options;
 mod outputs;
 mod records;
+mod redial;
 mod report;
 mod standby;
 mod takeover;
@@ -82,9 +87,8 @@ pub struct Relay {
     started: Time,
     /// Where it listens, and for whom.
     bound: Vec<(Addr, &'static str)>,
-    /// The most that one read of the upstream takes, and the least room that it is worth a read.
+    /// The most that one read of the upstream takes, and the least room that is worth one.
     read_max: usize,
-    room_min: usize,
     /// What receivers send goes here, to be forgotten.
     scratch: Box<[u8]>,
 }
@@ -103,7 +107,7 @@ impl Relay {
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
-            standby: Standby::default(),
+            standby: Standby::new(config.retry),
             outputs: config
                 .outputs
                 .iter()
@@ -124,7 +128,6 @@ impl Relay {
             started: Time::ZERO,
             bound: Vec::new(),
             read_max,
-            room_min: read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             config,
         }
@@ -186,12 +189,12 @@ impl Relay {
         for outlet in &self.outputs {
             assert!(
                 outlet
-                    .parked
+                    .parked()
                     .is_none_or(|parked| parked >= self.ring.tail()),
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.taking == 0,
+                outlet.parked().is_none() || outlet.taking == 0,
                 "bytes are parked beside a client that takes them"
             );
         }
@@ -245,7 +248,7 @@ impl Relay {
         self.rates.sample(now, &self.counts);
         self.probe_half_closed(cx);
         self.watch_silence(cx);
-        self.watch_held(now);
+        self.watch_held(cx);
         self.shed_stalled(cx);
         if !self.upstream.accepting {
             self.upstream.set_accepting(cx, true);

@@ -28,6 +28,7 @@ use slab::Slab;
 
 use crate::base::time::Time;
 use crate::base::tokens::Tokens;
+use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::{Cx, End, Event, Role};
@@ -134,9 +135,9 @@ impl Hub {
     /// Gives it another list of tokens. Clients that are registered stay.
     pub fn set_tokens(&mut self, tokens: Tokens) {
         if let Auth::Tokens(list) = &mut self.config.auth {
-            let len = tokens.len();
+            let names = Count(tokens.len(), "name");
             *list = tokens;
-            self.journal.info(format!("tokens read again: {len} names"));
+            self.journal.info(format!("tokens read again: {names}"));
         }
     }
 
