@@ -43,7 +43,7 @@ fn a_name_has_to_come_in_time() {
     half.ends();
     hub.logs(&[
         "[WARN] hub: client 127.0.0.1:",
-        " refused: name-timeout; no name within 200 ms",
+        " refused: name-timeout; no name within 0.2 s",
     ]);
     counts_refusal(&hub, "name-timeout", 2);
 }

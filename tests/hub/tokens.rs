@@ -120,7 +120,7 @@ fn a_proof_has_to_come_in_time() {
     client.send("|8|envelopealice|");
     client.message();
     client.ends();
-    hub.logs(&["refused: name-timeout; no proof within 200 ms"]);
+    hub.logs(&["refused: name-timeout; no proof within 0.2 s"]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) const SEND: Role = Role {
     id: RoleId::HubSend,
     name: "hub send",
     synopsis: &["hydrant hub send ADDR NAME DEST [DATA] [FLAGS]"],
-    about: "sends DATA, or what stdin brings, and fails if DEST is not there",
+    about: "sends DATA, or what stdin brings; fails if DEST is absent",
     words: &[
         HUB,
         NAME,

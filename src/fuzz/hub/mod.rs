@@ -1,5 +1,5 @@
-//! The whole hub, on the real loop, in a simulated network: whoever comes, however they speak and end, what must hold is
-//! looked at after each turn, and what they received when all is over ([`ledger`]).
+//! The whole hub, on the real loop, in a simulated network: whoever comes, however they speak and end, what must hold
+//! is looked at after each turn, and what they received when all is over ([`ledger`]).
 
 mod ledger;
 mod scenario;
