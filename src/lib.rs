@@ -25,7 +25,7 @@
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
 //! | [`roles`] | what hydrant can be: the [`roles::relay`], the [`roles::demo`] that shows it, the [`roles::hub`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
-//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], ends of records; [`proto::mailbox`], the hub |
+//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], [`proto::mailbox`] |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
 //! | [`logger`] | the log's own thread and its bounded queue |
 //! | [`sim`] | the simulated network under the same reactor and roles |
