@@ -13,7 +13,7 @@ use crate::base::secret::Secret;
 use crate::base::tokens::{Tokens, TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
-use crate::roles::hub::config::{Auth, ServeConfig};
+use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
@@ -67,6 +67,8 @@ pub enum Run {
         /// `--tokens`: where they are, to be read again.
         tokens: Option<PathBuf>,
     },
+    /// A client of a hub.
+    HubUser(Box<UserConfig>),
     /// A reverse tunnel's server.
     TunnelServe {
         /// Its orders, its tokens read.
@@ -79,10 +81,12 @@ pub enum Run {
 }
 
 /// What the program finds around itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// `HYDRANT_TOKEN`.
+    pub token: Option<Secret>,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -139,6 +143,9 @@ impl Config {
                 let config = Box::new(config);
                 Run::HubServe { config, tokens }
             }
+            RoleId::HubClient => user(args, env, hub_options::build_client)?,
+            RoleId::HubSend => user(args, env, hub_options::build_send)?,
+            RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
             RoleId::TunnelServe => {
                 let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
                 let tokens = args.values.path("tokens")?;
@@ -149,13 +156,39 @@ impl Config {
                 Run::TunnelServe { config, tokens }
             }
             RoleId::TunnelExpose => {
-                let token = dialling_token(&args.values)?;
+                let token = dialling_token(&args.values, env)?;
                 let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
                 Run::TunnelExpose(Box::new(config))
             }
         };
         Ok(Self { globals, run })
     }
+}
+
+/// Makes the orders of a client of a hub, whose token a file or the environment holds.
+fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
+    let mut user = build(&args.values, &args.words)?;
+    user.token = dialling_token(&args.values, env)?;
+    Ok(Run::HubUser(Box::new(user)))
+}
+
+type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;
+
+/// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
+fn dialling_token(values: &Values, env: Env) -> Result<Option<Secret>, ConfigError> {
+    if let Some(path) = values.path("token-file")? {
+        let token = read_small(&path, SECRET_MAX)
+            .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+        return token
+            .map(Some)
+            .map_err(|fault| fault_of("--token-file", &path, fault));
+    }
+    let Some(token) = env.token.filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    Tokens::parse_one(&token)
+        .map(Some)
+        .map_err(ConfigError::EnvToken)
 }
 
 impl Globals {
@@ -201,25 +234,6 @@ pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
     });
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
-
-/// The one secret of a dialling side: what `--token-file` holds, or else the environment.
-fn dialling_token(values: &Values) -> Result<Option<Secret>, ConfigError> {
-    let Some(path) = values.path("token-file")? else {
-        let given = std::env::var_os(TOKEN_VARIABLE).filter(|token| !token.is_empty());
-        let token = given.map(|token| Tokens::parse_one(token.as_encoded_bytes()));
-        return token.transpose().map_err(ConfigError::TokenVariable);
-    };
-    read_private(&path)
-        .and_then(|bytes| {
-            Tokens::parse_one(&bytes)
-                .map_err(|fault| FileFault::Tokens(TokensError { line: 0, fault }))
-        })
-        .map(Some)
-        .map_err(|fault| fault_of("--token-file", &path, fault))
-}
-
-/// Where the token of a dialling side may be, instead of a file.
-const TOKEN_VARIABLE: &str = "HYDRANT_TOKEN";
 
 /// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.
 fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
@@ -280,10 +294,10 @@ pub enum ConfigError {
     Relay(OrderError),
     /// A hub's orders, or those of a client of one, are wrong.
     Hub(hub_options::OrderError),
+    /// `HYDRANT_TOKEN` is no token.
+    EnvToken(TokensFault),
     /// The orders of a tunnel's end are wrong.
     Tunnel(tunnel_options::OrderError),
-    /// What `HYDRANT_TOKEN` holds is no token.
-    TokenVariable(TokensFault),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -314,6 +328,8 @@ pub enum FileFault {
     },
     /// What it holds are no tokens.
     Tokens(TokensError),
+    /// What it holds is no token.
+    Token(TokensFault),
     /// What it holds are no tokens of a tunnel.
     TunnelTokens(tunnel::TokensError),
 }
@@ -322,8 +338,7 @@ impl ConfigError {
     /// The exit code: 2 for what is wrong with the command line itself.
     fn code(&self) -> u8 {
         match self {
-            Self::File { .. } => 1,
-            Self::TokenVariable(_) => 1,
+            Self::File { .. } | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
             Self::Relay(_) | Self::Hub(_) | Self::Tunnel(_) => 2,
         }
@@ -340,7 +355,7 @@ impl fmt::Display for ConfigError {
             Self::Relay(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
             Self::Tunnel(error) => error.fmt(f),
-            Self::TokenVariable(fault) => write!(f, "{TOKEN_VARIABLE}: {fault}"),
+            Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -362,6 +377,7 @@ impl fmt::Display for ConfigError {
                         "{flag} {path} can be read or changed by others (mode {mode:03o}): chmod 600 {path}"
                     ),
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
+                    FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
                     FileFault::TunnelTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }

@@ -16,9 +16,11 @@ use proptest::prelude::*;
 
 const PIPE: Env = Env {
     stderr_is_terminal: false,
+    token: None,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
+    token: None,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.
@@ -186,7 +188,7 @@ fn what_is_known_of_the_terminal_arrives() {
         let Ok(Config {
             run: Run::Relay(relay),
             ..
-        }) = Config::from_command_line(args, env)
+        }) = Config::from_command_line(args, env.clone())
         else {
             panic!("it is right");
         };
@@ -269,8 +271,17 @@ feed.example.com => feed.example.com has no port: write feed.example.com:PORT
 10.0.0.5 :6000 => 10.0.0.5 has no port: write 10.0.0.5:PORT
 rellay a:1 :2 => unknown role rellay: did you mean relay?
 dmeo => unknown role dmeo: did you mean demo?
-hub => hub needs one of serve: see hydrant hub --help
-hub 7000 => hub has no 7000: there are serve
+hub => hub needs one of serve, client, send, recv: see hydrant hub --help
+hub 7000 => hub has no 7000: there are serve, client, send, recv
+hub client => ADDR is missing: hydrant hub client ADDR NAME
+hub client 7000 => NAME is missing: hydrant hub client ADDR NAME
+hub client 7000 a|b => NAME a|b has a | in it
+hub send 7000 a => DEST is missing: hydrant hub send ADDR NAME DEST [DATA]
+hub send 7000 a b|c x => DEST b|c has a | in it
+hub send 7000 a b c d => leftover word d: see hydrant hub send --help
+hub recv 0 a => 127.0.0.1:0 can't be dialled: port 0 is only for listening
+hub recv 7000 a --count x => --count: x is not a whole number: write one, or off
+hub recv 7000 a --max-message 5 => hub recv has no flag --max-message: see hydrant hub recv --help
 hub serv 7000 => hub has no serv: did you mean hub serve?
 hub serve => ADDR is missing: hydrant hub serve ADDR
 hub serve 7000 7001 => leftover word 7001: see hydrant hub serve --help

@@ -10,3 +10,5 @@ mod messages;
 mod rig;
 #[path = "hub/tokens.rs"]
 mod tokens;
+#[path = "hub/users.rs"]
+mod users;

@@ -12,7 +12,7 @@ use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
 use crate::roles::demo::Demo;
-use crate::roles::hub::Hub;
+use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
 use crate::roles::tunnel::{Expose, Serve};
 
@@ -30,6 +30,8 @@ pub enum RoleSet {
     Demo(Demo),
     /// The hub.
     Hub(Hub),
+    /// A client of a hub.
+    HubUser(User),
     /// The reverse tunnel's server.
     TunnelServe(Serve),
     /// The reverse tunnel's backend.
@@ -42,6 +44,7 @@ impl Role for RoleSet {
             Self::Relay(relay) => relay.on(cx, event),
             Self::Demo(demo) => demo.on(cx, event),
             Self::Hub(hub) => hub.on(cx, event),
+            Self::HubUser(user) => user.on(cx, event),
             Self::TunnelServe(serve) => serve.on(cx, event),
             Self::TunnelExpose(expose) => expose.on(cx, event),
         }
@@ -78,6 +81,11 @@ fn start(config: Config) -> Result<u8, String> {
     let code = match config.run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
+            turn_until_over(&mut reactor, |_, _, _| Ok(()))
+        }
+        Run::HubUser(config) => {
+            let terminal = std::io::stdin().is_terminal();
+            reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
             turn_until_over(&mut reactor, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {

@@ -15,6 +15,12 @@ pub enum RoleId {
     Demo,
     /// The hub.
     HubServe,
+    /// A client of a hub, at a terminal.
+    HubClient,
+    /// A client of a hub that sends, for scripts.
+    HubSend,
+    /// A client of a hub that receives, for scripts.
+    HubRecv,
     /// The reverse tunnel's server.
     TunnelServe,
     /// The reverse tunnel's backend.
@@ -121,6 +127,9 @@ pub static ROLES: &[Role] = &[
         ],
     },
     hub::SERVE,
+    hub::CLIENT,
+    hub::SEND,
+    hub::RECV,
     tunnel::SERVE,
     tunnel::EXPOSE,
 ];

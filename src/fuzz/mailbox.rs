@@ -177,6 +177,11 @@ fn feed(reader: &mut Reader, bytes: &[u8], things: &mut Vec<Thing>) -> Result<()
     loop {
         let (took, piece) = reader.feed(rest)?;
         rest = &rest[took..];
+        let is_end = matches!(piece, Some(Piece::Body { last: true, .. }));
+        assert!(
+            took > 0 || piece.is_none() || is_end,
+            "a piece gets somewhere"
+        );
         match piece {
             None => break,
             Some(Piece::Envelope) => things.push(Thing::Envelope),
@@ -197,7 +202,6 @@ fn feed(reader: &mut Reader, bytes: &[u8], things: &mut Vec<Thing>) -> Result<()
                 else {
                     panic!("bytes of no message");
                 };
-                assert!(last || took > 0, "a piece gets somewhere");
                 all.extend_from_slice(bytes);
                 *whole = last;
             }

@@ -6,6 +6,7 @@
 
 mod endpoint;
 pub mod framing;
+mod hub;
 mod mailbox;
 mod relay;
 mod ring;
@@ -16,6 +17,7 @@ mod yamux;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
+pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
@@ -31,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("relay", relay),
     ("framing", framing),
+    ("hub", hub),
     ("mailbox", mailbox),
     ("ring", ring),
     ("tunnel", tunnel),

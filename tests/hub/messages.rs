@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::hydrant::{hydrant, read_all};
 use crate::common::peers::{half_close, reset};
-use crate::common::tools::have;
+use crate::common::tools::{Tool, have};
 use crate::common::within;
 use crate::rig::Hub;
 
@@ -266,3 +266,30 @@ b.sendall(b'device_a|5|hellodevice_b|0|')
 print(a.recv(100))
 print(client('device_a').recv(100))
 ";
+
+/// The README's client works as it stands there.
+#[test]
+fn the_readmes_client_works() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).expect("there is a README");
+    let (_, code) = readme.split_once("```python\n").expect("it has an example");
+    let (code, _) = code.split_once("```").expect("that ends");
+    if !have("python3") {
+        return;
+    }
+    let hub = Hub::start("");
+    let mut a = hub.plain("a");
+    let port = hub.at.port().to_string();
+    let mut python = Tool::start(
+        "python3",
+        &["-c", code, "127.0.0.1", &port, "b", "a", "hello"],
+    );
+    a.gets("hello");
+    a.send("b|3|x|y");
+    let mut stdout = python.0.stdout.take().expect("a pipe");
+    let said = within("the example", move || {
+        let mut said = [0; "'' b'ok'\n'a' b'x|y'\n".len()];
+        std::io::Read::read_exact(&mut stdout, &mut said).map(|()| said)
+    });
+    assert_eq!(&said.expect("it prints"), b"'' b'ok'\n'a' b'x|y'\n");
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
+use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
 
 /// A hub's orders.
@@ -64,4 +65,42 @@ pub enum Auth {
     Anyone,
     /// `--tokens`: who proves to have the token that goes with a name.
     Tokens(Tokens),
+}
+
+/// The orders of a client of a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserConfig {
+    /// Where the hub is.
+    pub hub: Endpoint,
+    /// The client's name, which is one.
+    pub name: Vec<u8>,
+    /// `--token-file` or `HYDRANT_TOKEN`: what proves that the name is its own.
+    pub token: Option<Secret>,
+    /// `--connect-timeout`: how long the hub may take to let it in, and to answer.
+    pub timeout: Duration,
+    /// What it is for.
+    pub task: TaskConfig,
+}
+
+/// What a client of a hub is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskConfig {
+    /// `hub client`: somebody types.
+    Prompt,
+    /// `hub send`.
+    Send {
+        /// To whom; a possible name.
+        dest: Vec<u8>,
+        /// What. `None`: what stdin brings.
+        data: Option<Vec<u8>>,
+        /// `--max-message`: more than so many bytes are several messages.
+        max_message: usize,
+    },
+    /// `hub recv`.
+    Recv {
+        /// `--count`: ends after so many messages. `None`: does not end.
+        count: Option<u64>,
+        /// `--newline`: behind each message.
+        newline: bool,
+    },
 }

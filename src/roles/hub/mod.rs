@@ -8,5 +8,7 @@
 pub mod config;
 pub mod options;
 mod serve;
+mod user;
 
 pub use self::serve::{Counts, Hub, Reason, Refusal};
+pub use self::user::User;

@@ -2,10 +2,9 @@
 
 mod error;
 mod serve;
+mod user;
 
 pub use error::OrderError;
 pub(crate) use error::no_auth;
 pub use serve::{SERVE, build_serve};
-
-/// How a hub is asked for, after `hydrant hub serve`.
-pub const SERVE_WORDS: &str = "ADDR";
+pub use user::{CLIENT, RECV, SEND, build_client, build_recv, build_send};

@@ -120,7 +120,7 @@ impl Hub {
         }
         let max = self.config.max_clients_per_ip?;
         (self.callers.of(ip) >= max).then(|| {
-            let why = format!("{max} from there are connected (--max-clients-per-ip)");
+            let why = format!("as many from there as may be, {max} (--max-clients-per-ip)");
             (Refusal::MaxClientsPerIp, why)
         })
     }
@@ -192,7 +192,7 @@ impl Hub {
             .is_some_and(|max| self.names.len() >= max)
         {
             let why = format!(
-                "{} clients are registered (--max-clients)",
+                "as many are registered as may be, {} (--max-clients)",
                 self.names.len()
             );
             return self.refuse(cx, id, Refusal::Full, &why);

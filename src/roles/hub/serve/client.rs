@@ -142,7 +142,8 @@ impl Client {
 }
 
 /// A name as a log line shows it: what can be read as it is, the rest as `\xNN`.
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub(in crate::roles::hub) struct Shown<'a>(pub(in crate::roles::hub) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::proto::mailbox::Fault;
 use crate::reactor::net::{Close, Signal};
 use crate::reactor::{Cx, End, plain};
@@ -239,7 +239,8 @@ impl Hub {
         let now = cx.now();
         let who = format!("client {} ({peer})", Shown(name));
         let life = format!(
-            "sent {messages} messages, {}; took {} in {}",
+            "sent {}, {}; took {} in {}",
+            Count(*messages as usize, "message"),
             Bytes(*bytes),
             Bytes(*took),
             Span(now.since(*came))
@@ -300,9 +301,9 @@ impl Hub {
         }
         let now = cx.now();
         let text = format!(
-            "stopped by {}: {} clients drained, {} cut; up {}",
+            "stopped by {}: {} drained, {} cut; up {}",
             ending.signal,
-            ending.drained,
+            Count(ending.drained, "client"),
             ending.cut,
             Span(now.since(self.started))
         );

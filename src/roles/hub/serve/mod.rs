@@ -28,6 +28,7 @@ use slab::Slab;
 
 use crate::base::time::Time;
 use crate::base::tokens::Tokens;
+use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::{Cx, End, Event, Role};
@@ -38,6 +39,7 @@ use crate::roles::journal::Journal;
 use crate::roles::listening::{listen, most_clients};
 
 pub use self::arriving::Refusal;
+pub(super) use self::client::Shown;
 use self::client::{Client, ClientId, Name};
 use self::leaving::Ending;
 pub use self::leaving::Reason;
@@ -113,6 +115,13 @@ impl Hub {
         self.listeners.iter().copied().chain(clients)
     }
 
+    /// The sockets of those who are still read: all but those that are leaving.
+    pub fn speakers(&self) -> impl Iterator<Item = SockId> {
+        let speak = |client: &&Client| client.is_newcomer() || client.name().is_some();
+        let clients = self.clients.iter().map(|(_, client)| client);
+        clients.filter(speak).map(|client| client.sock)
+    }
+
     /// The names that are registered, in order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.keys().map(|name| &**name)
@@ -126,9 +135,9 @@ impl Hub {
     /// Gives it another list of tokens. Clients that are registered stay.
     pub fn set_tokens(&mut self, tokens: Tokens) {
         if let Auth::Tokens(list) = &mut self.config.auth {
-            let len = tokens.len();
+            let names = Count(tokens.len(), "name");
             *list = tokens;
-            self.journal.info(format!("tokens read again: {len} names"));
+            self.journal.info(format!("tokens read again: {names}"));
         }
     }
 

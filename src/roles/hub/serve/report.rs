@@ -1,6 +1,6 @@
 //! The hub's figures: what SIGUSR1 logs.
 
-use crate::base::units::Bytes;
+use crate::base::units::{Bytes, Count};
 use crate::reactor::Cx;
 use crate::roles::hub::serve::arriving::Refusal;
 use crate::roles::hub::serve::leaving::Reason;
@@ -37,10 +37,7 @@ impl Hub {
     pub(super) fn report(&self, _cx: &Cx<'_>) {
         let name = self.config.name.as_deref().unwrap_or("hub");
         let counts = &self.counts;
-        let clients = match self.names.len() {
-            1 => "1 client".to_owned(),
-            n => format!("{n} clients"),
-        };
+        let clients = Count(self.names.len(), "client");
         let waiting: usize = self
             .clients
             .iter()
@@ -69,8 +66,8 @@ impl Hub {
             }
         }
         log::info!(
-            "{line} | in all {} messages, {} in, {} out",
-            counts.messages,
+            "{line} | in all {}, {} in, {} out",
+            Count(counts.messages as usize, "message"),
             Bytes(counts.bytes_in),
             Bytes(counts.bytes_out)
         );
