@@ -6,10 +6,14 @@
 //! ```
 
 mod book;
+mod demands;
+mod ledger;
+mod limits;
 mod look;
 mod rest;
 mod scenario;
 mod stage;
+mod terms;
 mod witness;
 
 use std::cell::RefCell;
@@ -89,7 +93,7 @@ fn play(scenario: Scenario, traced: bool) -> Played {
 impl Play {
     fn new(scenario: Scenario, traced: bool) -> Self {
         let (net, stage) = Stage::set(scenario, traced);
-        let book = Book::new(&stage.scenario.config.outputs);
+        let book = Book::new(&stage.scenario);
         let book = Rc::new(RefCell::new(book));
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let role = reactor.add(Witness::new(stage.clone(), &book));
@@ -149,12 +153,14 @@ impl Play {
     fn rest(&mut self) {
         let config = &self.stage.scenario.config;
         let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
+        let patience = patience + 2 * config.stall_timeout.unwrap_or_default();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
             let book = self.book.borrow();
-            let sum =
-                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
+            let sum = book.counts.bytes_in
+                + book.skipped
+                + book.served.values().map(|served| served.taken).sum::<u64>();
             if sum != moved.1 {
                 moved = (self.stage.handle.world().time(), sum);
             }
@@ -178,6 +184,9 @@ impl Play {
         }
         if let Some(MaxLag::Age(age)) = config.max_lag {
             turns_max += 3 * times(age / 8);
+        }
+        if let Some(stall) = config.stall_timeout {
+            turns_max += 3 * times(stall / 8);
         }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);
@@ -211,7 +220,7 @@ impl Drop for LastWords {
     }
 }
 
-const SCRIPT_WORDS: usize = 40;
+const SCRIPT_WORDS: usize = 60;
 /// More turns than any scenario needs.
 const TURNS_MAX: u64 = 400_000;
 /// The latest that a look-up of the chaos may be answered, and more.
@@ -219,5 +228,7 @@ const LATE_MAX: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
+#[cfg(test)]
+mod demanding_tests;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,10 @@ impl Play {
         let relay = self.relay().expect("it runs");
         for known in book.clients.values() {
             let served = &book.served[&known.remote];
-            let (place, end) = (served.start + served.taken, served.until.min(book.head()));
+            let (place, end) = (
+                served.path.place(served.taken),
+                served.until.min(book.head()),
+            );
             let who = served.who;
             let all = place == end || self.stage.is_stalled(who);
             assert!(all, "{who:?} has come to {place} of {end}, and no further");
@@ -74,7 +77,7 @@ impl Play {
         for (sock, (remote, life)) in &self.watch.upstreams {
             let is_open = world.is_open(*remote);
             if self.reactor.wants(*sock).0 {
-                let read = book.read.get(life).copied().unwrap_or(0);
+                let read = book.ledger.read_of(*life);
                 let all = !is_open || read == world.sent_total(*remote);
                 assert!(all, "life {life} is read, but not to the end");
             } else if book.active == Some(*sock) && !relay.is_ending() {
@@ -119,7 +122,7 @@ impl Play {
                 continue;
             }
             let end = served.until.min(book.head());
-            let place = served.start + served.taken;
+            let place = served.path.place(served.taken);
             assert_eq!(place, end, "{:?} was let go with everything", served.who);
             let reset = world.saw_reset(*remote);
             assert!(!reset, "{:?} was let go in order", served.who);

@@ -100,6 +100,7 @@ impl Scenario {
         scenario.draw_doors(script);
         scenario.draw_names(script);
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
+        scenario.demand(script);
         scenario
     }
 
@@ -413,7 +414,7 @@ fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
     chaos * fraction * fraction / (256 * 256)
 }
 
-fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
+pub(super) fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
     from[script.pick(from.len())]
 }
 

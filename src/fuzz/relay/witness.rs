@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::book::{Book, Known, Served, Stopped};
+use super::ledger::Path;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
@@ -14,7 +15,7 @@ use crate::roles::relay::{Reason, Relay};
 /// A relay under watch.
 pub(super) struct Witness {
     pub(super) relay: Relay,
-    stage: Stage,
+    pub(super) stage: Stage,
     book: Rc<RefCell<Book>>,
 }
 
@@ -50,8 +51,7 @@ impl Role for Witness {
         self.note_written(&mut book, now);
         self.note_gone(&mut book, now, &was_finishing);
         self.note_new(&mut book, now, sock);
-        assert_eq!(self.relay.counts().bytes_in, book.head());
-        book.counts = self.relay.counts().clone();
+        self.settle(&mut book);
     }
 }
 
@@ -65,7 +65,9 @@ impl Witness {
     }
 
     fn note_read(&self, book: &mut Book, now: Time, sock: SockId, before: u64) {
-        let count = self.relay.counts().bytes_in - book.head();
+        let counts = self.relay.counts();
+        let count = counts.bytes_in - book.counts.bytes_in;
+        book.held = counts.bytes_in - counts.discarded;
         if count == 0 {
             return;
         }
@@ -108,7 +110,10 @@ impl Witness {
     /// Clients that are gone were counted, for a reason that is true.
     fn note_gone(&self, book: &mut Book, now: Time, was_finishing: &[SockId]) {
         let here: Vec<_> = self.relay.client_sockets().collect();
-        let all = book.clients.iter().map(|(sock, known)| (*sock, *known));
+        let all = book
+            .clients
+            .iter()
+            .map(|(sock, known)| (*sock, known.clone()));
         let gone: Vec<_> = all.filter(|(sock, _)| !here.contains(sock)).collect();
         let (old, new) = (book.counts.gone, self.relay.counts().gone);
         let mut reasons = Reason::ALL.to_vec();
@@ -116,7 +121,8 @@ impl Witness {
         let lead = book.clients.values().map(|known| known.cursor).max();
         let mut stopped = Vec::new();
         for (sock, mut known) in gone {
-            known.cursor = known.start + self.stage.handle.world().moved(sock).1;
+            known.written = self.stage.handle.world().moved(sock).1;
+            known.cursor = known.path.cursor(known.written);
             let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, lead);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
@@ -132,11 +138,9 @@ impl Witness {
                 continue;
             }
             let acked = match reason {
-                Reason::Drained => known.cursor,
+                Reason::Drained => (known.cursor, known.cursor),
                 _ => self.acked(sock, &known),
             };
-            // A FIN that is under way counts as a byte.
-            let acked = (acked.saturating_sub(1).max(known.start), acked);
             stopped.push(Stopped { known, acked });
         }
         let finished = book
@@ -145,7 +149,7 @@ impl Witness {
             .filter(|(_, known)| known.is_finishing());
         let finished = finished.filter(|(sock, _)| !was_finishing.contains(sock));
         stopped.extend(finished.map(|(_, known)| Stopped {
-            known: *known,
+            known: known.clone(),
             acked: (known.cursor, known.cursor),
         }));
         book.park(&self.stage.scenario, &stopped);
@@ -158,13 +162,13 @@ impl Witness {
         );
     }
 
-    /// How far a client's kernel has taken what was written to it.
-    fn acked(&self, sock: SockId, known: &Known) -> u64 {
+    /// How far a client's kernel has taken what was written to it. A FIN that is under way counts as a byte.
+    fn acked(&self, sock: SockId, known: &Known) -> (u64, u64) {
         let waiting = self.stage.handle.world().unacknowledged(sock);
-        known
-            .cursor
-            .saturating_sub(u64::from(waiting.unwrap_or(0)))
-            .max(known.start)
+        let taken = known.written.saturating_sub(waiting.unwrap_or(0).into());
+        let fin = u64::from(known.is_finishing());
+        let places = [taken.saturating_sub(fin), (taken + fin).min(known.written)];
+        (known.path.place(places[0]), known.path.place(places[1]))
     }
 
     /// A client that is new begins where it should.
@@ -199,7 +203,7 @@ impl Witness {
         let places = book.places(&self.stage.scenario, output);
         let head = book.head();
         let fits = |(from, to): &(u64, u64)| *from <= start && start <= *to && start <= head;
-        let begins = places.iter().any(fits);
+        let begins = places.iter().any(fits) && book.ledger.is_begin(start);
         assert!(
             begins,
             "{who:?} began at {start} of {head}, not in {places:?}"
@@ -211,15 +215,17 @@ impl Witness {
         let known = Known {
             remote,
             output,
-            start,
+            path: Path::new(start),
             cursor: start,
+            written: 0,
+            joined: now,
             until,
             landed: 0,
             progress: now,
         };
         let served = Served {
             who,
-            start,
+            path: Path::new(start),
             until,
             taken: 0,
             drained: false,
@@ -249,15 +255,21 @@ impl Witness {
 
     /// Each cursor stands where the bytes end that were written.
     fn note_written(&self, book: &mut Book, now: Time) {
-        let world = self.stage.handle.world();
         for (sock, cursor) in self.relay.cursors() {
-            let Some(known) = book.clients.get_mut(&sock) else {
+            let Some(known) = book.clients.get(&sock) else {
                 continue;
             };
-            let written = world.moved(sock).1;
-            let place = known.start + written;
-            assert_eq!(cursor, place, "{sock:?} is not where its bytes are");
-            known.cursor = cursor;
+            let written = self.stage.handle.world().moved(sock).1;
+            if cursor != known.path.cursor(written) {
+                assert_eq!(
+                    written, known.written,
+                    "{sock:?} is not where its bytes are: {cursor}, {known:?}"
+                );
+                self.note_skip(book, sock, cursor, now);
+            }
+            let known = book.clients.get_mut(&sock).expect("looked up above");
+            (known.cursor, known.written) = (cursor, written);
+            let world = self.stage.handle.world();
             let landed = match self.stage.scenario.is_local(known.output) {
                 true => written,
                 false => {
