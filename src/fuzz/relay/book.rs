@@ -145,12 +145,13 @@ impl Book {
                 Some(Resume::Live) => (self.head(), self.head()),
             };
             match scenario.resumes(output) {
+                Some(Resume::Live) => {}
                 _ if keeps => self.parked[output].push(place),
                 // Nothing is kept for it, but what the ring happens to have.
                 Some(Resume::Written | Resume::Acked) => {
                     self.parked[output].push((place.0, u64::MAX));
                 }
-                Some(Resume::Live) | None => {}
+                None => {}
             }
         }
     }

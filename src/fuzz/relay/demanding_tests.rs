@@ -99,7 +99,7 @@ fn a_record_may_be_cut_anywhere() {
 /// Its destination comes when the ring is full already, and all that is missing is what it acknowledges.
 #[test]
 fn a_destination_may_come_while_the_ring_is_full() {
-    let mut scenario = lines(Way::Dial(endpoint("10.0.0.2:3000")), Slow::Block);
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
     scenario.doors[FIRST_OUTPUT] = vec![
         (Duration::ZERO, Door::Shut),
         (Duration::from_millis(500), Door::Open),
@@ -187,7 +187,7 @@ fn an_upstream_that_falls_silent_late_is_noticed() {
 /// Its source has ended, and its kernel has everything: it is not waited for once more.
 #[test]
 fn a_destination_that_has_everything_in_its_kernel_ends_the_relay() {
-    let mut scenario = lines(Way::Dial(endpoint("10.0.0.2:3000")), Slow::Block);
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
     scenario.config.source = From::Stdin;
     scenario.config.drain = Duration::from_millis(300);
     scenario.lives[0][0].source.to = 3_000;
