@@ -215,7 +215,7 @@ impl Play {
             kept.extend(book.clients.values().map(|known| known.cursor).max());
         }
         let keep = kept.into_iter().min();
-        keep.is_some_and(|keep| book.head() - keep > config.ring as u64 / 2)
+        keep.is_some_and(|keep| book.held - keep > config.ring as u64 / 2)
     }
 
     fn look_for_spinning(&mut self) {

@@ -158,9 +158,12 @@ impl Play {
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
             let book = self.book.borrow();
-            let sum = book.counts.bytes_in
-                + book.skipped
-                + book.served.values().map(|served| served.taken).sum::<u64>();
+            let world = self.stage.handle.world();
+            let taken = book.served.values().map(|served| served.taken);
+            // What clients say takes its time, too.
+            let said = book.clients.keys().map(|sock| world.moved(*sock).0);
+            let sum = book.counts.bytes_in + book.skipped + taken.chain(said).sum::<u64>();
+            drop(world);
             if sum != moved.1 {
                 moved = (self.stage.handle.world().time(), sum);
             }

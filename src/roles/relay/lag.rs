@@ -112,6 +112,7 @@ impl Relay {
         }
         if over && slow != Slow::Block {
             self.give_up(cx, id, Reason::Lagging);
+            self.refresh_gate(cx);
         }
     }
 
