@@ -67,8 +67,8 @@ pub(super) struct Served {
     pub(super) drained: bool,
 }
 
-/// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than the
-/// second.
+/// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than
+/// the second.
 #[derive(Clone, Debug)]
 pub(super) struct Stopped {
     pub(super) known: Known,
@@ -142,16 +142,16 @@ impl Book {
                     (next, next)
                 }
                 Some(Resume::Acked) => (begun(acked.0), begun(acked.1)),
-                Some(Resume::Live) => (self.head(), self.head()),
+                // Whoever comes back begins at the newest.
+                Some(Resume::Live) => continue,
             };
             match scenario.resumes(output) {
-                Some(Resume::Live) => {}
                 _ if keeps => self.parked[output].push(place),
                 // Nothing is kept for it, but what the ring happens to have.
                 Some(Resume::Written | Resume::Acked) => {
                     self.parked[output].push((place.0, u64::MAX));
                 }
-                None => {}
+                Some(Resume::Live) | None => {}
             }
         }
     }

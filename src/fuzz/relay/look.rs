@@ -212,7 +212,8 @@ impl Play {
             .filter(|(output, _)| blocks(*output));
         kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
         if !at_rest && !config.hold.is_zero() {
-            kept.extend(book.clients.values().map(|known| known.cursor).max());
+            let taking = book.clients.values().filter(|known| !known.is_finishing());
+            kept.extend(taking.map(|known| known.cursor).max());
         }
         let keep = kept.into_iter().min();
         keep.is_some_and(|keep| book.held - keep > config.ring as u64 / 2)
