@@ -51,8 +51,7 @@ fn stalled() -> Guest {
 fn live(scenario: Scenario) -> Counts {
     let mut play = Play::new(scenario, false);
     play.live();
-    let counts = play.book.borrow().counts.clone();
-    counts
+    play.book.borrow().counts.clone()
 }
 
 fn gone(counts: &Counts, reason: Reason) -> u64 {

@@ -1,5 +1,5 @@
-//! What demanding feeds ask for, on top of a plain life: records, skips, a backlog, and limits of lag. Zeros of the script
-//! ask for none of it.
+//! What demanding feeds ask for, on top of a plain life: records, skips, a backlog, and limits of lag. Zeros of the
+//! script ask for none of it.
 
 use std::time::Duration;
 
