@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::roles::ROLES;
+use super::roles::{ROLES, Role, verbs};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
 use crate::base::units::Typed;
@@ -49,6 +49,15 @@ pub enum UsageError {
     UnknownRole {
         /// The word.
         word: String,
+        /// What it looks like a slip of.
+        near: Option<&'static str>,
+    },
+    /// The first word is shared by several roles, and the second is none that tells them apart.
+    Verb {
+        /// The first word.
+        family: &'static str,
+        /// The second word, if there is one.
+        word: Option<String>,
         /// What it looks like a slip of.
         near: Option<&'static str>,
     },
@@ -102,13 +111,33 @@ impl fmt::Display for UsageError {
                 write!(f, "unknown role {}: did you mean {near}?", Typed(word))
             }
             Self::UnknownRole { word, near: None } => {
-                let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+                let mut names: Vec<&str> = ROLES.iter().map(Role::family).collect();
+                names.dedup();
                 write!(
                     f,
                     "unknown role {}: there are {}; SRC would be HOST:PORT",
                     Typed(word),
                     names.join(", ")
                 )
+            }
+            Self::Verb {
+                family,
+                word: Some(word),
+                near: Some(near),
+            } => {
+                let word = Typed(word);
+                write!(f, "{family} has no {word}: did you mean {family} {near}?")
+            }
+            Self::Verb { family, word, .. } => {
+                let verbs: Vec<&str> = verbs(family).collect();
+                let verbs = verbs.join(", ");
+                match word {
+                    Some(word) => write!(f, "{family} has no {}: there are {verbs}", Typed(word)),
+                    None => write!(
+                        f,
+                        "{family} needs one of {verbs}: see hydrant {family} --help"
+                    ),
+                }
             }
             Self::Endpoint(error) => error.fmt(f),
             Self::LeftoverWord { word, role } => {
