@@ -152,13 +152,20 @@ impl Play {
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
-            let book = self.book.borrow();
-            let sum =
-                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
+            let sum = self.moved();
             if sum != moved.1 {
-                moved = (self.stage.handle.world().time(), sum);
+                moved = (self.now(), sum);
             }
         }
+    }
+
+    /// Bytes that upstreams, clients and receivers have moved.
+    fn moved(&self) -> u64 {
+        let book = self.book.borrow();
+        let world = self.stage.handle.world();
+        let said = book.clients.keys().map(|sock| world.moved(*sock).0);
+        let taken = book.served.values().map(|served| served.taken);
+        book.head() + said.chain(taken).sum::<u64>()
     }
 
     /// While nothing happens, next to nothing is done.

@@ -132,11 +132,9 @@ impl Witness {
                 continue;
             }
             let acked = match reason {
-                Reason::Drained => known.cursor,
+                Reason::Drained => (known.cursor, known.cursor),
                 _ => self.acked(sock, &known),
             };
-            // A FIN that is under way counts as a byte.
-            let acked = (acked.saturating_sub(1).max(known.start), acked);
             stopped.push(Stopped { known, acked });
         }
         let finished = book
@@ -158,13 +156,14 @@ impl Witness {
         );
     }
 
-    /// How far a client's kernel has taken what was written to it.
-    fn acked(&self, sock: SockId, known: &Known) -> u64 {
+    /// How far a client's kernel has taken what was written to it: between these. A FIN counts as a byte.
+    fn acked(&self, sock: SockId, known: &Known) -> (u64, u64) {
         let waiting = self.stage.handle.world().unacknowledged(sock);
-        known
-            .cursor
-            .saturating_sub(u64::from(waiting.unwrap_or(0)))
-            .max(known.start)
+        let acked = known.cursor.saturating_sub(waiting.unwrap_or(0).into());
+        (
+            acked.max(known.start),
+            (acked + 1).min(known.cursor).max(known.start),
+        )
     }
 
     /// A client that is new begins where it should.
