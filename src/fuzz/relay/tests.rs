@@ -84,6 +84,20 @@ fn a_read_in_vain_overtakes_too() {
     }
 }
 
+/// The ring never overtakes the leader; but a leader that takes nothing is not waited for for ever.
+#[test]
+fn a_leader_that_takes_nothing_is_dropped() {
+    let mut scenario = with_outputs(vec![output(Way::Listen(endpoint(":1001")), Slow::Drop)]);
+    scenario.config.ring = 4 << 10;
+    scenario.config.hold = Duration::from_millis(200);
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.guests[0] = vec![stalled(), stalled()];
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 2);
+    assert_eq!(counts.bytes_in, 80 << 10);
+}
+
 /// The only output is stdout, and what the upstream sends overtakes its reader: that ends the relay in the middle of a
 /// read.
 #[test]
@@ -137,7 +151,7 @@ fn waiting_for_stdout_costs_nothing() {
     assert_eq!(gone(&counts, Reason::Cut), 1);
 }
 
-/// What is reset before it was acknowledged was lost, though our end had been shut.
+/// What is reset before it was acknowledged was lost, though our end had been shut: it is sent again.
 #[test]
 fn a_reset_at_the_very_end_is_no_drain() {
     let mut scenario = with_outputs(vec![output(
@@ -150,7 +164,9 @@ fn a_reset_at_the_very_end_is_no_drain() {
     scenario.faults.delay = Duration::from_millis(40);
     scenario.guests[0][0].receiver.leave_after = Some((Duration::from_millis(50), Close::Reset));
     let counts = live(scenario);
-    assert_eq!(counts.gone.iter().sum::<u64>(), gone(&counts, Reason::Left));
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert_eq!(gone(&counts, Reason::Drained), 1, "it was dialled again");
+    assert_eq!(counts.bytes_out, 200, "and got all of it again");
 }
 
 /// Our end is shut, so that a probe would fail for that alone.
