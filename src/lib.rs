@@ -20,7 +20,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all roles |
+//! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
 //! | [`roles`] | what hydrant can be: the [`roles::relay`], the [`roles::demo`] that shows it |
@@ -44,8 +44,8 @@
 //! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces
 //! that begin where records do. A client is gone only for a [`roles::relay::Reason`], which is counted and logged.
 //!
-//! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle client
-//! costs its own small record only.
+//! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
+//! client costs its own small record only.
 
 pub mod app;
 pub mod base;

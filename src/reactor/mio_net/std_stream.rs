@@ -87,8 +87,8 @@ impl StdStreams {
     }
 }
 
-/// The operating system's code for why a stream could not be moved on; 0 while it can. It is set before the thread drops
-/// its end, so whoever sees that end gone finds the reason here.
+/// The operating system's code for why a stream could not be moved on; 0 while it can. It is set before the thread
+/// drops its end, so whoever sees that end gone finds the reason here.
 #[derive(Clone, Debug, Default)]
 struct Failure(Arc<AtomicI32>);
 

@@ -202,9 +202,6 @@ impl Clients {
         if self.lead == Some(client.cursor) {
             self.lead = None;
         }
-        if client.half_closed {
-            self.half_closed.retain(|half| *half != id);
-        }
         Some(client)
     }
 
@@ -340,7 +337,7 @@ impl Clients {
         }
     }
 
-    /// The half-closed ones, the oldest first.
+    /// The half-closed ones, the oldest first. May hold ids that are stale.
     pub(super) fn half_closed(&self) -> &VecDeque<ClientId> {
         &self.half_closed
     }
@@ -352,6 +349,9 @@ impl Clients {
         let table = &mut self.table;
         if self.current.len() > most {
             self.current.retain(|id| is_live(table, *id));
+        }
+        if self.half_closed.len() > most {
+            self.half_closed.retain(|id| is_live(table, *id));
         }
         for heap in [&mut self.droppable, &mut self.blocking] {
             if heap.len() > most {

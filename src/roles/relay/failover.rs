@@ -80,7 +80,7 @@ impl Relay {
         let who = self.source_name(peer);
         self.journal.forget(cx.now(), &down_key(&who));
         let text = format!("upstream {who} connected{}", self.outage(cx.now()));
-        self.journal.info(text);
+        self.journal.upstream(cx.now(), text);
         self.upstream_is_up();
         if self.upstream.dialler.at == 0 {
             self.stop_standby(cx);

@@ -237,8 +237,10 @@ impl Relay {
         let skipped = to - rest_end;
         client.cursor = to;
         // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
-        let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
-        client.progress = client.progress.max(waits_since);
+        if !client.has_skipped {
+            let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
+            client.progress = client.progress.max(waits_since);
+        }
         client.first += skipped;
         client.acked += skipped;
         client.has_skipped |= skipped > 0;

@@ -10,6 +10,7 @@ pub(super) struct Journal {
     repeats: Repeats,
     joins: Rate,
     leaves: Rate,
+    upstreams: Rate,
     lines: Vec<String>,
 }
 
@@ -20,6 +21,7 @@ impl Journal {
             repeats: Repeats::new(),
             joins: Rate::new(EACH_SECOND),
             leaves: Rate::new(EACH_SECOND),
+            upstreams: Rate::new(EACH_SECOND),
             lines: Vec::new(),
         }
     }
@@ -56,6 +58,13 @@ impl Journal {
         }
     }
 
+    /// Something of a connection on the upstream side.
+    pub(super) fn upstream(&mut self, now: Time, text: String) {
+        if self.upstreams.admit(now) {
+            self.info(text);
+        }
+    }
+
     /// Says the counts that are due; about once a second.
     pub(super) fn tick(&mut self, now: Time) {
         if let Some(n) = self.joins.missed(now) {
@@ -63,6 +72,9 @@ impl Journal {
         }
         if let Some(n) = self.leaves.missed(now) {
             self.info(format!("{n} more clients left"));
+        }
+        if let Some(n) = self.upstreams.missed(now) {
+            self.info(format!("{n} more lines about upstreams that came and went"));
         }
         self.repeats.flush(now, &mut self.lines);
         for text in self.lines.drain(..) {

@@ -86,7 +86,10 @@ impl Relay {
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
+        let here = now.since(client.joined);
         let (bytes, age) = self.lag(acked, now);
+        // What was there before it came is not older to it than itself.
+        let age = age.min(here);
         let waits = if has_skipped { quiet } else { quiet.min(age) };
         if self
             .sampler

@@ -76,6 +76,11 @@ impl Outlet {
         self.is_dialled() && self.slow != Slow::Block && self.resume != Resume::Live
     }
 
+    /// Whether nothing waits for it while it is away.
+    fn begins_at_newest(&self) -> bool {
+        self.is_dialled() && self.resume == Resume::Live
+    }
+
     pub(super) fn is_dialled(&self) -> bool {
         self.dialler.is_some()
     }
@@ -307,14 +312,14 @@ impl Relay {
         let outlet = &mut self.outputs[output];
         outlet.retaining = None;
         let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
-        if !blocks && !outlet.may_go_back() {
+        let begins_at_newest = outlet.begins_at_newest();
+        if begins_at_newest || !blocks && !outlet.may_go_back() {
             return;
         }
         let at = match outlet.resume {
             _ if !outlet.is_dialled() => records.at_or_before(ring, client.cursor),
             Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
-            Resume::Written => records.at_or_after(ring, client.cursor),
-            Resume::Live => records.whole(),
+            Resume::Written | Resume::Live => records.at_or_after(ring, client.cursor),
         };
         match blocks {
             true => outlet.parked = Some(at),
@@ -326,7 +331,9 @@ impl Relay {
     pub(super) fn note_finished(&mut self, output: usize, cursor: u64) {
         let outlet = &mut self.outputs[output];
         outlet.taking -= 1;
-        if outlet.slow == Slow::Block && outlet.taking == 0 && outlet.way != Way::Stdout {
+        let begins_at_newest = outlet.begins_at_newest();
+        let waits = outlet.slow == Slow::Block && outlet.way != Way::Stdout && !begins_at_newest;
+        if waits && outlet.taking == 0 {
             outlet.parked = Some(cursor);
         }
     }

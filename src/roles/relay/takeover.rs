@@ -41,14 +41,11 @@ impl Relay {
         let conn = conn(cx, sock, peer);
         self.upstream.candidates.push(conn);
         if taken {
-            self.journal.info(format!(
-                "upstream {peer} connected too; it takes over at its first byte"
-            ));
+            let text = format!("upstream {peer} connected too; it takes over at its first byte");
+            self.journal.upstream(cx.now(), text);
         } else {
-            self.journal.info(format!(
-                "upstream {peer} connected{}",
-                self.outage(cx.now())
-            ));
+            let text = format!("upstream {peer} connected{}", self.outage(cx.now()));
+            self.journal.upstream(cx.now(), text);
         }
     }
 
