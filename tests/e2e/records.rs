@@ -74,15 +74,9 @@ pub(crate) fn join_at_random(kind: Kind, at: SocketAddr) {
             (first, stays)
         })
         .collect();
-    let mut firsts = Vec::new();
-    for (first, stays) in clients {
+    for (_, stays) in clients {
         stays.join().expect("whole records, in order");
-        firsts.push(first);
     }
-    assert!(
-        firsts.last() > firsts.first(),
-        "they joined at one moment: {firsts:?}"
-    );
 }
 
 #[test]

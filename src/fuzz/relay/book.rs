@@ -62,8 +62,8 @@ pub(super) struct Served {
     pub(super) drained: bool,
 }
 
-/// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than the
-/// second.
+/// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than
+/// the second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stopped {
     pub(super) known: Known,
@@ -131,10 +131,10 @@ impl Book {
             let Output { way, slow } = &scenario.config.outputs[output];
             let keeps = *slow == Slow::Block && is_last && *way != Way::Stdout;
             let place = match scenario.resumes(output) {
-                None => (known.cursor, known.cursor),
-                Some(Resume::Written) => (known.cursor, known.cursor),
+                None | Some(Resume::Written) => (known.cursor, known.cursor),
                 Some(Resume::Acked) => *acked,
-                Some(Resume::Live) => (self.head(), self.head()),
+                // Whoever comes back begins at the newest.
+                Some(Resume::Live) => continue,
             };
             match scenario.resumes(output) {
                 _ if keeps => self.parked[output].push(place),

@@ -36,16 +36,22 @@ pub fn relay(data: &[u8]) {
     play(Scenario::draw(&mut Script::new(data)), false);
 }
 
-/// As [`relay`], with a script that is drawn from `seed`. If it fails, its trace goes to stderr where that is asked
-/// for; if not, the trace is returned.
+/// As [`relay`], with a trace of all calls and events: it is returned, or goes to stderr if the run fails.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn relay_traced(data: &[u8]) -> Played {
+    play(Scenario::draw(&mut Script::new(data)), true)
+}
+
+/// As [`relay`], with a script that is drawn from `seed`, and traced or not.
 ///
 /// # Panics
 /// When something that must hold does not.
 pub fn relay_by_seed(seed: u64, traced: bool) -> Played {
     let mut rng = Rng::new(seed);
-    let script: Vec<u8> = (0..SCRIPT_WORDS)
-        .flat_map(|_| rng.next().to_le_bytes())
-        .collect();
+    let words = (0..SCRIPT_WORDS).flat_map(|_| rng.next().to_le_bytes());
+    let script: Vec<u8> = words.collect();
     play(Scenario::draw(&mut Script::new(&script)), traced)
 }
 

@@ -21,7 +21,7 @@ impl Journal {
             repeats: Repeats::new(),
             joins: Rate::new(EACH_SECOND),
             leaves: Rate::new(EACH_SECOND),
-            upstreams: Rate::new(EACH_SECOND),
+            upstreams: Rate::new(UPSTREAMS_EACH_SECOND),
             lines: Vec::new(),
         }
     }
@@ -85,3 +85,5 @@ impl Journal {
 
 /// Joins, and leaves, that are said one by one within a second.
 const EACH_SECOND: u32 = 10;
+/// Lines about connections of upstreams that are said one by one: each of them may be the feed.
+const UPSTREAMS_EACH_SECOND: u32 = 200;

@@ -112,6 +112,8 @@ impl Relay {
         }
         if over && slow != Slow::Block {
             self.give_up(cx, id, Reason::Lagging);
+            // A leader that has skipped holds nobody up any more.
+            self.refresh_gate(cx);
         }
     }
 
