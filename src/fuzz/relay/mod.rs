@@ -40,16 +40,22 @@ pub fn relay(data: &[u8]) {
     play(Scenario::draw(&mut Script::new(data)), false);
 }
 
-/// As [`relay`], with a script that is drawn from `seed`. If it fails, its trace goes to stderr where that is asked
-/// for; if not, the trace is returned.
+/// As [`relay`], with a trace of all calls and events: it is returned, or goes to stderr if the run fails.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn relay_traced(data: &[u8]) -> Played {
+    play(Scenario::draw(&mut Script::new(data)), true)
+}
+
+/// As [`relay`], with a script that is drawn from `seed`, and traced or not.
 ///
 /// # Panics
 /// When something that must hold does not.
 pub fn relay_by_seed(seed: u64, traced: bool) -> Played {
     let mut rng = Rng::new(seed);
-    let script: Vec<u8> = (0..SCRIPT_WORDS)
-        .flat_map(|_| rng.next().to_le_bytes())
-        .collect();
+    let words = (0..SCRIPT_WORDS).flat_map(|_| rng.next().to_le_bytes());
+    let script: Vec<u8> = words.collect();
     play(Scenario::draw(&mut Script::new(&script)), traced)
 }
 
@@ -157,17 +163,20 @@ impl Play {
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
-            let book = self.book.borrow();
-            let world = self.stage.handle.world();
-            let taken = book.served.values().map(|served| served.taken);
-            // What clients say takes its time, too.
-            let said = book.clients.keys().map(|sock| world.moved(*sock).0);
-            let sum = book.counts.bytes_in + book.skipped + taken.chain(said).sum::<u64>();
-            drop(world);
+            let sum = self.moved();
             if sum != moved.1 {
-                moved = (self.stage.handle.world().time(), sum);
+                moved = (self.now(), sum);
             }
         }
+    }
+
+    /// Bytes that upstreams, clients and receivers have moved.
+    fn moved(&self) -> u64 {
+        let book = self.book.borrow();
+        let world = self.stage.handle.world();
+        let said = book.clients.keys().map(|sock| world.moved(*sock).0);
+        let taken = book.served.values().map(|served| served.taken);
+        book.counts.bytes_in + book.skipped + said.chain(taken).sum::<u64>()
     }
 
     /// While nothing happens, next to nothing is done.

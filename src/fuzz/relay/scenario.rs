@@ -158,7 +158,7 @@ impl Scenario {
         for index in 0..self.config.outputs.len() {
             let count = match self.config.outputs[index].way {
                 Way::Stdout => 1,
-                _ => 1 + script.pick(4),
+                _ => choose(script, &[1, 1, 2, 4]),
             };
             let guests = (0..count).map(|_| Guest {
                 at: moment(script, self.chaos),
@@ -386,12 +386,12 @@ fn draw_receiver(script: &mut Script<'_>, chaos: Duration) -> Receiver {
     let mut receiver = Receiver::eager();
     receiver.close_at_end = script.pick(2) == 0;
     match script.pick(10) {
-        0..=2 => {}
-        3 => {
+        0..=1 => {}
+        2 => {
             receiver.bytes = choose(script, &[64, 1 << 10, 16 << 10]);
             receiver.every = Duration::from_millis(choose(script, &[1, 10, 50]));
         }
-        4 => receiver.stall_after = Some(moment(script, chaos)),
+        3..=4 => receiver.stall_after = Some(moment(script, chaos)),
         5 => {
             let stall = moment(script, chaos);
             receiver.stall_after = Some(stall);

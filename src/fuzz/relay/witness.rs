@@ -162,13 +162,13 @@ impl Witness {
         );
     }
 
-    /// How far a client's kernel has taken what was written to it. A FIN that is under way counts as a byte.
+    /// How far a client's kernel has taken what was written to it: between these. A FIN that is under way counts as a
+    /// byte.
     fn acked(&self, sock: SockId, known: &Known) -> (u64, u64) {
         let waiting = self.stage.handle.world().unacknowledged(sock);
         let taken = known.written.saturating_sub(waiting.unwrap_or(0).into());
-        let fin = u64::from(known.is_finishing());
-        let places = [taken.saturating_sub(fin), (taken + fin).min(known.written)];
-        (known.path.place(places[0]), known.path.place(places[1]))
+        let most = (taken + u64::from(known.is_finishing())).min(known.written);
+        (known.path.place(taken), known.path.place(most))
     }
 
     /// A client that is new begins where it should.
