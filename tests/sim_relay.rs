@@ -1,5 +1,6 @@
 //! The relay in a simulated network: 256 seeds, each a life of its own with faults of its own. A seed that fails is
 //! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
+//! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_relay more_seeds` lives through as many more as there is time for.
 
 use std::env;
 use std::fs;
@@ -40,6 +41,17 @@ fn seeds_128_to_191() {
 #[test]
 fn seeds_192_to_255() {
     run(192..256);
+}
+
+/// The seeds in HYDRANT_SEEDS, if that is set.
+#[test]
+fn more_seeds() {
+    let Ok(range) = env::var("HYDRANT_SEEDS") else {
+        return;
+    };
+    let (from, to) = range.split_once("..").expect("HYDRANT_SEEDS=FROM..TO");
+    let number = |text: &str| text.parse().expect("a seed is a number");
+    run(number(from)..number(to));
 }
 
 /// Shows all that happens with the seed in HYDRANT_SEED, or with the fuzzer's input in the file HYDRANT_SCRIPT.
