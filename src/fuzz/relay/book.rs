@@ -54,6 +54,8 @@ pub(super) struct Known {
     /// How much it has taken as far as its kernel told, and when that last grew.
     pub(super) landed: u64,
     pub(super) progress: Time,
+    /// It has skipped since: then `progress` is when the oldest byte came that it lacked before.
+    pub(super) has_skipped: bool,
 }
 
 /// What a receiver reads: a piece of the stream, or several.
@@ -194,7 +196,7 @@ impl Book {
             Reason::Lagging => drops && self.lags(config.max_lag, known, now),
             Reason::Stalled => {
                 let holds = slow != Slow::Block && !config.hold.is_zero();
-                let holds = holds && known.path.cursor(known.landed) < end;
+                let holds = holds && known.path.place(known.landed) < end;
                 let waits = known.waits_since(&self.ledger);
                 let stall = config.stall_timeout;
                 (holds && over(Some(known.progress), config.hold))

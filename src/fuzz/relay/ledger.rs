@@ -200,14 +200,9 @@ impl Known {
     /// Since when bytes have waited and none has been taken.
     pub(super) fn waits_since(&self, ledger: &Ledger) -> Option<Time> {
         let (_, since) = self.lag(ledger, ledger.head());
-        // What it has skipped since had waited too.
-        let has_skipped = self.path.rest() == self.landed && self.path.skipped() > 0;
-        since.map(|since| {
-            if has_skipped {
-                self.progress
-            } else {
-                since.max(self.progress)
-            }
+        since.map(|since| match self.has_skipped {
+            true => self.progress,
+            false => since.max(self.progress),
         })
     }
 }

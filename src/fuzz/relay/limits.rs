@@ -14,9 +14,10 @@ impl Play {
         for sock in known {
             let (read, _) = world.moved(sock);
             let is_read = self.reactor.wants(sock).0;
-            let quiet = self.watch.quiet.entry(sock).or_insert((read, now));
-            if !is_read || quiet.0 != read {
-                *quiet = (read, now);
+            let quiet = self.watch.quiet.entry(sock);
+            let quiet = quiet.or_insert((read, now, is_read));
+            if !is_read || !quiet.2 || quiet.0 != read {
+                *quiet = (read, now, is_read);
             }
             let in_use = book.active == Some(sock);
             if let Some(idle) = self.stage.scenario.config.idle_timeout.filter(|_| in_use) {

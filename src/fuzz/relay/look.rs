@@ -16,8 +16,8 @@ use crate::sim::{Ending, RemoteId, World};
 pub(super) struct Watch {
     /// Connections of upstreams that were open.
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
-    /// What they had been read to when it last grew or they were not read, and when that was.
-    pub(super) quiet: BTreeMap<SockId, (u64, Time)>,
+    /// What they had been read to when it last grew or they were not read, when that was, and whether they are read.
+    pub(super) quiet: BTreeMap<SockId, (u64, Time, bool)>,
     still: (Time, u64, usize),
     still_turns: u32,
 }
@@ -162,8 +162,8 @@ impl Play {
             let end = known.until.min(book.head());
             let rest = known.path.rest();
             let lacks = cursor < end || known.written < rest;
-            // After the rest of a record there is one more visit.
-            let visit = writes && known.written == rest && rest > 0;
+            // After a skip there is one more visit.
+            let visit = writes && known.written == rest && known.path.skipped() > 0;
             assert!(
                 writes == lacks || visit,
                 "{sock:?} stands at {cursor} of {end}: {known:?}"
@@ -216,7 +216,7 @@ impl Play {
             kept.extend(taking.map(|known| known.cursor).max());
         }
         let keep = kept.into_iter().min();
-        keep.is_some_and(|keep| book.held - keep > config.ring as u64 / 2)
+        keep.is_some_and(|keep| book.held - keep > self.stage.scenario.room_behind())
     }
 
     fn look_for_spinning(&mut self) {

@@ -158,7 +158,11 @@ impl Play {
     /// Lets everything take its course until no byte has moved for so long that none will.
     fn rest(&mut self) {
         let config = &self.stage.scenario.config;
-        let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
+        // Look-ups may fail one after the other, and nothing moves meanwhile.
+        let names = self.stage.scenario.names.iter();
+        let lookups = names.map(|(_, answers)| answers.len()).max().unwrap_or(0) as u32;
+        let attempts = (2 + lookups) * config.retry.max + config.connect_timeout;
+        let patience = attempts + 2 * config.hold + LATE_MAX;
         let patience = patience + 2 * config.stall_timeout.unwrap_or_default();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
@@ -170,13 +174,14 @@ impl Play {
         }
     }
 
-    /// Bytes that upstreams, clients and receivers have moved.
+    /// Bytes that upstreams, clients and receivers have moved, and calls that were answered.
     fn moved(&self) -> u64 {
         let book = self.book.borrow();
         let world = self.stage.handle.world();
         let said = book.clients.keys().map(|sock| world.moved(*sock).0);
         let taken = book.served.values().map(|served| served.taken);
-        book.counts.bytes_in + book.skipped + said.chain(taken).sum::<u64>()
+        let calls = self.stage.answered(&world);
+        book.counts.bytes_in + book.skipped + calls + said.chain(taken).sum::<u64>()
     }
 
     /// While nothing happens, next to nothing is done.

@@ -35,6 +35,11 @@ impl Witness {
             "{known:?} skips, and is only at {from} of {}",
             book.head_before
         );
+        if !known.has_skipped {
+            let (_, since) = known.lag(ledger, book.head_before);
+            known.progress = since.map_or(now, |since| since.max(known.progress));
+            known.has_skipped = to > rest_end;
+        }
         let at = known.written.max(known.path.rest()) + (rest_end - from);
         let jump = |path: &mut Path| path.jump(at, to - rest_end);
         jump(&mut known.path);

@@ -222,6 +222,7 @@ impl Witness {
             until,
             landed: 0,
             progress: now,
+            has_skipped: false,
         };
         let served = Served {
             who,
@@ -279,6 +280,7 @@ impl Witness {
             if landed > known.landed {
                 known.landed = landed;
                 known.progress = now;
+                known.has_skipped = false;
             }
         }
     }
