@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::scenario::{Door, FIRST_OUTPUT, Guest, Life};
 use super::*;
 use crate::base::endpoint::Endpoint;
+use crate::proto::record::Framing;
 use crate::roles::relay::config::{MaxLag, Output, Slow, Source as From, UpstreamLoss, Way};
 use crate::roles::relay::{Counts, Reason};
 use crate::sim::{Content, Ending, Receiver};
@@ -196,4 +197,25 @@ fn a_destination_that_has_everything_in_its_kernel_ends_the_relay() {
     let mut play = Play::new(scenario, false);
     play.run_until(Time::ZERO + Duration::from_secs(20));
     assert!(play.over);
+}
+
+/// All that is left to it of the stream is in its kernel: it gets the end behind that, and is not reset.
+#[test]
+fn a_guest_that_skips_to_the_end_is_let_go_in_order() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.framing = Framing::Raw;
+    say(&mut scenario.lives[0][0], b"");
+    scenario.config.source = From::Stdin;
+    scenario.config.max_lag = Some(MaxLag::Bytes(1_000));
+    scenario.config.hold = Duration::from_secs(1);
+    scenario.config.drain = Duration::from_millis(300);
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.to = 5_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    scenario.guests[0] = vec![stalled()];
+    let counts = live(scenario);
+    assert!(counts.skipped > 0);
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert_eq!(gone(&counts, Reason::Stalled), 0);
 }

@@ -235,6 +235,7 @@ impl Relay {
             client.aside = Some(Box::new(Aside::new(rest)));
         }
         let skipped = to - rest_end;
+        let is_over = client.aside.is_none() && to == client.until;
         client.cursor = to;
         // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
         if !client.has_skipped {
@@ -255,6 +256,9 @@ impl Relay {
             Span(age)
         );
         self.journal.warn(now, &format!("skipped: {peer}"), text);
+        if is_over {
+            self.finish_client(cx, id);
+        }
     }
 }
 
