@@ -18,6 +18,8 @@ pub(super) struct Watch {
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
     /// What they had been read to when it last grew or they were not read, when that was, and whether they are read.
     pub(super) quiet: BTreeMap<SockId, (u64, Time, bool)>,
+    /// How much had been read when the pass under way began, and for how many turns it has been.
+    pass: (u64, usize),
     still: (Time, u64, usize),
     still_turns: u32,
 }
@@ -31,6 +33,7 @@ impl Play {
         self.look_at_wants();
         self.look_at_silence();
         self.look_at_lags();
+        self.look_at_pass();
         self.look_for_spinning();
     }
 
@@ -165,7 +168,7 @@ impl Play {
             // After a skip there is one more visit.
             let visit = writes && known.written == rest && known.path.skipped() > 0;
             assert!(
-                writes == lacks || visit,
+                writes == lacks || visit || relay.is_passing(),
                 "{sock:?} stands at {cursor} of {end}: {known:?}"
             );
         }
@@ -191,7 +194,8 @@ impl Play {
     /// does not, since it is not waited for for so long.
     pub(super) fn is_held(&self, book: &Book, now: Time, at_rest: bool) -> bool {
         let config = &self.stage.scenario.config;
-        if book.most < config.wait_clients {
+        let is_passing = self.relay().is_some_and(Relay::is_passing);
+        if is_passing && !at_rest || book.most < config.wait_clients {
             return true;
         }
         let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
@@ -217,6 +221,21 @@ impl Play {
         }
         let keep = kept.into_iter().min();
         keep.is_some_and(|keep| book.held - keep > self.stage.scenario.room_behind())
+    }
+
+    /// A pass is through when everybody could have been sent something.
+    fn look_at_pass(&mut self) {
+        let book = self.book.borrow();
+        let is_passing = self.relay().is_some_and(Relay::is_passing);
+        let read = book.counts.bytes_in;
+        self.watch.pass = match self.watch.pass {
+            (since, turns) if is_passing && since == read => (read, turns + 1),
+            _ => (read, 0),
+        };
+        assert!(
+            self.watch.pass.1 <= book.most,
+            "some are never sent what was read last"
+        );
     }
 
     fn look_for_spinning(&mut self) {

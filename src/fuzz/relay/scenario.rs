@@ -11,8 +11,8 @@ use crate::base::rng::Rng;
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Close};
 use crate::roles::relay::config::{
-    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover,
-    UpstreamLoss, Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source as From, Stats,
+    Takeover, UpstreamLoss, Way,
 };
 use crate::sim::{Answer, Content, Ending, Faults, Receiver, Source};
 
@@ -101,6 +101,7 @@ impl Scenario {
         scenario.draw_names(script);
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
         scenario.demand(script);
+        scenario.config.sends_a_visit = choose(script, &[SENDS_A_VISIT, 1, 2]);
         scenario
     }
 

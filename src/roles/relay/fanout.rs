@@ -100,7 +100,7 @@ impl Relay {
     pub(super) fn go_on(&mut self, cx: &mut Cx<'_>) {
         let Some(mut left) = self.pass else { return };
         let mut sends = 0;
-        while left > 0 && sends < SENDS_A_VISIT && self.flush.is_none() {
+        while left > 0 && sends < self.config.sends_a_visit && self.flush.is_none() {
             left -= 1;
             let Some(id) = self.clients.next_current() else {
                 continue;
@@ -304,7 +304,5 @@ enum Sent {
 
 /// The ring starts over once it has come so many times as far as what has to be carried along.
 const REUSE_AFTER: usize = 4;
-/// Sends in one visit: about a millisecond's work, after which the others on the loop have their turn.
-pub(super) const SENDS_A_VISIT: usize = 512;
 /// Bytes that a client which is behind gets in one visit.
 const CATCH_UP_MAX: usize = 256 << 10;

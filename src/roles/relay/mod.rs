@@ -182,6 +182,11 @@ impl Relay {
         self.flush.is_some()
     }
 
+    /// Whether some clients have still to be sent what was read last, in visits to come.
+    pub fn is_passing(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.clients
