@@ -31,6 +31,8 @@ pub(super) struct Book {
     pub(super) clients: BTreeMap<SockId, Known>,
     /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
     pub(super) parked: Vec<Vec<(u64, u64)>>,
+    /// By output: who was connected there so far, one after the other.
+    pub(super) lives: Vec<Vec<RemoteId>>,
     /// Most clients at a time.
     pub(super) most: usize,
     /// What each receiver may and did read.
@@ -94,6 +96,7 @@ impl Book {
         Self {
             ledger: Ledger::new(scenario),
             parked: outputs.iter().map(parked).collect(),
+            lives: outputs.iter().map(|_| vec![]).collect(),
             ..Self::default()
         }
     }

@@ -6,6 +6,7 @@ use super::scenario::{Door, FIRST_OUTPUT, Guest, Life};
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::proto::record::Framing;
+use crate::reactor::net::Close;
 use crate::roles::relay::config::{MaxLag, Output, Slow, Source as From, UpstreamLoss, Way};
 use crate::roles::relay::{Counts, Reason};
 use crate::sim::{Content, Ending, Receiver};
@@ -218,4 +219,23 @@ fn a_guest_that_skips_to_the_end_is_let_go_in_order() {
     assert!(counts.skipped > 0);
     assert_eq!(gone(&counts, Reason::Drained), 1);
     assert_eq!(gone(&counts, Reason::Stalled), 0);
+}
+
+/// The upstream has gone, and with it the end came for the destination, which is reset long after: what it had not
+/// acknowledged comes again.
+#[test]
+fn a_destination_that_never_acknowledges_its_end_gets_it_again() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.upstream_loss = UpstreamLoss::Close;
+    scenario.config.drain = Duration::ZERO;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.to = 3_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    let mut first = stalled();
+    first.receiver.leave_after = Some((Duration::from_secs(3), Close::Reset));
+    scenario.guests[0] = vec![first];
+    scenario.chaos = Duration::from_secs(5);
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert!(counts.bytes_out > counts.bytes_in);
 }

@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::book::Book;
+use self::book::{Book, Known};
 use self::scenario::Scenario;
 use self::stage::Stage;
 use self::witness::Witness;
@@ -205,6 +205,9 @@ impl Play {
         if let Some(stall) = config.stall_timeout {
             turns_max += 3 * times(stall / 8);
         }
+        if self.book.borrow().clients.values().any(Known::is_finishing) {
+            turns_max += 3 * times(FINISHING_LOOK);
+        }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);
         }
@@ -243,6 +246,8 @@ const TURNS_MAX: u64 = 400_000;
 /// The latest that a look-up of the chaos may be answered, and more.
 const LATE_MAX: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
+/// How often it is looked, at the least, whether the end of a connection was acknowledged.
+const FINISHING_LOOK: Duration = Duration::from_millis(250);
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

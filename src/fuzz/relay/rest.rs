@@ -6,7 +6,7 @@ use super::Play;
 use super::book::Book;
 use super::scenario::FIRST_OUTPUT;
 use crate::roles::relay::Relay;
-use crate::roles::relay::config::{Source as From, UpstreamLoss};
+use crate::roles::relay::config::{Slow, Source as From, UpstreamLoss};
 use crate::sim::{Receiver, RemoteState};
 
 impl Play {
@@ -57,7 +57,10 @@ impl Play {
             let mut clients = book.clients.values();
             let connected = clients.any(|known| known.output == output);
             let mut parked = book.parked[output].iter();
-            let is_done = relay.is_ending() && parked.all(|(from, _)| *from >= book.head());
+            // Only under `block` do bytes wait.
+            let waits = config.outputs[output].slow == Slow::Block
+                && parked.any(|(from, _)| *from < book.head());
+            let is_done = relay.is_ending() && !waits;
             // With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps
             // everybody with it.
             let may_be_away =

@@ -9,8 +9,9 @@ use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::relay::config::{UpstreamLoss, Way};
+use crate::roles::relay::config::{Resume, Slow, UpstreamLoss, Way};
 use crate::roles::relay::{Reason, Relay};
+use crate::sim::World;
 
 /// A relay under watch.
 pub(super) struct Witness {
@@ -212,6 +213,8 @@ impl Witness {
             Some(_) => head,
             None => u64::MAX,
         };
+        self.look_at_seam(book, &world, output, start);
+        book.lives[output].push(remote);
         let known = Known {
             remote,
             output,
@@ -236,6 +239,23 @@ impl Witness {
         assert!(before.is_none(), "{who:?} was served before");
         book.most = book.most.max(book.clients.len());
         self.look_at_limits(book);
+    }
+
+    /// What the lives of a destination under `block` have received, one after the other, is everything: the next one
+    /// begins no later than where what has arrived at the ones before it ends.
+    fn look_at_seam(&self, book: &Book, world: &World, output: usize, start: u64) {
+        let scenario = &self.stage.scenario;
+        let blocks = scenario.config.outputs[output].slow == Slow::Block;
+        let resumes = scenario.resumes(output) == Some(Resume::Acked);
+        // While the relay ends, what a kernel has taken counts as delivered in the end.
+        let is_ending = book.ending_since.is_some();
+        if !blocks || !resumes || scenario.is_local(output) || is_ending {
+            return;
+        }
+        let arrived = |remote| book.served[remote].path.place(world.arrived_total(*remote));
+        let ends = book.lives[output].iter().map(arrived);
+        let end = ends.max().unwrap_or(0);
+        assert!(start <= end, "what lies between {end} and {start} is lost");
     }
 
     fn look_at_limits(&self, book: &Book) {
@@ -273,9 +293,7 @@ impl Witness {
             let world = self.stage.handle.world();
             let landed = match self.stage.scenario.is_local(known.output) {
                 true => written,
-                false => {
-                    world.received_total(known.remote) + world.remote_unread(known.remote) as u64
-                }
+                false => world.arrived_total(known.remote),
             };
             if landed > known.landed {
                 known.landed = landed;
