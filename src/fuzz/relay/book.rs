@@ -28,6 +28,9 @@ pub(super) struct Book {
     pub(super) latest: Option<u16>,
     pub(super) active: Option<SockId>,
     pub(super) heard: Time,
+    /// The connection on probation (`--failback`), and the life that it replaced last.
+    pub(super) standby: Option<SockId>,
+    pub(super) replaced: Option<u16>,
     pub(super) clients: BTreeMap<SockId, Known>,
     /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
     pub(super) parked: Vec<Vec<(u64, u64)>>,

@@ -239,3 +239,43 @@ fn a_destination_that_never_acknowledges_its_end_gets_it_again() {
     assert_eq!(gone(&counts, Reason::Left), 1);
     assert!(counts.bytes_out > counts.bytes_in);
 }
+
+/// Two upstreams, of which the first is wanted back and stands at a door that shows this.
+fn failing_back(first: Door) -> Scenario {
+    let mut scenario = lines(listen(), Slow::Drop);
+    let places = ["10.0.0.1:3000", "10.0.0.2:3000"];
+    scenario.config.source = From::Dial(places.map(endpoint).to_vec());
+    scenario.config.failback = Some(Duration::from_millis(20));
+    scenario.config.retry.min = Duration::from_millis(50);
+    scenario.config.retry.max = scenario.config.retry.min;
+    let second = scenario.lives[0].clone();
+    scenario.lives.push(second);
+    let shut = (Duration::ZERO, Door::Shut);
+    scenario.doors[0] = vec![shut, (Duration::from_millis(100), first)];
+    scenario.doors[1] = vec![(Duration::ZERO, Door::Open)];
+    scenario
+}
+
+/// The second is lost over and over: the first is not dialled more often for that.
+#[test]
+fn the_upstream_that_is_wanted_back_is_waited_for_by_one_timer() {
+    let mut scenario = failing_back(Door::Shut);
+    scenario.config.idle_timeout = Some(Duration::from_millis(100));
+    live(scenario);
+}
+
+/// What a length that can't be has made garbage is no record because another splitter looks at it.
+#[test]
+fn an_upstream_that_is_malformed_is_not_taken_back() {
+    let mut scenario = failing_back(Door::Open);
+    scenario.config.framing = "len:u16be".parse().expect("a framing");
+    let mut bytes = b"\0\x04good\xff\xff".to_vec();
+    bytes.extend(b"\0\x01x".repeat(1_000));
+    say(&mut scenario.lives[0][0], &bytes);
+    say(&mut scenario.lives[1][0], b"\0\x04goon");
+    scenario.lives[0][0].source.to = bytes.len() as u64;
+    scenario.lives[0][0].source.chunk_max = 100;
+    scenario.lives[1][0].source.to = 6;
+    let counts = live(scenario);
+    assert_eq!(counts.bytes_in, 6);
+}

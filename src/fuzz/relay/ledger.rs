@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::book::Known;
 use super::scenario::{Scenario, life_of};
 use crate::base::time::Time;
-use crate::fuzz::framing::Naive;
+use crate::fuzz::framing::{Naive, Told};
 use crate::proto::record::Framing;
 use crate::roles::relay::config::MaxLag;
 use crate::sim::{Content, pattern_into};
@@ -22,33 +22,60 @@ pub(super) struct Ledger {
     plans: BTreeMap<u16, Plan>,
     /// The offsets at which bytes became whole, and when.
     arrivals: Vec<(u64, Time)>,
-    /// What the upstreams' bytes are, before any is left out.
-    pub(super) read: BTreeMap<u16, u64>,
+    /// How far each life was read.
+    said: BTreeMap<u16, Said>,
+    /// What the relay has taken in of all lives, before anything is left out.
+    pub(super) taken: u64,
+}
+
+/// How far a life was read, and up to where that was taken in: less on probation, where whole records are forgotten.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    read: u64,
+    taken: u64,
 }
 
 /// What a life says, split by the naive splitter.
 struct Plan {
     bytes: Rc<[u8]>,
     records: Vec<(usize, usize)>,
-    /// How many of them have been passed on.
+    /// Where records and garbage end.
+    ends: Vec<u64>,
+    /// How many of the records have been passed on, or forgotten.
     told: usize,
+}
+
+impl Plan {
+    fn new(framing: Framing, max: usize, bytes: &Rc<[u8]>) -> Self {
+        let Naive { told, records, .. } = Naive::split(framing, max, bytes);
+        let mut at = 0;
+        let told = told.into_iter().map(|told| {
+            let (Told::Whole(len) | Told::Garbage(len, _)) = told;
+            at += len as u64;
+            at
+        });
+        let record = |(at, len): &(usize, usize)| (at + len) as u64;
+        let mut ends: Vec<u64> = told.chain(records.iter().map(record)).collect();
+        ends.sort_unstable();
+        Self {
+            bytes: Rc::clone(bytes),
+            records,
+            ends,
+            told: 0,
+        }
+    }
 }
 
 impl Ledger {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let (framing, max) = (scenario.config.framing, scenario.config.record_max);
-        let plan = |bytes: &Rc<[u8]>| Plan {
-            bytes: Rc::clone(bytes),
-            records: Naive::split(framing, max, bytes).records,
-            told: 0,
-        };
         let places = scenario.lives.iter().enumerate();
         let all = places.flat_map(|(place, lives)| {
             let lives = lives.iter().enumerate();
             lives.map(move |(number, life)| (life_of(place, number), life))
         });
         let plans = all.filter_map(|(number, life)| match &life.source.content {
-            Content::Bytes(bytes) => Some((number, plan(bytes))),
+            Content::Bytes(bytes) => Some((number, Plan::new(framing, max, bytes))),
             Content::Pattern(_) => None,
         });
         Self {
@@ -58,16 +85,18 @@ impl Ledger {
         }
     }
 
-    /// The next bytes of a life were read.
+    /// The next bytes of a life were read, or had been on probation.
     pub(super) fn take_in(&mut self, life: u16, count: u64, now: Time) {
         let head = self.head();
-        let read = self.read.entry(life).or_default();
+        let said = self.said.entry(life).or_default();
         if self.raw {
-            pattern_into(life, *read, count as usize, &mut self.bytes);
+            pattern_into(life, said.taken, count as usize, &mut self.bytes);
         }
-        *read += count;
+        said.taken += count;
+        said.read = said.read.max(said.taken);
+        self.taken += count;
         if let Some(plan) = self.plans.get_mut(&life) {
-            let whole = |(at, len): &&(usize, usize)| (at + len) as u64 <= *read;
+            let whole = |(at, len): &&(usize, usize)| (at + len) as u64 <= said.taken;
             for (at, len) in plan.records[plan.told..].iter().take_while(whole) {
                 self.begins.push(self.bytes.len() as u64);
                 self.bytes.extend(&plan.bytes[*at..at + len]);
@@ -79,9 +108,22 @@ impl Ledger {
         }
     }
 
+    /// The next bytes of a life were read on probation: what they complete is forgotten.
+    pub(super) fn pass_over(&mut self, life: u16, count: u64) {
+        let said = self.said.entry(life).or_default();
+        said.read += count;
+        said.taken = said.read;
+        if let Some(plan) = self.plans.get_mut(&life) {
+            let ended = plan.ends.partition_point(|end| *end <= said.read);
+            said.taken = ended.checked_sub(1).map_or(0, |last| plan.ends[last]);
+            let whole = |(at, len): &(usize, usize)| (at + len) as u64 <= said.read;
+            plan.told = plan.records.partition_point(whole);
+        }
+    }
+
     /// How much of a life was read.
     pub(super) fn read_of(&self, life: u16) -> u64 {
-        self.read.get(&life).copied().unwrap_or(0)
+        self.said.get(&life).map_or(0, |said| said.read)
     }
 
     /// The end of what may be passed on.

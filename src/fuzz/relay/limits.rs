@@ -21,7 +21,7 @@ impl Play {
             }
             let in_use = book.active == Some(sock);
             if let Some(idle) = self.stage.scenario.config.idle_timeout.filter(|_| in_use) {
-                let silence = now.since(quiet.1);
+                let silence = now.since(quiet.1.max(book.heard));
                 assert!(
                     silence <= surely(idle),
                     "{sock:?} is kept though silent for {silence:?}"

@@ -136,7 +136,9 @@ impl Play {
             .config
             .idle_timeout
             .is_some_and(|idle| silence >= idle);
-        if is_silent || (scenario.writes_to_stdout() && book.ending_since.is_some()) {
+        let is_replaced = book.replaced == Some(life);
+        if is_silent || is_replaced || (scenario.writes_to_stdout() && book.ending_since.is_some())
+        {
             return;
         }
         let source = self.stage.life(life).map(|life| &life.source);

@@ -102,6 +102,8 @@ impl Scenario {
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
         scenario.demand(script);
         scenario.config.sends_a_visit = choose(script, &[SENDS_A_VISIT, 1, 2]);
+        let failback = choose(script, &[0, 0, 200, 1_000]).into_duration();
+        scenario.config.failback = failback.filter(|_| scenario.lives.len() > 1);
         scenario
     }
 

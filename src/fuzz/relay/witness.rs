@@ -44,7 +44,7 @@ impl Role for Witness {
             self.note_dialled(&mut book, now, sock, dialled);
         }
         let was_finishing = book.finishing();
-        self.note_loss(&mut book);
+        self.note_loss(&mut book, now, sock);
         if self.relay.is_ending() && book.ending_since.is_none() {
             book.ending_since = Some(now);
             book.end_clients();
@@ -69,19 +69,22 @@ impl Witness {
         let counts = self.relay.counts();
         let count = counts.bytes_in - book.counts.bytes_in;
         book.held = counts.bytes_in - counts.discarded;
-        if count == 0 {
-            return;
-        }
         let world = self.stage.handle.world();
-        let read = world.moved(sock).0 - before;
-        assert_eq!(read, count, "bytes came from elsewhere");
-        let remote = world.remote_of(sock).expect("bytes came from a peer");
-        let who = self.stage.who(&world, remote);
-        let Some(Who::Life(life)) = who else {
-            panic!("{who:?} was taken for an upstream");
-        };
-        book.push(life, count, now);
-        book.active = Some(sock);
+        let read = world.moved(sock).0.saturating_sub(before);
+        let remote = world.remote_of(sock);
+        let who = remote.and_then(|remote| self.stage.who(&world, remote));
+        match who {
+            _ if count == 0 && read == 0 => {}
+            Some(Who::Life(life)) if count == 0 => book.ledger.pass_over(life, read),
+            _ if count == 0 => {}
+            Some(Who::Life(life)) => {
+                // What it had begun on probation comes first.
+                assert!(read == count || read == 0, "bytes came from elsewhere");
+                book.push(life, count, now);
+                book.active = Some(sock);
+            }
+            _ => panic!("{who:?} was taken for an upstream"),
+        }
     }
 
     /// An upstream that was dialled is the active one from the start.
@@ -90,20 +93,37 @@ impl Witness {
         let who = world
             .remote_of(sock)
             .and_then(|remote| self.stage.who(&world, remote));
-        if dialled && matches!(who, Some(Who::Life(_))) {
+        if !dialled || !matches!(who, Some(Who::Life(_))) {
+            return;
+        }
+        if self.relay.standby_socket() == Some(sock) {
+            book.standby = Some(sock);
+        } else {
             book.active = Some(sock);
             book.heard = now;
         }
     }
 
-    /// If the upstream is gone, and none has taken its place, that may be the end for the clients.
-    fn note_loss(&self, book: &mut Book) {
-        let Some(active) = book.active else { return };
-        if self.relay.sockets().any(|sock| sock == active) {
-            return;
+    /// If the upstream is gone, and none has taken its place, that may be the end for the clients. One on probation may
+    /// take it: because it is gone, or by what it has just said.
+    fn note_loss(&self, book: &mut Book, now: Time, sock: Option<SockId>) {
+        let is_open = |wanted: SockId| self.relay.sockets().any(|sock| sock == wanted);
+        let active = book.active.filter(|active| is_open(*active));
+        let was_lost = book.active.is_some() && active.is_none();
+        let standby = book
+            .standby
+            .filter(|_| self.relay.standby_socket().is_none());
+        let promoted = standby.filter(|standby| is_open(*standby));
+        book.standby = self.relay.standby_socket();
+        if let (Some(_), true) = (promoted, was_lost) {
+            book.replaced = book.latest;
         }
-        book.active = None;
-        if self.stage.scenario.config.upstream_loss != UpstreamLoss::Keep {
+        if promoted.is_some() {
+            book.heard = now;
+        }
+        book.active = promoted.or(active);
+        let is_end = was_lost && (promoted.is_none() || promoted != sock);
+        if is_end && self.stage.scenario.config.upstream_loss != UpstreamLoss::Keep {
             book.end_clients();
         }
     }

@@ -58,7 +58,11 @@ impl Probation {
                     self.last = now;
                 }
                 Piece::Partial(_) => self.partial.extend_from_slice(&bytes[..taken]),
-                Piece::Garbage { before, .. } => drop(self.partial.drain(..before)),
+                Piece::Garbage { before, .. } => {
+                    // It has still to find its way back to a record, and to prove itself from there on.
+                    self.partial.drain(..before);
+                    self.good_since = None;
+                }
             }
             bytes = &bytes[taken..];
         }
@@ -80,7 +84,9 @@ impl Relay {
         let Source::Dial(endpoints) = &self.config.source else {
             return;
         };
-        self.standby.retry = None;
+        if let Some(retry) = self.standby.retry.take() {
+            cx.cancel(retry);
+        }
         let wanted = self.config.failback.is_some() && self.upstream.dialler.at != 0;
         if wanted && self.standby.dial.is_none() && self.standby.probation.is_none() {
             self.standby.dial = Some(cx.dial(&endpoints[0], self.config.connect_timeout));
@@ -181,7 +187,8 @@ impl Relay {
         }
     }
 
-    pub(super) fn standby_socket(&self) -> Option<SockId> {
+    /// The connection to the first upstream while that is on probation.
+    pub fn standby_socket(&self) -> Option<SockId> {
         self.standby
             .probation
             .as_ref()
