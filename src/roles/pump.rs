@@ -6,10 +6,11 @@
 //!     ^── queue: what the link did not take, at most the stream's window
 //! ```
 //!
-//! A [`Mux`] is the session and what it is carried on; a [`Channel`] is one stream and its other end. Who owns them, and
-//! what becomes of a channel that is over, is the role's.
+//! A [`Mux`] is the session and what it is carried on; a [`Channel`] is one stream and its other end. Who owns them,
+//! and what becomes of a channel that is over, the role decides.
 //!
-//! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for room.
+//! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for
+//! room.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,5 +1,5 @@
-//! Programs on hashicorp/yamux at the other end, in both roles: the seed's echo server behind our server, and our backend
-//! behind a relay as the seed has it.
+//! Programs on hashicorp/yamux at the other end, in both roles: the seed's echo server behind our server, and our
+//! backend behind a relay as the seed has it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -132,6 +132,7 @@ pub(crate) fn bytes(len: usize) -> Vec<u8> {
 
 /// Reads until the connection is over: whether that was by a reset.
 pub(crate) fn is_reset(mut stream: TcpStream) -> bool {
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     let mut into = [0; 4096];
     loop {
         match stream.read(&mut into) {

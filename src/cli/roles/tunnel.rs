@@ -8,7 +8,7 @@ pub(super) const SERVE: Role = Role {
     id: RoleId::TunnelServe,
     name: "tunnel serve",
     synopsis: &["hydrant tunnel serve ADDR [FLAGS]"],
-    about: "the public end of reverse tunnels: each backend that connects gets a port",
+    about: "reverse tunnels' public end: a port for each backend",
     words: &[("ADDR", "where backends connect: an endpoint")],
     words_max: 1,
     options: options::SERVE,
@@ -32,7 +32,7 @@ pub(super) const EXPOSE: Role = Role {
         "hydrant tunnel expose SERVER TARGET [FLAGS]",
         "hydrant tunnel expose SERVER --echo [FLAGS]",
     ],
-    about: "publish a service through a tunnel's server, from behind a NAT or a firewall",
+    about: "publish a service through a tunnel's server",
     words: &[
         ("SERVER", "where hydrant tunnel serve is: an endpoint"),
         ("TARGET", "the service: an endpoint"),

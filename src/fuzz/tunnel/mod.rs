@@ -1,4 +1,4 @@
-//! The reverse tunnel in a simulated network: a server, two backends, their service and clients, all drawn from a script.
+//! The reverse tunnel in a simulated network: a server, two backends, a service and clients, all drawn from a script.
 //!
 //! ```text
 //!   clients ──> serve ══ expose web ──> a service that says a pattern of its own to each
@@ -253,7 +253,7 @@ impl Play {
                 "the sockets that it knows, and those that it has"
             );
         }
-        if self.turns % LOOK_EVERY == 0 {
+        if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();
         }
     }

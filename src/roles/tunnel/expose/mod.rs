@@ -258,11 +258,6 @@ impl Expose {
             return;
         };
         let cut: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        let signal = match signal {
-            Signal::Interrupt => "SIGINT",
-            Signal::HangUp => "SIGHUP",
-            Signal::Terminate | Signal::Report => "SIGTERM",
-        };
         let up = Span(cx.now().since(self.started));
         let clients = Count(cut.len(), "client");
         self.journal

@@ -10,8 +10,8 @@ use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::roles::tunnel::config::{PublicBind, ServeConfig};
 use crate::roles::tunnel::tokens::Tokens;
 
-/// Makes a server's orders out of its settings and of the words that are no flags: `ADDR`. What `--tokens` names is left
-/// to the caller to read.
+/// Makes a server's orders out of its settings and of the words that are no flags: `ADDR`. What `--tokens` names is
+/// left to the caller to read.
 pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, OrderError> {
     let [listen] = words else {
         return Err(OrderError::Missing {

@@ -253,11 +253,6 @@ impl Serve {
         };
         let cut: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
-        let signal = match signal {
-            Signal::Interrupt => "SIGINT",
-            Signal::HangUp => "SIGHUP",
-            Signal::Terminate | Signal::Report => "SIGTERM",
-        };
         let backends = Count(self.backends.len(), "backend");
         let clients = Count(cut.len(), "client");
         self.journal.info(format!(
