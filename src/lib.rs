@@ -23,9 +23,9 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | what hydrant can be: the [`roles::relay`], the [`roles::demo`] that shows it, the [`roles::hub`] |
+//! | [`roles`] | what hydrant can be: [`roles::relay`], the [`roles::demo`] that shows it, [`roles::hub`], [`roles::tunnel`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
-//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], [`proto::mailbox`] |
+//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], [`proto::mailbox`], [`proto::yamux`] |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
 //! | [`logger`] | the log's own thread and its bounded queue |
 //! | [`sim`] | the simulated network under the same reactor and roles |
@@ -43,6 +43,9 @@
 //!
 //! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces
 //! that begin where records do. A client is gone only for a [`roles::relay::Reason`], which is counted and logged.
+//!
+//! **Invariant.** What a tunnel's client has received is a beginning of what its service said, and the other way round;
+//! an end that is no reset comes behind all of it. No client holds more than its stream's window.
 //!
 //! **Invariant.** A hub's message waits in memory once, is delivered whole or not at all, and holds up nobody: neither
 //! one that is half sent nor one that nobody takes.
