@@ -1,5 +1,5 @@
 //! The reverse tunnel in a simulated network: 64 seeds, each a life of its own with faults of its own. A seed that
-//! fails is named, and `HYDRANT_SEED=n cargo test --test sim_tunnel replay -- --nocapture` shows all that happened in it.
+//! fails is named, and `HYDRANT_SEED=n cargo test --test sim_tunnel replay -- --nocapture` shows all that happened.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
