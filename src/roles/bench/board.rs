@@ -102,7 +102,8 @@ pub(super) struct Told {
     pub(super) rates: Vec<f64>,
     /// Delays of the messages that count, in nanoseconds.
     pub(super) delays: Histogram<u64>,
-    /// Of the messages that count, those missing in the middle of what a client got.
+    /// Since the first byte: messages missing in the middle of what a client got, messages that came again, and those
+    /// that are not what was sent.
     pub(super) lost: u64,
     pub(super) repeated: u64,
     pub(super) altered: u64,

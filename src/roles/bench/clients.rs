@@ -50,9 +50,12 @@ pub struct Clients {
     vacant: Vec<u32>,
     dialling: usize,
     tally: Tally,
+    wrong: Wrong,
     cue: Cue,
     counting_since: Time,
     stalled: Option<Time>,
+    /// Finds out how long messages are, by what this client gets.
+    learner: Option<(usize, Follower)>,
     buffer: Box<[u8]>,
 }
 
@@ -66,23 +69,25 @@ struct Client {
     follower: Follower,
 }
 
-/// What is counted.
+/// What is counted while it is told to be.
 #[derive(Debug)]
 struct Tally {
     delays: Histogram<u64>,
+    visits: u64,
+}
+
+/// What is never to happen, and therefore counted from the first byte on.
+#[derive(Debug, Default)]
+struct Wrong {
     lost: u64,
     repeated: u64,
     altered: u64,
-    visits: u64,
 }
 
 impl Tally {
     fn new() -> Self {
         Self {
             delays: delays(),
-            lost: 0,
-            repeated: 0,
-            altered: 0,
             visits: 0,
         }
     }
@@ -97,9 +102,11 @@ impl Clients {
             setup,
             dialling: 0,
             tally: Tally::new(),
+            wrong: Wrong::default(),
             cue: Cue::Begin,
             counting_since: Time::ZERO,
             stalled: None,
+            learner: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         }
     }
@@ -191,15 +198,22 @@ impl Clients {
         let filler = match &self.setup.filler {
             Some(filler) => filler,
             None => {
-                let Some(size) = Follower::size_in(bytes) else {
-                    return;
+                // Whoever is first tells it to the others.
+                let (teacher, learner) = self.learner.get_or_insert((place, Follower::default()));
+                let size = match *teacher == place {
+                    true => learner.learn(bytes),
+                    false => None,
                 };
-                self.setup.filler.insert(Arc::new(Filler::new(size)))
+                if let Some(size) = size {
+                    self.setup.filler = Some(Arc::new(Filler::new(size)));
+                }
+                return;
             }
         };
         let [from, to] = board.source.counted.each_ref().map(|seq| seq.load(Relaxed));
         let arrived = self.setup.utc + now.nanos();
-        let (tally, check) = (&mut self.tally, self.setup.reading == Reading::Check);
+        let (tally, wrong) = (&mut self.tally, &mut self.wrong);
+        let check = self.setup.reading == Reading::Check;
         let (churn, counts_all) = (self.setup.churn, to == 0);
         follower.feed(bytes, filler, check, |found| match found {
             Found::Message(_) if churn => {}
@@ -209,9 +223,9 @@ impl Clients {
                     tally.delays.saturating_record(delay);
                 }
             }
-            Found::Lost(count) => tally.lost += count,
-            Found::Repeated => tally.repeated += 1,
-            Found::Altered => tally.altered += 1,
+            Found::Lost(count) => wrong.lost += count,
+            Found::Repeated => wrong.repeated += 1,
+            Found::Altered => wrong.altered += 1,
         });
         board.clients.arrived.store(tally.delays.len(), Relaxed);
     }
@@ -271,9 +285,9 @@ impl Clients {
         *lock(&self.setup.board.clients.told) = Some(Told {
             rates,
             delays: self.tally.delays.clone(),
-            lost: self.tally.lost,
-            repeated: self.tally.repeated,
-            altered: self.tally.altered,
+            lost: self.wrong.lost,
+            repeated: self.wrong.repeated,
+            altered: self.wrong.altered,
         });
     }
 

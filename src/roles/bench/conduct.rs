@@ -17,7 +17,7 @@ use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
 use crate::roles::bench::command::{Places, Template};
 use crate::roles::bench::config::{Job, Meet, Scenario};
-use crate::roles::bench::figure::{Outcome, Thousands};
+use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
 use crate::roles::bench::machine::{Family, Usage, thread};
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcess;
@@ -325,13 +325,10 @@ impl<'a, H: House> Run<'a, H> {
     /// Adds what speaks against a run: that somebody was ready to run and had no core.
     pub(super) fn doubt(&self, outcome: &mut Outcome, from: &Mark, to: &Mark) {
         let time = to.at.since(from.at).as_secs_f64();
-        let mut add = |who: &str, waited: Duration| {
+        let mut add = |who, waited: Duration| {
             let share = waited.as_secs_f64() / time.max(1e-9);
             if share > WAITED_MAX {
-                outcome.doubts.push(format!(
-                    "machine too busy: {who} had no core for {:.0} % of the time",
-                    share * 100.0
-                ));
+                outcome.doubt(Doubt::NoCore(who, share));
             }
         };
         let (source, clients) = (to.source - from.source, to.clients - from.clients);

@@ -22,7 +22,7 @@ pub enum BenchConfig {
 pub struct Plan {
     /// In this order.
     pub scenarios: Vec<Scenario>,
-    /// At least one. More are measured in turns, and compared with the first.
+    /// `--relay`. More than one are measured in turns, and compared with the first. None: hydrant itself.
     pub relays: Vec<Template>,
     /// `--clients`. `None`: what the scenario takes by default.
     pub clients: Option<Vec<usize>>,
@@ -125,6 +125,19 @@ pub struct Job {
 }
 
 impl Plan {
+    /// What is measured in a scenario. hydrant itself is asked to keep every client where the source sends as much as is
+    /// taken, since clients that share a machine with it can't.
+    pub fn relays_in(&self, scenario: Scenario) -> Vec<Template> {
+        if !self.relays.is_empty() {
+            return self.relays.clone();
+        }
+        let text = match scenario {
+            Scenario::Throughput | Scenario::Latency => BLOCKING,
+            Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
+        };
+        vec![Template::parse(text).expect("it is a command")]
+    }
+
     /// All that is to be measured, in order.
     pub fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
@@ -183,3 +196,6 @@ pub struct SinkOrders {
     /// An object rather than a table.
     pub json: bool,
 }
+
+const PLAIN: &str = "{hydrant} {src} {dst} -q";
+const BLOCKING: &str = "{hydrant} {src} {dst} -q --slow block";

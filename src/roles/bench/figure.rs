@@ -101,12 +101,66 @@ pub(super) struct Outcome {
     /// What became of the client that stopped reading.
     pub(super) fate: Option<String>,
     /// Why the figures can't be trusted.
-    pub(super) doubts: Vec<String>,
+    pub(super) doubts: Vec<Doubt>,
     /// What the relay did wrong.
     pub(super) faults: Vec<String>,
 }
 
+/// A sign that the machine was too busy to measure anything on it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Doubt {
+    /// Somebody was ready to run and had no core, for this share of the time.
+    NoCore(&'static str, f64),
+    /// The source was late itself: which quantile, its own lateness and the whole delay in nanoseconds.
+    Late(&'static str, u64, u64),
+    /// The source did not get through its schedule.
+    Unfinished,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCore(who, share) => {
+                write!(
+                    f,
+                    "{who} had no core for {:.0} % of the time",
+                    share * 100.0
+                )
+            }
+            Self::Late(quantile, late, delay) => {
+                let [late, delay] = [late, delay].map(|nanos| *nanos as f64 / 1e3);
+                write!(
+                    f,
+                    "the source was late itself, {quantile} {late:.1} of {delay:.1} µs"
+                )
+            }
+            Self::Unfinished => f.write_str("the source could not keep its schedule"),
+        }
+    }
+}
+
 impl Outcome {
+    /// Adds a doubt, or makes it worse where it was there before.
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        if let Doubt::NoCore(who, share) = doubt {
+            for known in &mut self.doubts {
+                if let Doubt::NoCore(other, most) = known
+                    && *other == who
+                {
+                    *most = most.max(share);
+                    return;
+                }
+            }
+        }
+        self.doubts.push(doubt);
+    }
+
+    /// All doubts in one clause: "machine too busy: the relay had no core for 14 % of the time".
+    pub(super) fn doubts_said(&self) -> Option<String> {
+        let all: Vec<String> = self.doubts.iter().map(Doubt::to_string).collect();
+        (!all.is_empty()).then(|| format!("machine too busy: {}", all.join(", ")))
+    }
+
     pub(super) fn new(job: &Job, relay: usize) -> Self {
         Self {
             job: job.clone(),

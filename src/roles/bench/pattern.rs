@@ -215,14 +215,27 @@ impl Follower {
         }
     }
 
-    /// How long messages are, by the first head that is whole in these bytes. For when no filler is known yet, and
-    /// nothing has been fed.
-    pub(super) fn size_in(bytes: &[u8]) -> Option<usize> {
-        memchr::memchr_iter(b'\n', bytes).find_map(|at| {
-            let head = bytes.get(at + 1..at + 1 + HEAD)?;
-            let head = Head::read(head.try_into().expect("the length fits"))?;
-            Some(head.size as usize)
-        })
+    /// Hands the next bytes over while no filler is known yet. Returns how long messages are, once one has begun; from
+    /// then on this follower is of no more use.
+    pub(super) fn learn(&mut self, mut bytes: &[u8]) -> Option<usize> {
+        while !bytes.is_empty() {
+            match self.state {
+                State::Head(have) => {
+                    let n = bytes.len().min(HEAD - have);
+                    self.head[have..have + n].copy_from_slice(&bytes[..n]);
+                    self.state = State::Head(have + n);
+                    bytes = &bytes[n..];
+                    if have + n == HEAD {
+                        if let Some(head) = Head::read(&self.head) {
+                            return Some(head.size as usize);
+                        }
+                        self.state = State::Hunting;
+                    }
+                }
+                State::Hunting | State::Body(_) => bytes = self.hunt(bytes),
+            }
+        }
+        None
     }
 
     /// Hands the next bytes over. With `check` the filler is compared too. What is found goes to `found`.
@@ -430,6 +443,17 @@ mod tests {
         assert!(found.contains(&Found::Repeated), "{found:?}");
         let found = follow(Follower::from_start(), &filler, &bytes[100..], 1000);
         assert_eq!(found[0], Found::Lost(1), "the first one is missed too");
+    }
+
+    #[test]
+    fn the_size_is_learnt_from_the_stream_itself() {
+        let (_, bytes) = stream(200, 6);
+        for piece in [7, 200, 1000] {
+            let mut follower = Follower::default();
+            let mut pieces = bytes[150..].chunks(piece);
+            assert_eq!(pieces.find_map(|piece| follower.learn(piece)), Some(200));
+        }
+        assert_eq!(Follower::default().learn(&[b'\n'; 500]), None);
     }
 
     proptest! {

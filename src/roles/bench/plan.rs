@@ -14,16 +14,17 @@ use crate::roles::bench::{picture, report, svg};
 pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt> {
     let cores = Cores::divide(plan.pin);
     let jobs = plan.jobs();
-    let names = report::names(&plan.relays);
+    let first = plan.relays_in(plan.scenarios[0]);
+    let names = report::names(&first);
     let mut all: Vec<Outcome> = Vec::new();
-    let total = jobs.len() * plan.repeat * plan.relays.len();
+    let total = jobs.len() * plan.repeat * names.len();
     let mut begun = 0;
     if !plan.json {
         house.print(&report::opening(plan, &cores));
     }
     for (at, job) in jobs.iter().enumerate() {
         for repeat in 0..plan.repeat {
-            for relay in turn(plan.relays.len(), repeat) {
+            for relay in turn(names.len(), repeat) {
                 let left = each(job) * (total - begun) as u32;
                 begun += 1;
                 let label = format!(
@@ -32,7 +33,7 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
                     describe(job),
                     names[relay]
                 );
-                let template = &plan.relays[relay];
+                let template = &plan.relays_in(job.scenario)[relay];
                 let outcome = perform(house, job, (relay, template), &cores, &label)
                     .map_err(|halt| in_run(halt, job, &names[relay]))?;
                 if plan.json {
@@ -114,10 +115,10 @@ fn verdict(all: &[Outcome], names: &[String], tolerate: bool) -> Result<(), Halt
         Some(outcome) if !tolerate => Err(Halt::Failed(format!(
             "{count} of {} runs are void: {}",
             all.len(),
-            outcome.doubts.join("; ")
+            outcome.doubts_said().unwrap_or_default()
         ))),
         Some(outcome) => {
-            let text = outcome.doubts.join("; ");
+            let text = outcome.doubts_said().unwrap_or_default();
             log::warn!("bench: {count} of {} runs are void: {text}", all.len());
             Ok(())
         }

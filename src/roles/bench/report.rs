@@ -24,8 +24,16 @@ pub(super) fn names(relays: &[Template]) -> Vec<String> {
 /// What is about to be measured.
 pub(super) fn opening(plan: &Plan, cores: &Cores) -> String {
     let mut text = String::new();
-    for (relay, name) in plan.relays.iter().zip(names(&plan.relays)) {
-        let _ = writeln!(text, "{name} = {relay}");
+    let mut said: Vec<Template> = Vec::new();
+    for scenario in &plan.scenarios {
+        let relays = plan.relays_in(*scenario);
+        let names = names(&relays);
+        for (relay, name) in relays.into_iter().zip(names) {
+            if !said.contains(&relay) {
+                let _ = writeln!(text, "{name} = {relay}");
+                said.push(relay);
+            }
+        }
     }
     let pinned = match cores.relay.len() {
         1 if cores.all.len() > 1 => format!("the relay has core {} to itself", cores.relay[0]),
@@ -66,11 +74,6 @@ impl Row<'_> {
         }
         values.sort_by(f64::total_cmp);
         (!values.is_empty()).then(|| median(&values))
-    }
-
-    fn void(&self) -> usize {
-        let void = self.runs.iter().filter(|run| !run.doubts.is_empty());
-        void.count()
     }
 }
 
@@ -149,15 +152,22 @@ fn cell(row: &Row<'_>, first: Option<&Row<'_>>, figure: &'static Figure) -> Stri
 
 fn notes(row: &Row<'_>) -> Option<String> {
     let mut notes: Vec<String> = Vec::new();
-    for run in &row.runs {
-        for note in run.fate.iter().chain(&run.faults).chain(&run.doubts) {
-            if !notes.contains(note) {
-                notes.push(note.clone());
-            }
+    for note in row
+        .runs
+        .iter()
+        .flat_map(|run| run.fate.iter().chain(&run.faults))
+    {
+        if !notes.contains(note) {
+            notes.push(note.clone());
         }
     }
-    if row.void() > 0 {
-        notes.insert(0, format!("{} of {} void", row.void(), row.runs.len()));
+    let void: Vec<String> = row
+        .runs
+        .iter()
+        .filter_map(|run| run.doubts_said())
+        .collect();
+    if let Some(why) = void.first() {
+        notes.push(format!("{} of {} void: {why}", void.len(), row.runs.len()));
     }
     (!notes.is_empty()).then(|| format!(" {}", notes.join("; ")))
 }
@@ -201,7 +211,7 @@ pub(super) fn json(outcome: &Outcome, relay: &Template, repeat: usize) -> String
         put(figure.name, (*value).into());
     }
     put("stalled_client", outcome.fate.clone().into());
-    put("void", outcome.doubts.clone().into());
+    put("void", outcome.doubts_said().into());
     put("faults", outcome.faults.clone().into());
     format!("{}\n", Value::Object(object))
 }
@@ -209,7 +219,7 @@ pub(super) fn json(outcome: &Outcome, relay: &Template, repeat: usize) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roles::bench::figure;
+    use crate::roles::bench::figure::{self, Doubt};
     use std::time::Duration;
 
     fn job(clients: usize) -> Job {
@@ -223,11 +233,11 @@ mod tests {
         }
     }
 
-    fn outcome(clients: usize, relay: usize, cost: f64, doubt: Option<&str>) -> Outcome {
+    fn outcome(clients: usize, relay: usize, cost: f64, doubt: Option<Doubt>) -> Outcome {
         let mut outcome = Outcome::new(&job(clients), relay);
         outcome.put(&figure::ALL_RATE, 2e9);
         outcome.put(&figure::COST, cost);
-        outcome.doubts.extend(doubt.map(str::to_owned));
+        outcome.doubts.extend(doubt);
         outcome
     }
 
@@ -237,7 +247,7 @@ mod tests {
             outcome(1, 0, 0.2, None),
             outcome(1, 1, 0.1, None),
             outcome(1, 1, 0.3, None),
-            outcome(1, 1, 9.0, Some("machine too busy")),
+            outcome(1, 1, 9.0, Some(Doubt::Unfinished)),
             outcome(1, 0, 0.4, None),
         ];
         let text = table(
@@ -257,7 +267,7 @@ mod tests {
         );
         assert_eq!(
             lines[4],
-            "        1   64K  B:hydrant    2000.0  0.200 (x0.67)  1 of 3 void; machine too busy"
+            "        1   64K  B:hydrant    2000.0  0.200 (x0.67)  1 of 3 void: machine too busy: the source could not keep its schedule"
         );
     }
 

@@ -9,7 +9,7 @@ use crate::base::units::Span;
 use crate::roles::bench::board::{Cue, Order, Told, lock};
 use crate::roles::bench::conduct::{Halt, House, Mark, Run};
 use crate::roles::bench::config::Scenario;
-use crate::roles::bench::figure::{self, Outcome, Thousands};
+use crate::roles::bench::figure::{self, Doubt, Outcome, Thousands};
 use crate::roles::bench::source::WARM_UP;
 
 impl<H: House> Run<'_, H> {
@@ -68,8 +68,7 @@ impl<H: House> Run<'_, H> {
         let told = self.told()?;
         let late = lock(&self.board.source.late).clone();
         let Some(late) = late else {
-            let text = "machine too busy: the source could not keep its schedule";
-            outcome.doubts.push(text.to_owned());
+            outcome.doubt(Doubt::Unfinished);
             return Ok(());
         };
         self.doubt(outcome, &from, &to);
@@ -180,13 +179,15 @@ impl<H: House> Run<'_, H> {
         if !self.job.check {
             return;
         }
+        // All that went wrong since the beginning is told each time.
+        outcome.faults.retain(|fault| !fault.starts_with(WRONG));
         for (count, what) in [
             (told.altered, "messages are not what was sent"),
             (told.lost, "messages are missing"),
             (told.repeated, "messages came again"),
         ] {
             if count > 0 {
-                let text = format!("wrong bytes: {} {what}", Thousands(count));
+                let text = format!("{WRONG}: {} {what}", Thousands(count));
                 outcome.faults.push(text);
             }
         }
@@ -201,11 +202,7 @@ fn doubt_lateness(outcome: &mut Outcome, delays: &Histogram<u64>, late: &Histogr
             late.value_at_quantile(quantile),
         );
         if late as f64 > LATE_MAX * delay as f64 {
-            outcome.doubts.push(format!(
-                "machine too busy: the source was late itself ({name} {:.1} of {:.1} µs)",
-                late as f64 / 1e3,
-                delay as f64 / 1e3
-            ));
+            outcome.doubt(Doubt::Late(name, late, delay));
         }
     }
 }
@@ -254,6 +251,7 @@ fn cost(from: &Mark, to: &Mark) -> f64 {
     cpu.as_secs_f64() / ((to.bytes - from.bytes) as f64 / 1e9).max(1e-9)
 }
 
+const WRONG: &str = "wrong bytes";
 /// After so long the clients have seen what they were told.
 const CUE_SEEN: Duration = Duration::from_millis(30);
 /// How long messages may still take when the last one has been sent, beside 2 ms for each client.

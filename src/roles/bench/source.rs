@@ -115,10 +115,18 @@ impl Source {
                 cx.close(sock, Close::Orderly);
             } else if let Addr::Tcp(at) = at {
                 *lock(&self.setup.board.source.at) = Some(at);
-                log::info!("bench: the source listens on {at}");
+                log::log!(self.level(), "bench: the source listens on {at}");
             }
         }
         Ok(port)
+    }
+
+    /// Where it listens is news to the user only where he has to start the relay himself.
+    fn level(&self) -> log::Level {
+        match self.setup.time {
+            None if self.setup.board.order() == Order::Run => log::Level::Info,
+            _ => log::Level::Debug,
+        }
     }
 
     fn look(&mut self, cx: &mut Cx<'_>) {

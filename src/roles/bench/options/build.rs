@@ -27,11 +27,8 @@ fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
     if scenarios.is_empty() {
         scenarios = vec![Scenario::Throughput, Scenario::Latency];
     }
-    let mut relays = values.texts("relay")?;
-    if relays.is_empty() {
-        relays.extend(values.text("relay")?);
-    }
-    let relays = relays
+    let relays = values
+        .texts("relay")?
         .into_iter()
         .map(|given| Template::parse(&given).map_err(|error| OrderError::Command { given, error }))
         .collect::<Result<Vec<_>, _>>()?;

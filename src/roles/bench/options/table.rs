@@ -10,7 +10,9 @@ pub static OPTIONS: &[Opt] = &[
         flag: "--relay",
         kind: Kind::Text { max: 4096 },
         unit: "COMMAND",
-        preset: Preset::Value("{hydrant} {src} {dst} -q"),
+        preset: Preset::Said(
+            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency",
+        ),
         many: true,
         group: WHAT,
         help: "the relay to measure, with places for the addresses: {src}, {dst}, {src_port}, {dst_port}; without \
