@@ -155,12 +155,12 @@ pub static ROLES: &[Role] = &[
                 what: "throughput and latency with 1, 10, 100 and 1000 clients, in about a minute",
             },
             Example {
-                line: "hydrant bench latency --relay './mine {src} {dst}' --relay '{hydrant} {src} {dst}'",
-                what: "another relay beside this one, in turns",
+                line: "hydrant bench latency --clients 100 --repeat 5 --svg report.svg",
+                what: "the same measurement five times, medians, and a picture",
             },
             Example {
                 line: "hydrant bench sink 10.0.0.7:6000 --clients 500 --check",
-                what: "500 clients of a relay on another machine, which is fed by hydrant bench source",
+                what: "500 clients of a relay elsewhere that hydrant bench source feeds",
             },
         ],
     },

@@ -125,8 +125,8 @@ pub struct Job {
 }
 
 impl Plan {
-    /// What is measured in a scenario. hydrant itself is asked to keep every client where the source sends as much as is
-    /// taken, since clients that share a machine with it can't.
+    /// What is measured in a scenario. hydrant itself is asked to keep every client where the source sends as much as
+    /// is taken: not all can keep up with it where they share a machine.
     pub fn relays_in(&self, scenario: Scenario) -> Vec<Template> {
         if !self.relays.is_empty() {
             return self.relays.clone();

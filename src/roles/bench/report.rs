@@ -267,7 +267,8 @@ mod tests {
         );
         assert_eq!(
             lines[4],
-            "        1   64K  B:hydrant    2000.0  0.200 (x0.67)  1 of 3 void: machine too busy: the source could not keep its schedule"
+            "        1   64K  B:hydrant    2000.0  0.200 (x0.67)  1 of 3 void: machine too busy: \
+             the source could not keep its schedule"
         );
     }
 

@@ -90,28 +90,7 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> (String, usize) {
         let share = (value.max(1.0).log10() - bottom) / (top - bottom);
         HEAD as f64 + (1.0 - share) * CURVE as f64
     };
-    let x_of = |step: usize| LEFT as f64 + step as f64 / STEPS as f64 * BAR as f64;
-    for decade in bottom as i32..=top as i32 {
-        let value = 10f64.powi(decade);
-        let (y, name) = (y_of(value), Form::Micros.write(value));
-        let _ = writeln!(
-            text,
-            "<path d=\"M{LEFT} {y:.1}h{BAR}\" stroke=\"#ddd\"/><text x=\"{LEFT_END}\" y=\"{:.1}\" \
-             text-anchor=\"end\">{name}</text>",
-            y + 4.0
-        );
-    }
-    for (decade, name) in ["0", "90", "99", "99.9", "99.99", "99.999"]
-        .iter()
-        .enumerate()
-    {
-        let x = x_of(decade * STEPS_A_DECADE);
-        let _ = writeln!(
-            text,
-            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{name}</text>",
-            HEAD + CURVE + 16
-        );
-    }
+    text += &scales(bottom, top, y_of);
     for (place, (at, points)) in series.iter().enumerate() {
         let color = COLORS[place % COLORS.len()];
         let mut path = String::new();
@@ -131,6 +110,35 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> (String, usize) {
         );
     }
     (text, HEAD + CURVE + 40 + series.len() * LINE + FOOT)
+}
+
+/// The lines and numbers behind a curve: decades of delay, and percentiles.
+fn scales(bottom: f64, top: f64, y_of: impl Fn(f64) -> f64) -> String {
+    let mut text = String::new();
+    for decade in bottom as i32..=top as i32 {
+        let value = 10f64.powi(decade);
+        let (y, name) = (y_of(value), Form::Micros.write(value));
+        let _ = writeln!(
+            text,
+            "<path d=\"M{LEFT} {y:.1}h{BAR}\" stroke=\"#ddd\"/><text x=\"{LEFT_END}\" y=\"{:.1}\" \
+             text-anchor=\"end\">{name}</text>",
+            y + 4.0
+        );
+    }
+    let percentiles = ["0", "90", "99", "99.9", "99.99", "99.999"];
+    for (decade, name) in percentiles.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{name}</text>",
+            x_of(decade * STEPS_A_DECADE),
+            HEAD + CURVE + 16
+        );
+    }
+    text
+}
+
+fn x_of(step: usize) -> f64 {
+    LEFT as f64 + step as f64 / STEPS as f64 * BAR as f64
 }
 
 fn title(text: &str) -> String {
