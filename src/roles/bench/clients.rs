@@ -195,20 +195,15 @@ impl Clients {
     fn follow(&mut self, now: Time, place: usize, n: usize) {
         let (board, follower) = (&self.setup.board, &mut self.clients[place].follower);
         let bytes = &self.buffer[..n];
-        let filler = match &self.setup.filler {
-            Some(filler) => filler,
-            None => {
-                // Whoever is first tells it to the others.
-                let (teacher, learner) = self.learner.get_or_insert((place, Follower::default()));
-                let size = match *teacher == place {
-                    true => learner.learn(bytes),
-                    false => None,
-                };
-                if let Some(size) = size {
-                    self.setup.filler = Some(Arc::new(Filler::new(size)));
-                }
-                return;
+        let Some(filler) = &self.setup.filler else {
+            // Whoever is first tells it to the others.
+            let (teacher, learner) = self.learner.get_or_insert((place, Follower::default()));
+            if *teacher == place
+                && let Some(size) = learner.learn(bytes)
+            {
+                self.setup.filler = Some(Arc::new(Filler::new(size)));
             }
+            return;
         };
         let [from, to] = board.source.counted.each_ref().map(|seq| seq.load(Relaxed));
         let arrived = self.setup.utc + now.nanos();

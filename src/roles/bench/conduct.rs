@@ -326,7 +326,8 @@ impl<'a, H: House> Run<'a, H> {
     pub(super) fn doubt(&self, outcome: &mut Outcome, from: &Mark, to: &Mark) {
         let time = to.at.since(from.at).as_secs_f64();
         let mut add = |who, waited: Duration| {
-            let share = waited.as_secs_f64() / time.max(1e-9);
+            // A wait is added up when it ends, so one from before may be in it.
+            let share = (waited.as_secs_f64() / time.max(1e-9)).min(1.0);
             if share > WAITED_MAX {
                 outcome.doubt(Doubt::NoCore(who, share));
             }
