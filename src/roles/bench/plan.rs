@@ -34,8 +34,8 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
                     names[relay]
                 );
                 let template = &plan.relays_in(job.scenario)[relay];
-                let outcome = perform(house, job, (relay, template), &cores, &label)
-                    .map_err(|halt| in_run(halt, job, &names[relay]))?;
+                let made = perform(house, job, (relay, template), &cores, &label);
+                let outcome = or_fault(made, job, relay)?;
                 if plan.json {
                     house.print(&report::json(&outcome, template, repeat));
                 }
@@ -94,10 +94,15 @@ fn each(job: &Job) -> Duration {
     job.time * times + AROUND
 }
 
-fn in_run(halt: Halt, job: &Job, relay: &str) -> Halt {
-    match halt {
-        Halt::Signal => Halt::Signal,
-        Halt::Failed(text) => Halt::Failed(format!("bench {} of {relay}: {text}", describe(job))),
+/// A run that did not come to its end is a fault of its own; the others are still made.
+fn or_fault(made: Result<Outcome, Halt>, job: &Job, relay: usize) -> Result<Outcome, Halt> {
+    match made {
+        Err(Halt::Failed(text)) => {
+            let mut outcome = Outcome::new(job, relay);
+            outcome.faults.push(text);
+            Ok(outcome)
+        }
+        made => made,
     }
 }
 

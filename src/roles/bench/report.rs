@@ -67,7 +67,8 @@ pub(super) struct Row<'a> {
 impl Row<'_> {
     /// The median over the runs that count; over all, if none does.
     pub(super) fn get(&self, figure: &'static Figure) -> Option<f64> {
-        let sound = self.runs.iter().filter(|run| run.doubts.is_empty());
+        let is_sound = |run: &&&Outcome| run.doubts.is_empty() && run.get(figure).is_some();
+        let sound = self.runs.iter().filter(is_sound);
         let mut values: Vec<f64> = sound.filter_map(|run| run.get(figure)).collect();
         if values.is_empty() {
             values = self.runs.iter().filter_map(|run| run.get(figure)).collect();
