@@ -4,7 +4,8 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::roles::ROLES;
+use super::nearest::one_of;
+use super::roles::{ROLES, Role, verbs};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
 use crate::base::units::Typed;
@@ -23,8 +24,8 @@ pub enum UsageError {
     UnknownFlag {
         /// As it was given, without a value.
         flag: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
         /// The role, if that is clear.
         role: Option<&'static str>,
     },
@@ -49,8 +50,17 @@ pub enum UsageError {
     UnknownRole {
         /// The word.
         word: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
+    },
+    /// The first word is shared by several roles, and the second is none that tells them apart.
+    Verb {
+        /// The first word.
+        family: &'static str,
+        /// The second word, if there is one.
+        word: Option<String>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word looks like SRC, but is no endpoint.
     Endpoint(EndpointError),
@@ -68,12 +78,9 @@ impl fmt::Display for UsageError {
         match self {
             Self::Bare => f.write_str(super::BARE),
             Self::NotUtf8 { arg } => write!(f, "{arg:?} is not UTF-8"),
-            Self::UnknownFlag {
-                flag,
-                near: Some(near),
-                ..
-            } => {
-                write!(f, "unknown flag {}: did you mean {near}?", Typed(flag))
+            Self::UnknownFlag { flag, near, .. } if !near.is_empty() => {
+                let (flag, near) = (Typed(flag), one_of(near));
+                write!(f, "unknown flag {flag}: did you mean {near}?")
             }
             Self::UnknownFlag {
                 flag,
@@ -95,20 +102,22 @@ impl fmt::Display for UsageError {
                 _ => write!(f, "{0} needs a value: {0} {1}", opt.flag, opt.unit),
             },
             Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
-            Self::UnknownRole {
-                word,
-                near: Some(near),
-            } => {
-                write!(f, "unknown role {}: did you mean {near}?", Typed(word))
+            Self::UnknownRole { word, near } if !near.is_empty() => {
+                let (word, near) = (Typed(word), one_of(near));
+                write!(f, "unknown role {word}: did you mean {near}?")
             }
-            Self::UnknownRole { word, near: None } => {
-                let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+            Self::UnknownRole { word, .. } => {
+                let mut names: Vec<&str> = ROLES.iter().map(Role::family).collect();
+                names.dedup();
                 write!(
                     f,
                     "unknown role {}: there are {}; SRC would be HOST:PORT",
                     Typed(word),
                     names.join(", ")
                 )
+            }
+            Self::Verb { family, word, near } => {
+                f.write_str(&no_such_verb(family, word.as_deref(), near))
             }
             Self::Endpoint(error) => error.fmt(f),
             Self::LeftoverWord { word, role } => {
@@ -119,6 +128,21 @@ impl fmt::Display for UsageError {
                 )
             }
         }
+    }
+}
+
+/// What is wrong with the second word of a family's roles.
+fn no_such_verb(family: &str, word: Option<&str>, near: &[&str]) -> String {
+    let all = verbs(family).collect::<Vec<_>>().join(", ");
+    match word.map(Typed) {
+        Some(word) if !near.is_empty() => {
+            format!(
+                "{family} has no {word}: did you mean {family} {}?",
+                one_of(near)
+            )
+        }
+        Some(word) => format!("{family} has no {word}: there are {all}"),
+        None => format!("{family} needs one of {all}: see hydrant {family} --help"),
     }
 }
 

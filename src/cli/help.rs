@@ -28,6 +28,25 @@ pub(crate) fn overview() -> String {
     text
 }
 
+/// `hydrant FAMILY --help`: the roles that share a first word.
+pub(crate) fn family(name: &str) -> String {
+    let roles: Vec<&Role> = ROLES.iter().filter(|role| role.family() == name).collect();
+    let mut text = String::new();
+    let lines: Vec<&str> = roles
+        .iter()
+        .flat_map(|role| role.synopsis)
+        .copied()
+        .collect();
+    usage(&mut text, &lines);
+    heading(&mut text, "Roles");
+    for role in &roles {
+        entry(&mut text, role.name, role.about);
+    }
+    let see = format!("hydrant {name} ROLE --help");
+    notes(&mut text, "More", &[(&see, "a role's flags and examples")]);
+    text
+}
+
 /// `hydrant ROLE --help`.
 pub(crate) fn role(role: &Role) -> String {
     let mut text = format!("hydrant {}: {}\n\n", role.name, role.about);

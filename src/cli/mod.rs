@@ -60,10 +60,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     }
     let asked = asked?;
     let wants_help = asked.help || split.given.iter().any(|(flag, _)| *flag == "--help");
-    match asked.role {
-        Some(role) if wants_help => Ok(Command::Help(help::role(role))),
-        None if wants_help => Ok(Command::Help(help::overview())),
-        role => run(role.unwrap_or(&ROLES[0]), split.given, asked.words),
+    match (asked.role, asked.family) {
+        (Some(role), _) if wants_help => Ok(Command::Help(help::role(role))),
+        (None, Some(family)) if wants_help => Ok(Command::Help(help::family(family))),
+        (None, None) if wants_help => Ok(Command::Help(help::overview())),
+        (None, Some(family)) => Err(no_such_verb(family, asked.words.into_iter().next())),
+        (role, _) => run(role.unwrap_or(&ROLES[0]), split.given, asked.words),
     }
 }
 
@@ -83,6 +85,8 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Asked {
     /// `None`: no word names one.
     role: Option<&'static Role>,
+    /// The first word of the roles that share it, where the second word names none of them.
+    family: Option<&'static str>,
     /// `hydrant help ...`.
     help: bool,
     /// The words behind the role's name.
@@ -95,31 +99,27 @@ impl Asked {
         if help {
             words.remove(0);
         }
-        let Some(first) = words.first() else {
-            return Ok(Self {
-                role: None,
-                help,
-                words,
-            });
+        let mut asked = Self {
+            role: None,
+            family: None,
+            help,
+            words,
+        };
+        let Some(first) = asked.words.first() else {
+            return Ok(asked);
         };
         if !help && is_source(first) {
-            return Ok(Self {
-                role: Some(&ROLES[0]),
-                help,
-                words,
-            });
+            asked.role = Some(&ROLES[0]);
+        } else if let Some((role, named)) = roles::named(&asked.words) {
+            asked.role = Some(role);
+            asked.words.drain(..named);
+        } else if let Some(family) = roles::family(first) {
+            asked.family = Some(family);
+            asked.words.remove(0);
+        } else {
+            return Err(unknown_role(&asked.words));
         }
-        match ROLES.iter().find(|role| role.name == first) {
-            Some(role) => {
-                words.remove(0);
-                Ok(Self {
-                    role: Some(role),
-                    help,
-                    words,
-                })
-            }
-            None => Err(unknown_role(&words)),
-        }
+        Ok(asked)
     }
 }
 
@@ -171,20 +171,27 @@ fn unknown_flag(flag: String, role: Option<&'static Role>, known: &[&'static Opt
     }
 }
 
+/// The roles of a family are told apart by a second word, which is missing or wrong.
+fn no_such_verb(family: &'static str, word: Option<String>) -> UsageError {
+    let near = match &word {
+        Some(word) => nearest(word, roles::verbs(family)),
+        None => Vec::new(),
+    };
+    UsageError::Verb { family, word, near }
+}
+
 /// Says what a first word may have been meant to be: a role with a slip in it, or a host whose port was forgotten.
 fn unknown_role(words: &[String]) -> UsageError {
     let word = words[0].clone();
-    if let Some(near) = nearest(&word, ROLES.iter().map(|role| role.name)) {
-        return UsageError::UnknownRole {
-            word,
-            near: Some(near),
-        };
+    let near = nearest(&word, ROLES.iter().map(|role| role.family()));
+    if !near.is_empty() {
+        return UsageError::UnknownRole { word, near };
     }
     let like_host = word == "localhost"
         || word.contains('.')
         || words.get(1).is_some_and(|next| is_source(next));
     match word.parse::<Endpoint>() {
         Err(error) if like_host => UsageError::Endpoint(error),
-        _ => UsageError::UnknownRole { word, near: None },
+        _ => UsageError::UnknownRole { word, near },
     }
 }

@@ -20,7 +20,7 @@ pub enum RoleId {
 pub struct Role {
     /// Which one.
     pub id: RoleId,
-    /// The word that asks for it.
+    /// The word that asks for it, or two: those of roles that share the first one are told apart by the second.
     pub name: &'static str,
     /// The lines behind `usage:`.
     pub synopsis: &'static [&'static str],
@@ -34,6 +34,13 @@ pub struct Role {
     pub options: &'static [Opt],
     /// At least two.
     pub examples: &'static [Example],
+}
+
+impl Role {
+    /// The first word of its name.
+    pub(crate) fn family(&self) -> &'static str {
+        self.name.split(' ').next().unwrap_or(self.name)
+    }
 }
 
 /// A command line that works, and what it does.
@@ -206,6 +213,29 @@ pub static GLOBALS: &[Opt] = &[
         ..Opt::SWITCH
     },
 ];
+
+/// The role that the first words name, and how many of them do: two before one.
+pub(crate) fn named(words: &[String]) -> Option<(&'static Role, usize)> {
+    let role = |name: &str| ROLES.iter().find(|role| role.name == name);
+    let two = words.get(..2).and_then(|two| role(&two.join(" ")));
+    two.map(|role| (role, 2))
+        .or_else(|| Some((role(words.first()?)?, 1)))
+}
+
+/// A word that stands first in the names of several roles and asks for none of them alone.
+pub(crate) fn family(word: &str) -> Option<&'static str> {
+    let mut families = ROLES.iter().map(Role::family);
+    families.find(|family| *family == word)
+}
+
+/// The second words of a family's roles.
+pub(crate) fn verbs(family: &str) -> impl Iterator<Item = &'static str> {
+    let second = move |role: &'static Role| match role.name.split_once(' ') {
+        Some((first, second)) if first == family => Some(second),
+        _ => None,
+    };
+    ROLES.iter().filter_map(second)
+}
 
 /// Every option of every role, each flag once.
 pub(crate) fn all_options() -> Vec<&'static Opt> {

@@ -96,7 +96,9 @@ struct Stage {
 
 impl Stage {
     fn new(count: usize) -> Self {
-        let words = "10.0.0.1:5000 127.0.0.1:6000".split(' ').map(OsString::from);
+        let words = "10.0.0.1:5000 127.0.0.1:6000"
+            .split(' ')
+            .map(OsString::from);
         let config = Config::from_command_line(words, Env::default());
         let Ok(Run::Relay(config)) = config.map(|config| config.run) else {
             panic!("that is a relay");
@@ -134,9 +136,7 @@ impl Stage {
 
     fn pass(&mut self) {
         let sent = self.bytes_out() + (MESSAGE * self.clients.len()) as u64;
-        self.world
-            .world()
-            .remote_send(self.upstream, &[7; MESSAGE]);
+        self.world.world().remote_send(self.upstream, &[7; MESSAGE]);
         while self.bytes_out() < sent {
             self.reactor.turn(&mut Vec::new()).expect("a wait works");
         }
