@@ -64,6 +64,10 @@ impl House for Rig {
     }
 
     fn rest(&mut self, time: Duration) -> Result<(), Halt> {
+        if self.is_over() {
+            // Nothing on the loop would end the wait.
+            return Err(Halt::Signal);
+        }
         self.reactor
             .with(self.watch, |watch, cx| watch.rest(cx, time));
         let mut ended = Vec::new();
