@@ -13,6 +13,8 @@ use crate::base::secret::Secret;
 use crate::base::tokens::{Tokens, TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::roles::bench::config::BenchConfig;
+use crate::roles::bench::options as bench_options;
 use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
@@ -78,6 +80,8 @@ pub enum Run {
     },
     /// A reverse tunnel's backend.
     TunnelExpose(Box<ExposeConfig>),
+    /// Measurements.
+    Bench(Box<BenchConfig>),
 }
 
 /// What the program finds around itself.
@@ -160,6 +164,7 @@ impl Config {
                 let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
                 Run::TunnelExpose(Box::new(config))
             }
+            RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self { globals, run })
     }
@@ -298,6 +303,8 @@ pub enum ConfigError {
     EnvToken(TokensFault),
     /// The orders of a tunnel's end are wrong.
     Tunnel(tunnel_options::OrderError),
+    /// The bench's orders are wrong.
+    Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -340,7 +347,7 @@ impl ConfigError {
         match self {
             Self::File { .. } | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
-            Self::Relay(_) | Self::Hub(_) | Self::Tunnel(_) => 2,
+            Self::Relay(_) | Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
         }
     }
 }
@@ -356,6 +363,7 @@ impl fmt::Display for ConfigError {
             Self::Hub(error) => error.fmt(f),
             Self::Tunnel(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
+            Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -402,6 +410,12 @@ impl From<hub_options::OrderError> for ConfigError {
 impl From<tunnel_options::OrderError> for ConfigError {
     fn from(error: tunnel_options::OrderError) -> Self {
         Self::Tunnel(error)
+    }
+}
+
+impl From<bench_options::OrderError> for ConfigError {
+    fn from(error: bench_options::OrderError) -> Self {
+        Self::Bench(error)
     }
 }
 

@@ -23,7 +23,7 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | what hydrant can be: [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`] |
+//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: [`proto::record`], [`proto::mailbox`], [`proto::yamux`] |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
