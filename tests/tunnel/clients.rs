@@ -101,7 +101,8 @@ fn a_reset_arrives_as_a_reset() {
 
     let mut client = connect(public);
     client.write_all(b"x").expect("it is read");
-    let served = next(&accepted);
+    let mut served = next(&accepted);
+    served.read_exact(&mut [0]).expect("a byte");
     reset(client);
     assert!(is_reset(served), "the client's reset reaches the service");
 
