@@ -13,6 +13,8 @@ use crate::base::secret::Secret;
 use crate::base::tokens::{Tokens, TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::roles::bench::config::BenchConfig;
+use crate::roles::bench::options as bench_options;
 use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
@@ -67,6 +69,8 @@ pub enum Run {
     },
     /// A client of a hub.
     HubUser(Box<UserConfig>),
+    /// Measurements.
+    Bench(Box<BenchConfig>),
 }
 
 /// What the program finds around itself.
@@ -135,6 +139,7 @@ impl Config {
             RoleId::HubClient => user(args, env, hub_options::build_client)?,
             RoleId::HubSend => user(args, env, hub_options::build_send)?,
             RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
+            RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self { globals, run })
     }
@@ -256,6 +261,8 @@ pub enum ConfigError {
     Hub(hub_options::OrderError),
     /// `HYDRANT_TOKEN` is no token.
     EnvToken(TokensFault),
+    /// The bench's orders are wrong.
+    Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -295,7 +302,11 @@ impl ConfigError {
     fn code(&self) -> u8 {
         match self {
             Self::File { .. } | Self::EnvToken(_) => 1,
-            Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) | Self::Hub(_) => 2,
+            Self::Option(_)
+            | Self::QuietAndVerbose
+            | Self::Relay(_)
+            | Self::Hub(_)
+            | Self::Bench(_) => 2,
         }
     }
 }
@@ -310,6 +321,7 @@ impl fmt::Display for ConfigError {
             Self::Relay(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
+            Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -349,6 +361,12 @@ impl From<OptionError> for ConfigError {
 impl From<hub_options::OrderError> for ConfigError {
     fn from(error: hub_options::OrderError) -> Self {
         Self::Hub(error)
+    }
+}
+
+impl From<bench_options::OrderError> for ConfigError {
+    fn from(error: bench_options::OrderError) -> Self {
+        Self::Bench(error)
     }
 }
 

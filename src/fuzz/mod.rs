@@ -17,7 +17,7 @@ pub use self::endpoint::endpoint;
 pub use self::framing::framing;
 pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
-pub use self::relay::{Played, relay, relay_by_seed};
+pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::wheel::wheel;
 

@@ -68,6 +68,9 @@ pub struct RelayConfig {
     pub drain: Duration,
     /// `--stats`: how the running figures are shown.
     pub stats: Option<Stats>,
+    /// How many clients are sent something in one visit, after which the others on the loop have their turn; at least
+    /// one. No option sets it.
+    pub sends_a_visit: usize,
 }
 
 impl RelayConfig {
@@ -105,9 +108,13 @@ impl RelayConfig {
             wait_clients: 0,
             drain: seconds(2),
             stats: None,
+            sends_a_visit: SENDS_A_VISIT,
         }
     }
 }
+
+/// About a millisecond's work.
+pub const SENDS_A_VISIT: usize = 512;
 
 /// Where bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

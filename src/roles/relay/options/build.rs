@@ -10,8 +10,8 @@ use crate::base::option::{Value, Values};
 use crate::base::secret::Secret;
 use crate::proto::record::Framing;
 use crate::roles::relay::config::{
-    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source, Stats, Takeover, UpstreamLoss,
-    Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source, Stats, Takeover,
+    UpstreamLoss, Way,
 };
 
 /// Makes a relay's orders out of its settings and of the words that are no flags: `SRC DST [DST2 ...]`. What
@@ -80,6 +80,7 @@ pub fn build(
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
+        sends_a_visit: SENDS_A_VISIT,
         source,
         outputs,
     })
@@ -431,6 +432,7 @@ mod tests {
             max_clients_per_ip: None,
             drain: secs(2),
             stats: None,
+            sends_a_visit: 512,
         };
         assert_eq!(relay("a:5000 :6000"), Ok(expected));
     }
