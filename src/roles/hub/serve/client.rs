@@ -161,3 +161,22 @@ impl fmt::Display for Shown<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the README says of a connection's memory.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Client>() <= 400, "{}", size_of::<Client>());
+    }
+
+    #[test]
+    fn names_are_shown_without_driving_a_terminal() {
+        let shown = |name: &[u8]| Shown(name).to_string();
+        assert_eq!(shown("device \u{fc}".as_bytes()), "device \u{fc}");
+        assert_eq!(shown(b"a\xff\x1b[2J"), "a\\xff\\u{1b}[2J");
+        assert_eq!(shown("\u{9b}".as_bytes()), "\\u{9b}");
+    }
+}
