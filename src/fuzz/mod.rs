@@ -6,15 +6,19 @@
 
 mod endpoint;
 pub mod framing;
+mod http1;
 mod relay;
 mod ring;
 pub mod script;
+pub mod websocket;
 mod wheel;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
+pub use self::http1::http1;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
+pub use self::websocket::websocket;
 pub use self::wheel::wheel;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
@@ -25,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("relay", relay),
     ("framing", framing),
+    ("http1", http1),
     ("ring", ring),
+    ("websocket", websocket),
     ("wheel", wheel),
 ];
