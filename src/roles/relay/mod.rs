@@ -3,9 +3,10 @@
 //! ```text
 //!   failover.rs, standby.rs ┐             gate.rs: when
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
-//!                                      records.rs: what of it       └──> dump.rs
+//!                                      records.rs: what of it       ├──> dump.rs
+//!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
-//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -22,10 +23,12 @@ mod dump;
 mod ending;
 mod failover;
 mod fanout;
+mod framed;
 mod gate;
 mod journal;
 mod lag;
 mod leaving;
+mod messages;
 pub mod options;
 mod outputs;
 mod records;
@@ -33,6 +36,7 @@ mod redial;
 mod report;
 mod standby;
 mod takeover;
+mod upgrades;
 mod upstream;
 
 use std::io;
@@ -52,6 +56,7 @@ use self::clients::Clients;
 use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
+use self::framed::Framed;
 use self::gate::Gate;
 use self::journal::Journal;
 use self::lag::Sampler;
@@ -62,18 +67,22 @@ pub use self::report::Counts;
 use self::report::{Rates, STOCK};
 use self::standby::Standby;
 pub use self::takeover::CANDIDATES_MAX;
+use self::upgrades::Upgrades;
 use self::upstream::Upstream;
 
 /// A relay that runs.
 pub struct Relay {
     config: RelayConfig,
     ring: Ring,
+    /// The same as messages, where a way out is a WebSocket.
+    framed: Option<Framed>,
     records: Records,
     timeline: Timeline,
     upstream: Upstream,
     standby: Standby,
     outputs: Vec<Outlet>,
     clients: Clients,
+    upgrades: Upgrades,
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
@@ -108,6 +117,7 @@ impl Relay {
         Self {
             // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
             ring: Ring::new(config.ring + read_max),
+            framed: Framed::of(&config, config.ring + read_max),
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
@@ -118,6 +128,7 @@ impl Relay {
                 .map(|output| Outlet::new(output, &config))
                 .collect(),
             clients: Clients::new(),
+            upgrades: Upgrades::default(),
             dump: None,
             pass: None,
             gate: Gate::default(),
@@ -178,6 +189,7 @@ impl Relay {
             .chain(self.upstream.sockets())
             .chain(self.standby_socket())
             .chain(outputs)
+            .chain(self.upgrades.sockets())
             .chain(dump)
     }
 
@@ -296,6 +308,7 @@ impl Relay {
             Tick::Ahead => self.look_at_leader(cx),
             Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
+            Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
         }
     }
@@ -310,6 +323,7 @@ impl Relay {
                     self.client_readable(cx, id);
                 }
             }
+            Kind::Upgrade => self.upgrade_readable(cx, index),
             Kind::Upstream => self.upstream_readable(cx, sock),
             Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
@@ -330,6 +344,7 @@ impl Relay {
                 }
             }
             Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
+            Some((Kind::Upgrade, index)) => self.upgrade_writable(cx, index),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -398,6 +413,7 @@ fn advice(at: &Endpoint, error: &io::Error) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Client,
+    Upgrade,
     Upstream,
     Standby,
     UpstreamListener,
@@ -406,8 +422,9 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Client,
+        Self::Upgrade,
         Self::Upstream,
         Self::Standby,
         Self::UpstreamListener,
@@ -439,11 +456,12 @@ enum Tick {
     Ahead,
     Acks,
     Poll,
+    Upgrade,
     Deadline,
 }
 
 impl Tick {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
@@ -455,6 +473,7 @@ impl Tick {
         Self::Ahead,
         Self::Acks,
         Self::Poll,
+        Self::Upgrade,
         Self::Deadline,
     ];
 
@@ -483,6 +502,7 @@ fn unpack(tag: u32) -> (u32, u32) {
 const READ_MAX: usize = 256 << 10;
 /// Whom an output's listener is for.
 const CLIENTS: &str = "clients";
+const WEBSOCKET_CLIENTS: &str = "WebSocket clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
