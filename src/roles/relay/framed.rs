@@ -187,6 +187,11 @@ impl Framed {
         }
     }
 
+    /// Whether it stands there, or will next.
+    pub(super) fn holds(&self, at: u64) -> bool {
+        self.active && at >= self.ring.tail() && at <= self.ring.head()
+    }
+
     /// How many bytes of the stream are in the last `waiting` bytes before `at`.
     pub(super) fn payload_before(&self, at: u64, waiting: u32) -> u32 {
         let from = at.saturating_sub(u64::from(waiting));

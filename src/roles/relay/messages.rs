@@ -212,6 +212,25 @@ impl Relay {
         })
     }
 
+    /// Panics where a client's two places do not go together. For tests and the simulator, between events.
+    pub(super) fn check_messages(&self) {
+        let Some(framed) = &self.framed else { return };
+        let takes = |client: &&Client| !client.finishing && client.cursor < client.until;
+        for client in self.clients.iter().map(|(_, client)| client).filter(takes) {
+            let Some(websocket) = &client.websocket else {
+                continue;
+            };
+            let plain = framed.plain_at(websocket.at);
+            // It may have begun a little before what the ring of the stream has.
+            let is_older = plain < self.ring.tail();
+            assert!(
+                plain == client.cursor || is_older,
+                "{client:?} is at {plain}"
+            );
+            assert!(framed.holds(websocket.at), "{client:?} was overtaken");
+        }
+    }
+
     /// A client is gone: when it was the last WebSocket, nobody is left for whom to make messages.
     pub(super) fn end_messages(&mut self) {
         let mut outlets = self.outputs.iter().filter(|outlet| outlet.websocket);

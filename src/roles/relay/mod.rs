@@ -207,6 +207,7 @@ impl Relay {
     pub fn check_invariants(&self) {
         self.clients
             .check_invariants(self.ring.tail(), self.records.whole());
+        self.check_messages();
         let retaining = self.outputs.iter().filter_map(|outlet| outlet.retaining());
         for client in retaining.filter_map(|id| self.clients.get(id)) {
             let kept = client.acked >= self.ring.tail();
