@@ -6,7 +6,7 @@
 //!                                      records.rs: what of it       ├──> dump.rs
 //!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
-//!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -35,6 +35,7 @@ mod records;
 mod redial;
 mod report;
 mod standby;
+mod tags;
 mod takeover;
 mod upgrades;
 mod upstream;
@@ -66,6 +67,7 @@ use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
 use self::standby::Standby;
+use self::tags::{Kind, Tick};
 pub use self::takeover::CANDIDATES_MAX;
 use self::upgrades::Upgrades;
 use self::upstream::Upstream;
@@ -410,94 +412,6 @@ fn advice(at: &Endpoint, error: &io::Error) -> String {
     }
 }
 
-/// What a socket is to the relay. It stands on the socket, in its tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Client,
-    Upgrade,
-    Upstream,
-    Standby,
-    UpstreamListener,
-    OutputListener,
-    Dump,
-}
-
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Client,
-        Self::Upgrade,
-        Self::Upstream,
-        Self::Standby,
-        Self::UpstreamListener,
-        Self::OutputListener,
-        Self::Dump,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (kind, index) = unpack(tag);
-        (Self::ALL[kind as usize], index)
-    }
-}
-
-/// What a timer is to the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tick {
-    Stock,
-    Stats,
-    UpstreamRetry,
-    StandbyRetry,
-    OutputRetry,
-    Idle,
-    Sample,
-    Hold,
-    Ahead,
-    Acks,
-    Poll,
-    Upgrade,
-    Deadline,
-}
-
-impl Tick {
-    const ALL: [Self; 13] = [
-        Self::Stock,
-        Self::Stats,
-        Self::UpstreamRetry,
-        Self::StandbyRetry,
-        Self::OutputRetry,
-        Self::Idle,
-        Self::Sample,
-        Self::Hold,
-        Self::Ahead,
-        Self::Acks,
-        Self::Poll,
-        Self::Upgrade,
-        Self::Deadline,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (tick, index) = unpack(tag);
-        (Self::ALL[tick as usize], index)
-    }
-}
-
-const INDEX_BITS: u32 = 28;
-
-fn pack(kind: u32, index: u32) -> u32 {
-    kind << INDEX_BITS | index
-}
-
-fn unpack(tag: u32) -> (u32, u32) {
-    (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
-}
-
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
@@ -507,18 +421,3 @@ const WEBSOCKET_CLIENTS: &str = "WebSocket clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_come_back_as_they_were() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::of(kind.tag(9_999)), (kind, 9_999));
-        }
-        for tick in Tick::ALL {
-            assert_eq!(Tick::of(tick.tag(3)), (tick, 3));
-        }
-    }
-}
