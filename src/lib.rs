@@ -25,7 +25,7 @@
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
 //! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
-//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], [`proto::mailbox`], [`proto::yamux`] |
+//! | [`proto`] | formats without I/O and without a clock: records, mailboxes, yamux, HTTP heads, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
 //! | [`logger`] | the log's own thread and its bounded queue |
 //! | [`sim`] | the simulated network under the same reactor and roles |

@@ -86,7 +86,7 @@ pub static ROLES: &[Role] = &[
             (
                 "DST",
                 "where they go: an endpoint, or - for stdout; listen:ENDPOINT and connect:ENDPOINT say for one DST \
-                 what --mode says for all",
+                 what --mode says for all; ws://ENDPOINT listens for browsers",
             ),
         ],
         words_max: usize::MAX,

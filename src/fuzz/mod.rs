@@ -6,22 +6,26 @@
 
 mod endpoint;
 pub mod framing;
+mod http1;
 mod hub;
 mod mailbox;
 mod relay;
 mod ring;
 pub mod script;
 mod tunnel;
+pub mod websocket;
 mod wheel;
 mod yamux;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
+pub use self::http1::http1;
 pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::tunnel::{tunnel, tunnel_by_seed};
+pub use self::websocket::websocket;
 pub use self::wheel::wheel;
 pub use self::yamux::yamux;
 
@@ -37,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     ("mailbox", mailbox),
     ("ring", ring),
     ("tunnel", tunnel),
+    ("http1", http1),
+    ("websocket", websocket),
     ("wheel", wheel),
     ("yamux", yamux),
 ];

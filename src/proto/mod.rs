@@ -2,7 +2,9 @@
 //! nothing is allocated by a length that was only declared.
 
 pub mod hello;
+pub mod http1;
 pub mod mailbox;
 pub mod proxy;
 pub mod record;
+pub mod websocket;
 pub mod yamux;

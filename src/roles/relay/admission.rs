@@ -22,16 +22,19 @@ pub enum Refusal {
     UpstreamTaken,
     /// It came as an upstream and sent nothing, and its place was needed.
     Silent,
+    /// It did not ask for a WebSocket by the rules and in time, where nothing else is served.
+    NoUpgrade,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotAllowed,
         Self::MaxClients,
         Self::MaxClientsPerIp,
         Self::UpstreamTaken,
         Self::Silent,
+        Self::NoUpgrade,
     ];
 }
 
@@ -43,6 +46,7 @@ impl fmt::Display for Refusal {
             Self::MaxClientsPerIp => "max-clients-per-ip",
             Self::UpstreamTaken => "upstream-taken",
             Self::Silent => "silent",
+            Self::NoUpgrade => "no-upgrade",
         })
     }
 }
@@ -75,7 +79,7 @@ impl Relay {
         if let Some(max) = self
             .config
             .max_clients
-            .filter(|max| self.listening_clients() >= *max)
+            .filter(|max| self.listening_clients() + self.upgrades.len() >= *max)
         {
             let Some(oldest) = self.oldest_half_closed() else {
                 let why = full(&Count(max, "client").to_string(), max, "--max-clients");

@@ -19,6 +19,7 @@ use crate::base::time::Time;
 use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::fanout::Aside;
+use crate::roles::relay::messages::WebSocket;
 
 /// A client: its place in the table and which of the place's tenants it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,8 @@ pub(super) struct Client {
     pub(super) joined: Time,
     /// Bytes that it gets before those at its cursor.
     pub(super) aside: Option<Box<Aside>>,
+    /// What it has besides if it gets messages.
+    pub(super) websocket: Option<Box<WebSocket>>,
     pub(super) serial: u32,
     pub(super) output: u16,
     pub(super) slow: Slow,
@@ -463,6 +466,7 @@ mod tests {
             silent_since: None,
             joined: Time::ZERO,
             aside: None,
+            websocket: None,
             serial: 0,
             output: 0,
             slow: Slow::Drop,

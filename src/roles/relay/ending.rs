@@ -39,6 +39,13 @@ impl fmt::Display for Why {
     }
 }
 
+impl Flush {
+    /// Whether the feed itself is over.
+    pub(super) fn source_ended(&self) -> bool {
+        self.why == Why::SourceEnded
+    }
+}
+
 /// An end that is under way.
 #[derive(Debug)]
 pub(super) struct Flush {
@@ -88,7 +95,9 @@ impl Relay {
                 continue;
             };
             client.until = client.until.min(head);
-            if client.cursor == client.until && client.aside.is_none() {
+            let has_all = client.cursor == client.until && client.aside.is_none();
+            // A WebSocket gets its close first.
+            if has_all && client.websocket.is_none() {
                 self.finish_client(cx, id);
             } else if !client.behind && self.pass.is_none() {
                 let sock = client.sock;

@@ -28,6 +28,8 @@ pub enum Reason {
     Lagging,
     /// It was in the lead, the ring was full, and it took nothing for `--hold`.
     Stalled,
+    /// It broke the rules of the protocol that it is served by.
+    Protocol,
     /// It had half-closed, and its place was needed for a newcomer.
     HalfClosed,
     /// The relay ended, and it has every byte.
@@ -38,13 +40,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
         Self::Record,
         Self::Lagging,
         Self::Stalled,
+        Self::Protocol,
         Self::HalfClosed,
         Self::Drained,
         Self::Cut,
@@ -64,7 +67,7 @@ impl Reason {
             | Self::Lagging
             | Self::Stalled
             | Self::Cut => Close::Reset,
-            Self::Left | Self::HalfClosed | Self::Drained => Close::Orderly,
+            Self::Left | Self::Protocol | Self::HalfClosed | Self::Drained => Close::Orderly,
         }
     }
 }
@@ -78,6 +81,7 @@ impl fmt::Display for Reason {
             Self::Record => "record",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
+            Self::Protocol => "protocol",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
             Self::Cut => "cut",
@@ -91,9 +95,10 @@ impl Relay {
         let Some(client) = self.clients.get(id) else {
             return;
         };
-        let sock = client.sock;
+        let (sock, is_websocket) = (client.sock, client.websocket.is_some());
         match cx.read(sock, &mut self.scratch) {
             Ok(Some(0)) => self.client_ended(cx, id),
+            Ok(Some(count)) if is_websocket => self.heed(cx, id, count),
             Ok(_) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
@@ -108,7 +113,8 @@ impl Relay {
         if finishing {
             return self.drop_client(cx, id, Reason::Drained, None);
         }
-        if peer == Peer::Stdio {
+        // A WebSocket has its own way of saying that nothing more will come.
+        if peer == Peer::Stdio || client.websocket.is_some() {
             return self.drop_client(cx, id, Reason::Left, None);
         }
         if let Err(error) = cx.write(sock, [&[], &[]]) {
@@ -163,7 +169,9 @@ impl Relay {
         let Some(client) = self.clients.remove(id) else {
             return;
         };
-        let waiting = u64::from(cx.unacknowledged(client.sock).unwrap_or(0));
+        let waiting = cx.unacknowledged(client.sock);
+        let waiting = client.waiting(self.framed.as_ref(), waiting);
+        let waiting = u64::from(waiting.unwrap_or(0));
         cx.close(client.sock, reason.close());
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
@@ -171,6 +179,7 @@ impl Relay {
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
         outlet.taking -= usize::from(!client.finishing);
+        let was_websocket = outlet.websocket;
         let dialled = outlet.is_dialled();
         if !dialled {
             self.dismiss_client(client.peer);
@@ -182,6 +191,9 @@ impl Relay {
                 _ => client.cursor.saturating_sub(waiting).max(client.acked),
             };
             self.note_resumption(output, &client, acked);
+        }
+        if was_websocket {
+            self.end_messages();
         }
         if self.flush.is_some() {
             if reason == Reason::Drained {

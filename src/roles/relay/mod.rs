@@ -3,9 +3,10 @@
 //! ```text
 //!   failover.rs, standby.rs ┐             gate.rs: when
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
-//!                                      records.rs: what of it       └──> dump.rs
+//!                                      records.rs: what of it       ├──> dump.rs
+//!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
-//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -22,16 +23,20 @@ mod dump;
 mod ending;
 mod failover;
 mod fanout;
+mod framed;
 mod gate;
 mod lag;
 mod leaving;
+mod messages;
 pub mod options;
 mod outputs;
 mod records;
 mod redial;
 mod report;
 mod standby;
+mod tags;
 mod takeover;
+mod upgrades;
 mod upstream;
 
 use crate::base::ring::Ring;
@@ -49,6 +54,7 @@ use self::clients::Clients;
 use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
+use self::framed::Framed;
 use self::gate::Gate;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
@@ -57,19 +63,24 @@ use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
 use self::standby::Standby;
+use self::tags::{Kind, Tick};
 pub use self::takeover::CANDIDATES_MAX;
+use self::upgrades::Upgrades;
 use self::upstream::Upstream;
 
 /// A relay that runs.
 pub struct Relay {
     config: RelayConfig,
     ring: Ring,
+    /// The same as messages, where a way out is a WebSocket.
+    framed: Option<Framed>,
     records: Records,
     timeline: Timeline,
     upstream: Upstream,
     standby: Standby,
     outputs: Vec<Outlet>,
     clients: Clients,
+    upgrades: Upgrades,
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
@@ -104,6 +115,7 @@ impl Relay {
         Self {
             // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
             ring: Ring::new(config.ring + read_max),
+            framed: Framed::of(&config, config.ring + read_max),
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
@@ -114,6 +126,7 @@ impl Relay {
                 .map(|output| Outlet::new(output, &config))
                 .collect(),
             clients: Clients::new(),
+            upgrades: Upgrades::default(),
             dump: None,
             pass: None,
             gate: Gate::default(),
@@ -174,6 +187,7 @@ impl Relay {
             .chain(self.upstream.sockets())
             .chain(self.standby_socket())
             .chain(outputs)
+            .chain(self.upgrades.sockets())
             .chain(dump)
     }
 
@@ -191,6 +205,7 @@ impl Relay {
     pub fn check_invariants(&self) {
         self.clients
             .check_invariants(self.ring.tail(), self.records.whole());
+        self.check_messages();
         let retaining = self.outputs.iter().filter_map(|outlet| outlet.retaining());
         for client in retaining.filter_map(|id| self.clients.get(id)) {
             let kept = client.acked >= self.ring.tail();
@@ -281,6 +296,7 @@ impl Relay {
             Tick::Ahead => self.look_at_leader(cx),
             Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
+            Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
         }
     }
@@ -295,6 +311,7 @@ impl Relay {
                     self.client_readable(cx, id);
                 }
             }
+            Kind::Upgrade => self.upgrade_readable(cx, index),
             Kind::Upstream => self.upstream_readable(cx, sock),
             Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
@@ -315,6 +332,7 @@ impl Relay {
                 }
             }
             Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
+            Some((Kind::Upgrade, index)) => self.upgrade_writable(cx, index),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             _ => {}
         }
@@ -361,110 +379,12 @@ impl Role for Relay {
     }
 }
 
-/// What a socket is to the relay. It stands on the socket, in its tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Client,
-    Upstream,
-    Standby,
-    UpstreamListener,
-    OutputListener,
-    Dump,
-}
-
-impl Kind {
-    const ALL: [Self; 6] = [
-        Self::Client,
-        Self::Upstream,
-        Self::Standby,
-        Self::UpstreamListener,
-        Self::OutputListener,
-        Self::Dump,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (kind, index) = unpack(tag);
-        (Self::ALL[kind as usize], index)
-    }
-}
-
-/// What a timer is to the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tick {
-    Stock,
-    Stats,
-    UpstreamRetry,
-    StandbyRetry,
-    OutputRetry,
-    Idle,
-    Sample,
-    Hold,
-    Ahead,
-    Acks,
-    Poll,
-    Deadline,
-}
-
-impl Tick {
-    const ALL: [Self; 12] = [
-        Self::Stock,
-        Self::Stats,
-        Self::UpstreamRetry,
-        Self::StandbyRetry,
-        Self::OutputRetry,
-        Self::Idle,
-        Self::Sample,
-        Self::Hold,
-        Self::Ahead,
-        Self::Acks,
-        Self::Poll,
-        Self::Deadline,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (tick, index) = unpack(tag);
-        (Self::ALL[tick as usize], index)
-    }
-}
-
-const INDEX_BITS: u32 = 28;
-
-fn pack(kind: u32, index: u32) -> u32 {
-    kind << INDEX_BITS | index
-}
-
-fn unpack(tag: u32) -> (u32, u32) {
-    (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
-}
-
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
 /// Whom an output's listener is for.
 const CLIENTS: &str = "clients";
+const WEBSOCKET_CLIENTS: &str = "WebSocket clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_come_back_as_they_were() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::of(kind.tag(9_999)), (kind, 9_999));
-        }
-        for tick in Tick::ALL {
-            assert_eq!(Tick::of(tick.tag(3)), (tick, 3));
-        }
-    }
-}

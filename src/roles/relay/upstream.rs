@@ -307,6 +307,9 @@ impl Relay {
             self.timeline.mark(whole, cx.now());
         }
         self.counts.discarded += before - self.ring.head();
+        if let Some(framed) = &mut self.framed {
+            framed.extend(&self.ring, self.records.whole());
+        }
         if let Some(wrong) = wrong {
             let text = format!(
                 "the upstream's bytes are no {}: {wrong}",
