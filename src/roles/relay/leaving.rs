@@ -26,7 +26,7 @@ pub enum Reason {
     Record,
     /// It was further behind than `--max-lag` allows.
     Lagging,
-    /// It was in the lead, the ring was full, and it took nothing for `--hold`.
+    /// It took nothing for `--hold` while the upstream waited, or for `--stall-timeout` while bytes waited for it.
     Stalled,
     /// It broke the rules of the protocol that it is served by.
     Protocol,
@@ -173,6 +173,7 @@ impl Relay {
         let waiting = client.waiting(self.framed.as_ref(), waiting);
         let waiting = u64::from(waiting.unwrap_or(0));
         cx.close(client.sock, reason.close());
+        self.sampler.forget(client.peer);
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
         let output = usize::from(client.output);
