@@ -11,7 +11,7 @@ use crate::config::{self, Config, Run, Verbosity};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
-use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
+use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn, plain};
 use crate::roles::demo::Demo;
 use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
@@ -204,7 +204,7 @@ fn start_log(config: &Config) -> Result<(), String> {
     };
     Logger::start(options)
         .map(drop)
-        .map_err(|error| format!("can't log: {error}"))
+        .map_err(|error| format!("can't log: {}", plain(&error)))
 }
 
 /// The signal's number, which the exit code of a process that it ended carries.

@@ -57,6 +57,8 @@ fn peer(script: &mut Script<'_>) -> Vec<u8> {
 struct Run {
     session: Session,
     seen: Seen,
+    /// What users have not taken yet, by stream.
+    waiting: BTreeMap<u32, usize>,
 }
 
 /// What came of some bytes, however they were split.
@@ -84,6 +86,7 @@ impl Run {
         let mut run = Self {
             session,
             seen: Seen::default(),
+            waiting: BTreeMap::new(),
         };
         run.say();
         run
@@ -126,14 +129,20 @@ impl Run {
         self.seen.events.push(format!("{event:?}"));
     }
 
-    /// Some streams' users take what comes, and send as much back.
+    /// Some streams' users take what comes. They do it in portions, whatever the pieces are in which it comes: when
+    /// credit is given back decides which frame is one too many.
     fn data(&mut self, id: StreamId, len: usize) {
         assert!(
             self.session.held() <= self.session.len() as u64 * (16 << 20),
             "more is held than was granted"
         );
         if id.get() % 4 < 2 {
-            self.session.consumed(NOW, id, len);
+            let waiting = self.waiting.entry(id.get()).or_default();
+            *waiting += len;
+            while *waiting >= PORTION {
+                *waiting -= PORTION;
+                self.session.consumed(NOW, id, PORTION);
+            }
         }
     }
 
@@ -154,3 +163,5 @@ impl Run {
 
 const NOW: Time = Time::from_millis(5000);
 const BYTES_MAX: usize = 1 << 20;
+/// Half of the first window, with which credit is given back.
+const PORTION: usize = 128 << 10;

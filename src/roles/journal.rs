@@ -12,6 +12,7 @@ pub(crate) struct Journal {
     repeats: Repeats,
     joins: Rate,
     leaves: Rate,
+    drops: Rate,
     upstreams: Rate,
     lines: Vec<String>,
 }
@@ -24,6 +25,7 @@ impl Journal {
             repeats: Repeats::new(),
             joins: Rate::new(EACH_SECOND),
             leaves: Rate::new(EACH_SECOND),
+            drops: Rate::new(EACH_SECOND),
             upstreams: Rate::new(UPSTREAMS_EACH_SECOND),
             lines: Vec::new(),
         }
@@ -80,6 +82,13 @@ impl Journal {
         }
     }
 
+    /// Somebody was dropped.
+    pub(crate) fn dropped(&mut self, now: Time, text: String) {
+        if self.drops.admit(now) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
     /// Something of a connection on the upstream side.
     pub(crate) fn upstream(&mut self, now: Time, text: String) {
         if self.upstreams.admit(now) {
@@ -94,6 +103,13 @@ impl Journal {
         }
         if let Some(n) = self.leaves.missed(now) {
             self.info(format!("{} left", Count(n as usize, "more client")));
+        }
+        if let Some(n) = self.drops.missed(now) {
+            log::warn!(
+                "{}: {} dropped",
+                self.label,
+                Count(n as usize, "more client")
+            );
         }
         if let Some(n) = self.upstreams.missed(now) {
             let lines = Count(n as usize, "more line");

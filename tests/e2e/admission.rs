@@ -1,10 +1,12 @@
 //! Who may come in: by address, by how many there are, and what is said of those who may not.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
 
+use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Taker};
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect_from, reset};
+use crate::common::peers::{connect_from, half_close, reset};
 use crate::rig::Rig;
 
 /// 127.0.0.x
@@ -101,6 +103,24 @@ fn one_address_has_only_so_many_clients() {
     first.take(1000);
     next.take(1000);
     Taker::new(other, 0).take(1000);
+}
+
+/// One that has left in good order looks like one that half-closed, and must not lock its own address out.
+#[test]
+fn one_that_half_closed_makes_room_for_its_own_address() {
+    let mut rig = Rig::with("connect-listen", "--max-clients-per-ip 1");
+    let _upstream = rig.upstream();
+    let first = rig.downstream();
+    let dropped = format!(
+        "client {} dropped: half-closed",
+        first.stream.local_addr().unwrap()
+    );
+    half_close(&first.stream);
+    let end = Instant::now() + DEADLINE;
+    while !rig.hydrant.has_logged(&dropped) {
+        assert!(Instant::now() < end, "nobody is let in");
+        drop(connect_from(local(1), rig.clients_at()));
+    }
 }
 
 /// One line, and later how many there were; the others do not notice.

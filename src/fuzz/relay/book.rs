@@ -192,7 +192,11 @@ impl Book {
         let over = |since: Option<Time>, span| since.is_some_and(|at| now.since(at) >= span);
         let end = known.until.min(self.head());
         match reason {
-            Reason::Left => !stage.handle.world().is_open(known.remote),
+            Reason::Left => {
+                // One that ends its own direction while it still owes acknowledgements counts as gone.
+                let owes = slow == Slow::Block && known.until < u64::MAX;
+                owes || !stage.handle.world().is_open(known.remote)
+            }
             Reason::Dead | Reason::Record | Reason::Protocol => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
@@ -210,7 +214,9 @@ impl Book {
             }
             Reason::HalfClosed => {
                 let came = matches!(config.outputs[known.output].way, Way::Listen(_));
-                came && (config.max_clients.is_some() || stage.scenario.descriptors.is_some())
+                let limits = [config.max_clients, config.max_clients_per_ip];
+                let limited = limits.iter().any(Option::is_some);
+                came && (limited || stage.scenario.descriptors.is_some())
             }
             Reason::Drained => {
                 let ends = self.ending_since.is_some() || known.until < u64::MAX;

@@ -244,6 +244,25 @@ fn a_destination_that_never_acknowledges_its_end_gets_it_again() {
     assert!(counts.bytes_out > counts.bytes_in);
 }
 
+/// The same, and it ends its own direction while it is waited for: that is no acknowledgement.
+#[test]
+fn a_destination_that_half_closes_at_its_end_gets_it_again() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.upstream_loss = UpstreamLoss::Close;
+    scenario.config.drain = Duration::ZERO;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.to = 3_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    let mut first = stalled();
+    first.receiver.half_close_after = Some(Duration::from_secs(1));
+    first.receiver.leave_after = Some((Duration::from_secs(3), Close::Reset));
+    scenario.guests[0] = vec![first];
+    scenario.chaos = Duration::from_secs(5);
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert!(counts.bytes_out > counts.bytes_in);
+}
+
 /// Two upstreams, of which the first is wanted back and stands at a door that shows this.
 fn failing_back(first: Door) -> Scenario {
     let mut scenario = lines(listen(), Slow::Drop);

@@ -107,6 +107,8 @@ pub(super) struct Told {
     pub(super) lost: u64,
     pub(super) repeated: u64,
     pub(super) altered: u64,
+    /// Whether messages were found in the bytes at all, so that something could be counted and compared.
+    pub(super) understood: bool,
 }
 
 impl Board {

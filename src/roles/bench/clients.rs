@@ -283,6 +283,7 @@ impl Clients {
             lost: self.wrong.lost,
             repeated: self.wrong.repeated,
             altered: self.wrong.altered,
+            understood: self.setup.filler.is_some(),
         });
     }
 

@@ -151,6 +151,10 @@ fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<
             outcome.faults.push(format!("{} {what}", Thousands(count)));
         }
     }
+    if orders.check && !told.understood {
+        let what = "nothing could be compared: no messages of a bench source were found";
+        outcome.faults.push(what.to_owned());
+    }
     Ok(outcome)
 }
 

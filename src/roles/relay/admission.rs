@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::base::access::caller;
 use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
@@ -68,20 +69,25 @@ impl Relay {
         if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, address(peer))
             && self.callers.of(ip) >= max
         {
-            let why = full(
-                &format!("{} from there", Count(max, "client")),
-                max,
-                "--max-clients-per-ip",
-            );
-            self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
-            return false;
+            let Some(oldest) =
+                self.oldest_half_closed(|peer| address(peer).map(caller) == Some(caller(ip)))
+            else {
+                let why = full(
+                    &format!("{} from there", Count(max, "client")),
+                    max,
+                    "--max-clients-per-ip",
+                );
+                self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
+                return false;
+            };
+            self.drop_client(cx, oldest, Reason::HalfClosed, None);
         }
         if let Some(max) = self
             .config
             .max_clients
             .filter(|max| self.listening_clients() + self.upgrades.len() >= *max)
         {
-            let Some(oldest) = self.oldest_half_closed() else {
+            let Some(oldest) = self.oldest_half_closed(|_| true) else {
                 let why = full(&Count(max, "client").to_string(), max, "--max-clients");
                 self.refuse(cx, sock, "client", peer, Refusal::MaxClients, &why);
                 return false;

@@ -162,15 +162,21 @@ impl Relay {
             return Some(Reason::Drained);
         }
         let quiet = cx.now().since(client.progress);
-        let outlet = &self.outputs[usize::from(client.output)];
-        // The end itself counts as a byte, the last one.
-        if self.flush.is_none() && outlet.retaining() == Some(id) && waiting > Some(1) {
-            // What it has not acknowledged is its next connection's.
+        if self.owes_acknowledgement(cx, id, client) {
             let stalled = self.config.stall_timeout.is_some_and(|max| quiet >= max);
             return stalled.then_some(Reason::Stalled);
         }
         // The kernel goes on.
         (quiet >= self.config.drain).then_some(Reason::Drained)
+    }
+
+    /// Whether a client that has all that it will ever get is waited for until it has acknowledged it: what it has not
+    /// would be its next connection's.
+    pub(super) fn owes_acknowledgement(&self, cx: &Cx<'_>, id: ClientId, client: &Client) -> bool {
+        let outlet = &self.outputs[usize::from(client.output)];
+        // The end itself counts as a byte, the last one.
+        let owes = cx.unacknowledged(client.sock) > Some(1);
+        self.flush.is_none() && outlet.retaining() == Some(id) && owes
     }
 
     /// A client is gone while the relay ends.

@@ -112,8 +112,7 @@ impl Relay {
 
     fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         let now = cx.now();
-        // One that has all it will ever get only waits for the end to be acknowledged.
-        let Some(client) = self.clients.get_mut(id).filter(|client| !client.finishing) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if client.acked < client.cursor {
@@ -123,6 +122,9 @@ impl Relay {
         let keepalive = self.config.keepalive;
         if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {
             return self.drop_client(cx, id, Reason::Dead, None);
+        }
+        if client.finishing {
+            return; // it has all that it will ever get, and only the end is still to be acknowledged
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);

@@ -111,7 +111,12 @@ impl Relay {
         };
         let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
         if finishing {
-            return self.drop_client(cx, id, Reason::Drained, None);
+            // One that has still to acknowledge bytes may be about to go without them: its next connection gets them.
+            let reason = match self.owes_acknowledgement(cx, id, client) {
+                true => Reason::Left,
+                false => Reason::Drained,
+            };
+            return self.drop_client(cx, id, reason, None);
         }
         // A WebSocket has its own way of saying that nothing more will come.
         if peer == Peer::Stdio || client.websocket.is_some() {
@@ -251,7 +256,7 @@ impl Relay {
             Span(age),
             Bytes(bytes)
         );
-        self.journal.warn(now, &format!("dropped: {reason}"), text);
+        self.journal.dropped(now, text);
     }
 }
 

@@ -202,11 +202,12 @@ impl Relay {
         outlets.map(|outlet| outlet.clients).sum()
     }
 
-    /// Of those who came by themselves, the one that half-closed first.
-    pub(super) fn oldest_half_closed(&self) -> Option<ClientId> {
+    /// Of those who came by themselves and are meant, the one that half-closed first.
+    pub(super) fn oldest_half_closed(&self, is_meant: impl Fn(Peer) -> bool) -> Option<ClientId> {
         let came = |id: &&ClientId| {
             self.clients.get(**id).is_some_and(|client| {
                 matches!(self.outputs[usize::from(client.output)].way, Way::Listen(_))
+                    && is_meant(client.peer)
             })
         };
         self.clients.half_closed().iter().find(came).copied()

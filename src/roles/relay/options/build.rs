@@ -534,7 +534,7 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let config = relay(
-            "a:1 :2 --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
+            ":1 :2 --mode listen-listen --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
              --takeover refuse --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
         )
         .expect("it is right");
