@@ -55,11 +55,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
         &["src/reactor/mio_net/"],
         "take randomness from Net::random",
     ),
-    (
-        &["rustls"],
-        &["src/proto/tls.rs", "src/config.rs"],
-        "go through proto::tls",
-    ),
+    (&["rustls"], &["src/proto/tls"], "go through proto::tls"),
     (
         &["unsafe", "unsafe_code"],
         &["src/reactor/sys.rs"],

@@ -9,12 +9,14 @@ pub mod framing;
 mod relay;
 mod ring;
 pub mod script;
+mod tls_record;
 mod wheel;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
 pub use self::relay::{Played, relay, relay_by_seed};
 pub use self::ring::ring;
+pub use self::tls_record::tls_record;
 pub use self::wheel::wheel;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
@@ -26,5 +28,6 @@ pub const TARGETS: &[Target] = &[
     ("relay", relay),
     ("framing", framing),
     ("ring", ring),
+    ("tls_record", tls_record),
     ("wheel", wheel),
 ];

@@ -2,3 +2,4 @@
 //! nothing is allocated by a length that was only declared.
 
 pub mod record;
+pub mod tls;
