@@ -398,7 +398,7 @@ a:1 :2 --log-file= => --log-file needs a value: --log-file FILE
 const PHRASES: &[(&str, &str)] = &[
     (
         "<forms>",
-        "write HOST:PORT, [IPV6]:PORT, :PORT, PORT or unix:PATH",
+        "write HOST:PORT, [IPV6]:PORT, :PORT, PORT, tls://HOST:PORT or unix:PATH",
     ),
     (
         "<modes>",

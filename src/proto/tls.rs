@@ -198,8 +198,14 @@ impl Session {
             Some(error) => Err(error.clone()),
             None if self.peer_closed => Ok(()),
             None if self.is_handshaking() => Err(self.fail(TlsError::Left)),
-            None => Err(self.fail(TlsError::Truncated)),
+            // It may still take what we have for it.
+            None => Err(TlsError::Truncated),
         }
+    }
+
+    /// What is wrong, if anything is.
+    pub fn error(&self) -> Option<&TlsError> {
+        self.failed.as_ref()
     }
 
     /// Takes plaintext for the peer, the first slice and then the second, as far as there is room. Nothing before the

@@ -137,6 +137,18 @@ impl Cx<'_> {
         self.core.table.press(id);
     }
 
+    /// Puts off a stream's visits to the end of a turn. At the end of each turn one of those that were put off has its
+    /// [`super::Event::Readable`], in which [`Cx::is_deferred`] holds: for work that is too long to keep the others
+    /// waiting, and too much if many have it to do at once.
+    pub fn defer(&mut self, id: SockId) {
+        self.core.table.defer(id);
+    }
+
+    /// Whether this event is the visit that [`Cx::defer`] has put off.
+    pub fn is_deferred(&self) -> bool {
+        self.core.in_deferred
+    }
+
     /// Asks for one [`super::Event::Again`], after the others have had their visit.
     pub fn again(&mut self) {
         self.core.table.again(self.role);

@@ -128,6 +128,7 @@ impl<R: Role> Reactor<R> {
         self.ready = ready;
         self.empty_outbox();
         self.visit_all();
+        self.visit_deferred();
         self.fire_timers();
         self.empty_outbox();
         self.end_roles(ended);
@@ -227,6 +228,19 @@ impl<R: Role> Reactor<R> {
                 None => return,
             }
         }
+    }
+
+    /// One of those that were put off: one a turn, so that many of them hold up nobody.
+    fn visit_deferred(&mut self) {
+        let Some(id) = self.core.table.next_deferred() else {
+            return;
+        };
+        if let Some(Owner::Role(role)) = self.core.table.get(id).map(|slot| slot.owner) {
+            self.core.in_deferred = true;
+            self.deliver(role, Event::Readable(id));
+            self.core.in_deferred = false;
+        }
+        self.core.table.enqueue(id);
     }
 
     fn visit(&mut self, id: SockId, accepts: &mut usize) {

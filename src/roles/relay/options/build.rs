@@ -243,10 +243,12 @@ fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
             Endpoint::Tcp {
                 host: Host::Ip(x),
                 port: p,
+                ..
             },
             Endpoint::Tcp {
                 host: Host::Ip(y),
                 port: q,
+                ..
             },
         ) => {
             let same_family = x.is_ipv4() == y.is_ipv4();
