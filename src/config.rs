@@ -1,5 +1,7 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
+mod certificates;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +15,9 @@ use crate::base::units::Typed;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
+use crate::roles::tls::options::{Files, FilesError};
+
+pub use self::certificates::{Certificates, CertificatesError, Stamp};
 
 /// What one invocation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub struct Config {
     pub globals: Globals,
     /// What is to run.
     pub run: Run,
+    /// The certificates that it needs.
+    pub certificates: Option<Certificates>,
 }
 
 /// What holds for the whole process.
@@ -98,6 +105,7 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
+        let mut certificates = None;
         let run = match args.role {
             RoleId::Relay => {
                 let mut relay =
@@ -105,11 +113,21 @@ impl Config {
                 if let Some(path) = args.values.path("upstream-send")? {
                     relay.upstream_send = read_secret("--upstream-send", &path)?;
                 }
+                let (accepts, dials) = relay.speaks_tls();
+                let files = Files::new(&args.values, accepts, dials)?;
+                if files != Files::default() {
+                    let read = certificates.insert(Certificates::read(files)?);
+                    relay.tls = read.tls();
+                }
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
         };
-        Ok(Self { globals, run })
+        Ok(Self {
+            globals,
+            run,
+            certificates,
+        })
     }
 }
 
@@ -183,6 +201,10 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: FileFault,
     },
+    /// What is said about certificates does not fit together.
+    CertificateFiles(FilesError),
+    /// Certificates can't be used.
+    Certificates(CertificatesError),
 }
 
 /// What is wrong with a file.
@@ -200,8 +222,11 @@ impl ConfigError {
     /// The exit code: 2 for what is wrong with the command line itself.
     fn code(&self) -> u8 {
         match self {
-            Self::File { .. } => 1,
-            Self::Option(_) | Self::QuietAndVerbose | Self::Relay(_) => 2,
+            Self::File { .. } | Self::Certificates(_) => 1,
+            Self::Option(_)
+            | Self::QuietAndVerbose
+            | Self::Relay(_)
+            | Self::CertificateFiles(_) => 2,
         }
     }
 }
@@ -214,6 +239,8 @@ impl fmt::Display for ConfigError {
                 f.write_str("-q and -v contradict each other: leave one of them out")
             }
             Self::Relay(error) => error.fmt(f),
+            Self::CertificateFiles(error) => error.fmt(f),
+            Self::Certificates(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -241,5 +268,17 @@ impl From<OptionError> for ConfigError {
 impl From<OrderError> for ConfigError {
     fn from(error: OrderError) -> Self {
         Self::Relay(error)
+    }
+}
+
+impl From<FilesError> for ConfigError {
+    fn from(error: FilesError) -> Self {
+        Self::CertificateFiles(error)
+    }
+}
+
+impl From<CertificatesError> for ConfigError {
+    fn from(error: CertificatesError) -> Self {
+        Self::Certificates(error)
     }
 }

@@ -1,5 +1,6 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod certificates;
 mod demo;
 
 use std::io::{IsTerminal, Write};
@@ -13,6 +14,7 @@ use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
 use crate::roles::demo::Demo;
 use crate::roles::relay::Relay;
 
+use self::certificates::Watch;
 use self::demo::Composition;
 
 /// Every role there is, so that the loop needs no `dyn`.
@@ -63,14 +65,19 @@ fn start(config: Config) -> Result<u8, String> {
         hangup_stops: std::io::stderr().is_terminal(),
     };
     let mut reactor = Reactor::new(Box::new(net), options);
+    let certificates = config.certificates.map(Watch::start).transpose()?;
+    let reload = || {
+        logger::reopen();
+        certificates.iter().for_each(Watch::reload);
+    };
     let code = match config.run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, |_, _| Ok(()))
+            turn_until_over(&mut reactor, reload, |_, _| Ok(()))
         }
         Run::Demo => {
             let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, |reactor, ended| {
+            turn_until_over(&mut reactor, reload, |reactor, ended| {
                 demo.between_turns(reactor, ended)
             })
         }
@@ -80,9 +87,10 @@ fn start(config: Config) -> Result<u8, String> {
     code
 }
 
-/// `between` sees the roles that ended in each turn, and may take some of them out.
+/// `reload` reads again what belongs to no role. `between` sees the roles that ended in each turn, and may take some of them out.
 fn turn_until_over(
     reactor: &mut Reactor<RoleSet>,
+    reload: impl Fn(),
     mut between: impl FnMut(&mut Reactor<RoleSet>, &mut Vec<(RoleId, End)>) -> Result<(), String>,
 ) -> Result<u8, String> {
     let mut ended = Vec::new();
@@ -98,7 +106,7 @@ fn turn_until_over(
         }
         match turn {
             Turn::Going => {}
-            Turn::Reloading => logger::reopen(),
+            Turn::Reloading => reload(),
             Turn::Over => return Ok(0),
             Turn::Cut(signal) => return Ok(128 + number(signal)),
         }
@@ -106,7 +114,7 @@ fn turn_until_over(
 }
 
 fn start_log(config: &Config) -> Result<(), String> {
-    let Config { globals, run } = config;
+    let Config { globals, run, .. } = config;
     let level = match globals.verbosity {
         // What there is to warn of is shown.
         Verbosity::Quiet | Verbosity::Normal if *run == Run::Demo && globals.log_file.is_none() => {

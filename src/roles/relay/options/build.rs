@@ -13,9 +13,10 @@ use crate::roles::relay::config::{
     DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source, Stats, Takeover, UpstreamLoss,
     Way,
 };
+use crate::roles::tls::Tls;
 
 /// Makes a relay's orders out of its settings and of the words that are no flags: `SRC DST [DST2 ...]`. What
-/// `--upstream-send` names is left to the caller to read.
+/// `--upstream-send` names, and certificates, are left to the caller to read.
 pub fn build(
     values: &Values,
     words: &[String],
@@ -80,6 +81,7 @@ pub fn build(
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
+        tls: Tls::default(),
         source,
         outputs,
     })
@@ -433,6 +435,7 @@ mod tests {
             max_clients_per_ip: None,
             drain: secs(2),
             stats: None,
+            tls: Tls::default(),
         };
         assert_eq!(relay("a:5000 :6000"), Ok(expected));
     }
