@@ -234,7 +234,7 @@ a:1 :2 --retri 5 => unknown flag --retri: did you mean --retry?
 --retri 5 a:1 :2 => unknown flag --retri: did you mean --retry?
 --moed listen-listen a:1 :2 => unknown flag --moed: did you mean --mode?
 a:1 :2 -retry 5 => unknown flag -retry: did you mean --retry?
-a:1 :2 --timeout=5 => unknown flag --timeout: did you mean --idle-timeout?
+a:1 :2 --timeout=5 => unknown flag --timeout: did you mean --connect-timeout, --idle-timeout or --stall-timeout?
 a:1 :2 --conect-timeout=5 => unknown flag --conect-timeout: did you mean --connect-timeout?
 a:1 :2 --colour => unknown flag --colour: see hydrant relay --help
 demo --retri => unknown flag --retri: see hydrant demo --help

@@ -52,6 +52,8 @@ cases! {
     a_closed_listener_resets_those_who_wait,
     what_a_reset_has_lost_is_known,
     what_the_peer_has_not_taken_is_known,
+    what_a_vanished_peer_owes_is_known,
+    a_peer_that_pauses_owes_nothing_for_long,
     a_reset_close_is_a_reset_at_the_peer,
     an_orderly_close_is_the_end_behind_all_bytes,
     an_orderly_close_reads_away_what_came_in,
@@ -471,6 +473,44 @@ fn what_the_peer_has_not_taken_is_known<B: Bench>(rig: &mut Rig<B>) {
     rig.until("acknowledged", |rig| {
         (rig.net.unacknowledged(ours) == Some(0)).then_some(())
     });
+}
+
+fn what_a_vanished_peer_owes_is_known<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    rig.net.write(ours, [b"heard", b""]).unwrap();
+    rig.until("acknowledged", |rig| {
+        (rig.net.unacknowledged(ours) == Some(0)).then_some(())
+    });
+    assert_eq!(rig.net.unanswered(ours), None);
+    rig.bench.vanish(&mut far);
+    rig.net.write(ours, [b"not heard", b""]).unwrap();
+    for owed in [0, 500, 1000] {
+        let owed = Duration::from_millis(owed);
+        rig.until("unanswered for so long", |rig| {
+            rig.net.unanswered(ours).filter(|silence| *silence >= owed)
+        });
+    }
+    rig.net.close(ours, Close::Reset);
+    assert_eq!(rig.net.unanswered(ours), None);
+}
+
+/// Its window is closed, which its kernel goes on to say.
+fn a_peer_that_pauses_owes_nothing_for_long<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    let mut written = rig.fill(ours);
+    while !rig.is_quiet(ours) {
+        rig.forget(ours);
+        written += rig.fill(ours);
+    }
+    // Several probes go out by then.
+    let end = rig.net.clock() + Duration::from_secs(2);
+    while rig.net.clock() < end {
+        rig.until("an answer", |rig| {
+            rig.net.unanswered(ours).is_none().then_some(())
+        });
+        rig.look(Duration::from_millis(50));
+    }
+    assert_eq!(rig.bench.receive(&mut far, written).unwrap().len(), written);
 }
 
 fn a_reset_close_is_a_reset_at_the_peer<B: Bench>(rig: &mut Rig<B>) {

@@ -781,6 +781,26 @@ mod timers {
         assert!(rig.turns < 60, "{} turns", rig.turns);
     }
 
+    /// Nothing wakes the loop for the sake of a role that is over.
+    #[test]
+    fn they_end_with_their_role() {
+        let mut rig = Rig::new(Faults::none(), |_, _| ());
+        let passing = Puppet {
+            on: Box::new(|cx, event| match event {
+                Event::Start => drop([5, 5000].map(|after| cx.timer(millis(after), 0))),
+                Event::Timer { .. } => cx.finish(End::Done),
+                _ => {}
+            }),
+            told: Rc::default(),
+        };
+        rig.reactor.add(passing);
+        while !rig.world.world().stuck() {
+            rig.turn();
+            assert!(rig.turns < 10, "there is something to wait for");
+        }
+        assert!(rig.now() < Time::from_millis(5000), "{}", rig.now());
+    }
+
     #[test]
     fn one_that_is_due_already_can_be_taken_back() {
         let other = Rc::new(RefCell::new(None));

@@ -329,15 +329,6 @@ impl Values {
         self.all(name).count()
     }
 
-    /// All that was given for an option of which several add up.
-    pub fn texts(&self, name: &str) -> Result<Vec<String>, OptionError> {
-        let read = |(opt, given): (&Opt, &str)| match opt.read(given)? {
-            Value::Text(text) => Ok(text),
-            _ => panic!("{name} is no text"),
-        };
-        self.all(name).map(read).collect()
-    }
-
     /// A text. `None`: neither given nor preset.
     pub fn text(&self, name: &str) -> Result<Option<String>, OptionError> {
         Ok(self.value(name)?.map(|value| match value {
@@ -600,10 +591,7 @@ mod tests {
             (none.text("name"), none.path("file"), none.wait("retry")),
             (Ok(None), Ok(None), Ok(None))
         );
-        assert_eq!(
-            (none.amount("ring"), none.texts("allow")),
-            (Ok(None), Ok(vec![]))
-        );
+        assert_eq!((none.amount("ring"), none.times("allow")), (Ok(None), 0));
         assert!(none.find("--nothing").is_none() && none.find("dump").is_none());
     }
 
@@ -618,11 +606,7 @@ mod tests {
             ("--dump", ""),
         ]);
         assert_eq!(twice.choice("mode"), Ok(Some("one")));
-        assert_eq!(
-            twice.texts("allow"),
-            Ok(vec!["a".to_owned(), "b".to_owned()])
-        );
-        assert_eq!(twice.times("dump"), 2);
+        assert_eq!((twice.times("allow"), twice.times("dump")), (2, 2));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Time;
+use crate::base::units::Count;
 
 /// Collapses lines that repeat. At most 256 kinds are told apart; when there are more, the others are only counted.
 #[derive(Debug, Default)]
@@ -50,10 +51,10 @@ impl Window {
             more,
             latest,
         } = self;
-        let times = if more == 1 { "time" } else { "times" };
+        let times = Count(more as usize, "time");
         (more > 0).then(|| {
             format!(
-                "{latest} ({more} {times} in {} s)",
+                "{latest} ({times} in {} s)",
                 whole_seconds(now.since(since))
             )
         })
@@ -102,15 +103,9 @@ impl Repeats {
             .others
             .take_if(|(since, _)| now.since(*since) >= WINDOW)
         {
-            out.push(format!("... and {lines} more lines of other kinds"));
+            let lines = Count(lines as usize, "more line");
+            out.push(format!("... and {lines} of other kinds"));
         }
-    }
-
-    /// When [`Repeats::flush`] may next have something to do, if ever. Looks at every kind.
-    pub fn next(&self) -> Option<Time> {
-        let windows = self.kinds.values().map(|window| window.since);
-        let first = windows.chain(self.others.map(|(since, _)| since)).min()?;
-        Some(first + WINDOW)
     }
 
     /// The condition that `key` spoke of is over: should it return, that is news. What was counted and not told yet is
@@ -209,7 +204,6 @@ mod tests {
         assert_eq!(repeats.say(at(10), "refused", "B".into()), None);
         assert_eq!(repeats.say(at(59), "refused", "C".into()), None);
         assert_eq!(flush(&mut repeats, at(59)), [""; 0]);
-        assert_eq!(repeats.next(), Some(at(60)));
         assert_eq!(flush(&mut repeats, at(60)), ["C (2 times in 60 s)"]);
         assert_eq!(repeats.say(at(70), "refused", "D".into()), None);
         assert_eq!(flush(&mut repeats, at(120)), ["D (1 time in 60 s)"]);
@@ -220,7 +214,6 @@ mod tests {
         let mut repeats = Repeats::new();
         assert!(say(&mut repeats, at(0), "a").is_some());
         assert_eq!(flush(&mut repeats, at(60)), [""; 0]);
-        assert_eq!(repeats.next(), None);
         assert!(say(&mut repeats, at(61), "a").is_some());
         assert!(
             say(&mut repeats, at(121), "a").is_some(),
@@ -284,7 +277,6 @@ mod tests {
             1,
             "the others' own window is not over: {told:?}"
         );
-        assert_eq!(repeats.next(), Some(at(61)));
         assert_eq!(
             flush(&mut repeats, at(61)),
             ["... and 2 more lines of other kinds"]

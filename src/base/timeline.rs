@@ -59,18 +59,6 @@ impl Timeline {
         Some(mark.at)
     }
 
-    /// Nobody will ask for offsets below `tail` any more. The mark that `tail` itself counts by stays. O(1), spread
-    /// over calls.
-    pub fn forget_below(&mut self, tail: u64) {
-        while self
-            .marks
-            .get(1)
-            .is_some_and(|second| second.offset <= tail)
-        {
-            self.marks.pop_front();
-        }
-    }
-
     /// Removes marks that are closer to the one before than their age calls for. Their bytes fall to that one. The
     /// distance asked for is a power of two, so that it grows only when the age has doubled: what a byte's age is
     /// overstated by, over all its moves, is at most twice the last distance.
@@ -141,23 +129,6 @@ mod tests {
     }
 
     #[test]
-    fn what_covers_the_tail_stays() {
-        let mut line = Timeline::new();
-        for i in 0..10 {
-            line.mark(i * 100, at(i));
-        }
-        line.forget_below(250);
-        assert_eq!(line.arrived(199), None);
-        assert_eq!(line.arrived(250), Some(at(2)));
-        line.forget_below(299);
-        assert_eq!(line.arrived(299), Some(at(2)));
-        line.forget_below(300);
-        assert_eq!(line.arrived(299), None);
-        line.forget_below(1 << 40);
-        assert_eq!(line.arrived(1 << 40), Some(at(9)));
-    }
-
-    #[test]
     fn thinning_does_not_bridge_a_pause() {
         let mut line = Timeline::new();
         for i in 0..MARKS_MAX as u64 - 1 {
@@ -194,24 +165,20 @@ mod tests {
 
         #[test]
         fn an_age_is_never_understated_and_little_overstated(
-            reads in vec((1..50u64, 0..50_000u64, 0..400u32), 1..6000),
+            reads in vec((1..50u64, 0..50_000u64), 1..6000),
         ) {
             let mut line = Timeline::new();
             let mut all = Vec::new();
-            let (mut head, mut now, mut tail) = (0, Time::ZERO, 0);
-            for (size, wait_micros, behind) in reads {
+            let (mut head, mut now) = (0, Time::ZERO);
+            for (size, wait_micros) in reads {
                 now = now + Duration::from_micros(wait_micros);
                 line.mark(head, now);
                 all.push((head, now));
                 head += size;
-                if behind == 0 {
-                    tail = head - size;
-                    line.forget_below(tail);
-                }
                 assert!(line.marks.len() <= MARKS_MAX);
             }
-            for (offset, came) in all.into_iter().filter(|(offset, _)| *offset >= tail) {
-                let told = line.arrived(offset).expect("nothing from the tail on is forgotten");
+            for (offset, came) in all {
+                let told = line.arrived(offset).expect("nothing is forgotten");
                 assert!(told <= came);
                 let (age, over) = (now.since(came), came.since(told));
                 assert!(over <= Duration::from_millis(2) + age / 16, "{over:?} at an age of {age:?}");

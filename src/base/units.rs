@@ -143,6 +143,31 @@ impl fmt::Display for Span {
     }
 }
 
+/// A duration that the user chose, told exactly: `5 s`, `150 ms`, `1.5 s`, `2 min`, `1 h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen(pub Duration);
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = write_duration(self.0);
+        let unit = written.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let number = &written[..written.len() - unit.len()];
+        write!(f, "{number} {}", if unit == "m" { "min" } else { unit })
+    }
+}
+
+/// So many of something: `1 client`, `2 clients`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<'a>(pub usize, pub &'a str);
+
+impl fmt::Display for Count<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        let plural = if *count == 1 { "" } else { "s" };
+        write!(f, "{count} {what}{plural}")
+    }
+}
+
 /// What someone typed, safe to stand in a one-line message: as it is where it is plain, else quoted and escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Typed<'a>(pub &'a str);
@@ -210,6 +235,29 @@ mod tests {
 
     fn millis(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_was_chosen_is_told_exactly() {
+        let cases = [
+            (0, "0 s"),
+            (150, "150 ms"),
+            (1_000, "1 s"),
+            (1_250, "1.25 s"),
+            (90_000, "90 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+            (86_400_000, "1 d"),
+        ];
+        for (millis, told) in cases {
+            assert_eq!(Chosen(Duration::from_millis(millis)).to_string(), told);
+        }
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let told = [0, 1, 2].map(|n| Count(n, "client").to_string());
+        assert_eq!(told, ["0 clients", "1 client", "2 clients"]);
     }
 
     #[test]

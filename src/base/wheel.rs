@@ -99,6 +99,18 @@ impl<T: Copy> Wheel<T> {
         true
     }
 
+    /// Unsets every timer whose value is none to `keep`. The cost depends on how many timers were ever set at a time.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        for index in 0..self.entries.len() as u32 {
+            let entry = &self.entries[index as usize];
+            if entry.is_taken() && !keep(&entry.value) {
+                self.unlink(index);
+                self.free_entry(index);
+                self.len -= 1;
+            }
+        }
+    }
+
     /// When to call [`Wheel::advance`] again, if any timer is set. Not later than the first one is due and not before
     /// the latest `advance`. For a timer that is far ahead it may be a moment in between, when nothing is due yet;
     /// there is at most one for each level on the way.
@@ -327,6 +339,20 @@ mod tests {
         wheel.insert(at(3), 5);
         wheel.insert(at(7001), 6);
         assert_eq!(due(&mut wheel, at(9000)), [5, 1, 3, 4, 6]);
+    }
+
+    #[test]
+    fn only_those_to_keep_are_kept() {
+        let mut wheel = Wheel::new();
+        let keys = [1, 2, 3, 4].map(|value| wheel.insert(at(100 * u64::from(value % 2)), value));
+        assert!(wheel.cancel(keys[3]));
+        wheel.retain(|value| value % 2 == 1);
+        assert_eq!(wheel.len(), 2);
+        assert!(!wheel.cancel(keys[1]), "it is gone");
+        wheel.insert(at(50), 5);
+        wheel.retain(|value| *value != 1);
+        assert_eq!(due(&mut wheel, at(100)), [5, 3]);
+        assert_eq!(wheel.next(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
+use super::nearest::one_of;
 use super::roles::{ROLES, Role, verbs};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
@@ -23,8 +24,8 @@ pub enum UsageError {
     UnknownFlag {
         /// As it was given, without a value.
         flag: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
         /// The role, if that is clear.
         role: Option<&'static str>,
     },
@@ -49,8 +50,8 @@ pub enum UsageError {
     UnknownRole {
         /// The word.
         word: String,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word is shared by several roles, and the second is none that tells them apart.
     Verb {
@@ -77,12 +78,9 @@ impl fmt::Display for UsageError {
         match self {
             Self::Bare => f.write_str(super::BARE),
             Self::NotUtf8 { arg } => write!(f, "{arg:?} is not UTF-8"),
-            Self::UnknownFlag {
-                flag,
-                near: Some(near),
-                ..
-            } => {
-                write!(f, "unknown flag {}: did you mean {near}?", Typed(flag))
+            Self::UnknownFlag { flag, near, .. } if !near.is_empty() => {
+                let (flag, near) = (Typed(flag), one_of(near));
+                write!(f, "unknown flag {flag}: did you mean {near}?")
             }
             Self::UnknownFlag {
                 flag,
@@ -104,13 +102,11 @@ impl fmt::Display for UsageError {
                 _ => write!(f, "{0} needs a value: {0} {1}", opt.flag, opt.unit),
             },
             Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
-            Self::UnknownRole {
-                word,
-                near: Some(near),
-            } => {
-                write!(f, "unknown role {}: did you mean {near}?", Typed(word))
+            Self::UnknownRole { word, near } if !near.is_empty() => {
+                let (word, near) = (Typed(word), one_of(near));
+                write!(f, "unknown role {word}: did you mean {near}?")
             }
-            Self::UnknownRole { word, near: None } => {
+            Self::UnknownRole { word, .. } => {
                 let mut names: Vec<&str> = ROLES.iter().map(Role::family).collect();
                 names.dedup();
                 write!(

@@ -175,24 +175,22 @@ fn unknown_flag(flag: String, role: Option<&'static Role>, known: &[&'static Opt
 fn no_such_verb(family: &'static str, word: Option<String>) -> UsageError {
     let near = word
         .as_ref()
-        .and_then(|word| nearest(word, roles::verbs(family)));
+        .and_then(|word| nearest(word, roles::verbs(family)).into_iter().next());
     UsageError::Verb { family, word, near }
 }
 
 /// Says what a first word may have been meant to be: a role with a slip in it, or a host whose port was forgotten.
 fn unknown_role(words: &[String]) -> UsageError {
     let word = words[0].clone();
-    if let Some(near) = nearest(&word, ROLES.iter().map(|role| role.family())) {
-        return UsageError::UnknownRole {
-            word,
-            near: Some(near),
-        };
+    let near = nearest(&word, ROLES.iter().map(|role| role.family()));
+    if !near.is_empty() {
+        return UsageError::UnknownRole { word, near };
     }
     let like_host = word == "localhost"
         || word.contains('.')
         || words.get(1).is_some_and(|next| is_source(next));
     match word.parse::<Endpoint>() {
         Err(error) if like_host => UsageError::Endpoint(error),
-        _ => UsageError::UnknownRole { word, near: None },
+        _ => UsageError::UnknownRole { word, near },
     }
 }

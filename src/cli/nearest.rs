@@ -1,23 +1,37 @@
 //! What someone may have meant by a name that does not exist.
 
-/// The candidate that `typed` looks like a slip of: a letter or two differ, or it is a part of the candidate. Dashes in
-/// front do not count.
+/// The candidate that `typed` looks like a slip of, a letter or two of which differ; else all that it is a part of, in
+/// order. Dashes in front do not count.
 pub(crate) fn nearest(
     typed: &str,
     candidates: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+) -> Vec<&'static str> {
     let typed = typed.trim_start_matches('-');
     if typed.len() > LONGEST {
-        return None;
+        return Vec::new();
     }
-    let rated = candidates.filter_map(|candidate| {
+    let mut close = Vec::new();
+    let mut whole = Vec::new();
+    for candidate in candidates {
         let name = candidate.trim_start_matches('-');
         let slips = distance(typed, name);
-        let close = slips <= (name.len() / 3).clamp(1, SLIPS_MAX) && slips < typed.len();
-        let part = typed.len() >= PART_MIN && name.contains(typed);
-        (close || part).then_some((!close, slips, candidate))
-    });
-    rated.min().map(|(_, _, candidate)| candidate)
+        if slips <= (name.len() / 3).clamp(1, SLIPS_MAX) && slips < typed.len() {
+            close.push((slips, candidate));
+        }
+        if typed.len() >= PART_MIN && name.contains(typed) {
+            whole.push(candidate);
+        }
+    }
+    let closest = close.into_iter().min();
+    closest.map_or(whole, |(_, candidate)| vec![candidate])
+}
+
+/// "a", "a or b", "a, b or c".
+pub(crate) fn one_of(names: &[&str]) -> String {
+    match names {
+        [.., _, last] => format!("{} or {last}", names[..names.len() - 1].join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// The fewest letters to insert, leave out, change or swap with their neighbour (optimal string alignment).
@@ -70,28 +84,32 @@ mod tests {
         let flags = [
             "--retry",
             "--connect-timeout",
+            "--idle-timeout",
             "--max-clients",
             "--wait-clients",
             "--stats",
             "--stats-interval",
         ];
         let cases = [
-            ("--retri", Some("--retry")),
-            ("-retry", Some("--retry")),
-            ("--stat", Some("--stats")),
-            ("--timeout", Some("--connect-timeout")),
-            ("--interval", Some("--stats-interval")),
-            ("--max-client", Some("--max-clients")),
-            ("--clients", Some("--max-clients")),
-            ("--wait-client", Some("--wait-clients")),
-            ("--re", None),
-            ("--foo", None),
-            ("-x", None),
-            ("--", None),
+            ("--retri", "--retry"),
+            ("-retry", "--retry"),
+            ("--stat", "--stats"),
+            ("--timeout", "--connect-timeout or --idle-timeout"),
+            ("--interval", "--stats-interval"),
+            ("--max-client", "--max-clients"),
+            ("--clients", "--max-clients or --wait-clients"),
+            ("--wait-client", "--wait-clients"),
+            ("--t", ""),
+            ("--foo", ""),
+            ("-x", ""),
+            ("--", ""),
+            ("--con", "--connect-timeout"),
         ];
         for (typed, near) in cases {
-            assert_eq!(nearest(typed, flags.into_iter()), near, "{typed}");
+            assert_eq!(one_of(&nearest(typed, flags.into_iter())), near, "{typed}");
         }
-        assert_eq!(nearest(&"x".repeat(1 << 20), flags.into_iter()), None);
+        let long = "x".repeat(1 << 20);
+        assert!(nearest(&long, flags.into_iter()).is_empty());
+        assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
     }
 }

@@ -140,20 +140,10 @@ impl Splitter {
         piece
     }
 
-    /// How many of the bytes fed are held back: at most [`Framing::partial_max`].
-    pub fn partial(&self) -> usize {
-        self.partial
-    }
-
-    /// Another upstream begins. Returns how many partial bytes of the old one die with it.
-    pub fn reset(&mut self) -> usize {
+    /// Another upstream begins. The partial bytes of the old one, at most [`Framing::partial_max`], die with it.
+    pub fn reset(&mut self) {
         self.form = Form::new(self.framing);
-        std::mem::take(&mut self.partial)
-    }
-
-    /// The framing that is followed.
-    pub fn framing(&self) -> Framing {
-        self.framing
+        self.partial = 0;
     }
 }
 

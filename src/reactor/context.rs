@@ -177,6 +177,11 @@ impl Cx<'_> {
         self.core.net.unacknowledged(id)
     }
 
+    /// For how long the peer's kernel has owed an answer; see [`super::net::Net::unanswered`].
+    pub fn unanswered(&self, id: SockId) -> Option<Duration> {
+        self.core.net.unanswered(id)
+    }
+
     /// Our own end of a TCP stream, which is the peer's name for us.
     pub fn local(&self, id: SockId) -> Option<SocketAddr> {
         self.core.net.local(id)

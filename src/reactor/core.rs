@@ -188,6 +188,10 @@ impl Core {
             self.drop_dial(dial);
         }
         self.outbox.retain(|(to, _)| *to != role);
+        let stays =
+            |alarm: &Alarm| !matches!(alarm, Alarm::Owner(Owner::Role(of), _) if *of == role);
+        self.wheel.retain(stays);
+        self.due.retain(|(_, alarm)| stays(alarm));
     }
 
     fn say_accept_failed(&mut self, error: &io::Error) {

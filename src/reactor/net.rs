@@ -209,6 +209,11 @@ pub trait Net {
     /// FIN counted as one; `None` where that can't be known.
     fn unacknowledged(&self, id: SockId) -> Option<u32>;
 
+    /// For how long a TCP peer's kernel has been silent while it owes an answer: the time since it last acknowledged
+    /// anything, if bytes or a window probe were sent to it again after that (TCP_INFO). `None` where it owes nothing,
+    /// and where that can't be known. A peer that merely pauses owes an answer for a moment after each probe.
+    fn unanswered(&self, id: SockId) -> Option<Duration>;
+
     /// Our own end of a TCP stream; `None` for what is none, or is gone.
     fn local(&self, id: SockId) -> Option<SocketAddr>;
 

@@ -4,7 +4,9 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Bytes that a socket has been given and that its peer's kernel has not acknowledged (SIOCOUTQ), a FIN that was sent
 /// counted as one. `None` where the kernel does not know, as for what is not a connected socket.
@@ -18,6 +20,35 @@ pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u32> {
     } else {
         None
     }
+}
+
+/// The time since a TCP socket's peer last acknowledged anything, if what was sent again after that, bytes or a window
+/// probe, has not been answered (TCP_INFO). `None` where no answer is due, or where the kernel does not know.
+pub(super) fn unanswered(socket: BorrowedFd<'_>) -> Option<Duration> {
+    let info = tcp_info(socket)?;
+    // Any answer ends the count of probes, but only progress that of retransmissions: a peer without room answers them
+    // and takes nothing.
+    let resent = info.tcpi_retransmits > 0 && info.tcpi_last_ack_recv > info.tcpi_last_data_sent;
+    let due = resent || info.tcpi_probes > 0;
+    due.then(|| Duration::from_millis(info.tcpi_last_ack_recv.into()))
+}
+
+fn tcp_info(socket: BorrowedFd<'_>) -> Option<libc::tcp_info> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the descriptor is open while it is borrowed, and no more than `len` bytes are written where the pointer
+    // says, which is so long.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    // SAFETY: it is made of integers only, for which zeros, where nothing was written, are values too.
+    (outcome == 0).then(|| unsafe { info.assume_init() })
 }
 
 /// Waits, for as long as it takes, until a descriptor that somebody else has made non-blocking can be read.
@@ -91,6 +122,7 @@ mod tests {
     fn what_is_no_socket_has_nothing_unacknowledged() {
         let file = File::open("/dev/null").expect("/dev/null opens");
         assert_eq!(unacknowledged(file.as_fd()), None);
+        assert_eq!(unanswered(file.as_fd()), None);
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub(super) struct Conn {
     pub(super) from: Peer,
     pub(super) to: Addr,
     delay: Duration,
-    /// Nothing crosses any more, and nobody is told.
-    pub(super) vanished: bool,
+    /// Since when nothing crosses any more, and nobody is told.
+    vanished: Option<Time>,
     dying: bool,
 }
 
@@ -95,6 +95,32 @@ impl Conn {
     pub(super) const fn outbound(&self, side: usize) -> &Pipe {
         &self.pipes[side]
     }
+
+    /// For how long `side` has been without an answer that is due: to what was sent again because nothing of it had
+    /// landed, or to a probe of a closed window. Both go out at distances that double, as in Linux.
+    pub(super) fn unanswered(&self, side: usize, now: Time) -> Option<Duration> {
+        let pipe = self.outbound(side);
+        let at_risk = self.vanished.is_some() || pipe.window_closed();
+        if self.wire != Wire::Tcp || self.ends[side].dead || pipe.unacknowledged() == 0 || !at_risk
+        {
+            return None;
+        }
+        let waits = now.since(pipe.waiting_since);
+        let heard_until = self.vanished.map(|at| at.since(pipe.waiting_since));
+        let (mut sent, mut wait, mut heard) =
+            (RETRANSMISSION_MIN, RETRANSMISSION_MIN, Duration::ZERO);
+        while sent <= waits {
+            let answer = sent + 2 * self.delay;
+            let lost = heard_until.is_some_and(|until| sent + self.delay > until);
+            if lost || answer > waits {
+                return Some(waits - heard);
+            }
+            heard = answer;
+            wait = (2 * wait).min(RETRANSMISSION_WAIT_MAX);
+            sent += wait;
+        }
+        None
+    }
 }
 
 impl World {
@@ -117,7 +143,7 @@ impl World {
                 from,
                 to,
                 delay,
-                vanished: false,
+                vanished: None,
                 dying: false,
             },
         );
@@ -167,10 +193,14 @@ impl World {
 
     /// Takes what there is room for and sends it on its way.
     pub(super) fn send(&mut self, id: ConnId, side: usize, bytes: &[u8]) -> usize {
-        let taken = self
-            .conns
-            .get_mut(&id)
-            .map_or(0, |conn| conn.pipes[side].push(bytes));
+        let now = self.now;
+        let taken = self.conns.get_mut(&id).map_or(0, |conn| {
+            let pipe = &mut conn.pipes[side];
+            if pipe.unacknowledged() == 0 {
+                pipe.waiting_since = now;
+            }
+            pipe.push(bytes)
+        });
         if taken > 0 {
             let at = self.arrival(id, side);
             self.schedule(
@@ -194,7 +224,11 @@ impl World {
         if conn.ends[side].dead || conn.pipes[side].is_shut() {
             return;
         }
-        conn.pipes[side].push_end();
+        let pipe = &mut conn.pipes[side];
+        if pipe.unacknowledged() == 0 {
+            pipe.waiting_since = self.now;
+        }
+        pipe.push_end();
         let at = self.arrival(id, side);
         self.schedule(
             at,
@@ -289,7 +323,7 @@ impl World {
     /// From now on nothing crosses, and nobody is told.
     pub(super) fn vanish(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.vanished = true;
+            conn.vanished.get_or_insert(self.now);
             self.plan_death(id, 0);
             self.plan_death(id, 1);
         }
@@ -300,7 +334,7 @@ impl World {
         let Some(conn) = self
             .conns
             .get_mut(&id)
-            .filter(|conn| conn.vanished && !conn.dying)
+            .filter(|conn| conn.vanished.is_some() && !conn.dying)
         else {
             return;
         };
@@ -352,7 +386,9 @@ impl World {
     }
 
     pub(super) fn on_arrive(&mut self, id: ConnId, side: usize, bytes: usize, end: bool) {
-        let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.vanished) else {
+        let now = self.now;
+        let live = |conn: &&mut Conn| conn.vanished.is_none();
+        let Some(conn) = self.conns.get_mut(&id).filter(live) else {
             return;
         };
         let other = &conn.ends[1 - side];
@@ -379,6 +415,7 @@ impl World {
         if !pipe.flow() {
             return;
         }
+        pipe.waiting_since = now;
         match conn.ends[1 - side].owner {
             Owner::Socket(socket) => self.raise(socket, true, false),
             Owner::Remote(remote) => self.wake(remote),
@@ -397,7 +434,7 @@ impl World {
     }
 
     pub(super) fn on_reset(&mut self, id: ConnId, side: usize) {
-        let Some(conn) = self.conns.get(&id).filter(|conn| !conn.vanished) else {
+        let Some(conn) = self.conns.get(&id).filter(|conn| conn.vanished.is_none()) else {
             return;
         };
         // After the peer's FIN, Linux tells a reset as a broken pipe.
@@ -431,3 +468,6 @@ impl World {
 
 /// How long Linux goes on sending what nobody acknowledges, about.
 const RETRANSMISSION_MAX: Duration = Duration::from_secs(924);
+/// Its first wait for an acknowledgement, and the longest (TCP_RTO_MIN, TCP_RTO_MAX).
+const RETRANSMISSION_MIN: Duration = Duration::from_millis(200);
+const RETRANSMISSION_WAIT_MAX: Duration = Duration::from_secs(120);

@@ -188,6 +188,12 @@ impl Net for SimNet {
         })
     }
 
+    fn unanswered(&self, id: SockId) -> Option<Duration> {
+        self.call(format_args!("unanswered {id:?}"), |world| {
+            world.unanswered(id)
+        })
+    }
+
     fn local(&self, id: SockId) -> Option<SocketAddr> {
         self.call(format_args!("local {id:?}"), |world| world.local(id))
     }

@@ -23,6 +23,8 @@ pub(super) struct Pipe {
     lost: usize,
     /// When the last thing under way arrives: nothing overtakes it.
     pub(super) last: Time,
+    /// Since when what waits has waited: the latest moment at which some of it landed, or there was nothing before.
+    pub(super) waiting_since: Time,
     /// News of room at the receiver is on its way to the sender.
     pub(super) update_due: bool,
 }
@@ -47,6 +49,7 @@ impl Pipe {
             end: End::None,
             lost: 0,
             last: Time::ZERO,
+            waiting_since: Time::ZERO,
             update_due: false,
         }
     }

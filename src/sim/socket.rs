@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::conn::{ConnId, End, Owner, Wire};
 use super::remote::RemoteId;
@@ -376,6 +377,13 @@ impl World {
         let conn = &self.conns[&stream.conn];
         let count = u32::try_from(conn.outbound(stream.side).unacknowledged()).unwrap_or(u32::MAX);
         (conn.wire == Wire::Tcp).then_some(count)
+    }
+
+    pub(super) fn unanswered(&self, id: SockId) -> Option<Duration> {
+        let Some(Tenant::Stream(stream)) = self.tenant(id) else {
+            return None;
+        };
+        self.conns[&stream.conn].unanswered(stream.side, self.now)
     }
 
     pub(super) fn local(&self, id: SockId) -> Option<SocketAddr> {

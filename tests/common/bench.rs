@@ -11,7 +11,7 @@ use hydrant::base::time::Time;
 use hydrant::reactor::mio_net::{MioNet, Options};
 use hydrant::reactor::net::{Addr, Io, Lookup, Net, Peer, Ready, SockId};
 use hydrant::sim::{Actor, Answer, Behaviour, Faults, Handle, RemoteId, SimNet};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
 /// A net and the world behind it. All that a far end does has a deadline.
 pub(crate) trait Bench: Sized {
@@ -38,6 +38,9 @@ pub(crate) trait Bench: Sized {
 
     /// Ends the far direction; the near one stays open.
     fn finish(&mut self, far: &mut Self::Far);
+
+    /// From now on nothing reaches the far end, and nobody is told.
+    fn vanish(&mut self, far: &mut Self::Far);
 
     fn close(&mut self, far: Self::Far);
     fn reset(&mut self, far: Self::Far);
@@ -283,6 +286,12 @@ impl Bench for Loopback {
         far.shutdown(Shutdown::Write).expect("it is connected");
     }
 
+    fn vanish(&mut self, far: &mut Socket) {
+        let nothing = SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
+        far.attach_filter(&[nothing])
+            .expect("a socket takes a filter");
+    }
+
     fn close(&mut self, far: Socket) {
         drop(far);
     }
@@ -415,6 +424,10 @@ impl Bench for Simulated {
 
     fn finish(&mut self, far: &mut RemoteId) {
         self.handle.world().remote_shutdown(*far);
+    }
+
+    fn vanish(&mut self, far: &mut RemoteId) {
+        self.handle.world().remote_vanish(*far);
     }
 
     fn close(&mut self, far: RemoteId) {

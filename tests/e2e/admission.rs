@@ -70,7 +70,7 @@ fn mapped_addresses_are_those_of_ipv4() {
     let _second = connect_from(local(2), at);
     run.report_until("| 2 clients | ");
     is_turned_away(connect_from(local(2), at));
-    run.wait_log("[WARN] relay: client 127.0.0.2 refused: 1 clients from there are connected");
+    run.wait_log("[WARN] relay: client 127.0.0.2 refused: 1 client from there is connected");
     is_turned_away(connect_from(local(5), at));
     run.wait_log("[WARN] relay: client 127.0.0.5 refused: not in --allow");
 }

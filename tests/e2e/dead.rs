@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::common::feed::{Ending, Taker};
+use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect, half_close, reset, vanish};
+use crate::common::peers::{connect, connect_narrow, half_close, reset, vanish};
 use crate::rig::Rig;
 
 /// A silent upstream is dialled again, and not before its time.
@@ -120,6 +120,58 @@ fn a_client_that_pauses_is_left_alone() {
     assert!(!rig.hydrant.has_logged(" left"));
 }
 
+/// While bytes flow there are no keepalive probes: what tells is that nobody acknowledges the bytes.
+#[test]
+fn a_client_that_vanishes_from_a_flowing_feed_is_noticed() {
+    for mode in ["connect-listen", "connect-connect"] {
+        let mut rig = Rig::with(mode, "--keepalive 1s");
+        let mut upstream = rig.upstream();
+        let mut client = rig.downstream();
+        rig.feed.send(&mut upstream, 1000);
+        client.take(1000);
+        vanish(&client.stream);
+        let started = Instant::now();
+        while !rig.hydrant.has_logged(" dropped: dead; ") {
+            assert!(started.elapsed() < SOON);
+            rig.feed.send(&mut upstream, 1000);
+            rig.hydrant.report();
+        }
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        let report = rig.hydrant.report();
+        assert!(report.contains("| drops 1 (dead 1) | "), "{report}");
+        if rig.waits_for_downstream() {
+            // What it had not acknowledged is there for the next one.
+            let at = client.at;
+            let mut next = rig.downstream();
+            next.at = at;
+            next.take((rig.feed.at - at) as usize);
+        }
+    }
+}
+
+/// One that pauses and one that paused before it vanished look alike, until its kernel is asked whether there is room.
+#[test]
+fn of_two_that_pause_the_vanished_one_is_noticed() {
+    let mut rig = Rig::with("connect-listen", "--keepalive 1s");
+    let mut upstream = rig.upstream();
+    let mut pauses = rig.narrow_client();
+    let vanishes = rig.narrow_client();
+    rig.feed.send(&mut upstream, 8 << 20);
+    rig.hydrant.report_until("in all 8.0 MiB in");
+    vanish(&vanishes.stream);
+    let who = vanishes.stream.local_addr().unwrap();
+    rig.hydrant
+        .wait_log(&format!("client {who} dropped: dead; "));
+    // As long again, and again.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(5) {
+        rig.feed.send(&mut upstream, 1000);
+        rig.hydrant.report();
+    }
+    pauses.take(rig.feed.at as usize);
+    assert!(!rig.hydrant.has_logged(" left"));
+}
+
 /// Its process is gone, which its kernel says at the next byte.
 #[test]
 fn a_half_closed_client_whose_process_is_gone_is_noticed() {
@@ -174,6 +226,45 @@ fn a_cut_link_is_noticed_at_both_ends() {
     assert!(started.elapsed() < SOON);
     far.mend();
     bytes.write_all(b"more\n").unwrap();
+}
+
+/// The same while bytes flow. Those who are on this side of the cut, and one of them pauses, feel nothing.
+#[test]
+fn a_cut_link_of_a_flowing_feed_is_noticed() {
+    let Some(far) = crate::netns::Far::new() else {
+        return;
+    };
+    let line = format!(
+        "127.0.0.1:0 {}:0 --mode listen-listen --keepalive 1s",
+        far.here
+    );
+    let hydrant = hydrant(&line).start();
+    let (up, down) = (
+        hydrant.address_of("the upstream"),
+        hydrant.address_of("clients"),
+    );
+    let mut upstream = connect(up);
+    let mut feed = Feed::default();
+    let mut stays = Taker::new(connect(down), 0);
+    let mut pauses = Taker::new(connect_narrow(down), 0);
+    let sink = far.hydrant(&format!("{down} -"));
+    hydrant.report_until("| 3 clients | ");
+    feed.send(&mut upstream, 8 << 20);
+    stays.take(8 << 20);
+    sink.report_until("| in all 8.0 MiB in");
+    far.cut();
+    let started = Instant::now();
+    while !hydrant.has_logged(" dropped: dead; ") {
+        assert!(started.elapsed() < SOON);
+        feed.send(&mut upstream, 1000);
+        stays.take(1000);
+        hydrant.report();
+    }
+    far.mend();
+    let report = hydrant.report();
+    assert!(report.contains("| 2 clients | "), "{report}");
+    assert!(report.contains("| drops 1 (dead 1) | "), "{report}");
+    pauses.take(feed.at as usize);
 }
 
 /// A few times `--keepalive 1s`, on however slow a machine.

@@ -1,6 +1,6 @@
 //! Several upstreams, and what clients see of it when one ends.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::hydrant;
@@ -66,6 +66,32 @@ fn when_all_fail_there_is_a_wait() {
     leave(&upstream);
     let _upstream = first.accept();
     hydrant.wait_log(&format!("upstream {} connected", first.at));
+}
+
+/// The first one, on the side, is tried again as soon as anything else is by --retry.
+#[test]
+fn on_the_side_too_the_waits_grow_from_the_first_one() {
+    let (mut first, mut second) = (Place::new(), Place::opened());
+    let line = format!(
+        "{},{} 0 --retry 20ms..1h --idle-timeout 1h --failback 100ms",
+        first.at, second.at
+    );
+    let hydrant = hydrant(&line).start();
+    let mut client = Taker::new(connect(hydrant.address_of("clients")), 0);
+    hydrant.report_until("| 1 client | ");
+    let _in_use = second.accept();
+    hydrant.wait_log(&format!("upstream {} connected", second.at));
+    let mut upstream = first.accept();
+    // Bytes that go to nobody, until it is in use.
+    while !hydrant.has_logged("has sent records for 100 ms: in use again") {
+        upstream.write_all(b"?").unwrap();
+        hydrant.report();
+    }
+    upstream.write_all(b"!").unwrap();
+    let mut byte = [b'?'];
+    while byte != *b"!" {
+        client.stream.read_exact(&mut byte).unwrap();
+    }
 }
 
 /// Everybody gets what is theirs first, however slowly they take it.

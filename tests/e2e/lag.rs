@@ -72,6 +72,25 @@ fn a_frozen_client_of_a_slow_feed_is_dropped_by_its_lag() {
     }
 }
 
+/// Which of the two it is that holds the upstream back is said.
+#[test]
+fn an_upstream_that_waits_for_a_lag_to_shrink_says_so() {
+    for (flags, why) in [
+        ("--max-lag 64K", "behind by --max-lag 64K"),
+        ("--max-lag 1h --ring 64K", "ring full"),
+    ] {
+        let mut rig = Rig::with("connect-listen", &format!("--slow block {flags}"));
+        let mut upstream = rig.upstream();
+        let frozen = rig.narrow_client();
+        let (_, fits) = crate::slow::send_until_held(&mut upstream);
+        assert!(!fits, "{flags}");
+        let who = frozen.stream.local_addr().unwrap();
+        rig.hydrant.wait_log(&format!(
+            "upstream held back 5 s by {who} (--slow block, {why})"
+        ));
+    }
+}
+
 /// Nobody is dropped who keeps taking bytes, however old they are, by `--stall-timeout`.
 #[test]
 fn a_client_that_keeps_taking_is_not_stalled() {

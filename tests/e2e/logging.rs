@@ -86,7 +86,7 @@ fn a_log_file_is_reopened_on_sighup() {
     );
     assert!(!old.contains("stopped by"), "{old}");
     assert!(
-        log.contains("relay: stopped by SIGTERM: 1 clients drained"),
+        log.contains("relay: stopped by SIGTERM: 1 client drained"),
         "{log}"
     );
     assert!(!log.contains(" connected"), "{log}");

@@ -123,7 +123,7 @@ fn a_signal_ends_it(mode: &str) {
     assert_eq!(downstream.take_rest(), Ending::Orderly);
     assert_eq!(rig.hydrant.wait_exit(), 0);
     let last = rig.hydrant.wait_log("stopped by SIGINT");
-    assert!(last.contains(": 1 clients drained, 0 cut; up "), "{last}");
+    assert!(last.contains(": 1 client drained, 0 cut; up "), "{last}");
 }
 
 /// Nobody waits for anybody: with the one side never there, the other is connected and lost as it likes.

@@ -123,6 +123,23 @@ fn beyond_max_clients_newcomers_are_refused() {
 }
 
 #[test]
+fn one_client_is_singular() {
+    for (flags, why) in [
+        ("--max-clients 1", "1 client is connected (--max-clients)"),
+        (
+            "--max-clients-per-ip 1",
+            "1 client from there is connected (--max-clients-per-ip)",
+        ),
+    ] {
+        let mut rig = Rig::with("connect-listen", flags);
+        let _upstream = rig.upstream();
+        let _first = rig.downstream();
+        let _second = connect(rig.clients_at());
+        rig.hydrant.wait_log(&format!(" refused: {why}"));
+    }
+}
+
+#[test]
 fn beyond_max_clients_the_oldest_half_closed_one_goes_first() {
     let mut rig = Rig::with("connect-listen", "--max-clients 3");
     let mut upstream = rig.upstream();

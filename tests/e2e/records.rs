@@ -144,6 +144,9 @@ fn a_takeover_in_the_middle_of_a_record_tears_none() {
         second.write_all(&kind.records(100..120)).unwrap();
         reader.take(100..120);
         rig.hydrant.wait_log("(--takeover replace)");
+        let report = rig.hydrant.report();
+        let discarded = format!("| discarded {} B | ", torn.len() - 1);
+        assert!(report.contains(&discarded), "{report}");
     }
 }
 

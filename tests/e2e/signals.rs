@@ -36,7 +36,7 @@ fn a_first_signal_lets_clients_have_what_is_theirs() {
         assert_eq!(slow.at, 10_000_000);
         assert_eq!(rig.hydrant.wait_exit(), 0);
         rig.hydrant.wait_log(&format!(
-            "[INFO] relay: stopped by SIG{name}: 1 clients drained, 0 cut; up "
+            "[INFO] relay: stopped by SIG{name}: 1 client drained, 0 cut; up "
         ));
     }
 }

@@ -51,7 +51,7 @@ fn a_big_file_reaches_a_slow_receiver_whole() {
     assert_eq!(slow.take_rest(), Ending::Orderly);
     assert_eq!(slow.at, BIG as u64);
     assert_eq!(hydrant.wait_exit(), 0);
-    hydrant.wait_log("source ended: 1 clients drained, 0 cut; up ");
+    hydrant.wait_log("source ended: 1 client drained, 0 cut; up ");
 }
 
 #[test]

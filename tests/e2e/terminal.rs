@@ -116,7 +116,7 @@ fn stats_are_one_live_line_that_leaves_a_clean_screen() {
     // What Ctrl-C sends.
     screen.keys.write_all(b"\x03").unwrap();
     assert_eq!(taker.take_rest(), Ending::Orderly);
-    screen.until("stopped by SIGINT: 1 clients drained, 0 cut; up ");
+    screen.until("stopped by SIGINT: 1 client drained, 0 cut; up ");
     screen.until("");
     let lines = screen.lines();
     assert!(

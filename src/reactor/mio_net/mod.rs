@@ -346,6 +346,13 @@ impl Net for MioNet {
         }
     }
 
+    fn unanswered(&self, id: SockId) -> Option<Duration> {
+        match self.stream(id) {
+            Ok((socket, Stream::Tcp, _)) => sys::unanswered(socket.as_fd()),
+            _ => None,
+        }
+    }
+
     fn local(&self, id: SockId) -> Option<SocketAddr> {
         let (socket, what, _) = self.stream(id).ok()?;
         match peer(what, &socket.local_addr().ok()?) {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::repeats::Rate;
 use crate::base::time::Time;
-use crate::base::units::Span;
+use crate::base::units::{Count, Span};
 use crate::reactor::net::{Close, Signal, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role, plain};
 
@@ -257,10 +257,7 @@ impl Demo {
         let Crowd { clients, gone } = std::mem::take(&mut self.latest);
         let before = std::mem::replace(&mut self.known, clients.clone());
         let now = cx.now();
-        let count = match clients.len() {
-            1 => "1 client".to_owned(),
-            n => format!("{n} clients"),
-        };
+        let count = Count(clients.len(), "client");
         for at in before.difference(&clients) {
             if *at == staller {
                 self.tell_dropped(cx, &gone);

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::base::access::caller;
+use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::{Reason, Relay};
@@ -90,7 +91,11 @@ impl Relay {
         if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, address(peer))
             && self.callers.of(ip) >= max
         {
-            let why = format!("{max} clients from there are connected (--max-clients-per-ip)");
+            let why = full(
+                &format!("{} from there", Count(max, "client")),
+                max,
+                "--max-clients-per-ip",
+            );
             self.refuse(cx, sock, "client", peer, Refusal::MaxClientsPerIp, &why);
             return false;
         }
@@ -100,7 +105,7 @@ impl Relay {
             .filter(|max| self.listening_clients() >= *max)
         {
             let Some(oldest) = self.oldest_half_closed() else {
-                let why = format!("{max} clients are connected (--max-clients)");
+                let why = full(&Count(max, "client").to_string(), max, "--max-clients");
                 self.refuse(cx, sock, "client", peer, Refusal::MaxClients, &why);
                 return false;
             };
@@ -136,6 +141,12 @@ impl Relay {
         self.journal
             .warn(cx.now(), &kind, format!("{who} {from} refused: {why}"));
     }
+}
+
+/// "2 clients are connected (--max-clients)"
+fn full(who: &str, max: usize, flag: &str) -> String {
+    let verb = if max == 1 { "is" } else { "are" };
+    format!("{who} {verb} connected ({flag})")
 }
 
 /// The address of a peer that has one.

@@ -41,6 +41,8 @@ pub(super) struct Client {
     /// The highest offset that its kernel was seen to have acknowledged, and when that last grew.
     pub(super) acked: u64,
     pub(super) progress: Time,
+    /// Since when its kernel has been seen to answer nothing, though it was asked.
+    pub(super) silent_since: Option<Time>,
     pub(super) joined: Time,
     /// Bytes that it gets before those at its cursor.
     pub(super) aside: Option<Box<Aside>>,

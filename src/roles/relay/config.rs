@@ -1,11 +1,13 @@
 //! What a relay is told to do: parsed, checked, with nothing impossible left in it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::base::access::Access;
 use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
+use crate::base::units::{write_duration, write_size};
 use crate::proto::record::Framing;
 use crate::roles::tls::Tls;
 
@@ -175,6 +177,16 @@ pub enum MaxLag {
     Age(Duration),
     /// In bytes.
     Bytes(u64),
+}
+
+impl fmt::Display for MaxLag {
+    /// As a user would give it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&match self {
+            Self::Age(age) => write_duration(*age),
+            Self::Bytes(bytes) => write_size(*bytes),
+        })
+    }
 }
 
 /// `--resume`: where a dialled destination goes on that comes back.

@@ -10,12 +10,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{Slow, Way};
+use crate::roles::relay::config::Way;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -52,17 +52,17 @@ pub(super) struct Flush {
 impl Relay {
     /// Begins to end. A signal that comes while the source's end is already being waited for puts a deadline to it.
     pub(super) fn begin_flush(&mut self, cx: &mut Cx<'_>, why: Why) {
-        let deadline =
-            (why != Why::SourceEnded).then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
+        let bounded = why != Why::SourceEnded;
         if let Some(flush) = &mut self.flush {
-            if flush.deadline.is_none() {
+            if flush.deadline.is_none() && bounded {
                 flush.why = why;
-                flush.deadline = deadline;
+                flush.deadline = Some(cx.timer(self.config.drain, Tick::Deadline.tag(0)));
                 self.close_outputs(cx, false);
                 self.check_flushed(cx);
             }
             return;
         }
+        let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,
             drained: 0,
@@ -159,7 +159,7 @@ impl Relay {
             _ => flush.cut += 1,
         }
         let outlet = &self.outputs[output];
-        let unfinished = outlet.parked.is_some_and(|parked| parked < head);
+        let unfinished = outlet.parked().is_some_and(|parked| parked < head);
         if flush.deadline.is_none()
             && outlet.is_dialled()
             && unfinished
@@ -180,20 +180,7 @@ impl Relay {
         {
             return;
         }
-        self.watch_progress(cx);
-        let (now, hold) = (cx.now(), self.config.hold);
-        let stalled = |client: &Client| {
-            client.slow != Slow::Block && client.behind && now.since(client.progress) >= hold
-        };
-        let due: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| stalled(client))
-            .map(|(id, _)| id)
-            .collect();
-        for id in due {
-            self.drop_client(cx, id, Reason::Stalled, None);
-        }
+        self.drop_stalled(cx, Time::ZERO);
     }
 
     /// `--drain` is over.
@@ -221,7 +208,7 @@ impl Relay {
         let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
         let unfinished = |outlet: &super::outputs::Outlet| {
-            outlet.is_dialled() && outlet.parked.is_some_and(|parked| parked < head)
+            outlet.is_dialled() && outlet.parked().is_some_and(|parked| parked < head)
         };
         let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
         if self.clients.len() > 0 || dialling {
@@ -250,7 +237,7 @@ impl Relay {
             .iter()
             .filter(|outlet| matches!(outlet.way, Way::Listen(_)));
         let left = listening
-            .filter_map(|outlet| outlet.parked)
+            .filter_map(|outlet| outlet.parked())
             .map(|parked| head - parked)
             .max()
             .unwrap_or(0);
@@ -264,7 +251,8 @@ impl Relay {
         self.journal.tick(now);
         let up = Span(now.since(self.started));
         self.journal.info(format!(
-            "{why}: {drained} clients drained, {cut} cut; up {up}"
+            "{why}: {} drained, {cut} cut; up {up}",
+            Count(drained, "client")
         ));
         cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use crate::base::backoff::{Backoff, Retry};
-use crate::base::units::{Span, write_duration};
-use crate::base::wheel::TimerKey;
+use crate::base::backoff::Retry;
+use crate::base::units::{Chosen, Count};
 use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::config::{RelayConfig, Source};
+use crate::roles::relay::redial::Redial;
 use crate::roles::relay::upstream::{Loss, conn};
 use crate::roles::relay::{Relay, Tick};
 
@@ -21,14 +21,8 @@ use crate::roles::relay::{Relay, Tick};
 pub(super) struct Dialler {
     /// Which of the endpoints is in use, or is tried now.
     pub(super) at: usize,
-    dial: Option<DialId>,
-    retry: Option<TimerKey>,
-    backoff: Backoff,
-    min: Duration,
-    /// The wait before the attempt that succeeded last, or the one that would come first.
-    wait: Duration,
-    /// Attempts since the connection was lost.
-    pub(super) attempts: u32,
+    /// Its attempts count from the loss of the connection on.
+    pub(super) redial: Redial,
     /// Endpoints that have failed one after the other since the last wait.
     failed: usize,
 }
@@ -37,29 +31,15 @@ impl Dialler {
     pub(super) fn new(retry: Retry) -> Self {
         Self {
             at: 0,
-            dial: None,
-            retry: None,
-            backoff: Backoff::new(retry),
-            min: retry.min,
-            wait: retry.min,
-            attempts: 0,
+            redial: Redial::new(retry),
             failed: 0,
-        }
-    }
-
-    pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
-        if let Some(dial) = self.dial.take() {
-            cx.cancel_dial(dial);
-        }
-        if let Some(retry) = self.retry.take() {
-            cx.cancel(retry);
         }
     }
 }
 
 impl Relay {
     pub(super) fn is_upstream_dial(&self, dial: DialId) -> bool {
-        self.upstream.dialler.dial == Some(dial)
+        self.upstream.dialler.redial.is(dial)
     }
 
     /// Dials the endpoint whose turn it is.
@@ -68,13 +48,12 @@ impl Relay {
             return;
         };
         let dialler = &mut self.upstream.dialler;
-        dialler.retry = None;
-        dialler.attempts += 1;
-        dialler.dial = Some(cx.dial(&endpoints[dialler.at], self.config.connect_timeout));
+        let to = &endpoints[dialler.at];
+        dialler.redial.dial(cx, to, self.config.connect_timeout);
     }
 
     pub(super) fn upstream_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        self.upstream.dialler.dial = None;
+        self.upstream.dialler.redial.answered();
         self.upstream.active = Some(conn(cx, sock, peer));
         self.attach(cx, sock);
         let who = self.source_name(peer);
@@ -84,7 +63,7 @@ impl Relay {
         self.upstream_is_up();
         if self.upstream.dialler.at == 0 {
             self.stop_standby(cx);
-        } else {
+        } else if !self.standby.is_under_way() {
             self.dial_standby(cx);
         }
     }
@@ -94,9 +73,9 @@ impl Relay {
             return;
         };
         let dialler = &mut self.upstream.dialler;
-        dialler.dial = None;
+        dialler.redial.answered();
         let endpoint = endpoints[dialler.at].clone();
-        let first = dialler.attempts == 1;
+        let first = dialler.redial.attempts == 1;
         let next = match endpoints.len() {
             1 => format!("retrying until it answers ({})", every(&self.config)),
             n => format!("trying {}", endpoints[(dialler.at + 1) % n]),
@@ -106,9 +85,10 @@ impl Relay {
             .warn(cx.now(), &down_key(&endpoint.to_string()), text);
         if first && error.is_refused() && endpoint.is_this_machine() {
             let mode = self.listen_mode();
-            log::warn!(
-                "hydrant: connection to {endpoint} refused; to have the upstream connect there: --mode {mode}"
+            let text = format!(
+                "connection to {endpoint} refused; to have the upstream connect there: --mode {mode}"
             );
+            self.journal.hint(cx.now(), text);
         }
         self.try_next_upstream(cx);
     }
@@ -118,13 +98,12 @@ impl Relay {
     pub(super) fn redial_upstream(&mut self, cx: &mut Cx<'_>, lasted: Duration) {
         let several = self.upstreams() > 1;
         let dialler = &mut self.upstream.dialler;
-        dialler.attempts = 0;
-        if lasted > dialler.wait {
-            dialler.backoff.reset();
-            dialler.wait = dialler.min;
+        dialler.redial.attempts = 0;
+        let had_lasted = dialler.redial.had_lasted(lasted);
+        if had_lasted {
             dialler.failed = 0;
         }
-        if several || lasted <= self.upstream.dialler.wait {
+        if several || !had_lasted {
             self.try_next_upstream(cx);
         } else {
             self.dial_upstream(cx);
@@ -149,8 +128,7 @@ impl Relay {
             return self.dial_upstream(cx);
         }
         dialler.failed = 0;
-        dialler.wait = dialler.backoff.next(cx.random());
-        dialler.retry = Some(cx.timer(dialler.wait, Tick::UpstreamRetry.tag(0)));
+        dialler.redial.wait(cx, Tick::UpstreamRetry.tag(0));
     }
 
     fn upstreams(&self) -> usize {
@@ -229,11 +207,7 @@ impl Relay {
         if !expected || silence < SILENCE || upstream.silence_said {
             return;
         }
-        let clients = if waiting == 1 {
-            "1 client".to_owned()
-        } else {
-            format!("{waiting} clients")
-        };
+        let clients = Count(waiting, "client");
         let (who, silence) = (self.source_name(conn.peer), silence.as_secs());
         let text =
             format!("upstream {who} connected but silent for {silence} s, {clients} waiting");
@@ -251,12 +225,8 @@ fn down_key(endpoint: &str) -> String {
 pub(super) fn every(config: &RelayConfig) -> String {
     let retry = config.retry;
     match retry.min == retry.max {
-        true => format!("every {}", Span(retry.min)),
-        false => format!(
-            "every {} to {}",
-            write_duration(retry.min),
-            write_duration(retry.max)
-        ),
+        true => format!("every {}", Chosen(retry.min)),
+        false => format!("every {} to {}", Chosen(retry.min), Chosen(retry.max)),
     }
 }
 

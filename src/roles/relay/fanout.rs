@@ -28,7 +28,9 @@ impl Relay {
             return Ok(None);
         }
         self.reuse_hot_memory(cx);
-        let room = self.room(cx).min(self.read_max);
+        // An open gate has looked whether there is room for it.
+        let room = self.read_max;
+        debug_assert!(self.room(cx) >= room, "the gate is open and the ring full");
         self.shed(cx, self.ring.tail_after(room));
         if self.flush.is_some() {
             return Ok(None); // the last client of all was among them
@@ -85,7 +87,7 @@ impl Relay {
         let whole = self.records.whole();
         self.clients.behind() == 0
             && self.outputs.iter().all(|outlet| {
-                outlet.parked.is_none_or(|parked| parked == whole) && !outlet.may_go_back()
+                outlet.parked().is_none_or(|parked| parked == whole) && !outlet.may_go_back()
             })
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == whole)
     }
@@ -137,7 +139,9 @@ impl Relay {
 
     /// A client that was behind can take bytes again.
     pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        match self.send(cx, id, CATCH_UP_MAX) {
+        let sent = self.send(cx, id, CATCH_UP_MAX);
+        let has_ended = matches!(sent, Ok(Sent::End));
+        match sent {
             Ok(Sent::All) => {
                 self.clients.catch_up(id);
                 if let Some(client) = self.clients.get(id) {
@@ -148,7 +152,7 @@ impl Relay {
             Ok(Sent::Part) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
-        if self.gate.is_shut() {
+        if self.gate.is_shut() || has_ended && self.flush.is_none() {
             self.refresh_gate(cx);
         }
     }

@@ -85,7 +85,7 @@ impl Relay {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room(cx) < self.room_min || self.lags_too_far(cx.now()) {
+        } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
             State::Full
         } else if self.is_far_ahead() {
             State::Ahead
@@ -113,13 +113,17 @@ impl Relay {
     /// Bytes that can be read without overwriting any that somebody has a right to.
     pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
         let whole = self.records.whole();
-        let parked = self.outputs.iter().filter_map(|outlet| outlet.parked).min();
+        let parked = self
+            .outputs
+            .iter()
+            .filter_map(|outlet| outlet.parked())
+            .min();
         let block = [parked, self.clients.hindmost_blocking()];
         let block = block.into_iter().flatten().fold(whole, u64::min);
         let keep = self.records.keep_from(block);
         let keep = keep.min(self.leader().unwrap_or(whole));
         let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
-        if room >= self.room_min || self.ring.room(keep) < self.room_min {
+        if room >= self.read_max || self.ring.room(keep) < self.read_max {
             return room;
         }
         // Only what nobody has acknowledged as far as we know stands in the way: ask.
@@ -132,7 +136,7 @@ impl Relay {
     pub(super) fn retained(&self) -> Option<u64> {
         let acked = |outlet: &Outlet| {
             self.clients
-                .get(outlet.retaining?)
+                .get(outlet.retaining()?)
                 .map(|client| client.acked)
         };
         let acked = self.outputs.iter().filter_map(acked).min()?;
@@ -140,7 +144,7 @@ impl Relay {
     }
 
     pub(super) fn note_acknowledged(&mut self, cx: &Cx<'_>) {
-        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining) {
+        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining()) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.note_acknowledged(cx.unacknowledged(client.sock), cx.now());
             }
@@ -192,7 +196,11 @@ impl Relay {
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
-        if self.outputs.iter().any(|outlet| outlet.retaining.is_some()) {
+        if self
+            .outputs
+            .iter()
+            .any(|outlet| outlet.retaining().is_some())
+        {
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -240,7 +248,7 @@ impl Relay {
         let head = self.records.whole();
         let holds = self
             .leader()
-            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.room_min);
+            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.read_max);
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
@@ -250,12 +258,20 @@ impl Relay {
         if self.gate.state != State::Full {
             return;
         }
+        self.drop_stalled(cx, self.gate.full_since);
+        if self.gate.state == State::Full && self.gate.hold.is_none() {
+            self.arm_hold(cx);
+        }
+    }
+
+    /// Drops all who have taken nothing for `--hold`, counted from `since` at the earliest.
+    pub(super) fn drop_stalled(&mut self, cx: &mut Cx<'_>, since: Time) {
         self.watch_progress(cx);
-        let (now, full_since, hold) = (cx.now(), self.gate.full_since, self.config.hold);
+        let (now, hold) = (cx.now(), self.config.hold);
         let stalled = |client: &Client| {
             client.slow != Slow::Block
                 && client.behind
-                && now.since(client.progress.max(full_since)) >= hold
+                && now.since(client.progress.max(since)) >= hold
         };
         let due: Vec<_> = self
             .clients
@@ -265,9 +281,6 @@ impl Relay {
             .collect();
         for id in due {
             self.drop_client(cx, id, Reason::Stalled, None);
-        }
-        if self.gate.state == State::Full && self.gate.hold.is_none() {
-            self.arm_hold(cx);
         }
     }
 
@@ -290,7 +303,8 @@ impl Relay {
     }
 
     /// Says so, once a time, when clients that must not lose a byte have held the upstream back for a while.
-    pub(super) fn watch_held(&mut self, now: Time) {
+    pub(super) fn watch_held(&mut self, cx: &Cx<'_>) {
+        let now = cx.now();
         let held = now.since(self.gate.full_since);
         if self.gate.state != State::Full
             || self.gate.held_said
@@ -301,8 +315,13 @@ impl Relay {
         }
         let Some(by) = self.held_by() else { return };
         self.gate.held_said = true;
+        let max_lag = self.config.max_lag;
+        let why = match max_lag {
+            Some(max) if self.room(cx) >= self.read_max => format!("behind by --max-lag {max}"),
+            _ => "ring full".to_owned(),
+        };
         let text = format!(
-            "upstream held back {} s by {by} (--slow block, ring full)",
+            "upstream held back {} s by {by} (--slow block, {why})",
             held.as_secs()
         );
         self.journal.warn(now, "held back", text);
@@ -313,15 +332,15 @@ impl Relay {
         let parked = self
             .outputs
             .iter()
-            .filter(|outlet| outlet.parked.is_some())
-            .min_by_key(|outlet| outlet.parked);
+            .filter(|outlet| outlet.parked().is_some())
+            .min_by_key(|outlet| outlet.parked());
         let hindmost = self
             .clients
             .iter()
             .filter(|(_, client)| client.slow == Slow::Block && client.behind)
             .min_by_key(|(_, client)| client.cursor);
         match (hindmost, parked) {
-            (Some((_, client)), Some(outlet)) if outlet.parked < Some(client.cursor) => {
+            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.cursor) => {
                 Some(outlet.name())
             }
             (Some((_, client)), _) => Some(client.peer.to_string()),

@@ -1,7 +1,9 @@
 //! The relay's voice in the log: its name in front, and repeats collapsed.
 
+use crate::base::LIVE;
 use crate::base::repeats::{Rate, Repeats};
 use crate::base::time::Time;
+use crate::base::units::Count;
 
 /// What the relay has said lately.
 #[derive(Debug)]
@@ -44,6 +46,24 @@ impl Journal {
         }
     }
 
+    /// The relay's figures, which say themselves whose they are.
+    pub(super) fn figures(&self, text: String) {
+        log::info!("{text}");
+    }
+
+    /// The figures in a line that is drawn again and again: as an error, so that no level of logging hides what was
+    /// asked for.
+    pub(super) fn live(&self, text: String) {
+        log::error!(target: LIVE, "{text}");
+    }
+
+    /// Advice about how hydrant was started, which is nothing that the relay did.
+    pub(super) fn hint(&mut self, now: Time, text: String) {
+        if let Some(text) = self.repeats.say(now, "hint", text) {
+            log::warn!("hydrant: {text}");
+        }
+    }
+
     /// Somebody joined.
     pub(super) fn came(&mut self, now: Time, text: String) {
         if self.joins.admit(now) {
@@ -68,13 +88,14 @@ impl Journal {
     /// Says the counts that are due; about once a second.
     pub(super) fn tick(&mut self, now: Time) {
         if let Some(n) = self.joins.missed(now) {
-            self.info(format!("{n} more clients connected"));
+            self.info(format!("{} connected", Count(n as usize, "more client")));
         }
         if let Some(n) = self.leaves.missed(now) {
-            self.info(format!("{n} more clients left"));
+            self.info(format!("{} left", Count(n as usize, "more client")));
         }
         if let Some(n) = self.upstreams.missed(now) {
-            self.info(format!("{n} more lines about upstreams that came and went"));
+            let lines = Count(n as usize, "more line");
+            self.info(format!("{lines} about upstreams that came and went"));
         }
         self.repeats.flush(now, &mut self.lines);
         for text in self.lines.drain(..) {

@@ -3,13 +3,17 @@
 //! What waits in the kernel counts too (SIOCOUTQ): a client that has vanished shows its lag at once, though the kernel
 //! would swallow a slow feed for minutes. The kernel is asked about each client once a second or so, a few at a time,
 //! and never for the sake of a write.
+//!
+//! Whoever has bytes waiting and has not taken any since the last look is asked about once more (TCP_INFO): while data
+//! is unacknowledged the kernel sends no keepalive probes, and would go on sending the data itself for a quarter of an
+//! hour. One whose kernel has answered none of that for `--keepalive` is dead. One that merely pauses answers.
 
 use std::time::Duration;
 
 use crate::base::time::Time;
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
-use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{MaxLag, RelayConfig, Slow};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
@@ -51,8 +55,33 @@ impl Sampler {
         }
     }
 
+    /// The time until the next few of so many are looked at: no shorter than what keeps the cost within bounds.
+    fn pause(&self, places: u32) -> Duration {
+        let slices = places.div_ceil(SLICE).max(1);
+        (self.round / slices).max(PAUSE_MIN)
+    }
+
     pub(super) fn worst(&self) -> Option<&Worst> {
         self.worst.as_ref()
+    }
+}
+
+impl Client {
+    /// Whether its kernel has answered nothing for `patience` though it was asked again and again, as far as looks can
+    /// tell that come now and then. A single question may have been answered a moment later, however long the silence
+    /// before it was.
+    fn is_dead(&mut self, cx: &Cx<'_>, patience: Duration) -> bool {
+        let now = cx.now();
+        let waits = self.acked < self.cursor && self.progress < now;
+        let silence = waits.then(|| cx.unanswered(self.sock)).flatten();
+        self.silent_since = silence.map(|silence| {
+            let heard_since = |since: &Time| now.since(*since) > silence;
+            self.silent_since
+                .filter(|since| !heard_since(since))
+                .unwrap_or(now)
+        });
+        self.silent_since
+            .is_some_and(|since| now.since(since) >= patience)
     }
 }
 
@@ -60,8 +89,7 @@ impl Relay {
     /// Looks at the next few clients.
     pub(super) fn sample_lag(&mut self, cx: &mut Cx<'_>) {
         let places = self.clients.places();
-        let slices = places.div_ceil(SLICE).clamp(1, SLICES_MAX);
-        let end = self.sampler.next + places.div_ceil(slices);
+        let end = self.sampler.next + SLICE;
         for place in self.sampler.next..end.min(places) {
             if let Some(id) = self.clients.at(place) {
                 self.sample(cx, id);
@@ -72,7 +100,7 @@ impl Relay {
             self.sampler.next = 0;
             self.sampler.worst = self.sampler.found.take();
         }
-        cx.timer(self.sampler.round / slices, Tick::Sample.tag(0));
+        cx.timer(self.sampler.pause(places), Tick::Sample.tag(0));
     }
 
     fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
@@ -83,6 +111,10 @@ impl Relay {
         };
         if client.acked < client.cursor {
             client.note_acknowledged(cx.unacknowledged(client.sock), now);
+        }
+        let keepalive = self.config.keepalive;
+        if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {
+            return self.drop_client(cx, id, Reason::Dead, None);
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
@@ -138,5 +170,27 @@ const ROUND_MIN: Duration = Duration::from_millis(20);
 const ROUND_MAX: Duration = Duration::from_secs(1);
 /// Clients that are looked at in one go: about 50 microseconds' work.
 const SLICE: u32 = 128;
-/// The most parts that a round is cut into.
-const SLICES_MAX: u32 = 64;
+/// The least time between two such goes, so that a round of many clients takes longer instead: 64,000 looks a second at
+/// most.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_clients_make_a_round_longer_and_not_the_work() {
+        let mut config = RelayConfig::new(crate::roles::relay::config::Source::Stdin, Vec::new());
+        let round = |config: &RelayConfig, places: u32| {
+            Sampler::new(config).pause(places) * places.div_ceil(SLICE).max(1)
+        };
+        for places in [0, 1, 128, 129, 10_000] {
+            let took = round(&config, places);
+            assert!(took <= ROUND_MAX && took > ROUND_MAX * 99 / 100, "{took:?}");
+        }
+        config.max_lag = Some(MaxLag::Age(Duration::from_millis(100)));
+        assert_eq!(round(&config, 1000), ROUND_MIN);
+        let took = round(&config, 10_000);
+        assert_eq!(took, Duration::from_millis(158));
+    }
+}

@@ -18,7 +18,7 @@ use crate::roles::relay::{Relay, Why};
 pub enum Reason {
     /// It closed or reset the connection itself.
     Left,
-    /// Its keepalive probes went unanswered.
+    /// Its kernel answered nothing for `--keepalive`: neither probes nor bytes that were sent again and again.
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
@@ -58,10 +58,13 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Overtaken | Self::Record | Self::Lagging | Self::Stalled | Self::Cut => {
-                Close::Reset
-            }
-            Self::Left | Self::Dead | Self::HalfClosed | Self::Drained => Close::Orderly,
+            Self::Dead
+            | Self::Overtaken
+            | Self::Record
+            | Self::Lagging
+            | Self::Stalled
+            | Self::Cut => Close::Reset,
+            Self::Left | Self::HalfClosed | Self::Drained => Close::Orderly,
         }
     }
 }
@@ -183,12 +186,12 @@ impl Relay {
         if self.flush.is_some() {
             if reason == Reason::Drained {
                 // Its kernel has it all, and time enough was given: nobody comes back for it.
-                self.outputs[output].parked = None;
+                self.outputs[output].forget_place();
             }
             return self.flushed(cx, reason, output, client.joined);
         }
         if self.outputs[output].way == Way::Stdout {
-            self.outputs[output].parked = None;
+            self.outputs[output].forget_place();
             if self.outputs.len() == 1 {
                 // A reader who has had enough ends it well; a disk that is full does not.
                 let enough = |error: &&io::Error| error.kind() == io::ErrorKind::BrokenPipe;

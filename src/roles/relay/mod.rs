@@ -1,8 +1,12 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   upstream.rs ──pull──> ring ──fanout.rs──> clients.rs (one cursor each) ──> outputs.rs
-//!                          └──────────────────> dump.rs
+//!   failover.rs, standby.rs ┐             gate.rs: when
+//!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
+//!                                      records.rs: what of it       └──> dump.rs
+//!
+//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
 //! **Invariant.** What a client has received is one contiguous piece of what the upstreams sent.
@@ -25,6 +29,7 @@ mod leaving;
 pub mod options;
 mod outputs;
 mod records;
+mod redial;
 mod report;
 mod standby;
 mod takeover;
@@ -36,6 +41,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
+use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
@@ -85,9 +91,8 @@ pub struct Relay {
     started: Time,
     /// Where it listens, and for whom.
     bound: Vec<(Addr, &'static str)>,
-    /// The most that one read of the upstream takes, and the least room that it is worth a read.
+    /// The most that one read of the upstream takes, and the least room that is worth one.
     read_max: usize,
-    room_min: usize,
     /// What receivers send goes here, to be forgotten.
     scratch: Box<[u8]>,
 }
@@ -106,7 +111,7 @@ impl Relay {
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
-            standby: Standby::default(),
+            standby: Standby::new(config.retry),
             outputs: config
                 .outputs
                 .iter()
@@ -127,7 +132,6 @@ impl Relay {
             started: Time::ZERO,
             bound: Vec::new(),
             read_max,
-            room_min: read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             config,
         }
@@ -189,12 +193,12 @@ impl Relay {
         for outlet in &self.outputs {
             assert!(
                 outlet
-                    .parked
+                    .parked()
                     .is_none_or(|parked| parked >= self.ring.tail()),
                 "bytes that wait were overwritten"
             );
             assert!(
-                outlet.parked.is_none() || outlet.taking == 0,
+                outlet.parked().is_none() || outlet.taking == 0,
                 "bytes are parked beside a client that takes them"
             );
         }
@@ -244,7 +248,8 @@ impl Relay {
         if self.config.max_clients.is_none_or(|max| max > most) {
             if self.config.max_clients.is_some() && listens {
                 let text = format!(
-                    "descriptors are enough for {most} clients at most (raise it: ulimit -n)"
+                    "descriptors are enough for {} at most (raise it: ulimit -n)",
+                    Count(most, "client")
                 );
                 self.journal.warn(cx.now(), "descriptors", text);
             }
@@ -258,7 +263,7 @@ impl Relay {
         self.rates.sample(now, &self.counts);
         self.probe_half_closed(cx);
         self.watch_silence(cx);
-        self.watch_held(now);
+        self.watch_held(cx);
         self.shed_stalled(cx);
         if !self.upstream.accepting {
             self.upstream.set_accepting(cx, true);

@@ -1,16 +1,13 @@
 //! The ways out: places where clients connect, destinations that are dialled, and stdout; joining and leaving.
 
-use std::time::Duration;
-
-use crate::base::backoff::Backoff;
 use crate::base::time::Time;
 use crate::base::units::Span;
-use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
+use crate::roles::relay::redial::Redial;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
 
 /// One way out, and its state.
@@ -23,35 +20,39 @@ pub(super) struct Outlet {
     pub(super) clients: usize,
     /// Of these, the ones that have not got everything yet that they will ever get.
     pub(super) taking: usize,
-    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
-    pub(super) parked: Option<u64>,
     /// Where a dialled destination goes on that comes back.
     resume: Resume,
-    /// Where it does, once it was lost, if that needs nothing to be kept for it.
-    goes_on_at: Option<u64>,
-    /// Its client, while what that has not acknowledged must stay in the ring.
-    pub(super) retaining: Option<ClientId>,
+    next: Next,
+}
+
+/// Where the next client of a way out begins, and what the ring keeps for its sake.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// At the newest, or within the backlog: nothing is kept.
+    Newest,
+    /// There, as far as the ring happens to have it still: nothing is kept.
+    IfHeld(u64),
+    /// Where this client has not acknowledged any more, which is kept.
+    Unacknowledged(ClientId),
+    /// Under `block`, while nobody takes bytes: there, from where on all is kept, and so is what a client that has got
+    /// everything has still to acknowledge.
+    Parked {
+        at: u64,
+        unacknowledged: Option<ClientId>,
+    },
 }
 
 /// The state of a dialled destination while it is not connected.
 #[derive(Debug)]
 struct Dialler {
-    dial: Option<DialId>,
-    retry: Option<TimerKey>,
-    backoff: Backoff,
-    wait: Duration,
-    attempts: u32,
+    redial: Redial,
     down_since: Option<Time>,
 }
 
 impl Outlet {
     pub(super) fn new(output: &Output, config: &RelayConfig) -> Self {
         let dialler = matches!(output.way, Way::Dial(_)).then(|| Dialler {
-            dial: None,
-            retry: None,
-            backoff: Backoff::new(config.retry),
-            wait: config.retry.min,
-            attempts: 0,
+            redial: Redial::new(config.retry),
             down_since: None,
         });
         Self {
@@ -61,14 +62,40 @@ impl Outlet {
             dialler,
             clients: 0,
             taking: 0,
-            parked: (output.slow == Slow::Block).then_some(0),
+            next: match output.slow {
+                Slow::Block => Next::Parked {
+                    at: 0,
+                    unacknowledged: None,
+                },
+                Slow::Drop | Slow::Skip => Next::Newest,
+            },
             resume: config.resume.unwrap_or(match output.slow {
                 Slow::Block => Resume::Acked,
                 Slow::Drop | Slow::Skip => Resume::Live,
             }),
-            goes_on_at: None,
-            retaining: None,
         }
+    }
+
+    /// Under `block`, while nobody takes bytes: the first byte that waits in the ring for whoever comes.
+    pub(super) fn parked(&self) -> Option<u64> {
+        match self.next {
+            Next::Parked { at, .. } => Some(at),
+            Next::Newest | Next::IfHeld(_) | Next::Unacknowledged(_) => None,
+        }
+    }
+
+    /// Its client, while what that has not acknowledged must stay in the ring.
+    pub(super) fn retaining(&self) -> Option<ClientId> {
+        match self.next {
+            Next::Unacknowledged(client) => Some(client),
+            Next::Parked { unacknowledged, .. } => unacknowledged,
+            Next::Newest | Next::IfHeld(_) => None,
+        }
+    }
+
+    /// Whoever comes begins at the newest.
+    pub(super) fn forget_place(&mut self) {
+        self.next = Next::Newest;
     }
 
     /// Whether it may want bytes again that it was sent, as far as the ring happens to have them.
@@ -175,7 +202,7 @@ impl Relay {
             outlet
                 .dialler
                 .as_ref()
-                .is_some_and(|dialler| dialler.dial == Some(dial))
+                .is_some_and(|dialler| dialler.redial.is(dial))
         };
         self.outputs.iter().position(is_it)
     }
@@ -199,9 +226,9 @@ impl Relay {
         self.journal.forget(cx.now(), &down_key(output));
         self.join(cx, output, sock, peer);
         if let Some(dialler) = &mut self.outputs[output].dialler {
-            dialler.dial = None;
+            dialler.redial.answered();
+            dialler.redial.attempts = 0;
             dialler.down_since = None;
-            dialler.attempts = 0;
         }
     }
 
@@ -214,7 +241,11 @@ impl Relay {
             every(&self.config)
         );
         self.journal.warn(cx.now(), &down_key(output), text);
-        self.retry_output(cx, output);
+        if let Some(dialler) = &mut self.outputs[output].dialler {
+            dialler.redial.answered();
+            let tag = Tick::OutputRetry.tag(output as u32);
+            dialler.redial.wait(cx, tag);
+        }
     }
 
     /// The wait between two attempts is over.
@@ -224,19 +255,8 @@ impl Relay {
         let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else {
             return;
         };
-        dialler.retry = None;
-        dialler.attempts += 1;
         dialler.down_since.get_or_insert(cx.now());
-        dialler.dial = Some(cx.dial(endpoint, timeout));
-    }
-
-    fn retry_output(&mut self, cx: &mut Cx<'_>, output: usize) {
-        let Some(dialler) = &mut self.outputs[output].dialler else {
-            return;
-        };
-        dialler.dial = None;
-        dialler.wait = dialler.backoff.next(cx.random());
-        dialler.retry = Some(cx.timer(dialler.wait, Tick::OutputRetry.tag(output as u32)));
+        dialler.redial.dial(cx, endpoint, timeout);
     }
 
     pub(super) fn join(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
@@ -253,6 +273,7 @@ impl Relay {
             until: u64::MAX,
             acked: cursor,
             progress: now,
+            silent_since: None,
             joined: now,
             aside: None,
             serial: 0,
@@ -269,7 +290,7 @@ impl Relay {
         let id = self.clients.insert(client, head);
         let outlet = &mut self.outputs[output];
         if outlet.is_dialled() && outlet.slow == Slow::Block && outlet.resume == Resume::Acked {
-            outlet.retaining = Some(id);
+            outlet.next = Next::Unacknowledged(id);
         }
         cx.set_tag(sock, Kind::Client.tag(id.key));
         cx.want_read(sock, true);
@@ -285,18 +306,19 @@ impl Relay {
     /// backlog, or at the newest; in any case where a record begins.
     fn joins_at(&mut self, output: usize) -> u64 {
         let outlet = &mut self.outputs[output];
-        let (parked, goes_on_at) = (outlet.parked.take(), outlet.goes_on_at.take());
+        let next = std::mem::replace(&mut outlet.next, Next::Newest);
         let listens = matches!(outlet.way, Way::Listen(_));
         let whole = self.records.whole();
-        match parked.or(goes_on_at) {
-            Some(at) => self
-                .records
-                .at_or_before(&self.ring, at.max(self.ring.tail())),
-            None if listens => {
+        match next {
+            Next::Parked { at, .. } | Next::IfHeld(at) => {
+                let held = at.max(self.ring.tail());
+                self.records.at_or_before(&self.ring, held)
+            }
+            Next::Newest | Next::Unacknowledged(_) if listens => {
                 let from = whole - self.backlog_now();
                 self.records.at_or_after(&self.ring, from)
             }
-            None => whole,
+            Next::Newest | Next::Unacknowledged(_) => whole,
         }
     }
 
@@ -310,7 +332,14 @@ impl Relay {
     pub(super) fn note_resumption(&mut self, output: usize, client: &Client, is_acked: u64) {
         let (ring, records) = (&self.ring, &self.records);
         let outlet = &mut self.outputs[output];
-        outlet.retaining = None;
+        outlet.next = match outlet.next {
+            Next::Unacknowledged(_) => Next::Newest,
+            Next::Parked { at, .. } => Next::Parked {
+                at,
+                unacknowledged: None,
+            },
+            next @ (Next::Newest | Next::IfHeld(_)) => next,
+        };
         let blocks = outlet.slow == Slow::Block && outlet.taking == 0;
         let begins_at_newest = outlet.begins_at_newest();
         if begins_at_newest || !blocks && !outlet.may_go_back() {
@@ -321,10 +350,13 @@ impl Relay {
             Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
             Resume::Written | Resume::Live => records.at_or_after(ring, client.cursor),
         };
-        match blocks {
-            true => outlet.parked = Some(at),
-            false => outlet.goes_on_at = Some(at),
-        }
+        outlet.next = match blocks {
+            true => Next::Parked {
+                at,
+                unacknowledged: None,
+            },
+            false => Next::IfHeld(at),
+        };
     }
 
     /// A client has all that it will ever get: what comes in from now on waits for the next one.
@@ -334,7 +366,10 @@ impl Relay {
         let begins_at_newest = outlet.begins_at_newest();
         let waits = outlet.slow == Slow::Block && outlet.way != Way::Stdout && !begins_at_newest;
         if waits && outlet.taking == 0 {
-            outlet.parked = Some(cursor);
+            outlet.next = Next::Parked {
+                at: cursor,
+                unacknowledged: outlet.retaining(),
+            };
         }
     }
 
@@ -344,12 +379,11 @@ impl Relay {
             (
                 Way::Dial(endpoint),
                 Some(Dialler {
-                    attempts,
+                    redial,
                     down_since: Some(since),
-                    ..
                 }),
-            ) if *attempts > 1 => {
-                let down = Span(now.since(*since));
+            ) if redial.attempts > 1 => {
+                let (down, attempts) = (Span(now.since(*since)), redial.attempts);
                 format!("downstream {endpoint} connected (was down {down}, {attempts} attempts)")
             }
             (Way::Dial(endpoint), _) => format!("downstream {endpoint} connected"),
@@ -364,12 +398,12 @@ impl Relay {
             return;
         };
         dialler.down_since = Some(now);
-        if now.since(joined) > dialler.wait {
-            dialler.backoff.reset();
-            dialler.wait = self.config.retry.min;
+        if dialler.redial.had_lasted(now.since(joined)) {
             self.dial_output(cx, output);
         } else {
-            self.retry_output(cx, output);
+            dialler
+                .redial
+                .wait(cx, Tick::OutputRetry.tag(output as u32));
         }
     }
 
@@ -380,19 +414,14 @@ impl Relay {
             for listener in outlet.listeners.drain(..) {
                 cx.close(listener, Close::Orderly);
             }
-            let waited_for = outlet.parked.is_some_and(|parked| parked < head);
+            let waited_for = outlet.parked().is_some_and(|parked| parked < head);
             let Some(dialler) = &mut outlet.dialler else {
                 continue;
             };
             if keep_dialling && (waited_for || outlet.clients > 0) {
                 continue;
             }
-            if let Some(dial) = dialler.dial.take() {
-                cx.cancel_dial(dial);
-            }
-            if let Some(retry) = dialler.retry.take() {
-                cx.cancel(retry);
-            }
+            dialler.redial.stop(cx);
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::LIVE;
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Rate, Span};
+use crate::base::units::{Bytes, Count, Rate, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
 use crate::roles::relay::admission::Refusal;
@@ -104,12 +103,15 @@ impl Relay {
         if self.counts.skipped > 0 {
             line += &format!(" | skipped {}", Bytes(self.counts.skipped));
         }
+        if self.counts.discarded > 0 {
+            line += &format!(" | discarded {}", Bytes(self.counts.discarded));
+        }
         line += &format!(
             " | in all {} in, {} out",
             Bytes(self.counts.bytes_in),
             Bytes(self.counts.bytes_out)
         );
-        log::info!("{line}");
+        self.journal.figures(line);
     }
 
     /// `--stats`: a line that is drawn again and again, or one more in the log.
@@ -119,10 +121,9 @@ impl Relay {
         };
         let line = self.status(cx);
         if stats.live {
-            // As an error, so that no level of logging hides what was asked for.
-            log::error!(target: LIVE, "{line}");
+            self.journal.live(line);
         } else {
-            log::info!("{line}");
+            self.journal.figures(line);
         }
         cx.timer(stats.interval, Tick::Stats.tag(0));
     }
@@ -144,10 +145,7 @@ impl Relay {
             }
             _ => "no lag".to_owned(),
         };
-        let clients = match self.clients.len() {
-            1 => "1 client".to_owned(),
-            n => format!("{n} clients"),
-        };
+        let clients = Count(self.clients.len(), "client");
         let drops = self.counts.drops();
         format!(
             "{name} {state} | in {}, {last} | out {} | {clients} | {lag} | drops {drops}",

@@ -9,25 +9,37 @@
 
 use std::time::Duration;
 
+use crate::base::backoff::Retry;
 use crate::base::time::Time;
-use crate::base::units::Span;
-use crate::base::wheel::TimerKey;
+use crate::base::units::Chosen;
 use crate::proto::record::{Piece, Splitter};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialId};
 use crate::roles::relay::config::Source;
+use crate::roles::relay::redial::Redial;
 use crate::roles::relay::upstream::{Conn, conn};
 use crate::roles::relay::{Kind, Relay, Tick};
 
 /// The first upstream while another one is in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Standby {
-    dial: Option<DialId>,
-    retry: Option<TimerKey>,
+    redial: Redial,
     probation: Option<Probation>,
 }
 
 impl Standby {
+    pub(super) fn new(retry: Retry) -> Self {
+        Self {
+            redial: Redial::new(retry),
+            probation: None,
+        }
+    }
+
+    /// Whether it is being dialled, waits to be, or is connected.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.redial.is_under_way() || self.probation.is_some()
+    }
+
     pub(super) fn conn_mut(&mut self) -> Option<&mut Conn> {
         self.probation.as_mut().map(|probation| &mut probation.conn)
     }
@@ -46,7 +58,20 @@ struct Probation {
 }
 
 impl Probation {
-    fn take_in(&mut self, mut bytes: &[u8], now: Time, failback: Duration) {
+    fn new(conn: Conn, splitter: Splitter, now: Time) -> Self {
+        Self {
+            conn,
+            splitter,
+            good_since: None,
+            last: now,
+            partial: Vec::new(),
+        }
+    }
+
+    /// Whether it has passed with these bytes: a record that has become whole is the latest of a row that has lasted
+    /// for so long.
+    fn take_in(&mut self, mut bytes: &[u8], now: Time, failback: Duration) -> bool {
+        let mut has_passed = false;
         while !bytes.is_empty() {
             let piece = self.splitter.feed(bytes);
             let taken = piece.taken();
@@ -56,23 +81,22 @@ impl Probation {
                     let broken = now.since(self.last) > failback;
                     self.good_since = self.good_since.filter(|_| !broken).or(Some(now));
                     self.last = now;
+                    has_passed |= self
+                        .good_since
+                        .is_some_and(|since| now.since(since) >= failback);
                 }
                 Piece::Partial(_) => self.partial.extend_from_slice(&bytes[..taken]),
                 Piece::Garbage { before, .. } => drop(self.partial.drain(..before)),
             }
             bytes = &bytes[taken..];
         }
-    }
-
-    fn has_passed(&self, now: Time, failback: Duration) -> bool {
-        self.good_since
-            .is_some_and(|since| now.since(since) >= failback)
+        has_passed
     }
 }
 
 impl Relay {
     pub(super) fn is_standby_dial(&self, dial: DialId) -> bool {
-        self.standby.dial == Some(dial)
+        self.standby.redial.is(dial)
     }
 
     /// Dials the first upstream on the side, if another one is in use and it is wanted back.
@@ -80,25 +104,19 @@ impl Relay {
         let Source::Dial(endpoints) = &self.config.source else {
             return;
         };
-        self.standby.retry = None;
+        self.standby.redial.end_wait(cx);
         let wanted = self.config.failback.is_some() && self.upstream.dialler.at != 0;
-        if wanted && self.standby.dial.is_none() && self.standby.probation.is_none() {
-            self.standby.dial = Some(cx.dial(&endpoints[0], self.config.connect_timeout));
+        if wanted && !self.standby.is_under_way() {
+            let timeout = self.config.connect_timeout;
+            self.standby.redial.dial(cx, &endpoints[0], timeout);
         }
     }
 
     pub(super) fn standby_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        self.standby.dial = None;
+        self.standby.redial.answered();
         let conn = conn(cx, sock, peer);
         let splitter = Splitter::new(self.config.framing, self.config.record_max);
-        let last = cx.now();
-        self.standby.probation = Some(Probation {
-            conn,
-            splitter,
-            good_since: None,
-            last,
-            partial: Vec::new(),
-        });
+        self.standby.probation = Some(Probation::new(conn, splitter, cx.now()));
         cx.set_tag(sock, Kind::Standby.tag(0));
         self.guard_upstream(cx, sock);
         cx.want_read(sock, true);
@@ -106,11 +124,20 @@ impl Relay {
 
     /// It could not be reached, or has gone.
     pub(super) fn standby_failed(&mut self, cx: &mut Cx<'_>) {
-        self.standby.dial = None;
-        if let Some(probation) = self.standby.probation.take() {
+        self.standby.redial.answered();
+        let now = cx.now();
+        let lost = self.standby.probation.take();
+        let had_lasted = lost.is_some_and(|probation| {
             cx.close(probation.conn.sock, Close::Orderly);
+            self.standby
+                .redial
+                .had_lasted(now.since(probation.conn.since))
+        });
+        if had_lasted {
+            self.dial_standby(cx);
+        } else {
+            self.standby.redial.wait(cx, Tick::StandbyRetry.tag(0));
         }
-        self.standby.retry = Some(cx.timer(self.config.retry.max, Tick::StandbyRetry.tag(0)));
     }
 
     pub(super) fn standby_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
@@ -123,12 +150,11 @@ impl Relay {
             Ok(Some(0)) | Err(_) => self.standby_failed(cx),
             Ok(Some(n)) => {
                 let now = cx.now();
-                probation.take_in(&self.scratch[..n], now, failback);
-                if probation.has_passed(now, failback) {
+                if probation.take_in(&self.scratch[..n], now, failback) {
                     let first = self.first_upstream();
                     let text = format!(
                         "upstream {first} has sent records for {}: in use again",
-                        Span(failback)
+                        Chosen(failback)
                     );
                     self.journal.info(text);
                     self.promote_standby(cx);
@@ -150,7 +176,7 @@ impl Relay {
             cx.close(old.sock, Close::Orderly);
         }
         self.stop_standby(cx);
-        self.upstream.dialler.stop(cx);
+        self.upstream.dialler.redial.stop(cx);
         self.upstream.dialler.at = 0;
         self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
         let sock = probation.conn.sock;
@@ -169,14 +195,9 @@ impl Relay {
     }
 
     pub(super) fn stop_standby(&mut self, cx: &mut Cx<'_>) {
-        let standby = std::mem::take(&mut self.standby);
-        if let Some(dial) = standby.dial {
-            cx.cancel_dial(dial);
-        }
-        if let Some(retry) = standby.retry {
-            cx.cancel(retry);
-        }
-        if let Some(probation) = standby.probation {
+        self.standby.redial.stop(cx);
+        self.standby.redial = Redial::new(self.config.retry);
+        if let Some(probation) = self.standby.probation.take() {
             cx.close(probation.conn.sock, Close::Orderly);
         }
     }
@@ -193,5 +214,61 @@ impl Relay {
             Source::Dial(endpoints) => endpoints[0].to_string(),
             Source::Listen(_) | Source::Stdin => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::record::Framing;
+
+    fn probation() -> Probation {
+        let conn = Conn {
+            sock: SockId {
+                key: 0,
+                generation: 0,
+            },
+            peer: Peer::Unix,
+            since: Time::ZERO,
+            bytes: 0,
+            greeted: 0,
+            pending: Vec::new(),
+            deferred: None,
+        };
+        Probation::new(conn, Splitter::new(Framing::Line, 100), Time::ZERO)
+    }
+
+    /// What each piece, which comes at so many milliseconds, brings.
+    fn passes(pieces: &[(u64, &str)]) -> Vec<bool> {
+        let mut probation = probation();
+        let mut take = |(at, piece): &(u64, &str)| {
+            let now = Time::from_millis(*at);
+            probation.take_in(piece.as_bytes(), now, Duration::from_secs(1))
+        };
+        pieces.iter().map(&mut take).collect()
+    }
+
+    #[test]
+    fn records_for_long_enough_pass() {
+        let pieces = [(0, "a\n"), (600, "b\n"), (999, "c\n"), (1000, "d\n")];
+        assert_eq!(passes(&pieces), [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_long_break_begins_anew() {
+        let pieces = [(0, "a\n"), (1001, "b\n"), (1500, "c\n"), (2001, "d\n")];
+        assert_eq!(passes(&pieces), [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_record_that_is_not_whole_passes_nothing() {
+        let pieces = [
+            (0, "a\n"),
+            (5000, "b"),
+            (5001, "\n"),
+            (5900, "c"),
+            (6001, "\n"),
+        ];
+        assert_eq!(passes(&pieces), [false, false, false, false, true]);
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::Span;
+use crate::base::units::{Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
@@ -242,7 +242,7 @@ impl Relay {
         for listener in upstream.listeners.drain(..) {
             cx.close(listener, Close::Orderly);
         }
-        upstream.dialler.stop(cx);
+        upstream.dialler.redial.stop(cx);
         self.stop_standby(cx);
     }
 
@@ -285,7 +285,11 @@ impl Relay {
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}
-            UpstreamLoss::Close => self.end_clients(cx),
+            UpstreamLoss::Close => {
+                self.end_clients(cx);
+                // Those who lead no more may leave less room.
+                self.refresh_gate(cx);
+            }
             UpstreamLoss::Exit => return self.begin_flush(cx, Why::SourceEnded),
         }
         if matches!(self.config.source, Source::Dial(_)) {
@@ -312,10 +316,7 @@ impl Relay {
     }
 
     fn upstream_loss_text(&self) -> String {
-        let clients = match self.clients.len() {
-            1 => "1 client".to_owned(),
-            n => format!("{n} clients"),
-        };
+        let clients = Count(self.clients.len(), "client");
         match self.config.upstream_loss {
             UpstreamLoss::Keep if self.clients.len() == 1 => format!("{clients} stays"),
             UpstreamLoss::Keep => format!("{clients} stay"),
@@ -335,12 +336,12 @@ impl Relay {
         let Some(since) = self
             .upstream
             .down_since
-            .filter(|_| self.counts.bytes_in > 0 || self.upstream.dialler.attempts > 1)
+            .filter(|_| self.counts.bytes_in > 0 || self.upstream.dialler.redial.attempts > 1)
         else {
             return String::new();
         };
         let down = now.since(since);
-        match self.upstream.dialler.attempts {
+        match self.upstream.dialler.redial.attempts {
             // A mere change of connections is no outage.
             0 | 1 if down < OUTAGE => String::new(),
             0 | 1 => format!(" (was down {})", Span(down)),

@@ -6,7 +6,7 @@ use std::fmt;
 use super::SYNOPSIS;
 use crate::base::endpoint::{Endpoint, EndpointError};
 use crate::base::option::OptionError;
-use crate::base::units::{Typed, write_size};
+use crate::base::units::{Count, Typed, write_size};
 use crate::proto::record::{Framing, FramingError};
 
 /// A rule that the orders for a relay break.
@@ -175,7 +175,8 @@ impl fmt::Display for OrderError {
             }
             Self::TooFewClients { wanted, most } => write!(
                 f,
-                "--wait-clients: {wanted} clients can never be there, at most {most}: SRC would not be read"
+                "--wait-clients: {} can never be there, at most {most}: SRC would not be read",
+                Count(*wanted, "client")
             ),
         }
     }

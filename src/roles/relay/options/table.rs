@@ -58,7 +58,7 @@ pub static OPTIONS: &[Opt] = &[
         unit: "TIME",
         preset: Preset::Value("30s"),
         group: CONNECTING,
-        help: "notice a dead peer after about this time, by TCP keepalive",
+        help: "notice a dead peer after about this time: one that answers neither TCP keepalive nor bytes sent again",
         ..Opt::SWITCH
     },
     Opt {

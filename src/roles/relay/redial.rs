@@ -1,0 +1,93 @@
+//! One place that is dialled until it answers: the attempt under way, or the wait before the next one.
+//!
+//! ```text
+//!   dialling ──fails──> waiting (--retry) ──> dialling ──answers──> connected ──lost──> waiting
+//!      ^────────────────────────── it had lasted longer than the wait ────────────────────┘
+//! ```
+
+use std::time::Duration;
+
+use crate::base::backoff::{Backoff, Retry};
+use crate::base::endpoint::Endpoint;
+use crate::base::wheel::TimerKey;
+use crate::reactor::{Cx, DialId};
+
+/// Where the attempts to reach a place are.
+#[derive(Debug)]
+pub(super) struct Redial {
+    dial: Option<DialId>,
+    retry: Option<TimerKey>,
+    first_wait: Duration,
+    backoff: Backoff,
+    /// The wait before the attempt that succeeded last, or the one that would come first.
+    wait: Duration,
+    /// Attempts since the owner last set this to zero.
+    pub(super) attempts: u32,
+}
+
+impl Redial {
+    pub(super) fn new(retry: Retry) -> Self {
+        Self {
+            dial: None,
+            retry: None,
+            first_wait: retry.min,
+            backoff: Backoff::new(retry),
+            wait: retry.min,
+            attempts: 0,
+        }
+    }
+
+    /// Whether this is the attempt under way.
+    pub(super) fn is(&self, dial: DialId) -> bool {
+        self.dial == Some(dial)
+    }
+
+    /// Whether an attempt, or the wait before one, is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.dial.is_some() || self.retry.is_some()
+    }
+
+    /// Makes an attempt now. A wait, if there is one, is over.
+    pub(super) fn dial(&mut self, cx: &mut Cx<'_>, to: &Endpoint, timeout: Duration) {
+        self.end_wait(cx);
+        self.attempts += 1;
+        self.dial = Some(cx.dial(to, timeout));
+    }
+
+    /// The wait, if there is one, is over.
+    pub(super) fn end_wait(&mut self, cx: &mut Cx<'_>) {
+        if let Some(retry) = self.retry.take() {
+            cx.cancel(retry);
+        }
+    }
+
+    /// The attempt has been answered, one way or the other.
+    pub(super) fn answered(&mut self) {
+        self.dial = None;
+    }
+
+    /// Waits as `--retry` says; then comes a timer with this tag.
+    pub(super) fn wait(&mut self, cx: &mut Cx<'_>, tag: u32) {
+        self.wait = self.backoff.next(cx.random());
+        self.retry = Some(cx.timer(self.wait, tag));
+    }
+
+    /// A connection that had lasted for so long was lost. Whether it had lasted longer than the wait before it: then it
+    /// had not failed, the next failure begins at the first wait again, and an attempt may be made at once.
+    pub(super) fn had_lasted(&mut self, lasted: Duration) -> bool {
+        let well = lasted > self.wait;
+        if well {
+            self.backoff.reset();
+            self.wait = self.first_wait;
+        }
+        well
+    }
+
+    /// Gives up, for now or for good.
+    pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
+        if let Some(dial) = self.dial.take() {
+            cx.cancel_dial(dial);
+        }
+        self.end_wait(cx);
+    }
+}
