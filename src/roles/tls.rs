@@ -158,8 +158,12 @@ impl Secured {
             // The peer has said its last; what may still come is that it is gone.
             cx.read(sock, scratch)?;
         }
-        if filled.is_ok() && self.holds() {
-            cx.revisit(sock);
+        if filled.is_ok() {
+            // What the peer asked for may need an answer; what the kernel does not take of it goes with the next write.
+            self.flush(cx, sock)?;
+            if self.holds() {
+                cx.revisit(sock);
+            }
         }
         self.explained(cx, sock, filled)
     }

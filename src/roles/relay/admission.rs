@@ -24,16 +24,19 @@ pub enum Refusal {
     UpstreamTaken,
     /// It came as an upstream and sent nothing, and its place was needed.
     Silent,
+    /// The TLS handshake failed, or took too long.
+    Tls,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotAllowed,
         Self::MaxClients,
         Self::MaxClientsPerIp,
         Self::UpstreamTaken,
         Self::Silent,
+        Self::Tls,
     ];
 }
 
@@ -45,6 +48,7 @@ impl fmt::Display for Refusal {
             Self::MaxClientsPerIp => "max-clients-per-ip",
             Self::UpstreamTaken => "upstream-taken",
             Self::Silent => "silent",
+            Self::Tls => "tls",
         })
     }
 }

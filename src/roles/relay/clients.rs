@@ -19,6 +19,7 @@ use crate::base::time::Time;
 use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::fanout::Aside;
+use crate::roles::tls::Secured;
 
 /// A client: its place in the table and which of the place's tenants it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,8 @@ pub(super) struct Client {
     /// Since when its kernel has been seen to answer nothing, though it was asked.
     pub(super) silent_since: Option<Time>,
     pub(super) joined: Time,
+    /// Where it speaks TLS: its session.
+    pub(super) tls: Option<Box<Secured>>,
     /// Bytes that it gets before those at its cursor.
     pub(super) aside: Option<Box<Aside>>,
     pub(super) serial: u32,
@@ -74,9 +77,10 @@ impl Client {
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
         // A FIN that was sent counts as one byte, but nothing follows it.
         let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
+        let waits = aside as u64 + self.unsent();
         let acked = self
             .cursor
-            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)) + aside as u64);
+            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)) + waits);
         if acked > self.acked {
             self.acked = acked;
             self.progress = now;
@@ -230,6 +234,11 @@ impl Clients {
     /// Puts a client that has every byte back into the queue of those who are served at once.
     pub(super) fn stay_current(&mut self, id: ClientId) {
         self.current.push_back(id);
+    }
+
+    /// A client is not served at once any more, whatever it has.
+    pub(super) fn leave_queue(&mut self, id: ClientId) {
+        self.current.retain(|queued| *queued != id);
     }
 
     /// A client that was behind has caught up.

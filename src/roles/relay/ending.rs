@@ -58,6 +58,7 @@ impl Relay {
                 flush.why = why;
                 flush.deadline = Some(cx.timer(self.config.drain, Tick::Deadline.tag(0)));
                 self.close_outputs(cx, false);
+                self.end_handshakes(cx);
                 self.check_flushed(cx);
             }
             return;
@@ -72,6 +73,7 @@ impl Relay {
         });
         self.close_upstream(cx);
         self.close_outputs(cx, why == Why::SourceEnded);
+        self.end_handshakes(cx);
         self.pass = None;
         self.feed_dump(cx);
         self.end_clients(cx);
@@ -88,7 +90,10 @@ impl Relay {
                 continue;
             };
             client.until = client.until.min(head);
-            if client.cursor == client.until && client.aside.is_none() {
+            let has_all = client.cursor == client.until && client.aside.is_none();
+            if has_all && client.tls.is_some() {
+                self.end_encrypted(cx, id);
+            } else if has_all {
                 self.finish_client(cx, id);
             } else if !client.behind && self.pass.is_none() {
                 let sock = client.sock;

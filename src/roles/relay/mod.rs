@@ -19,10 +19,12 @@ mod admission;
 mod clients;
 pub mod config;
 mod dump;
+mod encrypted;
 mod ending;
 mod failover;
 mod fanout;
 mod gate;
+mod handshakes;
 mod journal;
 mod lag;
 mod leaving;
@@ -53,6 +55,7 @@ use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::gate::Gate;
+use self::handshakes::Handshakes;
 use self::journal::Journal;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
@@ -95,6 +98,11 @@ pub struct Relay {
     read_max: usize,
     /// What receivers send goes here, to be forgotten.
     scratch: Box<[u8]>,
+    handshakes: Handshakes,
+    /// What comes in over TLS goes here, to be decrypted.
+    cipher: Box<[u8]>,
+    /// Sends that a visit's encrypting was worth, beside those that it made.
+    effort: usize,
 }
 
 impl Relay {
@@ -133,6 +141,9 @@ impl Relay {
             bound: Vec::new(),
             read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
+            handshakes: Handshakes::default(),
+            cipher: cipher(&config, read_max),
+            effort: 0,
             config,
         }
     }
@@ -179,6 +190,7 @@ impl Relay {
             .chain(self.standby_socket())
             .chain(outputs)
             .chain(dump)
+            .chain(self.handshakes.sockets())
     }
 
     /// Whether it has begun to end.
@@ -213,6 +225,7 @@ impl Relay {
         for (at, what) in &self.bound {
             self.journal.info(format!("listening on {at} for {what}"));
         }
+        self.warn_of_insecurity(cx);
         self.start_outputs(cx)?;
         self.start_upstream(cx)?;
         self.rates.sample(cx.now(), &self.counts);
@@ -287,6 +300,7 @@ impl Relay {
             Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
             Tick::Deadline => self.cut(cx),
+            Tick::Handshake => self.handshake_overdue(cx, index),
         }
     }
 
@@ -308,6 +322,7 @@ impl Relay {
                     self.end_dump(cx);
                 }
             }
+            Kind::Handshake => self.handshake_ready(cx, index),
             Kind::UpstreamListener | Kind::OutputListener => {}
         }
     }
@@ -321,6 +336,7 @@ impl Relay {
             }
             Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
+            Some((Kind::Handshake, index)) => self.handshake_ready(cx, index),
             _ => {}
         }
     }
@@ -344,17 +360,8 @@ impl Role for Relay {
                 }
                 _ => self.upstream_accepted(cx, sock, peer),
             },
-            Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
-                Some(output) => self.output_connected(cx, output, sock, peer),
-                None if self.is_standby_dial(dial) => self.standby_connected(cx, sock, peer),
-                None => self.upstream_connected(cx, sock, peer),
-            },
-            Event::ConnectFailed { dial, error } => match self.output_of_dial(dial) {
-                Some(output) => self.output_dial_failed(cx, output, &error),
-                None if self.is_upstream_dial(dial) => self.upstream_dial_failed(cx, &error),
-                None if self.is_standby_dial(dial) => self.standby_failed(cx),
-                None => {}
-            },
+            Event::Connected { dial, sock, peer } => self.dial_reached(cx, dial, sock, peer),
+            Event::ConnectFailed { dial, error } => self.dial_failed(cx, dial, &error),
             Event::Readable(sock) => self.on_readable(cx, sock),
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
@@ -364,6 +371,21 @@ impl Role for Relay {
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),
         }
     }
+}
+
+/// Room for what comes in over TLS, if anything does: as much as one read of the upstream takes.
+fn cipher(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
+    let upstream = match &config.source {
+        Source::Listen(at) => at.is_tls(),
+        Source::Dial(places) => places.iter().any(Endpoint::is_tls),
+        Source::Stdin => false,
+    };
+    let room = match config.speaks_tls() {
+        (false, false) => 0,
+        _ if upstream => read_max.max(SCRATCH),
+        _ => SCRATCH,
+    };
+    vec![0; room].into_boxed_slice()
 }
 
 /// What is wrong with a place to listen at, and what to do about it.
@@ -393,16 +415,18 @@ enum Kind {
     UpstreamListener,
     OutputListener,
     Dump,
+    Handshake,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Client,
         Self::Upstream,
         Self::Standby,
         Self::UpstreamListener,
         Self::OutputListener,
         Self::Dump,
+        Self::Handshake,
     ];
 
     fn tag(self, index: u32) -> u32 {
@@ -430,10 +454,11 @@ enum Tick {
     Acks,
     Poll,
     Deadline,
+    Handshake,
 }
 
 impl Tick {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
@@ -446,6 +471,7 @@ impl Tick {
         Self::Acks,
         Self::Poll,
         Self::Deadline,
+        Self::Handshake,
     ];
 
     fn tag(self, index: u32) -> u32 {

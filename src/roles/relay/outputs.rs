@@ -7,8 +7,10 @@ use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
+use crate::roles::relay::handshakes::Goal;
 use crate::roles::relay::redial::Redial;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
+use crate::roles::tls::Secured;
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -116,6 +118,15 @@ impl Outlet {
         self.listeners.iter().copied()
     }
 
+    /// What a client of it is called in the log.
+    pub(super) fn called(&self, peer: Peer) -> String {
+        match &self.way {
+            Way::Dial(endpoint) => format!("downstream {endpoint}"),
+            Way::Stdout => "stdout".to_owned(),
+            Way::Listen(_) => format!("client {peer}"),
+        }
+    }
+
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
@@ -151,7 +162,7 @@ impl Relay {
                     let sock = cx
                         .open_std(StdStream::Stdout)
                         .map_err(|error| format!("can't write to stdout: {error}"))?;
-                    self.join(cx, index, sock, Peer::Stdio);
+                    self.join(cx, index, sock, Peer::Stdio, None);
                 }
             }
         }
@@ -177,14 +188,21 @@ impl Relay {
                 },
             );
         }
-        self.join(cx, output, sock, peer);
+        match &self.outputs[output].way {
+            Way::Listen(at) if at.is_tls() => {
+                let tls = self.config.tls.accepted();
+                self.begin_handshake(cx, sock, peer, Goal::Client(output), tls);
+            }
+            _ => self.join(cx, output, sock, peer, None),
+        }
     }
 
-    /// Clients that came by themselves.
+    /// Clients that came by themselves, with those who have still to shake hands.
     pub(super) fn listening_clients(&self) -> usize {
         let listening = |outlet: &&Outlet| matches!(outlet.way, Way::Listen(_));
         let outlets = self.outputs.iter().filter(listening);
-        outlets.map(|outlet| outlet.clients).sum()
+        let there: usize = outlets.map(|outlet| outlet.clients).sum();
+        there + self.handshakes.clients()
     }
 
     /// Of those who came by themselves, the one that half-closed first.
@@ -213,6 +231,7 @@ impl Relay {
         output: usize,
         sock: SockId,
         peer: Peer,
+        tls: Option<Box<Secured>>,
     ) {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -224,7 +243,7 @@ impl Relay {
             );
         }
         self.journal.forget(cx.now(), &down_key(output));
-        self.join(cx, output, sock, peer);
+        self.join(cx, output, sock, peer, tls);
         if let Some(dialler) = &mut self.outputs[output].dialler {
             dialler.redial.answered();
             dialler.redial.attempts = 0;
@@ -259,7 +278,14 @@ impl Relay {
         dialler.redial.dial(cx, endpoint, timeout);
     }
 
-    pub(super) fn join(&mut self, cx: &mut Cx<'_>, output: usize, sock: SockId, peer: Peer) {
+    pub(super) fn join(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+        tls: Option<Box<Secured>>,
+    ) {
         let now = cx.now();
         let cursor = self.joins_at(output);
         let outlet = &mut self.outputs[output];
@@ -275,6 +301,7 @@ impl Relay {
             progress: now,
             silent_since: None,
             joined: now,
+            tls,
             aside: None,
             serial: 0,
             output: output as u16,

@@ -1,0 +1,478 @@
+//! `tls://` on every side: what goes through is what was sent, whoever is slow or wrong hurts nobody, and each mistake
+//! is explained.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Instant;
+
+use rustls::DEFAULT_VERSIONS;
+use rustls::version::{TLS12, TLS13};
+
+use crate::common::DEADLINE;
+use crate::common::feed::{Ending, Feed, Taker, pattern};
+use crate::common::hydrant::{Hydrant, hydrant};
+use crate::common::peers::{Place, connect, connect_narrow, half_close, leave};
+use crate::common::secure::{Client, Office, say_end};
+
+/// A relay from a plain upstream to `tls://`, and a place for plain clients beside it.
+struct Relay {
+    office: Office,
+    hydrant: Hydrant,
+    place: Place,
+    secure: SocketAddr,
+    plain: SocketAddr,
+}
+
+impl Relay {
+    fn new(flags: &str) -> Self {
+        Self::with(Office::new(), flags)
+    }
+
+    fn with(office: Office, flags: &str) -> Self {
+        let place = Place::opened();
+        let accepting = office.accepting();
+        let line = format!("{} tls://0 0 --retry 20ms {accepting} {flags}", place.at);
+        let hydrant = hydrant(&line).start();
+        let secure = hydrant.address_of("clients");
+        let plain = hydrant.address_of("clients");
+        Self {
+            office,
+            hydrant,
+            place,
+            secure,
+            plain,
+        }
+    }
+
+    fn client(&self) -> Taker<Client> {
+        self.joined(self.office.connect(self.secure))
+    }
+
+    /// Waits until the relay knows of it.
+    #[track_caller]
+    fn joined(&self, client: Client) -> Taker<Client> {
+        let us = client.sock.local_addr().expect("it is connected");
+        self.hydrant.wait_log(&format!("client {us} connected"));
+        Taker::new(client, 0)
+    }
+
+    fn plain_client(&self) -> Taker<TcpStream> {
+        let stream = connect(self.plain);
+        let us = stream.local_addr().expect("it is connected");
+        self.hydrant.wait_log(&format!("client {us} connected"));
+        Taker::new(stream, 0)
+    }
+}
+
+#[test]
+fn clients_of_both_versions_and_plain_ones_get_the_same() {
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let mut secure: Vec<_> = [&TLS12, &TLS13]
+        .map(|version| {
+            let stream = connect(relay.secure);
+            relay.joined(relay.office.client(stream, &[version], None))
+        })
+        .into();
+    let mut plain = relay.plain_client();
+    let mut feed = Feed::default();
+    for len in [1, 100, 16 << 10, 3_000_000] {
+        feed.send(&mut upstream, len);
+        for taker in &mut secure {
+            taker.take(len);
+        }
+        plain.take(len);
+    }
+    relay.hydrant.signal("TERM");
+    for mut taker in secure {
+        assert_eq!(
+            taker.take_rest(),
+            Ending::Orderly,
+            "close_notify came before the end"
+        );
+    }
+    assert_eq!(relay.hydrant.wait_exit(), 0);
+}
+
+#[test]
+fn every_side_may_speak_it() {
+    for mode in [
+        "connect-listen",
+        "listen-connect",
+        "connect-connect",
+        "listen-listen",
+    ] {
+        let office = Office::new();
+        let issued = office.issue();
+        let (up, down) = mode.split_once('-').expect("two sides");
+        let mut from = (up == "connect").then(Place::opened);
+        let mut to = (down == "connect").then(Place::opened);
+        let word = |place: &Option<Place>| match place {
+            Some(place) => format!("tls://localhost:{}", place.at.port()),
+            None => "tls://127.0.0.1:0".to_owned(),
+        };
+        let accepting = if mode == "connect-connect" {
+            String::new()
+        } else {
+            office.accepting()
+        };
+        let dialling = if mode == "listen-listen" {
+            String::new()
+        } else {
+            office.dialling()
+        };
+        let line = format!(
+            "{} {} --mode {mode} --retry 20ms {accepting} {dialling}",
+            word(&from),
+            word(&to)
+        );
+        let hydrant = hydrant(&line).start();
+        let mut feed = Feed::default();
+        let len = 2_000_000;
+        match (&mut from, &mut to) {
+            (Some(from), Some(to)) => {
+                let mut upstream = office.server(from.accept(), &issued, false);
+                let mut taker = Taker::new(office.server(to.accept(), &issued, false), 0);
+                let taking = thread::spawn(move || taker.take(len));
+                feed.send(&mut upstream, len);
+                taking.join().expect("it gets everything");
+            }
+            (Some(from), None) => {
+                let mut upstream = office.server(from.accept(), &issued, false);
+                upstream.flush().expect("a handshake");
+                let mut taker = Taker::new(office.connect(hydrant.address_of("clients")), 0);
+                hydrant.report_until("| 1 client | ");
+                let taking = thread::spawn(move || taker.take(len));
+                feed.send(&mut upstream, len);
+                taking.join().expect("it gets everything");
+            }
+            (None, Some(to)) => {
+                let mut upstream = office.connect(hydrant.address_of("the upstream"));
+                let mut taker = Taker::new(office.server(to.accept(), &issued, false), 0);
+                let taking = thread::spawn(move || taker.take(len));
+                feed.send(&mut upstream, len);
+                taking.join().expect("it gets everything");
+            }
+            (None, None) => {
+                let mut upstream = office.connect(hydrant.address_of("the upstream"));
+                let mut taker = Taker::new(office.connect(hydrant.address_of("clients")), 0);
+                hydrant.report_until("| 1 client | ");
+                let taking = thread::spawn(move || taker.take(len));
+                feed.send(&mut upstream, len);
+                taking.join().expect("it gets everything");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_upstreams_end_is_told_from_its_truncation() {
+    let office = Office::new();
+    let at = hydrant(&format!(
+        "tls://0 0 --mode listen-listen {}",
+        office.accepting()
+    ))
+    .start();
+    let to = at.address_of("the upstream");
+    let mut whole = office.connect(to);
+    whole.write_all(b"whole").expect("it is read");
+    say_end(&mut whole);
+    at.wait_log("closed the connection after");
+    let mut cut = office.connect(to);
+    cut.write_all(b"cut").expect("it is read");
+    half_close(&cut.sock);
+    at.wait_log("lost (TLS: ended without close_notify, so bytes may be missing) after");
+}
+
+#[test]
+fn a_client_that_has_said_its_last_still_receives() {
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let mut polite = relay.client();
+    say_end(&mut polite.stream);
+    let mut rude = relay.client();
+    half_close(&rude.stream.sock);
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 2_000_000);
+    polite.take(2_000_000);
+    rude.take(2_000_000);
+    let before = relay.hydrant.processor_ticks();
+    let report = relay.hydrant.report();
+    assert!(report.contains("| 2 clients | "), "{report}");
+    relay.hydrant.report();
+    assert!(relay.hydrant.processor_ticks() - before < 50, "it spins");
+    leave(&polite.stream.sock);
+}
+
+#[test]
+fn a_slow_client_is_dropped_as_any_other() {
+    let mut relay = Relay::new("--ring 512K");
+    let mut upstream = relay.place.accept();
+    let mut others: Vec<_> = (0..2).map(|_| relay.client()).collect();
+    let narrow = connect_narrow(relay.secure);
+    let mut slow = relay.joined(relay.office.client(narrow, DEFAULT_VERSIONS, None));
+    let who = slow.stream.sock.local_addr().expect("it is connected");
+    let line = format!("client {who} dropped: overtaken; ");
+    let mut feed = Feed::default();
+    while !relay.hydrant.has_logged(&line) {
+        assert!(feed.at < 64 << 20, "it was never overtaken");
+        feed.send(&mut upstream, 128 << 10);
+        for other in &mut others {
+            other.take(128 << 10);
+        }
+    }
+    assert_eq!(slow.take_rest(), Ending::Reset);
+    assert!(slow.at < feed.at);
+    feed.send(&mut upstream, 1_000_000);
+    for other in &mut others {
+        other.take(1_000_000);
+    }
+}
+
+#[test]
+fn those_who_connect_may_have_to_show_a_certificate() {
+    let office = Office::new();
+    let flags = format!("--tls-client-ca {}", office.at("ca"));
+    let relay = Relay::with(office, &flags);
+    let known = relay.office.authority.issue(&["me"]);
+    for version in [&TLS12, &TLS13] {
+        let stream = connect(relay.secure);
+        let client = relay.office.client(stream, &[version], Some(&known));
+        relay.joined(client);
+    }
+    // With TLS 1.3 it learns of its refusal only when it reads.
+    let mut unknown = relay.office.connect(relay.secure);
+    let error = unknown.read(&mut [0]).expect_err("it was refused");
+    assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    relay.hydrant.wait_log(
+        "client 127.0.0.1 refused: TLS: it showed no certificate, and --tls-client-ca asks for one",
+    );
+}
+
+/// Under `block`, what went to a destination that then refused our certificate was never looked at: it gets it again.
+#[test]
+fn what_a_refusing_destination_was_sent_is_sent_again() {
+    let office = Office::new();
+    let shown = office.authority.issue(&["me"]);
+    office.put("mine", &format!("{}{}", shown.certificate, shown.key));
+    let issued = office.issue();
+    let (mut from, mut to) = (Place::opened(), Place::opened());
+    // Its own certificate is no one's that the destination knows, at first.
+    let stranger = Office::new().authority.issue(&["me"]);
+    office.put("mine", &format!("{}{}", stranger.certificate, stranger.key));
+    let line = format!(
+        "{} tls://localhost:{} --mode connect-connect --retry 20ms {} --tls-client-cert {}",
+        from.at,
+        to.at.port(),
+        office.dialling(),
+        office.at("mine")
+    );
+    let at = hydrant(&line).start();
+    let mut upstream = from.accept();
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 100_000);
+    let mut refusing = office.server(to.accept(), &issued, true);
+    let refused = refusing.read(&mut [0; 10]).expect_err("it is unknown");
+    assert_eq!(refused.kind(), ErrorKind::InvalidData, "{refused}");
+    at.wait_log("it does not trust the issuer of our certificate (alert unknown_ca)");
+    office.put("mine", &format!("{}{}", shown.certificate, shown.key));
+    at.signal("HUP");
+    at.wait_log("certificates read again");
+    let end = Instant::now() + DEADLINE;
+    loop {
+        assert!(Instant::now() < end, "it never shows the new certificate");
+        let mut server = office.server(to.accept(), &issued, true);
+        let mut first = [0; 1];
+        if server.read(&mut first).is_ok() {
+            assert_eq!(first[..], pattern(0, 1));
+            Taker::new(server, 1).take(99_999);
+            return;
+        }
+    }
+}
+
+#[test]
+fn mistakes_of_an_upstream_are_explained() {
+    let office = Office::new();
+    let authority = &office.authority;
+    let names = ["localhost"];
+    let cases = [
+        (
+            Office::new().issue(),
+            "its certificate is issued by nobody we trust; --tls-ca FILE",
+        ),
+        (
+            authority.issue(&["other.example"]),
+            "is for other.example, not for localhost",
+        ),
+        (authority.issue_expired(&names), "its certificate expired "),
+        (
+            authority.issue_early(&names),
+            "its certificate is not valid yet",
+        ),
+    ];
+    for (issued, said) in cases {
+        let mut place = Place::opened();
+        let word = format!("tls://localhost:{}", place.at.port());
+        let line = format!("{word} 0 --retry 1h {}", office.dialling());
+        let at = hydrant(&line).start();
+        let mut server = office.server(place.accept(), &issued, false);
+        assert!(server.read(&mut [0]).is_err(), "it was accepted");
+        at.wait_logs(&[&format!("upstream {word} can't be used (TLS: "), said]);
+    }
+    let mut place = Place::opened();
+    let word = format!("tls://localhost:{}", place.at.port());
+    let at = hydrant(&format!("{word} 0 --retry 1h {}", office.dialling())).start();
+    let mut plain = place.accept();
+    plain.write_all(b"a plain feed\n").expect("it is read");
+    at.wait_log("can't be used (TLS: plain bytes came instead); retrying until it answers");
+}
+
+#[test]
+fn whoever_verifies_nothing_is_warned() {
+    let office = Office::new();
+    let issued = Office::new().authority.issue_expired(&["other.example"]);
+    let mut place = Place::opened();
+    let line = format!("tls://{} 0 --tls-insecure", place.at);
+    let at = hydrant(&line).start();
+    at.wait_logs(&["[WARN]", "certificates are not verified (--tls-insecure)"]);
+    let mut server = office.server(place.accept(), &issued, false);
+    server.write_all(b"x").expect("it takes anybody");
+    server.flush().expect("it takes anybody");
+    at.report_until("in all 1 B in");
+}
+
+#[test]
+fn plain_and_tls_on_each_others_ports_are_explained() {
+    let mut relay = Relay::new("");
+    let _upstream = relay.place.accept();
+    let mut browser = connect(relay.secure);
+    browser
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .expect("it is read");
+    relay
+        .hydrant
+        .wait_log("client 127.0.0.1 refused: TLS: plain HTTP came instead");
+    let hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
+    let mut lost = connect(relay.plain);
+    let us = lost.local_addr().expect("it is connected");
+    lost.write_all(hello).expect("it is read");
+    relay.hydrant.wait_log(&format!(
+        "client {us} speaks TLS, which is not spoken here: write tls:// before the DST"
+    ));
+
+    let listens = hydrant("0 0 --mode listen-listen").start();
+    let mut lost = connect(listens.address_of("the upstream"));
+    lost.write_all(hello).expect("it is read");
+    listens.wait_log("speaks TLS, which is passed on as it is: write tls:// before the SRC");
+}
+
+#[test]
+fn mistakes_in_the_files_end_it_at_once() {
+    let office = Office::new();
+    let other = office.issue();
+    office.put("other", &other.key);
+    office.put("empty", "");
+    let run = |cert: &str, key: &str| {
+        let (cert, key) = (office.at(cert), office.at(key));
+        let line = format!("0 tls://0 --mode listen-listen --tls-cert {cert} --tls-key {key}");
+        let done = hydrant(&line).run();
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+        done.stderr.join("\n")
+    };
+    let at = |name: &str| office.at(name);
+    assert_eq!(
+        run("cert", "other"),
+        format!(
+            "hydrant: --tls-key {} has a key that does not match the certificate",
+            at("other")
+        )
+    );
+    assert_eq!(
+        run("none", "key"),
+        format!(
+            "hydrant: can't read --tls-cert {}: no such file or directory",
+            at("none")
+        )
+    );
+    assert_eq!(
+        run("empty", "key"),
+        format!(
+            "hydrant: --tls-cert {} has no certificate: it takes PEM, -----BEGIN CERTIFICATE-----",
+            at("empty")
+        )
+    );
+    assert_eq!(
+        run("cert", "cert"),
+        format!(
+            "hydrant: --tls-key {} has no private key: it takes PEM, -----BEGIN PRIVATE KEY-----",
+            at("cert")
+        )
+    );
+}
+
+#[test]
+fn a_new_certificate_is_for_new_connections() {
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let mut old = relay.client();
+    let first = shown(&old.stream);
+
+    relay.office.install(&relay.office.issue());
+    relay.hydrant.signal("HUP");
+    relay
+        .hydrant
+        .wait_log("certificates read again; they hold for new connections");
+    let mut new = relay.client();
+    let second = shown(&new.stream);
+    assert_ne!(first, second);
+
+    relay.office.put("key", "rubbish");
+    relay.hydrant.signal("HUP");
+    relay.hydrant.wait_logs(&[
+        "[WARN]",
+        "has no private key",
+        "what was read before stays in use",
+    ]);
+    assert_eq!(shown(&relay.client().stream), second);
+
+    // Nobody has to say that the files have changed.
+    relay.office.install(&relay.office.issue());
+    relay
+        .hydrant
+        .wait_log("certificates read again; they hold for new connections");
+    let third = shown(&relay.client().stream);
+    assert!(third != first && third != second);
+
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 100_000);
+    old.take(100_000);
+    new.take(100_000);
+}
+
+/// The certificate that the other side has shown.
+fn shown(client: &Client) -> Vec<u8> {
+    let chain = client.conn.peer_certificates().expect("it showed one");
+    chain[0].to_vec()
+}
+
+#[test]
+fn a_handshake_has_a_deadline_and_holds_up_nobody() {
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let mut silent = connect(relay.secure);
+    let mut slow = connect(relay.secure);
+    slow.write_all(b"\x16\x03\x01").expect("it is read");
+    let mut taker = relay.client();
+    Feed::default().send(&mut upstream, 1_000_000);
+    taker.take(1_000_000);
+    relay
+        .hydrant
+        .wait_log("client 127.0.0.1 refused: no TLS handshake within 5 s");
+    assert!(matches!(silent.read(&mut [0]), Ok(0)), "it is closed");
+    assert!(
+        matches!(slow.read(&mut [0]), Ok(0) | Err(_)),
+        "it is closed"
+    );
+}
