@@ -184,6 +184,11 @@ impl Session {
         }
     }
 
+    /// Whether the peer has said that it will send nothing more. What it sent before may still wait.
+    pub fn peer_has_closed(&self) -> bool {
+        self.peer_closed
+    }
+
     /// Whether plaintext may wait that [`Session::read`] would return.
     pub fn holds_plaintext(&self) -> bool {
         self.holds

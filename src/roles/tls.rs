@@ -66,6 +66,8 @@ fn unprepared() -> TlsError {
 pub struct Secured {
     session: Session,
     rest: Vec<u8>,
+    /// The role has been told that the peer has said its last.
+    end_told: bool,
 }
 
 /// How a handshake stands.
@@ -82,6 +84,7 @@ impl Secured {
         Self {
             session,
             rest: Vec::new(),
+            end_told: false,
         }
     }
 
@@ -158,6 +161,7 @@ impl Secured {
             // The peer has said its last; what may still come is that it is gone.
             cx.read(sock, scratch)?;
         }
+        self.end_told |= matches!(filled, Ok(Some(0)));
         if filled.is_ok() {
             // What the peer asked for may need an answer; what the kernel does not take of it goes with the next write.
             self.flush(cx, sock)?;
@@ -170,7 +174,9 @@ impl Secured {
 
     /// Whether [`Secured::read`] has something to say that no event announces.
     pub fn holds(&self) -> bool {
-        !self.rest.is_empty() || self.session.holds_plaintext() || self.session.error().is_some()
+        let end_waits = self.session.peer_has_closed() && !self.end_told;
+        let error_waits = self.session.error().is_some();
+        !self.rest.is_empty() || self.session.holds_plaintext() || end_waits || error_waits
     }
 
     /// One write of plaintext, as [`Cx::write`] is one. What is taken may wait here for the network: see

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, date_time_ymd,
 };
 
 /// An issuer of certificates.
@@ -37,7 +37,13 @@ impl Authority {
 
     /// A certificate for these names and addresses.
     pub(crate) fn issue(&self, names: &[&str]) -> Issued {
-        self.sign(params(names))
+        self.sign(params(names), key())
+    }
+
+    /// One whose key OpenSSL 3.0 can read too: of an Ed25519 key it does not know the form that has both halves.
+    pub(crate) fn issue_p256(&self, names: &[&str]) -> Issued {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+        self.sign(params(names), key.expect("there is randomness"))
     }
 
     /// One whose time ended with the year 2000.
@@ -45,18 +51,17 @@ impl Authority {
         let mut params = params(names);
         params.not_before = date_time_ymd(1999, 1, 1);
         params.not_after = date_time_ymd(2000, 12, 31);
-        self.sign(params)
+        self.sign(params, key())
     }
 
     /// One whose time is yet to come.
     pub(crate) fn issue_early(&self, names: &[&str]) -> Issued {
         let mut params = params(names);
         params.not_before = date_time_ymd(4000, 1, 1);
-        self.sign(params)
+        self.sign(params, key())
     }
 
-    fn sign(&self, params: CertificateParams) -> Issued {
-        let key = key();
+    fn sign(&self, params: CertificateParams, key: KeyPair) -> Issued {
         let certificate = params.signed_by(&key, &self.0);
         Issued {
             certificate: certificate.expect("what is asked for can be signed").pem(),

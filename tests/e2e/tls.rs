@@ -11,9 +11,10 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker, pattern};
-use crate::common::hydrant::{Hydrant, hydrant};
+use crate::common::hydrant::{Hydrant, hydrant, read_all};
 use crate::common::peers::{Place, connect, connect_narrow, half_close, leave};
 use crate::common::secure::{Client, Office, say_end};
+use crate::common::tools::{Tool, have};
 
 /// A relay from a plain upstream to `tls://`, and a place for plain clients beside it.
 struct Relay {
@@ -176,7 +177,12 @@ fn an_upstreams_end_is_told_from_its_truncation() {
     .start();
     let to = at.address_of("the upstream");
     let mut whole = office.connect(to);
-    whole.write_all(b"whole").expect("it is read");
+    // Both in one segment: nothing announces the end by itself.
+    whole
+        .conn
+        .writer()
+        .write_all(b"whole")
+        .expect("there is room");
     say_end(&mut whole);
     at.wait_log("closed the connection after");
     let mut cut = office.connect(to);
@@ -474,5 +480,104 @@ fn a_handshake_has_a_deadline_and_holds_up_nobody() {
     assert!(
         matches!(slow.read(&mut [0]), Ok(0) | Err(_)),
         "it is closed"
+    );
+}
+
+#[test]
+fn openssl_receives_in_both_versions() {
+    if !have("openssl") {
+        return;
+    }
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let (at, ca) = (relay.secure.to_string(), relay.office.at("ca"));
+    let mut clients: Vec<_> = ["-tls1_2", "-tls1_3"]
+        .iter()
+        .map(|version| {
+            let args = [
+                "s_client",
+                "-quiet",
+                "-verify_return_error",
+                "-servername",
+                "localhost",
+            ];
+            let to = ["-connect", &at, "-CAfile", &ca, version];
+            Tool::start("openssl", &[&args[..], &to[..]].concat())
+        })
+        .collect();
+    relay.hydrant.report_until("| 2 clients | ");
+    let takers: Vec<_> = clients
+        .iter_mut()
+        .map(|client| {
+            let mut taker = Taker::new(client.0.stdout.take().expect("a pipe"), 0);
+            thread::spawn(move || taker.take(3_000_000))
+        })
+        .collect();
+    Feed::default().send(&mut upstream, 3_000_000);
+    for taker in takers {
+        taker.join().expect("it gets everything");
+    }
+}
+
+#[test]
+fn openssl_asks_for_a_certificate_and_receives() {
+    if !have("openssl") {
+        return;
+    }
+    let office = Office::new();
+    office.install(&office.authority.issue_p256(&["localhost"]));
+    let (mut from, to) = (Place::opened(), Place::new());
+    let port = to.at.port().to_string();
+    let at = |name| office.at(name);
+    let (cert, key, ca) = (at("cert"), at("key"), at("ca"));
+    let files = ["-cert", &cert, "-key", &key, "-CAfile", &ca];
+    let args = [
+        "s_server",
+        "-quiet",
+        "-accept",
+        &port,
+        "-Verify",
+        "1",
+        "-verify_return_error",
+    ];
+    let mut server = Tool::start("openssl", &[&args[..], &files[..]].concat());
+    let line = format!(
+        "{} tls://localhost:{port} --mode connect-connect --retry 20ms {} --tls-client-cert {cert} --tls-client-key {key}",
+        from.at,
+        office.dialling()
+    );
+    let hydrant = hydrant(&line).start();
+    let mut upstream = from.accept();
+    hydrant.wait_log("downstream tls://localhost");
+    hydrant.wait_log(" connected");
+    let mut taker = Taker::new(server.0.stdout.take().expect("a pipe"), 0);
+    let taker = thread::spawn(move || taker.take(2_000_000));
+    Feed::default().send(&mut upstream, 2_000_000);
+    taker.join().expect("it gets everything");
+}
+
+/// A feed that happens to be an answer of HTTP's, to a program that asks for it.
+#[test]
+fn curl_receives_what_is_an_answer_to_it() {
+    if !have("curl") {
+        return;
+    }
+    let mut relay = Relay::new("--backlog 64K --upstream-loss close");
+    let mut upstream = relay.place.accept();
+    let body = "in the clear to nobody";
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    write!(upstream, "{head}{body}").expect("it is read");
+    let sent = format!("in all {} B in", head.len() + body.len());
+    relay.hydrant.report_until(&sent);
+    let url = format!("https://localhost:{}/", relay.secure.port());
+    let ca = relay.office.at("ca");
+    let mut curl = Tool::start("curl", &["-sS", "--max-time", "30", "--cacert", &ca, &url]);
+    relay.hydrant.report_until("| 1 client | ");
+    leave(&upstream);
+    let said = read_all(curl.0.stdout.take().expect("a pipe"));
+    assert_eq!(String::from_utf8_lossy(&said), body);
+    assert!(
+        curl.0.wait().is_ok_and(|status| status.success()),
+        "the end was no truncation"
     );
 }
