@@ -59,8 +59,8 @@ pub enum UsageError {
         family: &'static str,
         /// The second word, if there is one.
         word: Option<String>,
-        /// What it looks like a slip of.
-        near: Option<&'static str>,
+        /// What it looks like a slip or a part of.
+        near: Vec<&'static str>,
     },
     /// The first word looks like SRC, but is no endpoint.
     Endpoint(EndpointError),
@@ -116,24 +116,8 @@ impl fmt::Display for UsageError {
                     names.join(", ")
                 )
             }
-            Self::Verb {
-                family,
-                word: Some(word),
-                near: Some(near),
-            } => {
-                let word = Typed(word);
-                write!(f, "{family} has no {word}: did you mean {family} {near}?")
-            }
-            Self::Verb { family, word, .. } => {
-                let verbs: Vec<&str> = verbs(family).collect();
-                let verbs = verbs.join(", ");
-                match word {
-                    Some(word) => write!(f, "{family} has no {}: there are {verbs}", Typed(word)),
-                    None => write!(
-                        f,
-                        "{family} needs one of {verbs}: see hydrant {family} --help"
-                    ),
-                }
+            Self::Verb { family, word, near } => {
+                f.write_str(&no_such_verb(family, word.as_deref(), near))
             }
             Self::Endpoint(error) => error.fmt(f),
             Self::LeftoverWord { word, role } => {
@@ -144,6 +128,21 @@ impl fmt::Display for UsageError {
                 )
             }
         }
+    }
+}
+
+/// What is wrong with the second word of a family's roles.
+fn no_such_verb(family: &str, word: Option<&str>, near: &[&str]) -> String {
+    let all = verbs(family).collect::<Vec<_>>().join(", ");
+    match word.map(Typed) {
+        Some(word) if !near.is_empty() => {
+            format!(
+                "{family} has no {word}: did you mean {family} {}?",
+                one_of(near)
+            )
+        }
+        Some(word) => format!("{family} has no {word}: there are {all}"),
+        None => format!("{family} needs one of {all}: see hydrant {family} --help"),
     }
 }
 

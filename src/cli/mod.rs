@@ -173,9 +173,10 @@ fn unknown_flag(flag: String, role: Option<&'static Role>, known: &[&'static Opt
 
 /// The roles of a family are told apart by a second word, which is missing or wrong.
 fn no_such_verb(family: &'static str, word: Option<String>) -> UsageError {
-    let near = word
-        .as_ref()
-        .and_then(|word| nearest(word, roles::verbs(family)).into_iter().next());
+    let near = match &word {
+        Some(word) => nearest(word, roles::verbs(family)),
+        None => Vec::new(),
+    };
     UsageError::Verb { family, word, near }
 }
 

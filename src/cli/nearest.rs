@@ -18,7 +18,8 @@ pub(crate) fn nearest(
         if slips <= (name.len() / 3).clamp(1, SLIPS_MAX) && slips < typed.len() {
             close.push((slips, candidate));
         }
-        if typed.len() >= PART_MIN && name.contains(typed) {
+        let part = typed.len() >= PART_MIN && name.contains(typed);
+        if part && !whole.contains(&candidate) {
             whole.push(candidate);
         }
     }
