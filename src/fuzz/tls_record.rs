@@ -107,10 +107,11 @@ impl End {
         assert!(unsent <= 2 * BUFFER_MAX, "{unsent} bytes wait");
         let wire = &mut self.wire;
         while self.session.wants_send() {
-            let sent = self.session.send(|[first, second]| {
-                wire.extend_from_slice(first);
-                wire.extend_from_slice(second);
-                Ok(first.len() + second.len())
+            let sent = self.session.send(|slices| {
+                slices
+                    .iter()
+                    .for_each(|slice| wire.extend_from_slice(slice));
+                Ok(slices.iter().map(|slice| slice.len()).sum())
             });
             assert!(sent.is_ok_and(|sent| sent > 0));
         }

@@ -251,14 +251,14 @@ impl Session {
         }
     }
 
-    /// Gives the network what waits for it, in one call of `write`, which takes the first slice and then the second
-    /// as far as it likes. Returns how many bytes it took.
+    /// Gives the network what waits for it, in one call of `write`, which takes the slices in their order as far as it
+    /// likes. Returns how many bytes it took.
     ///
     /// # Errors
     /// What `write` returns.
     pub fn send(
         &mut self,
-        write: impl FnMut([&[u8]; 2]) -> io::Result<usize>,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let sent = self.conn.write_tls(&mut Sink(write))?;
         self.unsent = match self.wants_send() {
@@ -358,20 +358,16 @@ impl First {
     }
 }
 
-/// Lets the library write its records, the first two in one go.
+/// Lets the library write its records, all in one go.
 struct Sink<F>(F);
 
-impl<F: FnMut([&[u8]; 2]) -> io::Result<usize>> Write for Sink<F> {
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Sink<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (self.0)([bytes, &[]])
+        (self.0)(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
-        match records {
-            [] => Ok(0),
-            [one] => (self.0)([one, &[]]),
-            [one, two, ..] => (self.0)([one, two]),
-        }
+        (self.0)(records)
     }
 
     fn flush(&mut self) -> io::Result<()> {

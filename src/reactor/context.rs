@@ -1,6 +1,6 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -100,6 +100,12 @@ impl Cx<'_> {
     /// writing is wanted. Both slices empty: a probe that takes no time and fails where the peer is known to be gone.
     pub fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Option<usize>> {
         let done = self.core.net.write(id, from);
+        self.settle(id, Way::Write, done)
+    }
+
+    /// As [`Cx::write`], of any number of slices, of which it may leave any out at the end.
+    pub fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let done = self.core.net.write_slices(id, from);
         self.settle(id, Way::Write, done)
     }
 

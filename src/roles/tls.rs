@@ -215,8 +215,8 @@ impl Secured {
         while self.session.wants_send() {
             let mut full = false;
             let sent = self.session.send(|from| {
-                let asked = from[0].len() + from[1].len();
-                let sent = cx.write(sock, from)?.unwrap_or(0);
+                let asked: usize = from.iter().map(|slice| slice.len()).sum();
+                let sent = cx.write_slices(sock, from)?.unwrap_or(0);
                 full = sent < asked;
                 Ok(sent)
             });

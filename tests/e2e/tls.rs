@@ -483,6 +483,27 @@ fn a_handshake_has_a_deadline_and_holds_up_nobody() {
     );
 }
 
+/// Many who say nothing take no place from those who do, and the oldest of them go first.
+#[test]
+fn a_crowd_that_is_silent_keeps_nobody_out() {
+    let mut relay = Relay::new("");
+    let mut upstream = relay.place.accept();
+    let mut plain = relay.plain_client();
+    let crowd: Vec<_> = (0..1_100).map(|_| connect(relay.secure)).collect();
+    let mut late = relay.client();
+    relay
+        .hydrant
+        .wait_log("client 127.0.0.1 refused: no TLS handshake so far, and 1024 are under way");
+    assert!(
+        matches!((&crowd[0]).read(&mut [0]), Ok(0)),
+        "the oldest is closed"
+    );
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 1_000_000);
+    plain.take(1_000_000);
+    late.take(1_000_000);
+}
+
 #[test]
 fn openssl_receives_in_both_versions() {
     if !have("openssl") {
