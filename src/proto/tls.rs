@@ -225,7 +225,7 @@ impl Session {
             _ => &slices[..],
         };
         let taken = self.conn.writer().write_vectored(slices).unwrap_or(0);
-        self.unsent += taken + taken.div_ceil(RECORD) * OVERHEAD;
+        self.unsent += taken + taken.div_ceil(RECORD_MAX) * OVERHEAD;
         taken
     }
 
@@ -378,7 +378,7 @@ impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Sink<F> {
 /// Bytes of plaintext that may wait for the network at most.
 pub const BUFFER_MAX: usize = 64 << 10;
 /// RFC 8446 5.1: the most plaintext that a record has.
-const RECORD: usize = 16 << 10;
+pub const RECORD_MAX: usize = 16 << 10;
 /// What a record adds to its plaintext at most: header, explicit nonce or content type, tag.
 const OVERHEAD: usize = 5 + 8 + 1 + 16;
 /// RFC 8446 5.1: content types.

@@ -12,7 +12,8 @@ use rustls::version::{TLS12, TLS13};
 use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker, pattern};
 use crate::common::hydrant::{Hydrant, hydrant, read_all};
-use crate::common::peers::{Place, connect, connect_narrow, half_close, leave};
+use crate::common::peers::{Place, connect, connect_narrow, half_close, leave, reset, vanish};
+use crate::common::records::{Kind, Reader};
 use crate::common::secure::{Client, Office, say_end};
 use crate::common::tools::{Tool, have};
 
@@ -481,6 +482,118 @@ fn a_handshake_has_a_deadline_and_holds_up_nobody() {
         matches!(slow.read(&mut [0]), Ok(0) | Err(_)),
         "it is closed"
     );
+}
+
+#[test]
+fn an_upstream_by_tls_is_greeted() {
+    let office = Office::new();
+    let issued = office.issue();
+    office.put("login", "LOGIN me\n");
+    let mut place = Place::opened();
+    let line = format!(
+        "tls://localhost:{} 0 --retry 10ms --upstream-send {} {}",
+        place.at.port(),
+        office.at("login"),
+        office.dialling()
+    );
+    let _run = hydrant(&line).start();
+    for _ in 0..2 {
+        let mut upstream = office.server(place.accept(), &issued, false);
+        let mut greeting = [0; 9];
+        upstream.read_exact(&mut greeting).expect("it is greeted");
+        assert_eq!(&greeting, b"LOGIN me\n");
+        leave(&upstream.sock);
+    }
+}
+
+#[test]
+fn a_client_that_goes_on_skips_from_record_to_record() {
+    let kind = Kind::Market;
+    let flags = format!(
+        "--slow skip --ring 64K --record-max 1K --framing {}",
+        kind.framing()
+    );
+    let mut relay = Relay::new(&flags);
+    let mut upstream = relay.place.accept();
+    let mut other = Reader::new(kind, relay.client().stream);
+    let narrow = connect_narrow(relay.secure);
+    let frozen = relay.joined(relay.office.client(narrow, DEFAULT_VERSIONS, None));
+    let who = frozen.stream.sock.local_addr().expect("it is connected");
+    let mut frozen = Reader::new(kind, frozen.stream);
+    let said = format!("client {who} skipped ");
+    let mut sent = 0_u64;
+    while !relay.hydrant.has_logged(&said) {
+        assert!(sent < 2_000_000, "it never skipped");
+        upstream
+            .write_all(&kind.records(sent..sent + 100))
+            .expect("it is read");
+        other.take(sent..sent + 100);
+        sent += 100;
+    }
+    let (mut next, mut jumps) = (0, 0);
+    while next < sent {
+        let number = frozen.next().expect("a whole record");
+        assert!(number >= next, "{number} came twice, or late");
+        jumps += u32::from(number > next);
+        next = number + 1;
+    }
+    assert!(jumps > 0);
+    upstream
+        .write_all(&kind.records(sent..sent + 10))
+        .expect("it is read");
+    frozen.take(sent..sent + 10);
+    other.take(sent..sent + 10);
+    assert!(relay.hydrant.report().contains("| drops 0 | "));
+}
+
+/// Of what a destination's kernel has acknowledged, the last record of TLS may be cut, and no use to anybody.
+#[test]
+fn every_record_arrives_in_one_of_a_destinations_lives() {
+    let kind = Kind::Nmea;
+    let office = Office::new();
+    let issued = office.issue();
+    let (mut from, mut to) = (Place::opened(), Place::narrow());
+    let line = format!(
+        "{} tls://localhost:{} --mode connect-connect --retry 20ms --upstream-loss exit --framing {} {}",
+        from.at,
+        to.at.port(),
+        kind.framing(),
+        office.dialling()
+    );
+    let mut hydrant = hydrant(&line).start();
+    let mut upstream = from.accept();
+    let count = 60_000;
+    let sender = thread::spawn(move || {
+        upstream
+            .write_all(&kind.records(0..count))
+            .expect("the relay takes it");
+    });
+    let mut end = 0;
+    let mut note = |bytes: &[u8]| {
+        let numbers = kind.numbers(bytes);
+        let Some(first) = numbers.first() else { return };
+        assert!(*first <= end, "{end} was next, and {first} came");
+        assert!(numbers.is_sorted_by(|a, b| a + 1 == *b));
+        end = first + numbers.len() as u64;
+    };
+    for len in [1, 10_000, 300_000, 77_777, 500_000, 100_001] {
+        let mut life = office.server(to.accept(), &issued, false);
+        let mut got = vec![0; len];
+        life.read_exact(&mut got).expect("there is so much of it");
+        vanish(&life.sock);
+        life.sock.set_nonblocking(true).expect("a socket may be");
+        let rest = life.read_to_end(&mut got).expect_err("it goes on");
+        assert_eq!(rest.kind(), ErrorKind::WouldBlock);
+        note(&got);
+        reset(life.sock);
+    }
+    let mut got = Vec::new();
+    let mut last = office.server(to.accept(), &issued, false);
+    last.read_to_end(&mut got).expect("an orderly end");
+    note(&got);
+    assert_eq!(end, count);
+    sender.join().expect("everything is sent");
+    assert_eq!(hydrant.wait_exit(), 0);
 }
 
 /// Many who say nothing take no place from those who do, and the oldest of them go first.

@@ -77,10 +77,9 @@ impl Client {
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
         // A FIN that was sent counts as one byte, but nothing follows it.
         let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
-        let waits = aside as u64 + self.unsent();
         let acked = self
             .cursor
-            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)) + waits);
+            .saturating_sub(self.lacks(unacknowledged) + aside as u64);
         if acked > self.acked {
             self.acked = acked;
             self.progress = now;

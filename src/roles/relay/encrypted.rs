@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::proto::tls::{TlsError, looks_like_tls};
+use crate::proto::tls::{RECORD_MAX, TlsError, looks_like_tls};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::Relay;
@@ -129,9 +129,19 @@ impl Relay {
 }
 
 impl Client {
-    /// Bytes that are encrypted for it and that its kernel has not been given.
-    pub(super) fn unsent(&self) -> u64 {
-        self.tls.as_ref().map_or(0, |tls| tls.unsent() as u64)
+    /// How many of the bytes that were written to it it may not have, where its kernel has not acknowledged so many: no
+    /// fewer. Of a record of TLS whose last bytes are missing, none can be decrypted.
+    pub(super) fn lacks(&self, unacknowledged: Option<u32>) -> u64 {
+        let unacknowledged = u64::from(unacknowledged.unwrap_or(0));
+        match self
+            .tls
+            .as_ref()
+            .map(|tls| unacknowledged + tls.unsent() as u64)
+        {
+            None => unacknowledged,
+            Some(0) => 0,
+            Some(waits) => waits + RECORD_MAX as u64,
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl Relay {
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
-        let waiting = u64::from(cx.unacknowledged(client.sock).unwrap_or(0)) + client.unsent();
+        let waiting = client.lacks(cx.unacknowledged(client.sock));
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
