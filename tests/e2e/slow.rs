@@ -89,6 +89,32 @@ fn a_lone_client_that_reads_slowly_gets_every_byte() {
     drop(sender.join().expect("the relay takes it all"));
 }
 
+/// All receivers pause at once, as behind one switch, and then go on one after the other: none of them is slower than
+/// the others, and each gets every byte.
+#[test]
+fn those_who_pause_together_are_not_overtaken_by_their_leader() {
+    let mut rig = Rig::with("connect-listen", "--ring 8M --hold 5m");
+    let mut upstream = rig.upstream();
+    let mut takers: Vec<_> = (0..4).map(|_| rig.narrow_client()).collect();
+    let (sent, fits) = send_until_held(&mut upstream);
+    assert!(!fits, "{sent} bytes were taken, and nobody read them");
+    let sender = thread::spawn(move || {
+        let mut feed = Feed { at: sent };
+        feed.send(&mut upstream, (ENOUGH - sent) as usize);
+        upstream
+    });
+    // Little beside the ring, and more than any kernel lets one of them run ahead unseen.
+    const GULP: usize = 1 << 20;
+    for _ in 0..ENOUGH as usize / GULP {
+        for taker in &mut takers {
+            taker.take(GULP);
+        }
+    }
+    drop(sender.join().expect("the relay takes it all"));
+    let report = rig.hydrant.report();
+    assert!(report.contains("| 4 clients | "), "{report}");
+}
+
 #[test]
 fn block_loses_nothing() {
     let mut rig = Rig::with("connect-listen", "--slow block --ring 64K");

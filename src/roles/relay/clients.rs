@@ -331,6 +331,12 @@ impl Clients {
         self.heap(slow).push(from, id);
     }
 
+    /// The hindmost of the clients that may be overtaken.
+    pub(super) fn hindmost_droppable(&mut self) -> Option<u64> {
+        let table = &mut self.table;
+        self.droppable.min(|id| real(table, id))
+    }
+
     /// The hindmost of the clients that must not lose a byte.
     pub(super) fn hindmost_blocking(&mut self) -> Option<u64> {
         let table = &mut self.table;

@@ -121,7 +121,7 @@ impl Relay {
         let block = [parked, self.clients.hindmost_blocking()];
         let block = block.into_iter().flatten().fold(whole, u64::min);
         let keep = self.records.keep_from(block);
-        let keep = keep.min(self.leader().unwrap_or(whole));
+        let keep = keep.min(self.protected().unwrap_or(whole));
         let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
         if room >= self.read_max || self.ring.room(keep) < self.read_max {
             return room;
@@ -166,12 +166,26 @@ impl Relay {
         }
     }
 
-    /// The client that the ring must not overtake.
+    /// The next byte of the client that is furthest ahead, for which the upstream waits.
     fn leader(&mut self) -> Option<u64> {
         match self.config.hold.is_zero() {
             true => None,
             false => self.clients.lead(self.records.whole()),
         }
+    }
+
+    /// The first byte that the ring must not overwrite for clients that may be overtaken: the leader's next one, or
+    /// that of the hindmost, but not more than half a ring before the leader's. Who is nearer than that is not slower
+    /// than the others: receivers that pause together, as behind one switch, would otherwise all be lost but for the
+    /// one that goes on first.
+    fn protected(&mut self) -> Option<u64> {
+        let leader = self.leader()?;
+        let near = leader.saturating_sub(self.config.ring as u64 / 2);
+        if self.ring.room(near) >= self.read_max {
+            return Some(leader); // so that nobody near can be overtaken
+        }
+        let hindmost = self.clients.hindmost_droppable();
+        Some(hindmost.map_or(leader, |cursor| cursor.clamp(near, leader)))
     }
 
     /// The ring is full: the upstream waits, but not for ever for clients that take nothing.
@@ -247,8 +261,8 @@ impl Relay {
     fn arm_hold(&mut self, cx: &mut Cx<'_>) {
         let head = self.records.whole();
         let holds = self
-            .leader()
-            .is_some_and(|leader| leader < head && self.ring.room(leader) < self.read_max);
+            .protected()
+            .is_some_and(|from| from < head && self.ring.room(from) < self.read_max);
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
