@@ -567,7 +567,12 @@ fn help_shows_every_flag_and_its_examples_work() {
                 .line
                 .strip_prefix("hydrant ")
                 .expect("an example is a command line");
-            assert!(parse(line).is_ok(), "{line}");
+            // A file that it names need not be there.
+            let read = parse(line);
+            assert!(
+                read.as_ref().map_or_else(|exit| exit.code != 2, |_| true),
+                "{line}"
+            );
         }
         texts.push(text);
     }
