@@ -16,7 +16,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("reactor", &["base"]),
     ("roles", &["base", "proto", "reactor"]),
     ("cli", &["base", "roles::*::options"]),
-    ("config", &["base", "cli", "roles"]),
+    ("config", &["base", "cli", "proto::tls", "roles"]),
     ("logger", &["base"]),
     ("sim", &["base", "reactor::net"]),
     ("app", &["base", "config", "logger", "reactor", "roles"]),

@@ -87,7 +87,8 @@ fn start(config: Config) -> Result<u8, String> {
     code
 }
 
-/// `reload` reads again what belongs to no role. `between` sees the roles that ended in each turn, and may take some of them out.
+/// `reload` reads again what belongs to no role. `between` sees the roles that ended in each turn, and may take
+/// some of them out.
 fn turn_until_over(
     reactor: &mut Reactor<RoleSet>,
     reload: impl Fn(),

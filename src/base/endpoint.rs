@@ -1,7 +1,8 @@
 //! Where to listen or dial, as a user writes it.
 //!
-//! `HOST:PORT`, `[V6]:PORT`, `:PORT`, `*:PORT`, `PORT`, each of them also behind `tls://`, and `unix:PATH`. What was read shows itself in a form that reads
-//! back to the same endpoint. Nothing is looked up here, and `-` (a standard stream) is no endpoint.
+//! `HOST:PORT`, `[V6]:PORT`, `:PORT`, `*:PORT`, `PORT`, each of them also behind `tls://`, and `unix:PATH`. What was
+//! read shows itself in a form that reads back to the same endpoint. Nothing is looked up here, and `-` (a
+//! standard stream) is no endpoint.
 
 use std::error::Error;
 use std::fmt;

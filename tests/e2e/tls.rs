@@ -676,9 +676,10 @@ fn openssl_asks_for_a_certificate_and_receives() {
     ];
     let mut server = Tool::start("openssl", &[&args[..], &files[..]].concat());
     let line = format!(
-        "{} tls://localhost:{port} --mode connect-connect --retry 20ms {} --tls-client-cert {cert} --tls-client-key {key}",
+        "{} tls://localhost:{port} --mode connect-connect --retry 20ms {} {}",
         from.at,
-        office.dialling()
+        office.dialling(),
+        format_args!("--tls-client-cert {cert} --tls-client-key {key}")
     );
     let hydrant = hydrant(&line).start();
     let mut upstream = from.accept();

@@ -4,11 +4,13 @@
 
 use std::io;
 
+use crate::base::endpoint::Endpoint;
 use crate::proto::tls::{RECORD_MAX, TlsError, looks_like_tls};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::{Client, ClientId};
+use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::fanout::Sent;
 use crate::roles::tls::Secured;
 
@@ -163,5 +165,22 @@ pub(super) fn is_alert(error: Option<&io::Error>) -> bool {
     matches!(tls, Some(TlsError::Alert { .. }))
 }
 
+/// Room for what comes in over TLS, if anything does: as much as one read of the upstream takes.
+pub(super) fn room(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
+    let upstream = match &config.source {
+        Source::Listen(at) => at.is_tls(),
+        Source::Dial(places) => places.iter().any(Endpoint::is_tls),
+        Source::Stdin => false,
+    };
+    let room = match config.speaks_tls() {
+        (false, false) => 0,
+        _ if upstream => read_max.max(LITTLE),
+        _ => LITTLE,
+    };
+    vec![0; room].into_boxed_slice()
+}
+
+/// Enough for one read of what clients say.
+const LITTLE: usize = 16 << 10;
 /// So many bytes are as much work to encrypt and send as one send of plain ones.
 const SEND_WORTH: usize = 4 << 10;

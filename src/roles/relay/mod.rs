@@ -142,7 +142,7 @@ impl Relay {
             read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             handshakes: Handshakes::default(),
-            cipher: cipher(&config, read_max),
+            cipher: encrypted::room(&config, read_max),
             effort: 0,
             config,
         }
@@ -371,21 +371,6 @@ impl Role for Relay {
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),
         }
     }
-}
-
-/// Room for what comes in over TLS, if anything does: as much as one read of the upstream takes.
-fn cipher(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
-    let upstream = match &config.source {
-        Source::Listen(at) => at.is_tls(),
-        Source::Dial(places) => places.iter().any(Endpoint::is_tls),
-        Source::Stdin => false,
-    };
-    let room = match config.speaks_tls() {
-        (false, false) => 0,
-        _ if upstream => read_max.max(SCRATCH),
-        _ => SCRATCH,
-    };
-    vec![0; room].into_boxed_slice()
 }
 
 /// What is wrong with a place to listen at, and what to do about it.
