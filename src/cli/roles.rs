@@ -62,8 +62,8 @@ pub static ROLES: &[Role] = &[
         words: &[
             (
                 "SRC",
-                "where bytes come from: an endpoint (HOST:PORT, tls://HOST:PORT, unix:PATH), or - for stdin; of several \
-                 to dial, a:5000,b:5000, the next is tried when one fails",
+                "where bytes come from: an endpoint (HOST:PORT, tls://HOST:PORT, unix:PATH), or - for stdin; of \
+                 several to dial, a:5000,b:5000, the next is tried when one fails",
             ),
             (
                 "DST",
