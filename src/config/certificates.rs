@@ -44,9 +44,10 @@ impl Certificates {
         self.tls.clone()
     }
 
-    /// Whether there is any file to read.
+    /// Whether there is nothing to read: no file, and not the system's own.
     pub fn are_none(&self) -> bool {
-        self.files.all().is_empty()
+        let dialling = self.files.dialling.as_ref();
+        self.files.all().is_empty() && dialling.is_none_or(|side| side.insecure)
     }
 
     /// Reads the files again. What they say holds for the connections that begin from now on.

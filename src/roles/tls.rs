@@ -109,7 +109,11 @@ impl Secured {
         sock: SockId,
         scratch: &mut [u8],
     ) -> io::Result<Handshake> {
-        if let Some(n) = cx.read(sock, scratch)? {
+        // Where plaintext has come with the last flight, it is for the role to read before any more comes.
+        if self.rest.is_empty()
+            && !self.session.holds_plaintext()
+            && let Some(n) = cx.read(sock, scratch)?
+        {
             let fed = match n {
                 0 => self.session.end().map(|()| 0),
                 n => self.session.feed(&scratch[..n]),
@@ -163,8 +167,9 @@ impl Secured {
         }
         self.end_told |= matches!(filled, Ok(Some(0)));
         if filled.is_ok() {
-            // What the peer asked for may need an answer; what the kernel does not take of it goes with the next write.
-            self.flush(cx, sock)?;
+            // What the peer asked for may need an answer. What the kernel does not take of it goes with the next write,
+            // and where it takes nothing any more, the next read says why.
+            let _ = self.flush(cx, sock);
             if self.holds() {
                 cx.revisit(sock);
             }
