@@ -540,6 +540,26 @@ mod visits {
         assert_eq!(rig.reactor.sockets().count(), 0, "it was read to its end");
     }
 
+    /// A read that says that nothing more is there is not made again before there is.
+    #[test]
+    fn nobody_asks_only_to_be_told_that_there_is_nothing() {
+        let stage = |world: &Handle| {
+            let talker = Behaviour::serve(Actor::Manual);
+            world.world().listen_remote(addr("10.0.0.1:5"), talker);
+        };
+        let mut rig = Rig::set(Faults::none(), stage, reader(1_000));
+        rig.run(millis(10));
+        let remote = rig.world.world().accepted_at(&addr("10.0.0.1:5"))[0];
+        rig.world.world().trace(true);
+        for _ in 0..10 {
+            rig.world.world().remote_send(remote, &[7; 100]);
+            rig.run(millis(10));
+        }
+        let world = rig.world.world();
+        let reads = world.trace_lines().filter(|line| line.contains(" read #"));
+        assert_eq!(reads.count(), 10);
+    }
+
     /// Whoever has an endless supply is visited once a turn, like everybody else.
     #[test]
     fn a_busy_socket_starves_nobody() {

@@ -1,10 +1,13 @@
 //! The relay in a simulated network: 256 seeds, each a life of its own with faults of its own. A seed that fails is
 //! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
+//! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_relay more_seeds` lives through as many more as there is time for.
 
+use std::env;
+use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hydrant::fuzz::relay_by_seed;
+use hydrant::fuzz::{relay_by_seed, relay_traced};
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -40,16 +43,28 @@ fn seeds_192_to_255() {
     run(192..256);
 }
 
-/// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.
+/// The seeds in HYDRANT_SEEDS, if that is set.
+#[test]
+fn more_seeds() {
+    let Ok(range) = env::var("HYDRANT_SEEDS") else {
+        return;
+    };
+    let (from, to) = range.split_once("..").expect("HYDRANT_SEEDS=FROM..TO");
+    let number = |text: &str| text.parse().expect("a seed is a number");
+    run(number(from)..number(to));
+}
+
+/// Shows all that happens with the seed in HYDRANT_SEED, or with the fuzzer's input in the file HYDRANT_SCRIPT.
 #[test]
 fn replay() {
-    if let Some(seed) = std::env::var("HYDRANT_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
-        for line in relay_by_seed(seed, true).trace {
-            eprintln!("{line}");
-        }
+    let seed = env::var("HYDRANT_SEED").ok();
+    let played = match (seed, env::var("HYDRANT_SCRIPT").ok()) {
+        (Some(seed), _) => relay_by_seed(seed.parse().expect("a seed is a number"), true),
+        (None, Some(file)) => relay_traced(&fs::read(file).expect("the script can be read")),
+        (None, None) => return,
+    };
+    for line in played.trace {
+        eprintln!("{line}");
     }
 }
 

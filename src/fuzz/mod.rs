@@ -14,7 +14,7 @@ mod wheel;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
-pub use self::relay::{Played, relay, relay_by_seed};
+pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::tls_record::tls_record;
 pub use self::wheel::wheel;

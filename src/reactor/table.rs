@@ -113,13 +113,18 @@ impl Table {
     }
 
     pub(super) fn get(&self, id: SockId) -> Option<&Slot> {
-        let slot = self.slots.get(id.key as usize)?;
-        (slot.bits & OPEN != 0 && slot.generation == id.generation).then_some(slot)
+        self.place(id).map(|place| &self.slots[place])
     }
 
     pub(super) fn get_mut(&mut self, id: SockId) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(id.key as usize)?;
-        (slot.bits & OPEN != 0 && slot.generation == id.generation).then_some(slot)
+        self.place(id).map(|place| &mut self.slots[place])
+    }
+
+    /// Where a socket stands; nowhere once it was released, though another one may stand there by now.
+    fn place(&self, id: SockId) -> Option<usize> {
+        let place = id.key as usize;
+        let slot = self.slots.get(place)?;
+        (slot.bits & OPEN != 0 && slot.generation == id.generation).then_some(place)
     }
 
     /// Says whether a direction is wanted from now on.
@@ -347,6 +352,7 @@ mod tests {
         table.want(A, Way::Read, true);
         table.edge(A, Way::Read);
         assert_eq!(table.due(), 0);
+        assert!(table.get(A).is_none(), "its place is another one's");
     }
 
     #[test]

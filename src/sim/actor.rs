@@ -275,7 +275,7 @@ impl World {
             return;
         }
         let most = left.min(source.chunk_max.max(1) as u64);
-        let count = 1 + self.index(most);
+        let count = (1 + self.index(most)).min(self.remote_room(id));
         let mut chunk = Vec::new();
         match &source.content {
             Content::Pattern(upstream) => pattern_into(*upstream, source.from, count, &mut chunk),

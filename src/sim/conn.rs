@@ -412,13 +412,18 @@ impl World {
         } else if bytes == 0 {
             pipe.update_due = false;
         }
+        let before = pipe.arrived();
         if !pipe.flow() {
             return;
         }
         pipe.waiting_since = now;
+        let landed = pipe.arrived() - before;
         match conn.ends[1 - side].owner {
             Owner::Socket(socket) => self.raise(socket, true, false),
-            Owner::Remote(remote) => self.wake(remote),
+            Owner::Remote(remote) => {
+                self.remotes[remote.index()].arrived_total += landed as u64;
+                self.wake(remote);
+            }
             Owner::Nobody | Owner::Gone => {}
         }
         self.on_room(id, side);

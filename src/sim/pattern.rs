@@ -11,16 +11,14 @@ pub fn pattern(upstream: u16, offset: u64) -> u8 {
 
 /// Adds the `count` bytes from `offset` on to `out`.
 pub fn pattern_into(upstream: u16, offset: u64, count: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    let first = offset / 8;
-    let blocks = (place(offset) + count).div_ceil(8) as u64;
-    out.extend(
-        (first..first + blocks)
-            .flat_map(|number| block(upstream, number))
-            .skip(place(offset))
-            .take(count),
-    );
-    debug_assert_eq!(out.len(), start + count);
+    out.reserve(count);
+    let (mut at, end) = (offset, offset + count as u64);
+    while at < end {
+        let rest = &block(upstream, at / 8)[place(at)..];
+        let piece = rest.len().min((end - at) as usize);
+        out.extend_from_slice(&rest[..piece]);
+        at += piece as u64;
+    }
 }
 
 /// Which upstream said `bytes`, and at which offset they begin. `None` if they are not one piece of one upstream, or

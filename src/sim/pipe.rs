@@ -89,7 +89,10 @@ impl Pipe {
     /// Lets what has crossed the line land. Returns whether anything, a byte or the end, did.
     pub(super) fn flow(&mut self) -> bool {
         let count = self.released.min(self.receive_max - self.arrived.len());
-        self.arrived.extend(self.sending.drain(..count));
+        let [first, second] = front(&self.sending, count);
+        self.arrived.extend(first);
+        self.arrived.extend(second);
+        self.sending.drain(..count);
         self.released -= count;
         let end = self.end == End::Released && self.sending.is_empty();
         if end {
@@ -101,9 +104,10 @@ impl Pipe {
     /// Takes from what has arrived as much as fits.
     pub(super) fn pull(&mut self, into: &mut [u8]) -> usize {
         let count = into.len().min(self.arrived.len());
-        for (to, from) in into.iter_mut().zip(self.arrived.drain(..count)) {
-            *to = from;
-        }
+        let [first, second] = front(&self.arrived, count);
+        into[..first.len()].copy_from_slice(first);
+        into[first.len()..count].copy_from_slice(second);
+        self.arrived.drain(..count);
         count
     }
 
@@ -144,6 +148,13 @@ impl Pipe {
     }
 }
 
+/// The first `count` bytes, in two pieces.
+fn front(bytes: &VecDeque<u8>, count: usize) -> [&[u8]; 2] {
+    let (first, second) = bytes.as_slices();
+    let before = first.len().min(count);
+    [&first[..before], &second[..count - before]]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +180,17 @@ mod tests {
             (pipe.arrived(), pipe.unacknowledged(), pipe.end_arrived()),
             (2, 0, true)
         );
+    }
+
+    #[test]
+    fn what_was_lost_is_counted_once() {
+        let mut pipe = Pipe::new(9, 9);
+        pipe.push(b"abc");
+        pipe.push_end();
+        // Each end of a connection may die, and both pipes die with each.
+        pipe.kill();
+        pipe.kill();
+        assert_eq!(pipe.unacknowledged(), 4);
     }
 
     #[test]

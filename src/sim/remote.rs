@@ -64,6 +64,8 @@ pub(super) struct Remote {
     patient: bool,
     received: Vec<u8>,
     received_total: u64,
+    /// Bytes that have landed at its end, read or not.
+    pub(super) arrived_total: u64,
     sent_total: u64,
     saw_end: bool,
 }
@@ -223,6 +225,11 @@ impl World {
         self.remotes[id.index()].received_total
     }
 
+    /// Bytes that have arrived at the peer's end in all, whether it has read them or not: those that were acknowledged.
+    pub fn arrived_total(&self, id: RemoteId) -> u64 {
+        self.remotes[id.index()].arrived_total
+    }
+
     /// Bytes that the peer has sent in all.
     pub fn sent_total(&self, id: RemoteId) -> u64 {
         self.remotes[id.index()].sent_total
@@ -264,6 +271,7 @@ impl World {
             patient,
             received: Vec::new(),
             received_total: 0,
+            arrived_total: 0,
             sent_total: 0,
             saw_end: false,
         });

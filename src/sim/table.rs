@@ -262,6 +262,13 @@ impl World {
         }
     }
 
+    /// Room was gone again when it was to be told of: whoever looks in vain is told of the next, as in Linux.
+    fn owe_room(&mut self, id: SockId) {
+        if let Ok((stream, _)) = self.stream_mut(id) {
+            stream.starved = true;
+        }
+    }
+
     pub(super) fn raise(&mut self, id: SockId, readable: bool, writable: bool) {
         let edge = Edge {
             id,
@@ -309,6 +316,9 @@ impl World {
                     continue;
                 }
             } else if !self.rng.chance(self.faults.spurious) {
+                if writable && !can_write {
+                    self.owe_room(id);
+                }
                 readable &= can_read;
                 writable &= can_write;
             }

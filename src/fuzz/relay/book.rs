@@ -2,32 +2,40 @@
 //! what makes a reason for letting one go true.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::roles::relay::config::{MaxLag, Output, Resume, Slow, Way};
 use crate::roles::relay::{Counts, Reason};
-use crate::sim::{RemoteId, pattern_into};
+use crate::sim::RemoteId;
 
 /// What has gone in and out so far, as seen from outside of the relay.
 #[derive(Default)]
 pub(super) struct Book {
-    /// Every byte that the relay has read from its upstreams.
-    pub(super) stream: Vec<u8>,
-    /// When each part of it came in: its first offset, and the time.
-    arrivals: Vec<(u64, Time)>,
-    /// How much of each life it has.
-    pub(super) read: BTreeMap<u16, u64>,
+    /// What should be passed on of what the relay has read from its upstreams.
+    pub(super) ledger: Ledger,
+    /// The head before the latest event, and how much the ring had been given by then and by now, what was taken out of
+    /// it again left out.
+    pub(super) head_before: u64,
+    pub(super) held_before: u64,
+    pub(super) held: u64,
+    /// What has been skipped.
+    pub(super) skipped: u64,
     /// Whose byte was the last, and on which connection and when it was heard.
     pub(super) latest: Option<u16>,
     pub(super) active: Option<SockId>,
     pub(super) heard: Time,
+    /// The connection on probation (`--failback`), and the life that it replaced last.
+    pub(super) standby: Option<SockId>,
+    pub(super) replaced: Option<u16>,
     pub(super) clients: BTreeMap<SockId, Known>,
     /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
     pub(super) parked: Vec<Vec<(u64, u64)>>,
+    /// By output: who was connected there so far, one after the other.
+    pub(super) lives: Vec<Vec<RemoteId>>,
     /// Most clients at a time.
     pub(super) most: usize,
     /// What each receiver may and did read.
@@ -38,24 +46,28 @@ pub(super) struct Book {
 }
 
 /// A client of the relay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) remote: RemoteId,
     pub(super) output: usize,
-    pub(super) start: u64,
+    pub(super) path: Path,
     pub(super) cursor: u64,
+    pub(super) written: u64,
+    pub(super) joined: Time,
     /// What came in after this is not for it.
     pub(super) until: u64,
     /// How much it has taken as far as its kernel told, and when that last grew.
     pub(super) landed: u64,
     pub(super) progress: Time,
+    /// It has skipped since: then `progress` is when the oldest byte came that it lacked before.
+    pub(super) has_skipped: bool,
 }
 
-/// What a receiver reads: a piece of the stream.
-#[derive(Clone, Copy, Debug)]
+/// What a receiver reads: a piece of the stream, or several.
+#[derive(Clone, Debug)]
 pub(super) struct Served {
     pub(super) who: Who,
-    pub(super) start: u64,
+    pub(super) path: Path,
     pub(super) until: u64,
     pub(super) taken: u64,
     /// It was let go with every byte.
@@ -64,7 +76,7 @@ pub(super) struct Served {
 
 /// A client that takes no more bytes, and where its kernel was when it stopped: no less than the first, no more than
 /// the second.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stopped {
     pub(super) known: Known,
     pub(super) acked: (u64, u64),
@@ -73,18 +85,21 @@ pub(super) struct Stopped {
 impl Known {
     /// Whether it has everything that it will ever get.
     pub(super) fn is_finishing(&self) -> bool {
-        self.cursor == self.until
+        self.cursor == self.until && self.written >= self.path.rest()
     }
 }
 
 impl Book {
-    pub(super) fn new(outputs: &[Output]) -> Self {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let outputs = &scenario.config.outputs;
         let parked = |output: &Output| match output.slow {
             Slow::Block => vec![(0, 0)],
             Slow::Drop | Slow::Skip => vec![],
         };
         Self {
+            ledger: Ledger::new(scenario),
             parked: outputs.iter().map(parked).collect(),
+            lives: outputs.iter().map(|_| vec![]).collect(),
             ..Self::default()
         }
     }
@@ -97,15 +112,12 @@ impl Book {
     }
 
     pub(super) fn head(&self) -> u64 {
-        self.stream.len() as u64
+        self.ledger.head()
     }
 
     /// Bytes came in: they are this life's next ones.
     pub(super) fn push(&mut self, life: u16, count: u64, now: Time) {
-        self.arrivals.push((self.head(), now));
-        let read = self.read.entry(life).or_default();
-        pattern_into(life, *read, count as usize, &mut self.stream);
-        *read += count;
+        self.ledger.take_in(life, count, now);
         self.latest = Some(life);
         self.heard = now;
     }
@@ -130,9 +142,14 @@ impl Book {
             let is_last = others.all(|other| other.is_finishing());
             let Output { way, slow } = &scenario.config.outputs[output];
             let keeps = *slow == Slow::Block && is_last && *way != Way::Stdout;
+            let begun = |offset| self.ledger.begin_until(offset);
             let place = match scenario.resumes(output) {
-                None | Some(Resume::Written) => (known.cursor, known.cursor),
-                Some(Resume::Acked) => *acked,
+                None => (begun(known.cursor), begun(known.cursor)),
+                Some(Resume::Written) => {
+                    let next = self.ledger.begin_from(known.cursor);
+                    (next, next)
+                }
+                Some(Resume::Acked) => (begun(acked.0), begun(acked.1)),
                 // Whoever comes back begins at the newest.
                 Some(Resume::Live) => continue,
             };
@@ -152,17 +169,12 @@ impl Book {
         let parked = std::mem::take(&mut self.parked[output]);
         let comes = matches!(scenario.config.outputs[output].way, Way::Listen(_));
         let backlog = if comes { scenario.config.backlog } else { 0 };
-        match parked.is_empty() {
-            true => vec![(self.head().saturating_sub(backlog as u64), self.head())],
-            false => parked,
+        if !parked.is_empty() {
+            return parked;
         }
-    }
-
-    /// How long ago the byte at `offset` came in.
-    fn age(&self, offset: u64, now: Time) -> Duration {
-        let after = self.arrivals.partition_point(|(first, _)| *first <= offset);
-        let arrived = after.checked_sub(1).map(|at| self.arrivals[at].1);
-        arrived.map_or(Duration::ZERO, |at| now.since(at))
+        let from = self.head().saturating_sub(backlog as u64);
+        let from = self.ledger.begin_from(from);
+        vec![(from, from)]
     }
 
     /// Whether a client that is gone may have gone for this reason. `lead`: where the leader stood before.
@@ -175,7 +187,8 @@ impl Book {
         lead: Option<u64>,
     ) -> bool {
         let config = &stage.scenario.config;
-        let drops = config.outputs[known.output].slow == Slow::Drop;
+        let slow = config.outputs[known.output].slow;
+        let drops = slow == Slow::Drop;
         let over = |since: Option<Time>, span| since.is_some_and(|at| now.since(at) >= span);
         let end = known.until.min(self.head());
         match reason {
@@ -183,12 +196,17 @@ impl Book {
             Reason::Dead | Reason::Record => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
-                drops && !leads && self.head() - known.cursor > config.ring as u64
+                let held = self.held.max(self.held_before);
+                drops && !leads && held - known.cursor > config.ring as u64
             }
             Reason::Lagging => drops && self.lags(config.max_lag, known, now),
             Reason::Stalled => {
-                let stalls = !config.hold.is_zero() && over(Some(known.progress), config.hold);
-                drops && stalls && known.cursor < end
+                let holds = slow != Slow::Block && !config.hold.is_zero();
+                let holds = holds && known.path.place(known.landed) < end;
+                let waits = known.waits_since(&self.ledger);
+                let stall = config.stall_timeout;
+                (holds && over(Some(known.progress), config.hold))
+                    || stall.is_some_and(|stall| over(waits, nearly(stall)))
             }
             Reason::HalfClosed => {
                 let came = matches!(config.outputs[known.output].way, Way::Listen(_));
@@ -206,22 +224,18 @@ impl Book {
     }
 
     fn lags(&self, max: Option<MaxLag>, known: &Known, now: Time) -> bool {
-        // A FIN that is under way counts as a byte.
-        let taken = (known.start + known.landed).saturating_sub(1);
-        known.start + known.landed < known.until && self.lags_far(max, taken, now)
+        let lacks = known.path.cursor(known.landed) < known.until;
+        lacks && max.is_some_and(|max| known.is_over(&self.ledger, max, self.head_before, now))
     }
 
     /// Whether a client that has everything below `taken` may be too far behind.
     pub(super) fn lags_far(&self, max: Option<MaxLag>, taken: u64, now: Time) -> bool {
+        let since = self.ledger.arrived(taken);
         match max {
             _ if taken >= self.head() => false,
             None => false,
             Some(MaxLag::Bytes(max)) => self.head() - taken > max,
-            // Ages may be overstated by 2 ms and a sixteenth.
-            Some(MaxLag::Age(max)) => {
-                let age = self.age(taken, now);
-                age + age / 16 + Duration::from_millis(2) > max
-            }
+            Some(MaxLag::Age(max)) => since.is_some_and(|since| now.since(since) >= nearly(max)),
         }
     }
 }

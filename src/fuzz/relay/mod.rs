@@ -6,17 +6,21 @@
 //! ```
 
 mod book;
+mod demands;
+mod ledger;
+mod limits;
 mod look;
 mod rest;
 mod scenario;
 mod stage;
+mod terms;
 mod witness;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::book::Book;
+use self::book::{Book, Known};
 use self::scenario::Scenario;
 use self::stage::Stage;
 use self::witness::Witness;
@@ -36,16 +40,22 @@ pub fn relay(data: &[u8]) {
     play(Scenario::draw(&mut Script::new(data)), false);
 }
 
-/// As [`relay`], with a script that is drawn from `seed`. If it fails, its trace goes to stderr where that is asked
-/// for; if not, the trace is returned.
+/// As [`relay`], with a trace of all calls and events: it is returned, or goes to stderr if the run fails.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn relay_traced(data: &[u8]) -> Played {
+    play(Scenario::draw(&mut Script::new(data)), true)
+}
+
+/// As [`relay`], with a script that is drawn from `seed`, and traced or not.
 ///
 /// # Panics
 /// When something that must hold does not.
 pub fn relay_by_seed(seed: u64, traced: bool) -> Played {
     let mut rng = Rng::new(seed);
-    let script: Vec<u8> = (0..SCRIPT_WORDS)
-        .flat_map(|_| rng.next().to_le_bytes())
-        .collect();
+    let words = (0..SCRIPT_WORDS).flat_map(|_| rng.next().to_le_bytes());
+    let script: Vec<u8> = words.collect();
     play(Scenario::draw(&mut Script::new(&script)), traced)
 }
 
@@ -89,7 +99,7 @@ fn play(scenario: Scenario, traced: bool) -> Played {
 impl Play {
     fn new(scenario: Scenario, traced: bool) -> Self {
         let (net, stage) = Stage::set(scenario, traced);
-        let book = Book::new(&stage.scenario.config.outputs);
+        let book = Book::new(&stage.scenario);
         let book = Rc::new(RefCell::new(book));
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let role = reactor.add(Witness::new(stage.clone(), &book));
@@ -148,17 +158,30 @@ impl Play {
     /// Lets everything take its course until no byte has moved for so long that none will.
     fn rest(&mut self) {
         let config = &self.stage.scenario.config;
-        let patience = 2 * config.retry.max + config.connect_timeout + 2 * config.hold + LATE_MAX;
+        // Look-ups may fail one after the other, and nothing moves meanwhile.
+        let names = self.stage.scenario.names.iter();
+        let lookups = names.map(|(_, answers)| answers.len()).max().unwrap_or(0) as u32;
+        let attempts = (2 + lookups) * config.retry.max + config.connect_timeout;
+        let patience = attempts + 2 * config.hold + LATE_MAX;
+        let patience = patience + 2 * config.stall_timeout.unwrap_or_default();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
-            let book = self.book.borrow();
-            let sum =
-                book.counts.bytes_in + book.served.values().map(|served| served.taken).sum::<u64>();
+            let sum = self.moved();
             if sum != moved.1 {
-                moved = (self.stage.handle.world().time(), sum);
+                moved = (self.now(), sum);
             }
         }
+    }
+
+    /// Bytes that upstreams, clients and receivers have moved, and calls that were answered.
+    fn moved(&self) -> u64 {
+        let book = self.book.borrow();
+        let world = self.stage.handle.world();
+        let said = book.clients.keys().map(|sock| world.moved(*sock).0);
+        let taken = book.served.values().map(|served| served.taken);
+        let calls = self.stage.answered(&world);
+        book.counts.bytes_in + book.skipped + calls + said.chain(taken).sum::<u64>()
     }
 
     /// While nothing happens, next to nothing is done.
@@ -178,6 +201,12 @@ impl Play {
         }
         if let Some(MaxLag::Age(age)) = config.max_lag {
             turns_max += 3 * times(age / 8);
+        }
+        if let Some(stall) = config.stall_timeout {
+            turns_max += 3 * times(stall / 8);
+        }
+        if self.book.borrow().clients.values().any(Known::is_finishing) {
+            turns_max += 3 * times(FINISHING_LOOK);
         }
         if !config.hold.is_zero() {
             turns_max += 3 * times(config.hold / 4);
@@ -211,13 +240,17 @@ impl Drop for LastWords {
     }
 }
 
-const SCRIPT_WORDS: usize = 40;
+const SCRIPT_WORDS: usize = 60;
 /// More turns than any scenario needs.
 const TURNS_MAX: u64 = 400_000;
 /// The latest that a look-up of the chaos may be answered, and more.
 const LATE_MAX: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
+/// How often it is looked, at the least, whether the end of a connection was acknowledged.
+const FINISHING_LOOK: Duration = Duration::from_millis(250);
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
+#[cfg(test)]
+mod demanding_tests;
 #[cfg(test)]
 mod tests;

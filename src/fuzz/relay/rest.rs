@@ -6,7 +6,7 @@ use super::Play;
 use super::book::Book;
 use super::scenario::FIRST_OUTPUT;
 use crate::roles::relay::Relay;
-use crate::roles::relay::config::{Source as From, UpstreamLoss};
+use crate::roles::relay::config::{Slow, Source as From, UpstreamLoss};
 use crate::sim::{Receiver, RemoteState};
 
 impl Play {
@@ -16,7 +16,10 @@ impl Play {
         let relay = self.relay().expect("it runs");
         for known in book.clients.values() {
             let served = &book.served[&known.remote];
-            let (place, end) = (served.start + served.taken, served.until.min(book.head()));
+            let (place, end) = (
+                served.path.place(served.taken),
+                served.until.min(book.head()),
+            );
             let who = served.who;
             let all = place == end || self.stage.is_stalled(who);
             assert!(all, "{who:?} has come to {place} of {end}, and no further");
@@ -54,7 +57,10 @@ impl Play {
             let mut clients = book.clients.values();
             let connected = clients.any(|known| known.output == output);
             let mut parked = book.parked[output].iter();
-            let is_done = relay.is_ending() && parked.all(|(from, _)| *from >= book.head());
+            // Only under `block` do bytes wait.
+            let waits = config.outputs[output].slow == Slow::Block
+                && parked.any(|(from, _)| *from < book.head());
+            let is_done = relay.is_ending() && !waits;
             // With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps
             // everybody with it.
             let may_be_away =
@@ -74,7 +80,7 @@ impl Play {
         for (sock, (remote, life)) in &self.watch.upstreams {
             let is_open = world.is_open(*remote);
             if self.reactor.wants(*sock).0 {
-                let read = book.read.get(life).copied().unwrap_or(0);
+                let read = book.ledger.read_of(*life);
                 let all = !is_open || read == world.sent_total(*remote);
                 assert!(all, "life {life} is read, but not to the end");
             } else if book.active == Some(*sock) && !relay.is_ending() {
@@ -119,7 +125,7 @@ impl Play {
                 continue;
             }
             let end = served.until.min(book.head());
-            let place = served.start + served.taken;
+            let place = served.path.place(served.taken);
             assert_eq!(place, end, "{:?} was let go with everything", served.who);
             let reset = world.saw_reset(*remote);
             assert!(!reset, "{:?} was let go in order", served.who);

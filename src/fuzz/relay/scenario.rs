@@ -11,8 +11,8 @@ use crate::base::rng::Rng;
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Close};
 use crate::roles::relay::config::{
-    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source as From, Stats, Takeover,
-    UpstreamLoss, Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source as From, Stats,
+    Takeover, UpstreamLoss, Way,
 };
 use crate::sim::{Answer, Content, Ending, Faults, Receiver, Source};
 
@@ -100,6 +100,10 @@ impl Scenario {
         scenario.draw_doors(script);
         scenario.draw_names(script);
         scenario.drain = (script.pick(6) == 1).then(|| moment(script, chaos));
+        scenario.demand(script);
+        scenario.config.sends_a_visit = choose(script, &[SENDS_A_VISIT, 1, 2]);
+        let failback = choose(script, &[0, 0, 200, 1_000]).into_duration();
+        scenario.config.failback = failback.filter(|_| scenario.lives.len() > 1);
         scenario
     }
 
@@ -157,7 +161,7 @@ impl Scenario {
         for index in 0..self.config.outputs.len() {
             let count = match self.config.outputs[index].way {
                 Way::Stdout => 1,
-                _ => 1 + script.pick(4),
+                _ => choose(script, &[1, 1, 2, 4]),
             };
             let guests = (0..count).map(|_| Guest {
                 at: moment(script, self.chaos),
@@ -389,12 +393,12 @@ fn draw_receiver(script: &mut Script<'_>, chaos: Duration) -> Receiver {
     let mut receiver = Receiver::eager();
     receiver.close_at_end = script.pick(2) == 0;
     match script.pick(10) {
-        0..=2 => {}
-        3 => {
+        0..=1 => {}
+        2 => {
             receiver.bytes = choose(script, &[64, 1 << 10, 16 << 10]);
             receiver.every = Duration::from_millis(choose(script, &[1, 10, 50]));
         }
-        4 => receiver.stall_after = Some(moment(script, chaos)),
+        3..=4 => receiver.stall_after = Some(moment(script, chaos)),
         5 => {
             let stall = moment(script, chaos);
             receiver.stall_after = Some(stall);
@@ -417,7 +421,7 @@ fn moment(script: &mut Script<'_>, chaos: Duration) -> Duration {
     chaos * fraction * fraction / (256 * 256)
 }
 
-fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
+pub(super) fn choose<T: Copy>(script: &mut Script<'_>, from: &[T]) -> T {
     from[script.pick(from.len())]
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::scenario::{Door, FIRST_OUTPUT, Life, Scenario, called, door_of, life_of, place_of};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
+use crate::proto::record::Framing;
 use crate::reactor::net::{Addr, Signal};
 use crate::roles::relay::config::{Output, Resume, Slow, Source as From, Way};
 use crate::sim::{Actor, Behaviour, Ending, Handle, Receiver, RemoteId, SimNet, Source, World};
@@ -201,6 +202,18 @@ impl Stage {
         })
     }
 
+    /// How many of the relay's calls were answered by somebody with a plan.
+    pub(super) fn answered(&self, world: &World) -> u64 {
+        let calls = |(place, addr): &(usize, Addr)| {
+            let planned = match place.checked_sub(FIRST_OUTPUT) {
+                None => self.scenario.lives[*place].len(),
+                Some(output) => self.scenario.guests[output].len(),
+            };
+            world.accepted_at(addr).len().min(planned) as u64
+        };
+        self.doors.iter().map(calls).sum()
+    }
+
     /// Every receiver that has come, or was called, so far.
     pub(super) fn guests(&self) -> impl Iterator<Item = (RemoteId, Who)> {
         let mut all: Vec<_> = self
@@ -256,6 +269,17 @@ impl Scenario {
         };
         let life = self.lives[place].get(number);
         Actor::Source(life.map_or(silent, |life| life.source.clone()))
+    }
+
+    /// How far behind the head there may be a byte that somebody has a right to, and the upstream is read all the same.
+    pub(super) fn room_behind(&self) -> u64 {
+        let config = &self.config;
+        // A record is kept whole, and with it those before it from which it is found again.
+        let before = match config.framing {
+            Framing::Raw => 0,
+            _ => config.record_max + config.ring / 8,
+        };
+        config.ring.saturating_sub(before) as u64
     }
 
     /// Whether somebody stands at a dialled place at the end.

@@ -84,6 +84,20 @@ fn a_read_in_vain_overtakes_too() {
     }
 }
 
+/// The ring never overtakes the leader; but a leader that takes nothing is not waited for for ever.
+#[test]
+fn a_leader_that_takes_nothing_is_dropped() {
+    let mut scenario = with_outputs(vec![output(Way::Listen(endpoint(":1001")), Slow::Drop)]);
+    scenario.config.ring = 4 << 10;
+    scenario.config.hold = Duration::from_millis(200);
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.guests[0] = vec![stalled(), stalled()];
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 2);
+    assert_eq!(counts.bytes_in, 80 << 10);
+}
+
 /// The only output is stdout, and what the upstream sends overtakes its reader: that ends the relay in the middle of a
 /// read.
 #[test]

@@ -4,17 +4,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::book::{Book, Known, Served, Stopped};
+use super::ledger::Path;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::relay::config::{UpstreamLoss, Way};
+use crate::roles::relay::config::{Resume, Slow, UpstreamLoss, Way};
 use crate::roles::relay::{Reason, Relay};
+use crate::sim::World;
 
 /// A relay under watch.
 pub(super) struct Witness {
     pub(super) relay: Relay,
-    stage: Stage,
+    pub(super) stage: Stage,
     book: Rc<RefCell<Book>>,
 }
 
@@ -42,7 +44,7 @@ impl Role for Witness {
             self.note_dialled(&mut book, now, sock, dialled);
         }
         let was_finishing = book.finishing();
-        self.note_loss(&mut book);
+        self.note_loss(&mut book, now, sock);
         if self.relay.is_ending() && book.ending_since.is_none() {
             book.ending_since = Some(now);
             book.end_clients();
@@ -50,8 +52,7 @@ impl Role for Witness {
         self.note_written(&mut book, now);
         self.note_gone(&mut book, now, &was_finishing);
         self.note_new(&mut book, now, sock);
-        assert_eq!(self.relay.counts().bytes_in, book.head());
-        book.counts = self.relay.counts().clone();
+        self.settle(&mut book);
     }
 }
 
@@ -65,20 +66,25 @@ impl Witness {
     }
 
     fn note_read(&self, book: &mut Book, now: Time, sock: SockId, before: u64) {
-        let count = self.relay.counts().bytes_in - book.head();
-        if count == 0 {
-            return;
-        }
+        let counts = self.relay.counts();
+        let count = counts.bytes_in - book.counts.bytes_in;
+        book.held = counts.bytes_in - counts.discarded;
         let world = self.stage.handle.world();
-        let read = world.moved(sock).0 - before;
-        assert_eq!(read, count, "bytes came from elsewhere");
-        let remote = world.remote_of(sock).expect("bytes came from a peer");
-        let who = self.stage.who(&world, remote);
-        let Some(Who::Life(life)) = who else {
-            panic!("{who:?} was taken for an upstream");
-        };
-        book.push(life, count, now);
-        book.active = Some(sock);
+        let read = world.moved(sock).0.saturating_sub(before);
+        let remote = world.remote_of(sock);
+        let who = remote.and_then(|remote| self.stage.who(&world, remote));
+        match who {
+            _ if count == 0 && read == 0 => {}
+            Some(Who::Life(life)) if count == 0 => book.ledger.pass_over(life, read),
+            _ if count == 0 => {}
+            Some(Who::Life(life)) => {
+                // What it had begun on probation comes first.
+                assert!(read == count || read == 0, "bytes came from elsewhere");
+                book.push(life, count, now);
+                book.active = Some(sock);
+            }
+            _ => panic!("{who:?} was taken for an upstream"),
+        }
     }
 
     /// An upstream that was dialled is the active one from the start.
@@ -87,20 +93,37 @@ impl Witness {
         let who = world
             .remote_of(sock)
             .and_then(|remote| self.stage.who(&world, remote));
-        if dialled && matches!(who, Some(Who::Life(_))) {
+        if !dialled || !matches!(who, Some(Who::Life(_))) {
+            return;
+        }
+        if self.relay.standby_socket() == Some(sock) {
+            book.standby = Some(sock);
+        } else {
             book.active = Some(sock);
             book.heard = now;
         }
     }
 
-    /// If the upstream is gone, and none has taken its place, that may be the end for the clients.
-    fn note_loss(&self, book: &mut Book) {
-        let Some(active) = book.active else { return };
-        if self.relay.sockets().any(|sock| sock == active) {
-            return;
+    /// If the upstream is gone, and none has taken its place, that may be the end for the clients. One on probation may
+    /// take it: because it is gone, or by what it has just said.
+    fn note_loss(&self, book: &mut Book, now: Time, sock: Option<SockId>) {
+        let is_open = |wanted: SockId| self.relay.sockets().any(|sock| sock == wanted);
+        let active = book.active.filter(|active| is_open(*active));
+        let was_lost = book.active.is_some() && active.is_none();
+        let standby = book
+            .standby
+            .filter(|_| self.relay.standby_socket().is_none());
+        let promoted = standby.filter(|standby| is_open(*standby));
+        book.standby = self.relay.standby_socket();
+        if let (Some(_), true) = (promoted, was_lost) {
+            book.replaced = book.latest;
         }
-        book.active = None;
-        if self.stage.scenario.config.upstream_loss != UpstreamLoss::Keep {
+        if promoted.is_some() {
+            book.heard = now;
+        }
+        book.active = promoted.or(active);
+        let is_end = was_lost && (promoted.is_none() || promoted != sock);
+        if is_end && self.stage.scenario.config.upstream_loss != UpstreamLoss::Keep {
             book.end_clients();
         }
     }
@@ -108,7 +131,10 @@ impl Witness {
     /// Clients that are gone were counted, for a reason that is true.
     fn note_gone(&self, book: &mut Book, now: Time, was_finishing: &[SockId]) {
         let here: Vec<_> = self.relay.client_sockets().collect();
-        let all = book.clients.iter().map(|(sock, known)| (*sock, *known));
+        let all = book
+            .clients
+            .iter()
+            .map(|(sock, known)| (*sock, known.clone()));
         let gone: Vec<_> = all.filter(|(sock, _)| !here.contains(sock)).collect();
         let (old, new) = (book.counts.gone, self.relay.counts().gone);
         let mut reasons = Reason::ALL.to_vec();
@@ -116,7 +142,8 @@ impl Witness {
         let lead = book.clients.values().map(|known| known.cursor).max();
         let mut stopped = Vec::new();
         for (sock, mut known) in gone {
-            known.cursor = known.start + self.stage.handle.world().moved(sock).1;
+            known.written = self.stage.handle.world().moved(sock).1;
+            known.cursor = known.path.cursor(known.written);
             let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, lead);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
@@ -132,11 +159,9 @@ impl Witness {
                 continue;
             }
             let acked = match reason {
-                Reason::Drained => known.cursor,
+                Reason::Drained => (known.cursor, known.cursor),
                 _ => self.acked(sock, &known),
             };
-            // A FIN that is under way counts as a byte.
-            let acked = (acked.saturating_sub(1).max(known.start), acked);
             stopped.push(Stopped { known, acked });
         }
         let finished = book
@@ -145,7 +170,7 @@ impl Witness {
             .filter(|(_, known)| known.is_finishing());
         let finished = finished.filter(|(sock, _)| !was_finishing.contains(sock));
         stopped.extend(finished.map(|(_, known)| Stopped {
-            known: *known,
+            known: known.clone(),
             acked: (known.cursor, known.cursor),
         }));
         book.park(&self.stage.scenario, &stopped);
@@ -158,13 +183,13 @@ impl Witness {
         );
     }
 
-    /// How far a client's kernel has taken what was written to it.
-    fn acked(&self, sock: SockId, known: &Known) -> u64 {
+    /// How far a client's kernel has taken what was written to it: between these. A FIN that is under way counts as a
+    /// byte.
+    fn acked(&self, sock: SockId, known: &Known) -> (u64, u64) {
         let waiting = self.stage.handle.world().unacknowledged(sock);
-        known
-            .cursor
-            .saturating_sub(u64::from(waiting.unwrap_or(0)))
-            .max(known.start)
+        let taken = known.written.saturating_sub(waiting.unwrap_or(0).into());
+        let most = (taken + u64::from(known.is_finishing())).min(known.written);
+        (known.path.place(taken), known.path.place(most))
     }
 
     /// A client that is new begins where it should.
@@ -199,7 +224,7 @@ impl Witness {
         let places = book.places(&self.stage.scenario, output);
         let head = book.head();
         let fits = |(from, to): &(u64, u64)| *from <= start && start <= *to && start <= head;
-        let begins = places.iter().any(fits);
+        let begins = places.iter().any(fits) && book.ledger.is_begin(start);
         assert!(
             begins,
             "{who:?} began at {start} of {head}, not in {places:?}"
@@ -208,18 +233,23 @@ impl Witness {
             Some(_) => head,
             None => u64::MAX,
         };
+        self.look_at_seam(book, &world, output, start);
+        book.lives[output].push(remote);
         let known = Known {
             remote,
             output,
-            start,
+            path: Path::new(start),
             cursor: start,
+            written: 0,
+            joined: now,
             until,
             landed: 0,
             progress: now,
+            has_skipped: false,
         };
         let served = Served {
             who,
-            start,
+            path: Path::new(start),
             until,
             taken: 0,
             drained: false,
@@ -229,6 +259,23 @@ impl Witness {
         assert!(before.is_none(), "{who:?} was served before");
         book.most = book.most.max(book.clients.len());
         self.look_at_limits(book);
+    }
+
+    /// What the lives of a destination under `block` have received, one after the other, is everything: the next one
+    /// begins no later than where what has arrived at the ones before it ends.
+    fn look_at_seam(&self, book: &Book, world: &World, output: usize, start: u64) {
+        let scenario = &self.stage.scenario;
+        let blocks = scenario.config.outputs[output].slow == Slow::Block;
+        let resumes = scenario.resumes(output) == Some(Resume::Acked);
+        // While the relay ends, what a kernel has taken counts as delivered in the end.
+        let is_ending = book.ending_since.is_some();
+        if !blocks || !resumes || scenario.is_local(output) || is_ending {
+            return;
+        }
+        let arrived = |remote| book.served[remote].path.place(world.arrived_total(*remote));
+        let ends = book.lives[output].iter().map(arrived);
+        let end = ends.max().unwrap_or(0);
+        assert!(start <= end, "what lies between {end} and {start} is lost");
     }
 
     fn look_at_limits(&self, book: &Book) {
@@ -249,24 +296,29 @@ impl Witness {
 
     /// Each cursor stands where the bytes end that were written.
     fn note_written(&self, book: &mut Book, now: Time) {
-        let world = self.stage.handle.world();
         for (sock, cursor) in self.relay.cursors() {
-            let Some(known) = book.clients.get_mut(&sock) else {
+            let Some(known) = book.clients.get(&sock) else {
                 continue;
             };
-            let written = world.moved(sock).1;
-            let place = known.start + written;
-            assert_eq!(cursor, place, "{sock:?} is not where its bytes are");
-            known.cursor = cursor;
+            let written = self.stage.handle.world().moved(sock).1;
+            if cursor != known.path.cursor(written) {
+                assert_eq!(
+                    written, known.written,
+                    "{sock:?} is not where its bytes are: {cursor}, {known:?}"
+                );
+                self.note_skip(book, sock, cursor, now);
+            }
+            let known = book.clients.get_mut(&sock).expect("looked up above");
+            (known.cursor, known.written) = (cursor, written);
+            let world = self.stage.handle.world();
             let landed = match self.stage.scenario.is_local(known.output) {
                 true => written,
-                false => {
-                    world.received_total(known.remote) + world.remote_unread(known.remote) as u64
-                }
+                false => world.arrived_total(known.remote),
             };
             if landed > known.landed {
                 known.landed = landed;
                 known.progress = now;
+                known.has_skipped = false;
             }
         }
     }

@@ -451,3 +451,64 @@ fn real(table: &mut Slab<Client>, id: ClientId) -> Real {
         None => Real::Gone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(cursor: u64) -> Client {
+        Client {
+            sock: SockId {
+                key: 0,
+                generation: 0,
+            },
+            peer: Peer::Unix,
+            cursor,
+            first: cursor,
+            until: u64::MAX,
+            acked: cursor,
+            progress: Time::ZERO,
+            silent_since: None,
+            joined: Time::ZERO,
+            aside: None,
+            serial: 0,
+            output: 0,
+            slow: Slow::Drop,
+            behind: false,
+            heaped: false,
+            has_skipped: false,
+            half_closed: false,
+            finishing: false,
+        }
+    }
+
+    /// A client that was here, and the one who has its place now.
+    fn old_and_new(clients: &mut Clients, cursor: u64) -> (ClientId, ClientId) {
+        let old = clients.insert(client(cursor), 100);
+        clients.remove(old);
+        let new = clients.insert(client(cursor), 100);
+        assert_eq!(old.key, new.key);
+        (old, new)
+    }
+
+    #[test]
+    fn nobody_is_served_for_one_who_had_its_place() {
+        let mut clients = Clients::new();
+        let (old, new) = old_and_new(&mut clients, 100);
+        assert!(clients.get(old).is_none());
+        assert!(clients.get_mut(old).is_none());
+        let entries = clients.begin_pass();
+        let served: Vec<_> = (0..entries)
+            .filter_map(|_| clients.next_current())
+            .collect();
+        assert_eq!(served, [new]);
+    }
+
+    #[test]
+    fn nobody_is_overtaken_for_one_who_had_its_place() {
+        let mut clients = Clients::new();
+        let (_, new) = old_and_new(&mut clients, 10);
+        assert_eq!(clients.overtaken(50), Some(new));
+        assert_eq!(clients.overtaken(50), None);
+    }
+}

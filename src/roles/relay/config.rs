@@ -71,6 +71,9 @@ pub struct RelayConfig {
     pub stats: Option<Stats>,
     /// What those need who come or are dialled by `tls://`.
     pub tls: Tls,
+    /// How many clients are sent something in one visit, after which the others on the loop have their turn; at least
+    /// one. No option sets it.
+    pub sends_a_visit: usize,
 }
 
 impl RelayConfig {
@@ -109,6 +112,7 @@ impl RelayConfig {
             drain: seconds(2),
             stats: None,
             tls: Tls::default(),
+            sends_a_visit: SENDS_A_VISIT,
         }
     }
 
@@ -127,6 +131,9 @@ impl RelayConfig {
         )
     }
 }
+
+/// About a millisecond's work.
+pub const SENDS_A_VISIT: usize = 512;
 
 /// Where bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

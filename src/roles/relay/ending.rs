@@ -125,7 +125,7 @@ impl Relay {
             return self.drop_client(cx, id, Reason::Drained, None);
         }
         if peer != Peer::Stdio {
-            self.arm_poll(cx);
+            self.arm_poll(cx, POLL);
         }
     }
 
@@ -133,25 +133,40 @@ impl Relay {
     /// announce it.)
     pub(super) fn poll_finishing(&mut self, cx: &mut Cx<'_>) {
         self.poll = None;
-        let now = cx.now();
-        let patience = self.config.drain;
+        self.note_acknowledged(cx);
         let waits = |client: &Client| client.finishing && client.peer != Peer::Stdio;
-        let is_done = |client: &Client| {
-            let kernel_goes_on = now.since(client.progress) >= patience;
-            waits(client) && (cx.unacknowledged(client.sock) == Some(0) || kernel_goes_on)
-        };
-        let done: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| is_done(client))
-            .map(|(id, _)| id)
+        let waiting = self.clients.iter().filter(|(_, client)| waits(client));
+        let done: Vec<_> = waiting
+            .filter_map(|(id, client)| Some((id, self.is_finished(cx, id, client)?)))
             .collect();
-        for id in done {
-            self.drop_client(cx, id, Reason::Drained, None);
+        for (id, reason) in done {
+            self.drop_client(cx, id, reason, None);
         }
-        if self.clients.iter().any(|(_, client)| waits(client)) {
-            self.arm_poll(cx);
+        let now = cx.now();
+        let waiting = self.clients.iter().filter(|(_, client)| waits(client));
+        // The longer it has been, the less a moment more matters.
+        let quiet = waiting.map(|(_, client)| now.since(client.progress)).min();
+        if let Some(quiet) = quiet {
+            self.arm_poll(cx, quiet.clamp(POLL, POLL_MAX));
         }
+    }
+
+    /// Why a client that only has to acknowledge its last bytes need not be waited for any longer, if that is so.
+    fn is_finished(&self, cx: &Cx<'_>, id: ClientId, client: &Client) -> Option<Reason> {
+        let waiting = cx.unacknowledged(client.sock);
+        if waiting == Some(0) {
+            return Some(Reason::Drained);
+        }
+        let quiet = cx.now().since(client.progress);
+        let outlet = &self.outputs[usize::from(client.output)];
+        // The end itself counts as a byte, the last one.
+        if self.flush.is_none() && outlet.retaining() == Some(id) && waiting > Some(1) {
+            // What it has not acknowledged is its next connection's.
+            let stalled = self.config.stall_timeout.is_some_and(|max| quiet >= max);
+            return stalled.then_some(Reason::Stalled);
+        }
+        // The kernel goes on.
+        (quiet >= self.config.drain).then_some(Reason::Drained)
     }
 
     /// A client is gone while the relay ends.
@@ -262,12 +277,14 @@ impl Relay {
         cx.finish(self.failure.take().map_or(End::Done, End::Failed));
     }
 
-    fn arm_poll(&mut self, cx: &mut Cx<'_>) {
-        if self.poll.is_none() {
-            self.poll = Some(cx.timer(POLL, Tick::Poll.tag(0)));
+    fn arm_poll(&mut self, cx: &mut Cx<'_>, wait: Duration) {
+        let poll = cx.timer(wait, Tick::Poll.tag(0));
+        if let Some(later) = self.poll.replace(poll) {
+            cx.cancel(later);
         }
     }
 }
 
 /// How often the clients are looked at who only have to acknowledge the last bytes.
 const POLL: Duration = Duration::from_millis(10);
+const POLL_MAX: Duration = Duration::from_millis(250);

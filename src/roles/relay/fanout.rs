@@ -109,7 +109,7 @@ impl Relay {
     pub(super) fn go_on(&mut self, cx: &mut Cx<'_>) {
         let Some(mut left) = self.pass else { return };
         let mut sends = 0;
-        while left > 0 && sends < SENDS_A_VISIT && self.flush.is_none() {
+        while left > 0 && sends < self.config.sends_a_visit && self.flush.is_none() {
             left -= 1;
             let Some(id) = self.clients.next_current() else {
                 continue;
@@ -249,6 +249,7 @@ impl Relay {
             client.aside = Some(Box::new(Aside::new(rest)));
         }
         let skipped = to - rest_end;
+        let is_over = client.aside.is_none() && to == client.until;
         client.cursor = to;
         // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
         if !client.has_skipped {
@@ -269,6 +270,9 @@ impl Relay {
             Span(age)
         );
         self.journal.warn(now, &format!("skipped: {peer}"), text);
+        if is_over {
+            self.finish_client(cx, id);
+        }
     }
 }
 
@@ -322,7 +326,5 @@ pub(super) enum Sent {
 
 /// The ring starts over once it has come so many times as far as what has to be carried along.
 const REUSE_AFTER: usize = 4;
-/// Sends in one visit: about a millisecond's work, after which the others on the loop have their turn.
-pub(super) const SENDS_A_VISIT: usize = 512;
 /// Bytes that a client which is behind gets in one visit.
 const CATCH_UP_MAX: usize = 256 << 10;

@@ -198,10 +198,20 @@ impl Relay {
         self.flush.is_some()
     }
 
+    /// Whether some clients have still to be sent what was read last, in visits to come.
+    pub fn is_passing(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Panics where the relay's books do not agree with each other. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.clients
             .check_invariants(self.ring.tail(), self.records.whole());
+        let retaining = self.outputs.iter().filter_map(|outlet| outlet.retaining());
+        for client in retaining.filter_map(|id| self.clients.get(id)) {
+            let kept = client.acked >= self.ring.tail();
+            assert!(kept, "what was not acknowledged was overwritten");
+        }
         for outlet in &self.outputs {
             assert!(
                 outlet

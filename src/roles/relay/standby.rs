@@ -87,7 +87,12 @@ impl Probation {
                         .is_some_and(|since| now.since(since) >= failback);
                 }
                 Piece::Partial(_) => self.partial.extend_from_slice(&bytes[..taken]),
-                Piece::Garbage { before, .. } => drop(self.partial.drain(..before)),
+                Piece::Garbage { before, .. } => {
+                    // It has still to find its way back to a record, and to prove itself from there on.
+                    self.partial.drain(..before);
+                    self.good_since = None;
+                    has_passed = false;
+                }
             }
             bytes = &bytes[taken..];
         }
@@ -213,7 +218,8 @@ impl Relay {
         }
     }
 
-    pub(super) fn standby_socket(&self) -> Option<SockId> {
+    /// The connection to the first upstream while that is on probation.
+    pub fn standby_socket(&self) -> Option<SockId> {
         self.standby
             .probation
             .as_ref()

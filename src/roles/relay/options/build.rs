@@ -10,8 +10,8 @@ use crate::base::option::{Value, Values};
 use crate::base::secret::Secret;
 use crate::proto::record::Framing;
 use crate::roles::relay::config::{
-    DumpFormat, MaxLag, Output, RelayConfig, Resume, Slow, Source, Stats, Takeover, UpstreamLoss,
-    Way,
+    DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source, Stats, Takeover,
+    UpstreamLoss, Way,
 };
 use crate::roles::tls::Tls;
 
@@ -82,6 +82,7 @@ pub fn build(
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
         tls: Tls::default(),
+        sends_a_visit: SENDS_A_VISIT,
         source,
         outputs,
     })
@@ -436,6 +437,7 @@ mod tests {
             drain: secs(2),
             stats: None,
             tls: Tls::default(),
+            sends_a_visit: 512,
         };
         assert_eq!(relay("a:5000 :6000"), Ok(expected));
     }

@@ -1,0 +1,281 @@
+//! Demanding lives in which something went wrong once.
+
+use std::rc::Rc;
+
+use super::scenario::{Door, FIRST_OUTPUT, Guest, Life};
+use super::*;
+use crate::base::endpoint::Endpoint;
+use crate::proto::record::Framing;
+use crate::reactor::net::Close;
+use crate::roles::relay::config::{MaxLag, Output, Slow, Source as From, UpstreamLoss, Way};
+use crate::roles::relay::{Counts, Reason};
+use crate::sim::{Content, Ending, Receiver};
+
+/// Lines from an upstream that is dialled, to one eager guest at an output of this kind.
+fn lines(way: Way, slow: Slow) -> Scenario {
+    let mut scenario = Scenario::draw(&mut Script::new(&[]));
+    let dialled = matches!(way, Way::Dial(_));
+    scenario.config.outputs = vec![Output { way, slow }];
+    scenario.config.framing = "line".parse().expect("a framing");
+    scenario.config.record_max = 100;
+    scenario.config.ring = 4 << 10;
+    if dialled {
+        scenario.doors.truncate(FIRST_OUTPUT);
+        scenario.doors.push(vec![(Duration::ZERO, Door::Open)]);
+    }
+    say(&mut scenario.lives[0][0], b"");
+    scenario.speak_in_records(&mut Rng::new(0));
+    scenario
+}
+
+fn say(life: &mut Life, bytes: &[u8]) {
+    life.source.content = match bytes {
+        [] => Content::Pattern(1),
+        bytes => Content::Bytes(Rc::from(bytes)),
+    };
+}
+
+fn endpoint(text: &str) -> Endpoint {
+    text.parse().expect("an endpoint")
+}
+
+fn listen() -> Way {
+    Way::Listen(endpoint(":1001"))
+}
+
+fn stalled() -> Guest {
+    let mut receiver = Receiver::eager();
+    receiver.stall_after = Some(Duration::ZERO);
+    let at = Duration::ZERO;
+    Guest { at, receiver }
+}
+
+fn live(scenario: Scenario) -> Counts {
+    let mut play = Play::new(scenario, false);
+    play.live();
+    play.book.borrow().counts.clone()
+}
+
+fn gone(counts: &Counts, reason: Reason) -> u64 {
+    counts.gone[reason as usize]
+}
+
+/// The first upstream is lost after each of its bytes in turn; the next one begins with a record of its own.
+#[test]
+fn a_record_may_be_cut_anywhere() {
+    let text = b"first\nsecond\nthird\n";
+    for framing in ["line", "fixed:6", "len:u16be"] {
+        for cut in 0..text.len() as u64 {
+            for ending in [Ending::Close, Ending::Reset] {
+                let mut scenario = lines(listen(), Slow::Drop);
+                scenario.config.framing = framing.parse().expect("a framing");
+                let mut bytes = text.to_vec();
+                if framing == "len:u16be" {
+                    bytes = [
+                        &[0, 4][..],
+                        b"abcd",
+                        &[0, 7],
+                        b"efghijk",
+                        &[0, 0],
+                        &[0, 1],
+                        b"l",
+                    ]
+                    .concat();
+                }
+                say(&mut scenario.lives[0][0], &bytes);
+                scenario.lives[0][0].source.to = cut;
+                scenario.lives[0][0].source.chunk_max = 1;
+                scenario.lives[0][0].source.ending = ending;
+                let mut next = scenario.lives[0][0].clone();
+                next.source.to = bytes.len() as u64;
+                next.source.ending = Ending::Stay;
+                scenario.lives[0].truncate(1);
+                scenario.lives[0].push(next);
+                live(scenario);
+            }
+        }
+    }
+}
+
+/// Its destination comes when the ring is full already, and all that is missing is what it acknowledges.
+#[test]
+fn a_destination_may_come_while_the_ring_is_full() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.doors[FIRST_OUTPUT] = vec![
+        (Duration::ZERO, Door::Shut),
+        (Duration::from_millis(500), Door::Open),
+    ];
+    let counts = live(scenario);
+    assert!(counts.bytes_in >= 80 << 10);
+}
+
+/// All that a guest lacks is in its kernel: that is no reason to skip, and later it is behind like any other.
+#[test]
+fn a_guest_whose_kernel_is_behind_skips_nothing() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(200)));
+    scenario.config.hold = Duration::ZERO;
+    scenario.faults.send_buffer = 40 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.gap_max = Duration::from_millis(20);
+    scenario.guests[0] = vec![stalled()];
+    scenario.chaos = Duration::from_secs(2);
+    let counts = live(scenario);
+    assert!(counts.skipped > 0);
+    assert_eq!(gone(&counts, Reason::Overtaken), 0);
+}
+
+/// Nobody else leads, and the one who does takes nothing.
+#[test]
+fn a_leader_under_skip_holds_the_upstream_no_longer_than_another() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.hold = Duration::from_millis(200);
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.guests[0] = vec![stalled()];
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 1);
+}
+
+/// A skip is no sign of life.
+#[test]
+fn a_guest_that_skips_and_takes_nothing_stalls() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.hold = Duration::ZERO;
+    scenario.config.stall_timeout = Some(Duration::from_secs(1));
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.gap_max = Duration::from_millis(100);
+    scenario.guests[0] = vec![stalled()];
+    scenario.chaos = Duration::from_secs(5);
+    let counts = live(scenario);
+    assert!(counts.skipped > 0);
+    assert_eq!(gone(&counts, Reason::Stalled), 1);
+}
+
+/// What came after the end of one connection waits for the next.
+#[test]
+fn a_guest_whose_end_is_under_way_leaves_its_place() {
+    let mut scenario = lines(listen(), Slow::Block);
+    scenario.config.upstream_loss = UpstreamLoss::Close;
+    scenario.config.retry.min = Duration::from_millis(50);
+    scenario.config.retry.max = scenario.config.retry.min;
+    scenario.faults.delay = Duration::from_millis(40);
+    scenario.lives[0][0].source.ending = Ending::Close;
+    let mut next = scenario.lives[0][0].clone();
+    next.source.ending = Ending::Stay;
+    scenario.lives[0].push(next);
+    let mut late = stalled();
+    late.receiver = Receiver::eager();
+    late.at = scenario.chaos * 9 / 10;
+    scenario.guests[0].push(late);
+    live(scenario);
+}
+
+/// Candidates that came long before their first byte are watched too.
+#[test]
+fn an_upstream_that_falls_silent_late_is_noticed() {
+    let mut scenario = lines(listen(), Slow::Drop);
+    scenario.config.source = From::Listen(endpoint(":1000"));
+    scenario.config.idle_timeout = Some(Duration::from_millis(200));
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.config.wait_clients = 1;
+    scenario.guests[0][0].at = Duration::from_millis(900);
+    live(scenario);
+}
+
+/// Its source has ended, and its kernel has everything: it is not waited for once more.
+#[test]
+fn a_destination_that_has_everything_in_its_kernel_ends_the_relay() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.source = From::Stdin;
+    scenario.config.drain = Duration::from_millis(300);
+    scenario.lives[0][0].source.to = 3_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.guests[0] = vec![stalled()];
+    let mut play = Play::new(scenario, false);
+    play.run_until(Time::ZERO + Duration::from_secs(20));
+    assert!(play.over);
+}
+
+/// All that is left to it of the stream is in its kernel: it gets the end behind that, and is not reset.
+#[test]
+fn a_guest_that_skips_to_the_end_is_let_go_in_order() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.framing = Framing::Raw;
+    say(&mut scenario.lives[0][0], b"");
+    scenario.config.source = From::Stdin;
+    scenario.config.max_lag = Some(MaxLag::Bytes(1_000));
+    scenario.config.hold = Duration::from_secs(1);
+    scenario.config.drain = Duration::from_millis(300);
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.to = 5_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    scenario.guests[0] = vec![stalled()];
+    let counts = live(scenario);
+    assert!(counts.skipped > 0);
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert_eq!(gone(&counts, Reason::Stalled), 0);
+}
+
+/// The upstream has gone, and with it the end came for the destination, which is reset long after: what it had not
+/// acknowledged comes again.
+#[test]
+fn a_destination_that_never_acknowledges_its_end_gets_it_again() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.upstream_loss = UpstreamLoss::Close;
+    scenario.config.drain = Duration::ZERO;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.lives[0][0].source.to = 3_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    let mut first = stalled();
+    first.receiver.leave_after = Some((Duration::from_secs(3), Close::Reset));
+    scenario.guests[0] = vec![first];
+    scenario.chaos = Duration::from_secs(5);
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert!(counts.bytes_out > counts.bytes_in);
+}
+
+/// Two upstreams, of which the first is wanted back and stands at a door that shows this.
+fn failing_back(first: Door) -> Scenario {
+    let mut scenario = lines(listen(), Slow::Drop);
+    let places = ["10.0.0.1:3000", "10.0.0.2:3000"];
+    scenario.config.source = From::Dial(places.map(endpoint).to_vec());
+    scenario.config.failback = Some(Duration::from_millis(20));
+    scenario.config.retry.min = Duration::from_millis(50);
+    scenario.config.retry.max = scenario.config.retry.min;
+    let second = scenario.lives[0].clone();
+    scenario.lives.push(second);
+    let shut = (Duration::ZERO, Door::Shut);
+    scenario.doors[0] = vec![shut, (Duration::from_millis(100), first)];
+    scenario.doors[1] = vec![(Duration::ZERO, Door::Open)];
+    scenario
+}
+
+/// The second is lost over and over: the first is not dialled more often for that.
+#[test]
+fn the_upstream_that_is_wanted_back_is_waited_for_by_one_timer() {
+    let mut scenario = failing_back(Door::Shut);
+    scenario.config.idle_timeout = Some(Duration::from_millis(100));
+    live(scenario);
+}
+
+/// What a length that can't be has made garbage is no record because another splitter looks at it.
+#[test]
+fn an_upstream_that_is_malformed_is_not_taken_back() {
+    let mut scenario = failing_back(Door::Open);
+    scenario.config.framing = "len:u16be".parse().expect("a framing");
+    let mut bytes = b"\0\x04good\xff\xff".to_vec();
+    bytes.extend(b"\0\x01x".repeat(1_000));
+    say(&mut scenario.lives[0][0], &bytes);
+    say(&mut scenario.lives[1][0], b"\0\x04goon");
+    scenario.lives[0][0].source.to = bytes.len() as u64;
+    scenario.lives[0][0].source.chunk_max = 100;
+    scenario.lives[1][0].source.to = 6;
+    let counts = live(scenario);
+    assert_eq!(counts.bytes_in, 6);
+}

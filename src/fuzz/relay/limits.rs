@@ -1,0 +1,58 @@
+//! What must hold of limits: whoever is over one is dropped in time.
+
+use super::Play;
+use super::ledger::surely;
+use crate::roles::relay::config::{MaxLag, Slow};
+
+impl Play {
+    /// `--idle-timeout`: an upstream that is read and says nothing is not kept for longer.
+    pub(super) fn look_at_silence(&mut self) {
+        let world = self.stage.handle.world();
+        let (now, book) = (world.time(), self.book.borrow());
+        let known: Vec<_> = self.watch.upstreams.keys().copied().collect();
+        self.watch.quiet.retain(|sock, _| known.contains(sock));
+        for sock in known {
+            let (read, _) = world.moved(sock);
+            let is_read = self.reactor.wants(sock).0;
+            let quiet = self.watch.quiet.entry(sock);
+            let quiet = quiet.or_insert((read, now, is_read));
+            if !is_read || !quiet.2 || quiet.0 != read {
+                *quiet = (read, now, is_read);
+            }
+            let in_use = book.active == Some(sock);
+            if let Some(idle) = self.stage.scenario.config.idle_timeout.filter(|_| in_use) {
+                let silence = now.since(quiet.1.max(book.heard));
+                assert!(
+                    silence <= surely(idle),
+                    "{sock:?} is kept though silent for {silence:?}"
+                );
+            }
+        }
+    }
+
+    /// `--stall-timeout` and `--max-lag`: whoever is over them is not kept for longer.
+    pub(super) fn look_at_lags(&self) {
+        let config = &self.stage.scenario.config;
+        let (now, book) = (self.now(), self.book.borrow());
+        for (sock, known) in &book.clients {
+            if known.is_finishing() {
+                continue;
+            }
+            if let (Some(stall), Some(since)) =
+                (config.stall_timeout, known.waits_since(&book.ledger))
+            {
+                let waits = now.since(since);
+                assert!(
+                    waits <= surely(stall),
+                    "{sock:?} has taken nothing for {waits:?}: {known:?}"
+                );
+            }
+            let drops = config.outputs[known.output].slow == Slow::Drop;
+            if let (Some(MaxLag::Age(max)), true) = (config.max_lag, drops) {
+                let (_, since) = known.lag(&book.ledger, book.ledger.head());
+                let age = since.map_or(std::time::Duration::ZERO, |since| now.since(since));
+                assert!(age <= surely(max), "{sock:?} is {age:?} behind: {known:?}");
+            }
+        }
+    }
+}
