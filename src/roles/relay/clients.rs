@@ -470,6 +470,7 @@ mod tests {
             progress: Time::ZERO,
             silent_since: None,
             joined: Time::ZERO,
+            tls: None,
             aside: None,
             serial: 0,
             output: 0,
