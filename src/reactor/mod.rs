@@ -3,7 +3,8 @@
 //! One [`Reactor`] owns all sockets, timers and roles of the process. A turn waits for the net, then visits each
 //! socket that is ready and wanted **once**, then one of those that were put off, then delivers the timers that ran
 //! out, then closes what was given up. A visit does one bounded read or write; a socket with more to do is visited
-//! again in the next turn, after all the others. So nobody can keep the loop for himself, and nobody has to remember to re-arm anything.
+//! again in the next turn, after all the others. So nobody can keep the loop for himself, and nobody has to remember to
+//! re-arm anything.
 //!
 //! **Invariant.** No role is called while another call into a role is under way: what comes up inside of a call (a
 //! dial that fails at once) waits in the outbox.

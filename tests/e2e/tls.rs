@@ -280,6 +280,16 @@ fn what_a_refusing_destination_was_sent_is_sent_again() {
     let mut feed = Feed::default();
     feed.send(&mut upstream, 100_000);
     let mut refusing = office.server(to.accept(), &issued, true);
+    // It answers the hello, and looks at what comes then only when it is all there.
+    let (conn, sock) = (&mut refusing.conn, &mut refusing.sock);
+    while !conn.wants_write() {
+        conn.read_tls(sock).expect("a hello");
+        conn.process_new_packets().expect("a good one");
+    }
+    while conn.wants_write() {
+        conn.write_tls(sock).expect("it is read");
+    }
+    at.report_until("97 KiB in, 97 KiB out");
     let refused = refusing.read(&mut [0; 10]).expect_err("it is unknown");
     assert_eq!(refused.kind(), ErrorKind::InvalidData, "{refused}");
     at.wait_log("it does not trust the issuer of our certificate (alert unknown_ca)");
