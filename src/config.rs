@@ -13,6 +13,8 @@ use crate::base::option::{OptionError, Values};
 use crate::base::secret::Secret;
 use crate::base::units::Typed;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::roles::bench::config::BenchConfig;
+use crate::roles::bench::options as bench_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
 use crate::roles::tls::options::{Files, FilesError};
@@ -61,6 +63,8 @@ pub enum Run {
     Relay(Box<RelayConfig>),
     /// The demonstration.
     Demo,
+    /// Measurements.
+    Bench(Box<BenchConfig>),
 }
 
 /// What the program finds around itself.
@@ -122,6 +126,7 @@ impl Config {
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
+            RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self {
             globals,
@@ -192,6 +197,8 @@ pub enum ConfigError {
     QuietAndVerbose,
     /// The relay's orders are wrong.
     Relay(OrderError),
+    /// The bench's orders are wrong.
+    Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -226,7 +233,8 @@ impl ConfigError {
             Self::Option(_)
             | Self::QuietAndVerbose
             | Self::Relay(_)
-            | Self::CertificateFiles(_) => 2,
+            | Self::CertificateFiles(_)
+            | Self::Bench(_) => 2,
         }
     }
 }
@@ -241,6 +249,7 @@ impl fmt::Display for ConfigError {
             Self::Relay(error) => error.fmt(f),
             Self::CertificateFiles(error) => error.fmt(f),
             Self::Certificates(error) => error.fmt(f),
+            Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -262,6 +271,12 @@ impl Error for ConfigError {}
 impl From<OptionError> for ConfigError {
     fn from(error: OptionError) -> Self {
         Self::Option(error)
+    }
+}
+
+impl From<bench_options::OrderError> for ConfigError {
+    fn from(error: bench_options::OrderError) -> Self {
+        Self::Bench(error)
     }
 }
 

@@ -24,7 +24,7 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | what hydrant can be: the [`roles::relay`], the [`roles::demo`]; what they share: [`roles::tls`] |
+//! | [`roles`] | what hydrant can be: [`roles::relay`], [`roles::demo`], [`roles::bench`]; they share [`roles::tls`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: [`proto::record`], where records end; [`proto::tls`] |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |

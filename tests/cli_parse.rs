@@ -286,6 +286,34 @@ a:1,b :2 => b has no port: write b:PORT
 a:1, :2 => "" is not a host name: <forms>
 a:1,- :2 => - is not a host name: <forms>
 a:1 :2 -- --dump => --dump is not a host name: <forms>
+bnech => unknown role bnech: did you mean bench?
+# The bench.
+bench speed => unknown scenario speed: <scenarios>
+bench throughput 10 => unknown scenario 10: <scenarios>
+bench source => ADDR is missing: hydrant bench source ADDR
+bench sink => ADDR is missing: hydrant bench sink ADDR
+bench sink a:1 b:2 => leftover word b:2: see hydrant bench --help
+bench sink :0 => port 0 can't be dialled: give the relay's port
+bench source connect:a:0 => port 0 can't be dialled: give the relay's port
+bench source here => here has no port: write here:PORT
+bench --clients 0 => --clients: 0 is too little: the least is 1
+bench --clients 1,100001 => --clients: 100001 is too much: the most is 100000
+bench --clients 1,,2 => --clients needs a value
+bench --clients ten => --clients: ten is not a whole number
+bench --size 63 => --size: 63 is too little: the least is 64
+bench --size 64K,17M => --size: 17M is too much: the most is 16M
+bench --rate 0 => --rate: 0 is too little: the least is 1
+bench --time 50ms => --time: 50ms is too little: the least is 100ms
+bench --repeat 0 => --repeat: 0 is too little: the least is 1
+bench --relay {src} => --relay {src}: nothing says where clients connect: put {dst} or {dst_port} into it
+bench --relay 'a{dst} => --relay 'a{dst}: a ' is not closed
+bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: places are {src}, {dst}, {src_port}, {dst_port} and {hydrant}
+bench --retry 5 => bench has no flag --retry: see hydrant bench --help
+bench source :1 --clients 5 => --clients means nothing to bench source
+bench source :1 --size 64,65 => a list as --size means nothing to bench source
+bench sink a:1 --clients 1,2 => a list as --clients means nothing to bench sink
+bench sink a:1 --relay x{dst} => --relay means nothing to bench sink
+a:1 :2 --clients 5 => relay has no flag --clients: see hydrant relay --help
 # Endpoints.
 70000 :2 => port 70000 is above 65535
 a:1 :65536 => port 65536 is above 65535
@@ -404,7 +432,14 @@ const PHRASES: &[(&str, &str)] = &[
         "<modes>",
         "connect-listen, listen-connect, connect-connect, listen-listen",
     ),
-    ("<roles>", "there are relay, demo; SRC would be HOST:PORT"),
+    (
+        "<roles>",
+        "there are relay, demo, bench; SRC would be HOST:PORT",
+    ),
+    (
+        "<scenarios>",
+        "there are throughput, latency, slow, idle, churn; or source, or sink",
+    ),
     (
         "<time>",
         "is not a duration: write 5, 0.2, 250ms, 5s, 2m, 1h or 1d",
@@ -444,7 +479,7 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, demo; SRC would be HOST:PORT";
+    let roles = "there are relay, demo, bench; SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")

@@ -34,6 +34,7 @@ cases! {
     what_is_left_unread_is_not_announced_again,
     a_short_read_promises_an_event,
     a_filled_buffer_promises_nothing,
+    what_is_thrown_away_is_gone,
     an_end_behind_bytes_is_seen,
     the_end_can_be_read_again,
     a_reset_is_an_error_once_and_then_the_end,
@@ -204,6 +205,34 @@ fn a_filled_buffer_promises_nothing<B: Bench>(rig: &mut Rig<B>) {
             more: true
         }
     );
+}
+
+fn what_is_thrown_away_is_gone<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    rig.bench.send(&mut far, b"thrown away, kept");
+    rig.readable(ours);
+    let away = Io {
+        bytes: 13,
+        more: true,
+    };
+    assert_eq!(rig.net.discard(ours, 13).unwrap(), away);
+    let mut kept = [0; 4];
+    rig.read(ours, &mut kept).unwrap();
+    assert_eq!(&kept, b"kept");
+    rig.bench.send(&mut far, b"word");
+    rig.readable(ours);
+    let rest = Io {
+        bytes: 4,
+        more: false,
+    };
+    assert_eq!(rig.net.discard(ours, 1 << 30).unwrap(), rest);
+    assert_eq!(
+        rig.net.discard(ours, 1).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    rig.bench.finish(&mut far);
+    rig.readable(ours);
+    assert_eq!(rig.net.discard(ours, 1).unwrap().bytes, 0);
 }
 
 fn an_end_behind_bytes_is_seen<B: Bench>(rig: &mut Rig<B>) {

@@ -33,12 +33,29 @@ fn command_lines(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Splits a line as a shell does, as far as quotes go.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, part) in line.split('\'').enumerate() {
+        let mut pieces = if at % 2 == 0 {
+            part.split(' ').collect()
+        } else {
+            vec![part]
+        };
+        let last = words.last_mut().expect("there is one");
+        last.push_str(pieces.remove(0));
+        words.extend(pieces.into_iter().map(str::to_owned));
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn its_command_lines_work() {
     let lines = command_lines(&readme());
     assert!(lines.len() > 30, "{lines:?}");
     for line in lines {
-        let words = line.split_whitespace().map(OsString::from);
+        let words = words(&line).into_iter().map(OsString::from);
         if let Err(exit) = Config::from_command_line(words, Env::default()) {
             // A file that it names need not be there.
             assert!(exit.code != 2, "hydrant {line}: {}", exit.stderr);

@@ -1,5 +1,6 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod bench;
 mod certificates;
 mod demo;
 
@@ -58,8 +59,17 @@ pub fn complain(text: &str) {
 
 fn start(config: Config) -> Result<u8, String> {
     start_log(&config)?;
-    let net = MioNet::new(mio_net::Options { signals: true })
-        .map_err(|error| format!("can't start: {error}"))?;
+    if let Run::Bench(orders) = &config.run {
+        let code = bench::run(orders);
+        logger::live_end();
+        logger::flush(LAST_LINES);
+        return code;
+    }
+    let net = MioNet::new(mio_net::Options {
+        signals: true,
+        ..mio_net::Options::default()
+    })
+    .map_err(|error| format!("can't start: {error}"))?;
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),
@@ -81,6 +91,7 @@ fn start(config: Config) -> Result<u8, String> {
                 demo.between_turns(reactor, ended)
             })
         }
+        Run::Bench(_) => unreachable!("it has loops of its own"),
     };
     logger::live_end();
     logger::flush(LAST_LINES);

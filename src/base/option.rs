@@ -329,6 +329,15 @@ impl Values {
         self.all(name).count()
     }
 
+    /// All that was given for an option of which several add up.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, OptionError> {
+        let read = |(opt, given): (&Opt, &str)| match opt.read(given)? {
+            Value::Text(text) => Ok(text),
+            _ => panic!("{name} is no text"),
+        };
+        self.all(name).map(read).collect()
+    }
+
     /// A text. `None`: neither given nor preset.
     pub fn text(&self, name: &str) -> Result<Option<String>, OptionError> {
         Ok(self.value(name)?.map(|value| match value {

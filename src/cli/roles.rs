@@ -1,6 +1,7 @@
 //! The roles that a command line can name, and the options that all of them have.
 
 use crate::base::option::{Kind, Opt, Preset};
+use crate::roles::bench::options as bench;
 use crate::roles::relay::options as relay;
 
 /// What can run.
@@ -10,6 +11,8 @@ pub enum RoleId {
     Relay,
     /// The relay, shown at work.
     Demo,
+    /// Measurements of any relay.
+    Bench,
 }
 
 /// A role, as the command line and the help know it.
@@ -112,6 +115,63 @@ pub static ROLES: &[Role] = &[
             Example {
                 line: "hydrant demo -v",
                 what: "the same, and show what the relay logs",
+            },
+        ],
+    },
+    Role {
+        id: RoleId::Bench,
+        name: "bench",
+        synopsis: &[
+            "hydrant bench [SCENARIO ...] [FLAGS]",
+            "hydrant bench source ADDR [--size SIZE] [--rate N] [--time TIME]",
+            "hydrant bench sink ADDR [--clients N] [--time TIME] [--check] [--json]",
+        ],
+        about: "measure a relay, this one or any other: pace, delay, cost",
+        words: &[
+            (
+                "SCENARIO",
+                "what is measured; several, one after the other; without any: throughput latency",
+            ),
+            (
+                "throughput",
+                "a source that is never at a loss: MB/s, and CPU seconds for each GB delivered",
+            ),
+            (
+                "latency",
+                "a source that keeps a schedule: how long after its time each message arrives",
+            ),
+            (
+                "slow",
+                "one client stops reading: the pace of the others before and after, and what becomes of it",
+            ),
+            ("idle", "clients that get nothing: memory for each, CPU"),
+            (
+                "churn",
+                "clients that come, get a message and go: how many a second, and what is left behind",
+            ),
+            (
+                "source ADDR",
+                "only the source, for a relay on another machine: listens at ADDR, or connects to it as connect:ADDR",
+            ),
+            (
+                "sink ADDR",
+                "only the clients, of a relay that listens at ADDR",
+            ),
+        ],
+        words_max: usize::MAX,
+        options: bench::OPTIONS,
+        examples: &[
+            Example {
+                line: "hydrant bench",
+                what: "throughput and latency with 1, 10, 100 and 1000 clients, in about a minute",
+            },
+            Example {
+                line: "hydrant bench latency --clients 100 --repeat 5 --svg report.svg",
+                what: "the same measurement five times, medians, and a picture",
+            },
+            Example {
+                line: "hydrant bench sink 10.0.0.7:6000 --clients 500 --check",
+                what: "500 clients of a relay elsewhere that hydrant bench source feeds",
             },
         ],
     },

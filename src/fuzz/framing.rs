@@ -274,7 +274,7 @@ fn check_lookup(framing: Framing, record_max: usize, stream: &[u8], naive: &Naiv
 fn check_encoded(framing: Framing, naive: &Naive, lens: &[usize]) {
     let found: Vec<_> = naive.records.iter().map(|(_, len)| *len).collect();
     match framing {
-        Framing::Raw => assert_eq!(found.len(), lens.iter().sum()),
+        Framing::Raw => assert_eq!(found.len(), lens.iter().sum::<usize>()),
         // One packet alone is not proven to be one.
         Framing::MpegTs if lens.len() == 1 => assert_eq!(naive.partial, PACKET),
         _ => assert_eq!(found, lens, "{framing}: encoded and split"),

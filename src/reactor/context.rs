@@ -96,6 +96,12 @@ impl Cx<'_> {
         self.settle(id, Way::Read, done)
     }
 
+    /// One read of at most `max` bytes, which are thrown away; else as [`Cx::read`].
+    pub fn discard(&mut self, id: SockId, max: usize) -> io::Result<Option<usize>> {
+        let done = self.core.net.discard(id, max);
+        self.settle(id, Way::Read, done)
+    }
+
     /// One write of two slices, the second of which may be empty. `Ok(None)`: nothing taken now, an event will come if
     /// writing is wanted. Both slices empty: a probe that takes no time and fails where the peer is known to be gone.
     pub fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Option<usize>> {

@@ -15,6 +15,7 @@ mod context;
 mod core;
 mod dial;
 mod event;
+pub mod host;
 pub mod mio_net;
 pub mod net;
 mod sys;
@@ -22,6 +23,8 @@ mod table;
 
 use std::io;
 use std::time::Duration;
+
+use crate::base::time::Time;
 
 pub use self::context::Cx;
 use self::core::{Alarm, Core};
@@ -95,6 +98,16 @@ impl<R: Role> Reactor<R> {
         let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
         let core = &mut self.core;
         Some(call(role, &mut Cx { core, role: id }))
+    }
+
+    /// The time as it is.
+    pub fn clock(&self) -> Time {
+        self.core.net.clock()
+    }
+
+    /// How many more sockets can be opened before the descriptors run out.
+    pub fn sockets_left(&self) -> usize {
+        self.core.net.sockets_left()
     }
 
     /// One turn. Roles that ended in it, and how, are added to `ended`.

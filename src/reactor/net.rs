@@ -191,6 +191,9 @@ pub trait Net {
     /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is. A TCP urgent byte is left out.
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io>;
 
+    /// Reads up to `max` bytes and throws them away; else as [`Net::read`]. A TCP stream's bytes are not even copied.
+    fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io>;
+
     /// Writes the first slice and then the second (which may be empty), as far as they are taken. `WouldBlock` when
     /// nothing is.
     fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io>;

@@ -6,6 +6,8 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 /// Bytes that a socket has been given and that its peer's kernel has not acknowledged (SIOCOUTQ), a FIN that was sent
@@ -112,6 +114,68 @@ fn read_limits() -> io::Result<libc::rlimit> {
     }
 }
 
+/// The cores on which this thread may run.
+pub(super) fn affinity() -> io::Result<Vec<usize>> {
+    let mut set = no_cores();
+    // SAFETY: the set is as large as is said, and only written; 0 is the calling thread.
+    let outcome = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    if outcome != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the set is whole, and only numbers that it has room for are asked for.
+    let is_in = |core: &usize| unsafe { libc::CPU_ISSET(*core, &set) };
+    Ok((0..CORES_MAX).filter(is_in).collect())
+}
+
+/// Keeps this thread, and those that it starts from now on, on these cores.
+pub(super) fn set_affinity(cores: &[usize]) -> io::Result<()> {
+    let mut set = no_cores();
+    for core in cores.iter().filter(|core| **core < CORES_MAX) {
+        // SAFETY: the set has room for this number.
+        unsafe { libc::CPU_SET(*core, &mut set) };
+    }
+    // SAFETY: the set is as large as is said, and only read; 0 is the calling thread.
+    let outcome = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn no_cores() -> libc::cpu_set_t {
+    // SAFETY: a set is an array of numbers, for which zeros are valid: no core is in it.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Sends a signal to all processes of a group. One that is gone is left alone.
+pub(super) fn signal_group(group: u32, signal: libc::c_int) {
+    let Ok(group) = libc::pid_t::try_from(group) else {
+        return;
+    };
+    if group > 1 {
+        // SAFETY: no memory is involved; a group that is gone is an error that means nothing here.
+        let _ = unsafe { libc::kill(-group, signal) };
+    }
+}
+
+/// Has a child killed when the thread that starts it ends, however that happens.
+pub(super) fn die_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: a plain system call with numbers only, as is allowed between fork and exec.
+        let outcome = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        if outcome == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    // SAFETY: the closure allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
+const CORES_MAX: usize = libc::CPU_SETSIZE as usize;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +187,16 @@ mod tests {
         let file = File::open("/dev/null").expect("/dev/null opens");
         assert_eq!(unacknowledged(file.as_fd()), None);
         assert_eq!(unanswered(file.as_fd()), None);
+    }
+
+    #[test]
+    fn a_thread_stays_on_the_cores_it_was_put_on() {
+        let all = affinity().expect("it can be asked");
+        set_affinity(&all[..1]).expect("a core of its own is allowed");
+        assert_eq!(affinity().expect("it can be asked"), all[..1]);
+        let inherited = std::thread::spawn(|| affinity().expect("it can be asked"));
+        assert_eq!(inherited.join().expect("it ends well"), all[..1]);
+        assert!(set_affinity(&[]).is_err(), "a thread needs a core");
     }
 
     #[test]

@@ -218,8 +218,15 @@ impl Play {
             .filter(|(output, _)| blocks(*output));
         kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
         if !at_rest && !config.hold.is_zero() {
-            let taking = book.clients.values().filter(|known| !known.is_finishing());
-            kept.extend(taking.map(|known| known.cursor).max());
+            let taking = || book.clients.values().filter(|known| !known.is_finishing());
+            let lead = taking().map(|known| known.cursor).max();
+            let droppable = taking().filter(|known| !blocks(known.output));
+            let hindmost = droppable.map(|known| known.cursor).min();
+            // Nor are those overtaken who are close behind it.
+            let half = config.ring as u64 / 2;
+            let near = |lead: u64| hindmost.map(|at| at.clamp(lead.saturating_sub(half), lead));
+            kept.extend(lead);
+            kept.extend(lead.and_then(near));
         }
         let keep = kept.into_iter().min();
         keep.is_some_and(|keep| book.held - keep > self.stage.scenario.room_behind())

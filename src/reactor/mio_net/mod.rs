@@ -22,7 +22,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -39,9 +39,36 @@ use listen::SocketFile;
 use resolver::Resolver;
 use std_stream::StdStreams;
 
+/// The zero of a clock, which several networks may share: a [`Time`] of one is then the same instant to the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch {
+    start: Instant,
+    utc: SystemTime,
+}
+
+impl Epoch {
+    /// This moment.
+    pub fn now() -> Self {
+        Self {
+            start: Instant::now(),
+            utc: SystemTime::now(),
+        }
+    }
+
+    /// This zero in nanoseconds since 1970, by the system's clock as it was at that moment.
+    pub fn utc_nanos(&self) -> u64 {
+        let since = self.utc.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+    }
+}
+
 /// What a [`MioNet`] is to do beside sockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
+    /// The zero of its clock. `None`: the moment when it is made.
+    pub epoch: Option<Epoch>,
     /// Catch SIGINT, SIGTERM, SIGHUP and SIGUSR1 and report them as [`Ready::Signal`]. They stay caught until the
     /// process ends.
     pub signals: bool,
@@ -60,6 +87,8 @@ pub struct MioNet {
     start: Instant,
     now: Time,
     descriptor_limit: usize,
+    /// Room for what is thrown away; nothing is ever in it.
+    discarded: Vec<u8>,
     /// Descriptors that are not in `sockets`: the process's own, those of helper threads, and some to spare.
     descriptors_apart: usize,
 }
@@ -113,9 +142,10 @@ impl MioNet {
             std_streams: StdStreams::default(),
             resolver: Resolver::new(waker),
             signals,
-            start: Instant::now(),
+            start: options.epoch.map_or_else(Instant::now, |epoch| epoch.start),
             now: Time::ZERO,
             descriptor_limit: raise_descriptor_limit(),
+            discarded: Vec::new(),
             descriptors_apart: open_descriptors() + DESCRIPTORS_SPARE,
         })
     }
@@ -171,6 +201,35 @@ impl MioNet {
             }
             _ => error,
         }
+    }
+
+    /// What comes in at a stream, `max` bytes at most, by `recv`.
+    fn take_in(
+        &self,
+        id: SockId,
+        max: usize,
+        recv: impl FnOnce(&Socket, Stream) -> io::Result<usize>,
+    ) -> io::Result<Io> {
+        let (socket, what, wary) = self.stream(id)?;
+        if max == 0 {
+            return Ok(Io {
+                bytes: 0,
+                more: true,
+            });
+        }
+        let bytes = recv(socket, what).map_err(|error| self.explain(error, what))?;
+        let failure = match what {
+            Stream::Stdin if bytes == 0 => self.std_streams.stdin_failure(),
+            Stream::Stdout if bytes == 0 => self.std_streams.stdout_failure(),
+            _ => None,
+        };
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        Ok(Io {
+            bytes,
+            more: bytes == max || bytes == 0 || wary,
+        })
     }
 
     fn dispatch(&mut self, out: &mut Vec<Ready>) {
@@ -279,26 +338,21 @@ impl Net for MioNet {
     }
 
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io> {
-        let (socket, what, wary) = self.stream(id)?;
-        if into.is_empty() {
-            return Ok(Io {
-                bytes: 0,
-                more: true,
-            });
-        }
-        let bytes = socket::recv(socket, into).map_err(|error| self.explain(error, what))?;
-        let failure = match what {
-            Stream::Stdin if bytes == 0 => self.std_streams.stdin_failure(),
-            Stream::Stdout if bytes == 0 => self.std_streams.stdout_failure(),
-            _ => None,
-        };
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        Ok(Io {
-            bytes,
-            more: bytes == into.len() || bytes == 0 || wary,
-        })
+        let max = into.len();
+        self.take_in(id, max, |socket, _| socket::recv(socket, into))
+    }
+
+    fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io> {
+        let max = max.min(DISCARD_MAX);
+        let mut room = std::mem::take(&mut self.discarded);
+        room.reserve(DISCARD_MAX);
+        let room_max = &mut room.spare_capacity_mut()[..max];
+        let done = self.take_in(id, max, |socket, what| match what {
+            Stream::Tcp => socket::recv_away(socket, room_max),
+            Stream::Unix | Stream::Stdin | Stream::Stdout => socket::recv_uninit(socket, room_max),
+        });
+        self.discarded = room;
+        done
     }
 
     fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io> {
@@ -486,6 +540,9 @@ const EVENTS_MAX: usize = 1024;
 
 /// What may be open beside sockets at any moment: log and certificate files, the resolver's own sockets.
 const DESCRIPTORS_SPARE: usize = 16;
+
+/// The most that is thrown away in one go.
+const DISCARD_MAX: usize = 1 << 20;
 
 /// A standard stream's copy, and its thread's end of the socket pair.
 const DESCRIPTORS_PER_STD: usize = 2;

@@ -59,6 +59,16 @@ pub(super) fn recv(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
     retry(|| socket.read(into))
 }
 
+/// Takes what is there off a TCP stream, without copying it: MSG_TRUNC leaves `room` alone.
+pub(super) fn recv_away(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    retry(|| socket.recv_with_flags(room, libc::MSG_TRUNC))
+}
+
+/// Reads what is there into memory that nobody looks at.
+pub(super) fn recv_uninit(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    retry(|| socket.recv(room))
+}
+
 /// Writes the first slice and then the second, as far as they are taken.
 pub(super) fn send(socket: &Socket, from: [&[u8]; 2]) -> io::Result<usize> {
     retry(|| match from {

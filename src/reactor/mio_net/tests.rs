@@ -735,7 +735,11 @@ fn signals_come_through_the_poll() {
     if !alone("signals_come_through_the_poll") {
         return;
     }
-    let mut net = MioNet::new(Options { signals: true }).unwrap();
+    let mut net = MioNet::new(Options {
+        signals: true,
+        ..Options::default()
+    })
+    .unwrap();
     let all = [
         (SIGINT, Signal::Interrupt),
         (SIGTERM, Signal::Terminate),

@@ -1,0 +1,165 @@
+//! The bench's house: threads with loops for its players, a loop for its own waiting, the screen.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::logger;
+use crate::reactor::mio_net::{self, Epoch, MioNet};
+use crate::reactor::{self, End, Reactor, RoleId, Turn, host};
+use crate::roles::bench::config::BenchConfig;
+use crate::roles::bench::{self, Board, Halt, House, Player, Watch};
+
+/// Runs a bench. Returns the exit code.
+pub(super) fn run(config: &BenchConfig) -> Result<u8, String> {
+    let mut rig = Rig::new().map_err(|error| format!("can't start: {error}"))?;
+    match bench::run(&mut rig, config) {
+        Ok(()) => Ok(0),
+        Err(Halt::Signal) => Ok(INTERRUPTED),
+        Err(Halt::Failed(text)) => Err(text),
+    }
+}
+
+struct Rig {
+    reactor: Reactor<Watch>,
+    watch: RoleId,
+    epoch: Epoch,
+    players: Vec<JoinHandle<()>>,
+    /// The last progress that a log has been told of.
+    told: String,
+}
+
+impl Rig {
+    fn new() -> io::Result<Self> {
+        let epoch = Epoch::now();
+        let net = MioNet::new(mio_net::Options {
+            signals: true,
+            epoch: Some(epoch),
+        })?;
+        let options = reactor::Options {
+            hangup_stops: true,
+            ..reactor::Options::default()
+        };
+        let mut reactor = Reactor::new(Box::new(net), options);
+        let watch = reactor.add(Watch::default());
+        Ok(Self {
+            reactor,
+            watch,
+            epoch,
+            players: Vec::new(),
+            told: String::new(),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.reactor.role(self.watch).is_none_or(Watch::is_stopped)
+    }
+}
+
+impl House for Rig {
+    fn now(&self) -> Time {
+        self.reactor.clock()
+    }
+
+    fn rest(&mut self, time: Duration) -> Result<(), Halt> {
+        if self.is_over() {
+            // Nothing on the loop would end the wait.
+            return Err(Halt::Signal);
+        }
+        self.reactor
+            .with(self.watch, |watch, cx| watch.rest(cx, time));
+        let mut ended = Vec::new();
+        loop {
+            let turn = self
+                .reactor
+                .turn(&mut ended)
+                .map_err(|error| Halt::Failed(format!("can't wait for events: {error}")))?;
+            if self.is_over() || turn != Turn::Going {
+                return Err(Halt::Signal);
+            }
+            let now = self.reactor.clock();
+            let watch = self.reactor.role(self.watch);
+            if watch.is_none_or(|watch| watch.is_awake(now)) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn play(&mut self, player: Player, cores: &[usize], board: Arc<Board>) -> io::Result<()> {
+        let (cores, epoch) = (cores.to_vec(), self.epoch);
+        let player = thread::Builder::new().spawn(move || {
+            if let Err(text) = play(player, &cores, epoch) {
+                board.fail(text);
+            }
+        })?;
+        self.players.push(player);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        for player in self.players.drain(..) {
+            // One that has panicked has said so on stderr.
+            let _ = player.join();
+        }
+    }
+
+    fn utc(&self) -> u64 {
+        self.epoch.utc_nanos()
+    }
+
+    fn sockets_left(&self) -> usize {
+        self.reactor.sockets_left()
+    }
+
+    fn progress(&mut self, text: &str) {
+        if logger::is_live() {
+            return logger::live(text);
+        }
+        // A log is told once of each run, not of each step.
+        let run = text.rsplit_once(": ").map_or(text, |(run, _)| run);
+        if run != self.told {
+            run.clone_into(&mut self.told);
+            log::info!("{run}");
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        logger::live_end();
+        // A reader that has gone away needs no word any more.
+        let mut stdout = io::stdout();
+        let _ = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+    }
+}
+
+/// A player's own thread.
+fn play(player: Player, cores: &[usize], epoch: Epoch) -> Result<(), String> {
+    if let Err(error) = host::stay_on(cores) {
+        log::warn!("bench: a thread can't be kept on its cores: {error}");
+    }
+    let net = MioNet::new(mio_net::Options {
+        signals: false,
+        epoch: Some(epoch),
+    })
+    .map_err(|error| format!("can't start: {error}"))?;
+    let mut reactor = Reactor::new(Box::new(net), reactor::Options::default());
+    reactor.add(player);
+    let mut ended = Vec::new();
+    loop {
+        let turn = reactor
+            .turn(&mut ended)
+            .map_err(|error| format!("can't wait for events: {error}"))?;
+        if let Some((_, End::Failed(text))) = ended.pop() {
+            return Err(text);
+        }
+        if turn == Turn::Over {
+            return Ok(());
+        }
+    }
+}
+
+/// What a shell makes of SIGINT.
+const INTERRUPTED: u8 = 130;

@@ -1,0 +1,353 @@
+//! The clients: those whom the relay under test serves. They count, compare, and take the time of what arrives, each
+//! time by a clock that was read after the bytes were.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::base::endpoint::Endpoint;
+use crate::base::time::Time;
+use crate::reactor::net::{Close, SockId};
+use crate::reactor::{Cx, End, Event, Role};
+use crate::roles::bench::board::{Board, Cue, Cut, Told, delays, lock};
+use crate::roles::bench::machine;
+use crate::roles::bench::pattern::{Filler, Follower, Found};
+
+/// How the clients are to behave.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) board: Arc<Board>,
+    pub(super) to: Endpoint,
+    pub(super) count: usize,
+    /// `None`: the messages are as long as they say of themselves.
+    pub(super) filler: Option<Arc<Filler>>,
+    pub(super) reading: Reading,
+    /// Each leaves after its first message, and comes again.
+    pub(super) churn: bool,
+    /// Nanoseconds from 1970 to the zero of the loop's clock.
+    pub(super) utc: u64,
+}
+
+/// What is done with bytes that arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// They are counted, and never copied to us.
+    Count,
+    /// Messages are told apart.
+    Messages,
+    /// And every byte is compared.
+    Check,
+}
+
+/// All clients, on a loop of their own.
+#[derive(Debug)]
+pub struct Clients {
+    setup: Setup,
+    clients: Vec<Client>,
+    /// Places of clients that are not connected.
+    vacant: Vec<u32>,
+    dialling: usize,
+    tally: Tally,
+    wrong: Wrong,
+    cue: Cue,
+    counting_since: Time,
+    stalled: Option<Time>,
+    /// Finds out how long messages are, by what this client gets.
+    learner: Option<(usize, Follower)>,
+    buffer: Box<[u8]>,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    sock: Option<SockId>,
+    since: Time,
+    bytes: u64,
+    /// Of them, those before counting began.
+    before: u64,
+    follower: Follower,
+}
+
+/// What is counted while it is told to be.
+#[derive(Debug)]
+struct Tally {
+    delays: Histogram<u64>,
+    visits: u64,
+}
+
+/// What is never to happen, and therefore counted from the first byte on.
+#[derive(Debug, Default)]
+struct Wrong {
+    lost: u64,
+    repeated: u64,
+    altered: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            delays: delays(),
+            visits: 0,
+        }
+    }
+}
+
+impl Clients {
+    pub(super) fn new(setup: Setup) -> Self {
+        let clients: Vec<Client> = (0..setup.count).map(|_| Client::default()).collect();
+        Self {
+            vacant: (0..setup.count as u32).rev().collect(),
+            clients,
+            setup,
+            dialling: 0,
+            tally: Tally::new(),
+            wrong: Wrong::default(),
+            cue: Cue::Begin,
+            counting_since: Time::ZERO,
+            stalled: None,
+            learner: None,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+        }
+    }
+
+    fn look(&mut self, cx: &mut Cx<'_>) {
+        let cue = self.setup.board.cue();
+        if cue != self.cue {
+            self.cue = cue;
+            match cue {
+                Cue::Begin => {}
+                Cue::Count => self.begin_counting(cx),
+                Cue::Stall => {
+                    self.stall(cx);
+                    self.begin_counting(cx);
+                }
+                Cue::Tell => self.tell(cx),
+                Cue::Stop => return self.leave(cx),
+            }
+        }
+        self.probe_stalled(cx);
+        self.dial(cx);
+        cx.timer(LOOK, 0);
+    }
+
+    /// Keeps attempts under way until everybody is there.
+    fn dial(&mut self, cx: &mut Cx<'_>) {
+        let open = self.vacant.len().saturating_sub(self.dialling);
+        for _ in 0..open.min(DIALS_MAX.saturating_sub(self.dialling)) {
+            self.dialling += 1;
+            cx.dial(&self.setup.to, DIAL_TIMEOUT);
+        }
+    }
+
+    fn connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        self.dialling -= 1;
+        let Some(place) = self.vacant.pop() else {
+            return cx.close(sock, Close::Orderly);
+        };
+        self.clients[place as usize] = Client {
+            sock: Some(sock),
+            since: cx.clock(),
+            ..Client::default()
+        };
+        cx.set_tag(sock, place);
+        cx.want_read(sock, true);
+        self.setup.board.clients.connected.fetch_add(1, Relaxed);
+        self.dial(cx);
+    }
+
+    fn readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let Some(place) = cx.tag(sock).map(|tag| tag as usize) else {
+            return;
+        };
+        let read = match self.setup.reading {
+            Reading::Count => cx.discard(sock, DISCARD_MAX),
+            Reading::Messages | Reading::Check => cx.read(sock, &mut self.buffer),
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(n)) if n > 0 => self.take(cx, place, n),
+            Ok(_) | Err(_) => self.lose(cx, place),
+        }
+    }
+
+    fn take(&mut self, cx: &mut Cx<'_>, place: usize, n: usize) {
+        let now = cx.clock();
+        let client = &mut self.clients[place];
+        let board = &self.setup.board.clients;
+        if client.bytes == 0 && !self.setup.churn {
+            board.reached.fetch_add(1, Relaxed);
+        }
+        client.bytes += n as u64;
+        // Nobody else writes it, so it need not be locked for that.
+        board
+            .bytes
+            .store(board.bytes.load(Relaxed) + n as u64, Relaxed);
+        if self.setup.reading != Reading::Count {
+            self.follow(now, place, n);
+        }
+        if self.setup.churn {
+            self.turn_over(cx, place, now);
+        }
+    }
+
+    /// Tells the messages apart that the buffer's first bytes bring.
+    fn follow(&mut self, now: Time, place: usize, n: usize) {
+        let (board, follower) = (&self.setup.board, &mut self.clients[place].follower);
+        let bytes = &self.buffer[..n];
+        let Some(filler) = &self.setup.filler else {
+            // Whoever is first tells it to the others.
+            let (teacher, learner) = self.learner.get_or_insert((place, Follower::default()));
+            if *teacher == place
+                && let Some(size) = learner.learn(bytes)
+            {
+                self.setup.filler = Some(Arc::new(Filler::new(size)));
+            }
+            return;
+        };
+        let [from, to] = board.source.counted.each_ref().map(|seq| seq.load(Relaxed));
+        let arrived = self.setup.utc + now.nanos();
+        let (tally, wrong) = (&mut self.tally, &mut self.wrong);
+        let check = self.setup.reading == Reading::Check;
+        let (churn, counts_all) = (self.setup.churn, to == 0);
+        follower.feed(bytes, filler, check, |found| match found {
+            Found::Message(_) if churn => {}
+            Found::Message(head) => {
+                if counts_all || (from..to).contains(&head.seq) {
+                    let delay = arrived.saturating_sub(head.due).max(1);
+                    tally.delays.saturating_record(delay);
+                }
+            }
+            Found::Lost(count) => wrong.lost += count,
+            Found::Repeated => wrong.repeated += 1,
+            Found::Altered => wrong.altered += 1,
+        });
+        board.clients.arrived.store(tally.delays.len(), Relaxed);
+    }
+
+    /// Where clients come and go: it has got what it came for.
+    fn turn_over(&mut self, cx: &mut Cx<'_>, place: usize, now: Time) {
+        let Some(sock) = self.clients[place].sock.take() else {
+            return;
+        };
+        let waited = now.since(self.clients[place].since);
+        self.tally
+            .delays
+            .saturating_record((waited.as_nanos() as u64).max(1));
+        self.tally.visits += 1;
+        let board = &self.setup.board.clients;
+        board.visits.fetch_add(1, Relaxed);
+        board.connected.fetch_sub(1, Relaxed);
+        // Ports of connections that we end in good order stay taken for a minute, and there are not so many.
+        let how = match self.tally.visits % ORDERLY_EACH {
+            0 => Close::Orderly,
+            _ => Close::Reset,
+        };
+        cx.close(sock, how);
+        self.vacant.push(place as u32);
+        self.dial(cx);
+    }
+
+    /// A connection has ended without our doing.
+    fn lose(&mut self, cx: &mut Cx<'_>, place: usize) {
+        if let Some(sock) = self.clients[place].sock.take() {
+            cx.close(sock, Close::Orderly);
+            let board = &self.setup.board.clients;
+            board.gone.fetch_add(1, Relaxed);
+            board.connected.fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn begin_counting(&mut self, cx: &Cx<'_>) {
+        self.tally = Tally::new();
+        self.setup.board.clients.arrived.store(0, Relaxed);
+        for client in &mut self.clients {
+            client.before = client.bytes;
+        }
+        self.counting_since = cx.clock();
+    }
+
+    fn tell(&mut self, cx: &Cx<'_>) {
+        let time = cx.clock().since(self.counting_since).as_secs_f64();
+        let counted = self
+            .clients
+            .iter()
+            .skip(usize::from(self.stalled.is_some()));
+        let mut rates: Vec<f64> = counted
+            .map(|client| (client.bytes - client.before) as f64 / time.max(1e-9))
+            .collect();
+        rates.sort_by(f64::total_cmp);
+        *lock(&self.setup.board.clients.told) = Some(Told {
+            rates,
+            delays: self.tally.delays.clone(),
+            lost: self.wrong.lost,
+            repeated: self.wrong.repeated,
+            altered: self.wrong.altered,
+        });
+    }
+
+    /// The first client stops reading.
+    fn stall(&mut self, cx: &mut Cx<'_>) {
+        if let Some(sock) = self.clients[0].sock {
+            cx.want_read(sock, false);
+            self.stalled = Some(cx.clock());
+        }
+    }
+
+    /// Nothing announces the end of a connection that is not read: a write of nothing tells.
+    fn probe_stalled(&mut self, cx: &mut Cx<'_>) {
+        let (Some(stalled), Some(sock)) = (self.stalled, self.clients[0].sock) else {
+            return;
+        };
+        if cx.write(sock, [&[], &[]]).is_err() {
+            self.clients[0].sock = None;
+            cx.close(sock, Close::Orderly);
+            let seen = cx.clock();
+            *lock(&self.setup.board.clients.cut) = Some(Cut { stalled, seen });
+        }
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        for client in &self.clients {
+            if let Some(sock) = client.sock {
+                cx.close(sock, Close::Reset);
+            }
+        }
+        cx.finish(End::Done);
+    }
+}
+
+impl Role for Clients {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match event {
+            Event::Start => {
+                *lock(&self.setup.board.clients.thread) = machine::this_thread();
+                self.look(cx);
+            }
+            Event::Connected { sock, .. } => self.connected(cx, sock),
+            Event::ConnectFailed { .. } => {
+                // The next look tries again.
+                self.dialling -= 1;
+                self.setup.board.clients.refused.fetch_add(1, Relaxed);
+            }
+            Event::Readable(sock) => self.readable(cx, sock),
+            Event::Timer { .. } => self.look(cx),
+            Event::Drain(_) => self.leave(cx),
+            Event::Accepted { .. }
+            | Event::Writable(_)
+            | Event::Again
+            | Event::Reload
+            | Event::Report => {}
+        }
+    }
+}
+
+/// How often the board is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts to connect at a time: fewer than a listener keeps waiting.
+const DIALS_MAX: usize = 100;
+/// One client in so many of those who come and go leaves in good order.
+const ORDERLY_EACH: u64 = 16;
+const BUFFER: usize = 256 << 10;
+const DISCARD_MAX: usize = 1 << 20;

@@ -1,0 +1,424 @@
+//! One run: the relay is started, the source and the clients meet it, and what the scenario asks for is measured.
+//!
+//! ```text
+//! source listens ─> relay starts ─> clients connect ─> a trickle reaches each of them ─> warm-up ─> measured ─> over
+//! ```
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::base::units::Span;
+use crate::reactor::host;
+use crate::roles::bench::Player;
+use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
+use crate::roles::bench::clients::{self, Clients, Reading};
+use crate::roles::bench::command::{Places, Template};
+use crate::roles::bench::config::{Job, Meet, Scenario};
+use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
+use crate::roles::bench::machine::{Family, Usage, thread};
+use crate::roles::bench::pattern::Filler;
+use crate::roles::bench::relay_process::RelayProcess;
+use crate::roles::bench::source::{self, Source, local};
+
+/// What a bench needs of the program that it runs in.
+pub trait House {
+    /// The time as it is.
+    fn now(&self) -> Time;
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// When somebody wants the bench to end.
+    fn rest(&mut self, time: Duration) -> Result<(), Halt>;
+    /// Puts a player on a loop and thread of its own, on these cores. Its failure is told to the board.
+    fn play(&mut self, player: Player, cores: &[usize], board: Arc<Board>) -> io::Result<()>;
+    /// Waits until every player has ended.
+    fn close(&mut self);
+    /// Nanoseconds from 1970 to the zero of the clock that all players share.
+    fn utc(&self) -> u64;
+    /// How many sockets can be opened.
+    fn sockets_left(&self) -> usize;
+    /// Shows how far the bench is.
+    fn progress(&mut self, text: &str);
+    /// Writes results.
+    fn print(&mut self, text: &str);
+}
+
+/// Why a run did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Somebody wants the bench to end.
+    Signal,
+    /// Something did not work.
+    Failed(String),
+}
+
+/// Where everything runs.
+#[derive(Clone, Debug)]
+pub(super) struct Cores {
+    pub(super) relay: Vec<usize>,
+    pub(super) bench: Vec<usize>,
+    pub(super) all: Vec<usize>,
+}
+
+impl Cores {
+    /// The relay gets the first one to itself, if it may and there are several.
+    pub(super) fn divide(pin: bool) -> Self {
+        let all = host::cores().unwrap_or_default();
+        match all.split_first() {
+            Some((first, rest)) if pin && !rest.is_empty() => Self {
+                relay: vec![*first],
+                bench: rest.to_vec(),
+                all,
+            },
+            _ => Self {
+                relay: all.clone(),
+                bench: all.clone(),
+                all,
+            },
+        }
+    }
+
+    fn are_apart(&self) -> bool {
+        self.relay != self.bench
+    }
+}
+
+/// A run that is under way.
+pub(super) struct Run<'a, H> {
+    pub(super) house: &'a mut H,
+    pub(super) board: Arc<Board>,
+    pub(super) relay: RelayProcess,
+    pub(super) job: &'a Job,
+    pub(super) cores: &'a Cores,
+    /// What stands in front of each word on its progress.
+    label: String,
+    /// What the relay had before there were clients.
+    pub(super) bare: Family,
+}
+
+/// The relay's and the bench's use of the machine up to a moment.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    pub(super) at: Time,
+    pub(super) relay: Family,
+    source: Usage,
+    clients: Usage,
+    pub(super) bytes: u64,
+}
+
+/// Makes one run.
+pub(super) fn perform<H: House>(
+    house: &mut H,
+    job: &Job,
+    (relay, template): (usize, &Template),
+    cores: &Cores,
+    label: &str,
+) -> Result<Outcome, Halt> {
+    let mut run = Run::set_up(house, job, template, cores, label)?;
+    let outcome = run.measure(relay);
+    run.clean_up();
+    outcome
+}
+
+impl<'a, H: House> Run<'a, H> {
+    fn set_up(
+        house: &'a mut H,
+        job: &'a Job,
+        template: &Template,
+        cores: &'a Cores,
+        label: &str,
+    ) -> Result<Self, Halt> {
+        let left = house.sockets_left().saturating_sub(SOCKETS_SPARE);
+        if job.clients > left {
+            let (asked, left) = (Thousands(job.clients as u64), Thousands(left as u64));
+            return Err(Halt::Failed(format!(
+                "{asked} clients need more file descriptors: they are enough for {left} (ulimit -Hn)"
+            )));
+        }
+        let board = Arc::<Board>::default();
+        let filler = Arc::new(Filler::new(job.size));
+        let listens = template.dials_source();
+        let source = Source::new(source::Setup {
+            board: Arc::clone(&board),
+            filler: Arc::clone(&filler),
+            rate: job.rate,
+            time: (job.scenario == Scenario::Latency).then_some(job.time),
+            meet: listens.then(|| Meet::Listen(local(0))),
+            utc: house.utc(),
+        });
+        play(house, Player::Source(Box::new(source)), cores, &board)?;
+        let started = begin(house, &board, template, cores, listens);
+        let (relay, port) = match started {
+            Ok(started) => started,
+            Err(halt) => {
+                board.give_order(Order::Stop);
+                house.close();
+                return Err(halt);
+            }
+        };
+        let mut run = Self {
+            house,
+            board,
+            relay,
+            job,
+            cores,
+            label: label.to_owned(),
+            bare: Family::default(),
+        };
+        match run.meet(port, filler) {
+            Ok(()) => Ok(run),
+            Err(halt) => {
+                run.clean_up();
+                Err(halt)
+            }
+        }
+    }
+
+    /// Has the relay, the source and the clients find each other.
+    fn meet(&mut self, port: u16, filler: Arc<Filler>) -> Result<(), Halt> {
+        // One that fetches the bytes only for its clients does not come before them.
+        let is_there = |board: &Board| board.source.relays.load(Relaxed) > 0;
+        self.wait_until(RELAY_WAIT, is_there)?;
+        self.pause(SETTLE)?;
+        self.bare = self.relay.family();
+        let churn = self.job.scenario == Scenario::Churn;
+        let setup = clients::Setup {
+            board: Arc::clone(&self.board),
+            to: local(port),
+            count: self.job.clients,
+            filler: Some(filler),
+            reading: match self.job.scenario {
+                _ if self.job.check => Reading::Check,
+                Scenario::Throughput | Scenario::Idle | Scenario::Churn => Reading::Count,
+                Scenario::Latency | Scenario::Slow => Reading::Messages,
+            },
+            churn,
+            utc: self.house.utc(),
+        };
+        let player = Player::Clients(Box::new(Clients::new(setup)));
+        play(self.house, player, self.cores, &self.board)?;
+        if churn {
+            return Ok(());
+        }
+        let count = self.job.clients;
+        let all = move |board: &Board| board.clients.connected.load(Relaxed) == count;
+        let patience = MEET_WAIT + Duration::from_millis(2 * count as u64);
+        if !self.wait_until(patience, all)? {
+            let there = self.board.clients.connected.load(Relaxed);
+            return Err(Halt::Failed(format!(
+                "only {there} of {count} clients could connect to 127.0.0.1:{port} within {}",
+                Span(patience)
+            )));
+        }
+        match self.job.scenario {
+            Scenario::Idle => Ok(()),
+            _ => self.reach_all(patience),
+        }
+    }
+
+    /// Sends a little until every client has got some.
+    fn reach_all(&mut self, patience: Duration) -> Result<(), Halt> {
+        self.say("waiting until every client is served");
+        let count = self.job.clients;
+        self.pause(SETTLE)?;
+        self.board.give_order(Order::Trickle);
+        let all = move |board: &Board| board.clients.reached.load(Relaxed) >= count;
+        let all_reached = self.wait_until(patience, all)?;
+        self.board.give_order(Order::Hush);
+        if all_reached {
+            return self.pause(SETTLE);
+        }
+        let reached = self.board.clients.reached.load(Relaxed);
+        Err(Halt::Failed(format!(
+            "only {reached} of {count} clients got anything within {}",
+            Span(patience)
+        )))
+    }
+
+    fn clean_up(mut self) {
+        self.relay.end();
+        self.board.give_order(Order::Stop);
+        self.board.give_cue(Cue::Stop);
+        self.house.close();
+        // It gets a moment to end well; then it is killed.
+        for _ in 0..END_LOOKS {
+            if self.relay.has_ended() || self.house.rest(LOOK).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass while all goes well.
+    pub(super) fn pause(&mut self, time: Duration) -> Result<(), Halt> {
+        self.wait_until(time, |_| false).map(drop)
+    }
+
+    /// As `pause`, and shows how long it still takes.
+    pub(super) fn pass(&mut self, what: &str, time: Duration) -> Result<(), Halt> {
+        let end = self.house.now() + time;
+        loop {
+            let left = end.since(self.house.now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.say(&format!("{what}, {:.0} s left", left.as_secs_f64().ceil()));
+            self.pause(left.min(Duration::from_secs(1)))?;
+        }
+    }
+
+    /// Waits until the board shows something. False: it took too long.
+    pub(super) fn wait_until(
+        &mut self,
+        patience: Duration,
+        holds: impl Fn(&Board) -> bool,
+    ) -> Result<bool, Halt> {
+        let end = self.house.now() + patience;
+        loop {
+            if holds(&self.board) {
+                return Ok(true);
+            }
+            if let Some(text) = self.board.failure() {
+                return Err(Halt::Failed(text));
+            }
+            self.relay.check().map_err(Halt::Failed)?;
+            let left = end.since(self.house.now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.house.rest(left.min(LOOK))?;
+        }
+    }
+
+    pub(super) fn say(&mut self, text: &str) {
+        self.house.progress(&format!("{}: {text}", self.label));
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        // The bytes are read last, next to the relay's own time: the two are divided by each other.
+        let source = thread(&lock(&self.board.source.thread));
+        let clients = thread(&lock(&self.board.clients.thread));
+        let relay = self.relay.family();
+        Mark {
+            at: self.house.now(),
+            bytes: self.board.clients.bytes.load(Relaxed),
+            relay,
+            source,
+            clients,
+        }
+    }
+
+    /// What the clients have counted since they were told to.
+    pub(super) fn told(&mut self) -> Result<Told, Halt> {
+        lock(&self.board.clients.told).take();
+        self.board.give_cue(Cue::Tell);
+        let is_told = |board: &Board| lock(&board.clients.told).is_some();
+        if !self.wait_until(MEET_WAIT, is_told)? {
+            return Err(Halt::Failed("the bench's own clients hang".to_owned()));
+        }
+        let told = lock(&self.board.clients.told).take();
+        Ok(told.expect("it was there"))
+    }
+
+    /// Adds what speaks against a run: that somebody was ready to run and had no core.
+    pub(super) fn doubt(&self, outcome: &mut Outcome, from: &Mark, to: &Mark) {
+        let time = to.at.since(from.at).as_secs_f64();
+        let mut add = |who, waited: Duration| {
+            // A wait is added up when it ends, so one from before may be in it.
+            let share = (waited.as_secs_f64() / time.max(1e-9)).min(1.0);
+            if share > WAITED_MAX {
+                outcome.doubt(Doubt::NoCore(who, share));
+            }
+        };
+        let (source, clients) = (to.source - from.source, to.clients - from.clients);
+        let relay_cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
+        let (apart, one) = (self.cores.are_apart(), self.cores.bench.len() == 1);
+        // Those who share a core wait for each other; that is the bench's own doing.
+        let beside = |other: Duration| match (apart, one) {
+            (false, _) => other + relay_cpu,
+            (true, true) => other,
+            (true, false) => Duration::ZERO,
+        };
+        let relay_beside = match apart {
+            true => Duration::ZERO,
+            false => source.cpu + clients.cpu,
+        };
+        let relay_waited = to.relay.waited_since(&from.relay);
+        add("the relay", relay_waited.saturating_sub(relay_beside));
+        add(
+            "the source",
+            source.waited.saturating_sub(beside(clients.cpu)),
+        );
+        add(
+            "the clients",
+            clients.waited.saturating_sub(beside(source.cpu)),
+        );
+    }
+}
+
+/// Starts the relay once the source is ready. Returns it, and the port at which its clients find it.
+fn begin<H: House>(
+    house: &mut H,
+    board: &Board,
+    template: &Template,
+    cores: &Cores,
+    listens: bool,
+) -> Result<(RelayProcess, u16), Halt> {
+    let end = house.now() + MEET_WAIT;
+    let (src_port, dst_port) = loop {
+        let free = board.source.free_port.load(Relaxed) as u16;
+        let at = lock(&board.source.at).map_or(0, |at| at.port());
+        if free != 0 && (at != 0 || !listens) {
+            break (at, free);
+        }
+        if let Some(text) = board.failure() {
+            return Err(Halt::Failed(text));
+        }
+        if house.now() >= end {
+            return Err(Halt::Failed("the bench's own source hangs".to_owned()));
+        }
+        house.rest(LOOK)?;
+    };
+    let program = std::env::current_exe().unwrap_or_else(|_| "hydrant".into());
+    let words = template.fill(&Places {
+        hydrant: &program.to_string_lossy(),
+        src_port,
+        dst_port,
+    });
+    // A child stays where the thread that starts it is.
+    let pinned = host::stay_on(&cores.relay);
+    let relay = RelayProcess::start(&words);
+    let unpinned = host::stay_on(&cores.all);
+    if let (Err(error), _) | (_, Err(error)) = (pinned, unpinned) {
+        log::warn!("bench: the relay can't be kept on a core of its own: {error}");
+    }
+    Ok((relay.map_err(Halt::Failed)?, dst_port))
+}
+
+pub(super) fn play<H: House>(
+    house: &mut H,
+    player: Player,
+    cores: &Cores,
+    board: &Arc<Board>,
+) -> Result<(), Halt> {
+    house
+        .play(player, &cores.bench, Arc::clone(board))
+        .map_err(|error| Halt::Failed(format!("can't start a thread: {error}")))
+}
+
+/// How often things that nobody announces are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// What has been set going gets so long to come to rest.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long the relay may take to dial the source, if it does so before it has clients.
+const RELAY_WAIT: Duration = Duration::from_secs(1);
+/// How long clients may take to connect, or to get their first byte, beside 2 ms for each.
+pub(super) const MEET_WAIT: Duration = Duration::from_secs(10);
+/// A relay that was asked to end is looked at so often before it is killed.
+const END_LOOKS: u32 = 50;
+/// Above this share of the time without a core nothing counts.
+const WAITED_MAX: f64 = 0.1;
+/// Descriptors that a bench needs beside those of its clients.
+const SOCKETS_SPARE: usize = 32;

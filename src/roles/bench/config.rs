@@ -1,0 +1,201 @@
+//! What a bench is asked to measure, checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::endpoint::Endpoint;
+use crate::roles::bench::command::Template;
+
+/// What `hydrant bench` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BenchConfig {
+    /// Measures relays on this machine.
+    Local(Plan),
+    /// Plays the source only, for a relay on another machine.
+    Source(SourceOrders),
+    /// Plays the clients only, of a relay on another machine.
+    Sink(SinkOrders),
+}
+
+/// What is measured on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// In this order.
+    pub scenarios: Vec<Scenario>,
+    /// `--relay`. More than one are measured in turns, and compared with the first. None: hydrant itself.
+    pub relays: Vec<Template>,
+    /// `--clients`. `None`: what the scenario takes by default.
+    pub clients: Option<Vec<usize>>,
+    /// `--size`, in bytes. `None`: what the scenario takes by default.
+    pub sizes: Option<Vec<usize>>,
+    /// `--rate`: messages a second. `None`: what the scenario takes by default.
+    pub rate: Option<u64>,
+    /// `--time`: how long one measurement takes.
+    pub time: Duration,
+    /// `--repeat`: how often each one is made.
+    pub repeat: usize,
+    /// `--check`: every byte is compared.
+    pub check: bool,
+    /// `--json`: objects rather than tables.
+    pub json: bool,
+    /// `--svg`: a picture for a report.
+    pub svg: Option<PathBuf>,
+    /// Without `--unpinned`: the relay has a core to itself.
+    pub pin: bool,
+    /// `--tolerate`: void runs do not make the exit code.
+    pub tolerate: bool,
+}
+
+/// A kind of measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// A source that is never at a loss: how fast, and at what cost.
+    Throughput,
+    /// A source that keeps a schedule: how late the bytes are.
+    Latency,
+    /// One client stops reading: what the others notice.
+    Slow,
+    /// Clients that get nothing: what they cost all the same.
+    Idle,
+    /// Clients that come and go.
+    Churn,
+}
+
+impl Scenario {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("throughput", Self::Throughput),
+        ("latency", Self::Latency),
+        ("slow", Self::Slow),
+        ("idle", Self::Idle),
+        ("churn", Self::Churn),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let is_it = |(_, scenario): &&(_, Self)| *scenario == self;
+        let (name, _) = Self::ALL.iter().find(is_it).expect("all have a name");
+        name
+    }
+
+    /// How many clients, where nothing is said.
+    fn clients(self) -> &'static [usize] {
+        match self {
+            Self::Throughput | Self::Latency => &[1, 10, 100, 1000],
+            Self::Slow | Self::Churn => &[100],
+            Self::Idle => &[1000],
+        }
+    }
+
+    /// How long the messages, in bytes, where nothing is said.
+    fn size(self) -> usize {
+        match self {
+            Self::Throughput => 64 << 10,
+            Self::Slow => 64 << 10,
+            Self::Latency | Self::Idle | Self::Churn => 256,
+        }
+    }
+
+    /// How many messages a second, where nothing is said; `None`: as many as are taken.
+    fn rate(self) -> Option<u64> {
+        match self {
+            Self::Throughput => None,
+            Self::Latency => Some(100),
+            Self::Slow => Some(160),
+            Self::Idle | Self::Churn => Some(1000),
+        }
+    }
+}
+
+/// One thing to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What kind of measurement.
+    pub scenario: Scenario,
+    /// How many clients.
+    pub clients: usize,
+    /// Bytes in a message.
+    pub size: usize,
+    /// Messages a second; `None`: as many as are taken.
+    pub rate: Option<u64>,
+    /// How long it takes.
+    pub time: Duration,
+    /// Every byte is compared.
+    pub check: bool,
+}
+
+impl Plan {
+    /// What is measured in a scenario. hydrant itself is asked to keep every client where the source sends as much as
+    /// is taken: not all can keep up with it where they share a machine.
+    pub fn relays_in(&self, scenario: Scenario) -> Vec<Template> {
+        if !self.relays.is_empty() {
+            return self.relays.clone();
+        }
+        let text = match scenario {
+            Scenario::Throughput | Scenario::Latency => BLOCKING,
+            Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
+        };
+        vec![Template::parse(text).expect("it is a command")]
+    }
+
+    /// All that is to be measured, in order.
+    pub fn jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for &scenario in &self.scenarios {
+            let sizes = self.sizes.clone().unwrap_or(vec![scenario.size()]);
+            let clients = self.clients.clone();
+            let clients = clients.unwrap_or(scenario.clients().to_vec());
+            for &size in &sizes {
+                jobs.extend(clients.iter().map(|&clients| Job {
+                    scenario,
+                    clients,
+                    size,
+                    rate: self.rate.or(scenario.rate()),
+                    time: self.time,
+                    check: self.check,
+                }));
+            }
+        }
+        jobs
+    }
+}
+
+/// How the source meets its relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meet {
+    /// The relay dials the source.
+    Listen(Endpoint),
+    /// The source dials the relay.
+    Dial(Endpoint),
+}
+
+/// What `bench source` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOrders {
+    /// Where the relay is met.
+    pub meet: Meet,
+    /// Bytes in a message.
+    pub size: usize,
+    /// Messages a second; `None`: as many as are taken.
+    pub rate: Option<u64>,
+    /// How long; `None`: until it is stopped.
+    pub time: Option<Duration>,
+}
+
+/// What `bench sink` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkOrders {
+    /// Where the relay listens.
+    pub dst: Endpoint,
+    /// How many clients.
+    pub clients: usize,
+    /// How long it measures.
+    pub time: Duration,
+    /// Every byte is compared.
+    pub check: bool,
+    /// An object rather than a table.
+    pub json: bool,
+}
+
+const PLAIN: &str = "{hydrant} {src} {dst} -q";
+const BLOCKING: &str = "{hydrant} {src} {dst} -q --slow block";

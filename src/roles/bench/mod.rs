@@ -1,0 +1,76 @@
+//! The bench: a source and clients that measure any relay, each on a loop and thread of its own, around a relay that
+//! is a process of its own.
+//!
+//! ```text
+//!   source.rs ──> the relay (relay_process.rs) ──> clients.rs
+//!        └──────────── board.rs ────────────────────┘
+//!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
+//! ```
+//!
+//! It knows a relay by its sockets, and by what the operating system says of its processes; hydrant is one among
+//! others. Threads, the clock and the screen come from whoever owns the program, through [`House`].
+//!
+//! **Invariant.** Delays begin when a message was due, not when the source got round to sending it, and end at a clock
+//! that was read after the bytes: what held the source up is in them.
+//!
+//! **Invariant.** A run that can't be trusted, or whose bytes were wrong, says so, and makes the exit code.
+
+mod board;
+mod clients;
+pub mod command;
+mod conduct;
+pub mod config;
+mod figure;
+mod lab;
+mod machine;
+pub mod options;
+mod pattern;
+mod picture;
+mod plan;
+mod relay_process;
+mod report;
+mod scenarios;
+mod source;
+mod svg;
+mod watch;
+
+pub use self::board::Board;
+pub use self::clients::Clients;
+pub use self::conduct::{Halt, House};
+pub use self::source::Source;
+pub use self::watch::Watch;
+
+use crate::reactor::{Cx, Event, Role};
+
+use self::config::BenchConfig;
+
+/// Whoever has a loop and a thread to itself.
+#[derive(Debug)]
+pub enum Player {
+    /// The source.
+    Source(Box<Source>),
+    /// All clients.
+    Clients(Box<Clients>),
+}
+
+impl Role for Player {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match self {
+            Self::Source(source) => source.on(cx, event),
+            Self::Clients(clients) => clients.on(cx, event),
+        }
+    }
+}
+
+/// Measures what was asked for, and writes what it finds.
+///
+/// # Errors
+/// When a signal ends it, something does not work, or what was measured does not count; in this case with all that was
+/// found already written.
+pub fn run<H: House>(house: &mut H, config: &BenchConfig) -> Result<(), Halt> {
+    match config {
+        BenchConfig::Local(plan) => plan::carry_out(house, plan),
+        BenchConfig::Source(orders) => lab::source(house, orders),
+        BenchConfig::Sink(orders) => lab::sink(house, orders),
+    }
+}

@@ -1,0 +1,9 @@
+//! The bench's options, and how settings and words become a `BenchConfig`.
+
+mod build;
+mod error;
+mod table;
+
+pub use build::build;
+pub use error::OrderError;
+pub use table::OPTIONS;

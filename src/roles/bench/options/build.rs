@@ -1,0 +1,168 @@
+//! How settings and words become a bench's orders. Nothing is opened or started.
+
+use std::time::Duration;
+
+use super::error::OrderError;
+use super::table;
+use crate::base::endpoint::Endpoint;
+use crate::base::option::{Opt, Value, Values};
+use crate::roles::bench::command::Template;
+use crate::roles::bench::config::{BenchConfig, Meet, Plan, Scenario, SinkOrders, SourceOrders};
+
+/// Makes a bench's orders out of its settings and of the words that are no flags: scenarios, or `source ADDR`, or
+/// `sink ADDR`.
+pub fn build(values: &Values, words: &[String]) -> Result<BenchConfig, OrderError> {
+    match words.first().map(String::as_str) {
+        Some("source") => Ok(BenchConfig::Source(source(values, &words[1..])?)),
+        Some("sink") => Ok(BenchConfig::Sink(sink(values, &words[1..])?)),
+        _ => Ok(BenchConfig::Local(plan(values, words)?)),
+    }
+}
+
+fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
+    let mut scenarios = words
+        .iter()
+        .map(|word| scenario(word))
+        .collect::<Result<Vec<_>, _>>()?;
+    if scenarios.is_empty() {
+        scenarios = vec![Scenario::Throughput, Scenario::Latency];
+    }
+    let relays = values
+        .texts("relay")?
+        .into_iter()
+        .map(|given| Template::parse(&given).map_err(|error| OrderError::Command { given, error }))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Plan {
+        scenarios,
+        relays,
+        clients: list(values, "clients", &table::CLIENTS)?,
+        sizes: list(values, "size", &table::SIZE)?,
+        rate: rate(values)?,
+        time: values.duration("time")?.unwrap_or(TIME),
+        repeat: values.amount("repeat")?.expect("it has a preset"),
+        check: values.given("check"),
+        json: values.given("json"),
+        svg: values.path("svg")?,
+        pin: !values.given("unpinned"),
+        tolerate: values.given("tolerate"),
+    })
+}
+
+fn scenario(word: &str) -> Result<Scenario, OrderError> {
+    let named = Scenario::ALL.iter().find(|(name, _)| *name == word);
+    named
+        .map(|(_, scenario)| *scenario)
+        .ok_or_else(|| OrderError::Scenario {
+            word: word.to_owned(),
+        })
+}
+
+fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError> {
+    let part = "source";
+    refuse(
+        values,
+        part,
+        &[
+            "relay", "clients", "check", "repeat", "unpinned", "tolerate", "json", "svg",
+        ],
+    )?;
+    let word = only(words, part)?;
+    let meet = match word.strip_prefix("connect:") {
+        Some(to) => Meet::Dial(dialled(to)?),
+        None => Meet::Listen(word.parse()?),
+    };
+    let sizes = list(values, "size", &table::SIZE)?;
+    let size = match sizes.as_deref() {
+        None => SOURCE_SIZE,
+        Some([size]) => *size,
+        Some(_) => {
+            return Err(OrderError::InVain {
+                flag: "a list as --size",
+                part,
+            });
+        }
+    };
+    Ok(SourceOrders {
+        meet,
+        size,
+        rate: rate(values)?,
+        time: values.duration("time")?,
+    })
+}
+
+fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
+    let part = "sink";
+    refuse(
+        values,
+        part,
+        &[
+            "relay", "size", "rate", "repeat", "unpinned", "tolerate", "svg",
+        ],
+    )?;
+    let clients = list(values, "clients", &table::CLIENTS)?;
+    let clients = match clients.as_deref() {
+        None => 1,
+        Some([clients]) => *clients,
+        Some(_) => {
+            return Err(OrderError::InVain {
+                flag: "a list as --clients",
+                part,
+            });
+        }
+    };
+    Ok(SinkOrders {
+        dst: dialled(only(words, part)?)?,
+        clients,
+        time: values.duration("time")?.unwrap_or(TIME),
+        check: values.given("check"),
+        json: values.given("json"),
+    })
+}
+
+fn only<'a>(words: &'a [String], part: &'static str) -> Result<&'a str, OrderError> {
+    match words {
+        [] => Err(OrderError::NoAddress { part }),
+        [word] => Ok(word),
+        [_, word, ..] => Err(OrderError::Leftover { word: word.clone() }),
+    }
+}
+
+fn dialled(word: &str) -> Result<Endpoint, OrderError> {
+    match word.parse()? {
+        Endpoint::Tcp { port: 0, .. } => Err(OrderError::PortZero),
+        endpoint => Ok(endpoint),
+    }
+}
+
+fn refuse(values: &Values, part: &'static str, names: &[&str]) -> Result<(), OrderError> {
+    let mut given = table::OPTIONS
+        .iter()
+        .filter(|opt| names.contains(&opt.name()) && values.given(opt.name()));
+    match given.next() {
+        Some(opt) => Err(OrderError::InVain {
+            flag: opt.flag,
+            part,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Several numbers with commas between them.
+fn list(values: &Values, name: &str, item: &Opt) -> Result<Option<Vec<usize>>, OrderError> {
+    let Some(text) = values.text(name)? else {
+        return Ok(None);
+    };
+    let read = |part: &str| match item.read(part)? {
+        Value::Amount(amount) => Ok(usize::try_from(amount).expect("hydrant runs on 64 bits")),
+        _ => unreachable!("an item of a list is an amount"),
+    };
+    let items: Result<_, OrderError> = text.split(',').map(read).collect();
+    items.map(Some)
+}
+
+fn rate(values: &Values) -> Result<Option<u64>, OrderError> {
+    Ok(values.amount("rate")?.map(|rate| rate as u64))
+}
+
+const TIME: Duration = Duration::from_secs(3);
+const SOURCE_SIZE: usize = 64 << 10;

@@ -1,0 +1,140 @@
+//! The table of options: flags, defaults, limits and help.
+
+use std::time::Duration;
+
+use crate::base::option::{Kind, Opt, Preset};
+
+/// All options of the bench.
+pub static OPTIONS: &[Opt] = &[
+    Opt {
+        flag: "--relay",
+        kind: Kind::Text { max: 4096 },
+        unit: "COMMAND",
+        preset: Preset::Said(
+            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency",
+        ),
+        many: true,
+        group: WHAT,
+        help: "the relay to measure, with places for the addresses: {src}, {dst}, {src_port}, {dst_port}; without \
+               {src} the source connects to {dst} too; given again: relays are measured in turns and compared with \
+               the first",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--clients",
+        kind: Kind::Text { max: LIST_MAX },
+        unit: "N,...",
+        preset: Preset::Said("1,10,100,1000; slow and churn 100; idle 1000"),
+        group: WHAT,
+        help: "how many clients, each number in a run of its own",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--size",
+        kind: Kind::Text { max: LIST_MAX },
+        unit: "SIZE,...",
+        preset: Preset::Said("64K; latency, idle and churn 256"),
+        group: WHAT,
+        help: "how long a message is, each size in a run of its own",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--rate",
+        kind: Kind::Count {
+            min: 1,
+            max: 1_000_000,
+            off: false,
+        },
+        unit: "N",
+        preset: Preset::Said("latency 100, slow 160, churn 1000; throughput: as many as are taken"),
+        group: WHAT,
+        help: "how many messages a second the source sends",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--check",
+        group: WHAT,
+        help: "compare every byte that arrives with what was sent",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--time",
+        kind: Kind::Duration {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(86_400),
+            off: false,
+        },
+        unit: "TIME",
+        preset: Preset::Said("3s; source: until it is stopped"),
+        group: HOW,
+        help: "how long one measurement takes",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--repeat",
+        kind: Kind::Count {
+            min: 1,
+            max: 1000,
+            off: false,
+        },
+        unit: "N",
+        preset: Preset::Value("1"),
+        group: HOW,
+        help: "how often each measurement is made; tables show medians",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--unpinned",
+        group: HOW,
+        help: "do not give the relay a core to itself",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--tolerate",
+        group: HOW,
+        help: "exit with 0 though the machine was too busy, or the source too late, for a run to count; it is still \
+               said",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--json",
+        group: HOW,
+        help: "one JSON object a run on stdout, in place of tables",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--svg",
+        kind: Kind::Path { max: 4095 },
+        unit: "FILE",
+        preset: Preset::Said("none"),
+        group: HOW,
+        help: "draw the results into FILE too",
+        ..Opt::SWITCH
+    },
+];
+
+/// One number of `--clients`.
+pub(super) static CLIENTS: Opt = Opt {
+    flag: "--clients",
+    kind: Kind::Count {
+        min: 1,
+        max: 100_000,
+        off: false,
+    },
+    ..Opt::SWITCH
+};
+
+/// One size of `--size`.
+pub(super) static SIZE: Opt = Opt {
+    flag: "--size",
+    kind: Kind::Size {
+        min: 64,
+        max: 16 << 20,
+        off: false,
+    },
+    ..Opt::SWITCH
+};
+
+const LIST_MAX: usize = 256;
+const WHAT: &str = "What is measured";
+const HOW: &str = "How";

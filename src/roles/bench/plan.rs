@@ -1,0 +1,146 @@
+//! All runs of a bench, one after the other: relays in turns, repeats, what is shown in between, and the verdict.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::base::units::{Span, write_size};
+use crate::reactor::plain;
+use crate::roles::bench::conduct::{Cores, Halt, House, perform};
+use crate::roles::bench::config::{Job, Plan, Scenario};
+use crate::roles::bench::figure::{Outcome, Thousands};
+use crate::roles::bench::{picture, report, svg};
+
+/// Does it all.
+pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt> {
+    let cores = Cores::divide(plan.pin);
+    let jobs = plan.jobs();
+    let first = plan.relays_in(plan.scenarios[0]);
+    let names = report::names(&first);
+    let mut all: Vec<Outcome> = Vec::new();
+    let total = jobs.len() * plan.repeat * names.len();
+    let mut begun = 0;
+    if !plan.json {
+        house.print(&report::opening(plan, &cores));
+    }
+    for (at, job) in jobs.iter().enumerate() {
+        for repeat in 0..plan.repeat {
+            for relay in turn(names.len(), repeat) {
+                let left = each(job) * (total - begun) as u32;
+                begun += 1;
+                let label = format!(
+                    "bench {begun}/{total} (about {} left): {}, {}",
+                    Span(Duration::from_secs(left.as_secs())),
+                    describe(job),
+                    names[relay]
+                );
+                let template = &plan.relays_in(job.scenario)[relay];
+                let made = perform(house, job, (relay, template), &cores, &label);
+                let outcome = or_fault(made, job, relay)?;
+                if plan.json {
+                    house.print(&report::json(&outcome, template, repeat));
+                }
+                all.push(outcome);
+            }
+        }
+        let is_last = jobs
+            .get(at + 1)
+            .is_none_or(|next| next.scenario != job.scenario);
+        if is_last && !plan.json {
+            let of_it: Vec<&Outcome> = all
+                .iter()
+                .filter(|outcome| outcome.job.scenario == job.scenario)
+                .collect();
+            house.print(&report::table(job.scenario, &of_it, &names));
+            house.print(&picture::draw(job.scenario, &of_it, &names));
+        }
+    }
+    if let Some(path) = &plan.svg {
+        fs::write(path, svg::draw(&all, &names)).map_err(|error| {
+            let text = format!("can't write {}: {}", path.display(), plain(&error));
+            Halt::Failed(text)
+        })?;
+    }
+    verdict(&all, &names, plan.tolerate)
+}
+
+/// The order of the relays in a repeat: there and back, so that what drifts meets all of them alike.
+fn turn(relays: usize, repeat: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..relays).collect();
+    if repeat % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// "latency, 100 clients, 256 B, 100 messages/s"
+pub(super) fn describe(job: &Job) -> String {
+    let clients = match job.clients {
+        1 => "1 client".to_owned(),
+        n => format!("{} clients", Thousands(n as u64)),
+    };
+    format!(
+        "{}, {clients}, {}",
+        job.scenario.name(),
+        write_size(job.size as u64)
+    )
+}
+
+/// About how long one run takes.
+fn each(job: &Job) -> Duration {
+    let times = match job.scenario {
+        Scenario::Slow => 3,
+        _ => 1,
+    };
+    job.time * times + AROUND
+}
+
+/// A run that did not come to its end is a fault of its own; the others are still made.
+fn or_fault(made: Result<Outcome, Halt>, job: &Job, relay: usize) -> Result<Outcome, Halt> {
+    match made {
+        Err(Halt::Failed(text)) => {
+            let mut outcome = Outcome::new(job, relay);
+            outcome.faults.push(text);
+            Ok(outcome)
+        }
+        made => made,
+    }
+}
+
+/// Faults always make the exit code; doubts do where they are not tolerated.
+fn verdict(all: &[Outcome], names: &[String], tolerate: bool) -> Result<(), Halt> {
+    let faulty = all.iter().find(|outcome| !outcome.faults.is_empty());
+    if let Some(outcome) = faulty {
+        let (job, relay) = (describe(&outcome.job), &names[outcome.relay]);
+        let text = format!("bench {job} of {relay}: {}", outcome.faults.join("; "));
+        return Err(Halt::Failed(text));
+    }
+    let void = all.iter().filter(|outcome| !outcome.doubts.is_empty());
+    let (count, first) = (void.clone().count(), void.clone().next());
+    match first {
+        Some(outcome) if !tolerate => Err(Halt::Failed(format!(
+            "{count} of {} runs are void: {}",
+            all.len(),
+            outcome.doubts_said().unwrap_or_default()
+        ))),
+        Some(outcome) => {
+            let text = outcome.doubts_said().unwrap_or_default();
+            log::warn!("bench: {count} of {} runs are void: {text}", all.len());
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a run takes beside its measurement.
+const AROUND: Duration = Duration::from_millis(2000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relays_take_turns_there_and_back() {
+        assert_eq!(turn(3, 0), [0, 1, 2]);
+        assert_eq!(turn(3, 1), [2, 1, 0]);
+    }
+}

@@ -1,0 +1,264 @@
+//! What each scenario measures, once everybody has met.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::base::units::Span;
+use crate::roles::bench::board::{Cue, Order, Told, lock};
+use crate::roles::bench::conduct::{Halt, House, Mark, Run};
+use crate::roles::bench::config::Scenario;
+use crate::roles::bench::figure::{self, Doubt, Outcome, Thousands};
+use crate::roles::bench::source::WARM_UP;
+
+impl<H: House> Run<'_, H> {
+    pub(super) fn measure(&mut self, relay: usize) -> Result<Outcome, Halt> {
+        let mut outcome = Outcome::new(self.job, relay);
+        match self.job.scenario {
+            Scenario::Throughput => self.throughput(&mut outcome),
+            Scenario::Latency => self.latency(&mut outcome),
+            Scenario::Slow => self.slow(&mut outcome),
+            Scenario::Idle => self.idle(&mut outcome),
+            Scenario::Churn => self.churn(&mut outcome),
+        }?;
+        let gone = self.board.clients.gone.load(Relaxed);
+        if gone > 0 && self.job.scenario != Scenario::Churn {
+            let text = format!("the relay cut off {gone} of {} clients", self.job.clients);
+            outcome.faults.push(text);
+        }
+        Ok(outcome)
+    }
+
+    fn throughput(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.board.give_order(Order::Run);
+        self.pass("warming up", WARM_UP)?;
+        let (from, to, told) = self.count(Cue::Count, self.job.time)?;
+        self.doubt(outcome, &from, &to);
+        outcome.put(&figure::ALL_RATE, rate(&from, &to));
+        put_rates(outcome, &told);
+        outcome.put(&figure::COST, cost(&from, &to));
+        outcome.put(&figure::SHARE, share(&from, &to));
+        outcome.put(&figure::RESIDENT, to.relay.resident as f64);
+        self.judge(outcome, &told);
+        Ok(())
+    }
+
+    fn latency(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.board.give_cue(Cue::Count);
+        self.pause(CUE_SEEN)?;
+        self.board.give_order(Order::Run);
+        self.pass("warming up", WARM_UP)?;
+        let from = self.mark();
+        self.pass("measuring", self.job.time)?;
+        let clients = self.job.clients as u64;
+        let patience = STRAGGLERS + Duration::from_millis(2 * clients);
+        self.wait_until(patience, |board| board.source.through.load(Relaxed))?;
+        let [first, end] = self
+            .board
+            .source
+            .counted
+            .each_ref()
+            .map(|seq| seq.load(Relaxed));
+        let expected = (end - first) * clients;
+        self.wait_until(patience, |board| {
+            board.clients.arrived.load(Relaxed) >= expected
+        })?;
+        let to = self.mark();
+        let told = self.told()?;
+        let late = lock(&self.board.source.late).clone();
+        let Some(late) = late else {
+            outcome.doubt(Doubt::Unfinished);
+            return Ok(());
+        };
+        self.doubt(outcome, &from, &to);
+        doubt_lateness(outcome, &told.delays, &late);
+        let time = to.at.since(from.at).as_secs_f64();
+        outcome.put(&figure::MESSAGES, told.delays.len() as f64 / time);
+        put_delays(outcome, &told.delays);
+        let lost = expected.saturating_sub(told.delays.len());
+        outcome.put(&figure::LOST, lost as f64);
+        outcome.put(&figure::LATE_P50, late.value_at_quantile(0.5) as f64);
+        outcome.put(&figure::LATE_P99, late.value_at_quantile(0.99) as f64);
+        outcome.put(&figure::COST, cost(&from, &to));
+        outcome.put(&figure::SHARE, share(&from, &to));
+        if lost > 0 {
+            let (lost, expected) = (Thousands(lost), Thousands(expected));
+            let text = format!("{lost} of {expected} messages did not arrive");
+            outcome.faults.push(text);
+        }
+        self.judge(outcome, &told);
+        outcome.delays = Some(told.delays);
+        Ok(())
+    }
+
+    fn slow(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.board.give_order(Order::Run);
+        self.pass("warming up", WARM_UP)?;
+        let (from, to, told) = self.count(Cue::Count, self.job.time)?;
+        self.doubt(outcome, &from, &to);
+        self.judge(outcome, &told);
+        outcome.put(&figure::BEFORE, median(&told.rates));
+        outcome.put(&figure::COST, cost(&from, &to));
+        let (from, to, told) = self.count(Cue::Stall, AFTER * self.job.time)?;
+        self.doubt(outcome, &from, &to);
+        self.judge(outcome, &told);
+        outcome.put(&figure::AFTER, median(&told.rates));
+        outcome.put(
+            &figure::AFTER_MIN,
+            told.rates.first().copied().unwrap_or(0.0),
+        );
+        outcome.put(&figure::COST_AFTER, cost(&from, &to));
+        let cut = *lock(&self.board.clients.cut);
+        outcome.fate = Some(match cut {
+            Some(cut) => {
+                let after = cut.seen.since(cut.stalled);
+                outcome.put(&figure::CUT_AFTER, after.as_nanos() as f64);
+                format!("cut off after {}", Span(after))
+            }
+            None => format!("still connected after {}", Span(AFTER * self.job.time)),
+        });
+        Ok(())
+    }
+
+    fn idle(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.pass("coming to rest", IDLE_SETTLE)?;
+        let from = self.mark();
+        self.pass("measuring", self.job.time)?;
+        let to = self.mark();
+        self.doubt(outcome, &from, &to);
+        let grown = to.relay.anonymous as f64 - self.bare.anonymous as f64;
+        outcome.put(&figure::BYTES_A_CLIENT, grown / self.job.clients as f64);
+        outcome.put(&figure::RESIDENT, to.relay.resident as f64);
+        outcome.put(&figure::SHARE, share(&from, &to));
+        Ok(())
+    }
+
+    fn churn(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.board.give_order(Order::Run);
+        self.pass("warming up", CHURN_WARM_UP)?;
+        let visits = self.board.clients.visits.load(Relaxed);
+        let refused = self.board.clients.refused.load(Relaxed);
+        let (from, to, told) = self.count(Cue::Count, self.job.time)?;
+        self.doubt(outcome, &from, &to);
+        let visits = self.board.clients.visits.load(Relaxed) - visits;
+        let refused = self.board.clients.refused.load(Relaxed) - refused;
+        let gone = self.board.clients.gone.load(Relaxed) as f64;
+        let time = to.at.since(from.at).as_secs_f64();
+        outcome.put(&figure::VISITS, visits as f64 / time);
+        put_delays(outcome, &told.delays);
+        outcome.put(&figure::FAILED, refused as f64 + gone);
+        outcome.put(&figure::SHARE, share(&from, &to));
+        let grown = to.relay.anonymous as f64 - from.relay.anonymous as f64;
+        outcome.put(&figure::GROWN, grown);
+        // With everybody gone, what is still open was left behind.
+        self.board.give_cue(Cue::Stop);
+        self.pass("waiting until all have left", CHURN_WARM_UP)?;
+        let after = self.relay.family().descriptors as f64;
+        outcome.put(&figure::LEAKED, after - self.bare.descriptors as f64);
+        if visits == 0 {
+            outcome.faults.push("no client was served".to_owned());
+        }
+        outcome.delays = Some(told.delays);
+        Ok(())
+    }
+
+    /// What happens from this cue on, for so long.
+    fn count(&mut self, cue: Cue, time: Duration) -> Result<(Mark, Mark, Told), Halt> {
+        self.board.give_cue(cue);
+        self.pause(CUE_SEEN)?;
+        let from = self.mark();
+        self.pass("measuring", time)?;
+        let to = self.mark();
+        let told = self.told()?;
+        Ok((from, to, told))
+    }
+
+    /// Wrong bytes are the relay's fault, where every byte was compared.
+    fn judge(&self, outcome: &mut Outcome, told: &Told) {
+        if !self.job.check {
+            return;
+        }
+        // All that went wrong since the beginning is told each time.
+        outcome.faults.retain(|fault| !fault.starts_with(WRONG));
+        for (count, what) in [
+            (told.altered, "messages are not what was sent"),
+            (told.lost, "messages are missing"),
+            (told.repeated, "messages came again"),
+        ] {
+            if count > 0 {
+                let text = format!("{WRONG}: {} {what}", Thousands(count));
+                outcome.faults.push(text);
+            }
+        }
+    }
+}
+
+/// A source that was late itself has measured itself.
+fn doubt_lateness(outcome: &mut Outcome, delays: &Histogram<u64>, late: &Histogram<u64>) {
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        let (delay, late) = (
+            delays.value_at_quantile(quantile),
+            late.value_at_quantile(quantile),
+        );
+        if late as f64 > LATE_MAX * delay as f64 {
+            outcome.doubt(Doubt::Late(name, late, delay));
+        }
+    }
+}
+
+pub(super) fn put_rates(outcome: &mut Outcome, told: &Told) {
+    outcome.put(
+        &figure::MIN_RATE,
+        told.rates.first().copied().unwrap_or(0.0),
+    );
+    outcome.put(&figure::MEDIAN_RATE, median(&told.rates));
+    outcome.put(&figure::MAX_RATE, told.rates.last().copied().unwrap_or(0.0));
+}
+
+pub(super) fn put_delays(outcome: &mut Outcome, delays: &Histogram<u64>) {
+    for (figure, quantile) in [
+        (&figure::P50, 0.5),
+        (&figure::P99, 0.99),
+        (&figure::P999, 0.999),
+        (&figure::MAX, 1.0),
+    ] {
+        outcome.put(figure, delays.value_at_quantile(quantile) as f64);
+    }
+}
+
+/// The middle one of numbers in ascending order; 0 of none.
+pub(super) fn median(sorted: &[f64]) -> f64 {
+    match sorted.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+fn rate(from: &Mark, to: &Mark) -> f64 {
+    (to.bytes - from.bytes) as f64 / to.at.since(from.at).as_secs_f64()
+}
+
+fn share(from: &Mark, to: &Mark) -> f64 {
+    let cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
+    100.0 * cpu.as_secs_f64() / to.at.since(from.at).as_secs_f64()
+}
+
+/// Seconds of the relay's on a core for each delivered GB.
+fn cost(from: &Mark, to: &Mark) -> f64 {
+    let cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
+    cpu.as_secs_f64() / ((to.bytes - from.bytes) as f64 / 1e9).max(1e-9)
+}
+
+const WRONG: &str = "wrong bytes";
+/// After so long the clients have seen what they were told.
+const CUE_SEEN: Duration = Duration::from_millis(30);
+/// How long messages may still take when the last one has been sent, beside 2 ms for each client.
+const STRAGGLERS: Duration = Duration::from_secs(2);
+/// The time after one client has stopped reading, in times of that before.
+const AFTER: u32 = 2;
+const IDLE_SETTLE: Duration = Duration::from_millis(500);
+const CHURN_WARM_UP: Duration = Duration::from_secs(1);
+/// The source may be so late, as a part of the delay that is measured.
+const LATE_MAX: f64 = 0.1;

@@ -1,0 +1,352 @@
+//! The source: what the relay under test gets its bytes from. It either sends as much as is taken, or keeps a schedule
+//! of its own and says how late it was itself.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::base::endpoint::{Endpoint, Host};
+use crate::base::time::Time;
+use crate::reactor::net::{Addr, Close, SockId};
+use crate::reactor::{Cx, End, Event, Role, plain};
+use crate::roles::bench::board::{Board, Order, delays, lock};
+use crate::roles::bench::config::Meet;
+use crate::roles::bench::machine;
+use crate::roles::bench::pattern::{Feed, Filler};
+
+/// How a source is to behave.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) board: Arc<Board>,
+    pub(super) filler: Arc<Filler>,
+    /// Messages a second; `None`: as many as are taken.
+    pub(super) rate: Option<u64>,
+    /// How long it keeps its schedule while that counts; `None`: for ever.
+    pub(super) time: Option<Duration>,
+    /// `None`: the relay is dialled at the free port that was found for it.
+    pub(super) meet: Option<Meet>,
+    /// Nanoseconds from 1970 to the zero of the loop's clock.
+    pub(super) utc: u64,
+}
+
+/// A source on a loop of its own.
+#[derive(Debug)]
+pub struct Source {
+    setup: Setup,
+    relays: Vec<Relay>,
+    schedule: Option<Schedule>,
+    /// The number of the first message that is not due yet.
+    due: u64,
+    trickled: Time,
+    late: Histogram<u64>,
+    dialling: bool,
+    scratch: Box<[u8]>,
+}
+
+/// A connection of the relay's.
+#[derive(Debug)]
+struct Relay {
+    sock: SockId,
+    feed: Feed,
+}
+
+/// When messages are due.
+#[derive(Clone, Copy, Debug)]
+struct Schedule {
+    start: Time,
+    /// The first message's number, and that from which on they count, and the end of those that do.
+    first: u64,
+    counted: u64,
+    end: u64,
+    nanos: u64,
+}
+
+impl Schedule {
+    fn due(&self, seq: u64) -> Time {
+        Time::from_nanos(self.start.nanos() + (seq - self.first) * self.nanos)
+    }
+}
+
+impl Source {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            relays: Vec::new(),
+            schedule: None,
+            due: 0,
+            trickled: Time::ZERO,
+            late: delays(),
+            dialling: false,
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+        }
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        *lock(&self.setup.board.source.thread) = machine::this_thread();
+        let free = self.listen(cx, &local(0), true)?;
+        self.setup
+            .board
+            .source
+            .free_port
+            .store(u64::from(free), Relaxed);
+        let at = match &self.setup.meet {
+            Some(Meet::Listen(at)) => Some(at.clone()),
+            _ => None,
+        };
+        if let Some(at) = at {
+            self.listen(cx, &at, false)?;
+        }
+        cx.timer(Duration::ZERO, Tick::Look as u32);
+        Ok(())
+    }
+
+    /// Listens, for a moment only where all that is wanted is a free port. Returns the port.
+    fn listen(&self, cx: &mut Cx<'_>, at: &Endpoint, only_to_see: bool) -> io::Result<u16> {
+        let mut port = 0;
+        for (sock, at) in cx.listen_at(at)? {
+            if let Addr::Tcp(at) = at {
+                port = at.port();
+            }
+            if only_to_see {
+                cx.close(sock, Close::Orderly);
+            } else if let Addr::Tcp(at) = at {
+                *lock(&self.setup.board.source.at) = Some(at);
+                log::log!(self.level(), "bench: the source listens on {at}");
+            }
+        }
+        Ok(port)
+    }
+
+    /// Where it listens is news to the user only where he has to start the relay himself.
+    fn level(&self) -> log::Level {
+        match self.setup.time {
+            None if self.setup.board.order() == Order::Run => log::Level::Info,
+            _ => log::Level::Debug,
+        }
+    }
+
+    fn look(&mut self, cx: &mut Cx<'_>) {
+        self.dial(cx);
+        match self.setup.board.order() {
+            Order::Hush => {}
+            Order::Trickle => {
+                if cx.now().since(self.trickled) >= TRICKLE {
+                    self.trickled = cx.now();
+                    self.due += 1;
+                    self.pump_all(cx);
+                }
+            }
+            Order::Run => self.run(cx),
+            Order::Stop => return cx.finish(End::Done),
+        }
+        cx.timer(LOOK, Tick::Look as u32);
+    }
+
+    /// Dials a relay that doesn't dial, again and again until it is there.
+    fn dial(&mut self, cx: &mut Cx<'_>) {
+        if self.dialling || !self.relays.is_empty() {
+            return;
+        }
+        let to = match &self.setup.meet {
+            Some(Meet::Listen(_)) => return,
+            Some(Meet::Dial(to)) => to.clone(),
+            None => local(self.setup.board.source.free_port.load(Relaxed) as u16),
+        };
+        self.dialling = true;
+        cx.dial(&to, DIAL_TIMEOUT);
+    }
+
+    fn run(&mut self, cx: &mut Cx<'_>) {
+        if self.relays.is_empty() || self.schedule.is_some() {
+            return;
+        }
+        let Some(rate) = self.setup.rate else {
+            for relay in &self.relays {
+                cx.want_write(relay.sock, true);
+            }
+            return;
+        };
+        let warm_up = (rate as f64 * WARM_UP.as_secs_f64()) as u64 + 1;
+        let count = |time: Duration| (rate as f64 * time.as_secs_f64()).ceil() as u64;
+        let counted = self.due + warm_up;
+        let end = match self.setup.time {
+            Some(time) => counted + count(time).max(1),
+            None => u64::MAX,
+        };
+        self.schedule = Some(Schedule {
+            start: cx.clock() + LEAD,
+            first: self.due,
+            counted,
+            end,
+            nanos: 1_000_000_000 / rate,
+        });
+        let [from, to] = &self.setup.board.source.counted;
+        to.store(end, Relaxed);
+        from.store(counted, Relaxed);
+        self.beat(cx);
+    }
+
+    /// Waits for the next message's time: by a timer as long as that is exact enough, then with open eyes.
+    fn beat(&mut self, cx: &mut Cx<'_>) {
+        let Some(schedule) = self.schedule else {
+            return;
+        };
+        if self.due == schedule.end {
+            *lock(&self.setup.board.source.late) = Some(self.late.clone());
+            return self.setup.board.source.through.store(true, Relaxed);
+        }
+        let due = schedule.due(self.due);
+        let ahead = due.since(cx.clock());
+        if ahead > SPIN {
+            cx.timer(ahead - SPIN, Tick::Beat as u32);
+            return;
+        }
+        let mut now = cx.clock();
+        while now < due {
+            if due.since(now) > SPIN_HARD {
+                // The clients may have to share a core with us.
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
+            now = cx.clock();
+        }
+        if self.due >= schedule.counted {
+            self.late
+                .saturating_record((now.since(due).as_nanos() as u64).max(1));
+        }
+        self.due += 1;
+        self.pump_all(cx);
+        cx.again();
+    }
+
+    fn pump_all(&mut self, cx: &mut Cx<'_>) {
+        for at in (0..self.relays.len()).rev() {
+            self.pump(cx, at);
+        }
+    }
+
+    /// One write of what is due, at most.
+    fn pump(&mut self, cx: &mut Cx<'_>, at: usize) {
+        let saturating = self.setup.rate.is_none() && self.setup.board.order() == Order::Run;
+        let (utc, now) = (self.setup.utc, cx.now());
+        let (schedule, due) = (self.schedule, self.due);
+        let relay = &mut self.relays[at];
+        let feed = &mut relay.feed;
+        while feed.has_room() && (saturating && feed.waiting() < WRITE || feed.next() < due) {
+            let at = match schedule {
+                Some(schedule) if feed.next() >= schedule.first => schedule.due(feed.next()),
+                _ => now,
+            };
+            feed.begin(utc + at.nanos());
+        }
+        match cx.write(relay.sock, feed.ready()) {
+            Ok(taken) => {
+                let taken = taken.unwrap_or(0);
+                feed.took(taken);
+                self.setup
+                    .board
+                    .source
+                    .sent
+                    .fetch_add(taken as u64, Relaxed);
+                let more = saturating || feed.waiting() > 0 || feed.next() < due;
+                cx.want_write(relay.sock, more);
+            }
+            Err(_) => self.remove(cx, at),
+        }
+    }
+
+    fn meet(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        self.dialling = false;
+        if self.relays.len() == RELAYS_MAX {
+            return cx.close(sock, Close::Reset);
+        }
+        cx.want_read(sock, true);
+        self.relays.push(Relay {
+            sock,
+            feed: Feed::starting_with(&self.setup.filler, self.due),
+        });
+        self.setup.board.source.relays.fetch_add(1, Relaxed);
+        if self.setup.rate.is_none() && self.setup.board.order() == Order::Run {
+            cx.want_write(sock, true);
+        }
+    }
+
+    fn remove(&mut self, cx: &mut Cx<'_>, at: usize) {
+        let relay = self.relays.swap_remove(at);
+        cx.close(relay.sock, Close::Orderly);
+        self.setup.board.source.relays.fetch_sub(1, Relaxed);
+    }
+
+    fn find(&self, sock: SockId) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.sock == sock)
+    }
+}
+
+impl Role for Source {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match event {
+            Event::Start => {
+                if let Err(error) = self.start(cx) {
+                    let text = format!("the source can't listen: {}", plain(&error));
+                    cx.finish(End::Failed(text));
+                }
+            }
+            Event::Accepted { sock, .. } | Event::Connected { sock, .. } => self.meet(cx, sock),
+            Event::ConnectFailed { .. } => self.dialling = false,
+            Event::Readable(sock) => {
+                let read = cx.read(sock, &mut self.scratch);
+                if let (Ok(Some(0)) | Err(_), Some(at)) = (read, self.find(sock)) {
+                    self.remove(cx, at);
+                }
+            }
+            Event::Writable(sock) => {
+                if let Some(at) = self.find(sock) {
+                    self.pump(cx, at);
+                }
+            }
+            Event::Timer { tag, .. } if tag == Tick::Beat as u32 => self.beat(cx),
+            Event::Timer { .. } => self.look(cx),
+            Event::Again => self.beat(cx),
+            Event::Drain(_) => cx.finish(End::Done),
+            Event::Reload | Event::Report => {}
+        }
+    }
+}
+
+/// What a timer is to the source.
+enum Tick {
+    Look,
+    Beat,
+}
+
+pub(super) fn local(port: u16) -> Endpoint {
+    Endpoint::Tcp {
+        host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
+        port,
+        tls: false,
+    }
+}
+
+/// How often the board is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// The time between two messages of a trickle.
+const TRICKLE: Duration = Duration::from_millis(100);
+/// The schedule runs for so long before its messages count.
+pub(super) const WARM_UP: Duration = Duration::from_millis(500);
+/// The schedule begins so long after it was made.
+const LEAD: Duration = Duration::from_millis(5);
+/// A timer is trusted until so long before a message is due: epoll knows whole milliseconds only.
+const SPIN: Duration = Duration::from_millis(2);
+/// From here on nobody else is let in.
+const SPIN_HARD: Duration = Duration::from_micros(100);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a source without a schedule keeps ready for one write.
+const WRITE: usize = 64 << 10;
+/// Connections of relays that fetch the bytes for each client anew.
+const RELAYS_MAX: usize = 64;
+const SCRATCH: usize = 4096;

@@ -1,0 +1,317 @@
+//! `hydrant bench` as a program: what it measures adds up, and what makes a measurement worthless is said and makes the
+//! exit code. How fast anything is, is nobody's business here.
+
+mod common;
+
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::Value;
+
+use common::hydrant::{Finished, hydrant};
+use common::scratch::Scratch;
+
+/// A run that is over soon, on a machine that may be busy.
+fn bench(line: &str) -> Finished {
+    hydrant(&format!("bench {line} --time 300ms --tolerate")).run()
+}
+
+/// The JSON objects of a run that ends well.
+#[track_caller]
+fn objects(line: &str) -> Vec<Value> {
+    let done = bench(&format!("{line} --json"));
+    assert_eq!(done.code, 0, "{done:?}");
+    let lines = done.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line} is no JSON")))
+        .collect()
+}
+
+#[track_caller]
+fn number(object: &Value, name: &str) -> f64 {
+    object[name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{name} is no number in {object}"))
+}
+
+#[test]
+fn throughput_adds_up() {
+    let all = objects("throughput --clients 1,3 --size 64K,1000 --check");
+    assert_eq!(all.len(), 4);
+    for (object, (clients, size)) in
+        all.iter()
+            .zip([(1, 65_536), (3, 65_536), (1, 1000), (3, 1000)])
+    {
+        assert_eq!(object["scenario"], "throughput");
+        assert_eq!(
+            (&object["clients"], &object["message_bytes"]),
+            (&clients.into(), &size.into())
+        );
+        let least = number(object, "client_min_bytes_s");
+        let most = number(object, "client_max_bytes_s");
+        assert!(0.0 <= least && least <= most, "{object}");
+        // Where others have all cores, nothing may have come in so short a time.
+        let moved = number(object, "all_bytes_s") > 0.0 && number(object, "cpu_s_gb") > 0.0;
+        assert!(moved || object["void"].is_string(), "{object}");
+        assert!(number(object, "resident_bytes") > 100_000.0, "{object}");
+        assert_eq!(object["faults"], Value::Array(Vec::new()));
+    }
+}
+
+#[test]
+fn latency_counts_every_message_once() {
+    let all = objects("latency --clients 4 --size 64 --rate 200 --check");
+    let object = &all[0];
+    assert_eq!(number(object, "lost_messages"), 0.0, "{object}");
+    let quantiles = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(|name| number(object, name));
+    assert!(quantiles[0] > 1000.0 && quantiles.is_sorted(), "{object}");
+    assert_eq!(object["messages_s_asked"], 200);
+}
+
+#[test]
+fn what_becomes_of_a_slow_client_is_told() {
+    let relay = "{hydrant} {src} {dst} -q --ring 16M";
+    let done = hydrant("bench slow --clients 3 --rate 500 --size 64K --time 1s --tolerate --json")
+        .arg("--relay")
+        .arg(relay)
+        .run();
+    assert_eq!(done.code, 0, "{done:?}");
+    let object: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    assert_eq!(object["relay"], relay);
+    assert!(number(&object, "before_bytes_s") > 0.0 && number(&object, "after_bytes_s") > 0.0);
+    let fate = object["stalled_client"].as_str().expect("it is told");
+    // How much a kernel takes for a client that reads nothing, and how soon, is the machine's affair.
+    let known = ["cut off after ", "still connected after "];
+    assert!(known.iter().any(|known| fate.starts_with(known)), "{fate}");
+}
+
+#[test]
+fn idle_and_churning_clients_are_counted() {
+    let all = objects("idle churn --clients 20");
+    assert!(number(&all[0], "heap_bytes_client") >= 0.0);
+    assert!(number(&all[1], "connects_s") > 0.0, "{}", all[1]);
+    assert_eq!(number(&all[1], "descriptors_left"), 0.0, "{}", all[1]);
+}
+
+#[test]
+fn a_table_a_picture_and_a_file_are_drawn() {
+    let folder = Scratch::new();
+    let svg = folder.at("report.svg");
+    let done = bench(&format!("throughput latency --clients 1 --svg {svg}"));
+    assert_eq!(done.code, 0, "{done:?}");
+    for part in [
+        "CPU s/GB",
+        "█",
+        "p99.9",
+        "percentile",
+        "hydrant = {hydrant} {src} {dst} -q --slow block",
+    ] {
+        assert!(done.stdout.contains(part), "no {part} in {}", done.stdout);
+    }
+    let said = done.stderr.join("\n");
+    assert!(said.contains("bench 2/2 (about "), "{said}");
+    let drawn = fs::read_to_string(svg).expect("it was written");
+    assert!(drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n"));
+}
+
+#[test]
+fn relays_are_measured_in_turns_and_compared() {
+    let done = hydrant("bench throughput --clients 1 --time 200ms --repeat 2 --tolerate")
+        .arg("--relay={hydrant} {src} {dst} -q --slow block")
+        .arg("--relay={hydrant} {src} {dst} -q")
+        .run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.stdout.contains("A:hydrant") && done.stdout.contains("(x"),
+        "{}",
+        done.stdout
+    );
+}
+
+/// Runs a bench of a relay that is played by this very program.
+fn bench_bad(manner: &str, more: &str) -> Finished {
+    let program = env::current_exe().expect("it runs");
+    let relay = format!(
+        "sh -c '{RELAY_ENV}=\"{{src}} {{dst}} {manner}\" exec {} --exact plays_a_relay_if_told_to'",
+        program.display()
+    );
+    hydrant(&format!(
+        "bench throughput --clients 2 --time 300ms --tolerate {more}"
+    ))
+    .arg("--relay")
+    .arg(relay)
+    .run()
+}
+
+#[track_caller]
+fn told(done: &Finished, parts: &[&str]) {
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(
+        last.starts_with("hydrant: bench throughput, 2 clients, 64K of sh: "),
+        "{last}"
+    );
+    for part in parts {
+        assert!(last.contains(part), "no {part} in {last}");
+    }
+}
+
+#[test]
+fn wrong_bytes_are_told() {
+    told(
+        &bench_bad("alter", "--check"),
+        &["wrong bytes: ", "messages are not what was sent"],
+    );
+    told(&bench_bad("lose", "--check"), &["wrong bytes: "]);
+    told(&bench_bad("repeat", "--check"), &["wrong bytes: "]);
+}
+
+#[test]
+fn a_true_relay_of_this_kind_is_fine() {
+    let done = bench_bad("true", "--check");
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn a_relay_that_dies_is_told_with_its_last_words() {
+    told(
+        &bench_bad("die", ""),
+        &["the relay has ended (exit status: 7); its last line: I die"],
+    );
+    told(&bench_bad("cut", ""), &["the relay cut off 1 of 2 clients"]);
+}
+
+#[test]
+fn a_relay_that_serves_nobody_is_told() {
+    let relay = |command: &str| {
+        let done = hydrant("bench throughput --clients 2 --time 300ms --tolerate")
+            .arg("--relay")
+            .arg(command)
+            .run();
+        assert_eq!(done.code, 1, "{done:?}");
+        done.stderr.last().expect("something is said").clone()
+    };
+    let last = relay("/no/such/relay {src} {dst}");
+    let missing = "can't start /no/such/relay: no such file or directory";
+    assert!(last.ends_with(missing), "{last}");
+    let last = relay("sh -c 'echo no good >&2; exit 3' {src} {dst}");
+    assert!(
+        last.ends_with("the relay has ended (exit status: 3); its last line: no good"),
+        "{last}"
+    );
+}
+
+#[test]
+fn more_clients_than_descriptors_are_refused_at_once() {
+    let done = hydrant("bench idle --clients 500")
+        .shell("ulimit -n 100 && exec \"$0\" \"$@\"")
+        .run();
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(
+        last.contains("500 clients need more file descriptors: they are enough for "),
+        "{last}"
+    );
+}
+
+/// The source, hydrant and the sink, each by itself.
+#[test]
+fn source_and_sink_stand_alone() {
+    let source = hydrant("bench source 127.0.0.1:0 --rate 500 --size 200").start();
+    let line = source.wait_log("the source listens on ");
+    let at = line.rsplit(' ').next().expect("an address");
+    let relay = hydrant(&format!("{at} 127.0.0.1:0")).start();
+    let clients = relay.address_of("clients");
+    let sink = hydrant(&format!(
+        "bench sink {clients} --clients 3 --time 500ms --check --json"
+    ))
+    .run();
+    assert_eq!(sink.code, 0, "{sink:?}");
+    let object: Value = serde_json::from_str(&sink.stdout).expect("JSON");
+    assert!(number(&object, "messages_s") > 0.0, "{object}");
+    assert_eq!(number(&object, "lost_messages"), 0.0, "{object}");
+    let table = hydrant(&format!("bench sink {clients} --time 200ms")).run();
+    assert_eq!(table.code, 0, "{table:?}");
+    assert!(table.stdout.contains("MB/s all"), "{}", table.stdout);
+    source.stop();
+}
+
+#[test]
+fn a_sink_that_gets_nothing_says_so() {
+    let relay = hydrant("- 127.0.0.1:0").start();
+    let clients = relay.address_of("clients");
+    drop(relay);
+    let sink = hydrant(&format!("bench sink {clients} --time 200ms")).run();
+    assert_eq!(sink.code, 1, "{sink:?}");
+    let last = sink.stderr.last().expect("something is said");
+    assert!(last.contains("only 0 of 1 clients got anything"), "{last}");
+}
+
+/// SIGINT ends a bench at once, and its relay with it.
+#[test]
+fn a_signal_ends_it_and_its_relay() {
+    let folder = Scratch::new();
+    let note = folder.at("pid");
+    let mut bench = hydrant("bench idle --clients 5 --time 1h")
+        .arg("--relay")
+        .arg(format!(
+            "sh -c 'echo $$ >{note}; exec {} {{src}} {{dst}} -q'",
+            env!("CARGO_BIN_EXE_hydrant")
+        ))
+        .start();
+    bench.wait_log("bench 1/1");
+    bench.signal("INT");
+    assert_eq!(bench.wait_exit(), 130);
+    let pid = fs::read_to_string(note).unwrap_or_default();
+    let gone = !fs::exists(format!("/proc/{}", pid.trim())).expect("it can be asked");
+    assert!(pid.trim().is_empty() || gone, "the relay {pid} lives");
+}
+
+const RELAY_ENV: &str = "HYDRANT_TEST_PLAYS_RELAY";
+
+/// No test: what the bench is to find wrong, as a program of its own.
+#[test]
+fn plays_a_relay_if_told_to() {
+    let Ok(orders) = env::var(RELAY_ENV) else {
+        return;
+    };
+    let words: Vec<&str> = orders.split(' ').collect();
+    let [src, dst, manner] = words.as_slice() else {
+        panic!("{orders} are no orders");
+    };
+    let listener = TcpListener::bind(dst).expect("the port is free");
+    let mut upstream = TcpStream::connect(src).expect("the source listens");
+    let mut clients: Vec<TcpStream> = (0..2)
+        .map(|_| listener.accept().expect("they come").0)
+        .collect();
+    let mut bytes = vec![0; 64 << 10];
+    let mut total = 0;
+    loop {
+        let n = upstream.read(&mut bytes).unwrap_or(0);
+        if n == 0 {
+            return;
+        }
+        let goes_wrong = total < 4 << 20 && total + n >= 4 << 20;
+        total += n;
+        let mut piece = bytes[..n].to_vec();
+        match *manner {
+            "alter" if goes_wrong => piece[n / 2] ^= 1,
+            "lose" if goes_wrong => drop(piece.drain(n / 3..n / 2)),
+            "repeat" if goes_wrong => piece.extend_from_within(..n / 2),
+            "cut" if goes_wrong => drop(clients.pop()),
+            "die" if goes_wrong => {
+                // Not eprintln: what a test says that way is caught.
+                let _ = std::io::stderr().write_all(b"I die\n");
+                std::process::exit(7);
+            }
+            _ => {}
+        }
+        for client in &mut clients {
+            if client.write_all(&piece).is_err() {
+                return;
+            }
+        }
+    }
+}
