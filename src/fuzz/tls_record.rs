@@ -59,7 +59,7 @@ fn step(script: &mut Script<'_>, from: &mut End, to: &mut End) {
             to.feed(&bytes);
         }
         3 => from.write(script.pick(1 << 16)),
-        4 => from.session.close(),
+        4 => from.close(),
         5 => {
             let ended = to.session.end();
             let truncated = ended == Err(TlsError::Truncated);
@@ -81,6 +81,9 @@ struct End {
     read: u64,
     /// What it gets is not what was sent.
     tampered: bool,
+    /// It has said its last, and may not be fed what breaks the protocol: the library asserts that it sends no alert
+    /// then, wherever assertions are on.
+    closed: bool,
 }
 
 impl End {
@@ -91,6 +94,14 @@ impl End {
             written: 0,
             read: 0,
             tampered: false,
+            closed: false,
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.session.is_handshaking() {
+            self.session.close();
+            self.closed = true;
         }
     }
 
@@ -119,6 +130,9 @@ impl End {
     }
 
     fn feed(&mut self, mut bytes: &[u8]) {
+        if self.closed && self.tampered {
+            return;
+        }
         let mut into = [0; 4096];
         while !bytes.is_empty() {
             let Ok(taken) = self.session.feed(bytes) else {

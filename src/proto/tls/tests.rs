@@ -328,6 +328,21 @@ fn what_was_changed_on_the_way_is_refused_and_the_peer_told() {
     assert_eq!(alert, "TLS: it gave up (alert bad_record_mac)");
 }
 
+#[test]
+fn a_peer_that_breaks_the_protocol_after_our_end_is_refused() {
+    let (connector, acceptor) = both();
+    let mut pair = Pair::new(&connector, &acceptor);
+    pair.connect();
+    pair.server.close();
+    drain(&mut pair.server);
+    assert!(pair.server.feed(&[0x17, 3, 3, 0, 20, 1, 2, 3]).is_ok());
+    let error = pair
+        .server
+        .feed(&[0; 100])
+        .expect_err("it can't be decrypted");
+    assert_eq!(error.to_string(), "TLS: what it sent can't be decrypted");
+}
+
 /// What each of the two says where they can't agree: the dialling side first.
 fn disagreement(connector: &Connector, acceptor: &Acceptor) -> (String, String) {
     let mut pair = Pair::new(connector, acceptor);
