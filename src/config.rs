@@ -7,17 +7,23 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::option::{OptionError, Values};
 use crate::base::secret::Secret;
-use crate::base::units::Typed;
+use crate::base::tokens::{Tokens, TokensError, TokensFault};
+use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
+use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
+use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
 use crate::roles::tls::options::{Files, FilesError};
+use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
+use crate::roles::tunnel::{self, options as tunnel_options};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
 
@@ -63,15 +69,35 @@ pub enum Run {
     Relay(Box<RelayConfig>),
     /// The demonstration.
     Demo,
+    /// A hub.
+    HubServe {
+        /// Its orders, its tokens read.
+        config: Box<ServeConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
+    /// A client of a hub.
+    HubUser(Box<UserConfig>),
+    /// A reverse tunnel's server.
+    TunnelServe {
+        /// Its orders, its tokens read.
+        config: Box<TunnelConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
+    /// A reverse tunnel's backend.
+    TunnelExpose(Box<ExposeConfig>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
 
 /// What the program finds around itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// `HYDRANT_TOKEN`.
+    pub token: Option<Secret>,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -126,6 +152,32 @@ impl Config {
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
+            RoleId::HubServe => {
+                let mut config = hub_options::build_serve(&args.values, &args.words)?;
+                let tokens = args.values.path("tokens")?;
+                if let Some(path) = &tokens {
+                    config.auth = Auth::Tokens(read_tokens(path)?);
+                }
+                let config = Box::new(config);
+                Run::HubServe { config, tokens }
+            }
+            RoleId::HubClient => user(args, env, hub_options::build_client)?,
+            RoleId::HubSend => user(args, env, hub_options::build_send)?,
+            RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
+            RoleId::TunnelServe => {
+                let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
+                let tokens = args.values.path("tokens")?;
+                if let Some(path) = &tokens {
+                    config.tokens = Some(read_tunnel_tokens(path)?);
+                }
+                let config = Box::new(config);
+                Run::TunnelServe { config, tokens }
+            }
+            RoleId::TunnelExpose => {
+                let token = dialling_token(&args.values, env)?;
+                let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
+                Run::TunnelExpose(Box::new(config))
+            }
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self {
@@ -134,6 +186,32 @@ impl Config {
             certificates,
         })
     }
+}
+
+/// Makes the orders of a client of a hub, whose token a file or the environment holds.
+fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
+    let mut user = build(&args.values, &args.words)?;
+    user.token = dialling_token(&args.values, env)?;
+    Ok(Run::HubUser(Box::new(user)))
+}
+
+type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;
+
+/// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
+fn dialling_token(values: &Values, env: Env) -> Result<Option<Secret>, ConfigError> {
+    if let Some(path) = values.path("token-file")? {
+        let token = read_small(&path, SECRET_MAX)
+            .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+        return token
+            .map(Some)
+            .map_err(|fault| fault_of("--token-file", &path, fault));
+    }
+    let Some(token) = env.token.filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    Tokens::parse_one(&token)
+        .map(Some)
+        .map_err(ConfigError::EnvToken)
 }
 
 impl Globals {
@@ -159,24 +237,64 @@ impl Globals {
 
 /// Reads a small file whose contents nobody else may see.
 fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
-    let fault = |fault| ConfigError::File {
+    read_small(path, SECRET_MAX)
+        .map(|(bytes, _)| bytes.into())
+        .map_err(|fault| fault_of(flag, path, fault))
+}
+
+/// Reads what `--tokens` of a hub names.
+pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
+    let tokens =
+        read_private(path).and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads what `--tokens` of a tunnel names.
+pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
+    let tokens = read_private(path).and_then(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        tunnel::Tokens::parse(&text).map_err(FileFault::TunnelTokens)
+    });
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.
+fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
+    match read_small(path, TOKENS_MAX)? {
+        (bytes, mode) if mode & 0o077 == 0 => Ok(bytes),
+        (_, mode) => Err(FileFault::Exposed { mode: mode & 0o777 }),
+    }
+}
+
+/// What a file of up to `max` bytes holds, and its mode.
+fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFault> {
+    let mut bytes = Vec::new();
+    let mode = File::open(path)
+        .and_then(|file| {
+            let mode = file.metadata()?.permissions().mode();
+            file.take(max + 1).read_to_end(&mut bytes)?;
+            Ok(mode)
+        })
+        .map_err(|error| FileFault::Unreadable(error.kind()))?;
+    match bytes.len() as u64 {
+        0 => Err(FileFault::Empty),
+        len if len > max => Err(FileFault::TooLong { max }),
+        _ => Ok((bytes, mode)),
+    }
+}
+
+fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> ConfigError {
+    ConfigError::File {
         flag,
         path: path.to_owned(),
         fault,
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(SECRET_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| fault(FileFault::Unreadable(error.kind())))?;
-    match bytes.len() as u64 {
-        0 => Err(fault(FileFault::Empty)),
-        1..=SECRET_MAX => Ok(bytes.into()),
-        _ => Err(fault(FileFault::TooLong)),
     }
 }
 
 /// The longest file that `--upstream-send` takes.
 const SECRET_MAX: u64 = 64 << 10;
+/// The longest file that `--tokens` takes.
+const TOKENS_MAX: u64 = 16 << 20;
 
 impl Exit {
     fn usage(text: fmt::Arguments<'_>) -> Self {
@@ -197,6 +315,12 @@ pub enum ConfigError {
     QuietAndVerbose,
     /// The relay's orders are wrong.
     Relay(OrderError),
+    /// A hub's orders, or those of a client of one, are wrong.
+    Hub(hub_options::OrderError),
+    /// `HYDRANT_TOKEN` is no token.
+    EnvToken(TokensFault),
+    /// The orders of a tunnel's end are wrong.
+    Tunnel(tunnel_options::OrderError),
     /// The bench's orders are wrong.
     Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
@@ -215,26 +339,38 @@ pub enum ConfigError {
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileFault {
     /// It can't be read.
     Unreadable(io::ErrorKind),
     /// Nothing is in it.
     Empty,
-    /// It is longer than 64 KiB.
-    TooLong,
+    /// It is longer than is read.
+    TooLong {
+        /// The most, in bytes.
+        max: u64,
+    },
+    /// Others than its owner may read or change it.
+    Exposed {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What it holds are no tokens.
+    Tokens(TokensError),
+    /// What it holds is no token.
+    Token(TokensFault),
+    /// What it holds are no tokens of a tunnel.
+    TunnelTokens(tunnel::TokensError),
 }
 
 impl ConfigError {
     /// The exit code: 2 for what is wrong with the command line itself.
     fn code(&self) -> u8 {
         match self {
-            Self::File { .. } | Self::Certificates(_) => 1,
-            Self::Option(_)
-            | Self::QuietAndVerbose
-            | Self::Relay(_)
-            | Self::CertificateFiles(_)
-            | Self::Bench(_) => 2,
+            Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
+            Self::Option(_) | Self::QuietAndVerbose => 2,
+            Self::Relay(_) | Self::CertificateFiles(_) => 2,
+            Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
         }
     }
 }
@@ -249,6 +385,9 @@ impl fmt::Display for ConfigError {
             Self::Relay(error) => error.fmt(f),
             Self::CertificateFiles(error) => error.fmt(f),
             Self::Certificates(error) => error.fmt(f),
+            Self::Hub(error) => error.fmt(f),
+            Self::Tunnel(error) => error.fmt(f),
+            Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
@@ -258,8 +397,21 @@ impl fmt::Display for ConfigError {
                         write!(f, "can't read {flag} {path}: no such file or directory")
                     }
                     FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
-                    FileFault::Empty => write!(f, "{flag} {path} is empty: nothing to send"),
-                    FileFault::TooLong => write!(f, "{flag} {path} is too long: the most is 64K"),
+                    FileFault::Empty if *flag == "--upstream-send" => {
+                        write!(f, "{flag} {path} is empty: nothing to send")
+                    }
+                    FileFault::Empty => write!(f, "{flag} {path} is empty"),
+                    FileFault::TooLong { max } => {
+                        let max = write_size(*max);
+                        write!(f, "{flag} {path} is too long: the most is {max}")
+                    }
+                    FileFault::Exposed { mode } => write!(
+                        f,
+                        "{flag} {path} can be read or changed by others (mode {mode:03o}): chmod 600 {path}"
+                    ),
+                    FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
+                    FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
+                    FileFault::TunnelTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }
         }
@@ -271,6 +423,18 @@ impl Error for ConfigError {}
 impl From<OptionError> for ConfigError {
     fn from(error: OptionError) -> Self {
         Self::Option(error)
+    }
+}
+
+impl From<hub_options::OrderError> for ConfigError {
+    fn from(error: hub_options::OrderError) -> Self {
+        Self::Hub(error)
+    }
+}
+
+impl From<tunnel_options::OrderError> for ConfigError {
+    fn from(error: tunnel_options::OrderError) -> Self {
+        Self::Tunnel(error)
     }
 }
 

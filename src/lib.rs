@@ -24,9 +24,9 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | what hydrant can be: [`roles::relay`], [`roles::demo`], [`roles::bench`]; they share [`roles::tls`] |
+//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`]; and [`roles::tls`] |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
-//! | [`proto`] | formats without I/O and without a clock: [`proto::record`], where records end; [`proto::tls`] |
+//! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP heads, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
 //! | [`logger`] | the log's own thread and its bounded queue |
 //! | [`sim`] | the simulated network under the same reactor and roles |
@@ -48,6 +48,12 @@
 //! **Invariant.** A connection on `tls://` is nobody's client and nobody's upstream before its handshake is over, and a
 //! turn does one flight of a handshake at most, behind everything else. What is encrypted for a client and not sent is
 //! 64 KiB at most.
+//!
+//! **Invariant.** What a tunnel's client has received is a beginning of what its service said, and the other way round;
+//! an end that is no reset comes behind all of it. No client holds more than its stream's window.
+//!
+//! **Invariant.** A hub's message waits in memory once, is delivered whole or not at all, and holds up nobody: neither
+//! one that is half sent nor one that nobody takes.
 //!
 //! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
 //! client costs its own small record only.

@@ -1,6 +1,7 @@
 //! Parse, log, run, exit code. Nothing else.
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
 
 use hydrant::app;
 use hydrant::config::{Config, Env};
@@ -8,6 +9,7 @@ use hydrant::config::{Config, Env};
 fn main() {
     let env = Env {
         stderr_is_terminal: std::io::stderr().is_terminal(),
+        token: std::env::var_os("HYDRANT_TOKEN").map(|token| token.into_vec().into()),
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config),

@@ -21,4 +21,19 @@ proptest! {
     fn records_are_as_the_naive_splitter_tells_them(data in vec(any::<u8>(), 0..600)) {
         hydrant::fuzz::framing(&data);
     }
+
+    #[test]
+    fn messages_are_as_the_naive_reader_tells_them(data in vec(any::<u8>(), 0..600)) {
+        hydrant::fuzz::mailbox(&data);
+    }
+
+    #[test]
+    fn frames_mean_the_same_however_they_come(data in vec(any::<u8>(), 0..600)) {
+        hydrant::fuzz::websocket(&data);
+    }
+
+    #[test]
+    fn heads_mean_the_same_however_they_come(data in vec(any::<u8>(), 0..600)) {
+        hydrant::fuzz::http1(&data);
+    }
 }

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "e2e/admission.rs"]
 mod admission;
+#[path = "e2e/browser.rs"]
+mod browser;
 #[path = "e2e/dead.rs"]
 mod dead;
 #[path = "e2e/dump.rs"]
@@ -48,3 +50,5 @@ mod tls;
 mod tools;
 #[path = "e2e/upstream.rs"]
 mod upstream;
+#[path = "e2e/websocket.rs"]
+mod websocket;

@@ -165,7 +165,7 @@ fn relay_config(feed: SocketAddr, listen: &str) -> Result<RelayConfig, String> {
     let config = Config::from_command_line(words, Env::default());
     match config.map(|config| config.run) {
         Ok(Run::Relay(config)) => Ok(*config),
-        Ok(Run::Demo | Run::Bench(_)) => Err("the demo's relay is none".to_owned()),
+        Ok(_) => Err("the demo's relay is none".to_owned()),
         Err(exit) => Err(format!("the demo's relay: {}", exit.stderr.trim_end())),
     }
 }

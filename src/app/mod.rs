@@ -5,15 +5,18 @@ mod certificates;
 mod demo;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Run, Verbosity};
+use crate::config::{self, Config, Run, Verbosity};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn};
 use crate::roles::demo::Demo;
+use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
+use crate::roles::tunnel::{Expose, Serve};
 
 use self::certificates::Watch;
 use self::demo::Composition;
@@ -28,6 +31,14 @@ pub enum RoleSet {
     Relay(Relay),
     /// The demonstration, but for its relay.
     Demo(Demo),
+    /// The hub.
+    Hub(Hub),
+    /// A client of a hub.
+    HubUser(User),
+    /// The reverse tunnel's server.
+    TunnelServe(Serve),
+    /// The reverse tunnel's backend.
+    TunnelExpose(Expose),
 }
 
 impl Role for RoleSet {
@@ -35,6 +46,10 @@ impl Role for RoleSet {
         match self {
             Self::Relay(relay) => relay.on(cx, event),
             Self::Demo(demo) => demo.on(cx, event),
+            Self::Hub(hub) => hub.on(cx, event),
+            Self::HubUser(user) => user.on(cx, event),
+            Self::TunnelServe(serve) => serve.on(cx, event),
+            Self::TunnelExpose(expose) => expose.on(cx, event),
         }
     }
 }
@@ -83,11 +98,38 @@ fn start(config: Config) -> Result<u8, String> {
     let code = match config.run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _| Ok(()))
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+        }
+        Run::HubUser(config) => {
+            let terminal = std::io::stdin().is_terminal();
+            reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+        }
+        Run::HubServe { config, tokens } => {
+            let hub = reactor.add(RoleSet::Hub(Hub::new(*config)));
+            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
+                    reread_tokens(reactor, hub, path);
+                }
+                Ok(())
+            })
+        }
+        Run::TunnelServe { config, tokens } => {
+            let serve = reactor.add(RoleSet::TunnelServe(Serve::new(*config)));
+            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
+                    reread_tunnel_tokens(reactor, serve, path);
+                }
+                Ok(())
+            })
+        }
+        Run::TunnelExpose(config) => {
+            reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
         Run::Demo => {
             let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, reload, |reactor, ended| {
+            turn_until_over(&mut reactor, reload, |reactor, _, ended| {
                 demo.between_turns(reactor, ended)
             })
         }
@@ -98,19 +140,47 @@ fn start(config: Config) -> Result<u8, String> {
     code
 }
 
-/// `reload` reads again what belongs to no role. `between` sees the roles that ended in each turn, and may take
-/// some of them out.
+/// SIGHUP: the hub's tokens may be others. Those that it has stay where the file is not as it should be.
+fn reread_tokens(reactor: &mut Reactor<RoleSet>, hub: RoleId, path: &Path) {
+    match config::read_tokens(path) {
+        Ok(tokens) => {
+            reactor.with(hub, |role, _| {
+                if let RoleSet::Hub(hub) = role {
+                    hub.set_tokens(tokens);
+                }
+            });
+        }
+        Err(error) => log::warn!("hub: {error}; the tokens that it had are kept"),
+    }
+}
+
+/// SIGHUP: as above, for a tunnel's server.
+fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Path) {
+    match config::read_tunnel_tokens(path) {
+        Ok(tokens) => {
+            reactor.with(serve, |role, cx| {
+                if let RoleSet::TunnelServe(serve) = role {
+                    serve.set_tokens(cx, tokens);
+                }
+            });
+        }
+        Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
+    }
+}
+
+/// `reload` reads again what belongs to no role. `between` sees what each turn came to and the roles that ended in it,
+/// and may take some of them out.
 fn turn_until_over(
     reactor: &mut Reactor<RoleSet>,
     reload: impl Fn(),
-    mut between: impl FnMut(&mut Reactor<RoleSet>, &mut Vec<(RoleId, End)>) -> Result<(), String>,
+    mut between: impl FnMut(&mut Reactor<RoleSet>, &Turn, &mut Vec<(RoleId, End)>) -> Result<(), String>,
 ) -> Result<u8, String> {
     let mut ended = Vec::new();
     loop {
         let turn = reactor
             .turn(&mut ended)
             .map_err(|error| format!("can't wait for events: {error}"))?;
-        between(reactor, &mut ended)?;
+        between(reactor, &turn, &mut ended)?;
         for (_, end) in ended.drain(..) {
             if let End::Failed(text) = end {
                 return Err(text);

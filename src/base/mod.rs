@@ -2,15 +2,18 @@
 
 pub mod access;
 pub mod backoff;
+pub mod byte_queue;
 pub mod endpoint;
 pub mod laggards;
 pub mod option;
+pub mod outbox;
 pub mod repeats;
 pub mod ring;
 pub mod rng;
 pub mod secret;
 pub mod time;
 pub mod timeline;
+pub mod tokens;
 pub mod units;
 pub mod wheel;
 

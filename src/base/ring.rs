@@ -120,6 +120,19 @@ impl Ring {
         }
     }
 
+    /// Writes bytes that lie elsewhere, over the oldest ones where there is no other room. More than can be held is a
+    /// mistake of the caller.
+    pub fn append(&mut self, mut bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity(), "what is written is held");
+        while !bytes.is_empty() {
+            let room = self.reserve(bytes.len());
+            let (now, later) = bytes.split_at(room.len());
+            room.copy_from_slice(now);
+            self.commit(now.len());
+            bytes = later;
+        }
+    }
+
     /// Everything from `cursor` to the head, in order: the second slice continues the first and is empty unless the
     /// bytes go over the seam. A cursor past the head is a mistake of the caller.
     pub fn read(&self, cursor: u64) -> Result<[&[u8]; 2], Lagged> {
@@ -235,15 +248,11 @@ impl fmt::Debug for Ring {
 mod tests {
     use super::*;
 
+    /// More than the ring can hold goes through it.
     fn write(ring: &mut Ring, bytes: &[u8]) {
-        let mut left = bytes;
-        while !left.is_empty() {
-            let room = ring.reserve(left.len());
-            let size = room.len();
-            room.copy_from_slice(&left[..size]);
-            ring.commit(size);
-            left = &left[size..];
-        }
+        bytes
+            .chunks(ring.capacity())
+            .for_each(|bytes| ring.append(bytes));
     }
 
     fn text(slices: [&[u8]; 2]) -> String {

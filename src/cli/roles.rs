@@ -1,5 +1,8 @@
 //! The roles that a command line can name, and the options that all of them have.
 
+mod hub;
+mod tunnel;
+
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::bench::options as bench;
 use crate::roles::relay::options as relay;
@@ -11,6 +14,18 @@ pub enum RoleId {
     Relay,
     /// The relay, shown at work.
     Demo,
+    /// The hub.
+    HubServe,
+    /// A client of a hub, at a terminal.
+    HubClient,
+    /// A client of a hub that sends, for scripts.
+    HubSend,
+    /// A client of a hub that receives, for scripts.
+    HubRecv,
+    /// The reverse tunnel's server.
+    TunnelServe,
+    /// The reverse tunnel's backend.
+    TunnelExpose,
     /// Measurements of any relay.
     Bench,
 }
@@ -71,7 +86,7 @@ pub static ROLES: &[Role] = &[
             (
                 "DST",
                 "where they go: an endpoint, or - for stdout; listen:ENDPOINT and connect:ENDPOINT say for one DST \
-                 what --mode says for all",
+                 what --mode says for all; ws://ENDPOINT listens for browsers",
             ),
         ],
         words_max: usize::MAX,
@@ -118,6 +133,12 @@ pub static ROLES: &[Role] = &[
             },
         ],
     },
+    hub::SERVE,
+    hub::CLIENT,
+    hub::SEND,
+    hub::RECV,
+    tunnel::SERVE,
+    tunnel::EXPOSE,
     Role {
         id: RoleId::Bench,
         name: "bench",

@@ -6,18 +6,30 @@
 
 mod endpoint;
 pub mod framing;
+mod http1;
+mod hub;
+mod mailbox;
 mod relay;
 mod ring;
 pub mod script;
 mod tls_record;
+mod tunnel;
+pub mod websocket;
 mod wheel;
+mod yamux;
 
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
+pub use self::http1::http1;
+pub use self::hub::{HubPlayed, hub, hub_by_seed};
+pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::tls_record::tls_record;
+pub use self::tunnel::{tunnel, tunnel_by_seed};
+pub use self::websocket::websocket;
 pub use self::wheel::wheel;
+pub use self::yamux::yamux;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -27,7 +39,13 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("relay", relay),
     ("framing", framing),
+    ("hub", hub),
+    ("mailbox", mailbox),
     ("ring", ring),
     ("tls_record", tls_record),
+    ("tunnel", tunnel),
+    ("http1", http1),
+    ("websocket", websocket),
     ("wheel", wheel),
+    ("yamux", yamux),
 ];

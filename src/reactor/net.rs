@@ -126,6 +126,17 @@ pub enum Signal {
     Report,
 }
 
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+            Self::HangUp => "SIGHUP",
+            Self::Report => "SIGUSR1",
+        })
+    }
+}
+
 /// What [`Net::wait`] found.
 #[derive(Debug)]
 pub enum Ready {

@@ -1,6 +1,13 @@
 //! What hydrant can be. A role sees events and a context; it never names mio, a clock or another role.
 
 pub mod bench;
+pub(crate) mod callers;
 pub mod demo;
+pub mod hub;
+pub(crate) mod journal;
+pub mod link;
+pub(crate) mod listening;
+pub mod pump;
 pub mod relay;
 pub mod tls;
+pub mod tunnel;

@@ -140,7 +140,7 @@ impl Book {
             let others = self.clients.values();
             let mut others = others.filter(|other| other.output == output);
             let is_last = others.all(|other| other.is_finishing());
-            let Output { way, slow } = &scenario.config.outputs[output];
+            let Output { way, slow, .. } = &scenario.config.outputs[output];
             let keeps = *slow == Slow::Block && is_last && *way != Way::Stdout;
             let begun = |offset| self.ledger.begin_until(offset);
             let place = match scenario.resumes(output) {
@@ -193,7 +193,7 @@ impl Book {
         let end = known.until.min(self.head());
         match reason {
             Reason::Left => !stage.handle.world().is_open(known.remote),
-            Reason::Dead | Reason::Record => false,
+            Reason::Dead | Reason::Record | Reason::Protocol => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 let held = self.held.max(self.held_before);

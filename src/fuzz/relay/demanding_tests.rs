@@ -15,7 +15,11 @@ use crate::sim::{Content, Ending, Receiver};
 fn lines(way: Way, slow: Slow) -> Scenario {
     let mut scenario = Scenario::draw(&mut Script::new(&[]));
     let dialled = matches!(way, Way::Dial(_));
-    scenario.config.outputs = vec![Output { way, slow }];
+    scenario.config.outputs = vec![Output {
+        way,
+        slow,
+        websocket: false,
+    }];
     scenario.config.framing = "line".parse().expect("a framing");
     scenario.config.record_max = 100;
     scenario.config.ring = 4 << 10;

@@ -30,7 +30,7 @@ impl Scenario {
         let ring = self.config.ring;
         self.config.record_max = (ring / choose(script, &[2, 4, 16])).max(24);
         self.config.backlog = choose(script, &[0, ring / 2, ring / 8, 100, 1]).min(ring / 2);
-        for Output { way, slow } in &mut self.config.outputs {
+        for Output { way, slow, .. } in &mut self.config.outputs {
             let is_stdout = *way == Way::Stdout;
             *slow = match script.pick(3) {
                 1 if !is_stdout => Slow::Skip,

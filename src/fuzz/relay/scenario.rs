@@ -258,7 +258,11 @@ fn draw_config(script: &mut Script<'_>, chaos: Duration) -> RelayConfig {
             _ => Way::Listen(listening(script, FIRST_OUTPUT + index)),
         };
         let slow = choose(script, &[Slow::Drop, Slow::Block]);
-        outputs.push(Output { way, slow });
+        outputs.push(Output {
+            way,
+            slow,
+            websocket: false,
+        });
     }
     let retry_min = choose(script, &[1_000, 50, 5_000]);
     let retry_max = retry_min * choose(script, &[1, 1, 8]);

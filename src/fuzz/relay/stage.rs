@@ -296,7 +296,7 @@ impl Scenario {
 
     /// Where a dialled output goes on that comes back.
     pub(super) fn resumes(&self, output: usize) -> Option<Resume> {
-        let Output { way, slow } = &self.config.outputs[output];
+        let Output { way, slow, .. } = &self.config.outputs[output];
         let preset = match slow {
             Slow::Block => Resume::Acked,
             Slow::Drop | Slow::Skip => Resume::Live,

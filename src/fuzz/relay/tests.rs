@@ -21,7 +21,11 @@ fn endpoint(text: &str) -> Endpoint {
 }
 
 fn output(way: Way, slow: Slow) -> Output {
-    Output { way, slow }
+    Output {
+        way,
+        slow,
+        websocket: false,
+    }
 }
 
 /// The same, with these outputs, and one eager guest at each from the start.

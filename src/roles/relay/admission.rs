@@ -1,14 +1,12 @@
 //! Who may come in: each connection is checked as it comes, and each refusal has one named reason, which is counted and
 //! logged.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
-use crate::base::access::caller;
 use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::callers::address;
 use crate::roles::relay::{Reason, Relay};
 
 /// Why a connection was turned away. The text is the label of the counter.
@@ -24,18 +22,21 @@ pub enum Refusal {
     UpstreamTaken,
     /// It came as an upstream and sent nothing, and its place was needed.
     Silent,
+    /// It did not ask for a WebSocket by the rules and in time, where nothing else is served.
+    NoUpgrade,
     /// The TLS handshake failed, or took too long.
     Tls,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotAllowed,
         Self::MaxClients,
         Self::MaxClientsPerIp,
         Self::UpstreamTaken,
         Self::Silent,
+        Self::NoUpgrade,
         Self::Tls,
     ];
 }
@@ -48,33 +49,9 @@ impl fmt::Display for Refusal {
             Self::MaxClientsPerIp => "max-clients-per-ip",
             Self::UpstreamTaken => "upstream-taken",
             Self::Silent => "silent",
+            Self::NoUpgrade => "no-upgrade",
             Self::Tls => "tls",
         })
-    }
-}
-
-/// Clients by the address that they count under; kept only where there is a limit.
-#[derive(Debug, Default)]
-pub(super) struct Callers {
-    clients: BTreeMap<IpAddr, usize>,
-}
-
-impl Callers {
-    fn of(&self, ip: IpAddr) -> usize {
-        self.clients.get(&caller(ip)).copied().unwrap_or(0)
-    }
-
-    fn came(&mut self, ip: IpAddr) {
-        *self.clients.entry(caller(ip)).or_default() += 1;
-    }
-
-    fn went(&mut self, ip: IpAddr) {
-        if let Some(clients) = self.clients.get_mut(&caller(ip)) {
-            *clients -= 1;
-            if *clients == 0 {
-                self.clients.remove(&caller(ip));
-            }
-        }
     }
 }
 
@@ -106,7 +83,7 @@ impl Relay {
         if let Some(max) = self
             .config
             .max_clients
-            .filter(|max| self.listening_clients() >= *max)
+            .filter(|max| self.listening_clients() + self.upgrades.len() >= *max)
         {
             let Some(oldest) = self.oldest_half_closed() else {
                 let why = full(&Count(max, "client").to_string(), max, "--max-clients");
@@ -151,12 +128,4 @@ impl Relay {
 fn full(who: &str, max: usize, flag: &str) -> String {
     let verb = if max == 1 { "is" } else { "are" };
     format!("{who} {verb} connected ({flag})")
-}
-
-/// The address of a peer that has one.
-pub(super) fn address(peer: Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Tcp(at) => Some(at.ip()),
-        Peer::Unix | Peer::Stdio => None,
-    }
 }

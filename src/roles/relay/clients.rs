@@ -19,6 +19,7 @@ use crate::base::time::Time;
 use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::fanout::Aside;
+use crate::roles::relay::messages::WebSocket;
 use crate::roles::tls::Secured;
 
 /// A client: its place in the table and which of the place's tenants it is.
@@ -49,6 +50,8 @@ pub(super) struct Client {
     pub(super) tls: Option<Box<Secured>>,
     /// Bytes that it gets before those at its cursor.
     pub(super) aside: Option<Box<Aside>>,
+    /// What it has besides if it gets messages.
+    pub(super) websocket: Option<Box<WebSocket>>,
     pub(super) serial: u32,
     pub(super) output: u16,
     pub(super) slow: Slow,
@@ -472,6 +475,7 @@ mod tests {
             joined: Time::ZERO,
             tls: None,
             aside: None,
+            websocket: None,
             serial: 0,
             output: 0,
             slow: Slow::Drop,

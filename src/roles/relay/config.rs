@@ -153,6 +153,8 @@ pub struct Output {
     pub way: Way,
     /// What is done about a client that can't keep up.
     pub slow: Slow,
+    /// `ws://`: those who connect get the stream as messages of a WebSocket, one a record. Only where they do connect.
+    pub websocket: bool,
 }
 
 /// Who dials a destination, and where it is.

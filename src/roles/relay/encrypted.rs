@@ -79,24 +79,28 @@ impl Relay {
         }
     }
 
-    /// A read from a client, whose bytes nobody wants. Whether it has come to its end, in whichever way.
-    pub(super) fn read_client(&mut self, cx: &mut Cx<'_>, id: ClientId) -> io::Result<bool> {
+    /// A read from a client, whose bytes nobody wants unless they are a WebSocket's: those are in the scratch.
+    pub(super) fn read_client(&mut self, cx: &mut Cx<'_>, id: ClientId) -> io::Result<Heard> {
         let Some(client) = self.clients.get_mut(id) else {
-            return Ok(false);
+            return Ok(Heard::Nothing);
         };
-        let sock = client.sock;
+        let (sock, is_websocket) = (client.sock, client.websocket.is_some());
         let Some(tls) = &mut client.tls else {
-            let read = cx.read(sock, &mut self.scratch)?;
-            let first = &self.scratch[..read.unwrap_or(0)];
-            if looks_like_tls(first) {
-                self.hint_tls(cx, id);
-            }
-            return Ok(read == Some(0));
+            return Ok(match cx.read(sock, &mut self.scratch)? {
+                Some(0) => Heard::End,
+                Some(count) if is_websocket => Heard::Frames(count),
+                Some(count) if looks_like_tls(&self.scratch[..count]) => {
+                    self.hint_tls(cx, id);
+                    Heard::Nothing
+                }
+                _ => Heard::Nothing,
+            });
         };
         match tls.read(cx, sock, &mut self.scratch, &mut self.cipher) {
-            Ok(read) => Ok(read == Some(0)),
+            Ok(Some(0)) => Ok(Heard::End),
+            Ok(_) => Ok(Heard::Nothing),
             // Whoever just closes his side may still want to receive, though it is not what TLS asks for.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Heard::End),
             Err(error) => Err(error),
         }
     }
@@ -128,6 +132,16 @@ impl Relay {
             self.journal.warn(cx.now(), "insecure", text.to_owned());
         }
     }
+}
+
+/// What a read from a client has come to.
+pub(super) enum Heard {
+    /// Nothing that anybody wants.
+    Nothing,
+    /// So many bytes of a WebSocket's frames.
+    Frames(usize),
+    /// Its end, in whichever way.
+    End,
 }
 
 impl Client {

@@ -39,6 +39,13 @@ impl fmt::Display for Why {
     }
 }
 
+impl Flush {
+    /// Whether the feed itself is over.
+    pub(super) fn source_ended(&self) -> bool {
+        self.why == Why::SourceEnded
+    }
+}
+
 /// An end that is under way.
 #[derive(Debug)]
 pub(super) struct Flush {
@@ -91,9 +98,10 @@ impl Relay {
             };
             client.until = client.until.min(head);
             let has_all = client.cursor == client.until && client.aside.is_none();
+            // A WebSocket gets its close first, and TLS has one of its own.
             if has_all && client.tls.is_some() {
                 self.end_encrypted(cx, id);
-            } else if has_all {
+            } else if has_all && client.websocket.is_none() {
                 self.finish_client(cx, id);
             } else if !client.behind && self.pass.is_none() {
                 let sock = client.sock;

@@ -87,6 +87,9 @@ impl Relay {
         if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
             self.records.forget_below(&self.ring, keep_from);
             self.ring.rewind(keep_from);
+            if let Some(framed) = &mut self.framed {
+                framed.rewind(keep_from);
+            }
         }
     }
 
@@ -134,6 +137,7 @@ impl Relay {
         match self.send(cx, id, usize::MAX) {
             Ok(Sent::All) => self.clients.stay_current(id),
             Ok(Sent::End) => self.finish_client(cx, id),
+            Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
             Ok(Sent::Part) => {
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
@@ -156,6 +160,7 @@ impl Relay {
                 }
             }
             Ok(Sent::End) => self.finish_client(cx, id),
+            Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
             Ok(Sent::Part) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
@@ -180,6 +185,9 @@ impl Relay {
                 }
                 Sent::Part
             });
+        }
+        if client.websocket.is_some() {
+            return self.send_messages(cx, id, max);
         }
         let end = self.records.whole().min(client.until);
         if client.cursor < end {
@@ -227,10 +235,15 @@ impl Relay {
         };
         let now = cx.now();
         let (from, peer, sock) = (client.cursor, client.peer, client.sock);
-        let rest_end = match client.aside {
+        let message = match (&client.websocket, &self.framed) {
+            (Some(websocket), Some(framed)) => websocket.rest(framed),
+            _ => None,
+        };
+        let rest_end = match (&client.aside, message) {
             // It stands where a record begins, and has not even got the rest of the one before.
-            Some(_) => from,
-            None => self.records.at_or_after(&self.ring, from),
+            (Some(_), _) => from,
+            (None, Some((end, _))) => end,
+            (None, None) => self.records.at_or_after(&self.ring, from),
         };
         let newest = self.records.newest(&self.ring).min(client.until);
         let to = newest.max(rest_end);
@@ -241,12 +254,17 @@ impl Relay {
         if rest > self.records.record_max() {
             return self.drop_client(cx, id, Reason::Record, None);
         }
-        if rest > 0 {
+        if let (None, Some((_, rest))) = (&client.aside, message) {
+            client.aside = Some(Box::new(Aside::new(rest)));
+        } else if rest > 0 {
             let rest = self
                 .ring
                 .read_up_to(from, rest)
                 .expect("it is shed before its bytes go");
             client.aside = Some(Box::new(Aside::new(rest)));
+        }
+        if let (Some(websocket), Some(framed)) = (&mut client.websocket, &self.framed) {
+            websocket.jump(framed.at_or_after(to));
         }
         let skipped = to - rest_end;
         let is_over = client.aside.is_none() && to == client.until;
@@ -289,7 +307,7 @@ impl Aside {
         self.bytes.len() - self.sent
     }
 
-    fn new(bytes: [&[u8]; 2]) -> Self {
+    pub(super) fn new(bytes: [&[u8]; 2]) -> Self {
         Self {
             bytes: bytes.concat(),
             sent: 0,
@@ -322,6 +340,8 @@ pub(super) enum Sent {
     All,
     /// Everything it will ever get.
     End,
+    /// Its close has been answered: it goes, for this reason.
+    Left(Reason),
 }
 
 /// The ring starts over once it has come so many times as far as what has to be carried along.

@@ -312,7 +312,8 @@ impl Relay {
             let Some(client) = self.clients.get_mut(id) else {
                 continue;
             };
-            client.note_acknowledged(cx.unacknowledged(client.sock), now);
+            let waiting = cx.unacknowledged(client.sock);
+            client.note_acknowledged(client.waiting(self.framed.as_ref(), waiting), now);
         }
     }
 

@@ -192,7 +192,9 @@ impl Relay {
             return cx.close(sock, Close::Orderly);
         }
         match goal {
-            Goal::Client(output) => self.join(cx, output, sock, peer, Some(tls)),
+            Goal::Client(output) => {
+                self.join(cx, output, sock, peer, Some(tls), Vec::new());
+            }
             Goal::Upstream => self.upstream_arrived(cx, sock, peer, Some(tls)),
             Goal::Dialled(dial) => self.dial_succeeded(cx, dial, sock, peer, Some(tls)),
         }

@@ -110,7 +110,8 @@ impl Relay {
             return;
         };
         if client.acked < client.cursor {
-            client.note_acknowledged(cx.unacknowledged(client.sock), now);
+            let waiting = cx.unacknowledged(client.sock);
+            client.note_acknowledged(client.waiting(self.framed.as_ref(), waiting), now);
         }
         let keepalive = self.config.keepalive;
         if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {

@@ -11,7 +11,7 @@ use crate::reactor::net::{Close, Keepalive, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Way;
-use crate::roles::relay::encrypted::{is_alert, part};
+use crate::roles::relay::encrypted::{Heard, is_alert, part};
 use crate::roles::relay::{Relay, Why};
 
 /// Why a client is gone. The text is the word in the log and the label of the counter.
@@ -29,6 +29,8 @@ pub enum Reason {
     Lagging,
     /// It was in the lead, the ring was full, and it took nothing for `--hold`.
     Stalled,
+    /// It broke the rules of the protocol that it is served by.
+    Protocol,
     /// It had half-closed, and its place was needed for a newcomer.
     HalfClosed,
     /// The relay ended, and it has every byte.
@@ -39,13 +41,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
         Self::Record,
         Self::Lagging,
         Self::Stalled,
+        Self::Protocol,
         Self::HalfClosed,
         Self::Drained,
         Self::Cut,
@@ -65,7 +68,7 @@ impl Reason {
             | Self::Lagging
             | Self::Stalled
             | Self::Cut => Close::Reset,
-            Self::Left | Self::HalfClosed | Self::Drained => Close::Orderly,
+            Self::Left | Self::Protocol | Self::HalfClosed | Self::Drained => Close::Orderly,
         }
     }
 }
@@ -79,6 +82,7 @@ impl fmt::Display for Reason {
             Self::Record => "record",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
+            Self::Protocol => "protocol",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
             Self::Cut => "cut",
@@ -90,8 +94,9 @@ impl Relay {
     /// A receiver's own bytes are read and thrown away; its end is noted.
     pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         match self.read_client(cx, id) {
-            Ok(true) => self.client_ended(cx, id),
-            Ok(false) => {}
+            Ok(Heard::End) => self.client_ended(cx, id),
+            Ok(Heard::Frames(count)) => self.heed(cx, id, count),
+            Ok(Heard::Nothing) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
     }
@@ -105,7 +110,8 @@ impl Relay {
         if finishing {
             return self.drop_client(cx, id, Reason::Drained, None);
         }
-        if peer == Peer::Stdio {
+        // A WebSocket has its own way of saying that nothing more will come.
+        if peer == Peer::Stdio || client.websocket.is_some() {
             return self.drop_client(cx, id, Reason::Left, None);
         }
         if let Err(error) = cx.write(sock, [&[], &[]]) {
@@ -160,7 +166,8 @@ impl Relay {
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
-        let waiting = client.lacks(cx.unacknowledged(client.sock));
+        let waiting = client.waiting(self.framed.as_ref(), cx.unacknowledged(client.sock));
+        let waiting = client.lacks(waiting);
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
@@ -168,6 +175,7 @@ impl Relay {
         let outlet = &mut self.outputs[output];
         outlet.clients -= 1;
         outlet.taking -= usize::from(!client.finishing);
+        let was_websocket = outlet.websocket;
         let dialled = outlet.is_dialled();
         if !dialled {
             self.dismiss_client(client.peer);
@@ -180,6 +188,9 @@ impl Relay {
                 _ => client.cursor.saturating_sub(waiting).max(client.acked),
             };
             self.note_resumption(output, &client, acked);
+        }
+        if was_websocket {
+            self.end_messages();
         }
         if self.flush.is_some() {
             if reason == Reason::Drained {

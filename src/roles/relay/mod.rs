@@ -3,9 +3,10 @@
 //! ```text
 //!   failover.rs, standby.rs ┐             gate.rs: when
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
-//!                                      records.rs: what of it       └──> dump.rs
+//!                                      records.rs: what of it       ├──> dump.rs
+//!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
-//!   who comes: admission.rs   how far behind, how alive: lag.rs   who goes, and why: leaving.rs, ending.rs
+//!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -23,40 +24,41 @@ mod encrypted;
 mod ending;
 mod failover;
 mod fanout;
+mod framed;
 mod gate;
 mod handshakes;
-mod journal;
 mod lag;
 mod leaving;
+mod messages;
 pub mod options;
 mod outputs;
 mod records;
 mod redial;
 mod report;
 mod standby;
+mod tags;
 mod takeover;
+mod upgrades;
 mod upstream;
 
-use std::io;
-
-use crate::base::endpoint::Endpoint;
 use crate::base::ring::Ring;
 use crate::base::time::Time;
 use crate::base::timeline::Timeline;
-use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Addr, Peer, SockId};
-use crate::reactor::{Cx, End, Event, Role, plain};
+use crate::reactor::{Cx, End, Event, Role};
+use crate::roles::callers::Callers;
+use crate::roles::journal::Journal;
+use crate::roles::listening::most_clients;
 
-use self::admission::Callers;
 pub use self::admission::Refusal;
 use self::clients::Clients;
 use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
+use self::framed::Framed;
 use self::gate::Gate;
 use self::handshakes::Handshakes;
-use self::journal::Journal;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
@@ -64,19 +66,24 @@ use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
 use self::standby::Standby;
+use self::tags::{Kind, Tick};
 pub use self::takeover::CANDIDATES_MAX;
+use self::upgrades::Upgrades;
 use self::upstream::Upstream;
 
 /// A relay that runs.
 pub struct Relay {
     config: RelayConfig,
     ring: Ring,
+    /// The same as messages, where a way out is a WebSocket.
+    framed: Option<Framed>,
     records: Records,
     timeline: Timeline,
     upstream: Upstream,
     standby: Standby,
     outputs: Vec<Outlet>,
     clients: Clients,
+    upgrades: Upgrades,
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
@@ -116,6 +123,7 @@ impl Relay {
         Self {
             // The room of one read beside what clients may lag, so that a read under way overtakes none of them early.
             ring: Ring::new(config.ring + read_max),
+            framed: Framed::of(&config, config.ring + read_max),
             records: Records::new(config.framing, config.record_max, config.ring),
             timeline: Timeline::new(),
             upstream: Upstream::new(&config),
@@ -126,6 +134,7 @@ impl Relay {
                 .map(|output| Outlet::new(output, &config))
                 .collect(),
             clients: Clients::new(),
+            upgrades: Upgrades::default(),
             dump: None,
             pass: None,
             gate: Gate::default(),
@@ -189,6 +198,7 @@ impl Relay {
             .chain(self.upstream.sockets())
             .chain(self.standby_socket())
             .chain(outputs)
+            .chain(self.upgrades.sockets())
             .chain(dump)
             .chain(self.handshakes.sockets())
     }
@@ -207,6 +217,7 @@ impl Relay {
     pub fn check_invariants(&self) {
         self.clients
             .check_invariants(self.ring.tail(), self.records.whole());
+        self.check_messages();
         let retaining = self.outputs.iter().filter_map(|outlet| outlet.retaining());
         for client in retaining.filter_map(|id| self.clients.get(id)) {
             let kept = client.acked >= self.ring.tail();
@@ -248,35 +259,24 @@ impl Relay {
         Ok(())
     }
 
-    fn bind(&mut self, cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr)>, String> {
-        cx.listen_at(at)
-            .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
-    }
-
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
     fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let silent = match self.config.source {
             Source::Listen(_) => CANDIDATES_MAX,
             Source::Dial(_) | Source::Stdin => 0,
         };
-        let left = cx.sockets_left();
-        let most = left.saturating_sub(RESERVE + silent);
         let listens = self.outputs.iter().any(|outlet| !outlet.is_dialled());
-        if most == 0 && listens && self.config.max_clients != Some(0) {
-            let least = RESERVE + silent + 1 - left;
-            return Err(format!(
-                "too few file descriptors for any client: {least} more are needed (ulimit -n)"
-            ));
+        let reserve = RESERVE + silent;
+        if !listens || self.config.max_clients == Some(0) {
+            let most = cx.sockets_left().saturating_sub(reserve);
+            let asked = self.config.max_clients.unwrap_or(most);
+            self.config.max_clients = Some(asked.min(most));
+            return Ok(());
         }
-        if self.config.max_clients.is_none_or(|max| max > most) {
-            if self.config.max_clients.is_some() && listens {
-                let text = format!(
-                    "descriptors are enough for {} at most (raise it: ulimit -n)",
-                    Count(most, "client")
-                );
-                self.journal.warn(cx.now(), "descriptors", text);
-            }
-            self.config.max_clients = Some(most);
+        let (most, warning) = most_clients(cx, self.config.max_clients, reserve)?;
+        self.config.max_clients = Some(most);
+        if let Some(text) = warning {
+            self.journal.warn(cx.now(), "descriptors", text);
         }
         Ok(())
     }
@@ -309,6 +309,7 @@ impl Relay {
             Tick::Ahead => self.look_at_leader(cx),
             Tick::Acks => self.look_at_acks(cx),
             Tick::Poll => self.poll_finishing(cx),
+            Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
             Tick::Handshake => self.handshake_overdue(cx, index),
         }
@@ -324,6 +325,7 @@ impl Relay {
                     self.client_readable(cx, id);
                 }
             }
+            Kind::Upgrade => self.upgrade_readable(cx, index),
             Kind::Upstream => self.upstream_readable(cx, sock),
             Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
@@ -345,6 +347,7 @@ impl Relay {
                 }
             }
             Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
+            Some((Kind::Upgrade, index)) => self.upgrade_writable(cx, index),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
             Some((Kind::Handshake, index)) => self.handshake_ready(cx, index),
             _ => {}
@@ -383,132 +386,12 @@ impl Role for Relay {
     }
 }
 
-/// What is wrong with a place to listen at, and what to do about it.
-fn advice(at: &Endpoint, error: &io::Error) -> String {
-    match (error.kind(), at) {
-        (io::ErrorKind::AddrInUse, Endpoint::Tcp { port, .. }) => {
-            format!("port in use (who: ss -ltnp 'sport = :{port}')")
-        }
-        (io::ErrorKind::AddrInUse, Endpoint::Unix(_)) => "another program listens there".to_owned(),
-        (io::ErrorKind::AddrNotAvailable, _) => {
-            "that address is not this machine's (which are: ip addr)".to_owned()
-        }
-        (io::ErrorKind::PermissionDenied, Endpoint::Tcp { port, .. }) if *port < 1024 => {
-            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, others don't"
-                .to_owned()
-        }
-        _ => plain(error),
-    }
-}
-
-/// What a socket is to the relay. It stands on the socket, in its tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Client,
-    Upstream,
-    Standby,
-    UpstreamListener,
-    OutputListener,
-    Dump,
-    Handshake,
-}
-
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Client,
-        Self::Upstream,
-        Self::Standby,
-        Self::UpstreamListener,
-        Self::OutputListener,
-        Self::Dump,
-        Self::Handshake,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (kind, index) = unpack(tag);
-        (Self::ALL[kind as usize], index)
-    }
-}
-
-/// What a timer is to the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tick {
-    Stock,
-    Stats,
-    UpstreamRetry,
-    StandbyRetry,
-    OutputRetry,
-    Idle,
-    Sample,
-    Hold,
-    Ahead,
-    Acks,
-    Poll,
-    Deadline,
-    Handshake,
-}
-
-impl Tick {
-    const ALL: [Self; 13] = [
-        Self::Stock,
-        Self::Stats,
-        Self::UpstreamRetry,
-        Self::StandbyRetry,
-        Self::OutputRetry,
-        Self::Idle,
-        Self::Sample,
-        Self::Hold,
-        Self::Ahead,
-        Self::Acks,
-        Self::Poll,
-        Self::Deadline,
-        Self::Handshake,
-    ];
-
-    fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
-    }
-
-    fn of(tag: u32) -> (Self, u32) {
-        let (tick, index) = unpack(tag);
-        (Self::ALL[tick as usize], index)
-    }
-}
-
-const INDEX_BITS: u32 = 28;
-
-fn pack(kind: u32, index: u32) -> u32 {
-    kind << INDEX_BITS | index
-}
-
-fn unpack(tag: u32) -> (u32, u32) {
-    (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
-}
-
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
 /// Whom an output's listener is for.
 const CLIENTS: &str = "clients";
+const WEBSOCKET_CLIENTS: &str = "WebSocket clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_come_back_as_they_were() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::of(kind.tag(9_999)), (kind, 9_999));
-        }
-        for tick in Tick::ALL {
-            assert_eq!(Tick::of(tick.tag(3)), (tick, 3));
-        }
-    }
-}

@@ -4,12 +4,15 @@ use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::reactor::net::{Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId};
+use crate::roles::listening::listen;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
+use crate::roles::relay::fanout::Aside;
 use crate::roles::relay::handshakes::Goal;
+use crate::roles::relay::messages::WebSocket;
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::{CLIENTS, Kind, Relay, Tick};
+use crate::roles::relay::{CLIENTS, Kind, Relay, Tick, WEBSOCKET_CLIENTS};
 use crate::roles::tls::Secured;
 
 /// One way out, and its state.
@@ -17,6 +20,8 @@ use crate::roles::tls::Secured;
 pub(super) struct Outlet {
     pub(super) way: Way,
     pub(super) slow: Slow,
+    /// Those who connect get messages.
+    pub(super) websocket: bool,
     listeners: Vec<SockId>,
     dialler: Option<Dialler>,
     pub(super) clients: usize,
@@ -60,6 +65,7 @@ impl Outlet {
         Self {
             way: output.way.clone(),
             slow: output.slow,
+            websocket: output.websocket,
             listeners: Vec::new(),
             dialler,
             clients: 0,
@@ -130,6 +136,7 @@ impl Outlet {
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
+            Way::Listen(at) if self.websocket => format!("clients of ws://{at}"),
             Way::Listen(at) => format!("clients of {at}"),
             Way::Dial(to) => to.to_string(),
             Way::Stdout => "stdout".to_owned(),
@@ -144,10 +151,14 @@ impl Relay {
             let Way::Listen(at) = self.outputs[index].way.clone() else {
                 continue;
             };
-            for (sock, real) in self.bind(cx, &at)? {
+            for (sock, real) in listen(cx, &at)? {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
-                self.bound.push((real, CLIENTS));
+                let for_whom = match self.outputs[index].websocket {
+                    true => WEBSOCKET_CLIENTS,
+                    false => CLIENTS,
+                };
+                self.bound.push((real, for_whom));
             }
         }
         Ok(())
@@ -162,7 +173,7 @@ impl Relay {
                     let sock = cx
                         .open_std(StdStream::Stdout)
                         .map_err(|error| format!("can't write to stdout: {error}"))?;
-                    self.join(cx, index, sock, Peer::Stdio, None);
+                    self.join(cx, index, sock, Peer::Stdio, None, Vec::new());
                 }
             }
         }
@@ -189,11 +200,14 @@ impl Relay {
             );
         }
         match &self.outputs[output].way {
+            _ if self.outputs[output].websocket => self.await_upgrade(cx, output, sock, peer),
             Way::Listen(at) if at.is_tls() => {
                 let tls = self.config.tls.accepted();
                 self.begin_handshake(cx, sock, peer, Goal::Client(output), tls);
             }
-            _ => self.join(cx, output, sock, peer, None),
+            _ => {
+                self.join(cx, output, sock, peer, None, Vec::new());
+            }
         }
     }
 
@@ -243,7 +257,7 @@ impl Relay {
             );
         }
         self.journal.forget(cx.now(), &down_key(output));
-        self.join(cx, output, sock, peer, tls);
+        self.join(cx, output, sock, peer, tls, Vec::new());
         if let Some(dialler) = &mut self.outputs[output].dialler {
             dialler.redial.answered();
             dialler.redial.attempts = 0;
@@ -278,6 +292,7 @@ impl Relay {
         dialler.redial.dial(cx, endpoint, timeout);
     }
 
+    /// Takes a client in. What there is to be said to it before the stream stands in `greeting`.
     pub(super) fn join(
         &mut self,
         cx: &mut Cx<'_>,
@@ -285,9 +300,15 @@ impl Relay {
         sock: SockId,
         peer: Peer,
         tls: Option<Box<Secured>>,
-    ) {
+        greeting: Vec<u8>,
+    ) -> ClientId {
         let now = cx.now();
         let cursor = self.joins_at(output);
+        let is_websocket = self.outputs[output].websocket;
+        let begin = is_websocket.then(|| self.begin_messages(output, cursor));
+        let begin = begin.flatten();
+        // The message may have begun below what the ring of the stream has.
+        let cursor = begin.map_or(cursor, |begin| begin.plain.max(self.ring.tail()));
         let outlet = &mut self.outputs[output];
         outlet.clients += 1;
         outlet.taking += 1;
@@ -302,7 +323,8 @@ impl Relay {
             silent_since: None,
             joined: now,
             tls,
-            aside: None,
+            aside: (!greeting.is_empty()).then(|| Box::new(Aside::new([&greeting, &[]]))),
+            websocket: begin.map(|begin| Box::new(WebSocket::new(begin))),
             serial: 0,
             output: output as u16,
             slow: outlet.slow,
@@ -322,11 +344,12 @@ impl Relay {
         cx.set_tag(sock, Kind::Client.tag(id.key));
         cx.want_read(sock, true);
         self.journal.came(now, text);
-        cx.want_write(sock, cursor < head);
+        cx.want_write(sock, cursor < head || !greeting.is_empty());
         if self.flush.is_some() {
             self.end_clients(cx);
         }
         self.refresh_gate(cx);
+        id
     }
 
     /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the
@@ -436,6 +459,7 @@ impl Relay {
 
     /// Stops accepting and dialling. Destinations for which bytes still wait are kept where `keep_dialling` says so.
     pub(super) fn close_outputs(&mut self, cx: &mut Cx<'_>, keep_dialling: bool) {
+        self.close_upgrades(cx);
         let head = self.records.whole();
         for outlet in &mut self.outputs {
             for listener in outlet.listeners.drain(..) {

@@ -5,8 +5,9 @@
 
 use crate::reactor::Cx;
 use crate::reactor::net::{Peer, SockId};
+use crate::roles::callers::address;
 use crate::roles::relay::Relay;
-use crate::roles::relay::admission::{Refusal, address};
+use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::config::{Source, Takeover};
 use crate::roles::relay::handshakes::Goal;
 use crate::roles::relay::upstream::{Conn, conn};

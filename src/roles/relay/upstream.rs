@@ -18,6 +18,7 @@ use crate::base::wheel::TimerKey;
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
+use crate::roles::listening::listen;
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::encrypted::part;
 use crate::roles::relay::failover::Dialler;
@@ -167,7 +168,7 @@ impl Relay {
     pub(super) fn bind_upstream(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         if let Source::Listen(at) = &self.config.source {
             let at = at.clone();
-            for (sock, real) in self.bind(cx, &at)? {
+            for (sock, real) in listen(cx, &at)? {
                 cx.set_tag(sock, Kind::UpstreamListener.tag(0));
                 self.upstream.listeners.push(sock);
                 self.bound.push((real, UPSTREAM));
@@ -355,6 +356,9 @@ impl Relay {
             self.timeline.mark(whole, cx.now());
         }
         self.counts.discarded += before - self.ring.head();
+        if let Some(framed) = &mut self.framed {
+            framed.extend(&self.ring, self.records.whole());
+        }
         if let Some(wrong) = wrong {
             let text = format!(
                 "the upstream's bytes are no {}: {wrong}",

@@ -146,8 +146,15 @@ fn output(
         Some(("connect", rest)) => (Side::Connect, rest),
         _ => (side, word),
     };
+    let websocket = endpoint.strip_prefix("ws://");
+    let endpoint = websocket.map_or(endpoint, |at| at.trim_end_matches('/'));
+    let websocket = websocket.is_some();
     let way = match side {
         _ if word == "-" => Way::Stdout,
+        Side::Connect if websocket => {
+            let dst = word.trim_start_matches("connect:").to_owned();
+            return Err(OrderError::WebSocketDialled { dst });
+        }
         Side::Connect => Way::Dial(dialled(endpoint)?),
         Side::Listen => Way::Listen(endpoint.parse()?),
     };
@@ -158,6 +165,7 @@ fn output(
     Ok(Output {
         way,
         slow: slow.unwrap_or(preset),
+        websocket,
     })
 }
 
@@ -408,6 +416,7 @@ mod tests {
             outputs: vec![Output {
                 way: Way::Listen(at(":6000")),
                 slow: Slow::Drop,
+                websocket: false,
             }],
             retry: Retry {
                 min: secs(5),
@@ -471,6 +480,23 @@ mod tests {
                 "{mode}"
             );
         }
+    }
+
+    #[test]
+    fn a_destination_may_be_a_websocket() {
+        let config = relay("a:1 ws://:2 listen:ws://[::1]:3/ :4 connect:b:5").expect("it is right");
+        let outputs: Vec<_> = config
+            .outputs
+            .into_iter()
+            .map(|output| (output.way, output.websocket))
+            .collect();
+        let expected = [
+            (Way::Listen(at(":2")), true),
+            (Way::Listen(at("[::1]:3")), true),
+            (Way::Listen(at(":4")), false),
+            (Way::Dial(at("b:5")), false),
+        ];
+        assert_eq!(outputs, expected);
     }
 
     #[test]
@@ -683,6 +709,8 @@ mod tests {
     const CONTRADICTIONS: &str = "
 a:1 => DST is missing: hydrant SRC DST [DST2 ...]
 a:1 :2 stray => stray has no port: write stray:PORT
+a:1 connect:ws://b:8 => ws://b:8 is not dialled: WebSocket clients connect to hydrant: write listen:ws://b:8
+a:1 6000 ws://6000 => 127.0.0.1:6000 is given twice to listen on
 a:0 :2 => a:0 can't be dialled: port 0 is only for listening
 a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening
 listen:5000 :6000 => SRC can't say listen: for itself: write 5000 and --mode listen-listen

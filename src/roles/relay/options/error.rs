@@ -29,6 +29,11 @@ pub enum OrderError {
         /// The mode that says the same.
         mode: String,
     },
+    /// A `ws://` DST that hydrant would have to dial: it is a place where browsers connect.
+    WebSocketDialled {
+        /// As it was given.
+        dst: String,
+    },
     /// Nobody can be reached on port 0.
     DialPortZero {
         /// Where.
@@ -122,19 +127,22 @@ impl fmt::Display for OrderError {
                 prefix,
                 endpoint,
                 mode,
-            } => {
+            } => write!(
+                f,
+                "SRC can't say {prefix}: for itself: write {} and --mode {mode}",
+                Typed(endpoint)
+            ),
+            Self::WebSocketDialled { dst } => {
                 write!(
                     f,
-                    "SRC can't say {prefix}: for itself: write {} and --mode {mode}",
-                    Typed(endpoint)
+                    "{0} is not dialled: WebSocket clients connect to hydrant: write listen:{0}",
+                    Typed(dst)
                 )
             }
-            Self::DialPortZero { endpoint } => {
-                write!(
-                    f,
-                    "{endpoint} can't be dialled: port 0 is only for listening"
-                )
-            }
+            Self::DialPortZero { endpoint } => write!(
+                f,
+                "{endpoint} can't be dialled: port 0 is only for listening"
+            ),
             Self::SamePlace { first, second } if first == second => {
                 write!(f, "{first} is given twice to listen on")
             }
@@ -145,10 +153,9 @@ impl fmt::Display for OrderError {
                 )
             }
             Self::SourceIsDestination { src, dst } => {
-                let place = if matches!(src, Endpoint::Unix(_)) {
-                    "path"
-                } else {
-                    "port"
+                let place = match src {
+                    Endpoint::Unix(_) => "path",
+                    Endpoint::Tcp { .. } => "port",
                 };
                 write!(
                     f,
@@ -156,10 +163,10 @@ impl fmt::Display for OrderError {
                 )
             }
             Self::ListListens { list, mode } => {
-                let list = Typed(list);
                 write!(
                     f,
-                    "SRC {list} is a list, which only a dialled SRC can be: --mode {mode}"
+                    "SRC {} is a list, which only a dialled SRC can be: --mode {mode}",
+                    Typed(list)
                 )
             }
             Self::InVain { name, needs } => write!(f, "--{name} needs {needs}"),

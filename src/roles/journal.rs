@@ -1,13 +1,13 @@
-//! The relay's voice in the log: its name in front, and repeats collapsed.
+//! A role's voice in the log: its name in front, repeats collapsed, comings and goings rationed.
 
 use crate::base::LIVE;
 use crate::base::repeats::{Rate, Repeats};
 use crate::base::time::Time;
 use crate::base::units::Count;
 
-/// What the relay has said lately.
+/// What a role has said lately.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     label: String,
     repeats: Repeats,
     joins: Rate,
@@ -17,7 +17,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(label: String) -> Self {
+    /// The voice of a role whose lines begin with `label`: `relay[sports]`.
+    pub(crate) fn new(label: String) -> Self {
         Self {
             label,
             repeats: Repeats::new(),
@@ -28,19 +29,20 @@ impl Journal {
         }
     }
 
-    pub(super) fn info(&self, text: String) {
+    /// A line that comes once.
+    pub(crate) fn info(&self, text: String) {
         log::info!("{}: {text}", self.label);
     }
 
     /// A line that may come again and again: the first of its kind is said, the next ones are counted.
-    pub(super) fn warn(&mut self, now: Time, kind: &str, text: String) {
+    pub(crate) fn warn(&mut self, now: Time, kind: &str, text: String) {
         if let Some(text) = self.repeats.say(now, kind, text) {
             log::warn!("{}: {text}", self.label);
         }
     }
 
     /// What `kind` spoke of is over: the next time it is news again.
-    pub(super) fn forget(&mut self, now: Time, kind: &str) {
+    pub(crate) fn forget(&mut self, now: Time, kind: &str) {
         if let Some(text) = self.repeats.forget(now, kind) {
             log::warn!("{}: {text}", self.label);
         }
@@ -65,28 +67,28 @@ impl Journal {
     }
 
     /// Somebody joined.
-    pub(super) fn came(&mut self, now: Time, text: String) {
+    pub(crate) fn came(&mut self, now: Time, text: String) {
         if self.joins.admit(now) {
             self.info(text);
         }
     }
 
     /// Somebody left.
-    pub(super) fn went(&mut self, now: Time, text: String) {
+    pub(crate) fn went(&mut self, now: Time, text: String) {
         if self.leaves.admit(now) {
             self.info(text);
         }
     }
 
     /// Something of a connection on the upstream side.
-    pub(super) fn upstream(&mut self, now: Time, text: String) {
+    pub(crate) fn upstream(&mut self, now: Time, text: String) {
         if self.upstreams.admit(now) {
             self.info(text);
         }
     }
 
     /// Says the counts that are due; about once a second.
-    pub(super) fn tick(&mut self, now: Time) {
+    pub(crate) fn tick(&mut self, now: Time) {
         if let Some(n) = self.joins.missed(now) {
             self.info(format!("{} connected", Count(n as usize, "more client")));
         }

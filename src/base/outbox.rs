@@ -1,0 +1,124 @@
+//! Bytes on their way out: written at the back, sent from the front. Flat, so that they go out in one piece and can be
+//! read straight into; bounded, by what it was made with.
+//!
+//! ```text
+//!   | sent | pending | space |        when nothing is pending, both begin at the front again
+//! ```
+
+/// A bounded, flat queue of bytes.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Box<[u8]>,
+    from: usize,
+    to: usize,
+}
+
+impl Outbox {
+    /// Room for `capacity` bytes. What is never used is never touched.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            bytes: vec![0; capacity].into_boxed_slice(),
+            from: 0,
+            to: 0,
+        }
+    }
+
+    /// What waits to be sent.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.from..self.to]
+    }
+
+    /// How much waits to be sent.
+    pub fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// How many bytes can be added.
+    pub fn room(&self) -> usize {
+        self.bytes.len() - self.len()
+    }
+
+    /// A place for `len` bytes at the back, to be filled and then [`Outbox::commit`]ted.
+    ///
+    /// # Panics
+    /// If there is no room for them.
+    pub fn space(&mut self, len: usize) -> &mut [u8] {
+        assert!(len <= self.room(), "no room for {len} bytes");
+        if self.bytes.len() - self.to < len {
+            self.bytes.copy_within(self.from..self.to, 0);
+            self.to -= self.from;
+            self.from = 0;
+        }
+        &mut self.bytes[self.to..self.to + len]
+    }
+
+    /// The first `len` bytes of the space are filled now.
+    pub fn commit(&mut self, len: usize) {
+        assert!(self.to + len <= self.bytes.len(), "more than there was");
+        self.to += len;
+    }
+
+    /// Adds bytes, all or none. Whether there was room.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        let is_room = bytes.len() <= self.room();
+        if is_room {
+            self.space(bytes.len()).copy_from_slice(bytes);
+            self.commit(bytes.len());
+        }
+        is_room
+    }
+
+    /// The first `len` of the pending bytes were sent.
+    pub fn sent(&mut self, len: usize) {
+        assert!(len <= self.len(), "more than there was");
+        self.from += len;
+        if self.is_empty() {
+            (self.from, self.to) = (0, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    #[test]
+    fn bytes_leave_in_their_order_and_room_comes_back() {
+        let mut out = Outbox::new(8);
+        assert!(out.push(b"hello"));
+        assert!(!out.push(b"more"), "all or none");
+        out.sent(4);
+        assert_eq!((out.pending(), out.room()), (&b"o"[..], 7));
+        assert!(out.push(b"n we go"));
+        assert_eq!(out.pending(), b"on we go");
+        out.sent(8);
+        assert!(out.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_queue(steps in prop::collection::vec((any::<bool>(), 0usize..20), 0..100)) {
+            let (mut out, mut model) = (Outbox::new(32), VecDeque::new());
+            for (i, (add, len)) in steps.into_iter().enumerate() {
+                let bytes = vec![i as u8; len];
+                if add && out.push(&bytes) {
+                    model.extend(bytes);
+                } else {
+                    let len = len.min(out.len());
+                    out.sent(len);
+                    model.drain(..len);
+                }
+                prop_assert!(out.pending().iter().eq(model.iter()));
+            }
+        }
+    }
+}

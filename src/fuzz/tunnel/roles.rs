@@ -1,0 +1,64 @@
+//! The roles of a simulated tunnel, made from command lines as a user would write them.
+
+use std::ffi::OsString;
+
+use super::{ECHO_PORT, SERVICE_PORT, WEB_PORT};
+use crate::config::{Config, Env, Run};
+use crate::reactor::net::SockId;
+use crate::reactor::{Cx, Event, Role};
+use crate::roles::tunnel::{Expose, Serve};
+
+/// One of them.
+#[allow(clippy::large_enum_variant, reason = "there are three of them")]
+pub(super) enum Party {
+    Serve(Serve),
+    Expose(Expose),
+}
+
+impl Party {
+    pub(super) fn check_invariants(&self) {
+        match self {
+            Self::Serve(serve) => serve.check_invariants(),
+            Self::Expose(expose) => expose.check_invariants(),
+        }
+    }
+
+    pub(super) fn sockets(&self) -> Box<dyn Iterator<Item = SockId> + '_> {
+        match self {
+            Self::Serve(serve) => Box::new(serve.sockets()),
+            Self::Expose(expose) => Box::new(expose.sockets()),
+        }
+    }
+}
+
+impl Role for Party {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match self {
+            Self::Serve(serve) => serve.on(cx, event),
+            Self::Expose(expose) => expose.on(cx, event),
+        }
+    }
+}
+
+/// A server with this `--linger`, and two backends of it.
+pub(super) fn all(linger: &str) -> [Party; 3] {
+    let retry = "--retry 0.1..1";
+    [
+        party(&format!("tunnel serve 7000 --linger {linger}")),
+        party(&format!(
+            "tunnel expose 7000 {SERVICE_PORT} --name web --port {WEB_PORT} {retry}"
+        )),
+        party(&format!(
+            "tunnel expose 7000 --echo --name echo --port {ECHO_PORT} {retry}"
+        )),
+    ]
+}
+
+fn party(line: &str) -> Party {
+    let words = line.split(' ').map(OsString::from);
+    match Config::from_command_line(words, Env::default()).map(|config| config.run) {
+        Ok(Run::TunnelServe { config, .. }) => Party::Serve(Serve::new(*config)),
+        Ok(Run::TunnelExpose(config)) => Party::Expose(Expose::new(*config)),
+        other => panic!("{line}: {other:?}"),
+    }
+}

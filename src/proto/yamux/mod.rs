@@ -1,0 +1,35 @@
+//! yamux: many streams over one connection, as hashicorp/yamux and its kin speak it. Either role, no I/O, no clock of
+//! its own.
+//!
+//! ```text
+//!   connection ──bytes──> feed ──Event, payload borrowed from the bytes──> user
+//!   connection <──────────── poll: headers of its own (SYN, ACK, credit, FIN, RST, pings)
+//!   connection <──────────── data: the header for payload that the user puts behind it itself
+//! ```
+//!
+//! The verbs: [`Session::feed`] takes what the connection brings; [`Session::poll`] hands out what is to be sent before
+//! anything else; [`Session::data`] makes the header of a frame whose payload never passes through here;
+//! [`Session::consumed`] says that payload has left the user, so that the peer gets its credit back;
+//! [`Session::tick`] keeps the time.
+//!
+//! It holds no payload. How much of it the user may have to hold follows from the windows, which begin at 256 KiB each
+//! and grow with the measured round trip up to [`Limits`].
+
+mod error;
+mod frame;
+mod guard;
+mod input;
+mod pings;
+mod session;
+mod stream;
+
+pub use self::error::{OpenError, Silent, Violation};
+pub use self::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
+pub use self::session::{Event, Limits, Session, Side};
+pub use self::stream::WINDOW_MIN;
+
+/// The most payload that we put into one frame, so that streams take turns.
+pub const PAYLOAD_MAX: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests;

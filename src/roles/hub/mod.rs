@@ -1,0 +1,14 @@
+//! Named mailboxes: whoever connects says its name, and then sends messages to names and receives those to its own.
+//!
+//! ```text
+//!   serve/   the hub itself
+//!   user/    those who connect to one: at a terminal, and for scripts
+//! ```
+
+pub mod config;
+pub mod options;
+mod serve;
+mod user;
+
+pub use self::serve::{Counts, Hub, Reason, Refusal};
+pub use self::user::User;

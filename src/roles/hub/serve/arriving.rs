@@ -1,0 +1,295 @@
+//! From a connection to a client: who may connect, which name is whose, and the proof of it. Each refusal has one named
+//! reason, which is counted and logged, and told to those who asked for the envelope.
+
+use std::fmt;
+
+use crate::base::units::Span;
+use crate::proto::mailbox::{
+    NONCE_LEN, Nonce, Notice, PROOF_LEN, Reader, Refused, Request, verify,
+};
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::callers::address;
+use crate::roles::hub::config::Auth;
+use crate::roles::hub::serve::client::{Client, ClientId, Message, Name, Shown, Stage};
+use crate::roles::hub::serve::leaving::Reason;
+use crate::roles::hub::serve::{Hub, NEWCOMERS_MAX, Tick, shared};
+
+/// Why a connection did not become a client. The text is the label of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its address is not in the list of those who may connect.
+    NotAllowed,
+    /// As many connections as may be are there from its address already.
+    MaxClientsPerIp,
+    /// Too many connections had not said their names, and it was the oldest.
+    Newcomers,
+    /// It was not registered in time.
+    NameTimeout,
+    /// It went before it was registered.
+    Unnamed,
+    /// What it said first is no name.
+    BadName,
+    /// Another client has its name.
+    NameInUse,
+    /// It has not proven that its name is its own.
+    Proof,
+    /// As many clients as may be are registered already.
+    Full,
+    /// The hub ended before it was registered.
+    Ending,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NotAllowed,
+        Self::MaxClientsPerIp,
+        Self::Newcomers,
+        Self::NameTimeout,
+        Self::Unnamed,
+        Self::BadName,
+        Self::NameInUse,
+        Self::Proof,
+        Self::Full,
+        Self::Ending,
+    ];
+
+    /// What a connection with the envelope is told.
+    fn word(self) -> Option<Refused> {
+        match self {
+            Self::BadName => Some(Refused::BadName),
+            Self::NameInUse => Some(Refused::NameInUse),
+            Self::Proof => Some(Refused::Proof),
+            Self::Full => Some(Refused::Full),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAllowed => "not-allowed",
+            Self::MaxClientsPerIp => "max-clients-per-ip",
+            Self::Newcomers => "newcomers",
+            Self::NameTimeout => "name-timeout",
+            Self::Unnamed => "unnamed",
+            Self::BadName => Refused::BadName.word(),
+            Self::NameInUse => Refused::NameInUse.word(),
+            Self::Proof => Refused::Proof.word(),
+            Self::Full => Refused::Full.word(),
+            Self::Ending => "ending",
+        })
+    }
+}
+
+impl Hub {
+    /// A connection came in.
+    pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        if let Some((refusal, why)) = self.turns_away(peer) {
+            cx.close(sock, Close::Orderly);
+            return self.say_refused(cx, peer, refusal, &why);
+        }
+        if self.newcomers.len() == NEWCOMERS_MAX
+            && let Some((_, oldest)) = self.newcomers.first_key_value()
+        {
+            let why = format!("{NEWCOMERS_MAX} later ones have not said their names either");
+            self.refuse(cx, *oldest, Refusal::Newcomers, &why);
+        }
+        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+            self.callers.came(ip);
+        }
+        let number = self.arrivals;
+        self.arrivals += 1;
+        let client = Client::new(sock, peer, number, cx.now(), self.config.max_message);
+        let id = self.clients.insert(client);
+        self.newcomers.insert(number, id);
+        self.clients[id].timer = Some(cx.timer(self.config.name_timeout, Tick::Client.tag(id)));
+        cx.set_tag(sock, id as u32);
+        cx.want_read(sock, true);
+    }
+
+    fn turns_away(&self, peer: Peer) -> Option<(Refusal, String)> {
+        if self.ending.is_some() {
+            return Some((Refusal::Ending, "the hub ends".to_owned()));
+        }
+        let ip = address(peer)?;
+        if !self.config.allow.allows(ip) {
+            return Some((Refusal::NotAllowed, "not in --allow".to_owned()));
+        }
+        let max = self.config.max_clients_per_ip?;
+        (self.callers.of(ip) >= max).then(|| {
+            let why = format!("as many from there as may be, {max} (--max-clients-per-ip)");
+            (Refusal::MaxClientsPerIp, why)
+        })
+    }
+
+    /// A connection has said its name.
+    pub(super) fn named(&mut self, cx: &mut Cx<'_>, id: ClientId, name: &[u8]) {
+        match &self.config.auth {
+            Auth::Local | Auth::Anyone => self.register(cx, id, shared(name)),
+            Auth::Tokens(_) if !self.clients[id].envelope => {
+                let why = format!("{} came without the envelope and a proof", Shown(name));
+                self.refuse(cx, id, Refusal::Proof, &why);
+            }
+            Auth::Tokens(_) => {
+                let mut nonce = [0; NONCE_LEN];
+                for part in nonce.chunks_mut(8) {
+                    part.copy_from_slice(&cx.random().to_le_bytes());
+                }
+                let nonce = Nonce(nonce);
+                let mut words = Vec::new();
+                Notice::Nonce(nonce).write(&mut words);
+                self.notify(id, &words);
+                self.clients[id].stage = Stage::Proving {
+                    name: shared(name),
+                    nonce,
+                };
+            }
+        }
+    }
+
+    /// A connection that was asked for a proof has answered something.
+    pub(super) fn answered(&mut self, cx: &mut Cx<'_>, id: ClientId, request: Option<Request>) {
+        let Stage::Proving { name, nonce } = &self.clients[id].stage else {
+            return;
+        };
+        let Auth::Tokens(tokens) = &self.config.auth else {
+            return;
+        };
+        // A name that nobody may have takes as long as one with a wrong token.
+        let (token, known) = match tokens.of(name) {
+            Some(token) => (&token[..], true),
+            None => (&[0; PROOF_LEN][..], false),
+        };
+        let name = Name::clone(name);
+        let proven = match request {
+            Some(Request::Proof(proof)) => verify(token, nonce, &name, &proof) && known,
+            _ => false,
+        };
+        if proven {
+            return self.register(cx, id, name);
+        }
+        let why = match known {
+            true => format!("{} is not proven by its token", Shown(&name)),
+            false => format!("{} has no token", Shown(&name)),
+        };
+        self.refuse(cx, id, Refusal::Proof, &why);
+    }
+
+    fn register(&mut self, cx: &mut Cx<'_>, id: ClientId, name: Name) {
+        if let Some(holder) = self.names.get(&name).copied() {
+            if !matches!(self.config.auth, Auth::Tokens(_)) {
+                let why = format!("{} is {}", Shown(&name), self.clients[holder].peer);
+                return self.refuse(cx, id, Refusal::NameInUse, &why);
+            }
+            self.drop_client(cx, holder, Reason::TakenOver);
+        }
+        if self
+            .config
+            .max_clients
+            .is_some_and(|max| self.names.len() >= max)
+        {
+            let why = format!(
+                "as many are registered as may be, {} (--max-clients)",
+                self.names.len()
+            );
+            return self.refuse(cx, id, Refusal::Full, &why);
+        }
+        self.names.insert(Name::clone(&name), id);
+        let client = &mut self.clients[id];
+        self.newcomers.remove(&client.number);
+        let (peer, envelope) = (client.peer, client.envelope);
+        let text = format!(
+            "client {} ({peer}) connected ({} now)",
+            Shown(&name),
+            self.names.len()
+        );
+        client.stage = Stage::Member { name };
+        if let Some(timer) = client.timer.take() {
+            cx.cancel(timer);
+        }
+        client.timer = self
+            .config
+            .idle_timeout
+            .map(|idle| cx.timer(idle, Tick::Client.tag(id)));
+        if envelope {
+            self.notify(id, b"ok");
+        }
+        self.journal.came(cx.now(), text);
+    }
+
+    /// Turns a connection away that is not registered; tells it why, where it can be told.
+    pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, id: ClientId, refusal: Refusal, why: &str) {
+        let client = &mut self.clients[id];
+        self.newcomers.remove(&client.number);
+        client.stage = Stage::Leaving { told: None };
+        client.message = Message::None;
+        client.reader = Reader::of_client(0);
+        let (peer, envelope) = (client.peer, client.envelope);
+        self.say_refused(cx, peer, refusal, why);
+        match refusal.word().filter(|_| envelope) {
+            Some(refused) => {
+                let mut words = Vec::new();
+                Notice::Refused(refused.word().as_bytes()).write(&mut words);
+                self.notify(id, &words);
+                self.begin_leaving(cx, id);
+            }
+            None => self.remove(cx, id, Close::Orderly),
+        }
+    }
+
+    fn say_refused(&mut self, cx: &Cx<'_>, peer: Peer, refusal: Refusal, why: &str) {
+        self.counts.refused[refusal as usize] += 1;
+        let now = cx.now();
+        let text = format!("client {peer} refused: {refusal}; {why}");
+        match refusal {
+            // It was its own doing, or nobody's: health checks do so all day.
+            Refusal::Unnamed | Refusal::Ending => self.journal.went(now, text),
+            _ => {
+                let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+                self.journal
+                    .warn(now, &format!("refused: {refusal}: {from}"), text);
+            }
+        }
+    }
+
+    /// A client's timer has run out: it is late with its name, or silent, or takes nothing of its last bytes.
+    pub(super) fn client_timer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        key: crate::base::wheel::TimerKey,
+    ) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if client.timer != Some(key) {
+            return;
+        }
+        client.timer = None;
+        match &client.stage {
+            Stage::Opening | Stage::Proving { .. } => {
+                let what = match client.stage {
+                    Stage::Opening => "no name",
+                    _ => "no proof",
+                };
+                let why = format!("{what} within {}", Span(self.config.name_timeout));
+                self.refuse(cx, id, Refusal::NameTimeout, &why);
+            }
+            Stage::Member { .. } => {
+                let Some(idle) = self.config.idle_timeout else {
+                    return;
+                };
+                let silent = cx.now().since(client.last_byte);
+                if silent < idle {
+                    client.timer = Some(cx.timer(idle - silent, Tick::Client.tag(id)));
+                } else {
+                    self.drop_client(cx, id, Reason::Idle);
+                }
+            }
+            Stage::Leaving { .. } => self.cut_one(cx, id),
+        }
+    }
+}

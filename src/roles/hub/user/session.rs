@@ -1,0 +1,391 @@
+//! A client's connection with a hub: dialled, let in, kept alive, and read.
+//!
+//! ```text
+//!   Dialling ──> Opening ──(nonce, proof)──> ok ──> Ready ──> Closing: our end is shut, the hub's is waited for
+//!      ^            │ closed before a word, and no token: perhaps the hub is one of the seed's, which know no envelope
+//!      └────────────┘ dials again, as their clients do
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use crate::base::byte_queue::ByteQueue;
+use crate::base::time::Time;
+use crate::base::units::Span;
+use crate::proto::mailbox::{
+    Names, Notice, Piece, Reader, Request, prove, write_head, write_message, write_opening,
+};
+use crate::reactor::net::{Close, Keepalive, SockId};
+use crate::reactor::{Cx, DialError, DialId, plain};
+use crate::roles::hub::config::UserConfig;
+use crate::roles::hub::serve::Shown;
+use crate::roles::hub::user::{Kind, Tick};
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    config: UserConfig,
+    state: State,
+    /// The hub is spoken to as the seed's clients do.
+    plain: bool,
+    /// The hub has sent a byte.
+    heard: bool,
+    reader: Reader,
+    /// The message that is coming in.
+    incoming: Incoming,
+    out: ByteQueue,
+    reading: bool,
+    /// When bytes were last queued for the hub.
+    wrote: Time,
+    /// By when the hub has to answer.
+    deadline: Option<Time>,
+    /// The timer that looks at it is set.
+    armed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Dialling(DialId),
+    Opening(SockId),
+    Ready(SockId),
+    Closing(SockId),
+    Over,
+}
+
+#[derive(Debug)]
+enum Incoming {
+    /// The hub's own words.
+    Notice(Vec<u8>),
+    /// An empty message from ourselves, by which we keep ourselves alive.
+    Echo,
+    /// Somebody's.
+    Message,
+}
+
+/// What comes of a connection.
+#[derive(Debug)]
+pub(super) enum Said<'a> {
+    /// The client is let in.
+    Ready,
+    /// Bytes of a message; the last ones, if that is known.
+    Bytes { bytes: &'a [u8], last: bool },
+    /// Names that are registered.
+    Names(Names<'a>),
+}
+
+/// Where a connection is, after something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It goes on.
+    On,
+    /// It has ended as it should.
+    Closed,
+}
+
+impl Session {
+    pub(super) fn new(config: UserConfig) -> Self {
+        Self {
+            config,
+            state: State::Over,
+            plain: false,
+            heard: false,
+            reader: Reader::of_hub(u64::MAX),
+            incoming: Incoming::Message,
+            out: ByteQueue::new(),
+            reading: true,
+            wrote: Time::ZERO,
+            deadline: None,
+            armed: false,
+        }
+    }
+
+    /// Whether messages can't be told apart, and the hub answers nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether messages can be sent.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_))
+    }
+
+    /// Bytes that wait for the hub to take them.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(super) fn start(&mut self, cx: &mut Cx<'_>) {
+        self.state = State::Dialling(cx.dial(&self.config.hub, self.config.timeout));
+        self.expect_answer(cx);
+        cx.timer(KEEPALIVE, Tick::Alive as u32);
+    }
+
+    /// An answer is to come within the time given.
+    pub(super) fn expect_answer(&mut self, cx: &mut Cx<'_>) {
+        self.deadline = Some(cx.now() + self.config.timeout);
+        if !std::mem::replace(&mut self.armed, true) {
+            cx.timer(self.config.timeout, Tick::Answer as u32);
+        }
+    }
+
+    /// The timer has run out.
+    pub(super) fn late(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        self.armed = false;
+        let Some(deadline) = self.deadline else {
+            return Ok(Step::On);
+        };
+        if cx.now() < deadline {
+            self.armed = true;
+            cx.timer(deadline.since(cx.now()), Tick::Answer as u32);
+            return Ok(Step::On);
+        }
+        if matches!(self.state, State::Closing(_)) && self.out.is_empty() {
+            // Its kernel has everything; that it does not close is its own affair.
+            return Ok(Step::Closed);
+        }
+        let (hub, time) = (&self.config.hub, Span(self.config.timeout));
+        Err(format!("the hub {hub} did not answer within {time}"))
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        on: &mut dyn FnMut(Said<'_>),
+    ) -> Result<Step, String> {
+        cx.set_tag(sock, Kind::Hub as u32);
+        cx.want_read(sock, self.reading);
+        let keepalive = Keepalive {
+            idle: DEAD_AFTER,
+            user_timeout: Some(DEAD_AFTER),
+        };
+        cx.set_keepalive(sock, keepalive);
+        let mut opening = Vec::new();
+        write_opening(&self.config.name, !self.plain, &mut opening);
+        self.out.push(&opening);
+        self.state = State::Opening(sock);
+        if self.plain {
+            // Nobody says so: a hub that is the seed's closes where it does not like the name.
+            self.state = State::Ready(sock);
+            self.deadline = None;
+            on(Said::Ready);
+        }
+        self.flush(cx)
+    }
+
+    pub(super) fn connect_failed(&mut self, error: &DialError) -> String {
+        format!("the hub {} {error}", self.config.hub)
+    }
+
+    /// One read, and what it means.
+    pub(super) fn readable(
+        &mut self,
+        cx: &mut Cx<'_>,
+        buffer: &mut [u8],
+        on: &mut dyn FnMut(Said<'_>),
+    ) -> Result<Step, String> {
+        let Some(sock) = self.sock() else {
+            return Ok(Step::On);
+        };
+        match cx.read(sock, buffer) {
+            Ok(None) => Ok(Step::On),
+            Ok(Some(0)) => self.lost(cx, sock, None),
+            Ok(Some(count)) => {
+                self.heard = true;
+                self.hear(&buffer[..count], on)?;
+                self.flush(cx)
+            }
+            Err(error) => self.lost(cx, sock, Some(&error)),
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8], on: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
+        if self.plain {
+            on(Said::Bytes { bytes, last: true });
+            return Ok(());
+        }
+        let mut reader = std::mem::replace(&mut self.reader, Reader::of_hub(0));
+        let mut rest = bytes;
+        loop {
+            let fed = reader.feed(rest);
+            let (took, piece) = fed.map_err(|fault| {
+                let hub = &self.config.hub;
+                format!("what {hub} says is not a hub's: {fault}")
+            })?;
+            rest = &rest[took..];
+            match piece {
+                None => break,
+                Some(Piece::Head { name, len }) => {
+                    self.incoming = match name {
+                        [] => Incoming::Notice(Vec::new()),
+                        own if own == self.config.name && len == 0 => Incoming::Echo,
+                        _ => Incoming::Message,
+                    };
+                }
+                Some(Piece::Body { bytes, last }) => match &mut self.incoming {
+                    Incoming::Echo => {}
+                    Incoming::Message => on(Said::Bytes { bytes, last }),
+                    Incoming::Notice(notice) => {
+                        notice.extend_from_slice(bytes);
+                        if notice.len() > NOTICE_MAX {
+                            return Err("the hub's answer is too long".to_owned());
+                        }
+                        if last {
+                            let notice = std::mem::take(notice);
+                            self.on_notice(&notice, on)?;
+                        }
+                    }
+                },
+                Some(Piece::Envelope | Piece::Name(_)) => {}
+            }
+        }
+        self.reader = reader;
+        Ok(())
+    }
+
+    fn on_notice(&mut self, notice: &[u8], on: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
+        match (Notice::read(notice), self.state) {
+            (Some(Notice::Ok), State::Opening(sock)) => {
+                self.state = State::Ready(sock);
+                self.deadline = None;
+                on(Said::Ready);
+            }
+            (Some(Notice::Refused(reason)), _) => {
+                let (name, reason) = (Shown(&self.config.name), Shown(reason));
+                return Err(format!(
+                    "the hub {} refused {name}: {reason}",
+                    self.config.hub
+                ));
+            }
+            (Some(Notice::Nonce(nonce)), State::Opening(_)) => {
+                let Some(token) = &self.config.token else {
+                    return Err(format!(
+                        "the hub {} asks for a token: --token-file FILE, or HYDRANT_TOKEN",
+                        self.config.hub
+                    ));
+                };
+                let mut proof = Vec::new();
+                Request::Proof(prove(token, &nonce, &self.config.name)).write(&mut proof);
+                self.request(&proof);
+            }
+            (Some(Notice::Who(names)), State::Ready(_)) => on(Said::Names(names)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a message. [`Session::flush`] sends it.
+    pub(super) fn send(&mut self, dest: &[u8], bytes: &[u8]) {
+        let mut head = Vec::new();
+        write_head(dest, bytes.len(), &mut head);
+        self.out.push(&head);
+        self.out.push(bytes);
+    }
+
+    /// Queues a request to the hub itself.
+    pub(super) fn request(&mut self, body: &[u8]) {
+        let mut message = Vec::new();
+        write_message(b"", body, &mut message);
+        self.out.push(&message);
+    }
+
+    /// Says that it is still there, unless something else has said so lately.
+    pub(super) fn keep_alive(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        cx.timer(KEEPALIVE, Tick::Alive as u32);
+        if self.is_ready() && self.out.is_empty() && cx.now().since(self.wrote) >= KEEPALIVE / 2 {
+            let name = self.config.name.clone();
+            self.send(&name, b"");
+        }
+        self.flush(cx)
+    }
+
+    /// One write.
+    pub(super) fn flush(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        let Some(sock) = self.sock() else {
+            return Ok(Step::On);
+        };
+        if !self.out.is_empty() {
+            match cx.write(sock, self.out.front()) {
+                Ok(Some(count)) => {
+                    self.out.consume(count);
+                    self.wrote = cx.now();
+                    // While it takes what is said, it has not been asked for long.
+                    self.deadline = self.deadline.map(|_| self.wrote + self.config.timeout);
+                }
+                Ok(None) => {}
+                // Why it closed may stand in what it said last.
+                Err(_) if self.reading => {
+                    self.out = ByteQueue::new();
+                }
+                Err(error) => return self.lost(cx, sock, Some(&error)),
+            }
+        }
+        cx.want_write(sock, !self.out.is_empty());
+        if self.out.is_empty()
+            && matches!(self.state, State::Closing(_))
+            && let Err(error) = cx.shutdown(sock)
+        {
+            return self.lost(cx, sock, Some(&error));
+        }
+        Ok(Step::On)
+    }
+
+    /// Whether what the hub sends is read.
+    pub(super) fn want_read(&mut self, cx: &mut Cx<'_>, wanted: bool) {
+        self.reading = wanted;
+        if let Some(sock) = self.sock() {
+            cx.want_read(sock, wanted);
+        }
+    }
+
+    /// Nothing more will be sent: once the hub has it all, the connection ends.
+    pub(super) fn finish(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        let Some(sock) = self.sock() else {
+            self.state = State::Over;
+            return Ok(Step::Closed);
+        };
+        self.state = State::Closing(sock);
+        self.expect_answer(cx);
+        self.want_read(cx, true);
+        self.flush(cx)
+    }
+
+    fn sock(&self) -> Option<SockId> {
+        match self.state {
+            State::Opening(sock) | State::Ready(sock) | State::Closing(sock) => Some(sock),
+            State::Dialling(_) | State::Over => None,
+        }
+    }
+
+    /// The connection is over.
+    fn lost(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        error: Option<&io::Error>,
+    ) -> Result<Step, String> {
+        cx.close(sock, Close::Orderly);
+        let state = std::mem::replace(&mut self.state, State::Over);
+        if matches!(state, State::Closing(_)) && error.is_none() && self.out.is_empty() {
+            return Ok(Step::Closed);
+        }
+        if !self.heard && !self.plain && self.config.token.is_none() {
+            self.plain = true;
+            self.out = ByteQueue::new();
+            self.state = State::Dialling(cx.dial(&self.config.hub, self.config.timeout));
+            return Ok(Step::On);
+        }
+        let how = match error {
+            Some(error) => format!("is gone ({})", plain(error)),
+            None => "has closed the connection".to_owned(),
+        };
+        Err(format!("the hub {} {how}", self.config.hub))
+    }
+}
+
+/// How often a client that has nothing to say says so. A hub waits for 30 s by default, and so do the seed's.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// A hub whose machine does not answer for so long is gone.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// The longest answer of the hub's that is looked at.
+const NOTICE_MAX: usize = 16 << 20;

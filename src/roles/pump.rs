@@ -1,0 +1,456 @@
+//! Copies both ways between links and the streams of one yamux session, with half-close and bounded buffers.
+//!
+//! ```text
+//!   link ──read straight into──> outbox ──one write for many frames──> carrier     while the stream has credit
+//!   link <──written straight from the carrier's input────────────────── carrier
+//!     ^── queue: what the link did not take, at most the stream's window
+//! ```
+//!
+//! A [`Mux`] is the session and what it is carried on; a [`Channel`] is one stream and its other end. Who owns them,
+//! and what becomes of a channel that is over, the role decides.
+//!
+//! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for
+//! room.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::base::outbox::Outbox;
+use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, SockId};
+use crate::roles::link::Link;
+
+/// A session, the link that carries it, and what is on its way there.
+#[derive(Debug)]
+pub struct Mux {
+    /// The session. Whatever is done with it, [`Mux::say`] has to follow.
+    pub session: Session,
+    carrier: Link,
+    out: Outbox,
+    /// Channels that could read and found no room: their keys, and their sockets where they have one.
+    waiting: VecDeque<(u32, Option<SockId>)>,
+    /// Bytes that the channels' queues hold.
+    held: usize,
+    /// The session has more to say than its peer has read.
+    choked: bool,
+}
+
+/// A stream and its other end.
+#[derive(Debug)]
+pub struct Channel {
+    /// The stream.
+    pub stream: StreamId,
+    /// Bytes that went from the stream to the other end.
+    pub from_stream: u64,
+    /// Bytes that went from the other end into the stream.
+    pub to_stream: u64,
+    key: u32,
+    end: End,
+    /// From the stream, and not yet taken by the other end.
+    queue: VecDeque<u8>,
+    /// Bytes at the head of the queue that never came from the stream.
+    preface: usize,
+    /// The stream's direction towards the other end.
+    ending: Ending,
+    /// The other end has said all.
+    read_ended: bool,
+    /// It stands in the queue of those that wait for room.
+    waiting: bool,
+    /// Its link is not read.
+    paused: bool,
+}
+
+/// What a stream is connected with.
+#[derive(Debug)]
+enum End {
+    /// Nothing yet.
+    Coming,
+    /// A link.
+    Link(Link),
+    /// Itself: what it says comes back.
+    Echo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// The stream has ended, and its bytes wait in the queue.
+    Due,
+    Done,
+}
+
+/// What became of a channel.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// It goes on.
+    Going,
+    /// Both directions have ended.
+    Over,
+    /// Its link is broken, for this reason: its stream is to be reset.
+    Broken(io::Error),
+}
+
+impl Channel {
+    /// A stream whose other end is still to come: what it says is kept.
+    pub fn new(stream: StreamId, key: u32) -> Self {
+        Self {
+            stream,
+            from_stream: 0,
+            to_stream: 0,
+            key,
+            end: End::Coming,
+            queue: VecDeque::new(),
+            preface: 0,
+            ending: Ending::Open,
+            read_ended: false,
+            waiting: false,
+            paused: false,
+        }
+    }
+
+    /// A stream that hears itself.
+    pub fn echo(stream: StreamId, key: u32) -> Self {
+        Self {
+            end: End::Echo,
+            ..Self::new(stream, key)
+        }
+    }
+
+    /// The other end's link, if it has one.
+    pub fn link(&self) -> Option<Link> {
+        match self.end {
+            End::Link(link) => Some(link),
+            End::Coming | End::Echo => None,
+        }
+    }
+
+    /// Bytes of the stream that wait to be taken.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether the other end is not read at the moment.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The other end gets these bytes first, of which the stream knows nothing. Before it is connected.
+    pub fn begin_with(&mut self, preface: &[u8]) {
+        for byte in preface.iter().rev() {
+            self.queue.push_front(*byte);
+        }
+        self.preface = preface.len();
+    }
+
+    /// The other end is there.
+    pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
+        self.end = End::Link(link);
+        link.want_read(cx, true);
+        if self.queue.is_empty() {
+            return self.end_if_due(cx);
+        }
+        link.want_write(cx, true);
+        Outcome::Going
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.read_ended && self.ending == Ending::Done {
+            true => Outcome::Over,
+            false => Outcome::Going,
+        }
+    }
+
+    /// Passes the stream's end on once all before it has been.
+    fn end_if_due(&mut self, cx: &mut Cx<'_>) -> Outcome {
+        if let End::Link(link) = &mut self.end
+            && self.ending == Ending::Due
+            && self.queue.is_empty()
+        {
+            self.ending = Ending::Done;
+            if let Err(error) = link.finish(cx) {
+                return Outcome::Broken(error);
+            }
+        }
+        self.outcome()
+    }
+
+    /// Takes bytes that the other end has taken off the books; returns how many of them were the stream's.
+    fn taken(&mut self, len: usize) -> usize {
+        let preface = self.preface.min(len);
+        self.preface -= preface;
+        self.from_stream += (len - preface) as u64;
+        len - preface
+    }
+}
+
+impl Mux {
+    /// A session on a link.
+    pub fn new(session: Session, carrier: Link) -> Self {
+        Self {
+            session,
+            carrier,
+            out: Outbox::new(OUTBOX),
+            waiting: VecDeque::new(),
+            held: 0,
+            choked: false,
+        }
+    }
+
+    /// The link that carries the session.
+    pub fn carrier(&self) -> Link {
+        self.carrier
+    }
+
+    /// Bytes that channels hold since their other ends have not taken them.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Whether the peer has left so much unread that no more can be said to it: the session can't go on.
+    pub fn is_choked(&self) -> bool {
+        self.choked
+    }
+
+    /// Whether all that was said has left.
+    pub fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Puts bytes in front of all that the session says from now on.
+    pub fn preface(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        self.choked |= !self.out.push(bytes);
+        self.carrier.want_write(cx, true);
+    }
+
+    /// Sends what the session has to say for itself.
+    pub fn say(&mut self, cx: &mut Cx<'_>) {
+        while let Some(header) = self.session.poll(cx.now()) {
+            self.choked |= !self.out.push(&header);
+        }
+        if !self.out.is_empty() {
+            self.carrier.want_write(cx, true);
+        }
+    }
+
+    /// Says a few bytes of our own on a stream that has credit for them.
+    pub fn say_on(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) {
+        self.say(cx);
+        let header = self.session.data(stream, bytes.len());
+        self.choked |= !(self.out.push(&header) && self.out.push(bytes));
+        self.carrier.want_write(cx, true);
+    }
+
+    /// The carrier takes bytes: one write. Channels that waited for room are read again.
+    /// Returns the keys of those that have no link, which are to be [`Mux::echo`]ed.
+    pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
+        let sent = self.carrier.write(cx, [self.out.pending(), &[]])?;
+        self.out.sent(sent);
+        if self.out.is_empty() {
+            self.carrier.want_write(cx, false);
+        }
+        let mut echoes = Vec::new();
+        let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
+        while frames > 0
+            && let Some((key, sock)) = self.waiting.pop_front()
+        {
+            frames -= 1;
+            match sock {
+                Some(sock) => cx.want_read(sock, true),
+                None => echoes.push(key),
+            }
+        }
+        Ok(echoes)
+    }
+
+    /// A channel's link has something to read: a bounded number of frames of it.
+    pub fn link_readable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        let End::Link(mut link) = channel.end else {
+            return Outcome::Going;
+        };
+        channel.waiting = false;
+        channel.paused = false;
+        if channel.read_ended {
+            // Nothing comes any more but the news that it is gone.
+            return match link.read(cx, &mut [0; 16]) {
+                Err(error) => Outcome::Broken(error),
+                Ok(_) => Outcome::Going,
+            };
+        }
+        self.say(cx);
+        for _ in 0..FRAMES_A_VISIT {
+            let most = self.session.sendable(channel.stream);
+            let is_room = self.out.len() + FRAME_MAX <= DATA_MAX;
+            if most == 0 || !is_room {
+                link.want_read(cx, false);
+                channel.paused = true;
+                if most > 0 {
+                    channel.waiting = true;
+                    self.waiting.push_back((channel.key, Some(link.sock())));
+                }
+                return Outcome::Going;
+            }
+            let space = self.out.space(HEADER_LEN + most);
+            match link.read(cx, &mut space[HEADER_LEN..]) {
+                Ok(None) => return Outcome::Going,
+                Ok(Some(0)) => {
+                    channel.read_ended = true;
+                    self.session.finish(channel.stream);
+                    self.say(cx);
+                    return channel.outcome();
+                }
+                Ok(Some(count)) => {
+                    let header = self.session.data(channel.stream, count);
+                    space[..HEADER_LEN].copy_from_slice(&header);
+                    self.out.commit(HEADER_LEN + count);
+                    channel.to_stream += count as u64;
+                    self.carrier.want_write(cx, true);
+                    if count < most || !link.is_readable(cx) {
+                        return Outcome::Going;
+                    }
+                }
+                Err(error) => return Outcome::Broken(error),
+            }
+        }
+        Outcome::Going
+    }
+
+    /// A channel's link takes bytes again.
+    pub fn link_writable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        let End::Link(mut link) = channel.end else {
+            return Outcome::Going;
+        };
+        let (first, second) = channel.queue.as_slices();
+        let count = match link.write(cx, [first, second]) {
+            Ok(count) => count,
+            Err(error) => return Outcome::Broken(error),
+        };
+        channel.queue.drain(..count);
+        let consumed = channel.taken(count);
+        self.held -= consumed;
+        self.consume(cx, channel.stream, consumed);
+        if channel.queue.is_empty() {
+            channel.queue = VecDeque::new();
+            link.want_write(cx, false);
+        }
+        channel.end_if_due(cx)
+    }
+
+    /// A stream's payload came in.
+    pub fn stream_data(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, bytes: &[u8]) -> Outcome {
+        let mut rest = bytes;
+        if let End::Link(link) = &mut channel.end
+            && channel.queue.is_empty()
+        {
+            let count = match link.write(cx, [bytes, &[]]) {
+                Ok(count) => count,
+                Err(error) => return Outcome::Broken(error),
+            };
+            rest = &bytes[count..];
+            channel.from_stream += count as u64;
+            self.consume(cx, channel.stream, count);
+            if !rest.is_empty() {
+                link.want_write(cx, true);
+            }
+        }
+        channel.queue.extend(rest);
+        self.held += rest.len();
+        match channel.end {
+            End::Echo => self.echo(cx, channel),
+            End::Link(_) | End::Coming => Outcome::Going,
+        }
+    }
+
+    /// A stream has ended: so does the other end's direction, behind what is on its way there.
+    pub fn stream_finished(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        channel.ending = Ending::Due;
+        match channel.end {
+            End::Echo => self.echo(cx, channel),
+            End::Link(_) | End::Coming => channel.end_if_due(cx),
+        }
+    }
+
+    /// A stream has credit again.
+    pub fn stream_credit(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        match &mut channel.end {
+            End::Link(link) => {
+                if !channel.waiting {
+                    link.want_read(cx, true);
+                }
+                Outcome::Going
+            }
+            End::Echo => self.echo(cx, channel),
+            End::Coming => Outcome::Going,
+        }
+    }
+
+    /// Sends back what a stream has said, as far as there is credit and room.
+    pub fn echo(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        channel.waiting = false;
+        while !channel.queue.is_empty() {
+            let most = self.session.sendable(channel.stream);
+            if most == 0 {
+                return Outcome::Going;
+            }
+            if self.out.len() + FRAME_MAX > DATA_MAX {
+                channel.waiting = true;
+                self.waiting.push_back((channel.key, None));
+                return Outcome::Going;
+            }
+            let (first, _) = channel.queue.as_slices();
+            let count = most.min(first.len());
+            let space = self.out.space(HEADER_LEN + count);
+            let header = self.session.data(channel.stream, count);
+            space[..HEADER_LEN].copy_from_slice(&header);
+            space[HEADER_LEN..].copy_from_slice(&first[..count]);
+            self.out.commit(HEADER_LEN + count);
+            channel.queue.drain(..count);
+            self.held -= count;
+            channel.from_stream += count as u64;
+            channel.to_stream += count as u64;
+            self.consume(cx, channel.stream, count);
+        }
+        if channel.ending == Ending::Due {
+            channel.ending = Ending::Done;
+            channel.read_ended = true;
+            self.session.finish(channel.stream);
+        }
+        self.say(cx);
+        self.carrier.want_write(cx, !self.out.is_empty());
+        channel.outcome()
+    }
+
+    /// A channel is over, well or badly: its link is closed, and its stream, where it is still there, reset.
+    pub fn end(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, how: Close) {
+        self.held -= channel.queue.len() - channel.preface;
+        channel.queue = VecDeque::new();
+        channel.preface = 0;
+        if channel.waiting {
+            self.waiting.retain(|(key, _)| *key != channel.key);
+        }
+        if let End::Link(link) = &mut channel.end {
+            link.close(cx, how);
+        }
+        if how == Close::Reset {
+            self.session.reset(channel.stream);
+            self.say(cx);
+        }
+    }
+
+    /// Bytes of a stream are done with, where no channel has them.
+    pub fn consume(&mut self, cx: &mut Cx<'_>, stream: StreamId, len: usize) {
+        if len > 0 {
+            self.session.consumed(cx.now(), stream, len);
+            self.say(cx);
+        }
+    }
+}
+
+const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
+/// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out.
+const DATA_MAX: usize = 256 << 10;
+/// What is left above is for the session's own frames; a peer that lets it run full does not read.
+const OUTBOX: usize = DATA_MAX + (128 << 10);
+/// Frames that one visit to a link reads: larger writes on a fast link, and still a bound.
+const FRAMES_A_VISIT: usize = 4;

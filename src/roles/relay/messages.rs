@@ -1,0 +1,243 @@
+//! A WebSocket client: what it is sent, out of the ring of messages, and what it says.
+//!
+//! It says nothing that counts: its messages are read and thrown away. Its pings are answered, its close is honoured,
+//! and one that breaks the rules of the protocol is told so and dropped. Control frames go between messages, never into
+//! one that is half sent.
+
+use std::io;
+
+use crate::base::units::Span;
+use crate::proto::websocket::{CloseCode, Key, Session, Side};
+use crate::reactor::Cx;
+use crate::reactor::net::SockId;
+use crate::roles::relay::Relay;
+use crate::roles::relay::clients::{Client, ClientId};
+use crate::roles::relay::config::Slow;
+use crate::roles::relay::fanout::Sent;
+use crate::roles::relay::framed::{Framed, Mark};
+use crate::roles::relay::leaving::Reason;
+
+/// What a client has beside its cursor if it is a WebSocket.
+#[derive(Debug)]
+pub(super) struct WebSocket {
+    /// The offset of the next byte that it gets, in the ring of messages.
+    at: u64,
+    /// Whether that is within a message.
+    within: bool,
+    /// Bytes of control frames that were sent after the last of a message.
+    control: u32,
+    session: Session,
+    /// It closes, or has been at fault: why it goes, once our close is sent.
+    leaving: Option<Reason>,
+}
+
+impl WebSocket {
+    /// A client that begins at this boundary.
+    pub(super) fn new(begin: Mark) -> Self {
+        Self {
+            at: begin.framed,
+            within: false,
+            control: 0,
+            // Nothing of a message is kept, so none is too long.
+            session: Session::new(Side::Server, u64::MAX),
+            leaving: None,
+        }
+    }
+
+    /// What of a message it has begun is still to be sent, and where in the stream the next one begins.
+    pub(super) fn rest<'a>(&self, framed: &'a Framed) -> Option<(u64, [&'a [u8]; 2])> {
+        let message = framed.message_at(self.at).filter(|_| self.within)?;
+        let rest = framed.read(self.at, message.end.framed - self.at);
+        Some((message.end.plain, rest))
+    }
+
+    /// It goes on at another boundary.
+    pub(super) fn jump(&mut self, to: Mark) {
+        self.at = to.framed;
+        self.within = false;
+    }
+
+    /// One send of a control frame, or of at most `max` bytes of messages. `end`: where the client's messages end for
+    /// now. How much of the messages went.
+    fn send(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        framed: &Framed,
+        end: u64,
+        max: u64,
+    ) -> io::Result<u64> {
+        if !self.within && self.session.owes() {
+            let control = self.session.control(|| Key([0; 4]));
+            let sent = cx.write(sock, [control, &[]])?.unwrap_or(0);
+            self.session.control_sent(sent);
+            self.control = self.control.saturating_add(sent as u32);
+            return Ok(0);
+        }
+        if self.at >= end {
+            return Ok(0);
+        }
+        let end = match framed.message_at(self.at) {
+            Some(message) if self.session.owes() => message.end.framed,
+            _ => end,
+        };
+        let from = framed.read(self.at, max.min(end - self.at));
+        let sent = cx.write(sock, from)?.unwrap_or(0) as u64;
+        if sent > 0 {
+            self.at += sent;
+            self.control = 0;
+        }
+        let message = framed.message_at(self.at);
+        self.within = message.is_some_and(|message| message.begins_at() < self.at);
+        Ok(sent)
+    }
+}
+
+impl Client {
+    /// How many bytes of the stream wait in its kernel, which says how many bytes of any sort do.
+    pub(super) fn waiting(&self, framed: Option<&Framed>, waiting: Option<u32>) -> Option<u32> {
+        match (&self.websocket, framed) {
+            (Some(websocket), Some(framed)) => {
+                let waiting = waiting?.saturating_sub(websocket.control);
+                Some(framed.payload_before(websocket.at, waiting))
+            }
+            _ => waiting,
+        }
+    }
+}
+
+impl Relay {
+    /// One send of at most `max` bytes to a WebSocket client.
+    pub(super) fn send_messages(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        max: usize,
+    ) -> io::Result<Sent> {
+        let whole = self.records.whole();
+        // A relay that stops goes away; a feed that is over is over.
+        let is_over = self.flush.as_ref().is_none_or(|flush| flush.source_ended());
+        let (Some(framed), Some(client)) = (&self.framed, self.clients.get_mut(id)) else {
+            return Ok(Sent::All);
+        };
+        let Some(websocket) = &mut client.websocket else {
+            return Ok(Sent::All);
+        };
+        let end = match client.until {
+            until if until >= whole => framed.end().framed,
+            until if until == client.cursor => websocket.at,
+            until => framed.at_or_after(until).framed,
+        };
+        let sent = websocket.send(cx, client.sock, framed, end, max as u64)?;
+        self.counts.bytes_out += sent;
+        if sent > 0 {
+            client.cursor = framed.plain_at(websocket.at);
+        }
+        let cursor = client.cursor;
+        let has_ended = cursor == client.until && !websocket.within;
+        if has_ended && websocket.session.is_open() {
+            let code = match is_over {
+                true => CloseCode::NORMAL,
+                false => CloseCode::GOING_AWAY,
+            };
+            websocket.session.close(code, "");
+        }
+        let sent = match websocket.leaving {
+            _ if websocket.session.owes() => Sent::Part,
+            Some(reason) if has_ended => Sent::Left(reason),
+            _ if has_ended => Sent::End,
+            _ if cursor == whole.min(client.until) => Sent::All,
+            _ => Sent::Part,
+        };
+        self.clients.moved_to(cursor);
+        Ok(sent)
+    }
+
+    /// Looks at what a WebSocket client has said: the first `count` bytes of the scratch.
+    pub(super) fn heed(&mut self, cx: &mut Cx<'_>, id: ClientId, count: usize) {
+        let (Some(framed), Some(client)) = (&self.framed, self.clients.get_mut(id)) else {
+            return;
+        };
+        let Some(websocket) = &mut client.websocket else {
+            return;
+        };
+        let mut violation = None;
+        let mut at = 0;
+        while at < count && violation.is_none() {
+            match websocket.session.feed(&mut self.scratch[at..count]) {
+                Ok((taken, _)) => at += taken,
+                Err(error) => violation = Some(error),
+            }
+        }
+        if client.finishing {
+            return;
+        }
+        let peer = client.peer;
+        if websocket.session.peer_has_ended() && websocket.leaving.is_none() {
+            websocket.leaving = Some(match violation {
+                Some(_) => Reason::Protocol,
+                None => Reason::Left,
+            });
+            let message = framed.message_at(websocket.at);
+            let end = message.filter(|_| websocket.within);
+            let until = end.map_or(client.cursor, |message| message.end.plain);
+            client.until = client.until.min(until);
+        }
+        if websocket.session.owes() {
+            cx.want_write(client.sock, true);
+        }
+        if let Some(violation) = violation {
+            let here = Span(cx.now().since(client.joined));
+            let code = violation.code();
+            let text =
+                format!("client {peer} broke the protocol after {here}: {violation} ({code})");
+            self.journal.warn(cx.now(), "broke the protocol", text);
+        }
+    }
+
+    /// Where a client of the stream begins that is a WebSocket, whose messages are followed from now on.
+    pub(super) fn begin_messages(&mut self, output: usize, plain: u64) -> Option<Mark> {
+        let slow = self.outputs[output].slow;
+        let parked = self.outputs.iter().filter(|outlet| outlet.websocket);
+        let earliest = parked.filter_map(|outlet| outlet.parked()).min();
+        let framed = self.framed.as_mut()?;
+        if !framed.is_active() {
+            let begin = earliest.map_or(plain, |parked| parked.min(plain));
+            framed.begin(begin.max(self.ring.tail()));
+            framed.extend(&self.ring, self.records.whole());
+        }
+        Some(match slow {
+            Slow::Block => framed.at_or_before(plain),
+            _ => framed.at_or_after(plain),
+        })
+    }
+
+    /// Panics where a client's two places do not go together. For tests and the simulator, between events.
+    pub(super) fn check_messages(&self) {
+        let Some(framed) = &self.framed else { return };
+        let takes = |client: &&Client| !client.finishing && client.cursor < client.until;
+        for client in self.clients.iter().map(|(_, client)| client).filter(takes) {
+            let Some(websocket) = &client.websocket else {
+                continue;
+            };
+            let plain = framed.plain_at(websocket.at);
+            // It may have begun a little before what the ring of the stream has.
+            let is_older = plain < self.ring.tail();
+            assert!(
+                plain == client.cursor || is_older,
+                "{client:?} is at {plain}"
+            );
+            assert!(framed.holds(websocket.at), "{client:?} was overtaken");
+        }
+    }
+
+    /// A client is gone: when it was the last WebSocket, nobody is left for whom to make messages.
+    pub(super) fn end_messages(&mut self) {
+        let mut outlets = self.outputs.iter().filter(|outlet| outlet.websocket);
+        if outlets.all(|outlet| outlet.clients == 0)
+            && let Some(framed) = &mut self.framed
+        {
+            framed.stop();
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Those who have connected to a `ws://` destination and are not WebSocket clients yet: each has to ask for it, by the
+//! rules and in time.
+//!
+//! ```text
+//!   accepted ──good request──> client (the grant is the first that it gets)
+//!      │ └──bad request, or none in time──> answered (a status that says why) ──its end, or the deadline──> closed
+//!      └──its end──> closed
+//! ```
+
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::base::time::Time;
+use crate::base::wheel::TimerKey;
+use crate::proto::http1::{Answer, HeadBuf, Request, Status, Upgrade};
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::relay::admission::Refusal;
+use crate::roles::relay::{Kind, Relay, Tick};
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Upgrades {
+    table: Slab<Pending>,
+}
+
+/// One of them.
+struct Pending {
+    sock: SockId,
+    peer: Peer,
+    output: usize,
+    since: Time,
+    deadline: TimerKey,
+    head: HeadBuf,
+    /// What it is answered and how much of it was sent, if it is refused.
+    answer: Option<(Vec<u8>, usize)>,
+}
+
+impl Upgrades {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn sockets(&self) -> impl Iterator<Item = SockId> {
+        self.table.iter().map(|(_, pending)| pending.sock)
+    }
+}
+
+impl Relay {
+    /// A connection that was let in, and has to ask for an upgrade now.
+    pub(super) fn await_upgrade(
+        &mut self,
+        cx: &mut Cx<'_>,
+        output: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
+        if self.upgrades.len() >= UPGRADES_MAX {
+            let oldest = self.upgrades.table.iter();
+            let oldest = oldest.min_by_key(|(_, pending)| pending.since);
+            if let Some(key) = oldest.map(|(key, _)| key) {
+                let why =
+                    format!("has not asked for a WebSocket yet, and {UPGRADES_MAX} others wait");
+                self.say_refused(cx, key, &why);
+                self.drop_upgrade(cx, key);
+            }
+        }
+        let place = self.upgrades.table.vacant_entry();
+        let key = place.key() as u32;
+        place.insert(Pending {
+            sock,
+            peer,
+            output,
+            since: cx.now(),
+            deadline: cx.timer(DEADLINE, Tick::Upgrade.tag(key)),
+            head: HeadBuf::new(),
+            answer: None,
+        });
+        cx.set_tag(sock, Kind::Upgrade.tag(key));
+        cx.want_read(sock, true);
+    }
+
+    /// Bytes of a request, or of whatever comes behind one that was refused.
+    pub(super) fn upgrade_readable(&mut self, cx: &mut Cx<'_>, key: u32) {
+        let key = key as usize;
+        let Some(pending) = self.upgrades.table.get_mut(key) else {
+            return;
+        };
+        let count = match cx.read(pending.sock, &mut self.scratch) {
+            Ok(None) => return,
+            Ok(Some(0)) | Err(_) => return self.drop_upgrade(cx, key),
+            Ok(Some(count)) => count,
+        };
+        if pending.answer.is_some() {
+            return;
+        }
+        let taken = match pending.head.feed(&self.scratch[..count]) {
+            Ok(taken) => taken,
+            Err(fault) => return self.refuse_upgrade(cx, key, fault.into(), &fault.to_string()),
+        };
+        if !pending.head.is_complete() {
+            return;
+        }
+        let upgrade = Request::parse(&pending.head)
+            .map_err(Into::into)
+            .and_then(|request| Upgrade::of(&request, &[]));
+        match upgrade {
+            Ok(upgrade) => self.grant_upgrade(cx, key, &upgrade, taken..count),
+            Err(fault) => self.refuse_upgrade(cx, key, fault.into(), &fault.to_string()),
+        }
+    }
+
+    /// The rest of an answer.
+    pub(super) fn upgrade_writable(&mut self, cx: &mut Cx<'_>, key: u32) {
+        self.send_answer(cx, key as usize);
+    }
+
+    /// The time is over.
+    pub(super) fn upgrade_overdue(&mut self, cx: &mut Cx<'_>, key: u32) {
+        let key = key as usize;
+        let Some(pending) = self.upgrades.table.get_mut(key) else {
+            return;
+        };
+        if pending.answer.is_none() {
+            let why = "no request within 5 s";
+            self.refuse_upgrade(cx, key, Answer::new(Status::TIMEOUT, why), why);
+        }
+        // A second chance to read the answer would need a second deadline.
+        self.drop_upgrade(cx, key);
+    }
+
+    /// Closes all of them.
+    pub(super) fn close_upgrades(&mut self, cx: &mut Cx<'_>) {
+        let keys: Vec<_> = self.upgrades.table.iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.drop_upgrade(cx, key));
+    }
+
+    /// It is a client from now on. What it has sent behind its request is the first that it says.
+    fn grant_upgrade(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: usize,
+        upgrade: &Upgrade,
+        said: std::ops::Range<usize>,
+    ) {
+        let pending = self.upgrades.table.remove(key);
+        cx.cancel(pending.deadline);
+        let count = said.len();
+        self.scratch.copy_within(said, 0);
+        let id = self.join(
+            cx,
+            pending.output,
+            pending.sock,
+            pending.peer,
+            None,
+            upgrade.grant(),
+        );
+        self.heed(cx, id, count);
+    }
+
+    fn refuse_upgrade(&mut self, cx: &mut Cx<'_>, key: usize, answer: Answer, why: &str) {
+        self.say_refused(cx, key, why);
+        if let Some(pending) = self.upgrades.table.get_mut(key) {
+            pending.answer = Some((answer.bytes(), 0));
+            self.send_answer(cx, key);
+        }
+    }
+
+    fn send_answer(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(pending) = self.upgrades.table.get_mut(key) else {
+            return;
+        };
+        let Some((bytes, sent)) = &mut pending.answer else {
+            return;
+        };
+        match cx.write(pending.sock, [&bytes[*sent..], &[]]) {
+            Ok(count) => *sent += count.unwrap_or(0),
+            Err(_) => return self.drop_upgrade(cx, key),
+        }
+        let is_sent = *sent == bytes.len();
+        cx.want_write(pending.sock, !is_sent);
+        // Closed at once, it might not read the answer: bytes that nobody takes turn a close into a reset.
+        if is_sent && cx.shutdown(pending.sock).is_err() {
+            self.drop_upgrade(cx, key);
+        }
+    }
+
+    fn say_refused(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
+        let Some(pending) = self.upgrades.table.get(key) else {
+            return;
+        };
+        self.counts.refused[Refusal::NoUpgrade as usize] += 1;
+        let text = format!("client {} refused: {why}", pending.peer);
+        self.journal.warn(cx.now(), "refused: no-upgrade", text);
+    }
+
+    fn drop_upgrade(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(pending) = self.upgrades.table.try_remove(key) else {
+            return;
+        };
+        cx.cancel(pending.deadline);
+        cx.close(pending.sock, Close::Orderly);
+        self.dismiss_client(pending.peer);
+    }
+}
+
+/// How long a request may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How many may be under way: one more takes the place of the oldest.
+const UPGRADES_MAX: usize = 256;

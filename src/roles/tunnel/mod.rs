@@ -1,0 +1,65 @@
+//! The reverse tunnel: a service behind a NAT or a firewall gets a public port.
+//!
+//! ```text
+//!   client ──> serve: a port for each backend ══ one connection, dialled from inside ══ expose ──> service
+//! ```
+//!
+//! Both ends speak yamux (`proto::yamux`) behind a hello (`proto::hello`); a backend that begins with yamux itself is
+//! taken as it is, and a relay that knows no hello is spoken to in its own way.
+
+pub mod config;
+mod expose;
+pub mod options;
+mod serve;
+mod tokens;
+
+pub use self::expose::Expose;
+pub use self::serve::Serve;
+pub use self::tokens::{Grant, PortRange, Tokens, TokensError};
+
+use std::time::Duration;
+
+use crate::proto::yamux::Limits;
+use crate::reactor::net::Keepalive;
+
+/// The limits of a session of ours.
+fn limits(streams_max: usize) -> Limits {
+    Limits {
+        streams_max,
+        ..Limits::default()
+    }
+}
+
+/// How soon a dead peer of a tunnel's is noticed by TCP, which also ends what it does not acknowledge.
+fn keepalive(idle: Duration) -> Keepalive {
+    Keepalive {
+        idle,
+        user_timeout: Some(2 * idle),
+    }
+}
+
+/// Clients may pause for as long as they like.
+fn client_keepalive(idle: Duration) -> Keepalive {
+    Keepalive {
+        idle,
+        user_timeout: None,
+    }
+}
+
+/// What a socket or a timer is to a role, and which one, in its tag.
+fn pack(kind: u32, index: usize) -> u32 {
+    assert!(index < 1 << INDEX_BITS, "more than any limit allows");
+    kind << INDEX_BITS | index as u32
+}
+
+fn unpack(tag: u32) -> (u32, usize) {
+    (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize)
+}
+
+const INDEX_BITS: u32 = 28;
+/// A client that holds more than its share is reset rather than that a session holds more than this.
+const HELD_MAX: usize = 64 << 20;
+/// One read of a carrier: several frames, so that a fast session takes few reads.
+const READ_MAX: usize = 256 << 10;
+/// How often a role looks at what has no timer of its own.
+const STOCK: Duration = Duration::from_secs(1);

@@ -1,0 +1,376 @@
+//! Backends that were taken in: their sessions, whether they are alive, and their ends.
+
+use super::{Kind, Serve, Tick};
+use crate::base::secret::Secret;
+use crate::base::time::Time;
+use crate::base::units::{Bytes, Count, Span};
+use crate::base::wheel::TimerKey;
+use crate::proto::hello::Name;
+use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
+use crate::reactor::net::{Close, Peer};
+use crate::reactor::{Cx, plain};
+use crate::roles::link::Link;
+use crate::roles::pump::Mux;
+
+/// A backend and its session.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) mux: Mux,
+    pub(super) peer: Peer,
+    pub(super) place: usize,
+    pub(super) name: Option<Name>,
+    /// What proved the name.
+    pub(super) token: Option<Secret>,
+    /// Each stream begins with its client's address.
+    pub(super) client_address: bool,
+    pub(super) since: Time,
+    /// Bytes of clients that have left; those of the others are in their channels.
+    pub(super) to_clients: u64,
+    pub(super) from_clients: u64,
+    /// It speaks the seed's way, and is to be told its address on the first stream that it opens.
+    wants_address: bool,
+    /// It is asked whether it is alive, since a client or another backend wants to know, and for how long yet.
+    asked: Option<TimerKey>,
+    /// Handshakes that wait for it to prove dead or alive.
+    rivals: Vec<usize>,
+    /// It takes no new streams.
+    leaving: bool,
+}
+
+/// Who becomes a backend.
+pub(super) struct Newcomer {
+    pub(super) link: Link,
+    pub(super) peer: Peer,
+    pub(super) place: usize,
+    pub(super) name: Option<Name>,
+    pub(super) token: Option<Secret>,
+    pub(super) client_address: bool,
+    pub(super) is_plain: bool,
+    /// What it is to be sent before anything else.
+    pub(super) preface: Vec<u8>,
+}
+
+impl Backend {
+    /// Whether a client's stream can be opened.
+    pub(super) fn takes_streams(&self) -> bool {
+        !self.leaving
+    }
+
+    /// Tells it that no more clients come.
+    pub(super) fn go_away(&mut self, cx: &mut Cx<'_>) {
+        self.leaving = true;
+        self.mux.session.go_away(GoAway::Normal);
+        self.mux.say(cx);
+    }
+
+    /// "web (10.0.0.5:4000)"
+    pub(super) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} ({})", self.peer),
+            None => self.peer.to_string(),
+        }
+    }
+}
+
+impl Serve {
+    pub(super) fn add_backend(&mut self, cx: &mut Cx<'_>, newcomer: Newcomer, rest: &[u8]) {
+        let Newcomer {
+            link,
+            peer,
+            place,
+            name,
+            token,
+            client_address,
+            is_plain,
+            preface,
+        } = newcomer;
+        let limits = super::super::limits(self.config.max_streams);
+        let session = Session::new(Side::Server, limits, cx.now());
+        let entry = self.backends.vacant_entry();
+        let key = entry.key();
+        cx.set_tag(link.sock(), Kind::Backend.tag(key));
+        let backend = entry.insert(Backend {
+            mux: Mux::new(session, link),
+            peer,
+            place,
+            name,
+            token,
+            client_address,
+            since: cx.now(),
+            to_clients: 0,
+            from_clients: 0,
+            wants_address: is_plain,
+            asked: None,
+            rivals: Vec::new(),
+            leaving: false,
+        });
+        backend.mux.preface(cx, &preface);
+        backend.mux.session.ping(cx.now());
+        backend.mux.say(cx);
+        let label = backend.label();
+        self.places[place].backend = Some(key);
+        self.places[place].away = None;
+        self.counts.backends += 1;
+        let public = &self.places[place].public;
+        let text = format!("backend {label} connected, public at {public}");
+        self.journal.upstream(cx.now(), text);
+        self.feed_backend(cx, key, rest);
+        self.open_waiting(cx, place);
+    }
+
+    pub(super) fn backend_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match backend.mux.carrier().read(cx, &mut scratch) {
+            Ok(None) => {}
+            Ok(Some(0)) => self.end_backend(cx, key, "it closed the connection"),
+            Ok(Some(count)) => self.feed_backend(cx, key, &scratch[..count]),
+            Err(error) => self.end_backend(cx, key, &plain(&error)),
+        }
+        self.scratch = scratch;
+    }
+
+    fn feed_backend(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut rest = bytes;
+        loop {
+            let Some(backend) = self.backends.get_mut(key) else {
+                return;
+            };
+            match backend.mux.session.feed(cx.now(), &mut rest) {
+                Ok(Some(event)) => self.on_event(cx, key, event),
+                Ok(None) => break,
+                Err(violation) => {
+                    backend.mux.session.go_away(GoAway::Protocol);
+                    backend.mux.say(cx);
+                    return self.end_backend(cx, key, &format!("it {violation}"));
+                }
+            }
+            if let Some(backend) = self.backends.get_mut(key) {
+                backend.mux.say(cx);
+            }
+        }
+        self.backend_heard(cx, key);
+        self.check_backend(cx, key);
+    }
+
+    fn on_event(&mut self, cx: &mut Cx<'_>, key: usize, event: Event<'_>) {
+        match event {
+            Event::Opened(id) => self.stream_opened(cx, key, id),
+            Event::Taken(..) => {
+                let place = self.backends[key].place;
+                self.open_waiting(cx, place);
+            }
+            Event::Data(id, ADDRESS, bytes) => {
+                self.backends[key].mux.consume(cx, id, bytes.len());
+            }
+            Event::Data(_, tag, bytes) => {
+                self.with_channel(cx, tag as usize, |cx, mux, channel| {
+                    mux.stream_data(cx, channel, bytes)
+                });
+            }
+            Event::Credit(_, tag) => {
+                self.with_channel(cx, tag as usize, |cx, mux, channel| {
+                    mux.stream_credit(cx, channel)
+                });
+            }
+            Event::Finished(_, tag) => {
+                self.with_channel(cx, tag as usize, |cx, mux, channel| {
+                    mux.stream_finished(cx, channel)
+                });
+            }
+            Event::Reset(_, tag) => {
+                if tag != ADDRESS {
+                    self.end_client(cx, tag as usize, Close::Reset, "reset by the backend");
+                }
+            }
+            Event::Pong => {}
+            Event::GoAway(GoAway::Normal) => {
+                self.backends[key].leaving = true;
+                self.leave_if_done(cx, key);
+            }
+            Event::GoAway(why) => self.end_backend(cx, key, &why.to_string()),
+        }
+    }
+
+    /// A backend opens streams for one purpose only: to be told its address, once, if it speaks the seed's way.
+    fn stream_opened(&mut self, cx: &mut Cx<'_>, key: usize, id: StreamId) {
+        let backend = &mut self.backends[key];
+        if !std::mem::take(&mut backend.wants_address) {
+            backend.mux.session.reset(id);
+            return;
+        }
+        let public = self.places[backend.place].public.as_bytes();
+        backend.mux.session.accept(id, ADDRESS);
+        // The seed reads no more than this.
+        let public = &public[..public.len().min(ADDRESS_MAX)];
+        backend.mux.say_on(cx, id, public);
+        backend.mux.session.finish(id);
+    }
+
+    pub(super) fn backend_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        match backend.mux.flush(cx) {
+            Ok(_) => self.finish_if_drained(cx),
+            Err(error) => self.end_backend(cx, key, &plain(&error)),
+        }
+    }
+
+    /// Ends a backend that can't be talked to, and resets who holds too much.
+    pub(super) fn check_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        if backend.mux.is_choked() {
+            return self.end_backend(cx, key, "it does not read what it asks for");
+        }
+        while let Some(backend) = self.backends.get(key)
+            && backend.mux.held() > super::super::HELD_MAX
+        {
+            self.end_fullest(cx, key);
+        }
+    }
+
+    /// Something came from a backend: it is alive.
+    fn backend_heard(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let Some(timer) = backend.asked.take() else {
+            return;
+        };
+        cx.cancel(timer);
+        let place = backend.place;
+        for rival in std::mem::take(&mut backend.rivals) {
+            self.settled.push_back((rival, false));
+            cx.again();
+        }
+        self.open_waiting(cx, place);
+    }
+
+    /// Asks a backend whether it is alive, unless it has been asked already.
+    pub(super) fn ask_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let backend = &mut self.backends[key];
+        if backend.asked.is_none() {
+            backend.mux.session.ping(cx.now());
+            backend.mux.say(cx);
+            let timer = cx.timer(self.config.alive_timeout, Tick::Alive.tag(key));
+            backend.asked = Some(timer);
+        }
+    }
+
+    /// A handshake wants the name of a backend: it shall have it if that is dead.
+    pub(super) fn ask_holder(&mut self, cx: &mut Cx<'_>, key: usize, rival: usize) {
+        self.backends[key].rivals.push(rival);
+        self.ask_backend(cx, key);
+    }
+
+    pub(super) fn backend_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.asked = None;
+            let limit = Span(self.config.alive_timeout);
+            self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
+        }
+    }
+
+    /// A dead backend's clients are closed at once, those that wait for its sign of life among them.
+    fn backend_dies(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
+        let place = self.backends[key].place;
+        for client in self.places[place].waiting.clone() {
+            self.end_client(cx, client, Close::Orderly, "the backend is dead");
+        }
+        self.end_backend(cx, key, why);
+    }
+
+    pub(super) fn tick_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        match backend.mux.session.tick(cx.now()) {
+            Ok(()) => backend.mux.say(cx),
+            Err(silent) => {
+                let after = Span(silent.after);
+                self.backend_dies(cx, key, &format!("no sign of life within {after}"));
+            }
+        }
+    }
+
+    /// A backend that goes away is gone once its last client is.
+    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        let is_done = backend.leaving && backend.mux.session.is_empty();
+        if is_done && self.draining.is_none() {
+            self.end_backend(cx, key, "it went away");
+        }
+    }
+
+    pub(super) fn replace_backend(&mut self, cx: &mut Cx<'_>, key: usize, by: Peer) {
+        self.end_backend(cx, key, &format!("it is back, from {by}"));
+    }
+
+    /// A backend is gone. Its streams' clients are reset; the port of an unnamed one closes.
+    pub(super) fn end_backend(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
+        let mut backend = self.backends.remove(key);
+        // Whatever there is to say about it, once.
+        let _ = backend.mux.flush(cx);
+        backend.mux.carrier().close(cx, Close::Orderly);
+        if let Some(timer) = backend.asked {
+            cx.cancel(timer);
+        }
+        for rival in backend.rivals.drain(..) {
+            self.settled.push_back((rival, true));
+            cx.again();
+        }
+        let place = backend.place;
+        self.places[place].backend = None;
+        self.places[place].away = Some(cx.now());
+        let (piped, waiting): (Vec<usize>, Vec<usize>) = {
+            let ours = self.clients.iter().filter(|(_, c)| c.place == place);
+            let (piped, waiting): (Vec<_>, Vec<_>) = ours.partition(|(_, c)| c.piped.is_some());
+            let key = |(key, _): (usize, &super::client::Client)| key;
+            (
+                piped.into_iter().map(key).collect(),
+                waiting.into_iter().map(key).collect(),
+            )
+        };
+        let reset = Count(piped.len(), "client");
+        for client in piped {
+            let gone = self.drop_piped(cx, client);
+            backend.to_clients += gone.0;
+            backend.from_clients += gone.1;
+        }
+        let now = cx.now();
+        let text = format!(
+            "backend {} lost: {why}; {reset} reset; {} to clients, {} from them in {}",
+            backend.label(),
+            Bytes(backend.to_clients),
+            Bytes(backend.from_clients),
+            Span(now.since(backend.since))
+        );
+        self.journal.upstream(now, text);
+        let keeps = backend.name.is_some() && self.draining.is_none();
+        for client in waiting {
+            match keeps {
+                true => self.hold_client(cx, client),
+                false => self.end_client(cx, client, Close::Orderly, "the backend is gone"),
+            }
+        }
+        if backend.name.is_none() {
+            self.remove_place(cx, place);
+        }
+        self.finish_if_drained(cx);
+    }
+}
+
+/// The tag of the stream on which a backend is told its address.
+const ADDRESS: u32 = u32::MAX;
+/// The seed's buffer has 128 bytes.
+const ADDRESS_MAX: usize = 127;

@@ -1,0 +1,336 @@
+//! Public clients: let in or turned away, held while their backend is away, and piped to a stream of its session.
+//!
+//! ```text
+//!   accepted ──> waits in its place's queue ──> piped ──> left
+//!                  │ the backend is away: for --linger at most
+//!                  └ the backend is asked whether it is alive: for --alive-timeout at most
+//! ```
+
+use std::time::Duration;
+
+use super::{Kind, Serve, Tick};
+use crate::base::time::Time;
+use crate::base::units::{Bytes, Count, Span};
+use crate::base::wheel::TimerKey;
+use crate::proto::proxy::Call;
+use crate::proto::yamux::{GoAway, OpenError};
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::{Cx, plain};
+use crate::roles::callers::address;
+use crate::roles::link::Link;
+use crate::roles::pump::{Channel, Mux, Outcome};
+
+/// A client of a public port.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) link: Link,
+    pub(super) peer: Peer,
+    pub(super) place: usize,
+    since: Time,
+    /// The end of its wait for a backend.
+    held: Option<TimerKey>,
+    /// The backend that it talks to, and its stream.
+    pub(super) piped: Option<(usize, Channel)>,
+}
+
+impl Client {
+    /// Bytes to it, and from it.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let channel = self.piped.as_ref().map(|(_, channel)| channel);
+        channel.map_or((0, 0), |c| (c.from_stream, c.to_stream))
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        let channel = self.piped.as_ref().map(|(_, channel)| channel);
+        channel.is_some_and(Channel::is_paused)
+    }
+}
+
+impl Serve {
+    pub(super) fn client_accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        place: usize,
+        sock: SockId,
+        peer: Peer,
+    ) {
+        if let Some(why) = self.unwelcome(place, peer) {
+            cx.close(sock, Close::Orderly);
+            return self.refuse_client(cx.now(), peer, &why);
+        }
+        if let Some(idle) = self.config.keepalive {
+            cx.set_keepalive(sock, super::super::client_keepalive(idle));
+        }
+        if let Some(ip) = address(peer) {
+            self.callers.came(ip);
+        }
+        let key = self.clients.insert(Client {
+            link: Link::new(sock),
+            peer,
+            place,
+            since: cx.now(),
+            held: None,
+            piped: None,
+        });
+        cx.set_tag(sock, Kind::Client.tag(key));
+        let entry = &mut self.places[place];
+        entry.clients += 1;
+        entry.waiting.push_back(key);
+        let (label, clients, backend) = (entry.label(), entry.clients, entry.backend);
+        self.counts.clients += 1;
+        let text = format!("client {peer} of {label} connected ({clients} now)");
+        self.journal.came(cx.now(), text);
+        match backend.filter(|backend| self.backends[*backend].takes_streams()) {
+            None => self.hold_client(cx, key),
+            Some(backend) => {
+                // Who was heard from just now need not be waited for, and is asked all the same: it may be gone since.
+                let heard = self.backends[backend].mux.session.heard();
+                self.ask_backend(cx, backend);
+                if cx.now().since(heard) <= FRESH {
+                    self.open_waiting(cx, place);
+                }
+            }
+        }
+    }
+
+    /// Why a client may not come in, if so.
+    fn unwelcome(&self, place: usize, peer: Peer) -> Option<String> {
+        let ip = address(peer);
+        if ip.is_some_and(|ip| !self.config.allow_clients.allows(ip)) {
+            return Some("not in --allow-clients".to_owned());
+        }
+        let in_all = self.clients.len();
+        if self.config.max_clients.is_some_and(|max| in_all >= max) {
+            return Some(full(in_all, "connected (--max-clients)"));
+        }
+        if let (Some(max), Some(ip)) = (self.config.max_clients_per_ip, ip)
+            && self.callers.of(ip) >= max
+        {
+            return Some(full(max, "connected from there (--max-clients-per-ip)"));
+        }
+        let clients = self.places[place].clients;
+        if clients >= self.config.max_streams {
+            let label = self.places[place].label();
+            return Some(full(
+                clients,
+                &format!("connected to {label} (--max-streams)"),
+            ));
+        }
+        let place = &self.places[place];
+        let is_away = place.backend.is_none();
+        (is_away && self.config.linger == Duration::ZERO)
+            .then(|| format!("the backend of {} is away", place.label()))
+    }
+
+    fn refuse_client(&mut self, now: Time, peer: Peer, why: &str) {
+        self.counts.refused += 1;
+        let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+        let kind = format!("refused: client {from}: {why}");
+        let text = format!("client {from} refused: {why}");
+        self.journal.warn(now, &kind, text);
+    }
+
+    /// Lets a client wait for its backend's return.
+    pub(super) fn hold_client(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let client = &mut self.clients[key];
+        if client.held.is_none() {
+            let timer = cx.timer(self.config.linger, Tick::Held.tag(key));
+            client.held = Some(timer);
+        }
+    }
+
+    pub(super) fn client_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.held = None;
+            let why = format!("its backend was away for {}", Span(self.config.linger));
+            self.end_client(cx, key, Close::Orderly, &why);
+        }
+    }
+
+    /// The backend of a place is alive: those who wait are piped, as far as its session takes them.
+    pub(super) fn open_waiting(&mut self, cx: &mut Cx<'_>, place: usize) {
+        while let Some(entry) = self.places.get(place)
+            && let Some(&key) = entry.waiting.front()
+            && let Some(backend) = entry.backend
+        {
+            match self.pipe(cx, backend, key) {
+                Ok(()) => {}
+                // The next one that is taken makes room.
+                Err(OpenError::Backlog) => return,
+                Err(OpenError::GoingAway) => return self.hold_all(cx, place),
+                Err(OpenError::IdsUsedUp) => {
+                    let entry = &mut self.backends[backend];
+                    entry.mux.session.go_away(GoAway::Normal);
+                    entry.mux.say(cx);
+                    let why = "its session's stream ids are used up";
+                    return self.end_backend(cx, backend, why);
+                }
+            }
+        }
+    }
+
+    fn hold_all(&mut self, cx: &mut Cx<'_>, place: usize) {
+        for key in self.places[place].waiting.clone() {
+            self.hold_client(cx, key);
+        }
+    }
+
+    fn pipe(&mut self, cx: &mut Cx<'_>, backend: usize, key: usize) -> Result<(), OpenError> {
+        let entry = &mut self.backends[backend];
+        let stream = entry.mux.session.open(cx.now(), key as u32)?;
+        entry.mux.say(cx);
+        let client = &mut self.clients[key];
+        if entry.client_address {
+            let call = match (client.peer, cx.local(client.link.sock())) {
+                (Peer::Tcp(from), Some(to)) => Call::new(from, to),
+                _ => Call::default(),
+            };
+            entry.mux.say_on(cx, stream, &call.write_v2());
+        }
+        let mut channel = Channel::new(stream, key as u32);
+        let outcome = channel.connect(cx, client.link);
+        client.piped = Some((backend, channel));
+        if let Some(timer) = client.held.take() {
+            cx.cancel(timer);
+        }
+        let place = client.place;
+        self.places[place].waiting.retain(|other| *other != key);
+        self.settle(cx, key, outcome);
+        Ok(())
+    }
+
+    pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel));
+    }
+
+    pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel));
+    }
+
+    /// Looks whether a client that is not read is still there.
+    pub(super) fn probe_client(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(client) = self.clients.get_mut(key)
+            && let Err(error) = client.link.probe(cx)
+        {
+            self.settle(cx, key, Outcome::Broken(error));
+        }
+    }
+
+    /// Does something with a client's channel, and with what becomes of it.
+    pub(super) fn with_channel(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: usize,
+        act: impl FnOnce(&mut Cx<'_>, &mut Mux, &mut Channel) -> Outcome,
+    ) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Some((backend, channel)) = &mut client.piped else {
+            return;
+        };
+        let backend = *backend;
+        let mux = &mut self.backends[backend].mux;
+        let before = (channel.from_stream, channel.to_stream);
+        let outcome = act(cx, mux, channel);
+        self.counts.to_clients += channel.from_stream - before.0;
+        self.counts.from_clients += channel.to_stream - before.1;
+        self.settle(cx, key, outcome);
+    }
+
+    fn settle(&mut self, cx: &mut Cx<'_>, key: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Going => {}
+            Outcome::Over => self.end_client(cx, key, Close::Orderly, "finished"),
+            Outcome::Broken(error) => {
+                self.end_client(cx, key, Close::Reset, &plain(&error));
+            }
+        }
+    }
+
+    /// Resets the client of a backend that holds the most.
+    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>, backend: usize) {
+        let queued = |client: &Client| match &client.piped {
+            Some((of, channel)) if *of == backend => channel.queued(),
+            _ => 0,
+        };
+        let fullest = self.clients.iter().max_by_key(|(_, c)| queued(c));
+        if let Some((key, _)) = fullest {
+            let why = "it reads too little, and the session's memory is full";
+            self.end_client(cx, key, Close::Reset, why);
+        }
+    }
+
+    /// A client is over.
+    pub(super) fn end_client(&mut self, cx: &mut Cx<'_>, key: usize, how: Close, why: &str) {
+        let Some(mut client) = self.clients.try_remove(key) else {
+            return;
+        };
+        let (to, from) = client.bytes();
+        let backend = match &mut client.piped {
+            Some((backend, channel)) => {
+                let entry = &mut self.backends[*backend];
+                entry.mux.end(cx, channel, how);
+                entry.to_clients += to;
+                entry.from_clients += from;
+                Some(*backend)
+            }
+            None => {
+                client.link.close(cx, how);
+                None
+            }
+        };
+        self.forget_client(cx, key, &mut client, why);
+        if let Some(backend) = backend {
+            // One more stream may be opened now.
+            let place = client.place;
+            if !self.places[place].waiting.is_empty() && self.backends[backend].takes_streams() {
+                self.open_waiting(cx, place);
+            }
+            self.leave_if_done(cx, backend);
+        }
+        self.finish_if_drained(cx);
+    }
+
+    /// A client whose session is gone is reset. Returns the bytes to it, and from it.
+    pub(super) fn drop_piped(&mut self, cx: &mut Cx<'_>, key: usize) -> (u64, u64) {
+        let mut client = self.clients.remove(key);
+        client.link.close(cx, Close::Reset);
+        self.forget_client(cx, key, &mut client, "the backend is gone");
+        client.bytes()
+    }
+
+    fn forget_client(&mut self, cx: &mut Cx<'_>, key: usize, client: &mut Client, why: &str) {
+        if let Some(timer) = client.held.take() {
+            cx.cancel(timer);
+        }
+        if let Some(ip) = address(client.peer) {
+            self.callers.went(ip);
+        }
+        let place = &mut self.places[client.place];
+        place.clients -= 1;
+        if client.piped.is_none() {
+            place.waiting.retain(|other| *other != key);
+        }
+        let now = cx.now();
+        let (to, from) = client.bytes();
+        let text = format!(
+            "client {} of {} left: {why}; {} to it, {} from it in {}",
+            client.peer,
+            place.label(),
+            Bytes(to),
+            Bytes(from),
+            Span(now.since(client.since))
+        );
+        self.journal.went(now, text);
+    }
+}
+
+/// "2 clients are connected (--max-clients)"
+fn full(clients: usize, how: &str) -> String {
+    let verb = if clients == 1 { "is" } else { "are" };
+    format!("{} {verb} {how}", Count(clients, "client"))
+}
+
+/// A backend that was heard from so lately need not be waited for.
+const FRESH: Duration = Duration::from_secs(1);

@@ -1,0 +1,270 @@
+//! Who is let in, how many, and what becomes of those who break the rules.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use hydrant::proto::yamux::{Flags, Header, Kind};
+
+use crate::clients::is_turned_away;
+use crate::common::peers::{connect, connect_from};
+use crate::peer::{Peer, flood, greet};
+use crate::rig::{Backend, Server, ask, echo, until};
+
+fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
+    let header = Header {
+        kind,
+        flags,
+        stream,
+        length,
+    };
+    header.encode().to_vec()
+}
+
+/// Something that a backend does wrong, and what the log says of it.
+struct Wrong {
+    what: &'static str,
+    does: fn(&mut Peer),
+}
+
+const WRONGS: &[Wrong] = &[
+    Wrong {
+        what: "it speaks version 71 of yamux, or none",
+        does: |peer| {
+            peer.0
+                .write_all(b"GET / HTTP/1.1\r\n\r\n")
+                .expect("it is read")
+        },
+    },
+    Wrong {
+        what: "it sent a frame of type 9, which there is not",
+        does: |peer| {
+            peer.0
+                .write_all(&[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+                .expect("it is read")
+        },
+    },
+    Wrong {
+        what: "it closed the connection",
+        does: |peer| {
+            peer.0.write_all(&[0, 0, 0]).expect("it is read");
+            crate::common::peers::half_close(&peer.0);
+        },
+    },
+    Wrong {
+        what: "it sent 262145 bytes on stream 3, of 262144 granted",
+        does: |peer| peer.send(Kind::Data, Flags::SYN, 3, 262_145),
+    },
+    Wrong {
+        what: "it granted stream 3 more than 4 GiB",
+        does: |peer| peer.send(Kind::WindowUpdate, Flags::SYN, 3, u32::MAX),
+    },
+    Wrong {
+        what: "it opened stream 2, an id of the other side's",
+        does: |peer| peer.send(Kind::WindowUpdate, Flags::SYN, 2, 0),
+    },
+    Wrong {
+        what: "it used the id 1 again",
+        does: |peer| peer.send(Kind::WindowUpdate, Flags::SYN, 1, 0),
+    },
+    Wrong {
+        what: "it says that it is in trouble",
+        does: |peer| peer.send(Kind::GoAway, Flags::NONE, 0, 2),
+    },
+    Wrong {
+        what: "it floods us with frames that move nothing",
+        does: |peer| flood(&mut peer.0, &frame(Kind::Data, Flags::NONE, 77, 0)),
+    },
+];
+
+#[test]
+fn a_backend_that_breaks_a_rule_is_ended_and_its_neighbours_notice_nothing() {
+    let (server, _backend, public) = echo("");
+    let mut neighbour = connect(public);
+    for wrong in WRONGS {
+        let (mut peer, its) = Peer::plain(server.at);
+        assert_ne!(its, public);
+        (wrong.does)(&mut peer);
+        server.run.wait_logs(&["lost: ", wrong.what]);
+        neighbour.write_all(b"?").expect("it is read");
+        neighbour.read_exact(&mut [0]).expect("it comes back");
+        until("its port to be free again", || {
+            TcpStream::connect(its).is_err().then_some(())
+        });
+    }
+}
+
+#[test]
+fn floods_end_the_session_in_bounded_memory() {
+    let (server, _backend, public) = echo("");
+    let before = memory(server.run.pid());
+    let syns: Vec<u8> = (2..40_000u32)
+        .flat_map(|i| frame(Kind::WindowUpdate, Flags::SYN, 2 * i + 1, 0))
+        .collect();
+    let floods = [
+        frame(Kind::Ping, Flags::SYN, 0, 1),
+        frame(Kind::WindowUpdate, Flags::NONE, 99, 1),
+        frame(Kind::Ping, Flags::ACK, 0, 1),
+        syns,
+    ];
+    for bytes in floods {
+        let (mut peer, _) = Peer::plain(server.at);
+        // It never reads.
+        flood(&mut peer.0, &bytes);
+        server.run.wait_log("lost: it ");
+        assert_eq!(ask(public, b"?"), b"?");
+    }
+    let grown = memory(server.run.pid()).saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB more than before");
+}
+
+/// Resident memory of a process, in KiB.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let words = line.expect("Linux says it").split_whitespace();
+    words
+        .filter_map(|word| word.parse().ok())
+        .next()
+        .expect("a number")
+}
+
+#[test]
+fn what_is_neither_hello_nor_yamux_is_closed() {
+    let server = Server::start("");
+    for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"SSH-2.0-x"] {
+        let mut stream = connect(server.at);
+        stream.write_all(bytes).expect("it is read");
+        assert!(is_turned_away(stream));
+    }
+    server.run.wait_log("it speaks neither hello nor yamux");
+    let mut stream = connect(server.at);
+    stream
+        .write_all(b"HYD\x01\x01\xff\xff")
+        .expect("it is read");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it ends well");
+    assert_eq!(answer[..5], *b"HYD\x01\x05", "it is refused");
+    server.run.wait_log("a message of 65535 bytes, of 1024");
+}
+
+#[test]
+fn a_backend_that_says_nothing_has_five_seconds() {
+    let server = Server::start("");
+    let stream = connect(server.at);
+    let before = std::time::Instant::now();
+    assert!(is_turned_away(stream));
+    assert!(before.elapsed().as_secs() >= 4);
+    server.run.wait_log("its hello took longer than 5 s");
+}
+
+#[test]
+fn clients_are_limited_in_all_and_by_their_address() {
+    let (server, _backend, public) = echo("--max-clients 2");
+    let mut first = connect(public);
+    let _second = connect(public);
+    first.write_all(b"x").expect("it is read");
+    first.read_exact(&mut [0]).expect("it comes back");
+    assert!(is_turned_away(connect(public)));
+    server
+        .run
+        .wait_log("2 clients are connected (--max-clients)");
+    drop(first);
+    server.run.wait_log("left: finished");
+    assert_eq!(ask(public, b"x"), b"x");
+
+    let (server, _backend, public) = echo("--max-clients-per-ip 1");
+    let mut first = connect(public);
+    first.write_all(b"x").expect("it is read");
+    first.read_exact(&mut [0]).expect("it comes back");
+    assert!(is_turned_away(connect(public)));
+    server.run.wait_log("(--max-clients-per-ip)");
+    let other = "127.0.0.2".parse().expect("an address");
+    let mut other = connect_from(other, public);
+    other.write_all(b"x").expect("it is read");
+    other.read_exact(&mut [0]).expect("it comes back");
+}
+
+#[test]
+fn streams_are_limited_for_each_backend() {
+    let (server, _backend, public) = echo("--max-streams 1");
+    let mut first = connect(public);
+    first.write_all(b"x").expect("it is read");
+    first.read_exact(&mut [0]).expect("it comes back");
+    assert!(is_turned_away(connect(public)));
+    server.run.wait_log("(--max-streams)");
+    let other = Backend::start(server.at, "--echo");
+    assert_eq!(ask(other.public(), b"x"), b"x");
+}
+
+#[test]
+fn backends_are_limited() {
+    let (server, _backend, _) = echo("--max-backends 1");
+    let refused = greet(&mut connect(server.at), None, 0, None);
+    let refused = refused.expect_err("one is there");
+    assert!(refused.starts_with("Full: 1 backend here"), "{refused}");
+    // One that speaks the seed's way can't be told; it is closed.
+    let mut plain = connect(server.at);
+    plain
+        .write_all(&frame(Kind::WindowUpdate, Flags::SYN, 1, 0))
+        .expect("it is read");
+    assert!(is_turned_away(plain));
+}
+
+#[test]
+fn access_is_checked_for_every_connection() {
+    let server = Server::start("--allow 127.0.0.1 --allow-clients 127.0.0.2");
+    let backend = Backend::start(server.at, "--echo");
+    let public = backend.public();
+    let two = "127.0.0.2".parse().expect("an address");
+    assert!(is_turned_away(connect(public)));
+    server
+        .run
+        .wait_log("client 127.0.0.1 refused: not in --allow-clients");
+    let mut client = connect_from(two, public);
+    client.write_all(b"x").expect("it is read");
+    client.read_exact(&mut [0]).expect("it comes back");
+    assert!(is_turned_away(connect_from(two, server.at)));
+    server
+        .run
+        .wait_log("backend 127.0.0.2 refused: not in --allow");
+}
+
+#[test]
+fn streams_that_a_backend_opens_are_reset() {
+    let server = Server::start("");
+    let (mut peer, _) = Peer::plain(server.at);
+    peer.send(Kind::WindowUpdate, Flags::SYN, 3, 0);
+    let (header, _) = peer.stream_frame();
+    assert_eq!((header.stream, header.flags), (3, Flags::RST));
+}
+
+#[test]
+fn ports_run_out_and_those_of_names_go_last() {
+    let base = free_ports();
+    let server = Server::start_at(0, &format!("--ports {}-{}", base, base + 1));
+    let port = |public: String| public.parse::<SocketAddr>().expect("HOST:PORT").port();
+    let mut named = connect(server.at);
+    let its = port(greet(&mut named, Some("web"), 0, None).expect("a port is free"));
+    assert_eq!(its, base);
+    drop(named);
+    server.run.wait_log("backend web (");
+    let mut other = connect(server.at);
+    let others = port(greet(&mut other, None, 0, None).expect("a port is free"));
+    assert_eq!(others, base + 1, "the port of a name is left alone");
+    let mut third = connect(server.at);
+    let thirds = port(greet(&mut third, None, 0, None).expect("no other is left"));
+    assert_eq!(thirds, base);
+    let refused = greet(&mut connect(server.at), None, 0, None);
+    let refused = refused.expect_err("all are taken");
+    assert!(refused.starts_with("Full: no port of "), "{refused}");
+}
+
+/// The first of two ports that are free at the moment.
+fn free_ports() -> u16 {
+    until("two free ports in a row", || {
+        let first = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+        let port = first.local_addr().ok()?.port();
+        let second = std::net::TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok();
+        second.map(|_| port)
+    })
+}

@@ -1,0 +1,172 @@
+//! Ends that are lost and return.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use crate::clients::is_turned_away;
+use crate::common::peers::connect;
+use crate::peer::greet;
+use crate::rig::{Backend, Server, ask, is_reset, until};
+
+#[test]
+fn a_backend_that_is_killed_returns_to_its_port() {
+    let server = Server::start("");
+    let first = Backend::start(server.at, "--echo --name web");
+    let public = first.public();
+    let mut client = connect(public);
+    client.write_all(b"x").expect("it is read");
+    client.read_exact(&mut [0]).expect("it comes back");
+    drop(first);
+    assert!(is_reset(client), "it can't be the end of the stream");
+    // Who comes meanwhile is held.
+    let mut held = connect(public);
+    held.write_all(b"y").expect("there is room");
+    let second = Backend::start(server.at, "--echo --name web");
+    assert_eq!(second.public(), public);
+    held.read_exact(&mut [0]).expect("it was not turned away");
+}
+
+#[test]
+fn who_waits_too_long_for_a_backend_is_turned_away() {
+    let server = Server::start("--linger 200ms");
+    let backend = Backend::start(server.at, "--echo --name web");
+    let public = backend.public();
+    drop(backend);
+    server.run.wait_log("backend web (");
+    server.run.wait_logs(&["backend web (", "lost: "]);
+    assert!(is_turned_away(connect(public)));
+    server.run.wait_log("left: its backend was away for 0.2 s");
+
+    let server = Server::start("--linger off");
+    let backend = Backend::start(server.at, "--echo --name web");
+    let public = backend.public();
+    drop(backend);
+    server.run.wait_logs(&["backend web (", "lost: "]);
+    assert!(is_turned_away(connect(public)));
+    server.run.wait_log("the backend of web is away");
+}
+
+#[test]
+fn a_server_that_is_killed_finds_its_backends_again() {
+    let server = Server::start_at(0, "--ports 0");
+    let backend = Backend::start(server.at, "--echo --name web");
+    let public = backend.public();
+    let port = server.at.port();
+    let client = connect(public);
+    drop(server);
+    backend.run.wait_log("lost: it ");
+    drop(client);
+    until("the port to be free again", || {
+        TcpStream::connect(("127.0.0.1", port))
+            .is_err()
+            .then_some(())
+    });
+    let server = Server::start_at(port, "--ports 0");
+    // Printed only where it is news: the same port is asked for and given.
+    backend.run.wait_log("connected (was down ");
+    assert_eq!(ask(public, b"again"), b"again");
+    drop(server);
+}
+
+#[test]
+fn a_dead_backend_is_noticed_when_a_client_comes() {
+    let server = Server::start("--alive-timeout 300ms");
+    let backend = Backend::start(server.at, "--echo");
+    let public = backend.public();
+    assert_eq!(ask(public, b"x"), b"x");
+    backend.run.signal("STOP");
+    let mut client = connect(public);
+    client.write_all(b"x").expect("there is room");
+    assert!(is_turned_away(client));
+    server.run.wait_log("lost: no sign of life within 0.3 s");
+    until("its port to be free", || {
+        TcpStream::connect(public).is_err().then_some(())
+    });
+    backend.run.signal("CONT");
+    // It asks for the port that it had, which is printed once only.
+    backend.run.wait_log("connected (was down ");
+    assert_eq!(ask(public, b"x"), b"x");
+}
+
+#[test]
+fn a_dead_backend_with_a_name_keeps_its_port() {
+    let server = Server::start("--alive-timeout 300ms");
+    let backend = Backend::start(server.at, "--echo --name web");
+    let public = backend.public();
+    backend.run.signal("STOP");
+    server.run.wait_log("connected, public at");
+    assert!(is_turned_away(connect(public)));
+    server.run.wait_log("lost: no sign of life within 0.3 s");
+    backend.run.signal("CONT");
+    backend.run.wait_log("connected (was down ");
+    assert_eq!(ask(public, b"x"), b"x");
+}
+
+#[test]
+fn a_stopped_server_lets_its_clients_finish() {
+    let server = Server::start("--drain 20s");
+    let backend = Backend::start(server.at, "--echo");
+    let public = backend.public();
+    let mut client = connect(public);
+    client.write_all(b"x").expect("it is read");
+    client.read_exact(&mut [0]).expect("it comes back");
+    server.run.signal("TERM");
+    until("the port to be closed", || {
+        TcpStream::connect(public).is_err().then_some(())
+    });
+    client.write_all(b"y").expect("it is read");
+    client.read_exact(&mut [0]).expect("it still comes back");
+    drop(client);
+    let lines = {
+        let mut run = server.run;
+        assert_eq!(run.wait_exit(), 0);
+        run.log()
+    };
+    assert!(lines.iter().any(|line| line.contains("stopped by SIGTERM")));
+    backend.run.wait_log("lost: it ");
+}
+
+#[test]
+fn a_stopped_backend_lets_its_clients_finish() {
+    let server = Server::start("");
+    let backend = Backend::start(server.at, "--echo --drain 20s");
+    let public = backend.public();
+    let mut client = connect(public);
+    client.write_all(b"x").expect("it is read");
+    client.read_exact(&mut [0]).expect("it comes back");
+    backend.run.signal("TERM");
+    client.write_all(b"y").expect("it is read");
+    client.read_exact(&mut [0]).expect("it still comes back");
+    drop(client);
+    let mut run = backend.run;
+    assert_eq!(run.wait_exit(), 0);
+    server.run.wait_log("lost: it ");
+}
+
+#[test]
+fn hundreds_of_backends_that_return_at_once_are_all_taken_in() {
+    let server = Server::start("--max-backends 1000");
+    let at = server.at;
+    let greeted: Vec<_> = (0..8)
+        .map(|part| {
+            thread::spawn(move || {
+                // All of them connect before the first one says a word.
+                let mut streams: Vec<TcpStream> = (0..50).map(|_| connect(at)).collect();
+                for (i, stream) in streams.iter_mut().enumerate() {
+                    let name = format!("b{part}-{i}");
+                    let public = greet(stream, Some(&name), 0, None).expect("it is taken in");
+                    public.parse::<SocketAddr>().expect("HOST:PORT");
+                }
+                streams
+            })
+        })
+        .collect();
+    let streams: Vec<_> = greeted
+        .into_iter()
+        .map(|part| part.join().expect("all are in"))
+        .collect();
+    server.run.report_until("400 backends | ");
+    drop(streams);
+    server.run.report_until("\u{20}0 backends | ");
+}
