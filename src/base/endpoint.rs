@@ -29,6 +29,15 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Reads an endpoint for a role that speaks no TLS. One with `tls://` is an error.
+    pub fn plain(text: &str) -> Result<Self, EndpointError> {
+        let endpoint: Self = text.parse()?;
+        match endpoint.is_tls() {
+            true => Err(EndpointError::TlsNotHere),
+            false => Ok(endpoint),
+        }
+    }
+
     /// Whether what goes over its connections is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tcp { tls: true, .. })
@@ -188,6 +197,8 @@ pub enum EndpointError {
     TlsTwice,
     /// `tls://unix:PATH`.
     TlsOverUnix,
+    /// `tls://` for something that speaks no TLS.
+    TlsNotHere,
     /// A word with a slash, which is neither a host nor a Unix socket.
     LooksLikePath {
         /// What was given.
@@ -241,6 +252,9 @@ impl fmt::Display for EndpointError {
             Self::TlsTwice => f.write_str("tls:// is there twice: write tls://HOST:PORT"),
             Self::TlsOverUnix => {
                 f.write_str("tls:// is for TCP: a Unix socket never leaves this machine")
+            }
+            Self::TlsNotHere => {
+                f.write_str("tls:// is not spoken here, only by the relay: leave it out")
             }
             Self::LooksLikePath { given } => {
                 write!(

@@ -146,6 +146,13 @@ fn output(
         Some(("connect", rest)) => (Side::Connect, rest),
         _ => (side, word),
     };
+    if ["wss://", "ws://tls://", "tls://ws://", "tls://wss://"]
+        .iter()
+        .any(|both| endpoint.starts_with(both))
+    {
+        let dst = word.to_owned();
+        return Err(OrderError::WebSocketOverTls { dst });
+    }
     let websocket = endpoint.strip_prefix("ws://");
     let endpoint = websocket.map_or(endpoint, |at| at.trim_end_matches('/'));
     let websocket = websocket.is_some();
@@ -710,6 +717,9 @@ mod tests {
 a:1 => DST is missing: hydrant SRC DST [DST2 ...]
 a:1 :2 stray => stray has no port: write stray:PORT
 a:1 connect:ws://b:8 => ws://b:8 is not dialled: WebSocket clients connect to hydrant: write listen:ws://b:8
+a:1 wss://:8 => wss://:8 is not served: write ws:// and put a proxy that speaks TLS in front
+a:1 listen:ws://tls://:8 => listen:ws://tls://:8 is not served: write ws:// and put a proxy that speaks TLS in front
+a:1 tls://ws://:8 => tls://ws://:8 is not served: write ws:// and put a proxy that speaks TLS in front
 a:1 6000 ws://6000 => 127.0.0.1:6000 is given twice to listen on
 a:0 :2 => a:0 can't be dialled: port 0 is only for listening
 a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening

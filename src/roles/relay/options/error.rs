@@ -34,6 +34,11 @@ pub enum OrderError {
         /// As it was given.
         dst: String,
     },
+    /// A WebSocket by TLS, which the relay does not serve.
+    WebSocketOverTls {
+        /// As it was given.
+        dst: String,
+    },
     /// Nobody can be reached on port 0.
     DialPortZero {
         /// Where.
@@ -139,6 +144,11 @@ impl fmt::Display for OrderError {
                     Typed(dst)
                 )
             }
+            Self::WebSocketOverTls { dst } => write!(
+                f,
+                "{} is not served: write ws:// and put a proxy that speaks TLS in front",
+                Typed(dst)
+            ),
             Self::DialPortZero { endpoint } => write!(
                 f,
                 "{endpoint} can't be dialled: port 0 is only for listening"
