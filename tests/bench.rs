@@ -72,7 +72,7 @@ fn latency_counts_every_message_once() {
 
 #[test]
 fn what_becomes_of_a_slow_client_is_told() {
-    let relay = "{hydrant} {src} {dst} -q --ring 16M";
+    let relay = "{hydrant} {src} {dst} -q --ring 16M --stall-timeout 100ms";
     let done = hydrant("bench slow --clients 3 --rate 500 --size 64K --time 1s --tolerate --json")
         .arg("--relay")
         .arg(relay)
@@ -82,9 +82,7 @@ fn what_becomes_of_a_slow_client_is_told() {
     assert_eq!(object["relay"], relay);
     assert!(number(&object, "before_bytes_s") > 0.0 && number(&object, "after_bytes_s") > 0.0);
     let fate = object["stalled_client"].as_str().expect("it is told");
-    // How much a kernel takes for a client that reads nothing, and how soon, is the machine's affair.
-    let known = ["cut off after ", "still connected after "];
-    assert!(known.iter().any(|known| fate.starts_with(known)), "{fate}");
+    assert!(fate.starts_with("cut off after "), "{fate}");
 }
 
 #[test]

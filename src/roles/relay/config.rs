@@ -36,7 +36,7 @@ pub struct RelayConfig {
     pub backlog: usize,
     /// `--resume`: where a dialled destination goes on that comes back. `None`: `acked` under `block`, else `live`.
     pub resume: Option<Resume>,
-    /// `--hold`: how long the upstream waits for a leading client that takes nothing. Zero: it does not wait.
+    /// `--hold`: how long the upstream waits for leading clients that take nothing. Zero: it does not wait.
     pub hold: Duration,
     /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
     pub max_lag: Option<MaxLag>,

@@ -1,5 +1,6 @@
 //! When the upstream may be read: not before `--wait-clients` are there, not in the middle of a pass, not into a ring
-//! that is full of what somebody has a right to.
+//! that is full of what somebody has a right to (to get it, or to get it again as long as it is not acknowledged), not
+//! while `--max-lag` is passed under `block`, and for a moment not while a busy leader is a MiB behind.
 //!
 //! ```text
 //!   Waiting ──> Open ──read──> Passing ──> Open
@@ -24,6 +25,8 @@ use crate::roles::relay::{Relay, Tick};
 pub(super) struct Gate {
     state: State,
     full_since: Time,
+    /// When it was last looked who takes bytes.
+    looked: Option<Time>,
     hold: Option<TimerKey>,
     acks: Option<TimerKey>,
     /// While the leader is being waited for: the timer, and how far it was when that was set.
@@ -111,7 +114,18 @@ impl Relay {
     }
 
     /// Bytes that can be read without overwriting any that somebody has a right to.
-    pub(super) fn room(&mut self, cx: &Cx<'_>) -> usize {
+    fn room(&mut self, cx: &Cx<'_>) -> usize {
+        let room = self.known_room();
+        if room >= self.read_max || self.retained().is_none() {
+            return room;
+        }
+        // It may be that only what nobody has acknowledged, as far as we know, stands in the way: ask.
+        self.note_acknowledged(cx);
+        self.known_room()
+    }
+
+    /// As above, by what is known without asking the kernel.
+    pub(super) fn known_room(&mut self) -> usize {
         let whole = self.records.whole();
         let parked = self
             .outputs
@@ -122,12 +136,6 @@ impl Relay {
         let block = block.into_iter().flatten().fold(whole, u64::min);
         let keep = self.records.keep_from(block);
         let keep = keep.min(self.protected().unwrap_or(whole));
-        let room = self.ring.room(keep.min(self.retained().unwrap_or(whole)));
-        if room >= self.read_max || self.ring.room(keep) < self.read_max {
-            return room;
-        }
-        // Only what nobody has acknowledged as far as we know stands in the way: ask.
-        self.note_acknowledged(cx);
         self.ring.room(keep.min(self.retained().unwrap_or(whole)))
     }
 
@@ -192,7 +200,12 @@ impl Relay {
     fn hold_back(&mut self, cx: &mut Cx<'_>) {
         self.gate.full_since = cx.now();
         self.gate.held_said = false;
-        self.watch_progress(cx);
+        // A gate that shuts with every read must not look at all who are behind each time.
+        let pause = self.config.hold / HOLD_LOOKS;
+        let now = cx.now();
+        if self.gate.looked.is_none_or(|then| now.since(then) >= pause) {
+            self.watch_progress(cx);
+        }
         self.arm_hold(cx);
         self.arm_acks(cx, ACKS_LOOK);
     }
@@ -302,10 +315,11 @@ impl Relay {
     /// a thin line ours may take a megabyte at once and then nothing for minutes, while the client takes all the time.
     pub(super) fn watch_progress(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
+        self.gate.looked = Some(now);
         let ids: Vec<_> = self
             .clients
             .iter()
-            .filter(|(_, client)| client.behind)
+            .filter(|(_, client)| client.behind && client.slow != Slow::Block)
             .map(|(id, _)| id)
             .collect();
         for id in ids {

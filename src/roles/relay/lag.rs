@@ -61,6 +61,13 @@ impl Sampler {
         (self.round / slices).max(PAUSE_MIN)
     }
 
+    /// A client is gone, and its lag with it.
+    pub(super) fn forget(&mut self, peer: Peer) {
+        for worst in [&mut self.found, &mut self.worst] {
+            worst.take_if(|worst| worst.peer == peer);
+        }
+    }
+
     pub(super) fn worst(&self) -> Option<&Worst> {
         self.worst.as_ref()
     }

@@ -27,7 +27,7 @@ pub enum Reason {
     Record,
     /// It was further behind than `--max-lag` allows.
     Lagging,
-    /// It was in the lead, the ring was full, and it took nothing for `--hold`.
+    /// It took nothing for `--hold` while the upstream waited, or for `--stall-timeout` while bytes waited for it.
     Stalled,
     /// It broke the rules of the protocol that it is served by.
     Protocol,
@@ -169,6 +169,7 @@ impl Relay {
         let waiting = client.waiting(self.framed.as_ref(), cx.unacknowledged(client.sock));
         let waiting = client.lacks(waiting);
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
+        self.sampler.forget(client.peer);
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
         let output = usize::from(client.output);

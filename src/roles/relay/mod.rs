@@ -10,11 +10,13 @@
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
-//! **Invariant.** What a client has received is one contiguous piece of what the upstreams sent.
+//! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces
+//! that begin where records do.
 //!
 //! **Invariant.** A client is gone only for a [`Reason`], which is counted and logged.
 //!
-//! **Invariant.** No event costs work proportional to all clients, but for the seconds' stock-taking and the end.
+//! **Invariant.** No event costs work proportional to all clients, but for what happens a few times a second at most
+//! (stock-taking, a look at those who hold a full ring up) and ends.
 
 mod admission;
 mod clients;

@@ -226,6 +226,8 @@ fn refuse_in_vain(values: &Values, source: &Source, outputs: &[Output]) -> Resul
     let takes_upstreams = matches!(source, Source::Listen(at) if is_tcp(at));
     let takes_clients = |out: &Output| matches!(&out.way, Way::Listen(at) if is_tcp(at));
     let takes_clients = outputs.iter().any(takes_clients);
+    let listens = matches!(source, Source::Listen(_));
+    let serves = outputs.iter().any(|out| matches!(out.way, Way::Listen(_)));
     let dials_out = outputs.iter().any(|out| matches!(out.way, Way::Dial(_)));
     let rules = [
         ("upstream-send", dials, "a SRC that is dialled"),
@@ -243,6 +245,9 @@ fn refuse_in_vain(values: &Values, source: &Source, outputs: &[Output]) -> Resul
             takes_clients,
             "a DST that listens for TCP",
         ),
+        ("takeover", listens, "a SRC that listens"),
+        ("backlog", serves, "a DST that listens"),
+        ("max-clients", serves, "a DST that listens"),
         ("resume", dials_out, "a DST that is dialled"),
     ];
     for (name, met, needs) in rules {
