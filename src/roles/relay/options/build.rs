@@ -547,7 +547,7 @@ mod tests {
     fn every_option_arrives() {
         let config = relay(
             "a:1 :2 --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
-             --takeover refuse --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
+             --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
         )
         .expect("it is right");
         assert_eq!(
@@ -565,9 +565,12 @@ mod tests {
             (config.ring, config.hold, config.keepalive),
             (64 << 10, Duration::ZERO, None)
         );
+        assert_eq!((config.max_clients, config.wait_clients), (None, 20));
         assert_eq!(
-            (config.takeover, config.max_clients, config.wait_clients),
-            (Takeover::Refuse, None, 20)
+            relay("5000 6000 --mode listen-listen --takeover refuse")
+                .expect("it is right")
+                .takeover,
+            Takeover::Refuse
         );
         assert_eq!(
             (config.drain, config.name),
