@@ -1,5 +1,7 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
+mod certificates;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -19,8 +21,11 @@ use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
+use crate::roles::tls::options::{Files, FilesError};
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::{self, options as tunnel_options};
+
+pub use self::certificates::{Certificates, CertificatesError, Stamp};
 
 /// What one invocation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Config {
     pub globals: Globals,
     /// What is to run.
     pub run: Run,
+    /// The certificates that it needs.
+    pub certificates: Option<Certificates>,
 }
 
 /// What holds for the whole process.
@@ -128,12 +135,19 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
+        let mut certificates = None;
         let run = match args.role {
             RoleId::Relay => {
                 let mut relay =
                     relay_options::build(&args.values, &args.words, env.stderr_is_terminal)?;
                 if let Some(path) = args.values.path("upstream-send")? {
                     relay.upstream_send = read_secret("--upstream-send", &path)?;
+                }
+                let (accepts, dials) = relay.speaks_tls();
+                let files = Files::new(&args.values, accepts, dials)?;
+                if files != Files::default() {
+                    let read = certificates.insert(Certificates::read(files)?);
+                    relay.tls = read.tls();
                 }
                 Run::Relay(Box::new(relay))
             }
@@ -166,7 +180,11 @@ impl Config {
             }
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
-        Ok(Self { globals, run })
+        Ok(Self {
+            globals,
+            run,
+            certificates,
+        })
     }
 }
 
@@ -314,6 +332,10 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: FileFault,
     },
+    /// What is said about certificates does not fit together.
+    CertificateFiles(FilesError),
+    /// Certificates can't be used.
+    Certificates(CertificatesError),
 }
 
 /// What is wrong with a file.
@@ -345,9 +367,10 @@ impl ConfigError {
     /// The exit code: 2 for what is wrong with the command line itself.
     fn code(&self) -> u8 {
         match self {
-            Self::File { .. } | Self::EnvToken(_) => 1,
+            Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
-            Self::Relay(_) | Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
+            Self::Relay(_) | Self::CertificateFiles(_) => 2,
+            Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
         }
     }
 }
@@ -360,6 +383,8 @@ impl fmt::Display for ConfigError {
                 f.write_str("-q and -v contradict each other: leave one of them out")
             }
             Self::Relay(error) => error.fmt(f),
+            Self::CertificateFiles(error) => error.fmt(f),
+            Self::Certificates(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
             Self::Tunnel(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
@@ -422,5 +447,17 @@ impl From<bench_options::OrderError> for ConfigError {
 impl From<OrderError> for ConfigError {
     fn from(error: OrderError) -> Self {
         Self::Relay(error)
+    }
+}
+
+impl From<FilesError> for ConfigError {
+    fn from(error: FilesError) -> Self {
+        Self::CertificateFiles(error)
+    }
+}
+
+impl From<CertificatesError> for ConfigError {
+    fn from(error: CertificatesError) -> Self {
+        Self::Certificates(error)
     }
 }

@@ -6,7 +6,8 @@
 //! network, visits each socket that is ready and wanted once, lets timers run out and closes what was given up. On it
 //! run roles ([`roles`]); the relay is the one that counts. Its upstream's bytes are read straight into a ring
 //! ([`base::ring`]) and written straight out of it, each client being no more than a cursor into the stream. Helper
-//! threads exist only for what blocks by nature: looking up names, standard streams, writing the log.
+//! threads exist only for what blocks by nature: looking up names, standard streams, writing the log, reading
+//! certificates again.
 //!
 //! ```text
 //!   main -> cli -> config -> app ──runs──> reactor <──events, effects──> roles
@@ -23,9 +24,9 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`] |
+//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`]; TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
-//! | [`proto`] | formats without I/O and without a clock: records, mailboxes, yamux, HTTP heads, WebSocket frames |
+//! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
 //! | [`logger`] | the log's own thread and its bounded queue |
 //! | [`sim`] | the simulated network under the same reactor and roles |
@@ -43,6 +44,10 @@
 //!
 //! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces
 //! that begin where records do. A client is gone only for a [`roles::relay::Reason`], which is counted and logged.
+//!
+//! **Invariant.** A connection on `tls://` is nobody's client and nobody's upstream before its handshake is over, and a
+//! turn does one flight of a handshake at most, behind everything else. What is encrypted for a client and not sent is
+//! 64 KiB at most.
 //!
 //! **Invariant.** What a tunnel's client has received is a beginning of what its service said, and the other way round;
 //! an end that is no reset comes behind all of it. No client holds more than its stream's window.

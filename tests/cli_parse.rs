@@ -285,6 +285,12 @@ hub recv 7000 a --max-message 5 => hub recv has no flag --max-message: see hydra
 hub serv 7000 => hub has no serv: did you mean hub serve?
 hub serve => ADDR is missing: hydrant hub serve ADDR
 hub serve 7000 7001 => leftover word 7001: see hydrant hub serve --help
+hub serve tls://7000 => tls:// is not spoken here, only by the relay: leave it out
+hub send tls://a:7000 x => tls:// is not spoken here, only by the relay: leave it out
+tunnel serve tls://7000 => tls:// is not spoken here, only by the relay: leave it out
+tunnel expose tls://a:7000 tls://b:1 => tls:// is not spoken here, only by the relay: leave it out
+bench source tls://5000 => tls:// is not spoken here, only by the relay: leave it out
+bench sink tls://a:5000 => tls:// is not spoken here, only by the relay: leave it out
 hub serve localhost => localhost has no port: write localhost:PORT
 hub serve :7000 => refusing :7000 without authentication: add --tokens FILE, or --no-auth to let anyone in
 hub serve 0.0.0.0:7000 => refusing 0.0.0.0:7000 without authentication: add --tokens FILE, or --no-auth to let anyone in
@@ -469,7 +475,7 @@ a:1 :2 --log-file= => --log-file needs a value: --log-file FILE
 const PHRASES: &[(&str, &str)] = &[
     (
         "<forms>",
-        "write HOST:PORT, [IPV6]:PORT, :PORT, PORT or unix:PATH",
+        "write HOST:PORT, [IPV6]:PORT, :PORT, PORT, tls://HOST:PORT or unix:PATH",
     ),
     (
         "<modes>",

@@ -5,7 +5,7 @@ mod common {
     pub(crate) mod bench;
 }
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use common::bench::{Bench, Loopback, Rig, Simulated, fresh_path, local};
@@ -25,6 +25,7 @@ macro_rules! cases {
 
 cases! {
     bytes_go_both_ways,
+    slices_go_in_their_order,
     a_dialled_peer_is_known,
     each_end_knows_its_own_address,
     a_fresh_stream_is_announced,
@@ -73,6 +74,20 @@ fn bytes_go_both_ways<B: Bench>(rig: &mut Rig<B>) {
     assert_eq!(&into[..4], b"ping");
     assert_eq!(rig.net.write(ours, [b"po", b"ng"]).unwrap().bytes, 4);
     assert_eq!(rig.bench.receive(&mut far, 4).unwrap(), b"pong");
+}
+
+fn slices_go_in_their_order<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    let words: [&[u8]; 5] = [b"one ", b"", b"two ", b"three ", b"four"];
+    let mut left: Vec<IoSlice<'_>> = words.iter().map(|word| IoSlice::new(word)).collect();
+    let mut left = &mut left[..];
+    while !left.is_empty() {
+        let io = rig.net.write_slices(ours, left).unwrap();
+        assert!(io.bytes > 0 && io.more, "there is room: {io:?}");
+        IoSlice::advance_slices(&mut left, io.bytes);
+    }
+    let all = words.concat();
+    assert_eq!(rig.bench.receive(&mut far, all.len()).unwrap(), all);
 }
 
 fn a_dialled_peer_is_known<B: Bench>(rig: &mut Rig<B>) {

@@ -44,6 +44,8 @@ mod stdio;
 mod takeover;
 #[path = "e2e/terminal.rs"]
 mod terminal;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/tools.rs"]
 mod tools;
 #[path = "e2e/upstream.rs"]

@@ -700,6 +700,44 @@ mod visits {
         assert_eq!(rig.reactor.sockets().count(), 21);
     }
 
+    /// Of those that put their visits off one has its turn at the end of each, behind all others.
+    #[test]
+    fn visits_that_are_put_off_are_made_one_a_turn() {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let noted = Rc::clone(&order);
+        let mut busy = None;
+        let stage = |world: &Handle| {
+            for door in 1..=9 {
+                serve(world, &format!("10.0.0.{door}:5"));
+            }
+        };
+        let mut rig = Rig::set(Faults::none(), stage, move |cx, event| match event {
+            Event::Start => {
+                for door in 1..=9 {
+                    cx.dial(&endpoint(&format!("10.0.0.{door}:5")), PATIENCE);
+                }
+            }
+            Event::Connected { sock, .. } => {
+                let busy = *busy.get_or_insert(*sock);
+                cx.revisit(busy);
+                cx.revisit(*sock);
+            }
+            Event::Readable(sock) if busy == Some(*sock) => {
+                noted.borrow_mut().push('.');
+                cx.revisit(*sock);
+            }
+            Event::Readable(_) if cx.is_deferred() => noted.borrow_mut().push('!'),
+            Event::Readable(sock) => cx.defer(*sock),
+            _ => {}
+        });
+        for _ in 0..40 {
+            rig.turn();
+        }
+        let order: String = order.borrow().iter().collect();
+        assert_eq!(order.matches('!').count(), 8, "{order}");
+        assert!(!order.contains("!!"), "two in one turn: {order}");
+    }
+
     #[test]
     fn a_press_is_one_visit() {
         let mut rig = Rig::set(

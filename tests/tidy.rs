@@ -16,7 +16,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("reactor", &["base"]),
     ("roles", &["base", "proto", "reactor"]),
     ("cli", &["base", "roles::*::options"]),
-    ("config", &["base", "cli", "roles"]),
+    ("config", &["base", "cli", "proto::tls", "roles"]),
     ("logger", &["base"]),
     ("sim", &["base", "reactor::net"]),
     ("app", &["base", "config", "logger", "reactor", "roles"]),
@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// What stands beside the roles and may be named by all of them.
-const SHARED_BY_ROLES: &[&str] = &["callers", "journal", "link", "listening", "pump"];
+const SHARED_BY_ROLES: &[&str] = &["callers", "journal", "link", "listening", "pump", "tls"];
 
 /// Words, the files in `src` that may use them, and what everyone else does instead.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
@@ -55,11 +55,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
         &["src/reactor/mio_net/"],
         "take randomness from Net::random",
     ),
-    (
-        &["rustls"],
-        &["src/proto/tls.rs", "src/config.rs"],
-        "go through proto::tls",
-    ),
+    (&["rustls"], &["src/proto/tls"], "go through proto::tls"),
     (
         &["unsafe", "unsafe_code"],
         &["src/reactor/sys.rs"],

@@ -1,6 +1,7 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
 mod bench;
+mod certificates;
 mod demo;
 
 use std::io::{IsTerminal, Write};
@@ -17,6 +18,7 @@ use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
 use crate::roles::tunnel::{Expose, Serve};
 
+use self::certificates::Watch;
 use self::demo::Composition;
 
 /// Every role there is, so that the loop needs no `dyn`.
@@ -88,19 +90,24 @@ fn start(config: Config) -> Result<u8, String> {
         hangup_stops: std::io::stderr().is_terminal(),
     };
     let mut reactor = Reactor::new(Box::new(net), options);
+    let certificates = config.certificates.map(Watch::start).transpose()?;
+    let reload = || {
+        logger::reopen();
+        certificates.iter().for_each(Watch::reload);
+    };
     let code = match config.run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, |_, _, _| Ok(()))
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubUser(config) => {
             let terminal = std::io::stdin().is_terminal();
             reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
-            turn_until_over(&mut reactor, |_, _, _| Ok(()))
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {
             let hub = reactor.add(RoleSet::Hub(Hub::new(*config)));
-            turn_until_over(&mut reactor, |reactor, turn, _| {
+            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tokens(reactor, hub, path);
                 }
@@ -109,7 +116,7 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelServe { config, tokens } => {
             let serve = reactor.add(RoleSet::TunnelServe(Serve::new(*config)));
-            turn_until_over(&mut reactor, |reactor, turn, _| {
+            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tunnel_tokens(reactor, serve, path);
                 }
@@ -118,11 +125,11 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelExpose(config) => {
             reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
-            turn_until_over(&mut reactor, |_, _, _| Ok(()))
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
         Run::Demo => {
             let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, |reactor, _, ended| {
+            turn_until_over(&mut reactor, reload, |reactor, _, ended| {
                 demo.between_turns(reactor, ended)
             })
         }
@@ -161,9 +168,11 @@ fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Pa
     }
 }
 
-/// `between` sees what each turn came to and the roles that ended in it, and may take some of them out.
+/// `reload` reads again what belongs to no role. `between` sees what each turn came to and the roles that ended in it,
+/// and may take some of them out.
 fn turn_until_over(
     reactor: &mut Reactor<RoleSet>,
+    reload: impl Fn(),
     mut between: impl FnMut(&mut Reactor<RoleSet>, &Turn, &mut Vec<(RoleId, End)>) -> Result<(), String>,
 ) -> Result<u8, String> {
     let mut ended = Vec::new();
@@ -179,7 +188,7 @@ fn turn_until_over(
         }
         match turn {
             Turn::Going => {}
-            Turn::Reloading => logger::reopen(),
+            Turn::Reloading => reload(),
             Turn::Over => return Ok(0),
             Turn::Cut(signal) => return Ok(128 + number(signal)),
         }
@@ -187,7 +196,7 @@ fn turn_until_over(
 }
 
 fn start_log(config: &Config) -> Result<(), String> {
-    let Config { globals, run } = config;
+    let Config { globals, run, .. } = config;
     let level = match globals.verbosity {
         // What there is to warn of is shown.
         Verbosity::Quiet | Verbosity::Normal if *run == Run::Demo && globals.log_file.is_none() => {

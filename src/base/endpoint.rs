@@ -1,7 +1,8 @@
 //! Where to listen or dial, as a user writes it.
 //!
-//! `HOST:PORT`, `[V6]:PORT`, `:PORT`, `*:PORT`, `PORT` and `unix:PATH`. What was read shows itself in a form that reads
-//! back to the same endpoint. Nothing is looked up here, and `-` (a standard stream) is no endpoint.
+//! `HOST:PORT`, `[V6]:PORT`, `:PORT`, `*:PORT`, `PORT`, each of them also behind `tls://`, and `unix:PATH`. What was
+//! read shows itself in a form that reads back to the same endpoint. Nothing is looked up here, and `-` (a
+//! standard stream) is no endpoint.
 
 use std::error::Error;
 use std::fmt;
@@ -20,12 +21,28 @@ pub enum Endpoint {
         host: Host,
         /// The port. 0, to listen: any free one.
         port: u16,
+        /// `tls://`: what goes over it is encrypted.
+        tls: bool,
     },
     /// `unix:PATH`: a Unix stream socket.
     Unix(PathBuf),
 }
 
 impl Endpoint {
+    /// Reads an endpoint for a role that speaks no TLS. One with `tls://` is an error.
+    pub fn plain(text: &str) -> Result<Self, EndpointError> {
+        let endpoint: Self = text.parse()?;
+        match endpoint.is_tls() {
+            true => Err(EndpointError::TlsNotHere),
+            false => Ok(endpoint),
+        }
+    }
+
+    /// Whether what goes over its connections is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+
     /// Whether it plainly is on this machine; a name may be, too.
     pub fn is_this_machine(&self) -> bool {
         match self {
@@ -62,6 +79,9 @@ impl FromStr for Endpoint {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path);
         }
+        if let Some(rest) = text.strip_prefix(TLS) {
+            return encrypted(rest);
+        }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(EndpointError::Scheme {
                 scheme: scheme.to_owned(),
@@ -74,6 +94,7 @@ impl FromStr for Endpoint {
             return Ok(Self::Tcp {
                 host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
                 port: port(text, text)?,
+                tls: false,
             });
         }
         if text.bytes().filter(|&b| b == b':').count() > 1 {
@@ -94,6 +115,7 @@ impl FromStr for Endpoint {
         Ok(Self::Tcp {
             host,
             port: port(number, text)?,
+            tls: false,
         })
     }
 }
@@ -101,11 +123,13 @@ impl FromStr for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp {
-                host: Host::Any,
-                port,
-            } => write!(f, ":{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port, tls } => {
+                f.write_str(if *tls { TLS } else { "" })?;
+                match host {
+                    Host::Any => write!(f, ":{port}"),
+                    host => write!(f, "{host}:{port}"),
+                }
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -169,6 +193,12 @@ pub enum EndpointError {
         /// What stands before `://`.
         scheme: String,
     },
+    /// `tls://` stands there twice.
+    TlsTwice,
+    /// `tls://unix:PATH`.
+    TlsOverUnix,
+    /// `tls://` for something that speaks no TLS.
+    TlsNotHere,
     /// A word with a slash, which is neither a host nor a Unix socket.
     LooksLikePath {
         /// What was given.
@@ -219,6 +249,13 @@ impl fmt::Display for EndpointError {
             ),
             Self::BadHost { host } => write!(f, "{} is not a host name: {FORMS}", Typed(host)),
             Self::Scheme { scheme } => write!(f, "{}:// is not known here: {FORMS}", Typed(scheme)),
+            Self::TlsTwice => f.write_str("tls:// is there twice: write tls://HOST:PORT"),
+            Self::TlsOverUnix => {
+                f.write_str("tls:// is for TCP: a Unix socket never leaves this machine")
+            }
+            Self::TlsNotHere => {
+                f.write_str("tls:// is not spoken here, only by the relay: leave it out")
+            }
             Self::LooksLikePath { given } => {
                 write!(
                     f,
@@ -281,7 +318,25 @@ fn bracketed(text: &str, rest: &str) -> Result<Endpoint, EndpointError> {
     Ok(Endpoint::Tcp {
         host,
         port: port(number, text)?,
+        tls: false,
     })
+}
+
+/// What stands behind `tls://`.
+fn encrypted(rest: &str) -> Result<Endpoint, EndpointError> {
+    match rest.parse()? {
+        Endpoint::Tcp {
+            host,
+            port,
+            tls: false,
+        } => Ok(Endpoint::Tcp {
+            host,
+            port,
+            tls: true,
+        }),
+        Endpoint::Tcp { .. } => Err(EndpointError::TlsTwice),
+        Endpoint::Unix(_) => Err(EndpointError::TlsOverUnix),
+    }
 }
 
 fn refuse_bare_v6(text: &str) -> Result<(), EndpointError> {
@@ -356,10 +411,11 @@ fn port(number: &str, given: &str) -> Result<u16, EndpointError> {
     })
 }
 
+const TLS: &str = "tls://";
 const UNIX_PATH_MAX: usize = 107; // sun_path has 108 bytes, the last one is zero
 const NAME_MAX: usize = 253; // RFC 1035 2.3.4, without the root's dot
 const LABEL_MAX: usize = 63; // RFC 1035 2.3.4
-const FORMS: &str = "write HOST:PORT, [IPV6]:PORT, :PORT, PORT or unix:PATH";
+const FORMS: &str = "write HOST:PORT, [IPV6]:PORT, :PORT, PORT, tls://HOST:PORT or unix:PATH";
 
 #[cfg(test)]
 mod tests {
@@ -367,7 +423,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn tcp(host: Host, port: u16) -> Endpoint {
-        Endpoint::Tcp { host, port }
+        let tls = false;
+        Endpoint::Tcp { host, port, tls }
+    }
+
+    fn tls(host: Host, port: u16) -> Endpoint {
+        let tls = true;
+        Endpoint::Tcp { host, port, tls }
     }
 
     fn ip(text: &str) -> Host {
@@ -411,6 +473,18 @@ mod tests {
             ("6000", tcp(ip("127.0.0.1"), 6000), "127.0.0.1:6000"),
             ("0", tcp(ip("127.0.0.1"), 0), "127.0.0.1:0"),
             ("65535", tcp(ip("127.0.0.1"), 65535), "127.0.0.1:65535"),
+            (
+                "tls://feed:5000",
+                tls(name("feed"), 5000),
+                "tls://feed:5000",
+            ),
+            ("tls://[::1]:5", tls(ip("::1"), 5), "tls://[::1]:5"),
+            ("tls://*:0", tls(Host::Any, 0), "tls://:0"),
+            (
+                "tls://6000",
+                tls(ip("127.0.0.1"), 6000),
+                "tls://127.0.0.1:6000",
+            ),
             (
                 "unix:/run/feed.sock",
                 Endpoint::Unix("/run/feed.sock".into()),
@@ -456,6 +530,9 @@ localhost:+5 => +5 is not a port, in localhost:+5: write a number, 0 to 65535
 fe80::1 => fe80::1 is an IPv6 address without brackets: write [fe80::1]:PORT
 ::1:5000 => ::1:5000 is an IPv6 address without brackets: write [::1]:5000
 1:2:3:4:5:6:7:8:99 => 1:2:3:4:5:6:7:8:99 is an IPv6 address without brackets: write [1:2:3:4:5:6:7:8]:99
+tls://tls://a:1 => tls:// is there twice: write tls://HOST:PORT
+tls://unix:x => tls:// is for TCP: a Unix socket never leaves this machine
+tls://a => a has no port: write a:PORT
 [::1:5000 => [::1:5000 is not [IPV6]:PORT
 [::1]5000 => [::1]5000 is not [IPV6]:PORT
 [10.0.0.5]:80 => [10.0.0.5]:80 is not [IPV6]:PORT

@@ -80,8 +80,8 @@ pub static ROLES: &[Role] = &[
         words: &[
             (
                 "SRC",
-                "where bytes come from: an endpoint, or - for stdin; of several to dial, a:5000,b:5000, the next is \
-                 tried when one fails",
+                "where bytes come from: an endpoint (HOST:PORT, tls://HOST:PORT, unix:PATH), or - for stdin; of \
+                 several to dial, a:5000,b:5000, the next is tried when one fails",
             ),
             (
                 "DST",
@@ -103,6 +103,10 @@ pub static ROLES: &[Role] = &[
             Example {
                 line: "hydrant a:5000,b:5000 :6000 --idle-timeout 10 --framing line --backlog 64K",
                 what: "two feeds of lines, one at a time; newcomers get the latest 64 KiB first",
+            },
+            Example {
+                line: "hydrant tls://a:5000 tls://:6000 :7000 --tls-cert a.pem --tls-key k.pem",
+                what: "decrypt a feed, and serve it by TLS on port 6000 and plain on port 7000",
             },
             Example {
                 line: "hydrant 10.0.0.5:5000 :6000 connect:10.0.0.9:7000 --stats",

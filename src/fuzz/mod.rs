@@ -12,6 +12,7 @@ mod mailbox;
 mod relay;
 mod ring;
 pub mod script;
+mod tls_record;
 mod tunnel;
 pub mod websocket;
 mod wheel;
@@ -24,6 +25,7 @@ pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
+pub use self::tls_record::tls_record;
 pub use self::tunnel::{tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
@@ -40,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("hub", hub),
     ("mailbox", mailbox),
     ("ring", ring),
+    ("tls_record", tls_record),
     ("tunnel", tunnel),
     ("http1", http1),
     ("websocket", websocket),

@@ -6,5 +6,6 @@ pub mod http1;
 pub mod mailbox;
 pub mod proxy;
 pub mod record;
+pub mod tls;
 pub mod websocket;
 pub mod yamux;

@@ -1,6 +1,6 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -109,6 +109,12 @@ impl Cx<'_> {
         self.settle(id, Way::Write, done)
     }
 
+    /// As [`Cx::write`], of any number of slices, of which it may leave any out at the end.
+    pub fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let done = self.core.net.write_slices(id, from);
+        self.settle(id, Way::Write, done)
+    }
+
     /// Ends our direction of a stream.
     pub fn shutdown(&mut self, id: SockId) -> io::Result<()> {
         self.core.net.shutdown(id)
@@ -141,6 +147,18 @@ impl Cx<'_> {
     /// above the socket holds).
     pub fn revisit(&mut self, id: SockId) {
         self.core.table.press(id);
+    }
+
+    /// Puts off a stream's visits to the end of a turn. At the end of each turn one of those that were put off has its
+    /// [`super::Event::Readable`], in which [`Cx::is_deferred`] holds: for work that is too long to keep the others
+    /// waiting, and too much if many have it to do at once.
+    pub fn defer(&mut self, id: SockId) {
+        self.core.table.defer(id);
+    }
+
+    /// Whether this event is the visit that [`Cx::defer`] has put off.
+    pub fn is_deferred(&self) -> bool {
+        self.core.in_deferred
     }
 
     /// Asks for one [`super::Event::Again`], after the others have had their visit.

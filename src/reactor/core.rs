@@ -33,6 +33,8 @@ pub(super) struct Core {
     ripe: Vec<(TimerKey, Alarm)>,
     closing: Vec<(SockId, Close)>,
     exhausted_said: Option<Time>,
+    /// The visit under way is one that was put off.
+    pub(super) in_deferred: bool,
 }
 
 /// What a timer is for.
@@ -58,12 +60,13 @@ impl Core {
             ripe: Vec::new(),
             closing: Vec::new(),
             exhausted_said: None,
+            in_deferred: false,
         }
     }
 
     /// How long the loop may sleep: not at all while visits are due, at most until the next timer.
     pub(super) fn patience(&self) -> Option<Duration> {
-        if self.table.due() > 0 || !self.outbox.is_empty() || !self.finished.is_empty() {
+        if !self.table.is_idle() || !self.outbox.is_empty() || !self.finished.is_empty() {
             return Some(Duration::ZERO);
         }
         self.wheel.next().map(|at| at.since(self.net.clock()))
@@ -122,14 +125,17 @@ impl Core {
             Endpoint::Tcp {
                 host: Host::Any,
                 port,
+                ..
             } => vec![Addr::Tcp((Ipv6Addr::UNSPECIFIED, *port).into())],
             Endpoint::Tcp {
                 host: Host::Ip(ip),
                 port,
+                ..
             } => vec![Addr::Tcp((*ip, *port).into())],
             Endpoint::Tcp {
                 host: Host::Name(name),
                 port,
+                ..
             } => self
                 .net
                 .resolve_now(name)?

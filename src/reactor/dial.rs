@@ -69,12 +69,14 @@ impl Core {
             Endpoint::Tcp {
                 host: Host::Ip(ip),
                 port,
+                ..
             } => dial
                 .untried
                 .push_back(Addr::Tcp(SocketAddr::new(*ip, *port))),
             Endpoint::Tcp {
                 host: Host::Any,
                 port,
+                ..
             } => {
                 let here = [
                     IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -86,6 +88,7 @@ impl Core {
             Endpoint::Tcp {
                 host: Host::Name(name),
                 port,
+                ..
             } => {
                 let lookup = self.fresh_lookup();
                 dial.port = *port;

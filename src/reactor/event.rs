@@ -79,6 +79,9 @@ pub enum DialError {
     Connect(Addr, io::Error),
     /// Neither success nor failure in the time given.
     Timeout,
+    /// Somebody was reached, and what is to be spoken over the connection could not be agreed on. No dial of the loop's
+    /// own ends so: it is for roles.
+    Layer(io::Error),
 }
 
 impl DialError {
@@ -96,6 +99,7 @@ impl fmt::Display for DialError {
             Self::Connect(..) if self.is_refused() => f.write_str("refused the connection"),
             Self::Connect(_, error) => write!(f, "can't be reached ({})", plain(error)),
             Self::Timeout => f.write_str("did not answer in time"),
+            Self::Layer(error) => write!(f, "can't be used ({})", plain(error)),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The event loop: wait, dispatch, timers, deferred closes.
 //!
 //! One [`Reactor`] owns all sockets, timers and roles of the process. A turn waits for the net, then visits each
-//! socket that is ready and wanted **once**, then delivers the timers that ran out, then closes what was given up.
-//! A visit does one bounded read or write; a socket with more to do is visited again in the next turn, after all the
-//! others. So nobody can keep the loop for himself, and nobody has to remember to re-arm anything.
+//! socket that is ready and wanted **once**, then one of those that were put off, then delivers the timers that ran
+//! out, then closes what was given up. A visit does one bounded read or write; a socket with more to do is visited
+//! again in the next turn, after all the others. So nobody can keep the loop for himself, and nobody has to remember to
+//! re-arm anything.
 //!
 //! **Invariant.** No role is called while another call into a role is under way: what comes up inside of a call (a
 //! dial that fails at once) waits in the outbox.
@@ -141,6 +142,7 @@ impl<R: Role> Reactor<R> {
         self.ready = ready;
         self.empty_outbox();
         self.visit_all();
+        self.visit_deferred();
         self.fire_timers();
         self.empty_outbox();
         self.end_roles(ended);
@@ -240,6 +242,19 @@ impl<R: Role> Reactor<R> {
                 None => return,
             }
         }
+    }
+
+    /// One of those that were put off: one a turn, so that many of them hold up nobody.
+    fn visit_deferred(&mut self) {
+        let Some(id) = self.core.table.next_deferred() else {
+            return;
+        };
+        if let Some(Owner::Role(role)) = self.core.table.get(id).map(|slot| slot.owner) {
+            self.core.in_deferred = true;
+            self.deliver(role, Event::Readable(id));
+            self.core.in_deferred = false;
+        }
+        self.core.table.enqueue(id);
     }
 
     fn visit(&mut self, id: SockId, accepts: &mut usize) {

@@ -5,7 +5,7 @@
 //! on both, and `tests/conformance.rs` holds the two to one behaviour.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -208,6 +208,12 @@ pub trait Net {
     /// Writes the first slice and then the second (which may be empty), as far as they are taken. `WouldBlock` when
     /// nothing is.
     fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io>;
+
+    /// As [`Net::write`], of any number of slices, of which it may leave any out at the end.
+    fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Io> {
+        let first = |at: usize| from.get(at).map_or(&[][..], |slice| slice);
+        self.write(id, [first(0), first(1)])
+    }
 
     /// Ends our direction of the stream (FIN); the other stays open.
     fn shutdown(&mut self, id: SockId) -> io::Result<()>;

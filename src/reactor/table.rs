@@ -50,7 +50,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Whether a visit for this direction is due.
     pub(super) fn due(&self, way: Way) -> bool {
-        self.wants(way) && self.is_ready(way) && self.bits & PAUSED == 0
+        self.wants(way) && self.is_ready(way) && self.bits & (PAUSED | DEFERRED) == 0
     }
 
     pub(super) fn wants(&self, way: Way) -> bool {
@@ -66,7 +66,7 @@ impl Slot {
     }
 
     pub(super) fn is_pressed(&self) -> bool {
-        self.bits & PRESSED != 0
+        self.bits & (PRESSED | DEFERRED) == PRESSED
     }
 }
 
@@ -75,6 +75,8 @@ impl Slot {
 pub(super) struct Table {
     slots: Vec<Slot>,
     queue: VecDeque<Visit>,
+    /// Those whose visits are put off, each of them once. May hold ids that are stale.
+    deferred: VecDeque<SockId>,
 }
 
 impl Table {
@@ -164,6 +166,27 @@ impl Table {
         }
     }
 
+    /// Makes no visits to a stream until it is the first of those that were put off.
+    pub(super) fn defer(&mut self, id: SockId) {
+        if let Some(slot) = self.get_mut(id)
+            && slot.bits & DEFERRED == 0
+        {
+            slot.bits |= DEFERRED;
+            self.deferred.push_back(id);
+        }
+    }
+
+    /// Takes the first of those that were put off, whose visits are made as ever from now on.
+    pub(super) fn next_deferred(&mut self) -> Option<SockId> {
+        while let Some(id) = self.deferred.pop_front() {
+            if let Some(slot) = self.get_mut(id) {
+                slot.bits &= !DEFERRED;
+                return Some(id);
+            }
+        }
+        None
+    }
+
     /// Queues one visit for reading, whether or not anything is ready.
     pub(super) fn press(&mut self, id: SockId) {
         if let Some(slot) = self.get_mut(id) {
@@ -190,6 +213,11 @@ impl Table {
     /// The visits that are due now. Those that the visits themselves bring up come after these.
     pub(super) fn due(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether no visit is due, not even one that was put off.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.deferred.is_empty()
     }
 
     /// Takes the first visit off the queue.
@@ -269,6 +297,9 @@ const OPEN: u16 = 1 << 7;
 /// A timer will end the pause.
 const PAUSED: u16 = 1 << 8;
 
+/// Its visits are put off.
+const DEFERRED: u16 = 1 << 9;
+
 fn want_bit(way: Way) -> u16 {
     match way {
         Way::Read => READ_WANT,
@@ -335,6 +366,27 @@ mod tests {
         table.resume(A);
         assert_eq!(table.due(), 1);
         table.check_invariants();
+    }
+
+    #[test]
+    fn those_that_are_put_off_are_visited_one_by_one() {
+        let mut table = table();
+        let other = SockId { key: 5, ..A };
+        table.adopt(other, Owner::Role(RoleId(0)), false);
+        for id in [A, other] {
+            table.defer(id);
+            table.defer(id);
+            table.want(id, Way::Read, true);
+            table.edge(id, Way::Read);
+            table.press(id);
+        }
+        assert_eq!((table.due(), table.is_idle()), (0, false));
+        assert_eq!(table.next_deferred(), Some(A));
+        table.enqueue(A);
+        assert_eq!(table.next(), Some(Visit::Sock(A)));
+        table.release(other);
+        assert_eq!(table.next_deferred(), None);
+        assert!(table.is_idle());
     }
 
     #[test]

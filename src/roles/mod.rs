@@ -9,4 +9,5 @@ pub mod link;
 pub(crate) mod listening;
 pub mod pump;
 pub mod relay;
+pub mod tls;
 pub mod tunnel;

@@ -5,11 +5,13 @@
     reason = "each test binary needs a part of it, and none of them all"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod feed;
 pub(crate) mod hydrant;
 pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod scratch;
+pub(crate) mod secure;
 pub(crate) mod tools;
 
 use std::sync::mpsc;

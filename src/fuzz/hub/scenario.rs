@@ -92,6 +92,7 @@ fn config(script: &mut Script<'_>) -> ServeConfig {
     let listen = Endpoint::Tcp {
         host: Host::Ip([127, 0, 0, 1].into()),
         port: 7000,
+        tls: false,
     };
     let max_message = [1 << 10, 5_000, 20_000][script.pick(3)];
     let queue = max_message + HEAD_MAX + [0, 10_000, 1 << 20][script.pick(3)];

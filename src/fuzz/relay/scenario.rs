@@ -347,10 +347,12 @@ fn listening(script: &mut Script<'_>, place: usize) -> Endpoint {
         2 => Endpoint::Tcp {
             host: Host::Any,
             port: LISTEN_PORT + place as u16,
+            tls: false,
         },
         _ => Endpoint::Tcp {
             host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
             port: LISTEN_PORT + place as u16,
+            tls: false,
         },
     }
 }
@@ -361,10 +363,12 @@ fn dialled(script: &mut Script<'_>, place: usize) -> Endpoint {
         2 => Endpoint::Tcp {
             host: Host::Name(format!("host{place}.test")),
             port: DIAL_PORT,
+            tls: false,
         },
         _ => Endpoint::Tcp {
             host: Host::Ip(door_ip(place)),
             port: DIAL_PORT,
+            tls: false,
         },
     }
 }

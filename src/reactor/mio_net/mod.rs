@@ -18,7 +18,7 @@ mod std_stream;
 mod tests;
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -363,6 +363,14 @@ impl Net for MioNet {
             bytes,
             more: bytes == from[0].len() + from[1].len(),
         })
+    }
+
+    fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Io> {
+        let (socket, what, _) = self.stream(id)?;
+        let bytes = socket::send_slices(socket, from).map_err(|error| self.explain(error, what))?;
+        let asked: usize = from.iter().map(|slice| slice.len()).sum();
+        let more = bytes == asked;
+        Ok(Io { bytes, more })
     }
 
     fn shutdown(&mut self, id: SockId) -> io::Result<()> {

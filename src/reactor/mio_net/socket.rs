@@ -80,6 +80,11 @@ pub(super) fn send(socket: &Socket, from: [&[u8]; 2]) -> io::Result<usize> {
     })
 }
 
+/// As [`send`], of any number of slices.
+pub(super) fn send_slices(socket: &Socket, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    retry(|| socket.send_vectored_with_flags(from, libc::MSG_NOSIGNAL))
+}
+
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {

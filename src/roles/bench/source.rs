@@ -328,6 +328,7 @@ pub(super) fn local(port: u16) -> Endpoint {
     Endpoint::Tcp {
         host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
         port,
+        tls: false,
     }
 }
 

@@ -34,6 +34,7 @@ impl Feed {
         let any_port = Endpoint::Tcp {
             host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
             port: 0,
+            tls: false,
         };
         for (sock, at) in cx.listen_at(&any_port)? {
             cx.set_tag(sock, Kind::Listener as u32);

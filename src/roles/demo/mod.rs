@@ -137,6 +137,7 @@ impl Demo {
         let to = Endpoint::Tcp {
             host: Host::Ip(at.ip()),
             port: at.port(),
+            tls: false,
         };
         self.viewer.dial = Some(cx.dial(&to, DIAL_TIMEOUT));
         self.staller.dial = Some(cx.dial(&to, DIAL_TIMEOUT));

@@ -25,17 +25,20 @@ pub enum Refusal {
     Silent,
     /// It did not ask for a WebSocket by the rules and in time, where nothing else is served.
     NoUpgrade,
+    /// The TLS handshake failed, or took too long.
+    Tls,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotAllowed,
         Self::MaxClients,
         Self::MaxClientsPerIp,
         Self::UpstreamTaken,
         Self::Silent,
         Self::NoUpgrade,
+        Self::Tls,
     ];
 }
 
@@ -48,6 +51,7 @@ impl fmt::Display for Refusal {
             Self::UpstreamTaken => "upstream-taken",
             Self::Silent => "silent",
             Self::NoUpgrade => "no-upgrade",
+            Self::Tls => "tls",
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::fanout::Aside;
 use crate::roles::relay::messages::WebSocket;
+use crate::roles::tls::Secured;
 
 /// A client: its place in the table and which of the place's tenants it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,8 @@ pub(super) struct Client {
     /// Since when its kernel has been seen to answer nothing, though it was asked.
     pub(super) silent_since: Option<Time>,
     pub(super) joined: Time,
+    /// Where it speaks TLS: its session.
+    pub(super) tls: Option<Box<Secured>>,
     /// Bytes that it gets before those at its cursor.
     pub(super) aside: Option<Box<Aside>>,
     /// What it has besides if it gets messages.
@@ -79,7 +82,7 @@ impl Client {
         let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
         let acked = self
             .cursor
-            .saturating_sub(u64::from(unacknowledged.unwrap_or(0)) + aside as u64);
+            .saturating_sub(self.lacks(unacknowledged) + aside as u64);
         if acked > self.acked {
             self.acked = acked;
             self.progress = now;
@@ -233,6 +236,11 @@ impl Clients {
     /// Puts a client that has every byte back into the queue of those who are served at once.
     pub(super) fn stay_current(&mut self, id: ClientId) {
         self.current.push_back(id);
+    }
+
+    /// A client is not served at once any more, whatever it has.
+    pub(super) fn leave_queue(&mut self, id: ClientId) {
+        self.current.retain(|queued| *queued != id);
     }
 
     /// A client that was behind has caught up.
@@ -465,6 +473,7 @@ mod tests {
             progress: Time::ZERO,
             silent_since: None,
             joined: Time::ZERO,
+            tls: None,
             aside: None,
             websocket: None,
             serial: 0,

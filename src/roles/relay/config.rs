@@ -9,6 +9,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::base::units::{write_duration, write_size};
 use crate::proto::record::Framing;
+use crate::roles::tls::Tls;
 
 /// A relay's orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct RelayConfig {
     pub drain: Duration,
     /// `--stats`: how the running figures are shown.
     pub stats: Option<Stats>,
+    /// What those need who come or are dialled by `tls://`.
+    pub tls: Tls,
     /// How many clients are sent something in one visit, after which the others on the loop have their turn; at least
     /// one. No option sets it.
     pub sends_a_visit: usize,
@@ -108,8 +111,24 @@ impl RelayConfig {
             wait_clients: 0,
             drain: seconds(2),
             stats: None,
+            tls: Tls::default(),
             sends_a_visit: SENDS_A_VISIT,
         }
+    }
+
+    /// Whether others connect by TLS, and whether others are dialled by TLS.
+    pub fn speaks_tls(&self) -> (bool, bool) {
+        let listening = |output: &Output| matches!(&output.way, Way::Listen(at) if at.is_tls());
+        let dialled = |output: &Output| matches!(&output.way, Way::Dial(at) if at.is_tls());
+        let (source_listens, source_dials) = match &self.source {
+            Source::Listen(at) => (at.is_tls(), false),
+            Source::Dial(places) => (false, places.iter().any(Endpoint::is_tls)),
+            Source::Stdin => (false, false),
+        };
+        (
+            source_listens || self.outputs.iter().any(listening),
+            source_dials || self.outputs.iter().any(dialled),
+        )
     }
 }
 

@@ -65,6 +65,7 @@ impl Relay {
                 flush.why = why;
                 flush.deadline = Some(cx.timer(self.config.drain, Tick::Deadline.tag(0)));
                 self.close_outputs(cx, false);
+                self.end_handshakes(cx);
                 self.check_flushed(cx);
             }
             return;
@@ -79,6 +80,7 @@ impl Relay {
         });
         self.close_upstream(cx);
         self.close_outputs(cx, why == Why::SourceEnded);
+        self.end_handshakes(cx);
         self.pass = None;
         self.feed_dump(cx);
         self.end_clients(cx);
@@ -96,8 +98,10 @@ impl Relay {
             };
             client.until = client.until.min(head);
             let has_all = client.cursor == client.until && client.aside.is_none();
-            // A WebSocket gets its close first.
-            if has_all && client.websocket.is_none() {
+            // A WebSocket gets its close first, and TLS has one of its own.
+            if has_all && client.tls.is_some() {
+                self.end_encrypted(cx, id);
+            } else if has_all && client.websocket.is_none() {
                 self.finish_client(cx, id);
             } else if !client.behind && self.pass.is_none() {
                 let sock = client.sock;

@@ -15,6 +15,7 @@ use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::redial::Redial;
 use crate::roles::relay::upstream::{Loss, conn};
 use crate::roles::relay::{Relay, Tick};
+use crate::roles::tls::Secured;
 
 /// The state of the dialled upstream while it is not connected.
 #[derive(Debug)]
@@ -52,9 +53,15 @@ impl Relay {
         dialler.redial.dial(cx, to, self.config.connect_timeout);
     }
 
-    pub(super) fn upstream_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+    pub(super) fn upstream_connected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        peer: Peer,
+        tls: Option<Box<Secured>>,
+    ) {
         self.upstream.dialler.redial.answered();
-        self.upstream.active = Some(conn(cx, sock, peer));
+        self.upstream.active = Some(conn(cx, sock, peer, tls));
         self.attach(cx, sock);
         let who = self.source_name(peer);
         self.journal.forget(cx.now(), &down_key(&who));
@@ -149,12 +156,17 @@ impl Relay {
         let Some(conn) = conn else {
             return;
         };
-        let rest = &self.config.upstream_send[conn.greeted..];
-        match cx.write(sock, [rest, &[]]) {
-            Ok(None) => {}
-            Ok(Some(n)) => {
-                conn.greeted += n;
-                cx.want_write(sock, conn.greeted < self.config.upstream_send.len());
+        let rest = [&self.config.upstream_send[conn.greeted..], &[]];
+        let written = match &mut conn.tls {
+            Some(tls) => tls.write(cx, sock, rest),
+            None => cx.write(sock, rest),
+        };
+        match written {
+            Ok(n) => {
+                conn.greeted += n.unwrap_or(0);
+                let left = conn.greeted < self.config.upstream_send.len();
+                let waits = conn.tls.as_ref().is_some_and(|tls| tls.wants_write());
+                cx.want_write(sock, left || waits);
             }
             // The read side will say what is wrong with it, and has the bytes that came before.
             Err(_) => cx.want_write(sock, false),

@@ -54,7 +54,14 @@ impl Relay {
                 cx.revisit(sock);
                 Ok(Some(n))
             }
-            None => cx.read(sock, into),
+            None => match self
+                .upstream
+                .conn_mut(sock)
+                .and_then(|conn| conn.tls.as_mut())
+            {
+                Some(tls) => tls.read(cx, sock, into, &mut self.cipher),
+                None => cx.read(sock, into),
+            },
         };
         let Ok(Some(n @ 1..)) = read else {
             return read;
@@ -113,8 +120,8 @@ impl Relay {
             let Some(id) = self.clients.next_current() else {
                 continue;
             };
-            sends += 1;
             self.serve(cx, id);
+            sends += 1 + std::mem::take(&mut self.effort);
         }
         if self.flush.is_some() {
             return; // the last client of all has just ended it
@@ -170,6 +177,9 @@ impl Relay {
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(Sent::All);
         };
+        if client.tls.is_some() {
+            return self.send_encrypted(cx, id, max);
+        }
         if let Some(aside) = &mut client.aside {
             return aside.send(cx, client.sock).map(|(n, rest)| {
                 self.counts.bytes_out += n as u64;
@@ -307,13 +317,21 @@ impl Aside {
         }
     }
 
+    /// The bytes that wait.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// So many more have gone. Whether none are left.
+    pub(super) fn went(&mut self, n: usize) -> bool {
+        self.sent += n;
+        self.left() == 0
+    }
+
     /// One send. How many bytes went, and whether some are left.
     fn send(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<(usize, bool)> {
-        let n = cx
-            .write(sock, [&self.bytes[self.sent..], &[]])?
-            .unwrap_or(0);
-        self.sent += n;
-        Ok((n, self.sent < self.bytes.len()))
+        let n = cx.write(sock, [self.rest(), &[]])?.unwrap_or(0);
+        Ok((n, !self.went(n)))
     }
 }
 

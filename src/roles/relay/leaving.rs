@@ -11,6 +11,7 @@ use crate::reactor::net::{Close, Keepalive, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Way;
+use crate::roles::relay::encrypted::{Heard, is_alert, part};
 use crate::roles::relay::{Relay, Why};
 
 /// Why a client is gone. The text is the word in the log and the label of the counter.
@@ -92,14 +93,10 @@ impl fmt::Display for Reason {
 impl Relay {
     /// A receiver's own bytes are read and thrown away; its end is noted.
     pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else {
-            return;
-        };
-        let (sock, is_websocket) = (client.sock, client.websocket.is_some());
-        match cx.read(sock, &mut self.scratch) {
-            Ok(Some(0)) => self.client_ended(cx, id),
-            Ok(Some(count)) if is_websocket => self.heed(cx, id, count),
-            Ok(_) => {}
+        match self.read_client(cx, id) {
+            Ok(Heard::End) => self.client_ended(cx, id),
+            Ok(Heard::Frames(count)) => self.heed(cx, id, count),
+            Ok(Heard::Nothing) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
     }
@@ -171,13 +168,12 @@ impl Relay {
         reason: Reason,
         error: Option<&io::Error>,
     ) {
-        let Some(client) = self.clients.remove(id) else {
+        let Some(mut client) = self.clients.remove(id) else {
             return;
         };
-        let waiting = cx.unacknowledged(client.sock);
-        let waiting = client.waiting(self.framed.as_ref(), waiting);
-        let waiting = u64::from(waiting.unwrap_or(0));
-        cx.close(client.sock, reason.close());
+        let waiting = client.waiting(self.framed.as_ref(), cx.unacknowledged(client.sock));
+        let waiting = client.lacks(waiting);
+        part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.sampler.forget(client.peer);
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
@@ -194,6 +190,7 @@ impl Relay {
             // What our kernel goes on delivering counts as taken.
             let acked = match reason {
                 Reason::Drained => client.cursor,
+                _ if is_alert(error) => client.first,
                 _ => client.cursor.saturating_sub(waiting).max(client.acked),
             };
             self.note_resumption(output, &client, acked);
@@ -235,11 +232,7 @@ impl Relay {
     ) {
         let took = Bytes((client.cursor - client.first).saturating_sub(unacked));
         let took = format!("took {took} in {}", Span(now.since(client.joined)));
-        let who = match &self.outputs[usize::from(client.output)].way {
-            Way::Dial(endpoint) => format!("downstream {endpoint}"),
-            Way::Stdout => "stdout".to_owned(),
-            Way::Listen(_) => format!("client {}", client.peer),
-        };
+        let who = self.outputs[usize::from(client.output)].called(client.peer);
         if !reason.is_drop() {
             let how = match error {
                 Some(error) if reason == Reason::Left => format!("left ({})", plain(error)),

@@ -22,11 +22,13 @@ mod admission;
 mod clients;
 pub mod config;
 mod dump;
+mod encrypted;
 mod ending;
 mod failover;
 mod fanout;
 mod framed;
 mod gate;
+mod handshakes;
 mod lag;
 mod leaving;
 mod messages;
@@ -58,6 +60,7 @@ use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::framed::Framed;
 use self::gate::Gate;
+use self::handshakes::Handshakes;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
@@ -104,6 +107,11 @@ pub struct Relay {
     read_max: usize,
     /// What receivers send goes here, to be forgotten.
     scratch: Box<[u8]>,
+    handshakes: Handshakes,
+    /// What comes in over TLS goes here, to be decrypted.
+    cipher: Box<[u8]>,
+    /// Sends that a visit's encrypting was worth, beside those that it made.
+    effort: usize,
 }
 
 impl Relay {
@@ -144,6 +152,9 @@ impl Relay {
             bound: Vec::new(),
             read_max,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
+            handshakes: Handshakes::default(),
+            cipher: encrypted::room(&config, read_max),
+            effort: 0,
             config,
         }
     }
@@ -191,6 +202,7 @@ impl Relay {
             .chain(outputs)
             .chain(self.upgrades.sockets())
             .chain(dump)
+            .chain(self.handshakes.sockets())
     }
 
     /// Whether it has begun to end.
@@ -236,6 +248,7 @@ impl Relay {
         for (at, what) in &self.bound {
             self.journal.info(format!("listening on {at} for {what}"));
         }
+        self.warn_of_insecurity(cx);
         self.start_outputs(cx)?;
         self.start_upstream(cx)?;
         self.rates.sample(cx.now(), &self.counts);
@@ -300,6 +313,7 @@ impl Relay {
             Tick::Poll => self.poll_finishing(cx),
             Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
+            Tick::Handshake => self.handshake_overdue(cx, index),
         }
     }
 
@@ -322,6 +336,7 @@ impl Relay {
                     self.end_dump(cx);
                 }
             }
+            Kind::Handshake => self.handshake_ready(cx, index),
             Kind::UpstreamListener | Kind::OutputListener => {}
         }
     }
@@ -336,6 +351,7 @@ impl Relay {
             Some((Kind::Upstream | Kind::Standby, _)) => self.greet_upstream(cx, sock),
             Some((Kind::Upgrade, index)) => self.upgrade_writable(cx, index),
             Some((Kind::Dump, _)) => self.feed_dump(cx),
+            Some((Kind::Handshake, index)) => self.handshake_ready(cx, index),
             _ => {}
         }
     }
@@ -359,17 +375,8 @@ impl Role for Relay {
                 }
                 _ => self.upstream_accepted(cx, sock, peer),
             },
-            Event::Connected { dial, sock, peer } => match self.output_of_dial(dial) {
-                Some(output) => self.output_connected(cx, output, sock, peer),
-                None if self.is_standby_dial(dial) => self.standby_connected(cx, sock, peer),
-                None => self.upstream_connected(cx, sock, peer),
-            },
-            Event::ConnectFailed { dial, error } => match self.output_of_dial(dial) {
-                Some(output) => self.output_dial_failed(cx, output, &error),
-                None if self.is_upstream_dial(dial) => self.upstream_dial_failed(cx, &error),
-                None if self.is_standby_dial(dial) => self.standby_failed(cx),
-                None => {}
-            },
+            Event::Connected { dial, sock, peer } => self.dial_reached(cx, dial, sock, peer),
+            Event::ConnectFailed { dial, error } => self.dial_failed(cx, dial, &error),
             Event::Readable(sock) => self.on_readable(cx, sock),
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),

@@ -9,9 +9,11 @@ use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
 use crate::roles::relay::fanout::Aside;
+use crate::roles::relay::handshakes::Goal;
 use crate::roles::relay::messages::WebSocket;
 use crate::roles::relay::redial::Redial;
 use crate::roles::relay::{CLIENTS, Kind, Relay, Tick, WEBSOCKET_CLIENTS};
+use crate::roles::tls::Secured;
 
 /// One way out, and its state.
 #[derive(Debug)]
@@ -122,6 +124,15 @@ impl Outlet {
         self.listeners.iter().copied()
     }
 
+    /// What a client of it is called in the log.
+    pub(super) fn called(&self, peer: Peer) -> String {
+        match &self.way {
+            Way::Dial(endpoint) => format!("downstream {endpoint}"),
+            Way::Stdout => "stdout".to_owned(),
+            Way::Listen(_) => format!("client {peer}"),
+        }
+    }
+
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
@@ -162,7 +173,7 @@ impl Relay {
                     let sock = cx
                         .open_std(StdStream::Stdout)
                         .map_err(|error| format!("can't write to stdout: {error}"))?;
-                    self.join(cx, index, sock, Peer::Stdio, Vec::new());
+                    self.join(cx, index, sock, Peer::Stdio, None, Vec::new());
                 }
             }
         }
@@ -188,18 +199,24 @@ impl Relay {
                 },
             );
         }
-        if self.outputs[output].websocket {
-            self.await_upgrade(cx, output, sock, peer);
-        } else {
-            self.join(cx, output, sock, peer, Vec::new());
+        match &self.outputs[output].way {
+            _ if self.outputs[output].websocket => self.await_upgrade(cx, output, sock, peer),
+            Way::Listen(at) if at.is_tls() => {
+                let tls = self.config.tls.accepted();
+                self.begin_handshake(cx, sock, peer, Goal::Client(output), tls);
+            }
+            _ => {
+                self.join(cx, output, sock, peer, None, Vec::new());
+            }
         }
     }
 
-    /// Clients that came by themselves.
+    /// Clients that came by themselves, with those who have still to shake hands.
     pub(super) fn listening_clients(&self) -> usize {
         let listening = |outlet: &&Outlet| matches!(outlet.way, Way::Listen(_));
         let outlets = self.outputs.iter().filter(listening);
-        outlets.map(|outlet| outlet.clients).sum()
+        let there: usize = outlets.map(|outlet| outlet.clients).sum();
+        there + self.handshakes.clients()
     }
 
     /// Of those who came by themselves and are meant, the one that half-closed first.
@@ -229,6 +246,7 @@ impl Relay {
         output: usize,
         sock: SockId,
         peer: Peer,
+        tls: Option<Box<Secured>>,
     ) {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(
@@ -240,7 +258,7 @@ impl Relay {
             );
         }
         self.journal.forget(cx.now(), &down_key(output));
-        self.join(cx, output, sock, peer, Vec::new());
+        self.join(cx, output, sock, peer, tls, Vec::new());
         if let Some(dialler) = &mut self.outputs[output].dialler {
             dialler.redial.answered();
             dialler.redial.attempts = 0;
@@ -282,6 +300,7 @@ impl Relay {
         output: usize,
         sock: SockId,
         peer: Peer,
+        tls: Option<Box<Secured>>,
         greeting: Vec<u8>,
     ) -> ClientId {
         let now = cx.now();
@@ -304,6 +323,7 @@ impl Relay {
             progress: now,
             silent_since: None,
             joined: now,
+            tls,
             aside: (!greeting.is_empty()).then(|| Box::new(Aside::new([&greeting, &[]]))),
             websocket: begin.map(|begin| Box::new(WebSocket::new(begin))),
             serial: 0,

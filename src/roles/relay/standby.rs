@@ -13,12 +13,13 @@ use crate::base::backoff::Retry;
 use crate::base::time::Time;
 use crate::base::units::Chosen;
 use crate::proto::record::{Piece, Splitter};
-use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialId};
 use crate::roles::relay::config::Source;
 use crate::roles::relay::redial::Redial;
 use crate::roles::relay::upstream::{Conn, conn};
 use crate::roles::relay::{Kind, Relay, Tick};
+use crate::roles::tls::Secured;
 
 /// The first upstream while another one is in use.
 #[derive(Debug)]
@@ -117,9 +118,15 @@ impl Relay {
         }
     }
 
-    pub(super) fn standby_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+    pub(super) fn standby_connected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        peer: Peer,
+        tls: Option<Box<Secured>>,
+    ) {
         self.standby.redial.answered();
-        let conn = conn(cx, sock, peer);
+        let conn = conn(cx, sock, peer, tls);
         let splitter = Splitter::new(self.config.framing, self.config.record_max);
         self.standby.probation = Some(Probation::new(conn, splitter, cx.now()));
         cx.set_tag(sock, Kind::Standby.tag(0));
@@ -132,8 +139,8 @@ impl Relay {
         self.standby.redial.answered();
         let now = cx.now();
         let lost = self.standby.probation.take();
-        let had_lasted = lost.is_some_and(|probation| {
-            cx.close(probation.conn.sock, Close::Orderly);
+        let had_lasted = lost.is_some_and(|mut probation| {
+            probation.conn.close(cx);
             self.standby
                 .redial
                 .had_lasted(now.since(probation.conn.since))
@@ -150,7 +157,11 @@ impl Relay {
         else {
             return;
         };
-        match cx.read(sock, &mut self.scratch) {
+        let read = match &mut probation.conn.tls {
+            Some(tls) => tls.read(cx, sock, &mut self.scratch, &mut self.cipher),
+            None => cx.read(sock, &mut self.scratch),
+        };
+        match read {
             Ok(None) => {}
             Ok(Some(0)) | Err(_) => self.standby_failed(cx),
             Ok(Some(n)) => {
@@ -177,8 +188,8 @@ impl Relay {
         else {
             return false;
         };
-        if let Some(old) = self.upstream.active.take() {
-            cx.close(old.sock, Close::Orderly);
+        if let Some(mut old) = self.upstream.active.take() {
+            old.close(cx);
         }
         self.stop_standby(cx);
         self.upstream.dialler.redial.stop(cx);
@@ -202,8 +213,8 @@ impl Relay {
     pub(super) fn stop_standby(&mut self, cx: &mut Cx<'_>) {
         self.standby.redial.stop(cx);
         self.standby.redial = Redial::new(self.config.retry);
-        if let Some(probation) = self.standby.probation.take() {
-            cx.close(probation.conn.sock, Close::Orderly);
+        if let Some(mut probation) = self.standby.probation.take() {
+            probation.conn.close(cx);
         }
     }
 
@@ -240,6 +251,7 @@ mod tests {
             greeted: 0,
             pending: Vec::new(),
             deferred: None,
+            tls: None,
         };
         Probation::new(conn, Splitter::new(Framing::Line, 100), Time::ZERO)
     }

@@ -10,10 +10,11 @@ pub(super) enum Kind {
     UpstreamListener,
     OutputListener,
     Dump,
+    Handshake,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Client,
         Self::Upgrade,
         Self::Upstream,
@@ -21,6 +22,7 @@ impl Kind {
         Self::UpstreamListener,
         Self::OutputListener,
         Self::Dump,
+        Self::Handshake,
     ];
 
     pub(super) fn tag(self, index: u32) -> u32 {
@@ -49,10 +51,11 @@ pub(super) enum Tick {
     Poll,
     Upgrade,
     Deadline,
+    Handshake,
 }
 
 impl Tick {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
@@ -66,6 +69,7 @@ impl Tick {
         Self::Poll,
         Self::Upgrade,
         Self::Deadline,
+        Self::Handshake,
     ];
 
     pub(super) fn tag(self, index: u32) -> u32 {

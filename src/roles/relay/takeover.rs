@@ -4,12 +4,14 @@
 //! has something to say waits until what the active one had sent before has been read.
 
 use crate::reactor::Cx;
-use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::net::{Peer, SockId};
 use crate::roles::callers::address;
 use crate::roles::relay::Relay;
 use crate::roles::relay::admission::Refusal;
-use crate::roles::relay::config::Takeover;
+use crate::roles::relay::config::{Source, Takeover};
+use crate::roles::relay::handshakes::Goal;
 use crate::roles::relay::upstream::{Conn, conn};
+use crate::roles::tls::Secured;
 
 /// Since when a candidate waits, in bytes that the active upstream had sent by then.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,21 @@ impl Relay {
                 "not in --allow-upstream",
             );
         }
+        if matches!(&self.config.source, Source::Listen(at) if at.is_tls()) {
+            let tls = self.config.tls.accepted();
+            return self.begin_handshake(cx, sock, peer, Goal::Upstream, tls);
+        }
+        self.upstream_arrived(cx, sock, peer, None);
+    }
+
+    /// A connection that may be an upstream is there, and its peer is known as far as it has to be.
+    pub(super) fn upstream_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        peer: Peer,
+        tls: Option<Box<Secured>>,
+    ) {
         let taken = self.upstream.active.is_some();
         if taken && self.config.takeover == Takeover::Refuse {
             let why = "another is connected (--takeover refuse)";
@@ -39,7 +56,7 @@ impl Relay {
             self.evict_candidate(cx);
         }
         self.attach(cx, sock);
-        let conn = conn(cx, sock, peer);
+        let conn = conn(cx, sock, peer, tls);
         self.upstream.candidates.push(conn);
         if taken {
             let text = format!("upstream {peer} connected too; it takes over at its first byte");
@@ -55,7 +72,7 @@ impl Relay {
     fn evict_candidate(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
         // One that came in this very turn has had no chance to show that it has something to say.
-        let silent = |conn: &Conn| !cx.is_readable(conn.sock) && conn.since < now;
+        let silent = |conn: &Conn| !conn.is_readable(cx) && conn.since < now;
         let Some(at) = self.upstream.candidates.iter().position(silent) else {
             return self.upstream.set_accepting(cx, false);
         };
@@ -82,7 +99,7 @@ impl Relay {
             active: active.sock,
             bytes: active.bytes,
         };
-        let readable = cx.is_readable(active.sock);
+        let readable = active.is_readable(cx);
         let Some(conn) = self.upstream.candidate(sock) else {
             return false;
         };
@@ -102,7 +119,7 @@ impl Relay {
         let elders = self.upstream.candidates.iter();
         elders
             .take_while(|conn| conn.sock != sock)
-            .any(|conn| cx.is_readable(conn.sock))
+            .any(|conn| conn.is_readable(cx))
     }
 
     /// Lets deferred candidates try again once the active upstream has been read to its end for now.
@@ -114,7 +131,7 @@ impl Relay {
             return;
         }
         let (drained, bytes) = match &self.upstream.active {
-            Some(active) => (!cx.is_readable(active.sock), active.bytes),
+            Some(active) => (!active.is_readable(cx), active.bytes),
             None => (true, 0),
         };
         for conn in &mut self.upstream.candidates {
@@ -125,7 +142,7 @@ impl Relay {
                 if drained {
                     conn.deferred = None;
                 }
-                cx.want_read(conn.sock, self.upstream.reading);
+                conn.want_read(cx, self.upstream.reading);
             }
         }
     }
@@ -143,8 +160,8 @@ impl Relay {
         let conn = self.upstream.candidates.remove(at);
         let peer = conn.peer;
         self.counts.discarded += self.records.begin_anew(&mut self.ring, fresh);
-        if let Some(old) = self.upstream.active.replace(conn) {
-            cx.close(old.sock, Close::Orderly);
+        if let Some(mut old) = self.upstream.active.replace(conn) {
+            old.close(cx);
             let text = format!(
                 "upstream {} replaced by {peer} (--takeover replace)",
                 old.peer
@@ -177,8 +194,8 @@ impl Relay {
         else {
             return;
         };
-        let conn = self.upstream.candidates.remove(at);
-        cx.close(sock, Close::Orderly);
+        let mut conn = self.upstream.candidates.remove(at);
+        conn.close(cx);
         self.journal
             .info(format!("upstream {} left without a byte", conn.peer));
         if !self.upstream.is_up() {

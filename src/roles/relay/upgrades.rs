@@ -154,6 +154,7 @@ impl Relay {
             pending.output,
             pending.sock,
             pending.peer,
+            None,
             upgrade.grant(),
         );
         self.heed(cx, id, count);

@@ -15,13 +15,16 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::units::{Count, Span};
 use crate::base::wheel::TimerKey;
+use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
 use crate::roles::listening::listen;
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
+use crate::roles::relay::encrypted::part;
 use crate::roles::relay::failover::Dialler;
 use crate::roles::relay::takeover::Deferred;
 use crate::roles::relay::{Kind, Relay, Why};
+use crate::roles::tls::Secured;
 
 /// The state of the upstream side.
 #[derive(Debug)]
@@ -57,6 +60,33 @@ pub(super) struct Conn {
     pub(super) pending: Vec<u8>,
     /// It has something to say, and waits for the active one to be read to its end.
     pub(super) deferred: Option<Deferred>,
+    /// Where it speaks TLS: its session.
+    pub(super) tls: Option<Box<Secured>>,
+}
+
+impl Conn {
+    /// Whether a read may give something at once, as far as is known.
+    pub(super) fn is_readable(&self, cx: &Cx<'_>) -> bool {
+        cx.is_readable(self.sock) || self.holds()
+    }
+
+    /// Whether bytes of it are here already, so that no readiness announces them.
+    fn holds(&self) -> bool {
+        !self.pending.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.holds())
+    }
+
+    /// Says whether it is to be read.
+    pub(super) fn want_read(&self, cx: &mut Cx<'_>, wanted: bool) {
+        cx.want_read(self.sock, wanted);
+        if wanted && self.holds() {
+            cx.revisit(self.sock);
+        }
+    }
+
+    /// Takes leave of it.
+    pub(super) fn close(&mut self, cx: &mut Cx<'_>) {
+        part(cx, self.sock, self.tls.as_deref_mut(), Close::Orderly);
+    }
 }
 
 /// How a connection from the upstream came to its end.
@@ -158,7 +188,7 @@ impl Relay {
                     .open_std(StdStream::Stdin)
                     .map_err(|error| format!("can't read stdin: {error}"))?;
                 self.attach(cx, sock);
-                self.upstream.active = Some(conn(cx, sock, Peer::Stdio));
+                self.upstream.active = Some(conn(cx, sock, Peer::Stdio, None));
             }
         }
         Ok(())
@@ -194,7 +224,7 @@ impl Relay {
         self.upstream.reading = reading;
         self.upstream.reading_since = cx.now();
         for conn in self.upstream.all() {
-            cx.want_read(conn.sock, reading && conn.deferred.is_none());
+            conn.want_read(cx, reading && conn.deferred.is_none());
         }
     }
 
@@ -211,6 +241,7 @@ impl Relay {
             Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
             Ok(Some(n)) => {
                 let whole = self.records.whole();
+                self.notice_tls(cx, sock, n);
                 if candidate {
                     self.promote(cx, sock, n);
                 }
@@ -229,16 +260,34 @@ impl Relay {
         self.undefer(cx);
     }
 
+    /// Looks at the first bytes of a plain connection, `fresh` of which have just come in.
+    fn notice_tls(&mut self, cx: &Cx<'_>, sock: SockId, fresh: usize) {
+        let first = |conn: &&mut Conn| conn.bytes == 0 && conn.tls.is_none();
+        let Some(peer) = self
+            .upstream
+            .conn_mut(sock)
+            .filter(first)
+            .map(|conn| conn.peer)
+        else {
+            return;
+        };
+        let head = self.ring.head();
+        let begun = self.ring.read_up_to(head - fresh as u64, fresh);
+        if begun.is_ok_and(|[first, _]| looks_like_tls(first)) {
+            self.hint_upstream_tls(cx, peer);
+        }
+    }
+
     /// Closes all of this side, for good.
     pub(super) fn close_upstream(&mut self, cx: &mut Cx<'_>) {
         let upstream = &mut self.upstream;
-        for conn in upstream
+        for mut conn in upstream
             .active
             .take()
             .into_iter()
             .chain(upstream.candidates.drain(..))
         {
-            cx.close(conn.sock, Close::Orderly);
+            conn.close(cx);
         }
         for listener in upstream.listeners.drain(..) {
             cx.close(listener, Close::Orderly);
@@ -265,10 +314,10 @@ impl Relay {
     }
 
     pub(super) fn upstream_lost(&mut self, cx: &mut Cx<'_>, loss: Loss<'_>) {
-        let Some(conn) = self.upstream.active.take() else {
+        let Some(mut conn) = self.upstream.active.take() else {
             return;
         };
-        cx.close(conn.sock, Close::Orderly);
+        conn.close(cx);
         self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
         if self.config.source == Source::Stdin {
             if let Loss::Failed(error) = loss {
@@ -370,7 +419,7 @@ impl Relay {
     }
 }
 
-pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
+pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer, tls: Option<Box<Secured>>) -> Conn {
     Conn {
         sock,
         peer,
@@ -379,6 +428,7 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer) -> Conn {
         greeted: 0,
         pending: Vec::new(),
         deferred: None,
+        tls,
     }
 }
 

@@ -69,7 +69,7 @@ fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError>
     let word = only(words, part)?;
     let meet = match word.strip_prefix("connect:") {
         Some(to) => Meet::Dial(dialled(to)?),
-        None => Meet::Listen(word.parse()?),
+        None => Meet::Listen(Endpoint::plain(word)?),
     };
     let sizes = list(values, "size", &table::SIZE)?;
     let size = match sizes.as_deref() {
@@ -128,7 +128,7 @@ fn only<'a>(words: &'a [String], part: &'static str) -> Result<&'a str, OrderErr
 }
 
 fn dialled(word: &str) -> Result<Endpoint, OrderError> {
-    match word.parse()? {
+    match Endpoint::plain(word)? {
         Endpoint::Tcp { port: 0, .. } => Err(OrderError::PortZero),
         endpoint => Ok(endpoint),
     }

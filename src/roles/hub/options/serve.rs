@@ -18,7 +18,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
             usage: "hydrant hub serve ADDR",
         });
     };
-    let listen: Endpoint = listen.parse()?;
+    let listen = Endpoint::plain(listen)?;
     let config = ServeConfig {
         name: values.text("name")?,
         auth: auth(values, &listen)?,

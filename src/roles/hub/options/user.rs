@@ -56,7 +56,7 @@ fn user(
     task: TaskConfig,
 ) -> Result<UserConfig, OrderError> {
     let missing = |word| OrderError::Missing { word, usage };
-    let hub: Endpoint = words.first().ok_or(missing("ADDR"))?.parse()?;
+    let hub = Endpoint::plain(words.first().ok_or(missing("ADDR"))?)?;
     if matches!(hub, Endpoint::Tcp { port: 0, .. }) {
         return Err(OrderError::DialPortZero { endpoint: hub });
     }

@@ -13,9 +13,10 @@ use crate::roles::relay::config::{
     DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source, Stats, Takeover,
     UpstreamLoss, Way,
 };
+use crate::roles::tls::Tls;
 
 /// Makes a relay's orders out of its settings and of the words that are no flags: `SRC DST [DST2 ...]`. What
-/// `--upstream-send` names is left to the caller to read.
+/// `--upstream-send` names, and certificates, are left to the caller to read.
 pub fn build(
     values: &Values,
     words: &[String],
@@ -80,6 +81,7 @@ pub fn build(
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
+        tls: Tls::default(),
         sends_a_visit: SENDS_A_VISIT,
         source,
         outputs,
@@ -144,6 +146,13 @@ fn output(
         Some(("connect", rest)) => (Side::Connect, rest),
         _ => (side, word),
     };
+    if ["wss://", "ws://tls://", "tls://ws://", "tls://wss://"]
+        .iter()
+        .any(|both| endpoint.starts_with(both))
+    {
+        let dst = word.to_owned();
+        return Err(OrderError::WebSocketOverTls { dst });
+    }
     let websocket = endpoint.strip_prefix("ws://");
     let endpoint = websocket.map_or(endpoint, |at| at.trim_end_matches('/'));
     let websocket = websocket.is_some();
@@ -257,10 +266,12 @@ fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
             Endpoint::Tcp {
                 host: Host::Ip(x),
                 port: p,
+                ..
             },
             Endpoint::Tcp {
                 host: Host::Ip(y),
                 port: q,
+                ..
             },
         ) => {
             let same_family = x.is_ipv4() == y.is_ipv4();
@@ -446,6 +457,7 @@ mod tests {
             max_clients_per_ip: None,
             drain: secs(2),
             stats: None,
+            tls: Tls::default(),
             sends_a_visit: 512,
         };
         assert_eq!(relay("a:5000 :6000"), Ok(expected));
@@ -534,8 +546,8 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let config = relay(
-            ":1 :2 --mode listen-listen --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
-             --takeover refuse --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
+            "a:1 :2 --retry 0.5..30 --connect-timeout 3 --dump --dump-format hex --ring 64K --hold 0 --keepalive off \
+             --max-clients off --wait-clients 20 --drain off --stats --stats-interval 5 --name feed",
         )
         .expect("it is right");
         assert_eq!(
@@ -553,9 +565,12 @@ mod tests {
             (config.ring, config.hold, config.keepalive),
             (64 << 10, Duration::ZERO, None)
         );
+        assert_eq!((config.max_clients, config.wait_clients), (None, 20));
         assert_eq!(
-            (config.takeover, config.max_clients, config.wait_clients),
-            (Takeover::Refuse, None, 20)
+            relay("5000 6000 --mode listen-listen --takeover refuse")
+                .expect("it is right")
+                .takeover,
+            Takeover::Refuse
         );
         assert_eq!(
             (config.drain, config.name),
@@ -710,6 +725,9 @@ mod tests {
 a:1 => DST is missing: hydrant SRC DST [DST2 ...]
 a:1 :2 stray => stray has no port: write stray:PORT
 a:1 connect:ws://b:8 => ws://b:8 is not dialled: WebSocket clients connect to hydrant: write listen:ws://b:8
+a:1 wss://:8 => wss://:8 is not served: write ws:// and put a proxy that speaks TLS in front
+a:1 listen:ws://tls://:8 => listen:ws://tls://:8 is not served: write ws:// and put a proxy that speaks TLS in front
+a:1 tls://ws://:8 => tls://ws://:8 is not served: write ws:// and put a proxy that speaks TLS in front
 a:1 6000 ws://6000 => 127.0.0.1:6000 is given twice to listen on
 a:0 :2 => a:0 can't be dialled: port 0 is only for listening
 a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening

@@ -34,6 +34,11 @@ pub enum OrderError {
         /// As it was given.
         dst: String,
     },
+    /// A WebSocket by TLS, which the relay does not serve.
+    WebSocketOverTls {
+        /// As it was given.
+        dst: String,
+    },
     /// Nobody can be reached on port 0.
     DialPortZero {
         /// Where.
@@ -132,13 +137,16 @@ impl fmt::Display for OrderError {
                 "SRC can't say {prefix}: for itself: write {} and --mode {mode}",
                 Typed(endpoint)
             ),
-            Self::WebSocketDialled { dst } => {
-                write!(
-                    f,
-                    "{0} is not dialled: WebSocket clients connect to hydrant: write listen:{0}",
-                    Typed(dst)
-                )
-            }
+            Self::WebSocketDialled { dst } => write!(
+                f,
+                "{0} is not dialled: WebSocket clients connect to hydrant: write listen:{0}",
+                Typed(dst)
+            ),
+            Self::WebSocketOverTls { dst } => write!(
+                f,
+                "{} is not served: write ws:// and put a proxy that speaks TLS in front",
+                Typed(dst)
+            ),
             Self::DialPortZero { endpoint } => write!(
                 f,
                 "{endpoint} can't be dialled: port 0 is only for listening"
@@ -146,12 +154,10 @@ impl fmt::Display for OrderError {
             Self::SamePlace { first, second } if first == second => {
                 write!(f, "{first} is given twice to listen on")
             }
-            Self::SamePlace { first, second } => {
-                write!(
-                    f,
-                    "{first} and {second} are the same port: give one of them another"
-                )
-            }
+            Self::SamePlace { first, second } => write!(
+                f,
+                "{first} and {second} are the same port: give one of them another"
+            ),
             Self::SourceIsDestination { src, dst } => {
                 let place = match src {
                     Endpoint::Unix(_) => "path",
@@ -162,13 +168,11 @@ impl fmt::Display for OrderError {
                     "SRC {src} and DST {dst} would listen on the same {place}: give one of them another"
                 )
             }
-            Self::ListListens { list, mode } => {
-                write!(
-                    f,
-                    "SRC {} is a list, which only a dialled SRC can be: --mode {mode}",
-                    Typed(list)
-                )
-            }
+            Self::ListListens { list, mode } => write!(
+                f,
+                "SRC {} is a list, which only a dialled SRC can be: --mode {mode}",
+                Typed(list)
+            ),
             Self::InVain { name, needs } => write!(f, "--{name} needs {needs}"),
             Self::Framing(error) => write!(f, "--framing: {error}"),
             Self::Fit(error) => error.fmt(f),

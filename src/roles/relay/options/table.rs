@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::option::{Kind, Opt, Preset};
+use crate::roles::tls::options as tls;
 
 /// Every option that the relay has, in the order of its help.
 pub static OPTIONS: &[Opt] = &[
@@ -303,6 +304,13 @@ pub static OPTIONS: &[Opt] = &[
         help: "how long clients may still take what is theirs when hydrant is stopped",
         ..Opt::SWITCH
     },
+    tls::CERT,
+    tls::KEY,
+    tls::CLIENT_CA,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
     Opt {
         flag: "--dump",
         preset: Preset::Said("off"),

@@ -66,7 +66,7 @@ pub fn build_expose(
 }
 
 fn dialled(word: &str) -> Result<Endpoint, OrderError> {
-    let endpoint: Endpoint = word.parse()?;
+    let endpoint = Endpoint::plain(word)?;
     match endpoint {
         Endpoint::Tcp { port: 0, .. } => Err(OrderError::DialPortZero { endpoint }),
         _ => Ok(endpoint),

@@ -19,7 +19,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
             usage: "hydrant tunnel serve ADDR",
         });
     };
-    let listen: Endpoint = listen.parse()?;
+    let listen = Endpoint::plain(listen)?;
     let (with_tokens, no_auth) = (values.given("tokens"), values.given("no-auth"));
     if with_tokens && no_auth {
         return Err(OrderError::TokensAndNoAuth);

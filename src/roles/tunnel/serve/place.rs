@@ -196,7 +196,8 @@ impl Serve {
             Some(PublicBind::Ip(ip)) => Host::Ip(ip),
             None => self.own_host(),
         };
-        let at = Endpoint::Tcp { host, port };
+        let tls = false;
+        let at = Endpoint::Tcp { host, port, tls };
         let socks = cx.listen_at(&at);
         socks.map_err(|error| {
             let why = crate::reactor::plain(&error);

@@ -1,0 +1,287 @@
+//! TLS on a role's sockets: a session between what a role reads and writes and what goes over the network. It owns no
+//! socket and no deadline; the role says which socket it is for.
+//!
+//! A flight of a handshake costs up to a millisecond, so it is done only when the loop says that its turn has come: at
+//! the end of a turn, one flight a turn, whoever waits for it.
+
+pub mod options;
+
+use std::io;
+
+use crate::base::endpoint::{Endpoint, Host};
+use crate::proto::tls::{Acceptor, Connector, Session, TlsError};
+use crate::reactor::Cx;
+use crate::reactor::net::SockId;
+
+/// What a role needs to speak TLS on either side; what nobody needs is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// For those who connect to us.
+    pub acceptor: Option<Acceptor>,
+    /// For those whom we dial.
+    pub connector: Option<Connector>,
+    /// `--tls-insecure`: those whom we dial need not prove who they are.
+    pub insecure: bool,
+}
+
+impl Tls {
+    /// The session of a connection that came in.
+    ///
+    /// # Errors
+    /// Where none can be had; then there is a reason.
+    pub fn accepted(&self) -> Result<Secured, TlsError> {
+        let acceptor = self.acceptor.as_ref().ok_or_else(unprepared)?;
+        acceptor.session().map(Secured::new)
+    }
+
+    /// The session of a connection that was dialled.
+    ///
+    /// # Errors
+    /// Where no certificate can be for this host.
+    pub fn dialled(&self, to: &Endpoint) -> Result<Secured, TlsError> {
+        let connector = self.connector.as_ref().ok_or_else(unprepared)?;
+        let name = match to {
+            Endpoint::Tcp {
+                host: Host::Any, ..
+            }
+            | Endpoint::Unix(_) => "localhost".to_owned(),
+            Endpoint::Tcp {
+                host: Host::Ip(ip), ..
+            } => ip.to_string(),
+            Endpoint::Tcp {
+                host: Host::Name(name),
+                ..
+            } => name.clone(),
+        };
+        connector.session(&name).map(Secured::new)
+    }
+}
+
+fn unprepared() -> TlsError {
+    TlsError::Other("no certificates were given".to_owned())
+}
+
+/// A session, and what it has not taken of what the network brought.
+#[derive(Debug)]
+pub struct Secured {
+    session: Session,
+    rest: Vec<u8>,
+    /// The role has been told that the peer has said its last.
+    end_told: bool,
+}
+
+/// How a handshake stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// It goes on.
+    Going,
+    /// Both sides know enough of each other.
+    Done,
+}
+
+impl Secured {
+    fn new(session: Session) -> Self {
+        Self {
+            session,
+            rest: Vec::new(),
+            end_told: false,
+        }
+    }
+
+    /// Whether the session wants the network to take something.
+    pub fn wants_write(&self) -> bool {
+        self.session.wants_send()
+    }
+
+    /// How many bytes it has for the network, or somewhat fewer.
+    pub fn unsent(&self) -> usize {
+        self.session.unsent()
+    }
+
+    /// One flight of the handshake: what came in is read, and what is to be said to it is written. `scratch` is what it
+    /// may use for its reading.
+    ///
+    /// # Errors
+    /// The connection's, or the session's (with the [`TlsError`] inside), after the peer was told.
+    pub fn shake(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        scratch: &mut [u8],
+    ) -> io::Result<Handshake> {
+        // Where plaintext has come with the last flight, it is for the role to read before any more comes.
+        if self.rest.is_empty()
+            && !self.session.holds_plaintext()
+            && let Some(n) = cx.read(sock, scratch)?
+        {
+            let fed = match n {
+                0 => self.session.end().map(|()| 0),
+                n => self.session.feed(&scratch[..n]),
+            };
+            let taken = self.explained(cx, sock, fed)?;
+            self.rest = scratch[taken..n].to_vec();
+        }
+        self.flush(cx, sock)?;
+        if self.session.is_handshaking() || self.wants_write() {
+            return Ok(Handshake::Going);
+        }
+        if self.holds() {
+            cx.revisit(sock);
+        }
+        Ok(Handshake::Done)
+    }
+
+    /// One read of plaintext, as [`Cx::read`] is one. It may leave bytes behind that no event announces; then it asks
+    /// for another visit by itself. `scratch` is what it may use for its reading, and none of what is in it is kept.
+    ///
+    /// # Errors
+    /// As [`Cx::read`], and the session's (with the [`TlsError`] inside), after the peer was told;
+    /// [`io::ErrorKind::UnexpectedEof`] where the connection has ended and the peer had not said that it would.
+    pub fn read(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        into: &mut [u8],
+        scratch: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        let mut rest = std::mem::take(&mut self.rest);
+        let mut bytes = &rest[..];
+        let mut filled = self.decrypt(&mut bytes, into);
+        let left = bytes.len();
+        rest.drain(..rest.len() - left);
+        self.rest = rest;
+        if matches!(filled, Ok(None)) {
+            let Some(n) = cx.read(sock, scratch)? else {
+                return Ok(None);
+            };
+            if n == 0 {
+                let end = self.session.end();
+                return self.explained(cx, sock, end).map(|()| Some(0));
+            }
+            let mut bytes = &scratch[..n];
+            filled = self.decrypt(&mut bytes, into);
+            self.rest = bytes.to_vec();
+        } else if matches!(filled, Ok(Some(0))) {
+            // The peer has said its last; what may still come is that it is gone.
+            cx.read(sock, scratch)?;
+        }
+        self.end_told |= matches!(filled, Ok(Some(0)));
+        if filled.is_ok() {
+            // What the peer asked for may need an answer. What the kernel does not take of it goes with the next write,
+            // and where it takes nothing any more, the next read says why.
+            let _ = self.flush(cx, sock);
+            if self.holds() {
+                cx.revisit(sock);
+            }
+        }
+        self.explained(cx, sock, filled)
+    }
+
+    /// Whether [`Secured::read`] has something to say that no event announces.
+    pub fn holds(&self) -> bool {
+        let end_waits = self.session.peer_has_closed() && !self.end_told;
+        let error_waits = self.session.error().is_some();
+        !self.rest.is_empty() || self.session.holds_plaintext() || end_waits || error_waits
+    }
+
+    /// One write of plaintext, as [`Cx::write`] is one. What is taken may wait here for the network: see
+    /// [`Secured::unsent`].
+    ///
+    /// # Errors
+    /// As [`Cx::write`].
+    pub fn write(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        from: [&[u8]; 2],
+    ) -> io::Result<Option<usize>> {
+        let mut taken = 0;
+        // As many rounds as fill the kernel's buffer: each of them ends with an empty session or a full kernel.
+        while self.flush(cx, sock)? {
+            let rest = skip(from, taken);
+            match self.session.write(rest) {
+                0 => break,
+                n => taken += n,
+            }
+        }
+        Ok((taken > 0).then_some(taken))
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub fn close(&mut self) {
+        self.session.close();
+    }
+
+    /// Writes what waits for the network. Whether nothing is left.
+    ///
+    /// # Errors
+    /// As [`Cx::write`].
+    pub fn flush(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<bool> {
+        while self.session.wants_send() {
+            let mut full = false;
+            let sent = self.session.send(|from| {
+                let asked: usize = from.iter().map(|slice| slice.len()).sum();
+                let sent = cx.write_slices(sock, from)?.unwrap_or(0);
+                full = sent < asked;
+                Ok(sent)
+            });
+            sent?;
+            if full {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Plaintext out of `bytes`, as long as there is some and `into` has room; used bytes are taken off `bytes`. What
+    /// came before an error is still good: the error waits for the next call then.
+    fn decrypt(&mut self, bytes: &mut &[u8], into: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        let mut filled = 0;
+        loop {
+            match self.session.read(&mut into[filled..]) {
+                Some(0) if filled == 0 => return Ok(Some(0)),
+                Some(0) => return Ok(Some(filled)),
+                Some(n) => filled += n,
+                None if filled > 0 && (bytes.is_empty() || filled == into.len()) => {
+                    return Ok(Some(filled));
+                }
+                None => match (self.session.error(), bytes.is_empty()) {
+                    (Some(_), _) if filled > 0 => return Ok(Some(filled)),
+                    (Some(error), _) => return Err(error.clone()),
+                    (None, true) => return Ok(None),
+                    // An error is looked at in the next round.
+                    (None, false) => {
+                        let taken = self.session.feed(bytes).unwrap_or(bytes.len());
+                        *bytes = &bytes[taken..];
+                    }
+                },
+            }
+        }
+    }
+
+    /// Tells the peer what is wrong, if anything is, as far as the kernel takes it.
+    fn explained<T>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        result: Result<T, TlsError>,
+    ) -> io::Result<T> {
+        result.map_err(|error| {
+            // It is over in any case: what the kernel does not take is lost with it.
+            let _ = self.flush(cx, sock);
+            let kind = match error {
+                TlsError::Truncated | TlsError::Left => io::ErrorKind::UnexpectedEof,
+                _ => io::ErrorKind::InvalidData,
+            };
+            io::Error::new(kind, error)
+        })
+    }
+}
+
+/// Two slices without their first `n` bytes.
+fn skip([first, second]: [&[u8]; 2], n: usize) -> [&[u8]; 2] {
+    match n.checked_sub(first.len()) {
+        None => [&first[n..], second],
+        Some(n) => [&second[n..], &[]],
+    }
+}
