@@ -54,6 +54,22 @@ fn a_big_file_reaches_a_slow_receiver_whole() {
     hydrant.wait_log("source ended: 1 client drained, 0 cut; up ");
 }
 
+/// One that takes nothing keeps hydrant there, and so it is said who that is.
+#[test]
+fn the_end_of_stdin_says_whom_it_waits_for() {
+    let mut hydrant = hydrant("- 127.0.0.1:0").stdin_pipe().start();
+    let frozen = connect_narrow(hydrant.address_of("clients"));
+    let who = frozen.local_addr().expect("it is connected");
+    hydrant.wait_log(&format!("client {who} connected"));
+    send_and_close(&mut hydrant, 12 << 20);
+    hydrant.wait_log(&format!(
+        "the source has ended; {who} has taken nothing for "
+    ));
+    let mut frozen = Taker::new(frozen, 0);
+    frozen.take(12 << 20);
+    assert_eq!(hydrant.wait_exit(), 0);
+}
+
 #[test]
 fn the_end_of_stdin_waits_for_every_client() {
     let mut hydrant = hydrant("- 127.0.0.1:0 --wait-clients 3 --drain 1ms")

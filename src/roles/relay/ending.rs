@@ -15,7 +15,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::Way;
+use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -217,6 +217,28 @@ impl Relay {
         self.drop_stalled(cx, Time::ZERO);
     }
 
+    /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
+    pub(super) fn watch_end(&mut self, now: Time) {
+        let ended = self.flush.as_ref().is_some_and(Flush::source_ended);
+        let waited_for = self
+            .clients
+            .iter()
+            .filter(|(_, client)| ended && client.slow == Slow::Block && client.behind)
+            .min_by_key(|(_, client)| client.progress);
+        let Some((_, client)) = waited_for else {
+            return;
+        };
+        let (peer, quiet) = (client.peer, now.since(client.progress));
+        if quiet >= QUIET_SAID {
+            let quiet = Span(quiet);
+            let text = format!(
+                "the source has ended; {peer} has taken nothing for {quiet} and is waited for \
+                 (--stall-timeout ends that)"
+            );
+            self.journal.warn(now, "the end waits", text);
+        }
+    }
+
     /// `--drain` is over.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
         let ids: Vec<_> = self
@@ -299,6 +321,8 @@ impl Relay {
     }
 }
 
+/// How long a client has taken nothing, while the end waits for it, before a line says so.
+const QUIET_SAID: Duration = Duration::from_secs(5);
 /// How often the clients are looked at who only have to acknowledge the last bytes.
 const POLL: Duration = Duration::from_millis(10);
 const POLL_MAX: Duration = Duration::from_millis(250);

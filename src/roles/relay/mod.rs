@@ -290,6 +290,7 @@ impl Relay {
         self.watch_silence(cx);
         self.watch_held(cx);
         self.shed_stalled(cx);
+        self.watch_end(now);
         if !self.upstream.accepting {
             self.upstream.set_accepting(cx, true);
         }
