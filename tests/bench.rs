@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 
 use serde_json::Value;
 
@@ -245,6 +246,22 @@ fn a_sink_that_gets_nothing_says_so() {
     assert_eq!(sink.code, 1, "{sink:?}");
     let last = sink.stderr.last().expect("something is said");
     assert!(last.contains("only 0 of 1 clients got anything"), "{last}");
+}
+
+/// Bytes that are no bench source's can't be compared with anything, and a check of them does not pass.
+#[test]
+fn a_sink_that_can_compare_nothing_says_so() {
+    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = door.local_addr().expect("it listens");
+    let talker = thread::spawn(move || {
+        let (mut sink, _) = door.accept().expect("the sink comes");
+        while sink.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    let sink = hydrant(&format!("bench sink {at} --time 200ms --check")).run();
+    assert_eq!(sink.code, 1, "{sink:?}");
+    let last = sink.stderr.last().expect("something is said");
+    assert!(last.contains("nothing could be compared"), "{last}");
+    talker.join().expect("the sink has left");
 }
 
 /// SIGINT ends a bench at once, and its relay with it.

@@ -149,6 +149,25 @@ fn a_client_that_vanishes_from_a_flowing_feed_is_noticed() {
     }
 }
 
+/// It has all that it will ever get, and only owes the acknowledgement: that does not come, and is not waited for for
+/// ever. What it owed is its next connection's.
+#[test]
+fn a_destination_that_vanishes_at_its_end_is_noticed() {
+    let mut rig = Rig::with("connect-connect", "--keepalive 1s --upstream-loss close");
+    let mut upstream = rig.upstream();
+    let mut client = rig.downstream();
+    rig.feed.send(&mut upstream, 1000);
+    client.take(1000);
+    vanish(&client.stream);
+    rig.feed.send(&mut upstream, 1000);
+    drop(upstream);
+    rig.hydrant.wait_log(" dropped: dead; ");
+    let mut next = rig.downstream();
+    // Our own end is not acknowledged either and counts as a byte, so that one comes again.
+    next.at = client.at - 1;
+    next.take(1001);
+}
+
 /// One that pauses and one that paused before it vanished look alike, until its kernel is asked whether there is room.
 #[test]
 fn of_two_that_pause_the_vanished_one_is_noticed() {
