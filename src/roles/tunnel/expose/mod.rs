@@ -24,6 +24,7 @@ use crate::reactor::net::{Close, Signal, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
+use crate::roles::tls::INSECURE;
 
 /// A backend that runs.
 pub struct Expose {
@@ -140,6 +141,9 @@ impl Expose {
         self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
         if let Some(link) = &mut self.stdout {
             cx.set_tag(link.sock(), Kind::Stdout.tag(0));
+        }
+        if self.config.tls.insecure {
+            self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.down = Some(cx.now());
