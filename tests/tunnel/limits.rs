@@ -119,7 +119,7 @@ fn floods_end_the_session_in_bounded_memory() {
 }
 
 /// Resident memory of a process, in KiB.
-pub(crate) fn memory(pid: u32) -> u64 {
+fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let words = line.expect("Linux says it").split_whitespace();
