@@ -38,6 +38,9 @@ impl Relay {
             }
             return Ok(Sent::Part);
         }
+        if client.websocket.is_some() {
+            return self.send_messages(cx, id, max);
+        }
         if client.cursor < end {
             let max = max.min((end - client.cursor) as usize);
             let from = self
@@ -98,6 +101,7 @@ impl Relay {
         };
         match tls.read(cx, sock, &mut self.scratch, &mut self.cipher) {
             Ok(Some(0)) => Ok(Heard::End),
+            Ok(Some(count)) if is_websocket => Ok(Heard::Frames(count)),
             Ok(_) => Ok(Heard::Nothing),
             // Whoever just closes his side may still want to receive, though it is not what TLS asks for.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Heard::End),
@@ -196,4 +200,4 @@ pub(super) fn room(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
 /// Enough for one read of what clients say.
 const LITTLE: usize = 16 << 10;
 /// So many bytes are as much work to encrypt and send as one send of plain ones.
-const SEND_WORTH: usize = 4 << 10;
+pub(super) const SEND_WORTH: usize = 4 << 10;

@@ -34,6 +34,7 @@ mod leaving;
 mod messages;
 pub mod options;
 mod outputs;
+mod pings;
 mod records;
 mod redial;
 mod report;
@@ -251,6 +252,7 @@ impl Relay {
         self.warn_of_insecurity(cx);
         self.start_outputs(cx)?;
         self.start_upstream(cx)?;
+        self.start_pings(cx);
         self.rates.sample(cx.now(), &self.counts);
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.sample_lag(cx);
@@ -315,6 +317,7 @@ impl Relay {
             Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
             Tick::Handshake => self.handshake_overdue(cx, index),
+            Tick::Ping => self.ping_clients(cx),
         }
     }
 

@@ -136,7 +136,10 @@ impl Outlet {
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
-            Way::Listen(at) if self.websocket => format!("clients of ws://{at}"),
+            Way::Listen(at) if self.websocket => match at.to_string().strip_prefix("tls://") {
+                Some(at) => format!("clients of wss://{at}"),
+                None => format!("clients of ws://{at}"),
+            },
             Way::Listen(at) => format!("clients of {at}"),
             Way::Dial(to) => to.to_string(),
             Way::Stdout => "stdout".to_owned(),
@@ -200,10 +203,12 @@ impl Relay {
             );
         }
         match &self.outputs[output].way {
-            _ if self.outputs[output].websocket => self.await_upgrade(cx, output, sock, peer),
             Way::Listen(at) if at.is_tls() => {
                 let tls = self.config.tls.accepted();
                 self.begin_handshake(cx, sock, peer, Goal::Client(output), tls);
+            }
+            _ if self.outputs[output].websocket => {
+                self.await_upgrade(cx, output, sock, peer, None);
             }
             _ => {
                 self.join(cx, output, sock, peer, None, Vec::new());
