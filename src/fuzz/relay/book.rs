@@ -32,6 +32,8 @@ pub(super) struct Book {
     pub(super) standby: Option<SockId>,
     pub(super) replaced: Option<u16>,
     pub(super) clients: BTreeMap<SockId, Known>,
+    /// When somebody under `block` was last seen to be beyond `--max-lag`, by what its kernel had acknowledged.
+    pub(super) lagged: Option<Time>,
     /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
     pub(super) parked: Vec<Vec<(u64, u64)>>,
     /// By output: who was connected there so far, one after the other.

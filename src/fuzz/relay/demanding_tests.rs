@@ -129,6 +129,26 @@ fn a_guest_whose_kernel_is_behind_skips_nothing() {
     assert_eq!(gone(&counts, Reason::Overtaken), 0);
 }
 
+/// Nothing waits in the ring, and all that was sent waits in a kernel: under `block` the upstream waits for that too.
+#[test]
+fn an_upstream_waits_for_what_is_in_the_kernel() {
+    for max in [
+        MaxLag::Age(Duration::from_millis(200)),
+        MaxLag::Bytes(1_000),
+    ] {
+        let mut scenario = lines(listen(), Slow::Block);
+        scenario.config.max_lag = Some(max);
+        scenario.config.ring = 256 << 10;
+        scenario.faults.send_buffer = 256 << 10;
+        scenario.faults.receive_buffer = 1 << 10;
+        scenario.lives[0][0].source.gap_max = Duration::from_millis(100);
+        scenario.guests[0] = vec![stalled()];
+        scenario.chaos = Duration::from_secs(10);
+        let counts = live(scenario);
+        assert!(counts.bytes_in < 80 << 10, "{max:?}");
+    }
+}
+
 /// Nobody else leads, and the one who does takes nothing.
 #[test]
 fn a_leader_under_skip_holds_the_upstream_no_longer_than_another() {

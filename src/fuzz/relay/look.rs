@@ -1,6 +1,7 @@
 //! What must hold between turns.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Play;
 use super::book::Book;
@@ -18,6 +19,8 @@ pub(super) struct Watch {
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
     /// What they had been read to when it last grew or they were not read, when that was, and whether they are read.
     pub(super) quiet: BTreeMap<SockId, (u64, Time, bool)>,
+    /// Clients under `block` that are beyond `--max-lag`, and since when.
+    pub(super) lagging: BTreeMap<SockId, Time>,
     /// How much had been read when the pass under way began, and for how many turns it has been.
     pass: (u64, usize),
     still: (Time, u64, usize),
@@ -33,6 +36,7 @@ impl Play {
         self.look_at_wants();
         self.look_at_silence();
         self.look_at_lags();
+        self.look_at_laggards();
         self.look_at_pass();
         self.look_for_spinning();
     }
@@ -202,9 +206,17 @@ impl Play {
         }
         let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
         let is_acked = |output| self.stage.scenario.resumes(output) == Some(Resume::Acked);
+        // It is only now and then that the relay looks whether whoever lagged still does.
+        if !at_rest && book.lagged.is_some_and(|at| now.since(at) <= LAG_LOOK) {
+            return true;
+        }
         let mut kept = Vec::new();
         for known in book.clients.values().filter(|known| blocks(known.output)) {
-            if book.lags_far(config.max_lag, known.cursor, now) {
+            let taken = match at_rest {
+                true => known.path.place(known.landed),
+                false => known.cursor,
+            };
+            if book.lags_far(config.max_lag, taken, now) {
                 return true;
             }
             kept.push(known.cursor);
@@ -265,5 +277,7 @@ impl Play {
     }
 }
 
+/// How often the relay looks, at the least, whether a client still lags for whom the upstream waits, and a little more.
+const LAG_LOOK: Duration = Duration::from_millis(1_010);
 /// So many turns in which nothing moves and no time passes are too many.
 const STILL_TURNS_MAX: u32 = 300;

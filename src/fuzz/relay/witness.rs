@@ -296,6 +296,7 @@ impl Witness {
 
     /// Each cursor stands where the bytes end that were written.
     fn note_written(&self, book: &mut Book, now: Time) {
+        let config = &self.stage.scenario.config;
         for (sock, cursor) in self.relay.cursors() {
             let Some(known) = book.clients.get(&sock) else {
                 continue;
@@ -319,6 +320,13 @@ impl Witness {
                 known.landed = landed;
                 known.progress = now;
                 known.has_skipped = false;
+            }
+            drop(world);
+            let known = &book.clients[&sock];
+            let (acked, _) = self.acked(sock, known);
+            let blocks = config.outputs[known.output].slow == Slow::Block;
+            if blocks && book.lags_far(config.max_lag, acked, now) {
+                book.lagged = Some(now);
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Client {
     pub(super) heaped: bool,
     /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
     pub(super) has_skipped: bool,
+    /// The upstream waits for it, by what its kernel had not acknowledged when it was last looked at.
+    pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
     /// It has every byte there will ever be, and our end of the stream has been shut.
@@ -482,6 +484,7 @@ mod tests {
             behind: false,
             heaped: false,
             has_skipped: false,
+            lags: false,
             half_closed: false,
             finishing: false,
         }

@@ -332,6 +332,7 @@ impl Relay {
             behind: false,
             heaped: false,
             has_skipped: false,
+            lags: false,
             half_closed: false,
             finishing: false,
         };
