@@ -193,12 +193,13 @@ impl Book {
         let drops = slow == Slow::Drop;
         let over = |since: Option<Time>, span| since.is_some_and(|at| now.since(at) >= span);
         let end = known.until.min(self.head());
+        let ends = self.ending_since.is_some() || known.until < u64::MAX;
+        let arrived = match stage.scenario.is_local(known.output) {
+            true => known.written,
+            false => stage.handle.world().arrived_total(known.remote),
+        };
         match reason {
-            Reason::Left => {
-                // One that ends its own direction while it still owes acknowledgements counts as gone.
-                let owes = slow == Slow::Block && known.until < u64::MAX;
-                owes || !stage.handle.world().is_open(known.remote)
-            }
+            Reason::Left => !stage.handle.world().is_open(known.remote),
             Reason::Dead | Reason::Record | Reason::Protocol => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
@@ -220,9 +221,11 @@ impl Book {
                 let limited = limits.iter().any(Option::is_some);
                 came && (limited || stage.scenario.descriptors.is_some())
             }
-            Reason::Drained => {
-                let ends = self.ending_since.is_some() || known.until < u64::MAX;
-                ends && known.cursor == end
+            Reason::Drained => ends && known.cursor == end && arrived == known.written,
+            Reason::Unacknowledged => {
+                let is_over = over(self.drained_at, config.drain);
+                let quiet = over(Some(known.progress), stage.scenario.patience(known.output));
+                ends && known.cursor == end && (is_over || quiet)
             }
             Reason::Cut if stage.scenario.writes_to_stdout() => {
                 over(self.ending_since, config.drain)

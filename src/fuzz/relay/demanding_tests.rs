@@ -209,19 +209,102 @@ fn an_upstream_that_falls_silent_late_is_noticed() {
     live(scenario);
 }
 
-/// Its source has ended, and its kernel has everything: it is not waited for once more.
-#[test]
-fn a_destination_that_has_everything_in_its_kernel_ends_the_relay() {
+/// A source that ends, and a destination that has no room for the last of it.
+fn ending(guest: Guest) -> Scenario {
     let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
     scenario.config.source = From::Stdin;
-    scenario.config.drain = Duration::from_millis(300);
+    scenario.config.drain = Duration::ZERO;
     scenario.lives[0][0].source.to = 3_000;
     scenario.lives[0][0].source.ending = Ending::Close;
     scenario.faults.receive_buffer = 1 << 10;
-    scenario.guests[0] = vec![stalled()];
+    scenario.guests[0] = vec![guest];
+    scenario
+}
+
+/// Lives until the relay has ended by itself, and says how that was.
+fn live_to_the_end(scenario: Scenario) -> (Time, Counts) {
     let mut play = Play::new(scenario, false);
-    play.run_until(Time::ZERO + Duration::from_secs(20));
-    assert!(play.over);
+    play.run_until(Time::ZERO + Duration::from_secs(100));
+    assert!(play.over, "it does not end");
+    let counts = play.book.borrow().counts.clone();
+    (play.now(), counts)
+}
+
+/// Its source has ended, and the kernel has everything that it does not take: it is not waited for for ever, and not
+/// called drained.
+#[test]
+fn a_destination_that_takes_nothing_at_the_end_is_left_to_the_kernel() {
+    for (stall, seconds) in [(None, 30), (Some(1), 1)] {
+        let mut scenario = ending(stalled());
+        scenario.config.stall_timeout = stall.map(Duration::from_secs);
+        let (end, counts) = live_to_the_end(scenario);
+        assert_eq!(gone(&counts, Reason::Unacknowledged), 1);
+        assert_eq!(counts.gone.iter().sum::<u64>(), 1);
+        let lasted = end.since(Time::ZERO).as_secs();
+        assert!((seconds..seconds + 3).contains(&lasted), "{lasted}");
+    }
+}
+
+/// The same where not even the kernel has everything: with `--stall-timeout` that ends it too, and nobody is dialled
+/// again for it.
+#[test]
+fn a_destination_that_stalls_at_the_end_is_not_dialled_again() {
+    let mut scenario = ending(stalled());
+    scenario.config.stall_timeout = Some(Duration::from_secs(1));
+    scenario.faults.send_buffer = 1 << 10;
+    let (_, counts) = live_to_the_end(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 1);
+    assert_eq!(counts.gone.iter().sum::<u64>(), 1);
+}
+
+/// As long as it takes bytes it is waited for, whatever `--drain` says, which is about signals.
+#[test]
+fn a_destination_that_takes_bytes_at_the_end_is_waited_for() {
+    let mut guest = stalled();
+    guest.receiver = Receiver::eager();
+    guest.receiver.bytes = 100;
+    guest.receiver.every = Duration::from_millis(500);
+    let (end, counts) = live_to_the_end(ending(guest));
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert!(end.since(Time::ZERO) > Duration::from_secs(5));
+}
+
+/// Reset with bytes of it in our kernel only: the source's end is no reason to let them be lost.
+#[test]
+fn a_destination_that_is_reset_at_the_end_gets_the_rest_again() {
+    let mut guest = stalled();
+    guest.receiver.leave_after = Some((Duration::from_secs(3), Close::Reset));
+    let (_, counts) = live_to_the_end(ending(guest));
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert!(counts.bytes_out > counts.bytes_in);
+}
+
+/// What is reset with nothing but our end of the stream on its way has every byte, and none comes again.
+#[test]
+fn an_end_that_is_not_acknowledged_repeats_nothing() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.framing = Framing::Raw;
+    say(&mut scenario.lives[0][0], b"");
+    scenario.config.upstream_loss = UpstreamLoss::Close;
+    scenario.lives[0][0].source.to = 100;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    scenario.lives[0][0].source.gap_max = Duration::ZERO;
+    scenario.faults.delay = Duration::from_millis(100);
+    // It has got the bytes and not yet the end, which follows them by as long as the upstream took.
+    for millis in 200..500 {
+        let mut scenario = scenario.clone();
+        let mut guest = stalled();
+        guest.receiver = Receiver::eager();
+        guest.receiver.leave_after = Some((Duration::from_millis(millis), Close::Reset));
+        scenario.guests[0] = vec![guest];
+        let counts = live(scenario);
+        assert!(
+            [100, 200].contains(&counts.bytes_out),
+            "{} of 100 at {millis} ms",
+            counts.bytes_out
+        );
+    }
 }
 
 /// All that is left to it of the stream is in its kernel: it gets the end behind that, and is not reset.

@@ -149,8 +149,14 @@ impl Witness {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
             };
             book.clients.remove(&sock);
+            let is_let_go = matches!(reason, Reason::Drained | Reason::Unacknowledged);
             let served = book.served.get_mut(&known.remote);
-            served.expect("each client is served").drained = *reason == Reason::Drained;
+            served.expect("each client is served").drained = is_let_go;
+            if self.relay.is_ending() && (is_let_go || *reason == Reason::Stalled) {
+                // Nobody comes back for what it lacks.
+                book.parked[known.output].clear();
+                continue;
+            }
             let finished = was_finishing.contains(&sock);
             if finished && self.stage.scenario.resumes(known.output).is_some() {
                 // It had its place parked, and that may be another one now.
@@ -267,9 +273,7 @@ impl Witness {
         let scenario = &self.stage.scenario;
         let blocks = scenario.config.outputs[output].slow == Slow::Block;
         let resumes = scenario.resumes(output) == Some(Resume::Acked);
-        // While the relay ends, what a kernel has taken counts as delivered in the end.
-        let is_ending = book.ending_since.is_some();
-        if !blocks || !resumes || scenario.is_local(output) || is_ending {
+        if !blocks || !resumes || scenario.is_local(output) {
             return;
         }
         let arrived = |remote| book.served[remote].path.place(world.arrived_total(*remote));

@@ -64,8 +64,10 @@ pub(super) struct Client {
     pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
-    /// It has every byte there will ever be, and our end of the stream has been shut.
+    /// It has every byte there will ever be, and our end of the stream is to be shut.
     pub(super) finishing: bool,
+    /// That has been done: the end counts as the last of the bytes that wait to be acknowledged.
+    pub(super) is_shut: bool,
 }
 
 impl Client {
@@ -80,7 +82,6 @@ impl Client {
 
     /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
-        // A FIN that was sent counts as one byte, but nothing follows it.
         let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
         let acked = self
             .cursor
@@ -487,6 +488,7 @@ mod tests {
             lags: false,
             half_closed: false,
             finishing: false,
+            is_shut: false,
         }
     }
 

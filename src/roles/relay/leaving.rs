@@ -12,6 +12,7 @@ use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Way;
 use crate::roles::relay::encrypted::{Heard, is_alert, part};
+use crate::roles::relay::ending::owes;
 use crate::roles::relay::{Relay, Why};
 
 /// Why a client is gone. The text is the word in the log and the label of the counter.
@@ -33,15 +34,18 @@ pub enum Reason {
     Protocol,
     /// It had half-closed, and its place was needed for a newcomer.
     HalfClosed,
-    /// The relay ended, and it has every byte.
+    /// Its stream ended, and it has every byte.
     Drained,
+    /// Its stream ended, and our kernel has every byte: some of them have still to be acknowledged by its own, which
+    /// has done nothing of it for a while, or had no time left for it.
+    Unacknowledged,
     /// The relay ended before it had taken every byte.
     Cut,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
@@ -51,6 +55,7 @@ impl Reason {
         Self::Protocol,
         Self::HalfClosed,
         Self::Drained,
+        Self::Unacknowledged,
         Self::Cut,
     ];
 
@@ -68,7 +73,11 @@ impl Reason {
             | Self::Lagging
             | Self::Stalled
             | Self::Cut => Close::Reset,
-            Self::Left | Self::Protocol | Self::HalfClosed | Self::Drained => Close::Orderly,
+            Self::Left
+            | Self::Protocol
+            | Self::HalfClosed
+            | Self::Drained
+            | Self::Unacknowledged => Close::Orderly,
         }
     }
 }
@@ -85,6 +94,7 @@ impl fmt::Display for Reason {
             Self::Protocol => "protocol",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
+            Self::Unacknowledged => "unacknowledged",
             Self::Cut => "cut",
         })
     }
@@ -108,12 +118,12 @@ impl Relay {
         };
         let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
         if finishing {
-            // One that has still to acknowledge bytes may be about to go without them: its next connection gets them.
-            let reason = match self.owes_acknowledgement(cx, id, client) {
-                true => Reason::Left,
-                false => Reason::Drained,
-            };
-            return self.drop_client(cx, id, reason, None);
+            // One that has still to acknowledge bytes may only have half-closed, or may be about to go without them.
+            // Either will show.
+            if !owes(cx.unacknowledged(sock)) {
+                self.drop_client(cx, id, Reason::Drained, None);
+            }
+            return;
         }
         // A WebSocket has its own way of saying that nothing more will come.
         if peer == Peer::Stdio || client.websocket.is_some() {
@@ -199,8 +209,11 @@ impl Relay {
             self.end_messages();
         }
         if self.flush.is_some() {
-            if reason == Reason::Drained {
-                // Its kernel has it all, and time enough was given: nobody comes back for it.
+            if matches!(
+                reason,
+                Reason::Drained | Reason::Unacknowledged | Reason::Stalled
+            ) {
+                // It has it all, or time enough was given: nobody comes back for it.
                 self.outputs[output].forget_place();
             }
             return self.flushed(cx, reason, output, client.joined);

@@ -335,6 +335,7 @@ impl Relay {
             lags: false,
             half_closed: false,
             finishing: false,
+            is_shut: false,
         };
         let text = self.joined_text(output, peer, now);
         let head = self.records.whole();
