@@ -200,7 +200,7 @@ impl Book {
         };
         match reason {
             Reason::Left => !stage.handle.world().is_open(known.remote),
-            Reason::Dead | Reason::Record | Reason::Protocol => false,
+            Reason::Dead | Reason::Protocol => false,
             Reason::Overtaken => {
                 let leads = !config.hold.is_zero() && lead == Some(known.cursor);
                 let held = self.held.max(self.held_before);

@@ -19,6 +19,7 @@ use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::config::Slow;
+use crate::roles::relay::framed;
 use crate::roles::relay::leaving::Reason;
 
 impl Relay {
@@ -254,9 +255,10 @@ impl Relay {
             return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
         }
         let rest = (rest_end - from) as usize;
-        if rest > self.records.record_max() {
-            return self.drop_client(cx, id, Reason::Record, None);
-        }
+        debug_assert!(
+            rest <= self.config.record_max.max(framed::MESSAGE_MAX),
+            "no record is longer than --record-max, and no message of a raw stream than that"
+        );
         if let (None, Some((_, rest))) = (&client.aside, message) {
             client.aside = Some(Box::new(Aside::new(rest)));
         } else if rest > 0 {

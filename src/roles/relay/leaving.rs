@@ -24,8 +24,6 @@ pub enum Reason {
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
-    /// The rest of the record that it had begun was too long to be kept aside for it.
-    Record,
     /// It was further behind than `--max-lag` allows.
     Lagging,
     /// It took nothing for `--hold` while the upstream waited, or for `--stall-timeout` while bytes waited for it.
@@ -45,11 +43,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
-        Self::Record,
         Self::Lagging,
         Self::Stalled,
         Self::Protocol,
@@ -69,7 +66,6 @@ impl Reason {
         match self {
             Self::Dead
             | Self::Overtaken
-            | Self::Record
             | Self::Lagging
             | Self::Stalled
             | Self::Cut => Close::Reset,
@@ -88,7 +84,6 @@ impl fmt::Display for Reason {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Overtaken => "overtaken",
-            Self::Record => "record",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
             Self::Protocol => "protocol",
