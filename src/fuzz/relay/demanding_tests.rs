@@ -390,6 +390,29 @@ fn the_upstream_that_is_wanted_back_is_waited_for_by_one_timer() {
     live(scenario);
 }
 
+/// Its records are further apart than `--failback`: it is taken back where an upstream may be silent for so long, and
+/// else waits for good.
+#[test]
+fn an_upstream_with_pauses_is_taken_back_where_those_are_no_silence() {
+    for (idle, is_back) in [(None, false), (Some(2), true)] {
+        let mut scenario = failing_back(Door::Open);
+        scenario.config.idle_timeout = idle.map(Duration::from_secs);
+        scenario.chaos = Duration::from_secs(10);
+        for place in 0..2 {
+            say(&mut scenario.lives[place][0], &b"x\n".repeat(10_000));
+            let source = &mut scenario.lives[place][0].source;
+            source.to = 20_000;
+            source.chunk_max = 2;
+        }
+        // On average half of that.
+        scenario.lives[0][0].source.gap_max = Duration::from_secs(1);
+        scenario.lives[1][0].source.gap_max = Duration::from_millis(1);
+        let mut play = Play::new(scenario, false);
+        play.run_until(Time::ZERO + Duration::from_secs(9));
+        assert_eq!(play.book.borrow().latest == Some(1), is_back);
+    }
+}
+
 /// What a length that can't be has made garbage is no record because another splitter looks at it.
 #[test]
 fn an_upstream_that_is_malformed_is_not_taken_back() {

@@ -64,11 +64,9 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Dead
-            | Self::Overtaken
-            | Self::Lagging
-            | Self::Stalled
-            | Self::Cut => Close::Reset,
+            Self::Dead | Self::Overtaken | Self::Lagging | Self::Stalled | Self::Cut => {
+                Close::Reset
+            }
             Self::Left
             | Self::Protocol
             | Self::HalfClosed
