@@ -7,10 +7,10 @@ use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
-use crate::reactor::net::SockId;
+use crate::reactor::net::{Close, SockId};
 use crate::roles::relay::config::{MaxLag, Output, Resume, Slow, Way};
 use crate::roles::relay::{Counts, Reason};
-use crate::sim::RemoteId;
+use crate::sim::{Receiver, RemoteId};
 
 /// What has gone in and out so far, as seen from outside of the relay.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Book {
     /// The head before the latest event, and how much the ring had been given by then and by now, what was taken out of
     /// it again left out.
     pub(super) head_before: u64,
+    /// The furthest cursor before the latest event.
+    pub(super) lead_before: Option<u64>,
     pub(super) held_before: u64,
     pub(super) held: u64,
     /// What has been skipped.
@@ -179,14 +181,14 @@ impl Book {
         vec![(from, from)]
     }
 
-    /// Whether a client that is gone may have gone for this reason. `lead`: where the leader stood before.
+    /// Whether a client that is gone may have gone for this reason. `full`: whether the ring was.
     pub(super) fn is_true(
         &self,
         stage: &Stage,
         now: Time,
         reason: Reason,
         known: &Known,
-        lead: Option<u64>,
+        full: bool,
     ) -> bool {
         let config = &stage.scenario.config;
         let slow = config.outputs[known.output].slow;
@@ -202,24 +204,35 @@ impl Book {
             Reason::Left => !stage.handle.world().is_open(known.remote),
             Reason::Dead | Reason::Protocol => false,
             Reason::Overtaken => {
-                let leads = !config.hold.is_zero() && lead == Some(known.cursor);
+                let near = self.is_near(&stage.scenario, known);
                 let held = self.held.max(self.held_before);
-                drops && !leads && held - known.cursor > config.ring as u64
+                drops && !near && held - known.cursor > config.ring as u64
             }
             Reason::Lagging => drops && self.lags(config.max_lag, known, now),
             Reason::Stalled => {
                 let holds = slow != Slow::Block && !config.hold.is_zero();
                 let holds = holds && known.path.place(known.landed) < end;
+                let holds = holds && (full || self.ending_since.is_some());
                 let waits = known.waits_since(&self.ledger);
                 let stall = config.stall_timeout;
                 (holds && over(Some(known.progress), config.hold))
                     || stall.is_some_and(|stall| over(waits, nearly(stall)))
             }
             Reason::HalfClosed => {
-                let came = matches!(config.outputs[known.output].way, Way::Listen(_));
-                let limits = [config.max_clients, config.max_clients_per_ip];
-                let limited = limits.iter().any(Option::is_some);
-                came && (limited || stage.scenario.descriptors.is_some())
+                let came =
+                    |known: &&Known| matches!(config.outputs[known.output].way, Way::Listen(_));
+                let is_far = |known: &&Known| !stage.scenario.is_local(known.output);
+                let all = self.clients.values().filter(came);
+                let (all, far) = (all.clone().count(), all.filter(is_far).count());
+                let limit = config.max_clients.is_some_and(|max| all >= max)
+                    || config.max_clients_per_ip.is_some_and(|max| far >= max)
+                    || stage.scenario.descriptors.is_some();
+                let who = self.served[&known.remote].who;
+                let ends = |receiver: &Receiver| {
+                    let leaves = matches!(receiver.leave_after, Some((_, Close::Orderly)));
+                    receiver.half_close_after.is_some() || leaves
+                };
+                came(&known) && limit && stage.receiver(who).is_some_and(ends)
             }
             Reason::Drained => ends && known.cursor == end && arrived == known.written,
             Reason::Unacknowledged => {

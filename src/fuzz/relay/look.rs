@@ -1,14 +1,12 @@
 //! What must hold between turns.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::Play;
 use super::book::Book;
 use super::stage::Who;
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::{Resume, Slow};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
 use crate::sim::{Ending, RemoteId, World};
 
@@ -196,52 +194,10 @@ impl Play {
         }
     }
 
-    /// Whether somebody has a right to bytes that fill the ring. At rest a leading client
-    /// does not, since it is not waited for for so long.
+    /// Whether somebody holds the upstream back.
     pub(super) fn is_held(&self, book: &Book, now: Time, at_rest: bool) -> bool {
-        let config = &self.stage.scenario.config;
         let is_passing = self.relay().is_some_and(Relay::is_passing);
-        if is_passing && !at_rest || book.most < config.wait_clients {
-            return true;
-        }
-        let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
-        let is_acked = |output| self.stage.scenario.resumes(output) == Some(Resume::Acked);
-        // It is only now and then that the relay looks whether whoever lagged still does.
-        if !at_rest && book.lagged.is_some_and(|at| now.since(at) <= LAG_LOOK) {
-            return true;
-        }
-        let mut kept = Vec::new();
-        for known in book.clients.values().filter(|known| blocks(known.output)) {
-            let taken = match at_rest {
-                true => known.path.place(known.landed),
-                false => known.cursor,
-            };
-            if book.lags_far(config.max_lag, taken, now) {
-                return true;
-            }
-            kept.push(known.cursor);
-            if is_acked(known.output) {
-                // What it has acknowledged may not have been asked about yet, but for when all is at rest.
-                kept.push(known.path.place(if at_rest { known.landed } else { 0 }));
-            }
-        }
-        let parked = (0..)
-            .zip(&book.parked)
-            .filter(|(output, _)| blocks(*output));
-        kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
-        if !at_rest && !config.hold.is_zero() {
-            let taking = || book.clients.values().filter(|known| !known.is_finishing());
-            let lead = taking().map(|known| known.cursor).max();
-            let droppable = taking().filter(|known| !blocks(known.output));
-            let hindmost = droppable.map(|known| known.cursor).min();
-            // Nor are those overtaken who are close behind it.
-            let half = config.ring as u64 / 2;
-            let near = |lead: u64| hindmost.map(|at| at.clamp(lead.saturating_sub(half), lead));
-            kept.extend(lead);
-            kept.extend(lead.and_then(near));
-        }
-        let keep = kept.into_iter().min();
-        keep.is_some_and(|keep| book.held - keep > self.stage.scenario.room_behind())
+        is_passing && !at_rest || book.is_held(&self.stage.scenario, now, at_rest)
     }
 
     /// A pass is through when everybody could have been sent something.
@@ -277,7 +233,5 @@ impl Play {
     }
 }
 
-/// How often the relay looks, at the least, whether a client still lags for whom the upstream waits, and a little more.
-const LAG_LOOK: Duration = Duration::from_millis(1_010);
 /// So many turns in which nothing moves and no time passes are too many.
 const STILL_TURNS_MAX: u32 = 300;

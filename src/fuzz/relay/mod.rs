@@ -7,6 +7,7 @@
 
 mod book;
 mod demands;
+mod held;
 mod ledger;
 mod limits;
 mod look;

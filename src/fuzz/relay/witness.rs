@@ -139,12 +139,12 @@ impl Witness {
         let (old, new) = (book.counts.gone, self.relay.counts().gone);
         let mut reasons = Reason::ALL.to_vec();
         reasons.retain(|reason| new[*reason as usize] > old[*reason as usize]);
-        let lead = book.clients.values().map(|known| known.cursor).max();
+        let full = book.is_full(&self.stage.scenario, false);
         let mut stopped = Vec::new();
         for (sock, mut known) in gone {
             known.written = self.stage.handle.world().moved(sock).1;
             known.cursor = known.path.cursor(known.written);
-            let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, lead);
+            let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, full);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
             };
@@ -214,7 +214,7 @@ impl Witness {
             let sock = sock.expect("a newcomer has a socket");
             self.join(book, now, sock, book.head());
             let known = book.clients.remove(&sock).expect("it has just joined");
-            assert!(book.is_true(&self.stage, now, Reason::Drained, &known, None));
+            assert!(book.is_true(&self.stage, now, Reason::Drained, &known, false));
             let acked = (known.cursor, known.cursor);
             book.park(&self.stage.scenario, &[Stopped { known, acked }]);
         }
