@@ -30,6 +30,7 @@ pub(super) enum Why {
     Stopped(Signal),
     SourceEnded,
     StdoutClosed,
+    StdoutFailed,
 }
 
 impl fmt::Display for Why {
@@ -40,6 +41,7 @@ impl fmt::Display for Why {
             Self::Stopped(_) => "stopped by SIGTERM",
             Self::SourceEnded => "source ended",
             Self::StdoutClosed => "stdout closed by its reader",
+            Self::StdoutFailed => "stdout failed",
         })
     }
 }

@@ -340,8 +340,9 @@ impl Relay {
             .map(|(id, _)| id)
             .collect();
         for id in due {
-            self.drop_client(cx, id, Reason::Stalled, None);
+            self.take_away(cx, id, Reason::Stalled, None);
         }
+        self.after_drop(cx);
     }
 
     /// Notes who has taken bytes since the last look. What counts is what the client's own kernel has acknowledged: on

@@ -163,8 +163,27 @@ impl Relay {
         self.drop_client(cx, id, reason, Some(error));
     }
 
-    /// Takes a client away, for a reason that is counted and logged.
+    /// Takes a client away, for a reason that is counted and logged. That may let the upstream be read.
     pub(super) fn drop_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        reason: Reason,
+        error: Option<&io::Error>,
+    ) {
+        self.take_away(cx, id, reason, error);
+        self.after_drop(cx);
+    }
+
+    /// After clients were taken away: that may let the upstream be read.
+    pub(super) fn after_drop(&mut self, cx: &mut Cx<'_>) {
+        if self.flush.is_none() && self.pass.is_none() {
+            self.refresh_gate(cx);
+        }
+    }
+
+    /// One of several clients that go at once: see [`Relay::after_drop`].
+    pub(super) fn take_away(
         &mut self,
         cx: &mut Cx<'_>,
         id: ClientId,
@@ -219,13 +238,16 @@ impl Relay {
                 self.failure = error
                     .filter(|error| !enough(error))
                     .map(|error| format!("can't write to stdout: {}", plain(error)));
-                return self.begin_flush(cx, Why::StdoutClosed);
+                return self.begin_flush(
+                    cx,
+                    match self.failure {
+                        None => Why::StdoutClosed,
+                        Some(_) => Why::StdoutFailed,
+                    },
+                );
             }
         }
         self.redial_output(cx, output, client.joined);
-        if self.pass.is_none() {
-            self.refresh_gate(cx);
-        }
     }
 
     pub(super) fn say_gone(
