@@ -69,7 +69,6 @@ impl Relay {
         match self.send_encrypted(cx, id, 0) {
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(_) => {
-                self.clients.leave_queue(id);
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
                     cx.want_write(client.sock, true);
