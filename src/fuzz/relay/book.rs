@@ -2,6 +2,7 @@
 //! what makes a reason for letting one go true.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
@@ -201,7 +202,12 @@ impl Book {
             false => stage.handle.world().arrived_total(known.remote),
         };
         match reason {
-            Reason::Left => !stage.handle.world().is_open(known.remote),
+            Reason::Left => {
+                // One that has ended its own direction and takes none of its last bytes counts as gone.
+                let quiet = over(Some(known.progress), Duration::from_secs(1));
+                let is_hung = known.is_finishing() && quiet && self.may_end(stage, known);
+                is_hung || !stage.handle.world().is_open(known.remote)
+            }
             Reason::Dead | Reason::Protocol => false,
             Reason::Overtaken => {
                 let near = self.is_near(&stage.scenario, known);
@@ -227,12 +233,7 @@ impl Book {
                 let limit = config.max_clients.is_some_and(|max| all >= max)
                     || config.max_clients_per_ip.is_some_and(|max| far >= max)
                     || stage.scenario.descriptors.is_some();
-                let who = self.served[&known.remote].who;
-                let ends = |receiver: &Receiver| {
-                    let leaves = matches!(receiver.leave_after, Some((_, Close::Orderly)));
-                    receiver.half_close_after.is_some() || leaves
-                };
-                came(&known) && limit && stage.receiver(who).is_some_and(ends)
+                came(&known) && limit && self.may_end(stage, known)
             }
             Reason::Drained => ends && known.cursor == end && arrived == known.written,
             Reason::Unacknowledged => {
@@ -245,6 +246,16 @@ impl Book {
             }
             Reason::Cut => over(self.drained_at, config.drain),
         }
+    }
+
+    /// Whether a client may have ended its own direction of the stream.
+    fn may_end(&self, stage: &Stage, known: &Known) -> bool {
+        let ends = |receiver: &Receiver| {
+            let leaves = matches!(receiver.leave_after, Some((_, Close::Orderly)));
+            receiver.half_close_after.is_some() || leaves
+        };
+        let who = self.served[&known.remote].who;
+        stage.receiver(who).is_some_and(ends)
     }
 
     fn lags(&self, max: Option<MaxLag>, known: &Known, now: Time) -> bool {

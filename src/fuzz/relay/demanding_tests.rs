@@ -324,7 +324,7 @@ fn a_guest_that_skips_to_the_end_is_let_go_in_order() {
     scenario.guests[0] = vec![stalled()];
     let counts = live(scenario);
     assert!(counts.skipped > 0);
-    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert_eq!(gone(&counts, Reason::Unacknowledged), 1);
     assert_eq!(gone(&counts, Reason::Stalled), 0);
 }
 

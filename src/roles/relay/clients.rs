@@ -66,6 +66,8 @@ pub(super) struct Client {
     pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
+    /// While its last bytes were under way it said that it will send nothing more, or was reset.
+    pub(super) may_be_gone: bool,
     /// It has every byte there will ever be, and our end of the stream is to be shut.
     pub(super) finishing: bool,
     /// That has been done: the end counts as the last of the bytes that wait to be acknowledged.
@@ -503,6 +505,7 @@ mod tests {
             has_skipped: false,
             lags: false,
             half_closed: false,
+            may_be_gone: false,
             finishing: false,
             is_shut: false,
         }

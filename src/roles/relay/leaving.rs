@@ -111,10 +111,12 @@ impl Relay {
         };
         let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
         if finishing {
-            // One that has still to acknowledge bytes may only have half-closed, or may be about to go without them.
-            // Either will show.
             if !owes(cx.unacknowledged(sock)) {
                 self.drop_client(cx, id, Reason::Drained, None);
+            } else if let Some(client) = self.clients.get_mut(id) {
+                // It may only have half-closed, or be about to go without the rest, or be reset, which shows no other
+                // way: whether it goes on taking bytes will tell.
+                client.may_be_gone = true;
             }
             return;
         }
@@ -282,4 +284,4 @@ impl Relay {
 }
 
 /// How often a half-closed client is asked whether it is still there.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);

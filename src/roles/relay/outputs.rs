@@ -327,6 +327,7 @@ impl Relay {
             has_skipped: false,
             lags: false,
             half_closed: false,
+            may_be_gone: false,
             finishing: false,
             is_shut: false,
         };
