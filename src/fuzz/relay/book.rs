@@ -211,8 +211,7 @@ impl Book {
             Reason::Dead | Reason::Protocol => false,
             Reason::Overtaken => {
                 let near = self.is_near(&stage.scenario, known);
-                let held = self.held.max(self.held_before);
-                drops && !near && held - known.cursor > config.ring as u64
+                drops && !near && self.held_before - known.cursor > config.ring as u64
             }
             Reason::Lagging => drops && self.lags(config.max_lag, known, now),
             Reason::Stalled => {
@@ -251,7 +250,9 @@ impl Book {
     /// Whether a client may have ended its own direction of the stream.
     fn may_end(&self, stage: &Stage, known: &Known) -> bool {
         let ends = |receiver: &Receiver| {
-            let leaves = matches!(receiver.leave_after, Some((_, Close::Orderly)));
+            // Of what is no TCP, a reset is an end as any other.
+            let is_end = |how| how == Close::Orderly || stage.scenario.is_local(known.output);
+            let leaves = receiver.leave_after.is_some_and(|(_, how)| is_end(how));
             receiver.half_close_after.is_some() || leaves
         };
         let who = self.served[&known.remote].who;

@@ -533,6 +533,16 @@ mod tests {
         assert_eq!(served, [new]);
     }
 
+    /// Whoever is lost when only our end of the stream is still on its way has every byte, and gets none of them again.
+    #[test]
+    fn our_end_of_the_stream_is_no_byte_that_it_lacks() {
+        let mut client = client(100);
+        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 1, 5]);
+        client.is_shut = true;
+        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 0, 4]);
+        assert_eq!(client.lacks(None), 0);
+    }
+
     /// Its entry in the queue outlives its falling behind: it has one all the same when it has caught up.
     #[test]
     fn whoever_catches_up_is_served_once() {

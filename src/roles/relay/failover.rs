@@ -13,7 +13,7 @@ use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::upstream::{Loss, conn};
+use crate::roles::relay::upstream::conn;
 use crate::roles::relay::{Relay, Tick};
 use crate::roles::tls::Secured;
 

@@ -339,10 +339,13 @@ impl Relay {
             .filter(|(_, client)| stalled(client))
             .map(|(id, _)| id)
             .collect();
+        let dropped = !due.is_empty();
         for id in due {
             self.take_away(cx, id, Reason::Stalled, None);
         }
-        self.after_drop(cx);
+        if dropped {
+            self.after_drop(cx);
+        }
     }
 
     /// Notes who has taken bytes since the last look. What counts is what the client's own kernel has acknowledged: on
