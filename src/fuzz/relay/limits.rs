@@ -74,7 +74,7 @@ impl Play {
         self.watch.lagging = known.map(|(sock, _)| (*sock, since(sock))).collect();
         let soon = match max {
             MaxLag::Age(max) => surely(max) - max,
-            MaxLag::Bytes(_) => surely(Duration::from_secs(8)) - Duration::from_secs(8),
+            MaxLag::Bytes(_) => surely(Duration::from_secs(1)) - Duration::from_secs(1),
         };
         let mut overdue = self.watch.lagging.iter();
         let Some((laggard, _)) = overdue.find(|(_, since)| now.since(**since) > soon) else {

@@ -39,10 +39,11 @@ pub(super) struct Worst {
 
 impl Sampler {
     pub(super) fn new(config: &RelayConfig) -> Self {
-        let age = match config.max_lag {
-            Some(MaxLag::Age(age)) => Some(age),
-            Some(MaxLag::Bytes(_)) | None => None,
-        };
+        let age = config.max_lag.map(|max| match max {
+            MaxLag::Age(age) => age,
+            // So many bytes may come in no time; what a second brings is little enough.
+            MaxLag::Bytes(_) => ROUND_MAX,
+        });
         let shortest = age.into_iter().chain(config.stall_timeout).min();
         let round = shortest.map_or(ROUND_MAX, |shortest| {
             (shortest / LOOKS).clamp(ROUND_MIN, ROUND_MAX)
@@ -203,6 +204,8 @@ mod tests {
             let took = round(&config, places);
             assert!(took <= ROUND_MAX && took > ROUND_MAX * 99 / 100, "{took:?}");
         }
+        config.max_lag = Some(MaxLag::Bytes(1_000));
+        assert_eq!(round(&config, 1000), ROUND_MAX / LOOKS);
         config.max_lag = Some(MaxLag::Age(Duration::from_millis(100)));
         assert_eq!(round(&config, 1000), ROUND_MIN);
         let took = round(&config, 10_000);
