@@ -192,6 +192,16 @@ pub enum MaxLag {
     Bytes(u64),
 }
 
+impl MaxLag {
+    /// Whether so many bytes, of which the oldest came in so long ago, are more than it allows.
+    pub fn is_passed(self, (bytes, age): (u64, Duration)) -> bool {
+        match self {
+            Self::Age(max) => age > max,
+            Self::Bytes(max) => bytes > max,
+        }
+    }
+}
+
 impl fmt::Display for MaxLag {
     /// As a user would give it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -72,7 +72,6 @@ impl Relay {
         match self.send_encrypted(cx, id, 0) {
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(_) => {
-                self.clients.leave_queue(id);
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
                     cx.want_write(client.sock, true);
@@ -151,7 +150,8 @@ impl Client {
     /// How many of the bytes that were written to it it may not have, where its kernel has not acknowledged so many: no
     /// fewer. Of a record of TLS whose last bytes are missing, none can be decrypted.
     pub(super) fn lacks(&self, unacknowledged: Option<u32>) -> u64 {
-        let unacknowledged = u64::from(unacknowledged.unwrap_or(0));
+        let unacknowledged = unacknowledged.unwrap_or(0);
+        let unacknowledged = u64::from(unacknowledged.saturating_sub(self.is_shut.into()));
         match self
             .tls
             .as_ref()
