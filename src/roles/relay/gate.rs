@@ -414,3 +414,36 @@ const AHEAD_LOOK: Duration = Duration::from_millis(5);
 /// How often the kernel is asked what was acknowledged, while the ring is full of what was not.
 const ACKS_LOOK: Duration = Duration::from_millis(2);
 const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: u64 = 16 * AHEAD_MAX;
+
+    fn slow() -> Gate {
+        Gate {
+            slow_leader: Some((Time::ZERO, 0)),
+            ..Gate::default()
+        }
+    }
+
+    #[test]
+    fn a_leader_that_takes_quickly_is_not_slow_any_more() {
+        let mut gate = slow();
+        gate.judge_leader(AHEAD_MAX - 1, HEAD, Time::from_millis(1));
+        assert!(gate.slow_leader.is_some(), "that may have been chance");
+        gate.judge_leader(AHEAD_MAX, HEAD, Time::from_millis(1));
+        assert_eq!(gate.slow_leader, None);
+    }
+
+    #[test]
+    fn a_leader_on_a_thin_line_stays_slow_until_it_has_everything() {
+        let mut gate = slow();
+        let then = Time::from_millis(100);
+        gate.judge_leader(AHEAD_MAX, HEAD, then);
+        assert_eq!(gate.slow_leader, Some((then, AHEAD_MAX)));
+        gate.judge_leader(HEAD, HEAD, then);
+        assert_eq!(gate.slow_leader, None);
+    }
+}
