@@ -149,6 +149,11 @@ impl Clients {
         self.behind
     }
 
+    /// How many are served by a pass.
+    pub(super) fn takers(&self) -> usize {
+        self.table.len() - self.behind - self.finishing
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
         self.table.iter().map(|(key, client)| {
             (

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A read of the upstream is followed by a pass: one send of everything new to each current client. A pass longer than
-//! 512 sends goes on in the next turn, and the upstream is read again when it is through.
+//! 512 sends, a large one counting as several, goes on in the next turn, and the upstream is read again when it is
+//! through.
 
 use std::io;
 
@@ -17,7 +18,9 @@ use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::dump::Dump;
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -27,9 +30,9 @@ impl Relay {
         }
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
-        let room = self.read_max;
+        let room = self.pace.read_size(self.clients.takers(), self.read_max);
         debug_assert!(
-            self.known_room() >= room,
+            self.known_room() >= self.read_max,
             "the gate is open and the ring full"
         );
         self.shed(cx, self.ring.tail_after(room));
@@ -69,23 +72,24 @@ impl Relay {
         Ok(Some(n))
     }
 
-    /// Starts over at the beginning of the ring while nobody is behind: what was written last is what is hot in the
-    /// cache. What has to stay, a record's beginning or the backlog, is carried along, and therefore only now and then.
+    /// Starts over at the beginning of the ring: what was written last is what is hot in the cache. What has to stay, a
+    /// record's beginning, the backlog, or what some have not taken yet, is carried along, and therefore only now and
+    /// then, and only where it is little.
     fn reuse_hot_memory(&mut self, cx: &Cx<'_>) {
-        if !self.nobody_is_behind() {
+        if self.outputs.iter().any(Outlet::may_go_back) {
             return;
         }
-        let whole = self.records.whole();
-        if self.ring.place() >= REUSE_AFTER * self.read_max {
+        let is_worn = self.ring.place() >= REUSE_AFTER * self.read_max;
+        if !is_worn && !self.nobody_is_behind() {
+            return;
+        }
+        if is_worn {
             self.note_acknowledged(cx);
         }
-        let keep_from = self
-            .retained()
-            .unwrap_or(whole)
-            .min(whole - self.backlog_now());
-        let keep_from = self.records.keep_from(keep_from);
+        let keep_from = self.needed_from();
         let kept = (self.ring.head() - keep_from) as usize;
-        if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
+        let is_little = is_worn && self.ring.place() >= REUSE_AFTER * kept;
+        if kept == 0 || is_little {
             self.records.forget_below(&self.ring, keep_from);
             self.ring.rewind(keep_from);
             if let Some(framed) = &mut self.framed {
@@ -94,18 +98,34 @@ impl Relay {
         }
     }
 
+    /// The first byte that somebody may still be given.
+    fn needed_from(&mut self) -> u64 {
+        let whole = self.records.whole();
+        let parked = self.outputs.iter().filter_map(|outlet| outlet.parked());
+        let needed = [
+            parked.min(),
+            self.clients.hindmost_blocking(),
+            self.clients.hindmost_droppable(),
+            self.dump.as_ref().map(Dump::cursor),
+            self.retained(),
+            Some(whole - self.backlog_now()),
+        ];
+        let needed = needed.into_iter().flatten().fold(whole, u64::min);
+        self.records.keep_from(needed)
+    }
+
     fn nobody_is_behind(&self) -> bool {
         let whole = self.records.whole();
+        let mut parked = self.outputs.iter().filter_map(|outlet| outlet.parked());
         self.clients.behind() == 0
-            && self.outputs.iter().all(|outlet| {
-                outlet.parked().is_none_or(|parked| parked == whole) && !outlet.may_go_back()
-            })
+            && parked.all(|parked| parked == whole)
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == whole)
     }
 
     /// Brings what was just read to everybody who can take it.
     pub(super) fn fan_out(&mut self, cx: &mut Cx<'_>) {
         self.pass = Some(self.clients.begin_pass());
+        self.pace.begin(cx.now(), self.counts.bytes_out);
         self.go_on(cx);
     }
 
@@ -118,8 +138,10 @@ impl Relay {
             let Some(id) = self.clients.next_current() else {
                 continue;
             };
+            let before = self.counts.bytes_out;
             self.serve(cx, id);
-            sends += 1 + std::mem::take(&mut self.effort);
+            let bytes = (self.counts.bytes_out - before) as usize;
+            sends += 1 + bytes / SEND + std::mem::take(&mut self.effort);
         }
         if self.flush.is_some() {
             return; // the last client of all has just ended it
@@ -128,6 +150,7 @@ impl Relay {
         if left > 0 {
             cx.again();
         } else {
+            self.pace.end(cx.now(), self.counts.bytes_out);
             self.feed_dump(cx);
         }
         self.refresh_gate(cx);
@@ -235,5 +258,7 @@ pub(super) enum Sent {
 
 /// The ring starts over once it has come so many times as far as what has to be carried along.
 const REUSE_AFTER: usize = 4;
+/// Bytes that one send is good for, as the length of a visit is counted.
+const SEND: usize = 32 << 10;
 /// Bytes that a client which is behind gets in one visit.
 const CATCH_UP_MAX: usize = 256 << 10;

@@ -1,7 +1,7 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   failover.rs, standby.rs ┐             gate.rs: when
+//!   failover.rs, standby.rs ┐             gate.rs: when, pace.rs: how much
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
 //!                                      records.rs: what of it       ├──> dump.rs
 //!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
@@ -35,6 +35,7 @@ mod leaving;
 mod messages;
 pub mod options;
 mod outputs;
+mod pace;
 mod pings;
 mod records;
 mod redial;
@@ -70,6 +71,7 @@ use self::handshakes::Handshakes;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
+use self::pace::Pace;
 use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
@@ -95,6 +97,7 @@ pub struct Relay {
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
+    pace: Pace,
     gate: Gate,
     sampler: Sampler,
     flush: Option<Flush>,
@@ -163,6 +166,7 @@ impl Relay {
             upgrades: Upgrades::default(),
             dump: None,
             pass: None,
+            pace: Pace::new(),
             gate: Gate::default(),
             sampler: Sampler::new(&config),
             flush: None,
