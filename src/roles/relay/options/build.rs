@@ -62,11 +62,7 @@ pub fn build(
         framing,
         record_max,
         backlog: backlog(values, ring)?,
-        resume: values.choice("resume")?.map(|word| match word {
-            "acked" => Resume::Acked,
-            "written" => Resume::Written,
-            _ => Resume::Live,
-        }),
+        resume: resume(values)?,
         max_lag: max_lag(values)?,
         stall_timeout: values.duration("stall-timeout")?,
         idle_timeout: values.duration("idle-timeout")?,
@@ -88,6 +84,15 @@ pub fn build(
         source,
         outputs,
     })
+}
+
+fn resume(values: &Values) -> Result<Option<Resume>, OrderError> {
+    let resume = values.choice("resume")?.map(|word| match word {
+        "acked" => Resume::Acked,
+        "written" => Resume::Written,
+        _ => Resume::Live,
+    });
+    Ok(resume)
 }
 
 fn origins(values: &Values, outputs: &[Output]) -> Result<Vec<Origin>, OrderError> {

@@ -168,10 +168,7 @@ impl fmt::Display for OrderError {
                 "{first} and {second} are the same port: give one of them another"
             ),
             Self::SourceIsDestination { src, dst } => {
-                let place = match src {
-                    Endpoint::Unix(_) => "path",
-                    Endpoint::Tcp { .. } => "port",
-                };
+                let place = place(src);
                 write!(
                     f,
                     "SRC {src} and DST {dst} would listen on the same {place}: give one of them another"
@@ -199,6 +196,14 @@ impl fmt::Display for OrderError {
                 Count(*wanted, "client")
             ),
         }
+    }
+}
+
+/// What an endpoint has that only one can listen on.
+fn place(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Unix(_) => "path",
+        Endpoint::Tcp { .. } => "port",
     }
 }
 
