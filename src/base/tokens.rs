@@ -42,8 +42,8 @@ impl Line<'_> {
     }
 }
 
-/// Reads lines of a name and a token, with spaces between them, and where `has_rest` perhaps one more word; at least
-/// one line. Empty lines, and those that begin with `#`, are left out.
+/// Reads lines of a name and a token, with spaces between them, and where `has_rest` perhaps one more word. There must
+/// be one at least. Empty lines, and those that begin with `#`, are left out.
 pub fn lines(text: &[u8], has_rest: bool) -> Result<Vec<Line<'_>>, TokensError> {
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
