@@ -157,7 +157,8 @@ pub struct Output {
     pub way: Way,
     /// What is done about a client that can't keep up.
     pub slow: Slow,
-    /// `ws://`, and by TLS `wss://`: those who connect get the stream as messages of a WebSocket, one a record. Only where they do connect.
+    /// `ws://`, and by TLS `wss://`: those who connect get the stream as messages of a WebSocket, one a record. Only
+    /// where they do connect.
     pub websocket: bool,
 }
 

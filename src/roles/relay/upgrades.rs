@@ -1,5 +1,5 @@
-//! Those who have connected to a `ws://` or `wss://` destination and are not WebSocket clients yet: each has to ask for it, by the
-//! rules and in time.
+//! Those who have connected to a `ws://` or `wss://` destination and are not WebSocket clients yet: each has to ask for
+//! it, by the rules and in time.
 //!
 //! ```text
 //!   accepted ──good request──> client (the grant is the first that it gets)
