@@ -68,11 +68,7 @@ pub fn build(
         idle_timeout: values.duration("idle-timeout")?,
         failback: values.duration("failback")?,
         upstream_send: Secret::default(),
-        upstream_loss: match values.choice("upstream-loss")?.expect(PRESET) {
-            "keep" => UpstreamLoss::Keep,
-            "close" => UpstreamLoss::Close,
-            _ => UpstreamLoss::Exit,
-        },
+        upstream_loss: upstream_loss(values)?,
         allow: values.access("allow")?,
         allow_upstream: values.access("allow-upstream")?,
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
@@ -93,6 +89,14 @@ fn resume(values: &Values) -> Result<Option<Resume>, OrderError> {
         _ => Resume::Live,
     });
     Ok(resume)
+}
+
+fn upstream_loss(values: &Values) -> Result<UpstreamLoss, OrderError> {
+    Ok(match values.choice("upstream-loss")?.expect(PRESET) {
+        "keep" => UpstreamLoss::Keep,
+        "close" => UpstreamLoss::Close,
+        _ => UpstreamLoss::Exit,
+    })
 }
 
 fn origins(values: &Values, outputs: &[Output]) -> Result<Vec<Origin>, OrderError> {
