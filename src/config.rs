@@ -17,7 +17,7 @@ use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
-use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
+use crate::roles::hub::config::{Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
@@ -78,6 +78,8 @@ pub enum Run {
     },
     /// A client of a hub.
     HubUser(Box<UserConfig>),
+    /// One end of a tunnel through a hub.
+    HubTunnel(Box<HubTunnel>),
     /// A reverse tunnel's server.
     TunnelServe {
         /// Its orders, its tokens read.
@@ -164,6 +166,11 @@ impl Config {
             RoleId::HubClient => user(args, env, hub_options::build_client)?,
             RoleId::HubSend => user(args, env, hub_options::build_send)?,
             RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
+            RoleId::HubTunnel => {
+                let mut config = hub_options::build_tunnel(&args.values, &args.words)?;
+                config.account.token = dialling_token(&args.values, env)?;
+                Run::HubTunnel(Box::new(config))
+            }
             RoleId::TunnelServe => {
                 let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
                 let tokens = args.values.path("tokens")?;
@@ -191,7 +198,7 @@ impl Config {
 /// Makes the orders of a client of a hub, whose token a file or the environment holds.
 fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
     let mut user = build(&args.values, &args.words)?;
-    user.token = dialling_token(&args.values, env)?;
+    user.account.token = dialling_token(&args.values, env)?;
     Ok(Run::HubUser(Box::new(user)))
 }
 

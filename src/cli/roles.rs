@@ -22,6 +22,8 @@ pub enum RoleId {
     HubSend,
     /// A client of a hub that receives, for scripts.
     HubRecv,
+    /// One end of a tunnel through a hub.
+    HubTunnel,
     /// The reverse tunnel's server.
     TunnelServe,
     /// The reverse tunnel's backend.
@@ -137,6 +139,7 @@ pub static ROLES: &[Role] = &[
     hub::CLIENT,
     hub::SEND,
     hub::RECV,
+    hub::TUNNEL,
     tunnel::SERVE,
     tunnel::EXPOSE,
     Role {
