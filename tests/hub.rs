@@ -8,7 +8,15 @@ mod limits;
 mod messages;
 #[path = "hub/rig.rs"]
 mod rig;
+#[path = "tunnel/rig.rs"]
+#[allow(
+    dead_code,
+    reason = "a service is needed here, the other kind of tunnel is not"
+)]
+mod services;
 #[path = "hub/tokens.rs"]
 mod tokens;
+#[path = "hub/tunnel.rs"]
+mod tunnel;
 #[path = "hub/users.rs"]
 mod users;
