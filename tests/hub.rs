@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "hub/ends.rs"]
+mod ends;
 #[path = "hub/limits.rs"]
 mod limits;
 #[path = "hub/messages.rs"]

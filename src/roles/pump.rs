@@ -132,9 +132,10 @@ impl Channel {
         self.queue.len()
     }
 
-    /// Whether the other end is not read at the moment.
+    /// Whether the other end is not read at the moment, so that only a probe shows that it is gone. One to which our
+    /// direction has ended can't be probed: every write fails.
     pub fn is_paused(&self) -> bool {
-        self.paused
+        self.paused && self.ending != Ending::Done
     }
 
     /// The other end gets these bytes first, of which the stream knows nothing. Before it is connected.

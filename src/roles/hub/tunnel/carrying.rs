@@ -1,7 +1,7 @@
 //! The hub's side: let in, paired with the other end, and the session that goes to and fro in messages.
 
 use super::inbox::Item;
-use super::{HELD_MAX, Tick, Tunnel};
+use super::{FLIGHT_MAX, HELD_MAX, Tick, Tunnel};
 use crate::base::units::{Count, Span};
 use crate::proto::mailbox::{EndId, Heard, PIECE_MAX, Pairing};
 use crate::proto::yamux::{Event, GoAway, Limits, Session as Yamux, Side};
@@ -283,8 +283,6 @@ impl Tunnel {
     }
 }
 
-/// Bytes under way to the other end, of which nothing says that they have arrived. It is less than a hub's `--queue`.
-const FLIGHT_MAX: u64 = 1 << 20;
 /// Bytes of messages that wait for the hub; the rest stays where its place is decided.
 const CARRIED_MAX: usize = 128 << 10;
 /// The kinds of lines that say why.

@@ -149,6 +149,8 @@ impl Tunnel {
             Some(mux) => {
                 mux.session.check_invariants();
                 assert!(mux.held() <= HELD_MAX);
+                // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
+                assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);
             }
             None => assert!(self.streams.is_empty(), "streams without a session"),
         }
@@ -405,5 +407,9 @@ const READ_MAX: usize = 128 << 10;
 const STOCK: Duration = Duration::from_secs(1);
 /// An end that has not answered for so long is spoken of.
 const ABSENT: Duration = Duration::from_secs(10);
+/// Bytes under way to the other end, of which nothing says that they have arrived. It is less than a hub's `--queue`.
+const FLIGHT_MAX: u64 = 1 << 20;
+/// What the session's own frames may add: those that open, end and grant.
+const FRAMES_OF_ITS_OWN: u64 = 128 << 10;
 /// Who holds more than its share is reset rather than that all connections together hold more than this.
 const HELD_MAX: usize = 64 << 20;
