@@ -187,12 +187,19 @@ fn a_pause_behind_an_end_breaks_nothing() {
 fn a_reset_is_a_reset_in_both_directions() {
     let (at, served) = handed();
     let pair = Pair::start(at);
-    let client = connect(pair.at);
-    let service = next(&served);
+    // A connection that is reset while it is still being made has nobody yet to be told how it ended.
+    let made = || {
+        let mut client = connect(pair.at);
+        let mut service = next(&served);
+        service.write_all(b"!").unwrap();
+        client.read_exact(&mut [0]).expect("it is connected");
+        (client, service)
+    };
+    let (client, service) = made();
     reset(client);
     assert!(is_reset(service));
-    let client = connect(pair.at);
-    reset(next(&served));
+    let (client, service) = made();
+    reset(service);
     assert!(is_reset(client));
 }
 
