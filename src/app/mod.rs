@@ -83,11 +83,7 @@ fn start(config: Config) -> Result<u8, String> {
         logger::flush(LAST_LINES);
         return code;
     }
-    let net = MioNet::new(mio_net::Options {
-        signals: true,
-        ..mio_net::Options::default()
-    })
-    .map_err(|error| format!("can't start: {error}"))?;
+    let net = open_net()?;
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),
@@ -145,6 +141,14 @@ fn start(config: Config) -> Result<u8, String> {
     logger::live_end();
     logger::flush(LAST_LINES);
     code
+}
+
+fn open_net() -> Result<MioNet, String> {
+    let options = mio_net::Options {
+        signals: true,
+        ..mio_net::Options::default()
+    };
+    MioNet::new(options).map_err(|error| format!("can't start: {error}"))
 }
 
 /// SIGHUP: the hub's tokens may be others. Those that it has stay where the file is not as it should be.

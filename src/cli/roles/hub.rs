@@ -100,7 +100,7 @@ pub(super) const RECV: Role = Role {
 pub(super) const TUNNEL: Role = Role {
     id: RoleId::HubTunnel,
     name: "hub tunnel",
-    synopsis: &["hydrant hub tunnel ADDR NAME --to PEER [--listen ADDR] [--forward ADDR] [FLAGS]"],
+    synopsis: &["hydrant hub tunnel ADDR NAME --to PEER [FLAGS]"],
     about: "carries TCP connections between two names of a hub",
     words: &[HUB, NAME],
     words_max: 2,
@@ -108,7 +108,7 @@ pub(super) const TUNNEL: Role = Role {
     examples: &[
         Example {
             line: "hydrant hub tunnel hub.example:8080 desk --to lab --listen 9000",
-            what: "what connects to 127.0.0.1:9000 here reaches what the next line names there",
+            what: "what connects to 127.0.0.1:9000 reaches what the next line names",
         },
         Example {
             line: "hydrant hub tunnel hub.example:8080 lab --to desk --forward 127.0.0.1:80",

@@ -1,5 +1,5 @@
-//! `hub tunnel`: programs that know nothing of a hub talk through one. Each connection is a stream of one yamux session,
-//! whose bytes go as messages to the other end's name and come as messages from it.
+//! `hub tunnel`: programs that know nothing of a hub talk through one. Each connection is a stream of one yamux
+//! session, whose bytes go as messages to the other end's name and come as messages from it.
 //!
 //! ```text
 //!   --listen ──> streams.rs ══ one session ══ carrying.rs ══ messages ══ the hub ══ the other end ──> --forward
