@@ -258,10 +258,8 @@ pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
 
 /// Reads what `--tokens` of a tunnel names.
 pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
-    let tokens = read_private(path).and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes);
-        tunnel::Tokens::parse(&text).map_err(FileFault::TunnelTokens)
-    });
+    let tokens = read_private(path)
+        .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
@@ -366,8 +364,6 @@ pub enum FileFault {
     Tokens(TokensError),
     /// What it holds is no token.
     Token(TokensFault),
-    /// What it holds are no tokens of a tunnel.
-    TunnelTokens(tunnel::TokensError),
 }
 
 impl ConfigError {
@@ -418,7 +414,6 @@ impl fmt::Display for ConfigError {
                     ),
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
                     FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
-                    FileFault::TunnelTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }
         }

@@ -24,6 +24,7 @@ use crate::reactor::net::{Close, Signal, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
+use crate::roles::listening;
 
 /// A backend that runs.
 pub struct Expose {
@@ -134,8 +135,14 @@ impl Expose {
         }
     }
 
-    fn start(&mut self, cx: &mut Cx<'_>) {
+    fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
+        let asked = Some(self.config.max_streams);
+        let (most, warning) = listening::most_clients(cx, asked, RESERVE)?;
+        self.config.max_streams = most;
+        if let Some(text) = warning {
+            self.journal.warn(cx.now(), "descriptors", text);
+        }
         // A closed stdout ends nothing: the address stands in the log, too.
         self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
         if let Some(link) = &mut self.stdout {
@@ -144,6 +151,7 @@ impl Expose {
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.down = Some(cx.now());
         self.dial(cx);
+        Ok(())
     }
 
     fn dial(&mut self, cx: &mut Cx<'_>) {
@@ -318,7 +326,11 @@ impl Expose {
 impl Role for Expose {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
-            Event::Start => self.start(cx),
+            Event::Start => {
+                if let Err(text) = self.start(cx) {
+                    cx.finish(End::Failed(text));
+                }
+            }
             Event::Connected { dial, sock, .. } if self.is_server(dial) => {
                 self.server_connected(cx, sock);
             }
@@ -346,6 +358,8 @@ impl Role for Expose {
     }
 }
 
+/// Descriptors for the server's connection and what else is no client's.
+const RESERVE: usize = 8;
 /// Reasons that are told apart while there is no session; a server that makes them up can't make us remember more.
 const REASONS_MAX: usize = 32;
 

@@ -364,7 +364,7 @@ impl Serve {
 /// All of a hello has to be over by then.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be before their proof at a time.
-const HANDSHAKES_MAX: usize = 256;
+pub(super) const HANDSHAKES_MAX: usize = 256;
 /// Where places are short, one that has said nothing for so long loses its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// No hello is longer than two messages.
