@@ -187,6 +187,18 @@ pub static ROLES: &[Role] = &[
                 "each client sends 1 KiB and waits for its answer: answers a second, and how long each one takes",
             ),
             (
+                "hub",
+                "pairs who pass messages through hydrant hub serve, or through the nats-server in --relay: hub-many and hub-one",
+            ),
+            (
+                "hub-many",
+                "many messages of each pair under way: messages a second, and CPU time for each",
+            ),
+            (
+                "hub-one",
+                "one message of each pair under way: how long each one takes",
+            ),
+            (
                 "source ADDR",
                 "only the source, for a relay on another machine: listens at ADDR, or connects to it as connect:ADDR",
             ),

@@ -69,6 +69,8 @@ figures! {
     LARGEST = "resident_bytes_largest", "largest", Mebibytes, false;
     MESSAGES = "messages_s", "msgs/s all", Count, false;
     ANSWERS = "answers_s", "answers/s", Count, true;
+    PASSED = "passed_messages_s", "msgs/s", Count, true;
+    EACH = "cpu_ns_message", "CPU µs/msg", Micros, true;
     P50 = "p50_ns", "p50 µs", Micros, true;
     P99 = "p99_ns", "p99", Micros, true;
     P999 = "p999_ns", "p99.9", Micros, false;
