@@ -17,10 +17,13 @@ use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
-use crate::roles::hub::config::{Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig};
+use crate::roles::hub::config::{
+    Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
+};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
+use crate::roles::tls::Tls;
 use crate::roles::tls::options::{Files, FilesError};
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::{self, options as tunnel_options};
@@ -147,15 +150,14 @@ impl Config {
                 }
                 let (accepts, dials) = relay.speaks_tls();
                 let files = Files::new(&args.values, accepts, dials)?;
-                if files != Files::default() {
-                    let read = certificates.insert(Certificates::read(files)?);
-                    relay.tls = read.tls();
-                }
+                relay.tls = read_certificates(files, &mut certificates)?;
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
             RoleId::HubServe => {
                 let mut config = hub_options::build_serve(&args.values, &args.words)?;
+                let files = Files::of_server(&args.values, &config.listen)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 let tokens = args.values.path("tokens")?;
                 if let Some(path) = &tokens {
                     config.auth = Auth::Tokens(read_tokens(path)?);
@@ -163,16 +165,18 @@ impl Config {
                 let config = Box::new(config);
                 Run::HubServe { config, tokens }
             }
-            RoleId::HubClient => user(args, env, hub_options::build_client)?,
-            RoleId::HubSend => user(args, env, hub_options::build_send)?,
-            RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
+            RoleId::HubClient => user(args, env, hub_options::build_client, &mut certificates)?,
+            RoleId::HubSend => user(args, env, hub_options::build_send, &mut certificates)?,
+            RoleId::HubRecv => user(args, env, hub_options::build_recv, &mut certificates)?,
             RoleId::HubTunnel => {
                 let mut config = hub_options::build_tunnel(&args.values, &args.words)?;
-                config.account.token = dialling_token(&args.values, env)?;
+                complete(&mut config.account, args, env, &mut certificates)?;
                 Run::HubTunnel(Box::new(config))
             }
             RoleId::TunnelServe => {
                 let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
+                let files = Files::of_server(&args.values, &config.listen)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 let tokens = args.values.path("tokens")?;
                 if let Some(path) = &tokens {
                     config.tokens = Some(read_tunnel_tokens(path)?);
@@ -182,7 +186,9 @@ impl Config {
             }
             RoleId::TunnelExpose => {
                 let token = dialling_token(&args.values, env)?;
-                let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
+                let mut config = tunnel_options::build_expose(&args.values, &args.words, token)?;
+                let files = Files::of_client(&args.values, &config.server)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 Run::TunnelExpose(Box::new(config))
             }
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
@@ -195,11 +201,37 @@ impl Config {
     }
 }
 
+/// Reads the files of certificates, if any are needed, and keeps what there is to read again.
+fn read_certificates(files: Files, kept: &mut Option<Certificates>) -> Result<Tls, ConfigError> {
+    match files == Files::default() {
+        true => Ok(Tls::default()),
+        false => Ok(kept.insert(Certificates::read(files)?).tls()),
+    }
+}
+
 /// Makes the orders of a client of a hub, whose token a file or the environment holds.
-fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
+fn user(
+    args: &Args,
+    env: Env,
+    build: BuildUser,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
     let mut user = build(&args.values, &args.words)?;
-    user.account.token = dialling_token(&args.values, env)?;
+    complete(&mut user.account, args, env, certificates)?;
     Ok(Run::HubUser(Box::new(user)))
+}
+
+/// Adds to a hub's client what files and the environment hold.
+fn complete(
+    account: &mut Account,
+    args: &Args,
+    env: Env,
+    certificates: &mut Option<Certificates>,
+) -> Result<(), ConfigError> {
+    let files = Files::of_client(&args.values, &account.hub)?;
+    account.tls = read_certificates(files, certificates)?;
+    account.token = dialling_token(&args.values, env)?;
+    Ok(())
 }
 
 type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;

@@ -10,6 +10,8 @@ mod limits;
 mod messages;
 #[path = "hub/rig.rs"]
 mod rig;
+#[path = "hub/secure.rs"]
+mod secure;
 #[path = "tunnel/rig.rs"]
 #[allow(
     dead_code,

@@ -29,7 +29,8 @@ pub struct Mux {
     /// `None`: its owner takes what there is to say, and carries it.
     carrier: Option<Link>,
     out: Outbox,
-    /// Channels that could read and found no room: their keys, and their sockets where they have one.
+    /// Channels that could read and found no room: their keys, and their sockets where nothing but these is needed to
+    /// go on.
     waiting: VecDeque<(u32, Option<SockId>)>,
     /// Bytes that the channels' queues hold.
     held: usize,
@@ -120,9 +121,17 @@ impl Channel {
     }
 
     /// The other end's link, if it has one.
-    pub fn link(&self) -> Option<Link> {
-        match self.end {
+    pub fn link(&mut self) -> Option<&mut Link> {
+        match &mut self.end {
             End::Link(link) => Some(link),
+            End::Coming | End::Echo => None,
+        }
+    }
+
+    /// The other end's socket, if it has one.
+    pub fn sock(&self) -> Option<SockId> {
+        match &self.end {
+            End::Link(link) => Some(link.sock()),
             End::Coming | End::Echo => None,
         }
     }
@@ -148,13 +157,10 @@ impl Channel {
 
     /// The other end is there.
     pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
-        self.end = End::Link(link);
         link.want_read(cx, true);
-        if self.queue.is_empty() {
-            return self.end_if_due(cx);
-        }
-        link.want_write(cx, true);
-        Outcome::Going
+        link.want_write(cx, !self.queue.is_empty());
+        self.end = End::Link(link);
+        self.end_if_due(cx)
     }
 
     fn outcome(&self) -> Outcome {
@@ -212,8 +218,16 @@ impl Mux {
     ///
     /// # Panics
     /// If its owner does.
-    pub fn carrier(&self) -> Link {
-        self.carrier.expect("it was made with a link")
+    pub fn carrier(&self) -> &Link {
+        self.carrier.as_ref().expect(LINKED)
+    }
+
+    /// As [`Mux::carrier`], to read from it, or to close it.
+    ///
+    /// # Panics
+    /// If its owner does.
+    pub fn carrier_mut(&mut self) -> &mut Link {
+        self.carrier.as_mut().expect(LINKED)
     }
 
     /// What is to be carried. The owner tells by [`Mux::took`] how much of it is.
@@ -222,7 +236,7 @@ impl Mux {
     }
 
     /// The owner has taken so many bytes. Channels that waited for room are read again. Returns the keys of those that
-    /// have no link, which are to be [`Mux::echo`]ed.
+    /// are to be [`Mux::resume`]d.
     pub fn took(&mut self, cx: &mut Cx<'_>, len: usize) -> Vec<u32> {
         self.out.sent(len);
         self.wake(cx)
@@ -240,7 +254,7 @@ impl Mux {
 
     /// Whether all that was said has left.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.carrier.as_ref().is_none_or(Link::is_flushed)
     }
 
     /// Puts bytes in front of all that the session says from now on.
@@ -268,7 +282,7 @@ impl Mux {
     }
 
     /// The link that carries it takes bytes: one write. Channels that waited for room are read again.
-    /// Returns the keys of those that have no link, which are to be [`Mux::echo`]ed.
+    /// Returns the keys of those that are to be [`Mux::resume`]d.
     pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
         let Some(carrier) = &mut self.carrier else {
             return Ok(Vec::new());
@@ -289,7 +303,7 @@ impl Mux {
 
     /// As many of those that wait for room go on as there is room for.
     fn wake(&mut self, cx: &mut Cx<'_>) -> Vec<u32> {
-        let mut echoes = Vec::new();
+        let mut resumed = Vec::new();
         let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
         while frames > 0
             && let Some((key, sock)) = self.waiting.pop_front()
@@ -297,15 +311,15 @@ impl Mux {
             frames -= 1;
             match sock {
                 Some(sock) => cx.want_read(sock, true),
-                None => echoes.push(key),
+                None => resumed.push(key),
             }
         }
-        echoes
+        resumed
     }
 
     /// A channel's link has something to read: a bounded number of frames of it.
     pub fn link_readable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(mut link) = channel.end else {
+        let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
         };
         channel.waiting = false;
@@ -326,7 +340,8 @@ impl Mux {
                 channel.paused = true;
                 if most > 0 {
                     channel.waiting = true;
-                    self.waiting.push_back((channel.key, Some(link.sock())));
+                    let sock = (!link.is_tls()).then_some(link.sock());
+                    self.waiting.push_back((channel.key, sock));
                 }
                 return Outcome::Going;
             }
@@ -357,7 +372,7 @@ impl Mux {
 
     /// A channel's link takes bytes again.
     pub fn link_writable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(mut link) = channel.end else {
+        let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
         };
         let (first, second) = channel.queue.as_slices();
@@ -366,13 +381,13 @@ impl Mux {
             Err(error) => return Outcome::Broken(error),
         };
         channel.queue.drain(..count);
-        let consumed = channel.taken(count);
-        self.held -= consumed;
-        self.consume(cx, channel.stream, consumed);
         if channel.queue.is_empty() {
             channel.queue = VecDeque::new();
             link.want_write(cx, false);
         }
+        let consumed = channel.taken(count);
+        self.held -= consumed;
+        self.consume(cx, channel.stream, consumed);
         channel.end_if_due(cx)
     }
 
@@ -412,11 +427,17 @@ impl Mux {
 
     /// A stream has credit again.
     pub fn stream_credit(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        match &channel.end {
+            End::Link(_) if channel.waiting => Outcome::Going,
+            End::Link(_) | End::Echo | End::Coming => self.resume(cx, channel),
+        }
+    }
+
+    /// A channel that waited goes on.
+    pub fn resume(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         match &mut channel.end {
             End::Link(link) => {
-                if !channel.waiting {
-                    link.want_read(cx, true);
-                }
+                link.want_read(cx, true);
                 Outcome::Going
             }
             End::Echo => self.echo(cx, channel),
@@ -425,7 +446,7 @@ impl Mux {
     }
 
     /// Sends back what a stream has said, as far as there is credit and room.
-    pub fn echo(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+    fn echo(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         channel.waiting = false;
         while !channel.queue.is_empty() {
             let most = self.session.sendable(channel.stream);
@@ -486,6 +507,7 @@ impl Mux {
     }
 }
 
+const LINKED: &str = "it was made with a link";
 const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out.
 const DATA_MAX: usize = 256 << 10;

@@ -7,6 +7,7 @@ use super::user::{CONNECT_TIMEOUT, HUB, PRESET, TOKEN_FILE, account, dialled, na
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::roles::hub::config::TunnelConfig;
+use crate::roles::tls::options as tls;
 
 /// Makes the orders of `hub tunnel ADDR NAME`. The token is left to the caller to read.
 pub fn build_tunnel(values: &Values, words: &[String]) -> Result<TunnelConfig, OrderError> {
@@ -25,7 +26,9 @@ pub fn build_tunnel(values: &Values, words: &[String]) -> Result<TunnelConfig, O
     let listen = values.text("listen")?;
     let listen = listen.map(|at| Endpoint::plain(&at)).transpose()?;
     let forward = values.text("forward")?;
-    let forward = forward.map(|to| dialled(&to)).transpose()?;
+    let forward = forward
+        .map(|to| dialled(Endpoint::plain(&to)?))
+        .transpose()?;
     if listen.is_none() && forward.is_none() {
         return Err(OrderError::NoEnd);
     }
@@ -73,6 +76,10 @@ pub static TUNNEL: &[Opt] = &[
     },
     TOKEN_FILE,
     CONNECT_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
     Opt {
         flag: "--retry",
         kind: Kind::Wait {

@@ -7,8 +7,10 @@ use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::proto::mailbox::check_name;
 use crate::roles::hub::config::{Account, TaskConfig, UserConfig};
+use crate::roles::tls::{Tls, options as tls};
 
-/// Makes the orders of `hub client ADDR NAME`. The token is left to the caller to read, for this and the others.
+/// Makes the orders of `hub client ADDR NAME`. The token and what `--tls-...` names is left to the
+/// caller to read, for this and the others.
 pub fn build_client(values: &Values, words: &[String]) -> Result<UserConfig, OrderError> {
     user(
         values,
@@ -67,16 +69,16 @@ pub(super) fn account(
 ) -> Result<Account, OrderError> {
     let missing = |word| OrderError::Missing { word, usage };
     Ok(Account {
-        hub: dialled(words.first().ok_or(missing("ADDR"))?)?,
+        hub: dialled(words.first().ok_or(missing("ADDR"))?.parse()?)?,
         name: name("NAME", words.get(1).ok_or(missing("NAME"))?)?,
         token: None,
         timeout: values.duration("connect-timeout")?.expect(PRESET),
+        tls: Tls::default(),
     })
 }
 
 /// Where somebody can be reached.
-pub(super) fn dialled(word: &str) -> Result<Endpoint, OrderError> {
-    let endpoint = Endpoint::plain(word)?;
+pub(super) fn dialled(endpoint: Endpoint) -> Result<Endpoint, OrderError> {
     match endpoint {
         Endpoint::Tcp { port: 0, .. } => Err(OrderError::DialPortZero { endpoint }),
         _ => Ok(endpoint),
@@ -95,7 +97,14 @@ pub(super) fn name(word: &'static str, given: &str) -> Result<Vec<u8>, OrderErro
 }
 
 /// Every option that `hub client` has.
-pub static CLIENT: &[Opt] = &[TOKEN_FILE, CONNECT_TIMEOUT];
+pub static CLIENT: &[Opt] = &[
+    TOKEN_FILE,
+    CONNECT_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
+];
 
 /// Every option that `hub send` has.
 pub static SEND: &[Opt] = &[
@@ -114,6 +123,10 @@ pub static SEND: &[Opt] = &[
         help: "the longest message; what stdin brings beyond it are further ones",
         ..Opt::SWITCH
     },
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
 ];
 
 /// Every option that `hub recv` has.
@@ -140,6 +153,10 @@ pub static RECV: &[Opt] = &[
         help: "write a newline behind each message",
         ..Opt::SWITCH
     },
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
 ];
 
 pub(super) const TOKEN_FILE: Opt = Opt {

@@ -129,8 +129,7 @@ impl Tunnel {
 
     /// Every socket that it knows.
     pub fn sockets(&self) -> impl Iterator<Item = SockId> {
-        let links = self.streams.iter().filter_map(|(_, s)| s.link());
-        let links = links.map(|link| link.sock());
+        let links = self.streams.iter().filter_map(|(_, s)| s.sock());
         links
             .chain(self.listeners.iter().copied())
             .chain(self.hub.sock())

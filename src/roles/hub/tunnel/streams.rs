@@ -48,9 +48,9 @@ impl Stream {
         }
     }
 
-    pub(super) fn link(&self) -> Option<Link> {
-        match &self.end {
-            Ends::Waiting(link) => Some(*link),
+    fn link(&mut self) -> Option<&mut Link> {
+        match &mut self.end {
+            Ends::Waiting(link) => Some(link),
             Ends::Dialling(..) => None,
             Ends::Piped(channel) => channel.link(),
         }
@@ -60,6 +60,15 @@ impl Stream {
         match self.end {
             Ends::Dialling(dial, _) => Some(dial),
             Ends::Waiting(_) | Ends::Piped(_) => None,
+        }
+    }
+
+    /// The socket of its link, where it has one.
+    pub(super) fn sock(&self) -> Option<SockId> {
+        match &self.end {
+            Ends::Waiting(link) => Some(link.sock()),
+            Ends::Dialling(..) => None,
+            Ends::Piped(channel) => channel.sock(),
         }
     }
 
@@ -150,11 +159,11 @@ impl Tunnel {
             // What is sent to nobody is lost in silence: this tells whether somebody is there.
             mux.session.ping(cx.now());
             mux.say(cx);
-            let mut channel = Channel::new(id, key as u32);
             let stream = &mut self.streams[key];
-            if let Ends::Waiting(link) = stream.end {
+            let piped = Ends::Piped(Channel::new(id, key as u32));
+            let before = std::mem::replace(&mut stream.end, piped);
+            if let (Ends::Waiting(link), Some(channel)) = (before, stream.channel_mut()) {
                 let outcome = channel.connect(cx, link);
-                stream.end = Ends::Piped(channel);
                 self.settle(cx, key, outcome);
             }
         }
@@ -247,7 +256,7 @@ impl Tunnel {
         let paused = self.streams.iter().filter(|(_, s)| is_paused(s));
         let paused: Vec<usize> = paused.map(|(key, _)| key).collect();
         for key in paused {
-            if let Some(mut link) = self.streams[key].link()
+            if let Some(link) = self.streams[key].link()
                 && let Err(error) = link.probe(cx)
             {
                 self.settle(cx, key, Outcome::Broken(error));
@@ -303,11 +312,12 @@ impl Tunnel {
         if stream.is_waiting() {
             self.waiting.retain(|other| *other != key);
         }
-        let link = stream.link();
-        match (&mut self.mux, stream.channel_mut()) {
-            (Some(mux), Some(channel)) => mux.end(cx, channel, how),
+        match (&mut self.mux, &mut stream.end) {
+            (Some(mux), Ends::Dialling(_, channel) | Ends::Piped(channel)) => {
+                mux.end(cx, channel, how);
+            }
             _ => {
-                if let Some(mut link) = link {
+                if let Some(link) = stream.link() {
                     link.close(cx, how);
                 }
             }

@@ -25,6 +25,7 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
 use crate::roles::listening;
+use crate::roles::tls::INSECURE;
 
 /// A backend that runs.
 pub struct Expose {
@@ -118,9 +119,9 @@ impl Expose {
             State::Connected(connection) => Some(connection.link().sock()),
             State::Resting | State::Dialing(_) | State::Ended => None,
         };
-        let links = self.streams.iter().filter_map(|(_, s)| s.link());
-        let stdout = self.stdout.map(|link| link.sock());
-        links.map(|l| l.sock()).chain(carrier).chain(stdout)
+        let links = self.streams.iter().filter_map(|(_, s)| s.sock());
+        let stdout = self.stdout.as_ref().map(Link::sock);
+        links.chain(carrier).chain(stdout)
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.
@@ -147,6 +148,9 @@ impl Expose {
         self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
         if let Some(link) = &mut self.stdout {
             cx.set_tag(link.sock(), Kind::Stdout.tag(0));
+        }
+        if self.config.tls.insecure {
+            self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.down = Some(cx.now());

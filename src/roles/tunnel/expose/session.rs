@@ -1,5 +1,6 @@
 //! The connection to the server: the hello, or the way of those who know none; and the session behind it.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Expose, Kind, State, Tick};
@@ -7,10 +8,11 @@ use crate::base::time::Time;
 use crate::base::units::{Count, Span, Typed};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{Answer, Asking, Code, Fault, Hello, NONCE_LEN};
+use crate::proto::tls::looks_like_tls;
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, SockId};
-use crate::reactor::{Cx, plain};
-use crate::roles::link::Link;
+use crate::reactor::{Cx, DialError, plain};
+use crate::roles::link::{Link, tls_error};
 use crate::roles::pump::Mux;
 
 /// A connection to the server.
@@ -47,10 +49,17 @@ struct Up {
 }
 
 impl Connection {
-    pub(super) fn link(&self) -> Link {
+    pub(super) fn link(&self) -> &Link {
         match &self.stage {
-            Stage::Greeting(greeting) => greeting.link,
+            Stage::Greeting(greeting) => &greeting.link,
             Stage::Up(up) => up.mux.carrier(),
+        }
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        match &mut self.stage {
+            Stage::Greeting(greeting) => &mut greeting.link,
+            Stage::Up(up) => up.mux.carrier_mut(),
         }
     }
 
@@ -92,9 +101,16 @@ impl Connection {
 
 impl Expose {
     pub(super) fn server_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let link = Link::new(sock);
+        let (server, tls) = (&self.config.server, &self.config.tls);
+        let mut link = match Link::dialled(cx, sock, server, tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                return self.server_unreachable(cx, &DialError::Layer(error));
+            }
+        };
         cx.set_tag(sock, Kind::Carrier.tag(0));
-        cx.want_read(sock, true);
+        link.want_read(cx, true);
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, super::super::keepalive(idle));
         }
@@ -170,27 +186,26 @@ impl Expose {
             Stage::Up(up) => up.mux.flush(cx),
         };
         match written {
-            Ok(echoes) => {
-                for key in echoes {
-                    self.echo_stream(cx, key as usize);
+            Ok(resumed) => {
+                for key in resumed {
+                    self.resume_stream(cx, key as usize);
                 }
                 self.finish_if_drained(cx);
             }
-            Err(error) => self.carrier_broken(cx, &plain(&error)),
+            Err(error) => self.carrier_failed(cx, &error),
         }
     }
 
     pub(super) fn carrier_readable(&mut self, cx: &mut Cx<'_>) {
-        let State::Connected(connection) = &self.state else {
+        let State::Connected(connection) = &mut self.state else {
             return;
         };
-        let mut link = connection.link();
         let mut scratch = std::mem::take(&mut self.scratch);
-        match link.read(cx, &mut scratch) {
+        match connection.link_mut().read(cx, &mut scratch) {
             Ok(None) => {}
             Ok(Some(0)) => self.carrier_broken(cx, "closed the connection"),
             Ok(Some(count)) => self.feed(cx, &scratch[..count]),
-            Err(error) => self.carrier_broken(cx, &plain(&error)),
+            Err(error) => self.carrier_failed(cx, &error),
         }
         self.scratch = scratch;
     }
@@ -201,6 +216,10 @@ impl Expose {
             match &mut connection.stage {
                 Stage::Up(_) => return self.feed_session(cx, rest),
                 Stage::Greeting(greeting) => {
+                    if !greeting.answered && looks_like_tls(bytes) && !greeting.link.is_tls() {
+                        let why = "speaks TLS: write tls:// before it";
+                        return self.lose_server(cx, why);
+                    }
                     if !greeting.answered && bytes[0] == 0 {
                         return self.carrier_broken(cx, "knows no hello");
                     }
@@ -233,8 +252,12 @@ impl Expose {
                 ..
             } => {
                 cx.cancel(greeting.timer);
-                let link = greeting.link;
-                self.begin_session(cx, link, Some(client_address));
+                if let State::Connected(connection) =
+                    std::mem::replace(&mut self.state, State::Ended)
+                    && let Stage::Greeting(greeting) = connection.stage
+                {
+                    self.begin_session(cx, greeting.link, Some(client_address));
+                }
                 self.up(cx, &public);
             }
             Answer::Refused { code, text } => {
@@ -262,19 +285,27 @@ impl Expose {
         self.lose_server(cx, &why);
     }
 
+    /// The connection can't be used. What TLS has against it is no reason to try the way of those who know no hello.
+    fn carrier_failed(&mut self, cx: &mut Cx<'_>, error: &io::Error) {
+        match tls_error(error) {
+            None => self.carrier_broken(cx, &plain(error)),
+            Some(error) => self.lose_server(cx, &format!("can't be used ({error})")),
+        }
+    }
+
     /// The connection is lost. One to a server that knows no hello is made again at once, in its own way.
     fn carrier_broken(&mut self, cx: &mut Cx<'_>, why: &str) {
-        let State::Connected(connection) = &self.state else {
+        let State::Connected(connection) = &mut self.state else {
             return;
         };
-        match &connection.stage {
+        match &mut connection.stage {
             Stage::Greeting(greeting) if !greeting.answered => {
                 let config = &self.config;
                 let is_free =
                     config.token.is_none() && config.name.is_none() && config.port.is_none();
                 if is_free {
                     cx.cancel(greeting.timer);
-                    connection.link().close(cx, Close::Orderly);
+                    greeting.link.close(cx, Close::Orderly);
                     self.speaks_plain = true;
                     return self.dial(cx);
                 }
@@ -298,7 +329,7 @@ impl Expose {
                 let _ = up.mux.flush(cx);
             }
         }
-        connection.link().close(cx, Close::Orderly);
+        connection.link_mut().close(cx, Close::Orderly);
         let streams: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let reset = Count(streams.len(), "client");
         for key in streams {
