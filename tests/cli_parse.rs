@@ -490,7 +490,7 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn; or source, or sink",
+        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, hub-one; or source, or sink",
     ),
     (
         "<time>",

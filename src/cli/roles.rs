@@ -188,7 +188,7 @@ pub static ROLES: &[Role] = &[
             ),
             (
                 "hub",
-                "pairs who pass messages through hydrant hub serve, or through the nats-server in --relay: hub-many and hub-one",
+                "pairs who pass messages through a hub, or the nats-server of --relay: hub-many, hub-one",
             ),
             (
                 "hub-many",
