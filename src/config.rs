@@ -17,7 +17,9 @@ use crate::base::units::{Typed, write_size};
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
-use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
+use crate::roles::hub::config::{
+    Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
+};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
@@ -79,6 +81,8 @@ pub enum Run {
     },
     /// A client of a hub.
     HubUser(Box<UserConfig>),
+    /// One end of a tunnel through a hub.
+    HubTunnel(Box<HubTunnel>),
     /// A reverse tunnel's server.
     TunnelServe {
         /// Its orders, its tokens read.
@@ -164,6 +168,11 @@ impl Config {
             RoleId::HubClient => user(args, env, hub_options::build_client, &mut certificates)?,
             RoleId::HubSend => user(args, env, hub_options::build_send, &mut certificates)?,
             RoleId::HubRecv => user(args, env, hub_options::build_recv, &mut certificates)?,
+            RoleId::HubTunnel => {
+                let mut config = hub_options::build_tunnel(&args.values, &args.words)?;
+                complete(&mut config.account, args, env, &mut certificates)?;
+                Run::HubTunnel(Box::new(config))
+            }
             RoleId::TunnelServe => {
                 let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
                 let files = Files::of_server(&args.values, &config.listen)?;
@@ -208,10 +217,21 @@ fn user(
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
     let mut user = build(&args.values, &args.words)?;
-    let files = Files::of_client(&args.values, &user.hub)?;
-    user.tls = read_certificates(files, certificates)?;
-    user.token = dialling_token(&args.values, env)?;
+    complete(&mut user.account, args, env, certificates)?;
     Ok(Run::HubUser(Box::new(user)))
+}
+
+/// Adds to a hub's client what files and the environment hold.
+fn complete(
+    account: &mut Account,
+    args: &Args,
+    env: Env,
+    certificates: &mut Option<Certificates>,
+) -> Result<(), ConfigError> {
+    let files = Files::of_client(&args.values, &account.hub)?;
+    account.tls = read_certificates(files, certificates)?;
+    account.token = dialling_token(&args.values, env)?;
+    Ok(())
 }
 
 type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;

@@ -271,8 +271,8 @@ feed.example.com => feed.example.com has no port: write feed.example.com:PORT
 10.0.0.5 :6000 => 10.0.0.5 has no port: write 10.0.0.5:PORT
 rellay a:1 :2 => unknown role rellay: did you mean relay?
 dmeo => unknown role dmeo: did you mean demo?
-hub => hub needs one of serve, client, send, recv: see hydrant hub --help
-hub 7000 => hub has no 7000: there are serve, client, send, recv
+hub => hub needs one of serve, client, send, recv, tunnel: see hydrant hub --help
+hub 7000 => hub has no 7000: there are serve, client, send, recv, tunnel
 hub client => ADDR is missing: hydrant hub client ADDR NAME
 hub client 7000 => NAME is missing: hydrant hub client ADDR NAME
 hub client 7000 a|b => NAME a|b has a | in it
@@ -490,7 +490,7 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn; or source, or sink",
+        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, hub-one; or source, or sink",
     ),
     (
         "<time>",

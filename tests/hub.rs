@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "hub/ends.rs"]
+mod ends;
 #[path = "hub/limits.rs"]
 mod limits;
 #[path = "hub/messages.rs"]
@@ -10,7 +12,15 @@ mod messages;
 mod rig;
 #[path = "hub/secure.rs"]
 mod secure;
+#[path = "tunnel/rig.rs"]
+#[allow(
+    dead_code,
+    reason = "a service is needed here, the other kind of tunnel is not"
+)]
+mod services;
 #[path = "hub/tokens.rs"]
 mod tokens;
+#[path = "hub/tunnel.rs"]
+mod tunnel;
 #[path = "hub/users.rs"]
 mod users;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hydrant::fuzz::hub_by_seed;
+use hydrant::fuzz::{hub_by_seed, hub_tunnel_by_seed};
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -63,5 +63,46 @@ fn replay() {
 fn a_seed_is_a_run() {
     for seed in 0..8 {
         assert_eq!(hub_by_seed(seed, true), hub_by_seed(seed, true));
+    }
+}
+
+fn run_tunnels(seeds: Range<u64>) {
+    let lives = |seed: &u64| catch_unwind(|| hub_tunnel_by_seed(*seed, false)).is_ok();
+    let failed: Vec<u64> = seeds.filter(|seed| !lives(seed)).collect();
+    let first = failed.first().copied().unwrap_or_default();
+    assert!(
+        failed.is_empty(),
+        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_hub replay_a_tunnel -- --nocapture"
+    );
+}
+
+#[test]
+fn tunnels_0_to_31() {
+    run_tunnels(0..32);
+}
+
+#[test]
+fn tunnels_32_to_63() {
+    run_tunnels(32..64);
+}
+
+/// The seed in HYDRANT_SEED, for a tunnel through a hub.
+#[test]
+fn replay_a_tunnel() {
+    let seed = std::env::var("HYDRANT_SEED").ok();
+    if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
+        for line in hub_tunnel_by_seed(seed, true) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+#[test]
+fn a_tunnels_seed_is_a_run() {
+    for seed in 0..4 {
+        assert_eq!(
+            hub_tunnel_by_seed(seed, true),
+            hub_tunnel_by_seed(seed, true)
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn, plain};
 use crate::roles::demo::Demo;
-use crate::roles::hub::{Hub, User};
+use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::relay::Relay;
 use crate::roles::tunnel::{Expose, Serve};
 
@@ -35,6 +35,8 @@ pub enum RoleSet {
     Hub(Hub),
     /// A client of a hub.
     HubUser(User),
+    /// One end of a tunnel through a hub.
+    HubTunnel(Tunnel),
     /// The reverse tunnel's server.
     TunnelServe(Serve),
     /// The reverse tunnel's backend.
@@ -48,6 +50,7 @@ impl Role for RoleSet {
             Self::Demo(demo) => demo.on(cx, event),
             Self::Hub(hub) => hub.on(cx, event),
             Self::HubUser(user) => user.on(cx, event),
+            Self::HubTunnel(tunnel) => tunnel.on(cx, event),
             Self::TunnelServe(serve) => serve.on(cx, event),
             Self::TunnelExpose(expose) => expose.on(cx, event),
         }
@@ -80,11 +83,7 @@ fn start(config: Config) -> Result<u8, String> {
         logger::flush(LAST_LINES);
         return code;
     }
-    let net = MioNet::new(mio_net::Options {
-        signals: true,
-        ..mio_net::Options::default()
-    })
-    .map_err(|error| format!("can't start: {error}"))?;
+    let net = open_net()?;
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),
@@ -103,6 +102,10 @@ fn start(config: Config) -> Result<u8, String> {
         Run::HubUser(config) => {
             let terminal = std::io::stdin().is_terminal();
             reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+        }
+        Run::HubTunnel(config) => {
+            reactor.add(RoleSet::HubTunnel(Tunnel::new(*config)));
             turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {
@@ -138,6 +141,14 @@ fn start(config: Config) -> Result<u8, String> {
     logger::live_end();
     logger::flush(LAST_LINES);
     code
+}
+
+fn open_net() -> Result<MioNet, String> {
+    let options = mio_net::Options {
+        signals: true,
+        ..mio_net::Options::default()
+    };
+    MioNet::new(options).map_err(|error| format!("can't start: {error}"))
 }
 
 /// SIGHUP: the hub's tokens may be others. Those that it has stay where the file is not as it should be.

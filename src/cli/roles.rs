@@ -22,6 +22,8 @@ pub enum RoleId {
     HubSend,
     /// A client of a hub that receives, for scripts.
     HubRecv,
+    /// One end of a tunnel through a hub.
+    HubTunnel,
     /// The reverse tunnel's server.
     TunnelServe,
     /// The reverse tunnel's backend.
@@ -137,6 +139,7 @@ pub static ROLES: &[Role] = &[
     hub::CLIENT,
     hub::SEND,
     hub::RECV,
+    hub::TUNNEL,
     tunnel::SERVE,
     tunnel::EXPOSE,
     Role {
@@ -182,6 +185,18 @@ pub static ROLES: &[Role] = &[
             (
                 "tunnel-echo",
                 "each client sends 1 KiB and waits for its answer: answers a second, and how long each one takes",
+            ),
+            (
+                "hub",
+                "pairs who pass messages through a hub, or the nats-server of --relay: hub-many, hub-one",
+            ),
+            (
+                "hub-many",
+                "many messages of each pair under way: messages a second, and CPU time for each",
+            ),
+            (
+                "hub-one",
+                "one message of each pair under way: how long each one takes",
             ),
             (
                 "source ADDR",

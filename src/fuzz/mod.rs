@@ -26,7 +26,7 @@ pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::tls_record::tls_record;
-pub use self::tunnel::{tunnel, tunnel_by_seed};
+pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
 pub use self::yamux::yamux;
@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("relay", relay),
     ("framing", framing),
     ("hub", hub),
+    ("hub_tunnel", hub_tunnel),
     ("mailbox", mailbox),
     ("ring", ring),
     ("tls_record", tls_record),

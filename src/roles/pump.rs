@@ -26,7 +26,8 @@ use crate::roles::link::Link;
 pub struct Mux {
     /// The session. Whatever is done with it, [`Mux::say`] has to follow.
     pub session: Session,
-    carrier: Link,
+    /// `None`: its owner takes what there is to say, and carries it.
+    carrier: Option<Link>,
     out: Outbox,
     /// Channels that could read and found no room: their keys, and their sockets where nothing but these is needed to
     /// go on.
@@ -140,9 +141,10 @@ impl Channel {
         self.queue.len()
     }
 
-    /// Whether the other end is not read at the moment.
+    /// Whether the other end is not read at the moment, so that only a probe shows that it is gone. One to which our
+    /// direction has ended can't be probed: every write fails.
     pub fn is_paused(&self) -> bool {
-        self.paused
+        self.paused && self.ending != Ending::Done
     }
 
     /// The other end gets these bytes first, of which the stream knows nothing. Before it is connected.
@@ -195,8 +197,16 @@ impl Mux {
     /// A session on a link.
     pub fn new(session: Session, carrier: Link) -> Self {
         Self {
+            carrier: Some(carrier),
+            ..Self::carried(session)
+        }
+    }
+
+    /// A session whose owner carries what it says: see [`Mux::pending`].
+    pub fn carried(session: Session) -> Self {
+        Self {
             session,
-            carrier,
+            carrier: None,
             out: Outbox::new(OUTBOX),
             waiting: VecDeque::new(),
             held: 0,
@@ -205,13 +215,31 @@ impl Mux {
     }
 
     /// The link that carries the session.
+    ///
+    /// # Panics
+    /// If its owner does.
     pub fn carrier(&self) -> &Link {
-        &self.carrier
+        self.carrier.as_ref().expect(LINKED)
     }
 
     /// As [`Mux::carrier`], to read from it, or to close it.
+    ///
+    /// # Panics
+    /// If its owner does.
     pub fn carrier_mut(&mut self) -> &mut Link {
-        &mut self.carrier
+        self.carrier.as_mut().expect(LINKED)
+    }
+
+    /// What is to be carried. The owner tells by [`Mux::took`] how much of it is.
+    pub fn pending(&self) -> &[u8] {
+        self.out.pending()
+    }
+
+    /// The owner has taken so many bytes. Channels that waited for room are read again. Returns the keys of those that
+    /// are to be [`Mux::resume`]d.
+    pub fn took(&mut self, cx: &mut Cx<'_>, len: usize) -> Vec<u32> {
+        self.out.sent(len);
+        self.wake(cx)
     }
 
     /// Bytes that channels hold since their other ends have not taken them.
@@ -226,13 +254,13 @@ impl Mux {
 
     /// Whether all that was said has left.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && self.carrier.is_flushed()
+        self.out.is_empty() && self.carrier.as_ref().is_none_or(Link::is_flushed)
     }
 
     /// Puts bytes in front of all that the session says from now on.
     pub fn preface(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
         self.choked |= !self.out.push(bytes);
-        self.carrier.want_write(cx, true);
+        self.want_carrier(cx, true);
     }
 
     /// Sends what the session has to say for itself.
@@ -241,7 +269,7 @@ impl Mux {
             self.choked |= !self.out.push(&header);
         }
         if !self.out.is_empty() {
-            self.carrier.want_write(cx, true);
+            self.want_carrier(cx, true);
         }
     }
 
@@ -250,17 +278,31 @@ impl Mux {
         self.say(cx);
         let header = self.session.data(stream, bytes.len());
         self.choked |= !(self.out.push(&header) && self.out.push(bytes));
-        self.carrier.want_write(cx, true);
+        self.want_carrier(cx, true);
     }
 
-    /// The carrier takes bytes: one write. Channels that waited for room are read again.
+    /// The link that carries it takes bytes: one write. Channels that waited for room are read again.
     /// Returns the keys of those that are to be [`Mux::resume`]d.
     pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
-        let sent = self.carrier.write(cx, [self.out.pending(), &[]])?;
+        let Some(carrier) = &mut self.carrier else {
+            return Ok(Vec::new());
+        };
+        let sent = carrier.write(cx, [self.out.pending(), &[]])?;
         self.out.sent(sent);
         if self.out.is_empty() {
-            self.carrier.want_write(cx, false);
+            self.want_carrier(cx, false);
         }
+        Ok(self.wake(cx))
+    }
+
+    fn want_carrier(&mut self, cx: &mut Cx<'_>, wanted: bool) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.want_write(cx, wanted);
+        }
+    }
+
+    /// As many of those that wait for room go on as there is room for.
+    fn wake(&mut self, cx: &mut Cx<'_>) -> Vec<u32> {
         let mut resumed = Vec::new();
         let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
         while frames > 0
@@ -272,7 +314,7 @@ impl Mux {
                 None => resumed.push(key),
             }
         }
-        Ok(resumed)
+        resumed
     }
 
     /// A channel's link has something to read: a bounded number of frames of it.
@@ -317,7 +359,7 @@ impl Mux {
                     space[..HEADER_LEN].copy_from_slice(&header);
                     self.out.commit(HEADER_LEN + count);
                     channel.to_stream += count as u64;
-                    self.carrier.want_write(cx, true);
+                    self.say(cx);
                     if count < most || !link.is_readable(cx) {
                         return Outcome::Going;
                     }
@@ -435,7 +477,7 @@ impl Mux {
             self.session.finish(channel.stream);
         }
         self.say(cx);
-        self.carrier.want_write(cx, !self.out.is_empty());
+        self.want_carrier(cx, !self.out.is_empty());
         channel.outcome()
     }
 
@@ -465,6 +507,7 @@ impl Mux {
     }
 }
 
+const LINKED: &str = "it was made with a link";
 const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out.
 const DATA_MAX: usize = 256 << 10;

@@ -105,6 +105,13 @@ impl Client {
         assert_eq!(rest, b"", "before the end");
     }
 
+    /// These bytes come, and then the end.
+    #[track_caller]
+    pub(crate) fn ends_with(mut self, bytes: &str) {
+        self.gets(bytes);
+        self.ends();
+    }
+
     /// The connection is over, in whatever way, with whatever bytes before.
     #[track_caller]
     pub(crate) fn goes(mut self) {

@@ -329,3 +329,23 @@ pub(crate) fn is_turned_away(mut stream: TcpStream) -> bool {
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
+
+/// Who has said all, and takes a rest before it reads on, is there all the same.
+#[test]
+fn a_pause_behind_an_end_breaks_nothing() {
+    let at = service(|mut stream| {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).expect("an end comes");
+        stream.write_all(&bytes(40 << 20)).expect("it is read");
+    });
+    let server = Server::start("");
+    let backend = Backend::start(server.at, &at.to_string());
+    let mut client = connect(backend.public());
+    half_close(&client);
+    // Longer than anything that is looked at each second: who says no hello is sent away after 5 s.
+    let mut silent = connect(server.at);
+    assert_eq!(silent.read(&mut [0]).expect("an end"), 0);
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).expect("an orderly end");
+    assert!(all == bytes(40 << 20), "{} bytes", all.len());
+}

@@ -96,5 +96,26 @@ pub(super) const RECV: Role = Role {
     ],
 };
 
+/// `hydrant hub tunnel`.
+pub(super) const TUNNEL: Role = Role {
+    id: RoleId::HubTunnel,
+    name: "hub tunnel",
+    synopsis: &["hydrant hub tunnel ADDR NAME --to PEER [FLAGS]"],
+    about: "carries TCP connections between two names of a hub",
+    words: &[HUB, NAME],
+    words_max: 2,
+    options: options::TUNNEL,
+    examples: &[
+        Example {
+            line: "hydrant hub tunnel hub.example:8080 desk --to lab --listen 9000",
+            what: "what connects to 127.0.0.1:9000 reaches what the next line names",
+        },
+        Example {
+            line: "hydrant hub tunnel hub.example:8080 lab --to desk --forward 127.0.0.1:80",
+            what: "the other end: a web server that knows nothing of it",
+        },
+    ],
+};
+
 const HUB: (&str, &str) = ("ADDR", "the hub: an endpoint");
 const NAME: (&str, &str) = ("NAME", "who we are there");

@@ -1,8 +1,11 @@
-//! The reverse tunnel in a simulated network: a server, two backends, a service and clients, all drawn from a script.
+//! The tunnels in a simulated network, with a service and clients, all drawn from a script: the reverse tunnel's server
+//! and two backends, or two ends with a hub between them.
 //!
 //! ```text
 //!   clients ──> serve ══ expose web ──> a service that says a pattern of its own to each
 //!                    ╚══ expose echo
+//!
+//!   clients ──> end a ══ hub ══ end b <── clients          both forward to the service
 //! ```
 //!
 //! After every turn: what a client has received is a beginning of what its other end said, and the other way round; an
@@ -33,7 +36,22 @@ use crate::sim::{
 /// # Panics
 /// When something that must hold does not.
 pub fn tunnel(data: &[u8]) {
-    Play::new(&mut Script::new(data), false).live();
+    Play::new(&mut Script::new(data), Kind::Reverse, false).live();
+}
+
+/// As [`tunnel`], for one that goes through a hub.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn hub_tunnel(data: &[u8]) {
+    Play::new(&mut Script::new(data), Kind::ThroughHub, false).live();
+}
+
+/// Which tunnel it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Reverse,
+    ThroughHub,
 }
 
 /// As [`tunnel`], with a script that is drawn from `seed`. The trace is returned where it is asked for.
@@ -41,11 +59,23 @@ pub fn tunnel(data: &[u8]) {
 /// # Panics
 /// When something that must hold does not.
 pub fn tunnel_by_seed(seed: u64, traced: bool) -> Vec<String> {
+    by_seed(seed, Kind::Reverse, traced)
+}
+
+/// As [`tunnel_by_seed`], for one that goes through a hub.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn hub_tunnel_by_seed(seed: u64, traced: bool) -> Vec<String> {
+    by_seed(seed, Kind::ThroughHub, traced)
+}
+
+fn by_seed(seed: u64, kind: Kind, traced: bool) -> Vec<String> {
     let mut rng = Rng::new(seed);
     let script: Vec<u8> = (0..SCRIPT_WORDS)
         .flat_map(|_| rng.next().to_le_bytes())
         .collect();
-    let mut play = Play::new(&mut Script::new(&script), traced);
+    let mut play = Play::new(&mut Script::new(&script), kind, traced);
     play.live();
     let world = play.handle.world();
     world.trace_lines().map(str::to_owned).collect()
@@ -67,6 +97,7 @@ struct Client {
 
 /// A run under way.
 struct Play {
+    kind: Kind,
     reactor: Reactor<Party>,
     parties: Vec<RoleId>,
     handle: Handle,
@@ -80,7 +111,7 @@ struct Play {
 }
 
 impl Play {
-    fn new(script: &mut Script<'_>, traced: bool) -> Self {
+    fn new(script: &mut Script<'_>, kind: Kind, traced: bool) -> Self {
         let mut rng = Rng::new(script.take_u64());
         let faults = match script.pick(3) {
             0 => Faults::none(),
@@ -116,8 +147,13 @@ impl Play {
             .listen_remote(Addr::Tcp(at(SERVICE_PORT)), serve);
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let linger = ["off", "1s", "10s"][script.pick(3)];
-        let parties = roles::all(linger).map(|party| reactor.add(party)).to_vec();
+        let parties = match kind {
+            Kind::Reverse => roles::all(linger),
+            Kind::ThroughHub => roles::through_a_hub(),
+        };
+        let parties = parties.map(|party| reactor.add(party)).to_vec();
         let mut play = Self {
+            kind,
             reactor,
             parties,
             handle,
@@ -179,6 +215,7 @@ impl Play {
     ) {
         let number = self.clients.len() as u16;
         let to = Addr::Tcp(at(if hears_itself { ECHO_PORT } else { WEB_PORT }));
+        let hears_itself = hears_itself && self.kind == Kind::Reverse;
         let from = SocketAddr::from(([10, 1, 0, 1], 10_000 + number));
         let mut world = self.handle.world();
         // It stands there from now on, and acts later.
@@ -202,6 +239,7 @@ impl Play {
         // Whatever was lost is found again, or timed out.
         self.run_for(SETTLE);
         let mut rng = Rng::new(self.turns);
+        let refused = self.refused();
         for i in 0..6 {
             let says = rng.below(self.says_max);
             let number = self.clients.len() as u16;
@@ -210,9 +248,19 @@ impl Play {
         }
         self.run_for(SETTLE);
         self.check_calm();
+        assert_eq!(
+            self.refused(),
+            refused,
+            "the ends have not found each other"
+        );
         self.handle.world().signal(Signal::Terminate);
         self.run_for(STOP);
         assert_eq!(self.over, self.parties.len(), "a stopped tunnel still runs");
+    }
+
+    fn refused(&self) -> u64 {
+        let parties = self.parties.iter().filter_map(|id| self.reactor.role(*id));
+        parties.map(Party::refused).sum()
     }
 
     fn now(&self) -> Time {

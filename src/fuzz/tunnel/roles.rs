@@ -1,4 +1,4 @@
-//! The roles of a simulated tunnel, made from command lines as a user would write them.
+//! The roles of a simulated tunnel, of either kind, made from command lines as a user would write them.
 
 use std::ffi::OsString;
 
@@ -6,6 +6,7 @@ use super::{ECHO_PORT, SERVICE_PORT, WEB_PORT};
 use crate::config::{Config, Env, Run};
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
+use crate::roles::hub::{Hub, Tunnel};
 use crate::roles::tunnel::{Expose, Serve};
 
 /// One of them.
@@ -13,6 +14,8 @@ use crate::roles::tunnel::{Expose, Serve};
 pub(super) enum Party {
     Serve(Serve),
     Expose(Expose),
+    Hub(Hub),
+    End(Tunnel),
 }
 
 impl Party {
@@ -20,6 +23,8 @@ impl Party {
         match self {
             Self::Serve(serve) => serve.check_invariants(),
             Self::Expose(expose) => expose.check_invariants(),
+            Self::Hub(_) => {}
+            Self::End(tunnel) => tunnel.check_invariants(),
         }
     }
 
@@ -27,6 +32,16 @@ impl Party {
         match self {
             Self::Serve(serve) => Box::new(serve.sockets()),
             Self::Expose(expose) => Box::new(expose.sockets()),
+            Self::Hub(hub) => Box::new(hub.sockets()),
+            Self::End(tunnel) => Box::new(tunnel.sockets()),
+        }
+    }
+
+    /// Clients that a tunnel through a hub has turned away.
+    pub(super) fn refused(&self) -> u64 {
+        match self {
+            Self::End(tunnel) => tunnel.counts().refused,
+            Self::Serve(_) | Self::Expose(_) | Self::Hub(_) => 0,
         }
     }
 }
@@ -36,6 +51,8 @@ impl Role for Party {
         match self {
             Self::Serve(serve) => serve.on(cx, event),
             Self::Expose(expose) => expose.on(cx, event),
+            Self::Hub(hub) => hub.on(cx, event),
+            Self::End(tunnel) => tunnel.on(cx, event),
         }
     }
 }
@@ -54,11 +71,27 @@ pub(super) fn all(linger: &str) -> [Party; 3] {
     ]
 }
 
+/// A hub, and a tunnel through it that serves both directions.
+pub(super) fn through_a_hub() -> [Party; 3] {
+    let both = format!("--forward {SERVICE_PORT} --retry 0.1..1");
+    [
+        party("hub serve 7000"),
+        party(&format!(
+            "hub tunnel 7000 a --to b --listen {WEB_PORT} {both}"
+        )),
+        party(&format!(
+            "hub tunnel 7000 b --to a --listen {ECHO_PORT} {both}"
+        )),
+    ]
+}
+
 fn party(line: &str) -> Party {
     let words = line.split(' ').map(OsString::from);
     match Config::from_command_line(words, Env::default()).map(|config| config.run) {
         Ok(Run::TunnelServe { config, .. }) => Party::Serve(Serve::new(*config)),
         Ok(Run::TunnelExpose(config)) => Party::Expose(Expose::new(*config)),
+        Ok(Run::HubServe { config, .. }) => Party::Hub(Hub::new(*config)),
+        Ok(Run::HubTunnel(config)) => Party::End(Tunnel::new(*config)),
         other => panic!("{line}: {other:?}"),
     }
 }

@@ -16,6 +16,7 @@
 //! ([`HEAD_MAX`]).
 
 mod notice;
+mod pairing;
 mod proof;
 mod reader;
 
@@ -23,6 +24,7 @@ use std::error::Error;
 use std::fmt;
 
 pub use self::notice::{Names, Notice, Refused, Request};
+pub use self::pairing::{EndId, HELLO_EVERY, Heard, PAIRING_HEAD, PIECE_MAX, Pairing};
 pub use self::proof::{NONCE_LEN, Nonce, PROOF_LEN, prove, verify};
 pub use self::reader::{Piece, Reader};
 

@@ -135,6 +135,9 @@ impl Session {
                 ..header
             });
         }
+        if self.on_arrival(header.length) {
+            return Ok(());
+        }
         match self.pings.answer(now, header.length) {
             true => {
                 self.notes.push_back(Note::Pong);
@@ -142,6 +145,25 @@ impl Session {
             }
             false => self.bear(now),
         }
+    }
+
+    /// An answer may be to a ping that stood between the bytes. Then there is room for more of them, and those who
+    /// waited for it are told.
+    fn on_arrival(&mut self, value: u32) -> bool {
+        let Some(flight) = &mut self.flight else {
+            return false;
+        };
+        let was_full = !flight.is_room();
+        let is_ours = flight.answer(value);
+        if was_full && flight.is_room() {
+            let waiting = self
+                .streams
+                .iter()
+                .filter(|(_, stream)| stream.credit() > 0);
+            self.notes
+                .extend(waiting.map(|(id, _)| Note::Credit(StreamId(*id))));
+        }
+        is_ours
     }
 
     fn on_stream(&mut self, now: Time, header: Header) -> Result<(), Violation> {

@@ -16,6 +16,7 @@
 //! and grow with the measured round trip up to [`Limits`].
 
 mod error;
+mod flight;
 mod frame;
 mod guard;
 mod input;
@@ -30,6 +31,8 @@ pub use self::stream::WINDOW_MIN;
 
 /// The most payload that we put into one frame, so that streams take turns.
 pub const PAYLOAD_MAX: usize = 16 << 10;
+/// Where what is under way is bounded, a ping follows each time so many bytes were sent.
+pub const FLIGHT_MARK: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::PAYLOAD_MAX;
 use super::error::{OpenError, Silent, Violation};
+use super::flight::Flight;
 use super::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
 use super::guard::{Patience, Used};
 use super::input::{Note, Reading};
@@ -34,6 +35,9 @@ pub struct Limits {
     pub ping_every: Duration,
     /// ...and a peer that has been silent for so long since is given up.
     pub ping_timeout: Duration,
+    /// How many bytes may be under way to the peer, of which no answer has told that they arrived; at least one frame.
+    /// `None`: as many as the windows allow, for what carries the session pushes back itself.
+    pub flight_max: Option<u64>,
 }
 
 impl Default for Limits {
@@ -44,6 +48,7 @@ impl Default for Limits {
             windows_max: 64 << 20,
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(10),
+            flight_max: None,
         }
     }
 }
@@ -57,7 +62,7 @@ pub enum Event<'a> {
     Taken(StreamId, u32),
     /// A piece of a stream's payload. The peer gets credit for it when it is [`Session::consumed`].
     Data(StreamId, u32, &'a [u8]),
-    /// A stream had no credit left to send, and has some again.
+    /// A stream could send nothing, for want of credit or since too much was under way, and may be able to again.
     Credit(StreamId, u32),
     /// The peer ended its direction of a stream. If ours has ended, too, it is gone.
     Finished(StreamId, u32),
@@ -88,6 +93,7 @@ pub struct Session {
     /// Streams with something to say, oldest first.
     saying: VecDeque<u32>,
     pub(super) pings: Pings,
+    pub(super) flight: Option<Flight>,
     pub(super) patience: Patience,
     pub(super) reading: Reading,
     pub(super) notes: VecDeque<Note>,
@@ -113,6 +119,7 @@ impl Session {
             answers: VecDeque::new(),
             saying: VecDeque::new(),
             pings: Pings::new(now, limits.ping_every, limits.ping_timeout),
+            flight: limits.flight_max.map(Flight::new),
             patience: Patience::new(),
             reading: Reading::new(),
             notes: VecDeque::new(),
@@ -140,10 +147,12 @@ impl Session {
     /// The next header that is to be sent, before any [`Session::data`].
     pub fn poll(&mut self, now: Time) -> Option<[u8; HEADER_LEN]> {
         if let Some(header) = self.answers.pop_front() {
+            self.sends(HEADER_LEN);
             return Some(header.encode());
         }
         while let Some(&id) = self.saying.front() {
             if let Some(header) = self.say(now, id) {
+                self.sends(HEADER_LEN);
                 return Some(header.encode());
             }
             self.saying.pop_front();
@@ -212,8 +221,12 @@ impl Session {
         }
     }
 
-    /// How much payload the next frame of a stream may have; 0 while it has no credit, or is gone.
+    /// How much payload the next frame of a stream may have; 0 while it has no credit, or is gone, or too much is under
+    /// way. [`Event::Credit`] tells when that is over.
     pub fn sendable(&self, id: StreamId) -> usize {
+        if self.flight.as_ref().is_some_and(|flight| !flight.is_room()) {
+            return 0;
+        }
         let credit = self.streams.get(&id.0).map_or(0, Stream::credit);
         (credit as usize).min(PAYLOAD_MAX)
     }
@@ -234,6 +247,7 @@ impl Session {
             .get_mut(&id.0)
             .expect("one that may send is there");
         stream.spend(len);
+        self.sends(HEADER_LEN + len as usize);
         let header = Header {
             kind: Kind::Data,
             flags: Flags::NONE,
@@ -345,8 +359,16 @@ impl Session {
         held.map(u64::from).sum()
     }
 
+    /// Bytes that were sent and are not known to have arrived; 0 where that is not counted.
+    pub fn under_way(&self) -> u64 {
+        self.flight.as_ref().map_or(0, Flight::under_way)
+    }
+
     /// Panics where the books do not agree. For tests and the simulator.
     pub fn check_invariants(&self) {
+        if let Some(flight) = &self.flight {
+            flight.check_invariants();
+        }
         let windows: u64 = self.streams.values().map(|s| u64::from(s.window())).sum();
         assert_eq!(windows, self.windows, "the sum of all windows");
         let least = self.streams.len() as u64 * u64::from(WINDOW_MIN);
@@ -409,6 +431,13 @@ impl Session {
         stream
             .say_finish()
             .then(|| header(Kind::Data, Flags::FIN, 0))
+    }
+
+    /// So many bytes leave. Where a ping is due, it follows.
+    fn sends(&mut self, len: usize) {
+        if let Some(ping) = self.flight.as_mut().and_then(|flight| flight.send(len)) {
+            self.answers.push_back(ping);
+        }
     }
 
     fn queue(&mut self, id: u32) {

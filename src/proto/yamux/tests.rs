@@ -359,6 +359,51 @@ fn a_syn_beyond_the_limit_of_streams_is_reset() {
 }
 
 #[test]
+fn what_is_under_way_is_bounded_over_all_streams_and_tells_when_there_is_room() {
+    let limits = Limits {
+        flight_max: Some(1 << 20),
+        ..Limits::default()
+    };
+    let mut client = Session::new(Side::Client, limits, START);
+    let mut server = session(Side::Server);
+    let ids: Vec<StreamId> = (0..10)
+        .map(|tag| client.open(START, tag).expect("nothing is in the way"))
+        .collect();
+    let (mut line, mut payload) = (Vec::new(), 0);
+    loop {
+        line.extend(std::iter::from_fn(|| client.poll(START)).flatten());
+        let Some(id) = ids.iter().find(|id| client.sendable(**id) > 0) else {
+            break;
+        };
+        let len = client.sendable(*id);
+        line.extend(client.data(*id, len));
+        line.extend(vec![0; len]);
+        payload += len;
+        client.check_invariants();
+    }
+    assert_eq!(client.under_way(), line.len() as u64);
+    assert!(line.len() <= 1 << 20 && payload > 1000 << 10);
+    // Nobody takes the payload there, and still it has arrived.
+    let mut rest = &line[..];
+    let mut answers = Vec::new();
+    while let Some(event) = server.feed(START, &mut rest).expect("in order") {
+        if let Event::Opened(id) = event {
+            server.accept(id, 0);
+        }
+        answers.extend(std::iter::from_fn(|| server.poll(START)).flatten());
+    }
+    answers.extend(std::iter::from_fn(|| server.poll(START)).flatten());
+    let (mut rest, mut told) = (&answers[..], 0);
+    while let Some(event) = client.feed(START, &mut rest).expect("in order") {
+        told += usize::from(matches!(event, Event::Credit(..)));
+    }
+    let able = ids.iter().filter(|id| client.sendable(**id) > 0).count();
+    assert!(able > 0 && told == able, "{told} of {able} were told");
+    assert!(client.under_way() < 256 << 10);
+    client.check_invariants();
+}
+
+#[test]
 fn silence_behind_a_ping_ends_a_session() {
     let mut client = session(Side::Client);
     assert_eq!(client.due(), START + Duration::from_secs(30));

@@ -140,7 +140,9 @@ impl<'a, H: House> Run<'a, H> {
         check_descriptors(house, job.clients)?;
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
-        let listens = template.dials_source() || job.scenario.work().is_some();
+        // Where nobody feeds a relay, it is not dialled as one either.
+        let is_fed = !matches!(job.scenario, Scenario::Tunnel(_) | Scenario::Hub(_));
+        let listens = template.dials_source() || !is_fed;
         let player = match job.scenario.work() {
             Some(_) => Player::Service(Box::new(Service::new(exchange::service::Setup {
                 board: Arc::clone(&board),
@@ -175,9 +177,10 @@ impl<'a, H: House> Run<'a, H> {
             label: label.to_owned(),
             bare: Family::default(),
         };
-        let met = match job.scenario.work() {
-            Some(work) => run.meet_service(port, work),
-            None => run.meet(port, filler),
+        let met = match job.scenario {
+            Scenario::Tunnel(work) => run.meet_service(port, work),
+            Scenario::Hub(pace) => run.meet_broker(port, pace, template.label()),
+            _ => run.meet(port, filler),
         };
         match met {
             Ok(()) => Ok(run),

@@ -61,6 +61,17 @@ pub enum Scenario {
     Churn,
     /// Clients who talk with a service behind a reverse tunnel.
     Tunnel(Work),
+    /// Pairs of clients who pass each other messages through a hub.
+    Hub(Pace),
+}
+
+/// How many messages a pair has under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pace {
+    /// As many as keep the hub at work.
+    Many,
+    /// One, and the next when it has arrived.
+    One,
 }
 
 /// What clients and a service do with each other, where bytes go both ways.
@@ -76,7 +87,7 @@ pub enum Work {
 
 impl Scenario {
     /// All of them, by name. One that begins with another word and a dash belongs to the family of this word.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("throughput", Self::Throughput),
         ("latency", Self::Latency),
         ("slow", Self::Slow),
@@ -85,6 +96,8 @@ impl Scenario {
         ("tunnel-up", Self::Tunnel(Work::Up)),
         ("tunnel-down", Self::Tunnel(Work::Down)),
         ("tunnel-echo", Self::Tunnel(Work::Echo)),
+        ("hub-many", Self::Hub(Pace::Many)),
+        ("hub-one", Self::Hub(Pace::One)),
     ];
 
     /// Its name.
@@ -108,7 +121,7 @@ impl Scenario {
     pub(super) fn work(self) -> Option<Work> {
         match self {
             Self::Tunnel(work) => Some(work),
-            Self::Throughput | Self::Latency | Self::Slow | Self::Idle | Self::Churn => None,
+            _ => None,
         }
     }
 
@@ -120,6 +133,7 @@ impl Scenario {
             Self::Idle => &[1000],
             Self::Tunnel(Work::Up | Work::Down) => &[1, 32],
             Self::Tunnel(Work::Echo) => &[32],
+            Self::Hub(_) => &[1, 100],
         }
     }
 
@@ -131,13 +145,14 @@ impl Scenario {
             Self::Latency | Self::Idle | Self::Churn => 256,
             Self::Tunnel(Work::Up | Work::Down) => 64 << 10,
             Self::Tunnel(Work::Echo) => 1024,
+            Self::Hub(_) => 128,
         }
     }
 
     /// How many messages a second, where nothing is said; `None`: as many as are taken.
     fn rate(self) -> Option<u64> {
         match self {
-            Self::Throughput | Self::Tunnel(_) => None,
+            Self::Throughput | Self::Tunnel(_) | Self::Hub(_) => None,
             Self::Latency => Some(100),
             Self::Slow => Some(160),
             Self::Idle | Self::Churn => Some(1000),
@@ -173,6 +188,7 @@ impl Plan {
             Scenario::Throughput | Scenario::Latency => BLOCKING,
             Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
             Scenario::Tunnel(_) => TUNNEL,
+            Scenario::Hub(_) => HUB,
         };
         vec![Template::parse(text).expect("it is a command")]
     }
@@ -189,9 +205,9 @@ impl Plan {
                     scenario,
                     clients,
                     size,
-                    rate: match scenario.work() {
-                        Some(_) => None,
-                        None => self.rate.or(scenario.rate()),
+                    rate: match scenario {
+                        Scenario::Tunnel(_) | Scenario::Hub(_) => None,
+                        _ => self.rate.or(scenario.rate()),
                     },
                     time: self.time,
                     check: self.check,
@@ -240,6 +256,7 @@ pub struct SinkOrders {
 }
 
 const PLAIN: &str = "{hydrant} {src} {dst} -q";
+const HUB: &str = "{hydrant} hub serve {dst} --idle-timeout off -q";
 const TUNNEL: &str = "{hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \
                       {hydrant} tunnel expose {link} {src} -q";
 const BLOCKING: &str = "{hydrant} {src} {dst} -q --slow block";

@@ -71,6 +71,8 @@ figures! {
     MESSAGES = "messages_s", "msgs/s all", Count, false;
     ANSWERS = "answers_s", "answers/s", Count, true;
     CPU_ANSWER = "cpu_ns_answer", "CPU µs each", Micros, true;
+    PASSED = "passed_messages_s", "msgs/s", Count, true;
+    EACH = "cpu_ns_message", "CPU µs/msg", Micros, true;
     P50 = "p50_ns", "p50 µs", Micros, true;
     P99 = "p99_ns", "p99", Micros, true;
     P999 = "p999_ns", "p99.9", Micros, false;

@@ -4,6 +4,7 @@
 //! ```text
 //!   source.rs ──────────> the relay (relay_process.rs) ──> clients.rs
 //!   exchange/service.rs <─────────────────────────────────> exchange/callers.rs, where bytes go both ways
+//!   pairs/: senders ──> a hub ──> receivers
 //!        └──────────────────── board.rs ────────────────────┘
 //!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
 //! ```
@@ -26,6 +27,7 @@ mod figure;
 mod lab;
 mod machine;
 pub mod options;
+mod pairs;
 mod pattern;
 mod picture;
 mod plan;
@@ -40,6 +42,7 @@ pub use self::board::Board;
 pub use self::clients::Clients;
 pub use self::conduct::{Halt, House};
 pub use self::exchange::{Callers, Service};
+pub use self::pairs::Pairs;
 pub use self::source::Source;
 pub use self::watch::Watch;
 
@@ -58,6 +61,8 @@ pub enum Player {
     Service(Box<Service>),
     /// All clients of a service.
     Callers(Box<Callers>),
+    /// Pairs of clients of a hub.
+    Pairs(Box<Pairs>),
 }
 
 impl Role for Player {
@@ -67,6 +72,7 @@ impl Role for Player {
             Self::Clients(clients) => clients.on(cx, event),
             Self::Service(service) => service.on(cx, event),
             Self::Callers(callers) => callers.on(cx, event),
+            Self::Pairs(pairs) => pairs.on(cx, event),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::roles::bench::config::{Scenario, Work};
+use crate::roles::bench::config::{Pace, Scenario, Work};
 use crate::roles::bench::figure::{self, Figure, Form, Outcome};
 use crate::roles::bench::report::{Row, rows};
 
@@ -25,6 +25,8 @@ pub(super) fn subject(scenario: Scenario) -> &'static Figure {
         Scenario::Churn => &figure::VISITS,
         Scenario::Tunnel(Work::Up | Work::Down) => &figure::ALL_RATE,
         Scenario::Tunnel(Work::Echo) => &figure::ANSWERS,
+        Scenario::Hub(Pace::Many) => &figure::PASSED,
+        Scenario::Hub(Pace::One) => &figure::P50,
     }
 }
 

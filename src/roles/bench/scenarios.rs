@@ -22,6 +22,7 @@ impl<H: House> Run<'_, H> {
             Scenario::Idle => self.idle(&mut outcome),
             Scenario::Churn => self.churn(&mut outcome),
             Scenario::Tunnel(work) => self.exchange(&mut outcome, work),
+            Scenario::Hub(_) => self.pass_messages(&mut outcome),
         }?;
         let gone = self.board.clients.gone.load(Relaxed);
         if gone > 0 && self.job.scenario != Scenario::Churn {

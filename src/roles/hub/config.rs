@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::access::Access;
+use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
@@ -71,9 +72,9 @@ pub enum Auth {
     Tokens(Tokens),
 }
 
-/// The orders of a client of a hub.
+/// Who a client of a hub is, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserConfig {
+pub struct Account {
     /// Where the hub is.
     pub hub: Endpoint,
     /// The client's name, which is one.
@@ -84,6 +85,13 @@ pub struct UserConfig {
     pub timeout: Duration,
     /// What the hub has to show, where it is dialled by TLS.
     pub tls: Tls,
+}
+
+/// The orders of a client of a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserConfig {
+    /// Who it is.
+    pub account: Account,
     /// What it is for.
     pub task: TaskConfig,
 }
@@ -109,4 +117,27 @@ pub enum TaskConfig {
         /// `--newline`: behind each message.
         newline: bool,
     },
+}
+
+/// The orders of one end of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelConfig {
+    /// Who it is.
+    pub account: Account,
+    /// `--to`: the other end's name, which is not its own.
+    pub peer: Vec<u8>,
+    /// `--listen`: each connection that comes here goes to the other end.
+    pub listen: Option<Endpoint>,
+    /// `--forward`: what comes from the other end goes here. One of the two is there, or both.
+    pub forward: Option<Endpoint>,
+    /// `--allow`: who may connect.
+    pub allow: Access,
+    /// `--max-streams`: connections at a time, in both directions together.
+    pub max_streams: usize,
+    /// `--retry`: the waits between attempts to reach the hub.
+    pub retry: Retry,
+    /// `--keepalive`: TCP keepalive on local connections.
+    pub keepalive: Option<Duration>,
+    /// `--drain`: how long connections may finish when it is stopped.
+    pub drain: Duration,
 }

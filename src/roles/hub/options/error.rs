@@ -52,6 +52,13 @@ pub enum OrderError {
         /// What is wrong with it.
         fault: NameFault,
     },
+    /// The two ends of a tunnel have the same name.
+    OwnPeer {
+        /// Both.
+        name: String,
+    },
+    /// A tunnel that takes no connection and makes none.
+    NoEnd,
     /// Nobody can be reached on port 0.
     DialPortZero {
         /// Where.
@@ -86,6 +93,15 @@ impl fmt::Display for OrderError {
             Self::Name { word, given, fault } => {
                 write!(f, "{word} {} {fault}", Typed(given))
             }
+            Self::OwnPeer { name } => write!(
+                f,
+                "NAME and --to are both {}: each end of a tunnel has a name of its own",
+                Typed(name)
+            ),
+            Self::NoEnd => f.write_str(
+                "nothing to do: add --listen ADDR for what is to go to the other end, --forward ADDR for what comes \
+                 from there, or both",
+            ),
             Self::DialPortZero { endpoint } => {
                 write!(
                     f,

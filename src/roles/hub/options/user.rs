@@ -1,4 +1,4 @@
-//! `hub client`, `hub send` and `hub recv`.
+//! `hub client`, `hub send` and `hub recv`; and what all who connect to a hub have in common.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::error::OrderError;
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::proto::mailbox::check_name;
-use crate::roles::hub::config::{TaskConfig, UserConfig};
+use crate::roles::hub::config::{Account, TaskConfig, UserConfig};
 use crate::roles::tls::{Tls, options as tls};
 
 /// Makes the orders of `hub client ADDR NAME`. The token and what `--tls-...` names is left to the
@@ -57,22 +57,35 @@ fn user(
     usage: &'static str,
     task: TaskConfig,
 ) -> Result<UserConfig, OrderError> {
+    let account = account(values, words, usage)?;
+    Ok(UserConfig { account, task })
+}
+
+/// Who connects, and where to: `ADDR NAME`.
+pub(super) fn account(
+    values: &Values,
+    words: &[String],
+    usage: &'static str,
+) -> Result<Account, OrderError> {
     let missing = |word| OrderError::Missing { word, usage };
-    let hub: Endpoint = words.first().ok_or(missing("ADDR"))?.parse()?;
-    if matches!(hub, Endpoint::Tcp { port: 0, .. }) {
-        return Err(OrderError::DialPortZero { endpoint: hub });
-    }
-    Ok(UserConfig {
-        hub,
+    Ok(Account {
+        hub: dialled(words.first().ok_or(missing("ADDR"))?.parse()?)?,
         name: name("NAME", words.get(1).ok_or(missing("NAME"))?)?,
         token: None,
         timeout: values.duration("connect-timeout")?.expect(PRESET),
         tls: Tls::default(),
-        task,
     })
 }
 
-fn name(word: &'static str, given: &str) -> Result<Vec<u8>, OrderError> {
+/// Where somebody can be reached.
+pub(super) fn dialled(endpoint: Endpoint) -> Result<Endpoint, OrderError> {
+    match endpoint {
+        Endpoint::Tcp { port: 0, .. } => Err(OrderError::DialPortZero { endpoint }),
+        _ => Ok(endpoint),
+    }
+}
+
+pub(super) fn name(word: &'static str, given: &str) -> Result<Vec<u8>, OrderError> {
     match check_name(given.as_bytes()) {
         Ok(()) => Ok(given.as_bytes().to_vec()),
         Err(fault) => Err(OrderError::Name {
@@ -146,7 +159,7 @@ pub static RECV: &[Opt] = &[
     tls::INSECURE,
 ];
 
-const TOKEN_FILE: Opt = Opt {
+pub(super) const TOKEN_FILE: Opt = Opt {
     flag: "--token-file",
     kind: Kind::Path { max: 4095 }, // PATH_MAX, without the zero at the end
     unit: "FILE",
@@ -156,7 +169,7 @@ const TOKEN_FILE: Opt = Opt {
     ..Opt::SWITCH
 };
 
-const CONNECT_TIMEOUT: Opt = Opt {
+pub(super) const CONNECT_TIMEOUT: Opt = Opt {
     flag: "--connect-timeout",
     kind: Kind::Duration {
         min: Duration::from_millis(10),
@@ -170,6 +183,6 @@ const CONNECT_TIMEOUT: Opt = Opt {
     ..Opt::SWITCH
 };
 
-const PRESET: &str = "it has a preset";
-const HUB: &str = "The hub";
+pub(super) const PRESET: &str = "it has a preset";
+pub(super) const HUB: &str = "The hub";
 const MESSAGES: &str = "Messages";

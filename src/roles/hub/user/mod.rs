@@ -10,7 +10,7 @@ mod prompt;
 mod recv;
 mod repr;
 mod send;
-mod session;
+pub(super) mod session;
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use self::output::Output;
 use self::prompt::Prompt;
 use self::recv::Recv;
 use self::send::Send;
-use self::session::{Said, Session, Step};
+use self::session::{Said, Session, Step, Tags};
 
 /// A client of a hub.
 pub struct User {
@@ -53,11 +53,16 @@ impl User {
                 dest,
                 data,
                 max_message,
-            } => Task::Send(Send::new(&config.name, dest, data.as_deref(), *max_message)),
+            } => Task::Send(Send::new(
+                &config.account.name,
+                dest,
+                data.as_deref(),
+                *max_message,
+            )),
             TaskConfig::Recv { count, newline } => Task::Recv(Recv::new(*count, *newline)),
         };
         Self {
-            session: Session::new(config),
+            session: Session::new(config.account, TAGS),
             task,
             stdin: None,
             stdout: None,
@@ -174,7 +179,7 @@ impl User {
             Event::Timer { tag, .. } if *tag == Tick::Alive as u32 => {
                 self.session.keep_alive(cx)?
             }
-            Event::Timer { tag, .. } if *tag == Tick::Answer as u32 => self.session.late(cx)?,
+            Event::Timer { tag, .. } if *tag == Tick::Late as u32 => self.session.late(cx)?,
             Event::Drain(_) => {
                 self.finish(cx, End::Done);
                 return Ok(());
@@ -322,10 +327,15 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tick {
     Alive,
-    Answer,
+    Late,
     Last,
 }
 
+const TAGS: Tags = Tags {
+    sock: Kind::Hub as u32,
+    alive: Tick::Alive as u32,
+    late: Tick::Late as u32,
+};
 /// What one read takes.
 const BUFFER: usize = 64 << 10;
 /// Who does not take more than this is waited for.

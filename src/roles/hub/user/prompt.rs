@@ -75,7 +75,7 @@ impl Prompt {
     pub(super) fn heard(&mut self, said: Said<'_>, stdout: &mut Output) {
         match said {
             Said::Ready => self.ask(Stage::Command, stdout),
-            Said::Names(_) => {}
+            Said::Names(_) | Said::From(_) => {}
             Said::Bytes { bytes, last } => {
                 let mut rest = bytes;
                 while self.message.len() + rest.len() > SHOWN_MAX {

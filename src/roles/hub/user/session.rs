@@ -12,22 +12,25 @@ use std::time::Duration;
 use crate::base::byte_queue::ByteQueue;
 use crate::base::time::Time;
 use crate::base::units::Span;
+use crate::base::wheel::TimerKey;
 use crate::proto::mailbox::{
     Names, Notice, Piece, Reader, Request, prove, write_head, write_message, write_opening,
 };
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Keepalive, SockId};
 use crate::reactor::{Cx, DialError, DialId, plain};
-use crate::roles::hub::config::UserConfig;
+use crate::roles::hub::config::Account;
 use crate::roles::hub::serve::Shown;
-use crate::roles::hub::user::{Kind, Tick};
 use crate::roles::link::{Link, tls_error};
 
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Session {
-    config: UserConfig,
+pub(crate) struct Session {
+    account: Account,
+    tags: Tags,
     state: State,
+    /// A hub that knows no envelope is of no use.
+    enveloped: bool,
     /// The stream to the hub, once there is one.
     link: Option<Link>,
     /// The hub is spoken to as the seed's clients do.
@@ -43,8 +46,21 @@ pub(super) struct Session {
     wrote: Time,
     /// By when the hub has to answer.
     deadline: Option<Time>,
-    /// The timer that looks at it is set.
-    armed: bool,
+    /// The timer that looks at it, where that is set.
+    late: Option<TimerKey>,
+    /// The timer of the keepalive.
+    alive: Option<TimerKey>,
+}
+
+/// What the connection's socket and its timers are called, in their tags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tags {
+    /// The socket's.
+    pub(crate) sock: u32,
+    /// The timer's whose end is told by [`Session::keep_alive`].
+    pub(crate) alive: u32,
+    /// The timer's whose end is told by [`Session::late`].
+    pub(crate) late: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +84,11 @@ enum Incoming {
 
 /// What comes of a connection.
 #[derive(Debug)]
-pub(super) enum Said<'a> {
+pub(crate) enum Said<'a> {
     /// The client is let in.
     Ready,
+    /// A message begins, from this client of the hub.
+    From(&'a [u8]),
     /// Bytes of a message; the last ones, if that is known.
     Bytes { bytes: &'a [u8], last: bool },
     /// Names that are registered.
@@ -79,7 +97,7 @@ pub(super) enum Said<'a> {
 
 /// Where a connection is, after something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It goes on.
     On,
     /// It has ended as it should.
@@ -87,10 +105,12 @@ pub(super) enum Step {
 }
 
 impl Session {
-    pub(super) fn new(config: UserConfig) -> Self {
+    pub(crate) fn new(account: Account, tags: Tags) -> Self {
         Self {
-            config,
+            account,
+            tags,
             state: State::Over,
+            enveloped: false,
             link: None,
             plain: false,
             heard: false,
@@ -100,67 +120,99 @@ impl Session {
             reading: true,
             wrote: Time::ZERO,
             deadline: None,
-            armed: false,
+            late: None,
+            alive: None,
+        }
+    }
+
+    /// A connection that is nothing without the envelope.
+    pub(crate) fn enveloped(account: Account, tags: Tags) -> Self {
+        Self {
+            enveloped: true,
+            ..Self::new(account, tags)
         }
     }
 
     /// Whether messages can't be told apart, and the hub answers nothing.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.plain
     }
 
     /// Whether messages can be sent.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
     }
 
     /// Bytes that wait for the hub to take them.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.out.len()
     }
 
-    pub(super) fn start(&mut self, cx: &mut Cx<'_>) {
-        self.state = State::Dialling(cx.dial(&self.config.hub, self.config.timeout));
+    pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
+        self.dial(cx);
         self.expect_answer(cx);
-        cx.timer(KEEPALIVE, Tick::Alive as u32);
+        self.alive = Some(cx.timer(KEEPALIVE, self.tags.alive));
+    }
+
+    fn dial(&mut self, cx: &mut Cx<'_>) {
+        let (hub, timeout) = (&self.account.hub, self.account.timeout);
+        self.state = State::Dialling(cx.dial(hub, timeout));
+    }
+
+    /// Whether this dial is its own.
+    pub(crate) fn dials(&self, dial: DialId) -> bool {
+        matches!(self.state, State::Dialling(ours) if ours == dial)
+    }
+
+    /// Gives it up, whatever it is at. Nothing of it comes any more.
+    pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        if let State::Dialling(dial) = self.state {
+            cx.cancel_dial(dial);
+        }
+        if let Some(mut link) = self.link.take() {
+            link.close(cx, Close::Orderly);
+        }
+        self.state = State::Over;
+        for timer in [self.late.take(), self.alive.take()].into_iter().flatten() {
+            cx.cancel(timer);
+        }
     }
 
     /// An answer is to come within the time given.
-    pub(super) fn expect_answer(&mut self, cx: &mut Cx<'_>) {
-        self.deadline = Some(cx.now() + self.config.timeout);
-        if !std::mem::replace(&mut self.armed, true) {
-            cx.timer(self.config.timeout, Tick::Answer as u32);
+    pub(crate) fn expect_answer(&mut self, cx: &mut Cx<'_>) {
+        self.deadline = Some(cx.now() + self.account.timeout);
+        if self.late.is_none() {
+            self.late = Some(cx.timer(self.account.timeout, self.tags.late));
         }
     }
 
     /// The timer has run out.
-    pub(super) fn late(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
-        self.armed = false;
+    pub(crate) fn late(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        self.late = None;
         let Some(deadline) = self.deadline else {
             return Ok(Step::On);
         };
         if cx.now() < deadline {
-            self.armed = true;
-            cx.timer(deadline.since(cx.now()), Tick::Answer as u32);
+            self.late = Some(cx.timer(deadline.since(cx.now()), self.tags.late));
             return Ok(Step::On);
         }
         if matches!(self.state, State::Closing) && self.is_flushed() {
             // Its kernel has everything; that it does not close is its own affair.
             return Ok(Step::Closed);
         }
-        let (hub, time) = (&self.config.hub, Span(self.config.timeout));
+        let (hub, time) = (&self.account.hub, Span(self.account.timeout));
         Err(format!("the hub {hub} did not answer within {time}"))
     }
 
-    pub(super) fn connected(
+    pub(crate) fn connected(
         &mut self,
         cx: &mut Cx<'_>,
         sock: SockId,
         on: &mut dyn FnMut(Said<'_>),
     ) -> Result<Step, String> {
-        let dialled = Link::dialled(cx, sock, &self.config.hub, &self.config.tls);
+        let dialled = Link::dialled(cx, sock, &self.account.hub, &self.account.tls);
         let mut link = dialled.map_err(|error| self.connect_failed(&DialError::Layer(error)))?;
-        cx.set_tag(sock, Kind::Hub as u32);
+        cx.set_tag(sock, self.tags.sock);
         link.want_read(cx, self.reading);
         self.link = Some(link);
         let keepalive = Keepalive {
@@ -169,7 +221,7 @@ impl Session {
         };
         cx.set_keepalive(sock, keepalive);
         let mut opening = Vec::new();
-        write_opening(&self.config.name, !self.plain, &mut opening);
+        write_opening(&self.account.name, !self.plain, &mut opening);
         self.out.push(&opening);
         self.state = State::Opening;
         if self.plain {
@@ -181,12 +233,12 @@ impl Session {
         self.flush(cx)
     }
 
-    pub(super) fn connect_failed(&mut self, error: &DialError) -> String {
-        format!("the hub {} {error}", self.config.hub)
+    pub(crate) fn connect_failed(&mut self, error: &DialError) -> String {
+        format!("the hub {} {error}", self.account.hub)
     }
 
     /// One read, and what it means.
-    pub(super) fn readable(
+    pub(crate) fn readable(
         &mut self,
         cx: &mut Cx<'_>,
         buffer: &mut [u8],
@@ -199,7 +251,7 @@ impl Session {
             Ok(None) => Ok(Step::On),
             Ok(Some(0)) => self.lost(cx, None),
             Ok(Some(count)) if !self.heard && looks_like_tls(&buffer[..count]) => {
-                let hub = &self.config.hub;
+                let hub = &self.account.hub;
                 Err(format!("the hub {hub} speaks TLS: write tls:// before it"))
             }
             Ok(Some(count)) => {
@@ -221,7 +273,7 @@ impl Session {
         loop {
             let fed = reader.feed(rest);
             let (took, piece) = fed.map_err(|fault| {
-                let hub = &self.config.hub;
+                let hub = &self.account.hub;
                 format!("what {hub} says is not a hub's: {fault}")
             })?;
             rest = &rest[took..];
@@ -230,8 +282,11 @@ impl Session {
                 Some(Piece::Head { name, len }) => {
                     self.incoming = match name {
                         [] => Incoming::Notice(Vec::new()),
-                        own if own == self.config.name && len == 0 => Incoming::Echo,
-                        _ => Incoming::Message,
+                        own if own == self.account.name && len == 0 => Incoming::Echo,
+                        sender => {
+                            on(Said::From(sender));
+                            Incoming::Message
+                        }
                     };
                 }
                 Some(Piece::Body { bytes, last }) => match &mut self.incoming {
@@ -263,21 +318,21 @@ impl Session {
                 on(Said::Ready);
             }
             (Some(Notice::Refused(reason)), _) => {
-                let (name, reason) = (Shown(&self.config.name), Shown(reason));
+                let (name, reason) = (Shown(&self.account.name), Shown(reason));
                 return Err(format!(
                     "the hub {} refused {name}: {reason}",
-                    self.config.hub
+                    self.account.hub
                 ));
             }
             (Some(Notice::Nonce(nonce)), State::Opening) => {
-                let Some(token) = &self.config.token else {
+                let Some(token) = &self.account.token else {
                     return Err(format!(
                         "the hub {} asks for a token: --token-file FILE, or HYDRANT_TOKEN",
-                        self.config.hub
+                        self.account.hub
                     ));
                 };
                 let mut proof = Vec::new();
-                Request::Proof(prove(token, &nonce, &self.config.name)).write(&mut proof);
+                Request::Proof(prove(token, &nonce, &self.account.name)).write(&mut proof);
                 self.request(&proof);
             }
             (Some(Notice::Who(names)), State::Ready) => on(Said::Names(names)),
@@ -287,32 +342,39 @@ impl Session {
     }
 
     /// Queues a message. [`Session::flush`] sends it.
-    pub(super) fn send(&mut self, dest: &[u8], bytes: &[u8]) {
+    pub(crate) fn send(&mut self, dest: &[u8], bytes: &[u8]) {
+        self.send_parts(dest, [bytes, &[]]);
+    }
+
+    /// Queues a message that lies in two places.
+    pub(crate) fn send_parts(&mut self, dest: &[u8], parts: [&[u8]; 2]) {
         let mut head = Vec::new();
-        write_head(dest, bytes.len(), &mut head);
+        write_head(dest, parts[0].len() + parts[1].len(), &mut head);
         self.out.push(&head);
-        self.out.push(bytes);
+        for part in parts {
+            self.out.push(part);
+        }
     }
 
     /// Queues a request to the hub itself.
-    pub(super) fn request(&mut self, body: &[u8]) {
+    pub(crate) fn request(&mut self, body: &[u8]) {
         let mut message = Vec::new();
         write_message(b"", body, &mut message);
         self.out.push(&message);
     }
 
     /// Says that it is still there, unless something else has said so lately.
-    pub(super) fn keep_alive(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
-        cx.timer(KEEPALIVE, Tick::Alive as u32);
+    pub(crate) fn keep_alive(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+        self.alive = Some(cx.timer(KEEPALIVE, self.tags.alive));
         if self.is_ready() && self.out.is_empty() && cx.now().since(self.wrote) >= KEEPALIVE / 2 {
-            let name = self.config.name.clone();
+            let name = self.account.name.clone();
             self.send(&name, b"");
         }
         self.flush(cx)
     }
 
     /// One write.
-    pub(super) fn flush(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+    pub(crate) fn flush(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
         let Some(link) = &mut self.link else {
             return Ok(Step::On);
         };
@@ -323,7 +385,7 @@ impl Session {
                     self.out.consume(count);
                     self.wrote = cx.now();
                     // While it takes what is said, it has not been asked for long.
-                    self.deadline = self.deadline.map(|_| self.wrote + self.config.timeout);
+                    self.deadline = self.deadline.map(|_| self.wrote + self.account.timeout);
                 }
                 // Why it closed may stand in what it said last.
                 Err(_) if self.reading => {
@@ -343,7 +405,7 @@ impl Session {
     }
 
     /// Whether what the hub sends is read.
-    pub(super) fn want_read(&mut self, cx: &mut Cx<'_>, wanted: bool) {
+    pub(crate) fn want_read(&mut self, cx: &mut Cx<'_>, wanted: bool) {
         self.reading = wanted;
         if let Some(link) = &mut self.link {
             link.want_read(cx, wanted);
@@ -351,7 +413,7 @@ impl Session {
     }
 
     /// Nothing more will be sent: once the hub has it all, the connection ends.
-    pub(super) fn finish(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
+    pub(crate) fn finish(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
         if self.link.is_none() {
             self.state = State::Over;
             return Ok(Step::Closed);
@@ -360,6 +422,11 @@ impl Session {
         self.expect_answer(cx);
         self.want_read(cx, true);
         self.flush(cx)
+    }
+
+    /// The connection's socket, while there is one.
+    pub(crate) fn sock(&self) -> Option<SockId> {
+        self.link.as_ref().map(Link::sock)
     }
 
     /// Whether the hub's machine has been given everything.
@@ -378,10 +445,11 @@ impl Session {
             return Ok(Step::Closed);
         }
         let is_tls = error.is_some_and(|error| tls_error(error).is_some());
-        if !self.heard && !self.plain && self.config.token.is_none() && !is_tls {
+        let may_be_plain = !self.heard && !self.plain && !self.enveloped && !is_tls;
+        if may_be_plain && self.account.token.is_none() {
             self.plain = true;
             self.out = ByteQueue::new();
-            self.state = State::Dialling(cx.dial(&self.config.hub, self.config.timeout));
+            self.dial(cx);
             return Ok(Step::On);
         }
         let how = match error {
@@ -389,7 +457,7 @@ impl Session {
             Some(error) => format!("is gone ({})", plain(error)),
             None => "has closed the connection".to_owned(),
         };
-        Err(format!("the hub {} {how}", self.config.hub))
+        Err(format!("the hub {} {how}", self.account.hub))
     }
 }
 
