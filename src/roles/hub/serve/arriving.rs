@@ -130,11 +130,12 @@ impl Hub {
         }
     }
 
-    /// The oldest newcomer that does not merely wait for its turn in a handshake.
+    /// The oldest newcomer, unless it merely waits for its turn in a handshake: that may end it, or let it in, and then
+    /// nobody has to go who came later and has not had the time to say anything.
     fn oldest_silent(&self, cx: &Cx<'_>) -> Option<ClientId> {
         let waits = |link: &Link| link.is_handshaking() && link.is_readable(cx);
-        let mut ids = self.newcomers.values().copied();
-        ids.find(|id| !waits(&self.clients[*id].link))
+        let oldest = self.newcomers.values().copied().next();
+        oldest.filter(|id| !waits(&self.clients[*id].link))
     }
 
     /// Accepts again once there is room for newcomers.
