@@ -1,5 +1,8 @@
 //! Each limit and each refusal: what the others notice (nothing), what is logged, and what is counted.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
+
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect_from, connect_narrow, half_close};
 use crate::rig::{Client, Hub};
@@ -130,6 +133,29 @@ fn a_length_is_as_it_must_be() {
     a.send("x".repeat(256));
     a.goes();
     hub.logs(&["dropped: malformed; no | within 256 bytes of a head"]);
+}
+
+/// A length that is only announced takes no memory; what comes of it does.
+#[test]
+fn a_length_is_not_trusted_before_its_bytes_are_there() {
+    let hub = Hub::start("--max-message 4M --queue 8M --memory 8M");
+    let mut to = hub.plain("to");
+    let mut senders: Vec<Client> = (0..20).map(|n| hub.plain(&format!("s{n}"))).collect();
+    for sender in &mut senders {
+        sender.send("to|4194304|");
+    }
+    to.send("to|1|.");
+    to.gets(".");
+    let report = hub.run.report();
+    assert!(
+        report.contains("hub 21 clients | waiting 0 B, held 0 B |"),
+        "{report}"
+    );
+    for sender in &mut senders {
+        sender.send(vec![b'x'; 1000]);
+    }
+    let report = hub.run.report_until("held 19 KiB");
+    assert!(report.contains("| drops 0 |"), "{report}");
 }
 
 /// A receiver that does not read is dropped when its queue is full; its senders go on at full speed.
@@ -271,6 +297,38 @@ fn a_connection_that_says_nothing_is_no_client() {
         "refused: unnamed; closed before",
     ]);
     counts_refusal(&hub, "unnamed", 1);
+}
+
+/// Who has not said its name when the hub is told to end is turned away at once; whoever comes later finds nobody.
+#[test]
+fn a_newcomer_during_a_drain_is_turned_away() {
+    let mut hub = Hub::start("--drain 60 --queue 64M --idle-timeout off --name-timeout 60");
+    let mut stuck = Client(connect_narrow(hub.at));
+    stuck.send("stuck|");
+    hub.logs(&["client stuck ("]);
+    let silent = hub.connect();
+    let mut half = hub.connect();
+    half.send("half a na");
+    let mut asked = hub.connect();
+    asked.send("|8|envelope");
+    // Connections are accepted in the order in which they came.
+    let mut a = hub.plain("a");
+    while hub.run.report().contains("| waiting 0 B,") {
+        a.send(format!("stuck|65536|{}", "x".repeat(65_536)));
+    }
+    let us = silent.us();
+    hub.run.signal("TERM");
+    silent.ends();
+    half.goes();
+    asked.goes();
+    hub.logs(&[&format!(
+        "[INFO] hub: client {us} refused: ending; the hub ends"
+    )]);
+    counts_refusal(&hub, "ending", 3);
+    let late = TcpStream::connect(hub.at).map_err(|error| error.kind());
+    assert_eq!(late.err(), Some(ErrorKind::ConnectionRefused));
+    drop(stuck);
+    assert_eq!(hub.run.wait_exit(), 0);
 }
 
 /// A client that does not take its last bytes is cut when the hub ends, within --drain.

@@ -11,6 +11,7 @@ use crate::common::secure::{Client, Office, say_end};
 use crate::common::tools::{Tool, have};
 use crate::common::within;
 use crate::rig::Hub;
+use crate::services::{ask, bytes, service};
 
 fn secured(office: &Office, flags: &str) -> Hub {
     Hub::start(&format!("{} {flags}", office.accepting()))
@@ -118,6 +119,66 @@ fn openssl_is_a_client() {
     assert_eq!(&echo, b"hello");
 }
 
+/// Both ends of a tunnel dial the hub by TLS, with a certificate of their own where it asks for one.
+#[test]
+fn a_tunnel_goes_through_it() {
+    let at = service(|mut stream| {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).expect("an end comes");
+        all.reverse();
+        stream.write_all(&all).expect("it is read");
+    });
+    let office = Office::new();
+    let hub = secured(&office, "");
+    let end = |name: &str, flags: &str| {
+        let to = format!("tls://localhost:{}", hub.at.port());
+        hydrant(&format!("hub tunnel {to} {name} --retry 0.05..0.2 {flags}")).start()
+    };
+    let ca = office.dialling();
+    let b = end("b", &format!("--to a --forward {at} {ca}"));
+    let a = end("a", &format!("--to b --listen 0 {ca}"));
+    let listen = a.address_of("clients of b");
+    a.wait_log("b is there");
+    b.wait_log("a is there");
+    let mut answer = bytes(5 << 20);
+    answer.reverse();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(ask(listen, &bytes(5 << 20)) == answer, "other bytes came"));
+        }
+    });
+    b.stop();
+    a.wait_log("b lost: it is stopped");
+    // One that trusts nobody who has signed for this hub does not even say its name.
+    let stranger = end("b", "--to a --listen 0");
+    stranger.wait_logs(&[
+        "the hub tls://localhost:",
+        "can't be used (TLS: its certificate is issued by nobody we trust",
+        "retrying",
+    ]);
+    let plain = format!("hub tunnel {} b --to a --listen 0", hub.at);
+    let plain = hydrant(&format!("{plain} --retry 0.05..0.2")).start();
+    plain.wait_logs(&["speaks TLS: write tls:// before it", "retrying"]);
+}
+
+#[test]
+fn a_tunnel_shows_its_certificate() {
+    let office = Office::new();
+    let hub = secured(&office, &format!("--tls-client-ca {}", office.at("ca")));
+    let to = format!("tls://localhost:{}", hub.at.port());
+    let line = format!("hub tunnel {to} a --to b --listen 0 --retry 0.05..0.2");
+    let none = hydrant(&format!("{line} {}", office.dialling())).start();
+    none.wait_log("TLS: it asks for a certificate; --tls-client-cert FILE");
+    let own = format!(
+        "--tls-client-cert {} --tls-client-key {}",
+        office.at("cert"),
+        office.at("key")
+    );
+    let shown = hydrant(&format!("{line} {} {own}", office.dialling())).start();
+    shown.wait_log(" connected");
+    hub.logs(&["client a (", " connected"]);
+}
+
 #[test]
 fn mistakes_are_explained() {
     let office = Office::new();
@@ -143,6 +204,8 @@ fn mistakes_are_explained() {
     let expected = format!("hydrant: the hub localhost:{port} speaks TLS: write tls:// before it");
     assert_eq!(said, expected);
     hub.logs(&["refused: tls; TLS: plain bytes came instead"]);
+    let report = hub.run.report();
+    assert!(report.contains("| refused: tls 3 |"), "{report}");
 
     let open = Hub::start("");
     let said = send(format!("tls://{}", open.at), &ca);
