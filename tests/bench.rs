@@ -3,6 +3,9 @@
 
 mod common;
 
+#[path = "bench/pairs.rs"]
+mod pairs;
+
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
@@ -293,14 +296,19 @@ fn plays_a_proxy_if_told_to() {
     let [src, dst, manner] = words.as_slice() else {
         panic!("{orders} are no orders");
     };
-    let alters = *manner == "alter";
+    // Two changes of one byte would be none.
+    let alters = match *manner {
+        "alter" => [true, true],
+        "alter-up" => [true, false],
+        _ => [false, false],
+    };
     let listener = TcpListener::bind(dst).expect("the port is free");
     for client in listener.incoming() {
         let client = client.expect("it came");
         let service = TcpStream::connect(src).expect("the service listens");
         let ways = [(&client, &service), (&service, &client)];
-        for (from, to) in ways.map(|(from, to)| [from, to].map(|end| end.try_clone()).into()) {
-            let (from, to): (TcpStream, TcpStream) = (from.expect("open"), to.expect("open"));
+        for ((from, to), alters) in ways.into_iter().zip(alters) {
+            let [from, to] = [from, to].map(|end| end.try_clone().expect("open"));
             thread::spawn(move || pass_on(from, to, alters));
         }
     }

@@ -137,7 +137,7 @@ impl<'a, H: House> Run<'a, H> {
         cores: &'a Cores,
         label: &str,
     ) -> Result<Self, Halt> {
-        check_descriptors(house, job.clients)?;
+        check_descriptors(house, job.connections())?;
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
         // Where nobody feeds a relay, it is not dialled as one either.

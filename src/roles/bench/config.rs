@@ -177,6 +177,16 @@ pub struct Job {
     pub check: bool,
 }
 
+impl Job {
+    /// Connections that its clients have in all: a pair is two.
+    pub const fn connections(&self) -> usize {
+        match self.scenario {
+            Scenario::Hub(_) => 2 * self.clients,
+            _ => self.clients,
+        }
+    }
+}
+
 impl Plan {
     /// What is measured in a scenario. hydrant itself is asked to keep every client where the source sends as much as
     /// is taken: not all can keep up with it where they share a machine.

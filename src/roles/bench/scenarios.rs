@@ -26,7 +26,8 @@ impl<H: House> Run<'_, H> {
         }?;
         let gone = self.board.clients.gone.load(Relaxed);
         if gone > 0 && self.job.scenario != Scenario::Churn {
-            let text = format!("the relay cut off {gone} of {} clients", self.job.clients);
+            let all = self.job.connections();
+            let text = format!("the relay cut off {gone} of {all} clients");
             outcome.faults.push(text);
         }
         Ok(outcome)

@@ -173,10 +173,12 @@ impl Pairs {
         while let Some((took, heard)) = self.setup.speech.read(rest) {
             match heard {
                 Heard::Ready if !self.peers[place].ready => self.let_in(cx, place),
-                Heard::Message(body) => {
+                Heard::Message(body) if is_receiver(place) => {
                     arrived += 1;
                     self.arrive(place, body, now);
                 }
+                // Nobody sends to a sender.
+                Heard::Message(_) => self.wrong += 1,
                 Heard::Ping => {
                     self.peers[place].out.extend_from_slice(b"PONG\r\n");
                     self.send(cx, place);
@@ -194,8 +196,8 @@ impl Pairs {
         if !rest.is_empty() {
             self.peers[place].part = rest.to_vec();
         }
-        if arrived > 0 {
-            self.write(cx, place - 1, arrived);
+        if let Some(sender) = place.checked_sub(1).filter(|_| arrived > 0) {
+            self.write(cx, sender, arrived);
         }
     }
 
@@ -262,6 +264,9 @@ impl Pairs {
         if peer.ready {
             self.setup.board.clients.gone.fetch_add(1, Relaxed);
         }
+        peer.out.clear();
+        peer.sent = 0;
+        peer.part.clear();
     }
 
     fn begin_counting(&mut self, cx: &Cx<'_>) {
@@ -331,8 +336,12 @@ impl Role for Pairs {
 
 /// Who is at a place: `s3`, and `r3` behind it.
 fn name(place: usize) -> String {
-    let letter = if place.is_multiple_of(2) { 's' } else { 'r' };
+    let letter = if is_receiver(place) { 'r' } else { 's' };
     format!("{letter}{}", place / 2)
+}
+
+fn is_receiver(place: usize) -> bool {
+    !place.is_multiple_of(2)
 }
 
 /// A message's number, and the time when it was written.
