@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
 use crate::reactor::Cx;
-use crate::roles::relay::clients::Client;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{MaxLag, Slow};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
@@ -37,6 +37,8 @@ pub(super) struct Gate {
     held_said: bool,
     /// `--wait-clients` has been met once.
     met: bool,
+    /// Under `block`, those who were seen to lag too far by what waits in their kernels. Some may be gone.
+    laggards: Vec<ClientId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +107,7 @@ impl Relay {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
+        } else if self.room(cx) < self.read_max || self.lags_too_far(cx) {
             State::Full
         } else if self.is_far_ahead(cx.now()) {
             State::Ahead
@@ -174,18 +176,52 @@ impl Relay {
         }
     }
 
-    /// `--max-lag` under `block`: the upstream waits for whoever is behind so far.
-    fn lags_too_far(&mut self, now: Time) -> bool {
+    /// `--max-lag` under `block`: the upstream waits for whoever is behind so far, by what waits in the ring, or
+    /// by what the sampler has found to wait in the kernel.
+    fn lags_too_far(&mut self, cx: &Cx<'_>) -> bool {
         let Some(max) = self.config.max_lag else {
             return false;
         };
-        let Some(hindmost) = self.clients.hindmost_blocking() else {
+        let now = cx.now();
+        if let Some(hindmost) = self.clients.hindmost_blocking()
+            && max.is_passed(self.lag(hindmost, now))
+        {
+            return true;
+        }
+        // One who still lags is enough, so that no look costs more than it has found out.
+        while let Some(id) = self.gate.laggards.last().copied() {
+            if self.still_lags(cx, id, max) {
+                return true;
+            }
+            self.gate.laggards.pop();
+            if let Some(client) = self.clients.get_mut(id) {
+                client.lags = false;
+            }
+        }
+        false
+    }
+
+    fn still_lags(&mut self, cx: &Cx<'_>, id: ClientId, max: MaxLag) -> bool {
+        let now = cx.now();
+        let framed = self.framed.as_ref();
+        let Some(client) = self.clients.get_mut(id).filter(|it| !it.finishing) else {
             return false;
         };
-        let (bytes, age) = self.lag(hindmost, now);
-        match max {
-            MaxLag::Age(max) => age > max,
-            MaxLag::Bytes(max) => bytes > max,
+        let waiting = client.waiting(framed, cx.unacknowledged(client.sock));
+        client.note_acknowledged(waiting, now);
+        let (acked, joined) = (client.acked, client.joined);
+        max.is_passed(self.lag_since(acked, joined, now))
+    }
+
+    /// The sampler has found that a client which must not lose a byte lags too far: until it has caught up, the
+    /// upstream waits.
+    pub(super) fn note_laggard(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if !std::mem::replace(&mut client.lags, true) {
+            self.gate.laggards.push(id);
+            self.refresh_gate(cx);
         }
     }
 
@@ -238,11 +274,8 @@ impl Relay {
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
-        if self
-            .outputs
-            .iter()
-            .any(|outlet| outlet.retaining().is_some())
-        {
+        let mut retaining = self.outputs.iter().filter_map(Outlet::retaining);
+        if !self.gate.laggards.is_empty() || retaining.next().is_some() {
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -323,8 +356,12 @@ impl Relay {
             .filter(|(_, client)| stalled(client))
             .map(|(id, _)| id)
             .collect();
+        let dropped = !due.is_empty();
         for id in due {
-            self.drop_client(cx, id, Reason::Stalled, None);
+            self.take_away(cx, id, Reason::Stalled, None);
+        }
+        if dropped {
+            self.after_drop(cx);
         }
     }
 
@@ -380,13 +417,14 @@ impl Relay {
             .iter()
             .filter(|outlet| outlet.parked().is_some())
             .min_by_key(|outlet| outlet.parked());
-        let hindmost = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.slow == Slow::Block && client.behind)
-            .min_by_key(|(_, client)| client.cursor);
+        let retaining = |id| self.outputs.iter().any(|it| it.retaining() == Some(id));
+        let holds = |(id, client): &(ClientId, &Client)| {
+            client.slow == Slow::Block && (client.behind || client.lags || retaining(*id))
+        };
+        let hindmost = self.clients.iter().filter(holds);
+        let hindmost = hindmost.min_by_key(|(_, client)| client.acked);
         match (hindmost, parked) {
-            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.cursor) => {
+            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.acked) => {
                 Some(outlet.name())
             }
             (Some((_, client)), _) => Some(client.peer.to_string()),
