@@ -21,12 +21,36 @@ use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
 
-/// A session, the link that carries it, and what is on its way there.
+/// What carries a session: a link, or a layer on one.
+pub trait Carrier {
+    /// Something waits to be sent: [`Mux::flush`] is to be called as soon as it takes bytes.
+    fn want_send(&mut self, cx: &mut Cx<'_>);
+
+    /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where that was not all.
+    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()>;
+}
+
+impl Carrier for Link {
+    fn want_send(&mut self, cx: &mut Cx<'_>) {
+        self.want_write(cx, true);
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()> {
+        let sent = self.write(cx, [out.pending(), &[]])?;
+        out.sent(sent);
+        if out.is_empty() {
+            self.want_write(cx, false);
+        }
+        Ok(())
+    }
+}
+
+/// A session, what carries it, and what is on its way there.
 #[derive(Debug)]
-pub struct Mux {
+pub struct Mux<C = Link> {
     /// The session. Whatever is done with it, [`Mux::say`] has to follow.
     pub session: Session,
-    carrier: Link,
+    carrier: C,
     out: Outbox,
     /// Channels that could read and found no room: their keys, and their sockets where they have one.
     waiting: VecDeque<(u32, Option<SockId>)>,
@@ -186,8 +210,15 @@ impl Channel {
 }
 
 impl Mux {
-    /// A session on a link.
-    pub fn new(session: Session, carrier: Link) -> Self {
+    /// The link that carries the session.
+    pub fn carrier(&self) -> Link {
+        self.carrier
+    }
+}
+
+impl<C: Carrier> Mux<C> {
+    /// A session on a link, or on a layer above one.
+    pub fn new(session: Session, carrier: C) -> Self {
         Self {
             session,
             carrier,
@@ -198,9 +229,14 @@ impl Mux {
         }
     }
 
-    /// The link that carries the session.
-    pub fn carrier(&self) -> Link {
-        self.carrier
+    /// What carries the session, to be read, and to be told what the session knows nothing of.
+    pub fn carried_by(&mut self) -> &mut C {
+        &mut self.carrier
+    }
+
+    /// As [`Mux::carried_by`], to be looked at.
+    pub fn carried(&self) -> &C {
+        &self.carrier
     }
 
     /// Bytes that channels hold since their other ends have not taken them.
@@ -221,7 +257,7 @@ impl Mux {
     /// Puts bytes in front of all that the session says from now on.
     pub fn preface(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
         self.choked |= !self.out.push(bytes);
-        self.carrier.want_write(cx, true);
+        self.carrier.want_send(cx);
     }
 
     /// Sends what the session has to say for itself.
@@ -230,7 +266,7 @@ impl Mux {
             self.choked |= !self.out.push(&header);
         }
         if !self.out.is_empty() {
-            self.carrier.want_write(cx, true);
+            self.carrier.want_send(cx);
         }
     }
 
@@ -239,17 +275,50 @@ impl Mux {
         self.say(cx);
         let header = self.session.data(stream, bytes.len());
         self.choked |= !(self.out.push(&header) && self.out.push(bytes));
-        self.carrier.want_write(cx, true);
+        self.carrier.want_send(cx);
     }
 
-    /// The carrier takes bytes: one write. Channels that waited for room are read again.
-    /// Returns the keys of those that have no link, which are to be [`Mux::echo`]ed.
-    pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
-        let sent = self.carrier.write(cx, [self.out.pending(), &[]])?;
-        self.out.sent(sent);
-        if self.out.is_empty() {
-            self.carrier.want_write(cx, false);
+    /// Says bytes on a stream as far as it has credit and there is room for them: how many.
+    pub fn send(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) -> usize {
+        self.say(cx);
+        let mut taken = 0;
+        while taken < bytes.len() && self.has_room() {
+            let count = self.session.sendable(stream).min(bytes.len() - taken);
+            if count == 0 {
+                break;
+            }
+            let space = self.out.space(HEADER_LEN + count);
+            let header = self.session.data(stream, count);
+            space[..HEADER_LEN].copy_from_slice(&header);
+            space[HEADER_LEN..].copy_from_slice(&bytes[taken..taken + count]);
+            self.out.commit(HEADER_LEN + count);
+            taken += count;
         }
+        if taken > 0 {
+            self.carrier.want_send(cx);
+        }
+        taken
+    }
+
+    /// Whether there is room for one more frame of payload.
+    pub fn has_room(&self) -> bool {
+        self.out.len() + FRAME_MAX <= DATA_MAX
+    }
+
+    /// [`Mux::flush`] shall return this key when there is room again.
+    pub fn await_room(&mut self, key: u32) {
+        self.waiting.push_back((key, None));
+    }
+
+    /// Nobody waits for room under this key any more.
+    pub fn forget_room(&mut self, key: u32) {
+        self.waiting.retain(|(other, _)| *other != key);
+    }
+
+    /// The carrier takes bytes: it sends. Channels that waited for room are read again.
+    /// Returns the keys of those that have no link, which are to be [`Mux::echo`]ed, or to [`Mux::send`].
+    pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
+        self.carrier.send(cx, &mut self.out)?;
         let mut echoes = Vec::new();
         let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
         while frames > 0
@@ -281,7 +350,7 @@ impl Mux {
         self.say(cx);
         for _ in 0..FRAMES_A_VISIT {
             let most = self.session.sendable(channel.stream);
-            let is_room = self.out.len() + FRAME_MAX <= DATA_MAX;
+            let is_room = self.has_room();
             if most == 0 || !is_room {
                 link.want_read(cx, false);
                 channel.paused = true;
@@ -305,7 +374,7 @@ impl Mux {
                     space[..HEADER_LEN].copy_from_slice(&header);
                     self.out.commit(HEADER_LEN + count);
                     channel.to_stream += count as u64;
-                    self.carrier.want_write(cx, true);
+                    self.carrier.want_send(cx);
                     if count < most || !link.is_readable(cx) {
                         return Outcome::Going;
                     }
@@ -393,7 +462,7 @@ impl Mux {
             if most == 0 {
                 return Outcome::Going;
             }
-            if self.out.len() + FRAME_MAX > DATA_MAX {
+            if !self.has_room() {
                 channel.waiting = true;
                 self.waiting.push_back((channel.key, None));
                 return Outcome::Going;
@@ -417,7 +486,6 @@ impl Mux {
             self.session.finish(channel.stream);
         }
         self.say(cx);
-        self.carrier.want_write(cx, !self.out.is_empty());
         channel.outcome()
     }
 
