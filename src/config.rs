@@ -1,6 +1,7 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
 mod certificates;
+mod ws;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -24,8 +25,11 @@ use crate::roles::relay::options::{self as relay_options, OrderError};
 use crate::roles::tls::options::{Files, FilesError};
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::{self, options as tunnel_options};
+use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
+use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
+pub use self::ws::read_ws_tokens;
 
 /// What one invocation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,15 @@ pub enum Run {
     },
     /// A reverse tunnel's backend.
     TunnelExpose(Box<ExposeConfig>),
+    /// A relay of WebSockets.
+    WsRelay {
+        /// Its orders, its tokens read.
+        config: Box<WsRelayConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
+    /// An end of a tunnel through one.
+    WsAdapter(Box<AdapterConfig>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
@@ -98,6 +111,10 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// `HYDRANT_TOKEN`.
     pub token: Option<Secret>,
+    /// `PORT`.
+    pub port: Option<String>,
+    /// Proxies on the way out.
+    pub proxies: Proxies,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -178,6 +195,9 @@ impl Config {
                 let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
                 Run::TunnelExpose(Box::new(config))
             }
+            RoleId::WsRelay => ws::relay(args, &env)?,
+            RoleId::WsHost => ws::adapter(args, env, ws_options::build_host)?,
+            RoleId::WsClient => ws::adapter(args, env, ws_options::build_client)?,
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self {
@@ -321,6 +341,8 @@ pub enum ConfigError {
     EnvToken(TokensFault),
     /// The orders of a tunnel's end are wrong.
     Tunnel(tunnel_options::OrderError),
+    /// The orders of a relay of WebSockets, or of an end of a tunnel through one, are wrong.
+    Ws(ws_options::OrderError),
     /// The bench's orders are wrong.
     Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
@@ -361,6 +383,8 @@ pub enum FileFault {
     Token(TokensFault),
     /// What it holds are no tokens of a tunnel.
     TunnelTokens(tunnel::TokensError),
+    /// What it holds are no tokens of a relay of WebSockets.
+    WsTokens(crate::roles::ws::TokensError),
 }
 
 impl ConfigError {
@@ -370,7 +394,7 @@ impl ConfigError {
             Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
             Self::Relay(_) | Self::CertificateFiles(_) => 2,
-            Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
+            Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) | Self::Bench(_) => 2,
         }
     }
 }
@@ -387,6 +411,7 @@ impl fmt::Display for ConfigError {
             Self::Certificates(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
             Self::Tunnel(error) => error.fmt(f),
+            Self::Ws(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
@@ -412,6 +437,7 @@ impl fmt::Display for ConfigError {
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
                     FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
                     FileFault::TunnelTokens(error) => write!(f, "{flag} {path}: {error}"),
+                    FileFault::WsTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }
         }

@@ -17,6 +17,7 @@ use crate::roles::demo::Demo;
 use crate::roles::hub::{Hub, User};
 use crate::roles::relay::Relay;
 use crate::roles::tunnel::{Expose, Serve};
+use crate::roles::ws::{self, Adapter};
 
 use self::certificates::Watch;
 use self::demo::Composition;
@@ -39,6 +40,10 @@ pub enum RoleSet {
     TunnelServe(Serve),
     /// The reverse tunnel's backend.
     TunnelExpose(Expose),
+    /// A relay of WebSockets.
+    WsRelay(ws::Relay),
+    /// An end of a tunnel through one.
+    WsAdapter(Adapter),
 }
 
 impl Role for RoleSet {
@@ -50,6 +55,8 @@ impl Role for RoleSet {
             Self::HubUser(user) => user.on(cx, event),
             Self::TunnelServe(serve) => serve.on(cx, event),
             Self::TunnelExpose(expose) => expose.on(cx, event),
+            Self::WsRelay(relay) => relay.on(cx, event),
+            Self::WsAdapter(adapter) => adapter.on(cx, event),
         }
     }
 }
@@ -127,6 +134,19 @@ fn start(config: Config) -> Result<u8, String> {
             reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
             turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
         }
+        Run::WsRelay { config, tokens } => {
+            let relay = reactor.add(RoleSet::WsRelay(ws::Relay::new(*config)));
+            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
+                    reread_ws_tokens(reactor, relay, path);
+                }
+                Ok(())
+            })
+        }
+        Run::WsAdapter(config) => {
+            reactor.add(RoleSet::WsAdapter(Adapter::new(*config)));
+            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+        }
         Run::Demo => {
             let mut demo = Composition::start(&mut reactor)?;
             turn_until_over(&mut reactor, reload, |reactor, _, ended| {
@@ -165,6 +185,20 @@ fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Pa
             });
         }
         Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
+    }
+}
+
+/// SIGHUP: as above, for a relay of WebSockets.
+fn reread_ws_tokens(reactor: &mut Reactor<RoleSet>, relay: RoleId, path: &Path) {
+    match config::read_ws_tokens(path) {
+        Ok(tokens) => {
+            reactor.with(relay, |role, cx| {
+                if let RoleSet::WsRelay(relay) = role {
+                    relay.set_tokens(cx, tokens);
+                }
+            });
+        }
+        Err(error) => log::warn!("ws: {error}; the tokens that it had are kept"),
     }
 }
 

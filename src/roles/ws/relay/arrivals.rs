@@ -1,0 +1,543 @@
+//! Connections before they are WebSockets: one request, within 5 s and 8 KiB, and the answer to it.
+//!
+//! ```text
+//!   Asking ──good request──> (Waiting: a plain host is busy, or a host's name is taken) ──> 101, a peer
+//!      └──bad request, or none in time──> Leaving (a status and a line that says why) ──> closed
+//! ```
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::peers::Newcomer;
+use super::{Kind, Relay, Tick, called};
+use crate::base::secret::Secret;
+use crate::base::time::Time;
+use crate::base::units::{Count, Span};
+use crate::base::wheel::TimerKey;
+use crate::proto::hello::Name;
+use crate::proto::http1::{Answer, HeadBuf, Origin, Request, Status, Upgrade, client_address};
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::{Cx, plain};
+use crate::roles::callers::address;
+use crate::roles::link::Link;
+use crate::roles::ws::tokens::{Part, Verdict};
+use crate::roles::ws::{MUX, keepalive};
+
+/// A connection that is no WebSocket yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    link: Link,
+    peer: Peer,
+    since: Time,
+    timer: TimerKey,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its request comes in.
+    Asking(HeadHolder),
+    /// Its request is good, and somebody else is in its way.
+    Waiting(Box<Asked>),
+    /// It is answered, and closed then: what is left of the answer.
+    Leaving(Vec<u8>),
+}
+
+/// A head without a `Debug` output of its own: there are secrets in it.
+struct HeadHolder(HeadBuf);
+
+impl fmt::Debug for HeadHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.bytes().len())
+    }
+}
+
+/// A request for a WebSocket that may be granted.
+#[derive(Debug)]
+pub(super) struct Asked {
+    part: Part,
+    name: Option<Name>,
+    token: Option<Secret>,
+    /// Whom it comes from, a trusted proxy's word taken for it.
+    from: Option<IpAddr>,
+    upgrade: Upgrade,
+    /// What came behind the request.
+    rest: Vec<u8>,
+}
+
+/// A request that is answered in another way than by an upgrade.
+struct Refusal {
+    answer: Answer,
+    /// What the log says; `None`: nothing was wrong.
+    why: Option<String>,
+    head_only: bool,
+}
+
+impl Refusal {
+    fn new(status: Status, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self {
+            answer: Answer::new(status, &why),
+            why: Some(why),
+            head_only: false,
+        }
+    }
+
+    fn field(mut self, name: &str, value: &str) -> Self {
+        self.answer = self.answer.field(name, value);
+        self
+    }
+}
+
+impl Arrival {
+    pub(super) fn sock(&self) -> SockId {
+        self.link.sock()
+    }
+}
+
+impl Relay {
+    pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        if self.arrivals.len() >= ARRIVALS_MAX {
+            let asking = |arrival: &Arrival| matches!(arrival.stage, Stage::Asking(_));
+            let oldest = self.arrivals.iter().filter(|(_, a)| asking(a));
+            let oldest = oldest.min_by_key(|(_, arrival)| arrival.since);
+            match oldest.map(|(key, _)| key) {
+                Some(key) => {
+                    let why = "no request yet, and others wait";
+                    self.say_refused(cx, key, why);
+                    self.drop_arrival(cx, key);
+                }
+                None => return cx.close(sock, Close::Orderly),
+            }
+        }
+        if let Some(idle) = self.config.keepalive {
+            cx.set_keepalive(sock, keepalive(idle));
+        }
+        let entry = self.arrivals.vacant_entry();
+        let key = entry.key();
+        cx.set_tag(sock, Kind::Arrival.tag(key));
+        let mut link = Link::new(sock);
+        link.want_read(cx, true);
+        entry.insert(Arrival {
+            link,
+            peer,
+            since: cx.now(),
+            timer: cx.timer(HEAD_TIMEOUT, Tick::Arrival.tag(key)),
+            stage: Stage::Asking(HeadHolder(HeadBuf::new())),
+        });
+    }
+
+    pub(super) fn arrival_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        let mut bytes = [0; HEAD_READ];
+        let count = match arrival.link.read(cx, &mut bytes) {
+            Ok(None) => return,
+            Ok(Some(0)) | Err(_) => return self.drop_arrival(cx, key),
+            Ok(Some(count)) => count,
+        };
+        match &mut arrival.stage {
+            Stage::Leaving(_) => {}
+            Stage::Waiting(asked) => {
+                asked.rest.extend_from_slice(&bytes[..count]);
+                if asked.rest.len() > EARLY_MAX {
+                    // Back-pressure: it goes on when it is let in.
+                    arrival.link.want_read(cx, false);
+                }
+            }
+            Stage::Asking(head) => match head.0.feed(&bytes[..count]) {
+                Ok(taken) if head.0.is_complete() => {
+                    let rest = bytes[taken..count].to_vec();
+                    self.judge(cx, key, rest);
+                }
+                Ok(_) => {}
+                Err(broken) => self.refuse(cx, key, fault(broken)),
+            },
+        }
+    }
+
+    /// The request is there.
+    fn judge(&mut self, cx: &mut Cx<'_>, key: usize, rest: Vec<u8>) {
+        let arrival = &self.arrivals[key];
+        let Stage::Asking(head) = &arrival.stage else {
+            return;
+        };
+        let asked = Request::parse(&head.0)
+            .map_err(fault)
+            .and_then(|request| self.read_request(arrival.peer, &request));
+        match asked {
+            Ok(mut asked) => {
+                asked.rest = rest;
+                self.seat(cx, key, asked);
+            }
+            Err(refusal) => self.refuse(cx, key, refusal),
+        }
+    }
+
+    /// Whether a request may be granted, by what it says and by who sends it. The path, the token and the addresses are
+    /// read here and nowhere else.
+    fn read_request(&self, peer: Peer, request: &Request<'_>) -> Result<Asked, Refusal> {
+        let from = address(peer);
+        let from = from.map(|ip| client_address(ip, &request.fields, &self.config.trust_proxy));
+        if request.path == "/healthz" {
+            return Err(self.health(request));
+        }
+        if from.is_some_and(|ip| !self.config.allow.allows(ip)) {
+            return Err(Refusal::new(Status::FORBIDDEN, "not in --allow"));
+        }
+        let (part, name) = route(request.path).ok_or_else(|| {
+            let why = "hosts connect to /host or /host/NAME, clients to /client or /client/NAME";
+            Refusal::new(Status::NOT_FOUND, why)
+        })?;
+        if let Some(origin) = request.origin().map_err(fault)?
+            && !self.config.origins.is_empty()
+            && !Origin::allows(&self.config.origins, origin)
+        {
+            let why = "pages of this origin may not connect (--origin)";
+            return Err(Refusal::new(Status::FORBIDDEN, why));
+        }
+        let bearer = request.bearer().map_err(fault)?;
+        if let Some(tokens) = &self.config.tokens {
+            let token = bearer.map(|bearer| bearer.0).unwrap_or_default();
+            match tokens.judge(&name, part, token) {
+                Verdict::Good => {}
+                Verdict::OtherPart => {
+                    let why = format!("this token is not for a {part}");
+                    return Err(Refusal::new(Status::FORBIDDEN, why));
+                }
+                Verdict::Bad => {
+                    let why = match bearer {
+                        Some(_) => "the token or the name is wrong",
+                        None => "a token is needed: Authorization: Bearer TOKEN",
+                    };
+                    return Err(
+                        Refusal::new(Status::UNAUTHORIZED, why).field("WWW-Authenticate", "Bearer")
+                    );
+                }
+            }
+        }
+        let upgrade = Upgrade::of(request, &[MUX]).map_err(fault)?;
+        let token = bearer.filter(|_| self.config.tokens.is_some());
+        Ok(Asked {
+            part,
+            name,
+            token: token.map(|bearer| bearer.0.to_vec().into()),
+            from,
+            upgrade,
+            rest: Vec::new(),
+        })
+    }
+
+    fn health(&self, request: &Request<'_>) -> Refusal {
+        let answer = match (request.method, self.draining) {
+            ("GET" | "HEAD", None) => Answer::new(Status::OK, "ok"),
+            ("GET" | "HEAD", Some(_)) => Answer::new(Status::UNAVAILABLE, "about to end"),
+            _ => Answer::new(Status::METHOD_NOT_ALLOWED, "GET it").field("Allow", "GET, HEAD"),
+        };
+        Refusal {
+            answer,
+            why: None,
+            head_only: request.method == "HEAD",
+        }
+    }
+
+    /// A good request: it is let in, or waits for its place.
+    fn seat(&mut self, cx: &mut Cx<'_>, key: usize, asked: Asked) {
+        if self.draining.is_some() {
+            let refusal = Refusal::new(Status::UNAVAILABLE, "this relay is about to end");
+            return self.refuse(cx, key, refusal);
+        }
+        let connections = self.peers.len();
+        if self
+            .config
+            .max_connections
+            .is_some_and(|max| connections >= max)
+        {
+            let why = format!(
+                "{} here (--max-connections)",
+                Count(connections, "WebSocket")
+            );
+            return self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+        }
+        let place = self.places.get(&asked.name);
+        let host = place.and_then(|place| place.host);
+        let after = match (asked.part, host) {
+            (Part::Host, Some(_)) if asked.token.is_some() => {
+                // Whoever proves that it is this host takes over from its stale self.
+                self.retire(cx, &asked.name, "it is back");
+                None
+            }
+            (Part::Host, Some(host)) => {
+                self.ask_peer(cx, host);
+                Some(ALIVE_TIMEOUT)
+            }
+            (Part::Client, Some(host))
+                if asked.upgrade.protocol().is_none() && self.peers[host].is_busy() =>
+            {
+                Some(self.config.pair_timeout)
+            }
+            _ => None,
+        };
+        let Some(after) = after else {
+            return self.grant(cx, key, asked);
+        };
+        let place = self.places.entry(asked.name.clone()).or_default();
+        match asked.part {
+            Part::Host => place.rivals.push(key),
+            Part::Client => place.callers.push_back(key),
+        }
+        let arrival = &mut self.arrivals[key];
+        cx.cancel(arrival.timer);
+        arrival.timer = cx.timer(after, Tick::Arrival.tag(key));
+        arrival.stage = Stage::Waiting(Box::new(asked));
+    }
+
+    fn grant(&mut self, cx: &mut Cx<'_>, key: usize, asked: Asked) {
+        let arrival = self.remove_arrival(cx, key);
+        let newcomer = Newcomer {
+            link: arrival.link,
+            at: arrival.peer,
+            from: asked.from,
+            part: asked.part,
+            name: asked.name,
+            token: asked.token,
+            mux: asked.upgrade.protocol().is_some(),
+            grant: asked.upgrade.grant(),
+        };
+        self.add_peer(cx, newcomer, asked.rest);
+    }
+
+    /// The time of an arrival is over: it was too slow, or waited for nothing, or for somebody who is dead.
+    pub(super) fn arrival_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        match std::mem::replace(&mut arrival.stage, Stage::Leaving(Vec::new())) {
+            Stage::Asking(_) => {
+                let refusal = Refusal::new(Status::TIMEOUT, "no request within 5 s");
+                self.refuse(cx, key, refusal);
+                // A second chance to read the answer would need a second deadline.
+                self.drop_arrival(cx, key);
+            }
+            Stage::Leaving(_) => self.drop_arrival(cx, key),
+            Stage::Waiting(asked) => {
+                self.leave_queue(key, &asked);
+                match asked.part {
+                    Part::Client => {
+                        let span = Span(self.config.pair_timeout);
+                        let why = format!("the host has a client, and was not free within {span}");
+                        self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+                    }
+                    Part::Host => {
+                        // The holder has had its time.
+                        self.retire(cx, &asked.name, "no sign of life, and another host is here");
+                        self.grant(cx, key, *asked);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The host of a name is gone, or has shown that it is alive.
+    pub(super) fn admit_rivals(&mut self, cx: &mut Cx<'_>, name: &Option<Name>) {
+        while let Some(place) = self.places.get_mut(name)
+            && !place.rivals.is_empty()
+        {
+            let is_free = place.host.is_none();
+            if let Some(host) = place.host
+                && self.peers[host].is_asked()
+            {
+                return;
+            }
+            let key = place.rivals.remove(0);
+            let Some(asked) = self.take_asked(key) else {
+                continue;
+            };
+            match is_free {
+                true => self.grant(cx, key, asked),
+                false => {
+                    let why = format!("another host is connected as {}", called(name));
+                    self.refuse(cx, key, Refusal::new(Status::CONFLICT, why));
+                }
+            }
+        }
+        self.tidy(name);
+    }
+
+    /// The host of a name takes a client again.
+    pub(super) fn admit_callers(&mut self, cx: &mut Cx<'_>, name: &Option<Name>) {
+        while let Some(place) = self.places.get_mut(name)
+            && let Some(host) = place.host
+            && !self.peers[host].is_busy()
+            && place.waiting.is_empty()
+            && let Some(key) = place.callers.pop_front()
+        {
+            if let Some(asked) = self.take_asked(key) {
+                self.grant(cx, key, asked);
+            }
+        }
+        self.tidy(name);
+    }
+
+    /// What an arrival that waits has asked for.
+    fn take_asked(&mut self, key: usize) -> Option<Asked> {
+        let arrival = self.arrivals.get_mut(key)?;
+        match std::mem::replace(&mut arrival.stage, Stage::Leaving(Vec::new())) {
+            Stage::Waiting(asked) => Some(*asked),
+            other => {
+                arrival.stage = other;
+                None
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, key: usize, asked: &Asked) {
+        if let Some(place) = self.places.get_mut(&asked.name) {
+            place.callers.retain(|other| *other != key);
+            place.rivals.retain(|other| *other != key);
+        }
+        self.tidy(&asked.name);
+    }
+
+    pub(super) fn refuse_drained(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(asked) = self.take_asked(key) {
+            self.leave_queue(key, &asked);
+        }
+        if let Stage::Asking(_) = self.arrivals[key].stage {
+            return self.drop_arrival(cx, key);
+        }
+        let refusal = Refusal::new(Status::UNAVAILABLE, "this relay is about to end");
+        self.refuse(cx, key, refusal);
+    }
+
+    fn refuse(&mut self, cx: &mut Cx<'_>, key: usize, refusal: Refusal) {
+        if let Some(why) = &refusal.why {
+            self.say_refused(cx, key, why);
+        }
+        let mut bytes = refusal.answer.bytes();
+        if refusal.head_only {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            bytes.truncate(end.map_or(bytes.len(), |end| end + 4));
+        }
+        let arrival = &mut self.arrivals[key];
+        cx.cancel(arrival.timer);
+        arrival.timer = cx.timer(HEAD_TIMEOUT, Tick::Arrival.tag(key));
+        arrival.stage = Stage::Leaving(bytes);
+        arrival.link.want_read(cx, true);
+        self.arrival_writable(cx, key);
+    }
+
+    pub(super) fn arrival_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        let Stage::Leaving(answer) = &mut arrival.stage else {
+            return;
+        };
+        match arrival.link.write(cx, [answer, &[]]) {
+            Ok(count) => drop(answer.drain(..count)),
+            Err(error) => {
+                log::debug!("ws: {}: {}", arrival.peer, plain(&error));
+                return self.drop_arrival(cx, key);
+            }
+        }
+        let is_sent = answer.is_empty();
+        arrival.link.want_write(cx, !is_sent);
+        // Closed at once, it might not read the answer: bytes that nobody takes turn a close into a reset.
+        if is_sent && arrival.link.finish(cx).is_err() {
+            self.drop_arrival(cx, key);
+        }
+    }
+
+    fn say_refused(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
+        self.counts.refused += 1;
+        let peer = self.arrivals[key].peer;
+        let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+        let kind = format!("refused: {from}: {why}");
+        self.journal
+            .warn(cx.now(), &kind, format!("{from} refused: {why}"));
+    }
+
+    fn drop_arrival(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(asked) = self.take_asked(key) {
+            self.leave_queue(key, &asked);
+        }
+        let mut arrival = self.remove_arrival(cx, key);
+        arrival.link.close(cx, Close::Orderly);
+        self.finish_if_drained(cx);
+    }
+
+    fn remove_arrival(&mut self, cx: &mut Cx<'_>, key: usize) -> Arrival {
+        let arrival = self.arrivals.remove(key);
+        cx.cancel(arrival.timer);
+        arrival
+    }
+}
+
+/// A rule of HTTP, or of the upgrade, was broken.
+fn fault(fault: impl fmt::Display + Into<Answer>) -> Refusal {
+    Refusal {
+        why: Some(fault.to_string()),
+        answer: fault.into(),
+        head_only: false,
+    }
+}
+
+/// Which part of which tunnel a path is for.
+fn route(path: &str) -> Option<(Part, Option<Name>)> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let rest = path.strip_prefix('/')?;
+    let (part, name) = match rest.split_once('/') {
+        Some((part, name)) => (part, Some(name.parse().ok()?)),
+        None => (rest, None),
+    };
+    match part {
+        "host" => Some((Part::Host, name)),
+        "client" => Some((Part::Client, name)),
+        _ => None,
+    }
+}
+
+/// How long a request may take, and how long its answer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may be before their upgrade at a time: one more takes the place of the oldest.
+const ARRIVALS_MAX: usize = 256;
+/// A host that is asked whether it is alive, since another wants its name, has so long to show it.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// One read of a head.
+const HEAD_READ: usize = 4096;
+/// What may come behind a request that waits for its grant, beyond one read.
+const EARLY_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_who_it_is_for() {
+        let named = |name: &str| Some(name.parse::<Name>().unwrap());
+        assert_eq!(route("/host"), Some((Part::Host, None)));
+        assert_eq!(route("/client/"), Some((Part::Client, None)));
+        assert_eq!(route("/host/web"), Some((Part::Host, named("web"))));
+        assert_eq!(
+            route("/client/a.b-c_1/"),
+            Some((Part::Client, named("a.b-c_1")))
+        );
+        for path in [
+            "/",
+            "",
+            "/hosts",
+            "/Host",
+            "/host/WEB",
+            "/host/a/b",
+            "//host",
+            "/host//",
+            "/host/%61",
+            "*",
+        ] {
+            assert_eq!(route(path), None, "{path}");
+        }
+    }
+}
