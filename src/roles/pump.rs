@@ -28,6 +28,9 @@ pub trait Carrier {
 
     /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where that was not all.
     fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()>;
+
+    /// Whether all that it took has left.
+    fn is_flushed(&self) -> bool;
 }
 
 impl Carrier for Link {
@@ -43,6 +46,10 @@ impl Carrier for Link {
         }
         Ok(())
     }
+
+    fn is_flushed(&self) -> bool {
+        Self::is_flushed(self)
+    }
 }
 
 /// A session, what carries it, and what is on its way there.
@@ -52,7 +59,8 @@ pub struct Mux<C = Link> {
     pub session: Session,
     carrier: C,
     out: Outbox,
-    /// Channels that could read and found no room: their keys, and their sockets where they have one.
+    /// Channels that could read and found no room: their keys, and their sockets where nothing but these is needed to
+    /// go on.
     waiting: VecDeque<(u32, Option<SockId>)>,
     /// Bytes that the channels' queues hold.
     held: usize,
@@ -143,9 +151,17 @@ impl Channel {
     }
 
     /// The other end's link, if it has one.
-    pub fn link(&self) -> Option<Link> {
-        match self.end {
+    pub fn link(&mut self) -> Option<&mut Link> {
+        match &mut self.end {
             End::Link(link) => Some(link),
+            End::Coming | End::Echo => None,
+        }
+    }
+
+    /// The other end's socket, if it has one.
+    pub fn sock(&self) -> Option<SockId> {
+        match &self.end {
+            End::Link(link) => Some(link.sock()),
             End::Coming | End::Echo => None,
         }
     }
@@ -170,13 +186,10 @@ impl Channel {
 
     /// The other end is there.
     pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
-        self.end = End::Link(link);
         link.want_read(cx, true);
-        if self.queue.is_empty() {
-            return self.end_if_due(cx);
-        }
-        link.want_write(cx, true);
-        Outcome::Going
+        link.want_write(cx, !self.queue.is_empty());
+        self.end = End::Link(link);
+        self.end_if_due(cx)
     }
 
     fn outcome(&self) -> Outcome {
@@ -209,13 +222,6 @@ impl Channel {
     }
 }
 
-impl Mux {
-    /// The link that carries the session.
-    pub fn carrier(&self) -> Link {
-        self.carrier
-    }
-}
-
 impl<C: Carrier> Mux<C> {
     /// A session on a link, or on a layer above one.
     pub fn new(session: Session, carrier: C) -> Self {
@@ -229,14 +235,14 @@ impl<C: Carrier> Mux<C> {
         }
     }
 
-    /// What carries the session, to be read, and to be told what the session knows nothing of.
-    pub fn carried_by(&mut self) -> &mut C {
-        &mut self.carrier
+    /// What carries the session.
+    pub fn carrier(&self) -> &C {
+        &self.carrier
     }
 
-    /// As [`Mux::carried_by`], to be looked at.
-    pub fn carried(&self) -> &C {
-        &self.carrier
+    /// As [`Mux::carrier`], to read from it, or to close it.
+    pub fn carrier_mut(&mut self) -> &mut C {
+        &mut self.carrier
     }
 
     /// Bytes that channels hold since their other ends have not taken them.
@@ -251,7 +257,7 @@ impl<C: Carrier> Mux<C> {
 
     /// Whether all that was said has left.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.carrier.is_flushed()
     }
 
     /// Puts bytes in front of all that the session says from now on.
@@ -316,10 +322,10 @@ impl<C: Carrier> Mux<C> {
     }
 
     /// The carrier takes bytes: it sends. Channels that waited for room are read again.
-    /// Returns the keys of those that have no link, which are to be [`Mux::echo`]ed, or to [`Mux::send`].
+    /// Returns the keys of those that are to be [`Mux::resume`]d, or have something to [`Mux::send`].
     pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
         self.carrier.send(cx, &mut self.out)?;
-        let mut echoes = Vec::new();
+        let mut resumed = Vec::new();
         let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
         while frames > 0
             && let Some((key, sock)) = self.waiting.pop_front()
@@ -327,15 +333,15 @@ impl<C: Carrier> Mux<C> {
             frames -= 1;
             match sock {
                 Some(sock) => cx.want_read(sock, true),
-                None => echoes.push(key),
+                None => resumed.push(key),
             }
         }
-        Ok(echoes)
+        Ok(resumed)
     }
 
     /// A channel's link has something to read: a bounded number of frames of it.
     pub fn link_readable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(mut link) = channel.end else {
+        let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
         };
         channel.waiting = false;
@@ -356,7 +362,8 @@ impl<C: Carrier> Mux<C> {
                 channel.paused = true;
                 if most > 0 {
                     channel.waiting = true;
-                    self.waiting.push_back((channel.key, Some(link.sock())));
+                    let sock = (!link.is_tls()).then_some(link.sock());
+                    self.waiting.push_back((channel.key, sock));
                 }
                 return Outcome::Going;
             }
@@ -387,7 +394,7 @@ impl<C: Carrier> Mux<C> {
 
     /// A channel's link takes bytes again.
     pub fn link_writable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(mut link) = channel.end else {
+        let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
         };
         let (first, second) = channel.queue.as_slices();
@@ -396,13 +403,13 @@ impl<C: Carrier> Mux<C> {
             Err(error) => return Outcome::Broken(error),
         };
         channel.queue.drain(..count);
-        let consumed = channel.taken(count);
-        self.held -= consumed;
-        self.consume(cx, channel.stream, consumed);
         if channel.queue.is_empty() {
             channel.queue = VecDeque::new();
             link.want_write(cx, false);
         }
+        let consumed = channel.taken(count);
+        self.held -= consumed;
+        self.consume(cx, channel.stream, consumed);
         channel.end_if_due(cx)
     }
 
@@ -442,11 +449,17 @@ impl<C: Carrier> Mux<C> {
 
     /// A stream has credit again.
     pub fn stream_credit(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+        match &channel.end {
+            End::Link(_) if channel.waiting => Outcome::Going,
+            End::Link(_) | End::Echo | End::Coming => self.resume(cx, channel),
+        }
+    }
+
+    /// A channel that waited goes on.
+    pub fn resume(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         match &mut channel.end {
             End::Link(link) => {
-                if !channel.waiting {
-                    link.want_read(cx, true);
-                }
+                link.want_read(cx, true);
                 Outcome::Going
             }
             End::Echo => self.echo(cx, channel),
@@ -455,7 +468,7 @@ impl<C: Carrier> Mux<C> {
     }
 
     /// Sends back what a stream has said, as far as there is credit and room.
-    pub fn echo(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
+    fn echo(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         channel.waiting = false;
         while !channel.queue.is_empty() {
             let most = self.session.sendable(channel.stream);

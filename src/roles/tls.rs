@@ -7,9 +7,10 @@
 pub mod options;
 
 use std::io;
+use std::ops::Range;
 
 use crate::base::endpoint::{Endpoint, Host};
-use crate::proto::tls::{Acceptor, Connector, Session, TlsError};
+use crate::proto::tls::{Acceptor, Connector, RECORD_MAX, Session, TlsError};
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 
@@ -88,6 +89,11 @@ impl Secured {
         }
     }
 
+    /// Whether the two sides are still finding out about each other.
+    pub fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
     /// Whether the session wants the network to take something.
     pub fn wants_write(&self) -> bool {
         self.session.wants_send()
@@ -144,28 +150,101 @@ impl Secured {
         into: &mut [u8],
         scratch: &mut [u8],
     ) -> io::Result<Option<usize>> {
+        let mut filled = self.decrypt_rest(into);
+        if matches!(filled, Ok(None)) {
+            match cx.read(sock, scratch)? {
+                None => return Ok(None),
+                Some(0) => return self.ended(cx, sock),
+                Some(n) => {
+                    let mut bytes = &scratch[..n];
+                    filled = self.decrypt(&mut bytes, into);
+                    self.rest = bytes.to_vec();
+                }
+            }
+        }
+        self.told(cx, sock, filled, scratch)
+    }
+
+    /// As [`Secured::read`], with no room but `into`'s: what the network brings is put behind the place where its
+    /// plaintext will be.
+    ///
+    /// # Errors
+    /// As [`Secured::read`].
+    pub fn read_within(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        into: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        let mut little = [0; LITTLE];
+        if into.len() < LITTLE {
+            return self.read(cx, sock, into, &mut little);
+        }
+        let mut filled = self.decrypt_rest(into);
+        if matches!(filled, Ok(None)) {
+            // Records that are whole become shorter, so that only what came earlier of the first needs more room.
+            let gap = (into.len() / 2).min(RECORD_MAX);
+            match cx.read(sock, &mut into[gap..])? {
+                None => return Ok(None),
+                Some(0) => return self.ended(cx, sock),
+                Some(n) => filled = self.decrypt_within(into, gap..gap + n),
+            }
+        }
+        self.told(cx, sock, filled, &mut little)
+    }
+
+    /// What the network brought earlier.
+    fn decrypt_rest(&mut self, into: &mut [u8]) -> Result<Option<usize>, TlsError> {
         let mut rest = std::mem::take(&mut self.rest);
         let mut bytes = &rest[..];
-        let mut filled = self.decrypt(&mut bytes, into);
+        let filled = self.decrypt(&mut bytes, into);
         let left = bytes.len();
         rest.drain(..rest.len() - left);
         self.rest = rest;
-        if matches!(filled, Ok(None)) {
-            let Some(n) = cx.read(sock, scratch)? else {
-                return Ok(None);
-            };
-            if n == 0 {
-                let end = self.session.end();
-                return self.explained(cx, sock, end).map(|()| Some(0));
+        filled
+    }
+
+    /// Plaintext out of these bytes of a buffer, to its beginning. What does not fit in front of them is kept.
+    fn decrypt_within(
+        &mut self,
+        buffer: &mut [u8],
+        mut cipher: Range<usize>,
+    ) -> Result<Option<usize>, TlsError> {
+        let mut filled = 0;
+        while !cipher.is_empty() && filled < cipher.start {
+            let (room, bytes) = buffer[..cipher.end].split_at_mut(cipher.start);
+            let mut bytes = &*bytes;
+            let more = self.decrypt(&mut bytes, &mut room[filled..]);
+            cipher.start = cipher.end - bytes.len();
+            match more {
+                Ok(Some(0)) | Err(_) if filled == 0 => return more,
+                Ok(Some(n @ 1..)) => filled += n,
+                _ => break,
             }
-            let mut bytes = &scratch[..n];
-            filled = self.decrypt(&mut bytes, into);
-            self.rest = bytes.to_vec();
-        } else if matches!(filled, Ok(Some(0))) {
+        }
+        self.rest = buffer[cipher].to_vec();
+        Ok((filled > 0).then_some(filled))
+    }
+
+    /// The connection has ended.
+    fn ended(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<Option<usize>> {
+        let end = self.session.end();
+        self.explained(cx, sock, end).map(|()| Some(0))
+    }
+
+    /// What a read has come to. `scratch` may be written to.
+    fn told(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        filled: Result<Option<usize>, TlsError>,
+        scratch: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        if matches!(filled, Ok(Some(0))) {
             // The peer has said its last; what may still come is that it is gone.
             cx.read(sock, scratch)?;
+            self.end_told = true;
         }
-        self.end_told |= matches!(filled, Ok(Some(0)));
         if filled.is_ok() {
             // What the peer asked for may need an answer. What the kernel does not take of it goes with the next write,
             // and where it takes nothing any more, the next read says why.
@@ -285,3 +364,6 @@ fn skip([first, second]: [&[u8]; 2], n: usize) -> [&[u8]; 2] {
         Some(n) => [&second[n..], &[]],
     }
 }
+
+/// A buffer that is shorter gets what comes by way of one of this length.
+const LITTLE: usize = 1 << 10;

@@ -124,7 +124,7 @@ impl Wire {
 
     /// Whether both ends have closed, and our close has left.
     pub(super) fn is_closed(&self) -> bool {
-        self.session.is_closed()
+        self.session.is_closed() && self.link.is_flushed()
     }
 
     /// Whether the other end has closed, or was at fault.
@@ -202,7 +202,8 @@ impl Wire {
                 return Ok(sent == len);
             }
             if out.is_empty() || !self.session.is_open() {
-                return Ok(false);
+                // What the link has taken may still have to leave.
+                return self.link.write(cx, [&[], &[]]).map(|_| false);
             }
             self.begin(cx, out);
         }
@@ -260,6 +261,10 @@ impl Carrier for Wire {
         let wants = is_under_way || self.session.owes() || may_send || self.closes.is_some();
         self.link.want_write(cx, wants || goes_on);
         Ok(())
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.link.is_flushed()
     }
 }
 

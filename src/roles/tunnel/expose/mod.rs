@@ -117,9 +117,9 @@ impl Expose {
             State::Connected(connection) => Some(connection.link().sock()),
             State::Resting | State::Dialing(_) | State::Ended => None,
         };
-        let links = self.streams.iter().filter_map(|(_, s)| s.link());
-        let stdout = self.stdout.map(|link| link.sock());
-        links.map(|l| l.sock()).chain(carrier).chain(stdout)
+        let links = self.streams.iter().filter_map(|(_, s)| s.sock());
+        let stdout = self.stdout.as_ref().map(Link::sock);
+        links.chain(carrier).chain(stdout)
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.

@@ -47,10 +47,17 @@ struct Up {
 }
 
 impl Connection {
-    pub(super) fn link(&self) -> Link {
+    pub(super) fn link(&self) -> &Link {
         match &self.stage {
-            Stage::Greeting(greeting) => greeting.link,
+            Stage::Greeting(greeting) => &greeting.link,
             Stage::Up(up) => up.mux.carrier(),
+        }
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        match &mut self.stage {
+            Stage::Greeting(greeting) => &mut greeting.link,
+            Stage::Up(up) => up.mux.carrier_mut(),
         }
     }
 
@@ -170,9 +177,9 @@ impl Expose {
             Stage::Up(up) => up.mux.flush(cx),
         };
         match written {
-            Ok(echoes) => {
-                for key in echoes {
-                    self.echo_stream(cx, key as usize);
+            Ok(resumed) => {
+                for key in resumed {
+                    self.resume_stream(cx, key as usize);
                 }
                 self.finish_if_drained(cx);
             }
@@ -181,12 +188,11 @@ impl Expose {
     }
 
     pub(super) fn carrier_readable(&mut self, cx: &mut Cx<'_>) {
-        let State::Connected(connection) = &self.state else {
+        let State::Connected(connection) = &mut self.state else {
             return;
         };
-        let mut link = connection.link();
         let mut scratch = std::mem::take(&mut self.scratch);
-        match link.read(cx, &mut scratch) {
+        match connection.link_mut().read(cx, &mut scratch) {
             Ok(None) => {}
             Ok(Some(0)) => self.carrier_broken(cx, "closed the connection"),
             Ok(Some(count)) => self.feed(cx, &scratch[..count]),
@@ -233,8 +239,12 @@ impl Expose {
                 ..
             } => {
                 cx.cancel(greeting.timer);
-                let link = greeting.link;
-                self.begin_session(cx, link, Some(client_address));
+                if let State::Connected(connection) =
+                    std::mem::replace(&mut self.state, State::Ended)
+                    && let Stage::Greeting(greeting) = connection.stage
+                {
+                    self.begin_session(cx, greeting.link, Some(client_address));
+                }
                 self.up(cx, &public);
             }
             Answer::Refused { code, text } => {
@@ -264,17 +274,17 @@ impl Expose {
 
     /// The connection is lost. One to a server that knows no hello is made again at once, in its own way.
     fn carrier_broken(&mut self, cx: &mut Cx<'_>, why: &str) {
-        let State::Connected(connection) = &self.state else {
+        let State::Connected(connection) = &mut self.state else {
             return;
         };
-        match &connection.stage {
+        match &mut connection.stage {
             Stage::Greeting(greeting) if !greeting.answered => {
                 let config = &self.config;
                 let is_free =
                     config.token.is_none() && config.name.is_none() && config.port.is_none();
                 if is_free {
                     cx.cancel(greeting.timer);
-                    connection.link().close(cx, Close::Orderly);
+                    greeting.link.close(cx, Close::Orderly);
                     self.speaks_plain = true;
                     return self.dial(cx);
                 }
@@ -298,7 +308,7 @@ impl Expose {
                 let _ = up.mux.flush(cx);
             }
         }
-        connection.link().close(cx, Close::Orderly);
+        connection.link_mut().close(cx, Close::Orderly);
         let streams: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let reset = Count(streams.len(), "client");
         for key in streams {

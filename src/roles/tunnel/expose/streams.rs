@@ -24,8 +24,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn link(&self) -> Option<Link> {
-        self.channel.link()
+    pub(super) fn sock(&self) -> Option<SockId> {
+        self.channel.sock()
     }
 
     pub(super) fn dial(&self) -> Option<DialId> {
@@ -171,8 +171,8 @@ impl Expose {
         self.with_channel(cx, key, |cx, mux, channel| mux.stream_credit(cx, channel));
     }
 
-    pub(super) fn echo_stream(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.echo(cx, channel));
+    pub(super) fn resume_stream(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.with_channel(cx, key, |cx, mux, channel| mux.resume(cx, channel));
     }
 
     pub(super) fn service_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
@@ -186,7 +186,7 @@ impl Expose {
     /// Looks whether a service that is not read is still there.
     pub(super) fn probe_stream(&mut self, cx: &mut Cx<'_>, key: usize) {
         if let Some(stream) = self.streams.get_mut(key)
-            && let Some(mut link) = stream.channel.link()
+            && let Some(link) = stream.channel.link()
             && let Err(error) = link.probe(cx)
         {
             self.settle(cx, key, Outcome::Broken(error));
@@ -246,7 +246,7 @@ impl Expose {
         match self.mux() {
             Some(mux) => mux.end(cx, &mut stream.channel, how),
             None => {
-                if let Some(mut link) = stream.channel.link() {
+                if let Some(link) = stream.channel.link() {
                     link.close(cx, how);
                 }
             }

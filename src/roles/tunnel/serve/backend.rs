@@ -119,11 +119,11 @@ impl Serve {
     }
 
     pub(super) fn backend_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let Some(backend) = self.backends.get(key) else {
+        let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
         let mut scratch = std::mem::take(&mut self.scratch);
-        match backend.mux.carrier().read(cx, &mut scratch) {
+        match backend.mux.carrier_mut().read(cx, &mut scratch) {
             Ok(None) => {}
             Ok(Some(0)) => self.end_backend(cx, key, "it closed the connection"),
             Ok(Some(count)) => self.feed_backend(cx, key, &scratch[..count]),
@@ -217,7 +217,14 @@ impl Serve {
             return;
         };
         match backend.mux.flush(cx) {
-            Ok(_) => self.finish_if_drained(cx),
+            Ok(resumed) => {
+                for client in resumed {
+                    self.with_channel(cx, client as usize, |cx, mux, channel| {
+                        mux.resume(cx, channel)
+                    });
+                }
+                self.finish_if_drained(cx);
+            }
             Err(error) => self.end_backend(cx, key, &plain(&error)),
         }
     }
@@ -321,7 +328,7 @@ impl Serve {
         let mut backend = self.backends.remove(key);
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
-        backend.mux.carrier().close(cx, Close::Orderly);
+        backend.mux.carrier_mut().close(cx, Close::Orderly);
         if let Some(timer) = backend.asked {
             cx.cancel(timer);
         }

@@ -23,7 +23,7 @@ use crate::roles::pump::{Channel, Mux, Outcome};
 /// A client of a public port.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) link: Link,
+    pub(super) sock: SockId,
     pub(super) peer: Peer,
     pub(super) place: usize,
     since: Time,
@@ -65,7 +65,7 @@ impl Serve {
             self.callers.came(ip);
         }
         let key = self.clients.insert(Client {
-            link: Link::new(sock),
+            sock,
             peer,
             place,
             since: cx.now(),
@@ -181,14 +181,14 @@ impl Serve {
         entry.mux.say(cx);
         let client = &mut self.clients[key];
         if entry.client_address {
-            let call = match (client.peer, cx.local(client.link.sock())) {
+            let call = match (client.peer, cx.local(client.sock)) {
                 (Peer::Tcp(from), Some(to)) => Call::new(from, to),
                 _ => Call::default(),
             };
             entry.mux.say_on(cx, stream, &call.write_v2());
         }
         let mut channel = Channel::new(stream, key as u32);
-        let outcome = channel.connect(cx, client.link);
+        let outcome = channel.connect(cx, Link::new(client.sock));
         client.piped = Some((backend, channel));
         if let Some(timer) = client.held.take() {
             cx.cancel(timer);
@@ -210,7 +210,7 @@ impl Serve {
     /// Looks whether a client that is not read is still there.
     pub(super) fn probe_client(&mut self, cx: &mut Cx<'_>, key: usize) {
         if let Some(client) = self.clients.get_mut(key)
-            && let Err(error) = client.link.probe(cx)
+            && let Err(error) = Link::new(client.sock).probe(cx)
         {
             self.settle(cx, key, Outcome::Broken(error));
         }
@@ -276,7 +276,7 @@ impl Serve {
                 Some(*backend)
             }
             None => {
-                client.link.close(cx, how);
+                cx.close(client.sock, how);
                 None
             }
         };
@@ -295,7 +295,7 @@ impl Serve {
     /// A client whose session is gone is reset. Returns the bytes to it, and from it.
     pub(super) fn drop_piped(&mut self, cx: &mut Cx<'_>, key: usize) -> (u64, u64) {
         let mut client = self.clients.remove(key);
-        client.link.close(cx, Close::Reset);
+        cx.close(client.sock, Close::Reset);
         self.forget_client(cx, key, &mut client, "the backend is gone");
         client.bytes()
     }

@@ -244,8 +244,8 @@ impl Serve {
         token: Option<Secret>,
         rest: &[u8],
     ) {
-        let link = self.handshakes[key].link;
-        let place = match self.place_for(cx, link, hello.name.as_ref(), hello.port) {
+        let sock = self.handshakes[key].link.sock();
+        let place = match self.place_for(cx, sock, hello.name.as_ref(), hello.port) {
             Ok(place) => place,
             Err((code, why)) => return self.refuse(cx, key, code, &why),
         };
@@ -260,7 +260,7 @@ impl Serve {
             .serving
             .accept(proof, &at, linger_secs, hello.client_address);
         let newcomer = Newcomer {
-            link,
+            link: handshake.link,
             peer: handshake.peer,
             place,
             name: hello.name,
@@ -275,18 +275,18 @@ impl Serve {
     /// A backend that knows no hello: it is told its address on the stream that it opens.
     fn take_in_plain(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
         let handshake = &self.handshakes[key];
-        let (link, peer) = (handshake.link, handshake.peer);
+        let (sock, peer) = (handshake.link.sock(), handshake.peer);
         let full = |max| self.backends.len() >= max;
         if self.config.max_backends.is_some_and(full) {
             return self.drop_handshake(cx, key, Some("too many backends (--max-backends)"));
         }
-        let place = match self.place_for(cx, link, None, 0) {
+        let place = match self.place_for(cx, sock, None, 0) {
             Ok(place) => place,
             Err((_, why)) => return self.drop_handshake(cx, key, Some(&why)),
         };
-        self.remove_handshake(cx, key);
+        let handshake = self.remove_handshake(cx, key);
         let newcomer = Newcomer {
-            link,
+            link: handshake.link,
             peer,
             place,
             name: None,

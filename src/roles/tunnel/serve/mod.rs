@@ -163,7 +163,7 @@ impl Serve {
         let backends = self.backends.iter().map(|(_, b)| b.mux.carrier().sock());
         let places = self.places.iter().flat_map(|(_, place)| &place.socks);
         let places = places.map(|(sock, _)| sock);
-        let clients = self.clients.iter().map(|(_, client)| client.link.sock());
+        let clients = self.clients.iter().map(|(_, client)| client.sock);
         let listeners = self.listeners.iter().chain(places).copied();
         listeners.chain(handshakes).chain(backends).chain(clients)
     }

@@ -9,7 +9,6 @@ use crate::base::time::Time;
 use crate::proto::hello::{Code, Name};
 use crate::reactor::Cx;
 use crate::reactor::net::{Addr, Close, SockId};
-use crate::roles::link::Link;
 use crate::roles::tunnel::config::PublicBind;
 use crate::roles::tunnel::tokens::{Grant, PortRange};
 
@@ -61,7 +60,7 @@ impl Serve {
     pub(super) fn place_for(
         &mut self,
         cx: &mut Cx<'_>,
-        link: Link,
+        sock: SockId,
         name: Option<&Name>,
         port: u16,
     ) -> Result<usize, Refusal> {
@@ -75,7 +74,7 @@ impl Serve {
             self.check_port(ports, port)?;
             let socks = self.listen_public(cx, port)?;
             self.close_place_socks(cx, place);
-            self.open_place(cx, place, link, port, socks);
+            self.open_place(cx, place, sock, port, socks);
             return Ok(place);
         }
         let (port, socks) = match port {
@@ -95,7 +94,7 @@ impl Serve {
             clients: 0,
             away: None,
         });
-        self.open_place(cx, place, link, port, socks);
+        self.open_place(cx, place, sock, port, socks);
         if let Some(name) = name {
             self.names.insert(name.clone(), place);
         }
@@ -106,7 +105,7 @@ impl Serve {
         &mut self,
         cx: &mut Cx<'_>,
         place: usize,
-        link: Link,
+        sock: SockId,
         port: u16,
         socks: Listeners,
     ) {
@@ -119,7 +118,7 @@ impl Serve {
             Some(host) => format!("{host}:{}", real.port()),
             None if real.ip().is_unspecified() => {
                 // The way by which the backend reaches us is one by which others may, too.
-                let local = cx.local(link.sock()).map(|at| at.ip().to_canonical());
+                let local = cx.local(sock).map(|at| at.ip().to_canonical());
                 let ip = local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 SocketAddr::new(ip, real.port()).to_string()
             }

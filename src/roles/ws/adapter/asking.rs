@@ -189,8 +189,10 @@ impl Adapter {
             }
             Ok(Some(protocol)) => {
                 cx.cancel(asking.timer);
-                let link = asking.link;
-                self.up(cx, link, protocol.is_some(), rest);
+                let is_mux = protocol.is_some();
+                if let State::Asking(asking) = std::mem::replace(&mut self.state, State::Ended) {
+                    self.up(cx, asking.link, is_mux, rest);
+                }
             }
             Err(why) => match length {
                 Some(length @ 1..=TEXT_MAX) => {

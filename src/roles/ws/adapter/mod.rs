@@ -93,14 +93,14 @@ enum Up {
 impl Up {
     fn wire(&self) -> &Wire {
         match self {
-            Self::Mux(mux) => mux.carried(),
+            Self::Mux(mux) => mux.carrier(),
             Self::Plain(plain) => &plain.wire,
         }
     }
 
     fn wire_mut(&mut self) -> &mut Wire {
         match self {
-            Self::Mux(mux) => mux.carried_by(),
+            Self::Mux(mux) => mux.carrier_mut(),
             Self::Plain(plain) => &mut plain.wire,
         }
     }

@@ -64,7 +64,7 @@ impl Plain {
     }
 
     pub(super) fn sock(&self) -> Option<SockId> {
-        self.link.map(|link| link.sock())
+        self.link.as_ref().map(Link::sock)
     }
 
     /// Whether nothing is under way.

@@ -111,7 +111,7 @@ impl Adapter {
         match (&mut **up, kind) {
             (Up::Mux(mux), Payload::Text) => {
                 let why = "a session is carried by binary messages";
-                mux.carried_by().close(cx, CloseCode::UNSUPPORTED, why);
+                mux.carrier_mut().close(cx, CloseCode::UNSUPPORTED, why);
                 self.lose_relay(cx, "sends text into a session");
             }
             (Up::Mux(_), Payload::Binary) => self.feed_session(cx, bytes),
@@ -129,7 +129,7 @@ impl Adapter {
                 Ok(Some(event)) => self.on_event(cx, event),
                 Ok(None) => break,
                 Err(violation) => {
-                    mux.carried_by()
+                    mux.carrier_mut()
                         .close(cx, CloseCode::PROTOCOL, &violation.to_string());
                     return self.lose_relay(cx, &violation.to_string());
                 }
@@ -178,11 +178,14 @@ impl Adapter {
             return;
         };
         let sent = match &mut **up {
-            Up::Mux(mux) => mux.flush(cx).map(drop),
-            Up::Plain(plain) => plain.flush(cx),
+            Up::Mux(mux) => mux.flush(cx),
+            Up::Plain(plain) => plain.flush(cx).map(|()| Vec::new()),
         };
         match sent {
-            Ok(()) => {
+            Ok(resumed) => {
+                for key in resumed {
+                    self.resume_stream(cx, key as usize);
+                }
                 self.plain_settled(cx);
                 self.finish_if_drained(cx);
             }

@@ -55,7 +55,7 @@ impl Stream {
     pub(super) fn sock(&self) -> Option<SockId> {
         match &self.body {
             Body::Waits(link) => Some(link.sock()),
-            Body::Piped(channel) => channel.link().map(|link| link.sock()),
+            Body::Piped(channel) => channel.sock(),
             Body::Plain => None,
         }
     }
@@ -132,9 +132,6 @@ impl Adapter {
             let State::Up(up) = &mut self.state else {
                 return;
             };
-            let Body::Waits(link) = self.streams[key].body else {
-                return;
-            };
             let body = match &mut **up {
                 Up::Plain(plain) if plain.stream.is_some() || plain.is_closing() => return,
                 Up::Plain(_) => Body::Plain,
@@ -150,13 +147,16 @@ impl Adapter {
             self.waiting.pop_front();
             self.counts.connections += 1;
             let stream = &mut self.streams[key];
-            stream.body = body;
+            let is_plain = matches!(body, Body::Plain);
+            let Body::Waits(link) = std::mem::replace(&mut stream.body, body) else {
+                return;
+            };
             if let Some(timer) = stream.timer.take() {
                 cx.cancel(timer);
             }
-            match stream.body {
-                Body::Plain => self.attach_plain(cx, key, link),
-                _ => self.with_channel(cx, key, |cx, mux, channel| {
+            match is_plain {
+                true => self.attach_plain(cx, key, link),
+                false => self.with_channel(cx, key, |cx, mux, channel| {
                     mux.say(cx);
                     channel.connect(cx, link)
                 }),
@@ -281,6 +281,11 @@ impl Adapter {
         self.with_channel(cx, key, |cx, mux, channel| mux.stream_credit(cx, channel));
     }
 
+    /// It found no room before, and there is some.
+    pub(super) fn resume_stream(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.with_channel(cx, key, |cx, mux, channel| mux.resume(cx, channel));
+    }
+
     pub(super) fn local_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
         match self.streams.get(key).map(|stream| &stream.body) {
             Some(Body::Plain) => self.plain_local_readable(cx),
@@ -303,8 +308,8 @@ impl Adapter {
 
     /// Looks whether our own end, which is not read, is still there.
     pub(super) fn probe_stream(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if let Some(Body::Piped(channel)) = self.streams.get(key).map(|stream| &stream.body)
-            && let Some(mut link) = channel.link()
+        if let Some(Body::Piped(channel)) = self.streams.get_mut(key).map(|s| &mut s.body)
+            && let Some(link) = channel.link()
             && link.probe(cx).is_err()
         {
             self.end_stream(cx, key, Close::Reset);
@@ -365,7 +370,7 @@ impl Adapter {
         match (&mut stream.body, self.mux()) {
             (Body::Piped(channel), Some(mux)) => mux.end(cx, channel, how),
             (Body::Piped(channel), None) => {
-                if let Some(mut link) = channel.link() {
+                if let Some(link) = channel.link() {
                     link.close(cx, how);
                 }
             }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::peers::Newcomer;
-use super::{Kind, Relay, Tick, called};
+use super::{Kind, Relay, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::{Count, Span};
@@ -358,7 +358,7 @@ impl Relay {
             match is_free {
                 true => self.grant(cx, key, asked),
                 false => {
-                    let why = format!("another host is connected as {}", called(name));
+                    let why = format!("another host is connected{}", as_name(name));
                     self.refuse(cx, key, Refusal::new(Status::CONFLICT, why));
                 }
             }
@@ -434,7 +434,12 @@ impl Relay {
             return;
         };
         let Stage::Leaving(answer) = &mut arrival.stage else {
-            return;
+            // What TLS has to say by itself.
+            let written = arrival.link.write(cx, [&[], &[]]);
+            return match written {
+                Ok(_) => arrival.link.want_write(cx, false),
+                Err(_) => self.drop_arrival(cx, key),
+            };
         };
         match arrival.link.write(cx, [answer, &[]]) {
             Ok(count) => drop(answer.drain(..count)),
@@ -483,6 +488,11 @@ fn fault(fault: impl fmt::Display + Into<Answer>) -> Refusal {
         answer: fault.into(),
         head_only: false,
     }
+}
+
+fn as_name(name: &Option<Name>) -> String {
+    name.as_ref()
+        .map_or_else(String::new, |name| format!(" as {name}"))
 }
 
 /// Which part of which tunnel a path is for.

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use super::peers::{Body, Peer};
-use super::{Relay, Tick, called};
+use super::{Relay, Tick};
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Span};
 use crate::base::wheel::TimerKey;
@@ -487,9 +487,8 @@ impl Relay {
         }
         let (to, from) = lane.bytes();
         let text = format!(
-            "connection of {} to {} ended: {why}; {} to it, {} from it in {}",
+            "connection of {} ended: {why}; {} to it, {} from it in {}",
             lane.label,
-            called(&lane.name),
             Bytes(to),
             Bytes(from),
             Span(cx.now().since(lane.since))

@@ -303,10 +303,10 @@ fn is_loopback(at: &Addr) -> bool {
     }
 }
 
-/// What a tunnel is called in the log.
+/// How a tunnel is named in the log, behind a space: not at all where it has no name.
 fn called(name: &Option<Name>) -> String {
     name.as_ref()
-        .map_or_else(|| "-".to_owned(), ToString::to_string)
+        .map_or_else(String::new, |name| format!(" {name}"))
 }
 
 /// What a socket is to the relay.

@@ -89,14 +89,14 @@ pub(super) struct Newcomer {
 impl Peer {
     pub(super) fn wire(&self) -> &Wire {
         match &self.body {
-            Body::Mux(mux) => mux.carried(),
+            Body::Mux(mux) => mux.carrier(),
             Body::Plain(plain) => &plain.wire,
         }
     }
 
     fn wire_mut(&mut self) -> &mut Wire {
         match &mut self.body {
-            Body::Mux(mux) => mux.carried_by(),
+            Body::Mux(mux) => mux.carrier_mut(),
             Body::Plain(plain) => &mut plain.wire,
         }
     }
@@ -134,7 +134,7 @@ impl Peer {
             (At::Tcp(at), Some(from)) if at.ip() != from => format!("{from} by {at}"),
             (at, _) => at.to_string(),
         };
-        format!("{} {} ({from})", self.part, called(&self.name))
+        format!("{}{} ({from})", self.part, called(&self.name))
     }
 
     /// Who calls, for the host's target.
@@ -449,7 +449,7 @@ impl Relay {
             return;
         };
         let wire = match &mut peer.body {
-            Body::Mux(mux) => mux.carried_by(),
+            Body::Mux(mux) => mux.carrier_mut(),
             Body::Plain(plain) => {
                 if plain.paused {
                     plain.wire.excuse();
