@@ -102,19 +102,27 @@ fn start(config: Config) -> Result<u8, String> {
         logger::reopen();
         certificates.iter().for_each(Watch::reload);
     };
-    let code = match config.run {
+    let code = run_role(&mut reactor, config.run, reload);
+    logger::live_end();
+    logger::flush(LAST_LINES);
+    code
+}
+
+/// Puts the role on the loop, or the roles, and turns it until all is over.
+fn run_role(reactor: &mut Reactor<RoleSet>, run: Run, reload: impl Fn()) -> Result<u8, String> {
+    match run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubUser(config) => {
             let terminal = std::io::stdin().is_terminal();
             reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {
             let hub = reactor.add(RoleSet::Hub(Hub::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+            turn_until_over(reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tokens(reactor, hub, path);
                 }
@@ -123,7 +131,7 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelServe { config, tokens } => {
             let serve = reactor.add(RoleSet::TunnelServe(Serve::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+            turn_until_over(reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tunnel_tokens(reactor, serve, path);
                 }
@@ -132,11 +140,11 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelExpose(config) => {
             reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::WsRelay { config, tokens } => {
             let relay = reactor.add(RoleSet::WsRelay(ws::Relay::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+            turn_until_over(reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_ws_tokens(reactor, relay, path);
                 }
@@ -145,19 +153,16 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::WsAdapter(config) => {
             reactor.add(RoleSet::WsAdapter(Adapter::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::Demo => {
-            let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, reload, |reactor, _, ended| {
+            let mut demo = Composition::start(reactor)?;
+            turn_until_over(reactor, reload, |reactor, _, ended| {
                 demo.between_turns(reactor, ended)
             })
         }
         Run::Bench(_) => unreachable!("it has loops of its own"),
-    };
-    logger::live_end();
-    logger::flush(LAST_LINES);
-    code
+    }
 }
 
 /// SIGHUP: the hub's tokens may be others. Those that it has stay where the file is not as it should be.

@@ -12,45 +12,18 @@
 //! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for
 //! room.
 
+mod carrier;
+
 use std::collections::VecDeque;
 use std::io;
+
+pub use self::carrier::Carrier;
 
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
-
-/// What carries a session: a link, or a layer on one.
-pub trait Carrier {
-    /// Something waits to be sent: [`Mux::flush`] is to be called as soon as it takes bytes.
-    fn want_send(&mut self, cx: &mut Cx<'_>);
-
-    /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where that was not all.
-    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()>;
-
-    /// Whether all that it took has left.
-    fn is_flushed(&self) -> bool;
-}
-
-impl Carrier for Link {
-    fn want_send(&mut self, cx: &mut Cx<'_>) {
-        self.want_write(cx, true);
-    }
-
-    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()> {
-        let sent = self.write(cx, [out.pending(), &[]])?;
-        out.sent(sent);
-        if out.is_empty() {
-            self.want_write(cx, false);
-        }
-        Ok(())
-    }
-
-    fn is_flushed(&self) -> bool {
-        Self::is_flushed(self)
-    }
-}
 
 /// A session, what carries it, and what is on its way there.
 #[derive(Debug)]
@@ -282,43 +255,6 @@ impl<C: Carrier> Mux<C> {
         let header = self.session.data(stream, bytes.len());
         self.choked |= !(self.out.push(&header) && self.out.push(bytes));
         self.carrier.want_send(cx);
-    }
-
-    /// Says bytes on a stream as far as it has credit and there is room for them: how many.
-    pub fn send(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) -> usize {
-        self.say(cx);
-        let mut taken = 0;
-        while taken < bytes.len() && self.has_room() {
-            let count = self.session.sendable(stream).min(bytes.len() - taken);
-            if count == 0 {
-                break;
-            }
-            let space = self.out.space(HEADER_LEN + count);
-            let header = self.session.data(stream, count);
-            space[..HEADER_LEN].copy_from_slice(&header);
-            space[HEADER_LEN..].copy_from_slice(&bytes[taken..taken + count]);
-            self.out.commit(HEADER_LEN + count);
-            taken += count;
-        }
-        if taken > 0 {
-            self.carrier.want_send(cx);
-        }
-        taken
-    }
-
-    /// Whether there is room for one more frame of payload.
-    pub fn has_room(&self) -> bool {
-        self.out.len() + FRAME_MAX <= DATA_MAX
-    }
-
-    /// [`Mux::flush`] shall return this key when there is room again.
-    pub fn await_room(&mut self, key: u32) {
-        self.waiting.push_back((key, None));
-    }
-
-    /// Nobody waits for room under this key any more.
-    pub fn forget_room(&mut self, key: u32) {
-        self.waiting.retain(|(other, _)| *other != key);
     }
 
     /// The carrier takes bytes: it sends. Channels that waited for room are read again.

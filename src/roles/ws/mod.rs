@@ -5,8 +5,8 @@
 //!             /client/NAME                       /host/NAME
 //! ```
 //!
-//! Between our own programs each WebSocket carries a yamux session (the subprotocol `hydrant.mux.v1`), with a stream for
-//! each TCP connection. A program that does not offer it, or a relay that does not choose it, is spoken to in the plain
+//! Between our own programs each WebSocket carries a yamux session (the subprotocol `hydrant.mux.v1`), with a stream
+//! for each TCP connection. A program that does not offer it, or a relay that does not choose it, is spoken to in the plain
 //! way: one connection at a time, its bytes in binary messages.
 
 mod adapter;
@@ -64,7 +64,7 @@ const INDEX_BITS: u32 = 28;
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.
 const READ_MAX: usize = 256 << 10;
-/// How often a role looks at what has no timer of its own.
+/// How often a role looks at what has no timer of its own, or as often as it pings where that is more often.
 const STOCK: Duration = Duration::from_secs(1);
 /// How long the other end may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -67,7 +67,8 @@ impl Wire {
             ping_every,
             ping_due: cx.now() + ping_every,
             missed: 0,
-            heard: false,
+            // Before the first ping nothing has to be answered.
+            heard: true,
         };
         wire.link.want_read(cx, true);
         wire.link.want_write(cx, !wire.preface.is_empty());

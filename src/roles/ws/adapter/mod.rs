@@ -85,6 +85,10 @@ enum State {
 }
 
 /// A WebSocket to the relay.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is boxed as a whole"
+)]
 enum Up {
     Mux(Mux<Wire>),
     Plain(Plain),
@@ -202,7 +206,7 @@ impl Adapter {
             let text = "the token goes over the network in the clear: wss:// would hide it";
             self.journal.warn(cx.now(), "clear", text.to_owned());
         }
-        cx.timer(STOCK, Tick::Stock.tag(0));
+        cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
         self.down = Some(cx.now());
         self.dial(cx);
         Ok(())
@@ -261,7 +265,7 @@ impl Adapter {
             self.probe_stream(cx, key);
         }
         self.journal.tick(cx.now());
-        cx.timer(STOCK, Tick::Stock.tag(0));
+        cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
     }
 
     /// Takes nobody new, and lets the connections that are there finish within `--drain`.

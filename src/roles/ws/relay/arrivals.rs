@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::judging::{Refusal, fault};
 use super::peers::Newcomer;
 use super::{Kind, Relay, Tick};
 use crate::base::secret::Secret;
@@ -16,13 +17,13 @@ use crate::base::time::Time;
 use crate::base::units::{Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::Name;
-use crate::proto::http1::{Answer, HeadBuf, Origin, Request, Status, Upgrade, client_address};
+use crate::proto::http1::{HeadBuf, Request, Status, Upgrade};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
-use crate::roles::ws::tokens::{Part, Verdict};
-use crate::roles::ws::{MUX, keepalive};
+use crate::roles::ws::keepalive;
+use crate::roles::ws::tokens::Part;
 
 /// A connection that is no WebSocket yet.
 #[derive(Debug)]
@@ -56,38 +57,14 @@ impl fmt::Debug for HeadHolder {
 /// A request for a WebSocket that may be granted.
 #[derive(Debug)]
 pub(super) struct Asked {
-    part: Part,
-    name: Option<Name>,
-    token: Option<Secret>,
+    pub(super) part: Part,
+    pub(super) name: Option<Name>,
+    pub(super) token: Option<Secret>,
     /// Whom it comes from, a trusted proxy's word taken for it.
-    from: Option<IpAddr>,
-    upgrade: Upgrade,
+    pub(super) from: Option<IpAddr>,
+    pub(super) upgrade: Upgrade,
     /// What came behind the request.
-    rest: Vec<u8>,
-}
-
-/// A request that is answered in another way than by an upgrade.
-struct Refusal {
-    answer: Answer,
-    /// What the log says; `None`: nothing was wrong.
-    why: Option<String>,
-    head_only: bool,
-}
-
-impl Refusal {
-    fn new(status: Status, why: impl Into<String>) -> Self {
-        let why = why.into();
-        Self {
-            answer: Answer::new(status, &why),
-            why: Some(why),
-            head_only: false,
-        }
-    }
-
-    fn field(mut self, name: &str, value: &str) -> Self {
-        self.answer = self.answer.field(name, value);
-        self
-    }
+    pub(super) rest: Vec<u8>,
 }
 
 impl Arrival {
@@ -173,73 +150,6 @@ impl Relay {
                 self.seat(cx, key, asked);
             }
             Err(refusal) => self.refuse(cx, key, refusal),
-        }
-    }
-
-    /// Whether a request may be granted, by what it says and by who sends it. The path, the token and the addresses are
-    /// read here and nowhere else.
-    fn read_request(&self, peer: Peer, request: &Request<'_>) -> Result<Asked, Refusal> {
-        let from = address(peer);
-        let from = from.map(|ip| client_address(ip, &request.fields, &self.config.trust_proxy));
-        if request.path == "/healthz" {
-            return Err(self.health(request));
-        }
-        if from.is_some_and(|ip| !self.config.allow.allows(ip)) {
-            return Err(Refusal::new(Status::FORBIDDEN, "not in --allow"));
-        }
-        let (part, name) = route(request.path).ok_or_else(|| {
-            let why = "hosts connect to /host or /host/NAME, clients to /client or /client/NAME";
-            Refusal::new(Status::NOT_FOUND, why)
-        })?;
-        if let Some(origin) = request.origin().map_err(fault)?
-            && !self.config.origins.is_empty()
-            && !Origin::allows(&self.config.origins, origin)
-        {
-            let why = "pages of this origin may not connect (--origin)";
-            return Err(Refusal::new(Status::FORBIDDEN, why));
-        }
-        let bearer = request.bearer().map_err(fault)?;
-        if let Some(tokens) = &self.config.tokens {
-            let token = bearer.map(|bearer| bearer.0).unwrap_or_default();
-            match tokens.judge(&name, part, token) {
-                Verdict::Good => {}
-                Verdict::OtherPart => {
-                    let why = format!("this token is not for a {part}");
-                    return Err(Refusal::new(Status::FORBIDDEN, why));
-                }
-                Verdict::Bad => {
-                    let why = match bearer {
-                        Some(_) => "the token or the name is wrong",
-                        None => "a token is needed: Authorization: Bearer TOKEN",
-                    };
-                    return Err(
-                        Refusal::new(Status::UNAUTHORIZED, why).field("WWW-Authenticate", "Bearer")
-                    );
-                }
-            }
-        }
-        let upgrade = Upgrade::of(request, &[MUX]).map_err(fault)?;
-        let token = bearer.filter(|_| self.config.tokens.is_some());
-        Ok(Asked {
-            part,
-            name,
-            token: token.map(|bearer| bearer.0.to_vec().into()),
-            from,
-            upgrade,
-            rest: Vec::new(),
-        })
-    }
-
-    fn health(&self, request: &Request<'_>) -> Refusal {
-        let answer = match (request.method, self.draining) {
-            ("GET" | "HEAD", None) => Answer::new(Status::OK, "ok"),
-            ("GET" | "HEAD", Some(_)) => Answer::new(Status::UNAVAILABLE, "about to end"),
-            _ => Answer::new(Status::METHOD_NOT_ALLOWED, "GET it").field("Allow", "GET, HEAD"),
-        };
-        Refusal {
-            answer,
-            why: None,
-            head_only: request.method == "HEAD",
         }
     }
 
@@ -481,33 +391,9 @@ impl Relay {
     }
 }
 
-/// A rule of HTTP, or of the upgrade, was broken.
-fn fault(fault: impl fmt::Display + Into<Answer>) -> Refusal {
-    Refusal {
-        why: Some(fault.to_string()),
-        answer: fault.into(),
-        head_only: false,
-    }
-}
-
 fn as_name(name: &Option<Name>) -> String {
     name.as_ref()
         .map_or_else(String::new, |name| format!(" as {name}"))
-}
-
-/// Which part of which tunnel a path is for.
-fn route(path: &str) -> Option<(Part, Option<Name>)> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let rest = path.strip_prefix('/')?;
-    let (part, name) = match rest.split_once('/') {
-        Some((part, name)) => (part, Some(name.parse().ok()?)),
-        None => (rest, None),
-    };
-    match part {
-        "host" => Some((Part::Host, name)),
-        "client" => Some((Part::Client, name)),
-        _ => None,
-    }
 }
 
 /// How long a request may take, and how long its answer.
@@ -520,34 +406,3 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const HEAD_READ: usize = 4096;
 /// What may come behind a request that waits for its grant, beyond one read.
 const EARLY_MAX: usize = 64 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_says_who_it_is_for() {
-        let named = |name: &str| Some(name.parse::<Name>().unwrap());
-        assert_eq!(route("/host"), Some((Part::Host, None)));
-        assert_eq!(route("/client/"), Some((Part::Client, None)));
-        assert_eq!(route("/host/web"), Some((Part::Host, named("web"))));
-        assert_eq!(
-            route("/client/a.b-c_1/"),
-            Some((Part::Client, named("a.b-c_1")))
-        );
-        for path in [
-            "/",
-            "",
-            "/hosts",
-            "/Host",
-            "/host/WEB",
-            "/host/a/b",
-            "//host",
-            "/host//",
-            "/host/%61",
-            "*",
-        ] {
-            assert_eq!(route(path), None, "{path}");
-        }
-    }
-}

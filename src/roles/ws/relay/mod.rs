@@ -1,15 +1,19 @@
-//! `ws relay`: hosts and clients connect here by WebSocket, and each connection of a client's reaches the host of its name.
+//! `ws relay`: hosts and clients connect here by WebSocket, and each connection of a client's reaches the host of its
+//! name.
 //!
 //! ```text
 //!   accepted ──> arrivals.rs: one HTTP request ──101──> peers.rs: a session, or bytes in plain messages
 //!                    └ 4xx, 5xx: why not                    └── lanes.rs: client <──> host ──┘
 //! ```
 //!
-//! **Invariant.** A lane that has a host belongs to a stream, or to the one connection, of each of its ends; one that has
-//! none stands in its place's queue, once.
+//! **Invariant.** A lane that has a host belongs to a stream, or to the one connection, of each of its ends; one that
+//! has none stands in its place's queue, once.
 
 mod arrivals;
+mod judging;
+mod lane;
 mod lanes;
+mod leaving;
 mod peers;
 mod report;
 
@@ -19,7 +23,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use self::arrivals::Arrival;
-use self::lanes::Lane;
+use self::lane::Lane;
 use self::peers::Peer;
 use super::config::RelayConfig;
 use super::tokens::Tokens;
@@ -164,7 +168,7 @@ impl Relay {
             let text = format!("listening on {at} for hosts and clients");
             self.journal.info(text);
         }
-        cx.timer(STOCK, Tick::Stock.tag(0));
+        cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
         Ok(())
     }
 
@@ -174,7 +178,7 @@ impl Relay {
             self.tick_peer(cx, key);
         }
         self.journal.tick(cx.now());
-        cx.timer(STOCK, Tick::Stock.tag(0));
+        cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
     }
 
     /// Accepts nobody any more, and lets connections finish within `--drain`.

@@ -1,4 +1,4 @@
-//! WebSockets that were let in: hosts and clients, with a session or in the plain way; whether they are alive; their ends.
+//! WebSockets that were let in: hosts and clients, with a session or in the plain way, and whether they are alive.
 //!
 //! ```text
 //!   up ──a close of theirs, or of ours──> leaving (the other one's close, within 5 s) ──> closed
@@ -8,24 +8,24 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::lanes::{End, Way};
-use super::{Kind, Relay, Tick, called};
+use super::lane::{End, Way};
+use super::{Kind, Relay, called};
 use crate::base::outbox::Outbox;
 use crate::base::secret::Secret;
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Span};
+use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::Name;
 use crate::proto::proxy::Call;
 use crate::proto::websocket::{CloseCode, Kind as Payload, Side};
 use crate::proto::yamux::{self, Event, GoAway, Session, StreamId};
-use crate::reactor::net::{Close, Peer as At};
+use crate::reactor::net::Peer as At;
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
 use crate::roles::pump::{Carrier, Mux};
 use crate::roles::ws::tokens::{Part, Tokens, Verdict};
 use crate::roles::ws::wire::{Heard, Wire};
-use crate::roles::ws::{CLOSE_TIMEOUT, HELD_MAX, QUEUE_MAX, limits};
+use crate::roles::ws::{HELD_MAX, QUEUE_MAX, limits};
 
 /// A host or a client.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub(super) struct Peer {
     /// Bytes of it that lanes hold.
     pub(super) held: usize,
     /// It is about to be closed, by then at the latest.
-    leaving: Option<TimerKey>,
+    pub(super) leaving: Option<TimerKey>,
     /// It is to show that it is alive, since another host wants its name.
-    asked: bool,
+    pub(super) asked: bool,
     /// Bytes that it was given, and bytes that it has said.
     pub(super) to: u64,
     pub(super) said: u64,
@@ -94,7 +94,7 @@ impl Peer {
         }
     }
 
-    fn wire_mut(&mut self) -> &mut Wire {
+    pub(super) fn wire_mut(&mut self) -> &mut Wire {
         match &mut self.body {
             Body::Mux(mux) => mux.carrier_mut(),
             Body::Plain(plain) => &mut plain.wire,
@@ -484,119 +484,6 @@ impl Relay {
         }
         peer.asked = true;
         peer.wire_mut().ask(cx);
-    }
-
-    /// A name's host is taken to be gone.
-    pub(super) fn retire(&mut self, cx: &mut Cx<'_>, name: &Option<Name>, why: &str) {
-        if let Some(host) = self.places.get(name).and_then(|place| place.host) {
-            self.close_peer(cx, host, CloseCode::POLICY, why);
-        }
-    }
-
-    /// A host gets no more clients.
-    pub(super) fn leave_place(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let name = self.peers[key].name.clone();
-        if let Some(place) = self.places.get_mut(&name)
-            && place.host == Some(key)
-        {
-            place.host = None;
-            self.place_changed(cx, &name);
-        }
-    }
-
-    /// A host that goes away is gone once its last connection is.
-    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let Some(peer) = self.peers.get(key) else {
-            return;
-        };
-        let has_left = |place: &super::Place| place.host != Some(key);
-        let is_out = self.places.get(&peer.name).is_none_or(has_left);
-        let is_mux = matches!(peer.body, Body::Mux(_));
-        if peer.part == Part::Host && is_out && is_mux && peer.lanes.is_empty() {
-            self.close_peer(cx, key, CloseCode::NORMAL, "it went away");
-        }
-    }
-
-    /// Closes a WebSocket from here: all its connections are reset.
-    pub(super) fn close_peer(&mut self, cx: &mut Cx<'_>, key: usize, code: CloseCode, why: &str) {
-        if self.peers[key].is_leaving() {
-            return;
-        }
-        self.leave(cx, key);
-        self.reset_lanes_of(cx, key, why);
-        let peer = &mut self.peers[key];
-        peer.wire_mut().close(cx, code, why);
-        self.say_left(cx, key, why);
-    }
-
-    /// From now on it is only to be closed well.
-    pub(super) fn leave(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.leave_place(cx, key);
-        let timer = cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key));
-        let peer = &mut self.peers[key];
-        peer.asked = false;
-        if let Body::Plain(plain) = &mut peer.body {
-            // What it still says has to be read, or its close is never seen.
-            plain.paused = false;
-            plain.wire.want_read(cx, true);
-        }
-        if let Some(before) = peer.leaving.replace(timer) {
-            cx.cancel(before);
-        }
-    }
-
-    pub(super) fn peer_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        if !peer.is_flushed() && peer.wire().is_open() {
-            // It reads slowly, and is to be told more before it is closed.
-            peer.leaving = Some(cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key)));
-            return;
-        }
-        peer.leaving = None;
-        self.peer_gone(cx, key, "it does not answer a close");
-    }
-
-    /// Its connection is over, and all that went over it is reset.
-    pub(super) fn peer_gone(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
-        if !self.peers.contains(key) {
-            return;
-        }
-        self.leave_place(cx, key);
-        self.reset_lanes_of(cx, key, why);
-        if !self.peers[key].is_leaving() {
-            self.say_left(cx, key, why);
-        }
-        let mut peer = self.peers.remove(key);
-        if let Some(timer) = peer.leaving.take() {
-            cx.cancel(timer);
-        }
-        peer.wire_mut().drop_link(cx, Close::Orderly);
-        self.place_changed(cx, &peer.name);
-    }
-
-    /// The last word to a peer, as far as it is taken at once.
-    pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let peer = &mut self.peers[key];
-        peer.wire_mut()
-            .close(cx, CloseCode::GOING_AWAY, "hydrant stops");
-        let _ = match &mut peer.body {
-            Body::Mux(mux) => mux.flush(cx).map(drop),
-            Body::Plain(plain) => plain.wire.send(cx, &mut plain.out),
-        };
-    }
-
-    fn say_left(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
-        let peer = &self.peers[key];
-        let text = format!(
-            "{} left: {why}; {} to it, {} from it in {}",
-            peer.label(),
-            Bytes(peer.to),
-            Bytes(peer.said),
-            Span(cx.now().since(peer.since))
-        );
-        self.journal.went(cx.now(), text);
     }
 
     /// Ends of lanes that are this peer's.
