@@ -22,6 +22,7 @@ use crate::roles::hub::config::{Auth, ServeConfig, UserConfig};
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options::{self as relay_options, OrderError};
+use crate::roles::tls::Tls;
 use crate::roles::tls::options::{Files, FilesError};
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::{self, options as tunnel_options};
@@ -162,15 +163,14 @@ impl Config {
                 }
                 let (accepts, dials) = relay.speaks_tls();
                 let files = Files::new(&args.values, accepts, dials)?;
-                if files != Files::default() {
-                    let read = certificates.insert(Certificates::read(files)?);
-                    relay.tls = read.tls();
-                }
+                relay.tls = read_certificates(files, &mut certificates)?;
                 Run::Relay(Box::new(relay))
             }
             RoleId::Demo => Run::Demo,
             RoleId::HubServe => {
                 let mut config = hub_options::build_serve(&args.values, &args.words)?;
+                let files = Files::of_server(&args.values, &config.listen)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 let tokens = args.values.path("tokens")?;
                 if let Some(path) = &tokens {
                     config.auth = Auth::Tokens(read_tokens(path)?);
@@ -178,11 +178,13 @@ impl Config {
                 let config = Box::new(config);
                 Run::HubServe { config, tokens }
             }
-            RoleId::HubClient => user(args, env, hub_options::build_client)?,
-            RoleId::HubSend => user(args, env, hub_options::build_send)?,
-            RoleId::HubRecv => user(args, env, hub_options::build_recv)?,
+            RoleId::HubClient => user(args, env, hub_options::build_client, &mut certificates)?,
+            RoleId::HubSend => user(args, env, hub_options::build_send, &mut certificates)?,
+            RoleId::HubRecv => user(args, env, hub_options::build_recv, &mut certificates)?,
             RoleId::TunnelServe => {
                 let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
+                let files = Files::of_server(&args.values, &config.listen)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 let tokens = args.values.path("tokens")?;
                 if let Some(path) = &tokens {
                     config.tokens = Some(read_tunnel_tokens(path)?);
@@ -192,12 +194,16 @@ impl Config {
             }
             RoleId::TunnelExpose => {
                 let token = dialling_token(&args.values, env)?;
-                let config = tunnel_options::build_expose(&args.values, &args.words, token)?;
+                let mut config = tunnel_options::build_expose(&args.values, &args.words, token)?;
+                let files = Files::of_client(&args.values, &config.server)?;
+                config.tls = read_certificates(files, &mut certificates)?;
                 Run::TunnelExpose(Box::new(config))
             }
-            RoleId::WsRelay => ws::relay(args, &env)?,
-            RoleId::WsHost => ws::adapter(args, env, ws_options::build_host)?,
-            RoleId::WsClient => ws::adapter(args, env, ws_options::build_client)?,
+            RoleId::WsRelay => ws::relay(args, &env, &mut certificates)?,
+            RoleId::WsHost => ws::adapter(args, env, ws_options::build_host, &mut certificates)?,
+            RoleId::WsClient => {
+                ws::adapter(args, env, ws_options::build_client, &mut certificates)?
+            }
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
         Ok(Self {
@@ -208,9 +214,24 @@ impl Config {
     }
 }
 
+/// Reads the files of certificates, if any are needed, and keeps what there is to read again.
+fn read_certificates(files: Files, kept: &mut Option<Certificates>) -> Result<Tls, ConfigError> {
+    match files == Files::default() {
+        true => Ok(Tls::default()),
+        false => Ok(kept.insert(Certificates::read(files)?).tls()),
+    }
+}
+
 /// Makes the orders of a client of a hub, whose token a file or the environment holds.
-fn user(args: &Args, env: Env, build: BuildUser) -> Result<Run, ConfigError> {
+fn user(
+    args: &Args,
+    env: Env,
+    build: BuildUser,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
     let mut user = build(&args.values, &args.words)?;
+    let files = Files::of_client(&args.values, &user.hub)?;
+    user.tls = read_certificates(files, certificates)?;
     user.token = dialling_token(&args.values, env)?;
     Ok(Run::HubUser(Box::new(user)))
 }
@@ -271,10 +292,8 @@ pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
 
 /// Reads what `--tokens` of a tunnel names.
 pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
-    let tokens = read_private(path).and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes);
-        tunnel::Tokens::parse(&text).map_err(FileFault::TunnelTokens)
-    });
+    let tokens = read_private(path)
+        .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
@@ -381,8 +400,6 @@ pub enum FileFault {
     Tokens(TokensError),
     /// What it holds is no token.
     Token(TokensFault),
-    /// What it holds are no tokens of a tunnel.
-    TunnelTokens(tunnel::TokensError),
     /// What it holds are no tokens of a relay of WebSockets.
     WsTokens(crate::roles::ws::TokensError),
 }
@@ -436,7 +453,6 @@ impl fmt::Display for ConfigError {
                     ),
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
                     FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
-                    FileFault::TunnelTokens(error) => write!(f, "{flag} {path}: {error}"),
                     FileFault::WsTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }

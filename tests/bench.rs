@@ -217,6 +217,115 @@ fn more_clients_than_descriptors_are_refused_at_once() {
 
 /// The source, hydrant and the sink, each by itself.
 #[test]
+fn what_goes_both_ways_through_a_tunnel_adds_up() {
+    let all = objects("tunnel --clients 1,3 --check");
+    let scenarios = ["tunnel-up", "tunnel-down", "tunnel-echo"];
+    assert_eq!(all.len(), 2 * scenarios.len());
+    for (object, scenario) in all.iter().zip(scenarios.iter().flat_map(|name| [name; 2])) {
+        assert_eq!(object["scenario"], *scenario);
+        assert_eq!(object["faults"], Value::Array(Vec::new()), "{object}");
+        // Where others have all cores, nothing may have come in so short a time.
+        let moved = match *scenario {
+            "tunnel-echo" => number(object, "answers_s"),
+            _ => number(object, "all_bytes_s"),
+        };
+        assert!(moved > 0.0 || object["void"].is_string(), "{object}");
+        let [both, one] =
+            ["resident_bytes", "resident_bytes_largest"].map(|name| number(object, name));
+        assert!(one > 100_000.0 && both > one, "{object}");
+    }
+}
+
+#[test]
+fn a_service_can_be_measured_behind_any_process() {
+    let relay = format!("--relay={}", proxy("true"));
+    let done = bench_of("tunnel-echo --clients 2", &relay);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("answers/s"), "{}", done.stdout);
+}
+
+#[test]
+fn wrong_bytes_are_told_in_both_directions() {
+    let relay = format!("--relay={}", proxy("alter"));
+    for scenario in ["tunnel-up", "tunnel-down", "tunnel-echo"] {
+        let done = bench_of(&format!("{scenario} --clients 1 --size 1M --check"), &relay);
+        assert_eq!(done.code, 1, "{done:?}");
+        let last = done.stderr.last().expect("something is said");
+        assert!(last.contains("connections got what was not sent"), "{last}");
+    }
+}
+
+#[test]
+fn the_second_process_that_dies_is_told_too() {
+    let relay = "--relay={hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \
+                 sh -c 'echo I give up >&2; exit 3'";
+    let done = bench_of("tunnel-up --clients 1", relay);
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    let expected = "the relay has ended (exit status: 3); its last line: I give up";
+    assert!(last.ends_with(expected), "{last}");
+}
+
+fn bench_of(line: &str, relay: &str) -> Finished {
+    hydrant(&format!("bench {line} --time 300ms --tolerate"))
+        .arg(relay)
+        .run()
+}
+
+/// The command of a process that passes on what goes both ways, played by this very program.
+fn proxy(manner: &str) -> String {
+    let program = env::current_exe().expect("it runs");
+    format!(
+        "sh -c '{PROXY_ENV}=\"{{src}} {{dst}} {manner}\" exec {} --exact plays_a_proxy_if_told_to'",
+        program.display()
+    )
+}
+
+const PROXY_ENV: &str = "HYDRANT_TEST_PLAYS_PROXY";
+
+/// No test: what stands between clients and a service, as a program of its own.
+#[test]
+fn plays_a_proxy_if_told_to() {
+    let Ok(orders) = env::var(PROXY_ENV) else {
+        return;
+    };
+    let words: Vec<&str> = orders.split(' ').collect();
+    let [src, dst, manner] = words.as_slice() else {
+        panic!("{orders} are no orders");
+    };
+    let alters = *manner == "alter";
+    let listener = TcpListener::bind(dst).expect("the port is free");
+    for client in listener.incoming() {
+        let client = client.expect("it came");
+        let service = TcpStream::connect(src).expect("the service listens");
+        let ways = [(&client, &service), (&service, &client)];
+        for (from, to) in ways.map(|(from, to)| [from, to].map(|end| end.try_clone()).into()) {
+            let (from, to): (TcpStream, TcpStream) = (from.expect("open"), to.expect("open"));
+            thread::spawn(move || pass_on(from, to, alters));
+        }
+    }
+}
+
+/// Passes on one direction; alters one byte in the middle of it where told to.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, alters: bool) {
+    let mut bytes = vec![0; 64 << 10];
+    let mut total = 0;
+    loop {
+        let n = from.read(&mut bytes).unwrap_or(0);
+        if n == 0 {
+            return;
+        }
+        if alters && total < 100_000 && total + n >= 100_000 {
+            bytes[n / 2] ^= 1;
+        }
+        total += n;
+        if to.write_all(&bytes[..n]).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
 fn source_and_sink_stand_alone() {
     let source = hydrant("bench source 127.0.0.1:0 --rate 500 --size 200").start();
     let line = source.wait_log("the source listens on ");

@@ -8,6 +8,8 @@ mod limits;
 mod messages;
 #[path = "hub/rig.rs"]
 mod rig;
+#[path = "hub/secure.rs"]
+mod secure;
 #[path = "hub/tokens.rs"]
 mod tokens;
 #[path = "hub/users.rs"]

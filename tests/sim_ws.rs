@@ -1,4 +1,4 @@
-//! TCP over WebSocket in a simulated network: 64 seeds, each a life of its own with faults of its own. A seed that
+//! TCP over WebSocket in a simulated network: 32 seeds, each a life of its own with faults of its own. A seed that
 //! fails is named, and `HYDRANT_SEED=n cargo test --test sim_ws replay -- --nocapture` shows all that happened.
 
 use std::ops::Range;
@@ -21,23 +21,23 @@ fn run(seeds: Range<u64>) {
 }
 
 #[test]
-fn seeds_0_to_15() {
-    run(0..16);
+fn seeds_0_to_7() {
+    run(0..8);
 }
 
 #[test]
-fn seeds_16_to_31() {
-    run(16..32);
+fn seeds_8_to_15() {
+    run(8..16);
 }
 
 #[test]
-fn seeds_32_to_47() {
-    run(32..48);
+fn seeds_16_to_23() {
+    run(16..24);
 }
 
 #[test]
-fn seeds_48_to_63() {
-    run(48..64);
+fn seeds_24_to_31() {
+    run(24..32);
 }
 
 /// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.

@@ -19,3 +19,5 @@ mod proofs;
 mod returns;
 #[path = "tunnel/rig.rs"]
 mod rig;
+#[path = "tunnel/secure.rs"]
+mod secure;

@@ -21,5 +21,7 @@ mod python;
 mod refusals;
 #[path = "ws/rig.rs"]
 mod rig;
+#[path = "ws/secure.rs"]
+mod secure;
 #[path = "ws/words.rs"]
 mod words;

@@ -253,9 +253,7 @@ impl fmt::Display for EndpointError {
             Self::TlsOverUnix => {
                 f.write_str("tls:// is for TCP: a Unix socket never leaves this machine")
             }
-            Self::TlsNotHere => {
-                f.write_str("tls:// is not spoken here, only by the relay: leave it out")
-            }
+            Self::TlsNotHere => f.write_str("tls:// is not spoken here: leave it out"),
             Self::LooksLikePath { given } => {
                 write!(
                     f,

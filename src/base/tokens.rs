@@ -13,39 +13,84 @@ pub struct Tokens {
     by_name: BTreeMap<Vec<u8>, Secret>,
 }
 
+/// A line of a list of tokens.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// Which, from 1 on.
+    pub number: usize,
+    /// Its first word.
+    pub name: &'a [u8],
+    /// Its second.
+    pub token: Secret,
+    /// What stands behind, where that may be.
+    pub rest: Option<&'a [u8]>,
+}
+
+impl Line<'_> {
+    /// What is wrong with this line.
+    pub fn fault(&self, fault: TokensFault) -> TokensError {
+        TokensError {
+            line: self.number,
+            fault,
+        }
+    }
+
+    /// The name has a line already.
+    pub fn twice(&self) -> TokensError {
+        let name = String::from_utf8_lossy(self.name).into_owned();
+        self.fault(TokensFault::Twice(name))
+    }
+}
+
+/// Reads lines of a name and a token, with spaces between them, and where `has_rest` perhaps one more word; at least one
+/// line. Empty lines, and those that begin with `#`, are left out.
+pub fn lines(text: &[u8], has_rest: bool) -> Result<Vec<Line<'_>>, TokensError> {
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let fault = |fault| TokensError {
+            line: number,
+            fault,
+        };
+        let mut words = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        let Some(name) = words.next().filter(|name| !name.starts_with(b"#")) else {
+            continue;
+        };
+        let token = words.next().ok_or_else(|| fault(TokensFault::NoToken))?;
+        let token = checked(token).map_err(fault)?;
+        let rest = if has_rest { words.next() } else { None };
+        if let Some(word) = words.next() {
+            let word = String::from_utf8_lossy(word).into_owned();
+            return Err(fault(TokensFault::Leftover(word)));
+        }
+        lines.push(Line {
+            number,
+            name,
+            token,
+            rest,
+        });
+    }
+    match lines.is_empty() {
+        true => Err(TokensError {
+            line: 0,
+            fault: TokensFault::Nobody,
+        }),
+        false => Ok(lines),
+    }
+}
+
 impl Tokens {
-    /// Reads lines of a name, a space and a token. Empty lines, and those that begin with `#`, are left out.
+    /// Reads lines of a name, a space and a token.
     pub fn parse(text: &[u8]) -> Result<Self, TokensError> {
         let mut by_name = BTreeMap::new();
-        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            let fault = |fault| TokensError {
-                line: number,
-                fault,
-            };
-            let mut words = line
-                .split(u8::is_ascii_whitespace)
-                .filter(|word| !word.is_empty());
-            let Some(name) = words.next().filter(|name| !name.starts_with(b"#")) else {
-                continue;
-            };
-            let token = words.next().ok_or_else(|| fault(TokensFault::NoToken))?;
-            let token = checked(token).map_err(fault)?;
-            if let Some(word) = words.next() {
-                let word = String::from_utf8_lossy(word).into_owned();
-                return Err(fault(TokensFault::Leftover(word)));
+        for line in lines(text, false)? {
+            if by_name.contains_key(line.name) {
+                return Err(line.twice());
             }
-            if by_name.insert(name.to_vec(), token).is_some() {
-                let name = String::from_utf8_lossy(name).into_owned();
-                return Err(fault(TokensFault::Twice(name)));
-            }
+            by_name.insert(line.name.to_vec(), line.token);
         }
-        match by_name.is_empty() {
-            true => Err(TokensError {
-                line: 0,
-                fault: TokensFault::Nobody,
-            }),
-            false => Ok(Self { by_name }),
-        }
+        Ok(Self { by_name })
     }
 
     /// Reads a file that holds one token and nothing else, its newline apart.
@@ -103,6 +148,8 @@ pub enum TokensFault {
     Leftover(String),
     /// The name has a token already.
     Twice(String),
+    /// The line breaks a rule of whoever the tokens are for: this one.
+    Rule(&'static str),
     /// There is no line at all.
     Nobody,
 }
@@ -126,6 +173,7 @@ impl fmt::Display for TokensFault {
             }
             Self::Leftover(word) => write!(f, "leftover word {}", Typed(word)),
             Self::Twice(name) => write!(f, "{} has a token already", Typed(name)),
+            Self::Rule(rule) => f.write_str(rule),
             Self::Nobody => f.write_str("no line of the form NAME TOKEN"),
         }
     }

@@ -181,6 +181,19 @@ pub static ROLES: &[Role] = &[
                 "clients that come, get a message and go: how many a second, and what is left behind",
             ),
             (
+                "tunnel",
+                "clients of a service behind hydrant tunnel serve and expose: tunnel-up, tunnel-down and tunnel-echo",
+            ),
+            (
+                "tunnel-up",
+                "the clients send as much as is taken: MB/s, and the memory of both processes",
+            ),
+            ("tunnel-down", "the service sends as much as is taken"),
+            (
+                "tunnel-echo",
+                "each client sends 1 KiB and waits for its answer: answers a second, and how long each one takes",
+            ),
+            (
                 "source ADDR",
                 "only the source, for a relay on another machine: listens at ADDR, or connects to it as connect:ADDR",
             ),

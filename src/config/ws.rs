@@ -2,17 +2,27 @@
 
 use std::path::Path;
 
-use super::{ConfigError, Env, FileFault, Run, dialling_token, fault_of, read_private};
+use super::{
+    Certificates, ConfigError, Env, FileFault, Run, dialling_token, fault_of, read_certificates,
+    read_private,
+};
 use crate::base::option::Values;
 use crate::base::secret::Secret;
 use crate::cli::Args;
+use crate::roles::tls::options::Files;
 use crate::roles::ws::Tokens;
 use crate::roles::ws::config::AdapterConfig;
 use crate::roles::ws::options::{self, OrderError, Proxies};
 
 /// `ws relay`.
-pub(super) fn relay(args: &Args, env: &Env) -> Result<Run, ConfigError> {
+pub(super) fn relay(
+    args: &Args,
+    env: &Env,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
     let mut config = options::build_relay(&args.values, &args.words, env.port.as_deref())?;
+    let files = Files::of_server(&args.values, &config.listen)?;
+    config.tls = read_certificates(files, certificates)?;
     let tokens = args.values.path("tokens")?;
     if let Some(path) = &tokens {
         config.tokens = Some(read_ws_tokens(path)?);
@@ -22,10 +32,17 @@ pub(super) fn relay(args: &Args, env: &Env) -> Result<Run, ConfigError> {
 }
 
 /// `ws host` or `ws client`.
-pub(super) fn adapter(args: &Args, env: Env, build: Build) -> Result<Run, ConfigError> {
+pub(super) fn adapter(
+    args: &Args,
+    env: Env,
+    build: Build,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
     let proxies = env.proxies.clone();
     let token = dialling_token(&args.values, env)?;
-    let config = build(&args.values, &args.words, token, &proxies)?;
+    let mut config = build(&args.values, &args.words, token, &proxies)?;
+    let files = Files::of_client(&args.values, &config.url.endpoint)?;
+    config.tls = read_certificates(files, certificates)?;
     Ok(Run::WsAdapter(Box::new(config)))
 }
 

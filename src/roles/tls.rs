@@ -8,6 +8,7 @@ pub mod options;
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::base::endpoint::{Endpoint, Host};
 use crate::proto::tls::{Acceptor, Connector, RECORD_MAX, Session, TlsError};
@@ -57,6 +58,12 @@ impl Tls {
         connector.session(&name).map(Secured::new)
     }
 }
+
+/// What is given up for `--tls-insecure`.
+pub const INSECURE: &str = "certificates are not verified (--tls-insecure): whoever stands between can read and change all";
+
+/// How long a handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
 fn unprepared() -> TlsError {
     TlsError::Other("no certificates were given".to_owned())

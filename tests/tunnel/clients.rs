@@ -1,9 +1,12 @@
 //! What clients and services see of a tunnel: nothing but each other.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::common::peers::{connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
@@ -136,6 +139,40 @@ fn a_service_that_is_down_resets_its_client_only() {
     patient.read_exact(&mut [0]).expect("the other one goes on");
 }
 
+/// A service whose queue of connections is full lets nobody in and refuses nobody.
+#[test]
+fn a_client_that_leaves_takes_its_dial_to_the_service_along() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&any_port.into()).expect("port 0 is free");
+    listener.listen(0).expect("a bound socket can listen");
+    let at = listener.local_addr().expect("it is bound");
+    let at = at.as_socket().expect("it is TCP");
+    let _first = connect(at);
+
+    let server = Server::start("");
+    let backend = Backend::start(server.at, &format!("{at} --connect-timeout 60s"));
+    let mut client = connect(backend.public());
+    client.write_all(b"is anybody there?").expect("it is kept");
+    until("the service is dialled", || (dials(at) == 1).then_some(()));
+    reset(client);
+    until("the dial is given up", || (dials(at) == 0).then_some(()));
+    server.run.report_until("| 0 clients |");
+    backend.run.report_until("| 0 clients |");
+}
+
+/// How many attempts to connect there are under way.
+fn dials(to: SocketAddr) -> usize {
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let to = format!(":{:04X}", to.port());
+    let is_one = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Own address, the peer's, and the state, of which 02 is SYN_SENT.
+        fields[2].ends_with(&to) && fields[3] == "02"
+    };
+    table.lines().skip(1).filter(is_one).count()
+}
+
 #[test]
 fn a_client_that_stops_reading_holds_up_nobody() {
     let server = Server::start("");
@@ -207,7 +244,7 @@ fn a_web_server_behind_it_serves_curl() {
     }
     let folder = Scratch::new();
     let page = bytes(5 << 20);
-    std::fs::write(folder.at("page"), &page).expect("a file");
+    fs::write(folder.at("page"), &page).expect("a file");
     let script = "import http.server,socketserver,sys\n\
         s=http.server.ThreadingHTTPServer(('127.0.0.1',0),http.server.SimpleHTTPRequestHandler)\n\
         print(s.server_port,flush=True)\ns.serve_forever()";

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use hydrant::proto::yamux::{Flags, Header, Kind};
 
 use crate::clients::is_turned_away;
+use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, connect_from};
 use crate::peer::{Peer, flood, greet};
 use crate::rig::{Backend, Server, ask, echo, until};
@@ -182,6 +183,37 @@ fn clients_are_limited_in_all_and_by_their_address() {
     let mut other = connect_from(other, public);
     other.write_all(b"x").expect("it is read");
     other.read_exact(&mut [0]).expect("it comes back");
+}
+
+#[test]
+fn too_few_descriptors_are_told_at_the_start() {
+    let server = hydrant("tunnel serve 127.0.0.1:0 --ports 0")
+        .shell(r#"ulimit -n 100; exec "$0" "$@""#)
+        .start();
+    let line = server.wait_log("descriptors are enough for ");
+    assert!(
+        line.ends_with("clients at most (raise it: ulimit -n)"),
+        "{line}"
+    );
+    let at = server.address_of("backends");
+    let backend = hydrant(&format!("tunnel expose {at} --echo"))
+        .shell(r#"ulimit -n 100; exec "$0" "$@""#)
+        .start();
+    backend.wait_log("descriptors are enough for ");
+    server.wait_log("connected, public at ");
+
+    for line in [
+        "tunnel serve 127.0.0.1:0 --ports 0",
+        "tunnel expose 127.0.0.1:1 --echo",
+    ] {
+        let done = hydrant(line).shell(r#"ulimit -n 16; exec "$0" "$@""#).run();
+        assert_eq!(done.code, 1, "{done:?}");
+        let last = done.stderr.last().expect("it says why");
+        assert!(
+            last.contains("too few file descriptors for any client"),
+            "{last}"
+        );
+    }
 }
 
 #[test]

@@ -106,14 +106,30 @@ pub(crate) fn greet(
     port: u16,
     token: Option<&str>,
 ) -> Result<String, String> {
+    let asking = begin(stream, name, port, token);
+    finish(stream, asking)
+}
+
+/// The first message of a hello.
+pub(crate) fn begin(
+    stream: &mut TcpStream,
+    name: Option<&str>,
+    port: u16,
+    token: Option<&str>,
+) -> Asking {
     let hello = Hello {
         name: name.map(|name| name.parse().expect("a good name")),
         port,
         client_address: false,
     };
     let token = token.map(|token| Secret::from(token.as_bytes().to_vec()));
-    let (mut asking, bytes) = Asking::new(&hello, [9; 32], token);
+    let (asking, bytes) = Asking::new(&hello, [9; 32], token);
     stream.write_all(&bytes).expect("it is read");
+    asking
+}
+
+/// All of a hello behind the first message.
+pub(crate) fn finish(stream: &mut TcpStream, mut asking: Asking) -> Result<String, String> {
     loop {
         // Byte by byte, so that none of what follows is taken.
         let mut byte = [0];
@@ -125,7 +141,11 @@ pub(crate) fn greet(
             .map_err(|fault| format!("{fault:?}"))?
         {
             None => {}
-            Some(Answer::Prove(proof)) => stream.write_all(&proof).expect("it is read"),
+            Some(Answer::Prove(proof)) => {
+                stream
+                    .write_all(&proof)
+                    .map_err(|error| error.to_string())?;
+            }
             Some(Answer::Accepted { public, .. }) => return Ok(public),
             Some(Answer::Refused { code, text }) => return Err(format!("{code:?}: {text}")),
         }

@@ -199,7 +199,7 @@ fn files_that_others_can_read_are_refused() {
     assert!(run.stderr[0].contains("can be read or changed by others"));
     private(&file, "web short\n");
     let run = hydrant(&format!("tunnel serve 0 --tokens {file}")).run();
-    assert!(run.stderr[0].ends_with("line 1: the token has fewer than 16 bytes"));
+    assert!(run.stderr[0].ends_with("line 1: the token is shorter than 16 bytes"));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
+
+use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::is_turned_away;
 use crate::common::peers::connect;
-use crate::peer::greet;
+use crate::peer::{begin, finish, greet};
 use crate::rig::{Backend, Server, ask, is_reset, until};
 
 #[test]
@@ -145,28 +146,54 @@ fn a_stopped_backend_lets_its_clients_finish() {
 }
 
 #[test]
-fn hundreds_of_backends_that_return_at_once_are_all_taken_in() {
+fn a_thousand_backends_return_at_once_to_a_server_that_was_killed() {
+    // It raises the limit of this process's descriptors, too.
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
     let server = Server::start("--max-backends 1000");
-    let at = server.at;
-    let greeted: Vec<_> = (0..8)
-        .map(|part| {
-            thread::spawn(move || {
-                // All of them connect before the first one says a word.
-                let mut streams: Vec<TcpStream> = (0..50).map(|_| connect(at)).collect();
-                for (i, stream) in streams.iter_mut().enumerate() {
-                    let name = format!("b{part}-{i}");
-                    let public = greet(stream, Some(&name), 0, None).expect("it is taken in");
-                    public.parse::<SocketAddr>().expect("HOST:PORT");
-                }
-                streams
-            })
-        })
-        .collect();
-    let streams: Vec<_> = greeted
-        .into_iter()
-        .map(|part| part.join().expect("all are in"))
-        .collect();
-    server.run.report_until("400 backends | ");
+    let port = server.at.port();
+    let streams = return_all(&server);
+    drop(server);
+    until("the port to be free again", || {
+        TcpStream::connect(("127.0.0.1", port))
+            .is_err()
+            .then_some(())
+    });
+    drop(streams);
+
+    let server = Server::start_at(port, "--ports 0 --max-backends 1000");
+    let streams = return_all(&server);
+    // The next one is told so, and those who are in stay.
+    let mut late = connect(server.at);
+    let refused = greet(&mut late, Some("late"), 0, None).expect_err("it is full");
+    assert_eq!(refused, "Full: 1000 backends here already (--max-backends)");
     drop(streams);
     server.run.report_until("\u{20}0 backends | ");
+}
+
+/// A thousand backends connect and say who they are before the first one is heard.
+fn return_all(server: &Server) -> Vec<TcpStream> {
+    server.run.signal("STOP");
+    let at = server.at;
+    let mut begun = Vec::new();
+    for i in 0..1000 {
+        let mut stream = connect(at);
+        let name = format!("b{i}");
+        let asking = begin(&mut stream, Some(&name), 0, None);
+        begun.push((name, stream, asking));
+    }
+    server.run.signal("CONT");
+    let mut streams = Vec::new();
+    for (name, mut stream, asking) in begun {
+        let mut public = finish(&mut stream, asking);
+        // Where we are slow, its time may have run out, and it tries again as a backend does.
+        while public.is_err() {
+            stream = connect(at);
+            public = greet(&mut stream, Some(&name), 0, None);
+        }
+        let public = public.expect("it is taken in");
+        public.parse::<SocketAddr>().expect("HOST:PORT");
+        streams.push(stream);
+    }
+    server.run.report_until("1000 backends | ");
+    streams
 }

@@ -37,7 +37,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     /// With these words behind `tunnel expose SERVER`.
-    pub(crate) fn start(server: SocketAddr, words: &str) -> Self {
+    pub(crate) fn start(server: impl std::fmt::Display, words: &str) -> Self {
         let mut run = hydrant(&format!("tunnel expose {server} {words} --retry 0.05..0.2")).start();
         let stdout = run.stdout();
         let (send, printed) = mpsc::channel();

@@ -10,7 +10,7 @@ use crate::common::peers::connect;
 use crate::rig::{Relay, ask, echo, service};
 
 /// A proxy that sees each request's head; whom it does not let through gets 407.
-fn proxy(user: Option<&'static str>) -> (SocketAddr, mpsc::Receiver<String>) {
+pub(crate) fn proxy(user: Option<&'static str>) -> (SocketAddr, mpsc::Receiver<String>) {
     let (send, seen) = mpsc::channel();
     let at = service(move |mut stream| {
         let mut head = String::new();

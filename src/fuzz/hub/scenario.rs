@@ -8,6 +8,7 @@ use crate::base::tokens::Tokens;
 use crate::fuzz::script::Script;
 use crate::proto::mailbox::{HEAD_MAX, write_message};
 use crate::roles::hub::config::{Auth, ServeConfig};
+use crate::roles::tls::Tls;
 use crate::sim::{Ending, Faults};
 
 /// A hub's life.
@@ -103,6 +104,7 @@ fn config(script: &mut Script<'_>) -> ServeConfig {
         name_timeout: Duration::from_millis([3000, 3000, 3000, 200][script.pick(4)]),
         idle_timeout: [None, Some(30_000), Some(500)][script.pick(3)].map(Duration::from_millis),
         drain: Duration::from_millis([2000, 50][script.pick(2)]),
+        tls: Tls::default(),
         ..ServeConfig::new(listen)
     };
     if script.pick(3) == 0 {

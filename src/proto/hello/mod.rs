@@ -29,9 +29,6 @@ pub const FIRST_BYTE: u8 = MAGIC[0];
 /// Bytes of a nonce.
 pub const NONCE_LEN: usize = 32;
 
-/// The shortest token that is worth its name.
-pub const TOKEN_MIN: usize = 16;
-
 const MAGIC: [u8; 4] = *b"HYD\x01";
 
 /// What a backend calls itself: 1 to 63 of `a-z 0-9 . _ -`.

@@ -225,6 +225,29 @@ fn a_window_grows_where_the_line_is_longer_than_it() {
 }
 
 #[test]
+fn a_window_does_not_grow_for_a_reader_who_is_behind() {
+    let line = Duration::from_millis(60);
+    let mut server = measured(Limits::default(), line);
+    let id = StreamId(1);
+    // A quarter of the window is always left unread; what is read is given back and comes again at once.
+    let unread = WINDOW_MIN / 4;
+    let mut more = WINDOW_MIN;
+    for _ in 0..12 {
+        let mut rest = &frame(Kind::Data, Flags::NONE, 1, more)[..];
+        assert_eq!(server.feed(START, &mut rest), Ok(None));
+        let payload = vec![0; more as usize];
+        let mut rest = &payload[..];
+        while server.feed(START, &mut rest).expect("in order").is_some() {}
+        more = WINDOW_MIN - unread;
+        server.consumed(START, id, more as usize);
+        while server.poll(START).is_some() {}
+        assert_eq!(server.held(), u64::from(unread));
+        server.check_invariants();
+    }
+    assert_eq!(server.window(id), WINDOW_MIN);
+}
+
+#[test]
 fn all_windows_together_have_a_cap() {
     let line = Duration::from_millis(60);
     let limits = Limits {

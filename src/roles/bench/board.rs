@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -53,11 +54,15 @@ pub(super) struct SourceSide {
     /// Its thread, as `/proc` names it.
     pub(super) thread: Mutex<String>,
     pub(super) at: Mutex<Option<SocketAddr>>,
-    /// A port of 127.0.0.1 on which nobody listens.
-    pub(super) free_port: AtomicU64,
+    /// Ports of 127.0.0.1 on which nobody listens.
+    pub(super) free_ports: Mutex<Option<[u16; 2]>>,
     pub(super) relays: AtomicUsize,
     /// Bytes that were taken from it.
     pub(super) sent: AtomicU64,
+    /// Bytes that a service was sent by clients, and only read.
+    pub(super) received: AtomicU64,
+    /// Connections on which a service got what no client sends.
+    pub(super) altered: AtomicU64,
     /// The numbers of the messages that count: from the first on, and before the second. 0 and 0: not known yet.
     pub(super) counted: [AtomicU64; 2],
     /// The last message that counts has been sent.
@@ -98,6 +103,8 @@ pub(super) struct Cut {
 /// What the clients have counted.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
+    /// How long they have counted.
+    pub(super) time: Duration,
     /// Bytes a second of each client, in ascending order; the one that stopped reading left out.
     pub(super) rates: Vec<f64>,
     /// Delays of the messages that count, in nanoseconds.

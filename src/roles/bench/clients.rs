@@ -268,16 +268,18 @@ impl Clients {
     }
 
     fn tell(&mut self, cx: &Cx<'_>) {
-        let time = cx.clock().since(self.counting_since).as_secs_f64();
+        let time = cx.clock().since(self.counting_since);
+        let seconds = time.as_secs_f64().max(1e-9);
         let counted = self
             .clients
             .iter()
             .skip(usize::from(self.stalled.is_some()));
         let mut rates: Vec<f64> = counted
-            .map(|client| (client.bytes - client.before) as f64 / time.max(1e-9))
+            .map(|client| (client.bytes - client.before) as f64 / seconds)
             .collect();
         rates.sort_by(f64::total_cmp);
         *lock(&self.setup.board.clients.told) = Some(Told {
+            time,
             rates,
             delays: self.tally.delays.clone(),
             lost: self.wrong.lost,

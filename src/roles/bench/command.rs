@@ -1,15 +1,16 @@
 //! A relay's command line, with places for the addresses that it is to use. It knows no shell: words are split at
-//! spaces, and quotes keep them together.
+//! spaces, quotes keep them together, and a `;` by itself begins the command of one more process.
 
 use std::fmt;
 
 use crate::base::endpoint::Endpoint;
 
-/// `'COMMAND {src} {dst}'`, split into words.
+/// `'COMMAND {src} {dst}'`, or several with ` ; ` between them, split into words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
-    words: Vec<String>,
+    /// The words of each process.
+    commands: Vec<Vec<String>>,
 }
 
 /// Why a text is no command.
@@ -34,18 +35,20 @@ pub struct Places<'a> {
     pub src_port: u16,
     /// The port where the relay is to listen, on 127.0.0.1.
     pub dst_port: u16,
+    /// The port where its processes meet each other, on 127.0.0.1.
+    pub link_port: u16,
 }
 
 impl Template {
     /// Splits a command line.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
-        let words = split(text)?;
-        if words.is_empty() {
+        let commands = split(text)?;
+        if commands.iter().any(Vec::is_empty) {
             return Err(CommandError::Empty);
         }
         let this = Self {
             text: text.to_owned(),
-            words,
+            commands,
         };
         if !this.names("{dst}") && !this.names("{dst_port}") {
             return Err(CommandError::NoDestination);
@@ -54,9 +57,10 @@ impl Template {
             hydrant: "hydrant",
             src_port: 1,
             dst_port: 2,
+            link_port: 3,
         };
         let unknown = |word: &String| PLACES.iter().any(|place| word.contains(place));
-        match this.fill(&sample).iter().any(unknown) {
+        match this.fill(&sample).iter().flatten().any(unknown) {
             true => Err(CommandError::Place),
             false => Ok(this),
         }
@@ -66,7 +70,7 @@ impl Template {
     pub(super) fn at(dst: &Endpoint) -> Self {
         Self {
             text: dst.to_string(),
-            words: vec![dst.to_string()],
+            commands: vec![vec![dst.to_string()]],
         }
     }
 
@@ -76,27 +80,42 @@ impl Template {
         self.names("{src}") || self.names("{src_port}")
     }
 
-    /// The words, with every place taken.
-    pub fn fill(&self, places: &Places<'_>) -> Vec<String> {
+    /// Whether the first of several processes listens where the others meet it.
+    pub(super) fn meets_at_link(&self) -> bool {
+        let names = |word: &String| word.contains("{link}") || word.contains("{link_port}");
+        self.commands.len() > 1 && self.commands[0].iter().any(names)
+    }
+
+    /// The words of each process, with every place taken.
+    pub fn fill(&self, places: &Places<'_>) -> Vec<Vec<String>> {
+        let ports = [
+            ("src", places.src_port),
+            ("dst", places.dst_port),
+            ("link", places.link_port),
+        ];
         let fill = |word: &String| {
-            word.replace("{hydrant}", places.hydrant)
-                .replace("{src}", &format!("127.0.0.1:{}", places.src_port))
-                .replace("{dst}", &format!("127.0.0.1:{}", places.dst_port))
-                .replace("{src_port}", &places.src_port.to_string())
-                .replace("{dst_port}", &places.dst_port.to_string())
+            let mut word = word.replace("{hydrant}", places.hydrant);
+            for (name, port) in ports {
+                word = word
+                    .replace(&format!("{{{name}}}"), &format!("127.0.0.1:{port}"))
+                    .replace(&format!("{{{name}_port}}"), &port.to_string());
+            }
+            word
         };
-        self.words.iter().map(fill).collect()
+        let fill_all = |words: &Vec<String>| words.iter().map(fill).collect();
+        self.commands.iter().map(fill_all).collect()
     }
 
     /// What it is called in a table: the program's name.
     pub fn label(&self) -> &str {
-        let first = &self.words[0];
+        let first = &self.commands[0][0];
         let name = first.rsplit('/').next().unwrap_or(first);
         name.trim_matches(['{', '}'])
     }
 
     fn names(&self, place: &str) -> bool {
-        self.words.iter().any(|word| word.contains(place))
+        let mut words = self.commands.iter().flatten();
+        words.any(|word| word.contains(place))
     }
 }
 
@@ -107,11 +126,11 @@ impl fmt::Display for Template {
 }
 
 /// What a slip in a place's name still has.
-const PLACES: [&str; 3] = ["{src", "{dst", "{hydrant"];
+const PLACES: [&str; 4] = ["{src", "{dst", "{link", "{hydrant"];
 
-/// Splits at spaces. `'...'` and `"..."` keep spaces, and the other quote.
-fn split(text: &str) -> Result<Vec<String>, CommandError> {
-    let mut words = Vec::new();
+/// Splits at spaces, and commands at a `;` between spaces. `'...'` and `"..."` keep spaces, and the other quote.
+fn split(text: &str) -> Result<Vec<Vec<String>>, CommandError> {
+    let (mut commands, mut words) = (Vec::new(), Vec::new());
     let mut word: Option<String> = None;
     let mut quote = None;
     for letter in text.chars() {
@@ -123,6 +142,7 @@ fn split(text: &str) -> Result<Vec<String>, CommandError> {
                 word.get_or_insert_default();
             }
             None if letter.is_whitespace() => words.extend(word.take()),
+            None if letter == ';' && word.is_none() => commands.push(std::mem::take(&mut words)),
             None => word.get_or_insert_default().push(letter),
         }
     }
@@ -130,7 +150,8 @@ fn split(text: &str) -> Result<Vec<String>, CommandError> {
         Some(open) => Err(CommandError::Quote(open)),
         None => {
             words.extend(word);
-            Ok(words)
+            commands.push(words);
+            Ok(commands)
         }
     }
 }
@@ -139,13 +160,34 @@ fn split(text: &str) -> Result<Vec<String>, CommandError> {
 mod tests {
     use super::*;
 
-    fn filled(text: &str) -> Vec<String> {
+    fn filled_all(text: &str) -> Vec<Vec<String>> {
         let places = Places {
             hydrant: "/a b/hydrant",
             src_port: 5,
             dst_port: 6,
+            link_port: 7,
         };
         Template::parse(text).expect(text).fill(&places)
+    }
+
+    fn filled(text: &str) -> Vec<String> {
+        filled_all(text).concat()
+    }
+
+    #[test]
+    fn commands_that_belong_together_have_a_semicolon_between_them() {
+        assert_eq!(
+            filled_all("serve {link} {dst_port} ; sh -c 'a ; b' {link_port}"),
+            [
+                vec!["serve", "127.0.0.1:7", "6"],
+                vec!["sh", "-c", "a ; b", "7"]
+            ]
+        );
+        let meets = |text| Template::parse(text).expect(text).meets_at_link();
+        assert!(meets("serve {link} {dst} ; expose {link}"));
+        assert!(!meets("serve {dst} ; expose {link}") && !meets("relay {link} {dst}"));
+        let refused = Template::parse("serve {dst} ; ").unwrap_err();
+        assert_eq!(refused, CommandError::Empty);
     }
 
     #[test]

@@ -17,10 +17,11 @@ use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
 use crate::roles::bench::command::{Places, Template};
 use crate::roles::bench::config::{Job, Meet, Scenario};
+use crate::roles::bench::exchange::{self, Service};
 use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
-use crate::roles::bench::machine::{Family, Usage, thread};
+use crate::roles::bench::machine::{Family, Usage, is_listened_at, thread};
 use crate::roles::bench::pattern::Filler;
-use crate::roles::bench::relay_process::RelayProcess;
+use crate::roles::bench::relay_process::RelayProcesses;
 use crate::roles::bench::source::{self, Source, local};
 
 /// What a bench needs of the program that it runs in.
@@ -90,7 +91,7 @@ impl Cores {
 pub(super) struct Run<'a, H> {
     pub(super) house: &'a mut H,
     pub(super) board: Arc<Board>,
-    pub(super) relay: RelayProcess,
+    pub(super) relay: RelayProcesses,
     pub(super) job: &'a Job,
     pub(super) cores: &'a Cores,
     /// What stands in front of each word on its progress.
@@ -106,6 +107,7 @@ pub(super) struct Mark {
     pub(super) relay: Family,
     source: Usage,
     clients: Usage,
+    /// That have arrived, at clients or at a service.
     pub(super) bytes: u64,
 }
 
@@ -140,16 +142,23 @@ impl<'a, H: House> Run<'a, H> {
         }
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
-        let listens = template.dials_source();
-        let source = Source::new(source::Setup {
-            board: Arc::clone(&board),
-            filler: Arc::clone(&filler),
-            rate: job.rate,
-            time: (job.scenario == Scenario::Latency).then_some(job.time),
-            meet: listens.then(|| Meet::Listen(local(0))),
-            utc: house.utc(),
-        });
-        play(house, Player::Source(Box::new(source)), cores, &board)?;
+        let listens = template.dials_source() || job.scenario.work().is_some();
+        let player = match job.scenario.work() {
+            Some(_) => Player::Service(Box::new(Service::new(exchange::service::Setup {
+                board: Arc::clone(&board),
+                at: local(0),
+                check: job.check,
+            }))),
+            None => Player::Source(Box::new(Source::new(source::Setup {
+                board: Arc::clone(&board),
+                filler: Arc::clone(&filler),
+                rate: job.rate,
+                time: (job.scenario == Scenario::Latency).then_some(job.time),
+                meet: listens.then(|| Meet::Listen(local(0))),
+                utc: house.utc(),
+            }))),
+        };
+        play(house, player, cores, &board)?;
         let started = begin(house, &board, template, cores, listens);
         let (relay, port) = match started {
             Ok(started) => started,
@@ -168,7 +177,11 @@ impl<'a, H: House> Run<'a, H> {
             label: label.to_owned(),
             bare: Family::default(),
         };
-        match run.meet(port, filler) {
+        let met = match job.scenario.work() {
+            Some(work) => run.meet_service(port, work),
+            None => run.meet(port, filler),
+        };
+        match met {
             Ok(()) => Ok(run),
             Err(halt) => {
                 run.clean_up();
@@ -192,8 +205,8 @@ impl<'a, H: House> Run<'a, H> {
             filler: Some(filler),
             reading: match self.job.scenario {
                 _ if self.job.check => Reading::Check,
-                Scenario::Throughput | Scenario::Idle | Scenario::Churn => Reading::Count,
                 Scenario::Latency | Scenario::Slow => Reading::Messages,
+                _ => Reading::Count,
             },
             churn,
             utc: self.house.utc(),
@@ -245,7 +258,7 @@ impl<'a, H: House> Run<'a, H> {
         self.house.close();
         // It gets a moment to end well; then it is killed.
         for _ in 0..END_LOOKS {
-            if self.relay.has_ended() || self.house.rest(LOOK).is_err() {
+            if self.relay.have_ended() || self.house.rest(LOOK).is_err() {
                 return;
             }
         }
@@ -303,7 +316,8 @@ impl<'a, H: House> Run<'a, H> {
         let relay = self.relay.family();
         Mark {
             at: self.house.now(),
-            bytes: self.board.clients.bytes.load(Relaxed),
+            bytes: self.board.clients.bytes.load(Relaxed)
+                + self.board.source.received.load(Relaxed),
             relay,
             source,
             clients,
@@ -358,20 +372,23 @@ impl<'a, H: House> Run<'a, H> {
     }
 }
 
-/// Starts the relay once the source is ready. Returns it, and the port at which its clients find it.
+/// Starts the relay once the source is ready, each of its processes once those before can be met. Returns it, and the
+/// port at which its clients find it.
 fn begin<H: House>(
     house: &mut H,
     board: &Board,
     template: &Template,
     cores: &Cores,
     listens: bool,
-) -> Result<(RelayProcess, u16), Halt> {
+) -> Result<(RelayProcesses, u16), Halt> {
     let end = house.now() + MEET_WAIT;
-    let (src_port, dst_port) = loop {
-        let free = board.source.free_port.load(Relaxed) as u16;
+    let (src_port, dst_port, link_port) = loop {
+        let free = *lock(&board.source.free_ports);
         let at = lock(&board.source.at).map_or(0, |at| at.port());
-        if free != 0 && (at != 0 || !listens) {
-            break (at, free);
+        if let Some([dst, link]) = free
+            && (at != 0 || !listens)
+        {
+            break (at, dst, link);
         }
         if let Some(text) = board.failure() {
             return Err(Halt::Failed(text));
@@ -386,15 +403,43 @@ fn begin<H: House>(
         hydrant: &program.to_string_lossy(),
         src_port,
         dst_port,
+        link_port,
     });
-    // A child stays where the thread that starts it is.
-    let pinned = host::stay_on(&cores.relay);
-    let relay = RelayProcess::start(&words);
-    let unpinned = host::stay_on(&cores.all);
-    if let (Err(error), _) | (_, Err(error)) = (pinned, unpinned) {
-        log::warn!("bench: the relay can't be kept on a core of its own: {error}");
+    let mut relay = RelayProcesses::default();
+    for (at, words) in words.iter().enumerate() {
+        if at == 1 && template.meets_at_link() {
+            wait_for_link(house, &mut relay, link_port)?;
+        }
+        // A child stays where the thread that starts it is.
+        let pinned = host::stay_on(&cores.relay);
+        let started = relay.start(words);
+        let unpinned = host::stay_on(&cores.all);
+        if let (Err(error), _) | (_, Err(error)) = (pinned, unpinned) {
+            log::warn!("bench: the relay can't be kept on a core of its own: {error}");
+        }
+        started.map_err(Halt::Failed)?;
     }
-    Ok((relay.map_err(Halt::Failed)?, dst_port))
+    Ok((relay, dst_port))
+}
+
+/// Some give up at once where they find nobody.
+fn wait_for_link<H: House>(
+    house: &mut H,
+    relay: &mut RelayProcesses,
+    port: u16,
+) -> Result<(), Halt> {
+    let end = house.now() + MEET_WAIT;
+    while !is_listened_at(port) {
+        relay.check().map_err(Halt::Failed)?;
+        if house.now() >= end {
+            return Err(Halt::Failed(format!(
+                "the relay's first process does not listen on 127.0.0.1:{port} within {}",
+                Span(MEET_WAIT)
+            )));
+        }
+        house.rest(LOOK)?;
+    }
+    Ok(())
 }
 
 pub(super) fn play<H: House>(

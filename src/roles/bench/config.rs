@@ -59,16 +59,32 @@ pub enum Scenario {
     Idle,
     /// Clients that come and go.
     Churn,
+    /// Clients who talk with a service behind a reverse tunnel.
+    Tunnel(Work),
+}
+
+/// What clients and a service do with each other, where bytes go both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// The clients send as much as is taken, and the service reads it.
+    Up,
+    /// The service sends as much as is taken, and the clients read it.
+    Down,
+    /// Each client asks, waits for its answer, which is its own words, and asks again.
+    Echo,
 }
 
 impl Scenario {
-    /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 5] = [
+    /// All of them, by name. One that begins with another word and a dash belongs to the family of this word.
+    pub const ALL: [(&'static str, Self); 8] = [
         ("throughput", Self::Throughput),
         ("latency", Self::Latency),
         ("slow", Self::Slow),
         ("idle", Self::Idle),
         ("churn", Self::Churn),
+        ("tunnel-up", Self::Tunnel(Work::Up)),
+        ("tunnel-down", Self::Tunnel(Work::Down)),
+        ("tunnel-echo", Self::Tunnel(Work::Echo)),
     ];
 
     /// Its name.
@@ -78,12 +94,32 @@ impl Scenario {
         name
     }
 
+    /// The scenario of this name, or all of the family of this name; none if there is no such word.
+    pub fn named(word: &str) -> Vec<Self> {
+        let is_it = |name: &str| match name.strip_prefix(word) {
+            Some(rest) => rest.is_empty() || rest.starts_with('-'),
+            None => false,
+        };
+        let named = Self::ALL.iter().filter(|(name, _)| is_it(name));
+        named.map(|(_, scenario)| *scenario).collect()
+    }
+
+    /// What clients and a service do, where it is not a source that feeds them.
+    pub(super) fn work(self) -> Option<Work> {
+        match self {
+            Self::Tunnel(work) => Some(work),
+            Self::Throughput | Self::Latency | Self::Slow | Self::Idle | Self::Churn => None,
+        }
+    }
+
     /// How many clients, where nothing is said.
     fn clients(self) -> &'static [usize] {
         match self {
             Self::Throughput | Self::Latency => &[1, 10, 100, 1000],
             Self::Slow | Self::Churn => &[100],
             Self::Idle => &[1000],
+            Self::Tunnel(Work::Up | Work::Down) => &[1, 32],
+            Self::Tunnel(Work::Echo) => &[32],
         }
     }
 
@@ -93,13 +129,15 @@ impl Scenario {
             Self::Throughput => 64 << 10,
             Self::Slow => 64 << 10,
             Self::Latency | Self::Idle | Self::Churn => 256,
+            Self::Tunnel(Work::Up | Work::Down) => 64 << 10,
+            Self::Tunnel(Work::Echo) => 1024,
         }
     }
 
     /// How many messages a second, where nothing is said; `None`: as many as are taken.
     fn rate(self) -> Option<u64> {
         match self {
-            Self::Throughput => None,
+            Self::Throughput | Self::Tunnel(_) => None,
             Self::Latency => Some(100),
             Self::Slow => Some(160),
             Self::Idle | Self::Churn => Some(1000),
@@ -134,6 +172,7 @@ impl Plan {
         let text = match scenario {
             Scenario::Throughput | Scenario::Latency => BLOCKING,
             Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
+            Scenario::Tunnel(_) => TUNNEL,
         };
         vec![Template::parse(text).expect("it is a command")]
     }
@@ -150,7 +189,10 @@ impl Plan {
                     scenario,
                     clients,
                     size,
-                    rate: self.rate.or(scenario.rate()),
+                    rate: match scenario.work() {
+                        Some(_) => None,
+                        None => self.rate.or(scenario.rate()),
+                    },
                     time: self.time,
                     check: self.check,
                 }));
@@ -198,4 +240,6 @@ pub struct SinkOrders {
 }
 
 const PLAIN: &str = "{hydrant} {src} {dst} -q";
+const TUNNEL: &str = "{hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \
+                      {hydrant} tunnel expose {link} {src} -q";
 const BLOCKING: &str = "{hydrant} {src} {dst} -q --slow block";

@@ -66,7 +66,9 @@ figures! {
     COST = "cpu_s_gb", "CPU s/GB", Cost, true;
     SHARE = "cpu_percent", "CPU %", Percent, false;
     RESIDENT = "resident_bytes", "MiB", Mebibytes, false;
+    LARGEST = "resident_bytes_largest", "largest", Mebibytes, false;
     MESSAGES = "messages_s", "msgs/s all", Count, false;
+    ANSWERS = "answers_s", "answers/s", Count, true;
     P50 = "p50_ns", "p50 µs", Micros, true;
     P99 = "p99_ns", "p99", Micros, true;
     P999 = "p999_ns", "p99.9", Micros, false;

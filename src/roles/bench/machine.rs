@@ -62,6 +62,15 @@ impl Family {
         family
     }
 
+    /// Takes another family's processes in.
+    pub(super) fn join(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.threads.extend(other.threads);
+        self.resident += other.resident;
+        self.anonymous += other.anonymous;
+        self.descriptors += other.descriptors;
+    }
+
     fn add(&mut self, process: &Path, stat: &Stat) {
         let mut live = Duration::ZERO;
         let tasks = fs::read_dir(process.join("task"));
@@ -113,6 +122,24 @@ pub(super) fn thread(name: &str) -> Usage {
     }
 }
 
+/// Whether anybody on this machine listens at a TCP port. Nobody is dialled for that.
+pub(super) fn is_listened_at(port: u16) -> bool {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let texts = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    texts.iter().any(|text| has_listener(text, port))
+}
+
+/// Whether a table of `/proc/net` has a listener at a port. Fields: number, own address and port in hexadecimal, the
+/// peer's, state.
+fn has_listener(table: &str, port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let at_it = fields.next().is_some_and(|at| at.ends_with(&port));
+        at_it && fields.nth(1) == Some(LISTENS)
+    })
+}
+
 /// What is taken from `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
@@ -146,6 +173,8 @@ fn kibibytes(status: &str, key: &str) -> u64 {
     number.unwrap_or(0) << 10
 }
 
+/// The state of a listening socket, as `/proc/net` writes it.
+const LISTENS: &str = "0A";
 /// USER_HZ is 100 on every platform that is supported.
 const TICK_MS: u64 = 10;
 
@@ -161,6 +190,15 @@ mod tests {
         assert_eq!(stat.own, Duration::from_millis(420));
         assert_eq!(stat.children, Duration::from_millis(30));
         assert_eq!(Stat::parse("4711 (x"), None);
+    }
+
+    #[test]
+    fn a_listener_is_told_from_a_connection() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   \
+                     0: 0100007F:1B58 00000000:0000 0A 00000000:00000000\n   \
+                     1: 0100007F:1B59 0100007F:A000 01 00000000:00000000\n";
+        assert!(has_listener(table, 7000));
+        assert!(!has_listener(table, 7001) && !has_listener(table, 0));
     }
 
     #[test]

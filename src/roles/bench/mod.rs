@@ -2,8 +2,9 @@
 //! is a process of its own.
 //!
 //! ```text
-//!   source.rs ──> the relay (relay_process.rs) ──> clients.rs
-//!        └──────────── board.rs ────────────────────┘
+//!   source.rs ──────────> the relay (relay_process.rs) ──> clients.rs
+//!   exchange/service.rs <─────────────────────────────────> exchange/callers.rs, where bytes go both ways
+//!        └──────────────────── board.rs ────────────────────┘
 //!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
 //! ```
 //!
@@ -20,6 +21,7 @@ mod clients;
 pub mod command;
 mod conduct;
 pub mod config;
+mod exchange;
 mod figure;
 mod lab;
 mod machine;
@@ -37,6 +39,7 @@ mod watch;
 pub use self::board::Board;
 pub use self::clients::Clients;
 pub use self::conduct::{Halt, House};
+pub use self::exchange::{Callers, Service};
 pub use self::source::Source;
 pub use self::watch::Watch;
 
@@ -51,6 +54,10 @@ pub enum Player {
     Source(Box<Source>),
     /// All clients.
     Clients(Box<Clients>),
+    /// A service that answers.
+    Service(Box<Service>),
+    /// All clients of a service.
+    Callers(Box<Callers>),
 }
 
 impl Role for Player {
@@ -58,6 +65,8 @@ impl Role for Player {
         match self {
             Self::Source(source) => source.on(cx, event),
             Self::Clients(clients) => clients.on(cx, event),
+            Self::Service(service) => service.on(cx, event),
+            Self::Callers(callers) => callers.on(cx, event),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::roles::bench::config::Scenario;
+use crate::roles::bench::config::{Scenario, Work};
 use crate::roles::bench::figure::{self, Figure, Form, Outcome};
 use crate::roles::bench::report::{Row, rows};
 
@@ -23,6 +23,8 @@ pub(super) fn subject(scenario: Scenario) -> &'static Figure {
         Scenario::Slow => &figure::AFTER,
         Scenario::Idle => &figure::BYTES_A_CLIENT,
         Scenario::Churn => &figure::VISITS,
+        Scenario::Tunnel(Work::Up | Work::Down) => &figure::ALL_RATE,
+        Scenario::Tunnel(Work::Echo) => &figure::ANSWERS,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The relay under test, as a process of its own: started, watched, ended. What it says on stderr is read, and the
+//! The relay under test, as processes of its own: started, watched, ended. What it says on stderr is read, and the
 //! last line kept, to be shown if it dies.
 
 use std::io::{BufRead, BufReader, Read};
@@ -12,9 +12,52 @@ use crate::reactor::{host, plain};
 use crate::roles::bench::board::lock;
 use crate::roles::bench::machine::Family;
 
-/// A relay that was started. It is killed when dropped, with all that it has started itself.
+/// All processes of a relay, in the order in which they were started.
+#[derive(Debug, Default)]
+pub(super) struct RelayProcesses(Vec<RelayProcess>);
+
+impl RelayProcesses {
+    /// Starts one more, on the cores on which this thread stays.
+    pub(super) fn start(&mut self, words: &[String]) -> Result<(), String> {
+        self.0.push(RelayProcess::start(words)?);
+        Ok(())
+    }
+
+    /// What each of them has and uses.
+    pub(super) fn families(&self) -> Vec<Family> {
+        self.0.iter().map(RelayProcess::family).collect()
+    }
+
+    /// What all of them have and use.
+    pub(super) fn family(&self) -> Family {
+        let mut all = Family::default();
+        for family in self.families() {
+            all.join(family);
+        }
+        all
+    }
+
+    /// Says how one ended, if one has.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        self.0.iter_mut().try_for_each(RelayProcess::check)
+    }
+
+    /// Asks all to end. They are not waited for before they are dropped.
+    pub(super) fn end(&self) {
+        for process in &self.0 {
+            process.end();
+        }
+    }
+
+    /// Whether all have ended.
+    pub(super) fn have_ended(&mut self) -> bool {
+        self.0.iter_mut().all(RelayProcess::has_ended)
+    }
+}
+
+/// One that was started. It is killed when dropped, with all that it has started itself.
 #[derive(Debug)]
-pub(super) struct RelayProcess {
+struct RelayProcess {
     child: Child,
     last_line: Arc<Mutex<String>>,
     /// Ends when its stderr does.
@@ -23,7 +66,7 @@ pub(super) struct RelayProcess {
 
 impl RelayProcess {
     /// Starts it on the cores on which this thread stays.
-    pub(super) fn start(words: &[String]) -> Result<Self, String> {
+    fn start(words: &[String]) -> Result<Self, String> {
         let (program, args) = words.split_first().expect("a command has words");
         let mut command = Command::new(program);
         command
@@ -48,12 +91,12 @@ impl RelayProcess {
     }
 
     /// What its processes have and use.
-    pub(super) fn family(&self) -> Family {
+    fn family(&self) -> Family {
         Family::of_group(self.child.id())
     }
 
     /// Says how it ended, if it has.
-    pub(super) fn check(&mut self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.obituary(status)),
@@ -62,12 +105,12 @@ impl RelayProcess {
     }
 
     /// Asks it to end. It is not waited for before it is dropped.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         host::end_group(self.child.id());
     }
 
     /// Whether it has ended.
-    pub(super) fn has_ended(&mut self) -> bool {
+    fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 

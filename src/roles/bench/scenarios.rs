@@ -21,6 +21,7 @@ impl<H: House> Run<'_, H> {
             Scenario::Slow => self.slow(&mut outcome),
             Scenario::Idle => self.idle(&mut outcome),
             Scenario::Churn => self.churn(&mut outcome),
+            Scenario::Tunnel(work) => self.exchange(&mut outcome, work),
         }?;
         let gone = self.board.clients.gone.load(Relaxed);
         if gone > 0 && self.job.scenario != Scenario::Churn {
@@ -164,7 +165,7 @@ impl<H: House> Run<'_, H> {
     }
 
     /// What happens from this cue on, for so long.
-    fn count(&mut self, cue: Cue, time: Duration) -> Result<(Mark, Mark, Told), Halt> {
+    pub(super) fn count(&mut self, cue: Cue, time: Duration) -> Result<(Mark, Mark, Told), Halt> {
         self.board.give_cue(cue);
         self.pause(CUE_SEEN)?;
         let from = self.mark();
@@ -236,17 +237,17 @@ pub(super) fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-fn rate(from: &Mark, to: &Mark) -> f64 {
+pub(super) fn rate(from: &Mark, to: &Mark) -> f64 {
     (to.bytes - from.bytes) as f64 / to.at.since(from.at).as_secs_f64()
 }
 
-fn share(from: &Mark, to: &Mark) -> f64 {
+pub(super) fn share(from: &Mark, to: &Mark) -> f64 {
     let cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
     100.0 * cpu.as_secs_f64() / to.at.since(from.at).as_secs_f64()
 }
 
 /// Seconds of the relay's on a core for each delivered GB.
-fn cost(from: &Mark, to: &Mark) -> f64 {
+pub(super) fn cost(from: &Mark, to: &Mark) -> f64 {
     let cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
     cpu.as_secs_f64() / ((to.bytes - from.bytes) as f64 / 1e9).max(1e-9)
 }

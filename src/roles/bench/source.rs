@@ -87,38 +87,27 @@ impl Source {
 
     fn start(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
         *lock(&self.setup.board.source.thread) = machine::this_thread();
-        let free = self.listen(cx, &local(0), true)?;
-        self.setup
-            .board
-            .source
-            .free_port
-            .store(u64::from(free), Relaxed);
+        let free = free_ports(cx)?;
+        *lock(&self.setup.board.source.free_ports) = Some(free);
         let at = match &self.setup.meet {
             Some(Meet::Listen(at)) => Some(at.clone()),
             _ => None,
         };
         if let Some(at) = at {
-            self.listen(cx, &at, false)?;
+            self.listen(cx, &at)?;
         }
         cx.timer(Duration::ZERO, Tick::Look as u32);
         Ok(())
     }
 
-    /// Listens, for a moment only where all that is wanted is a free port. Returns the port.
-    fn listen(&self, cx: &mut Cx<'_>, at: &Endpoint, only_to_see: bool) -> io::Result<u16> {
-        let mut port = 0;
-        for (sock, at) in cx.listen_at(at)? {
+    fn listen(&self, cx: &mut Cx<'_>, at: &Endpoint) -> io::Result<()> {
+        for (_, at) in cx.listen_at(at)? {
             if let Addr::Tcp(at) = at {
-                port = at.port();
-            }
-            if only_to_see {
-                cx.close(sock, Close::Orderly);
-            } else if let Addr::Tcp(at) = at {
                 *lock(&self.setup.board.source.at) = Some(at);
                 log::log!(self.level(), "bench: the source listens on {at}");
             }
         }
-        Ok(port)
+        Ok(())
     }
 
     /// Where it listens is news to the user only where he has to start the relay himself.
@@ -154,7 +143,10 @@ impl Source {
         let to = match &self.setup.meet {
             Some(Meet::Listen(_)) => return,
             Some(Meet::Dial(to)) => to.clone(),
-            None => local(self.setup.board.source.free_port.load(Relaxed) as u16),
+            None => match *lock(&self.setup.board.source.free_ports) {
+                Some([dst, _]) => local(dst),
+                None => return,
+            },
         };
         self.dialling = true;
         cx.dial(&to, DIAL_TIMEOUT);
@@ -322,6 +314,24 @@ impl Role for Source {
 enum Tick {
     Look,
     Beat,
+}
+
+/// Two ports on which nobody listens: they are listened at for a moment, both at a time.
+pub(super) fn free_ports(cx: &mut Cx<'_>) -> io::Result<[u16; 2]> {
+    let mut ports = [0; 2];
+    let mut socks = Vec::new();
+    for port in &mut ports {
+        for (sock, at) in cx.listen_at(&local(0))? {
+            if let Addr::Tcp(at) = at {
+                *port = at.port();
+            }
+            socks.push(sock);
+        }
+    }
+    for sock in socks {
+        cx.close(sock, Close::Orderly);
+    }
+    Ok(ports)
 }
 
 pub(super) fn local(port: u16) -> Endpoint {

@@ -6,6 +6,7 @@ use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
+use crate::roles::tls::Tls;
 
 /// A hub's orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct ServeConfig {
     pub allow: Access,
     /// `--drain`: how long a client that ends may still take what is its own.
     pub drain: Duration,
+    /// What clients are shown, where they have to speak TLS.
+    pub tls: Tls,
 }
 
 impl ServeConfig {
@@ -52,6 +55,7 @@ impl ServeConfig {
             max_clients_per_ip: None,
             allow: Access::ALL,
             drain: Duration::from_secs(2),
+            tls: Tls::default(),
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct UserConfig {
     pub token: Option<Secret>,
     /// `--connect-timeout`: how long the hub may take to let it in, and to answer.
     pub timeout: Duration,
+    /// What the hub has to show, where it is dialled by TLS.
+    pub tls: Tls,
     /// What it is for.
     pub task: TaskConfig,
 }

@@ -12,7 +12,7 @@ use crate::roles::relay::Relay;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::fanout::Sent;
-use crate::roles::tls::Secured;
+use crate::roles::tls::{INSECURE, Secured};
 
 impl Relay {
     /// One send of at most `max` bytes to a client that speaks TLS.
@@ -128,8 +128,7 @@ impl Relay {
     /// Says what is given up for `--tls-insecure`.
     pub(super) fn warn_of_insecurity(&mut self, cx: &Cx<'_>) {
         if self.config.tls.insecure {
-            let text = "certificates are not verified (--tls-insecure): whoever stands between can read and change all";
-            self.journal.warn(cx.now(), "insecure", text.to_owned());
+            self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }
     }
 }

@@ -10,7 +10,6 @@
 //! the next are left in the kernel's queue until some have had their turn.
 
 use std::io;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -22,7 +21,7 @@ use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::config::{Source, Way};
 use crate::roles::relay::{Kind, Relay, Tick};
-use crate::roles::tls::{Handshake, Secured};
+use crate::roles::tls::{HANDSHAKE, Handshake, Secured};
 
 /// What a connection will be once the two sides know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,7 +303,5 @@ impl Relay {
     }
 }
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at a time.
 const HANDSHAKES_MAX: usize = 1024;

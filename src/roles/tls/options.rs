@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, OptionError, Preset, Values};
 
 /// `--tls-cert`.
@@ -104,48 +105,41 @@ impl Files {
     /// # Errors
     /// Where something is missing, or was given for a side that is not there.
     pub fn new(values: &Values, accepts: bool, dials: bool) -> Result<Self, FilesError> {
-        let pair =
-            |cert: &'static str, key: &'static str| match (values.path(cert)?, values.path(key)?) {
-                (Some(cert), key) => Ok(Some(Pair { cert, key })),
-                (None, Some(_)) => Err(FilesError::Alone {
-                    name: key,
-                    needs: cert,
-                }),
-                (None, None) => Ok(None),
-            };
-        for (name, met, needs) in [
-            (CERT.name(), accepts, LISTENS),
-            (KEY.name(), accepts, LISTENS),
-            (CLIENT_CA.name(), accepts, LISTENS),
-            (CA.name(), dials, DIALS),
-            (CLIENT_CERT.name(), dials, DIALS),
-            (CLIENT_KEY.name(), dials, DIALS),
-            (INSECURE.name(), dials, DIALS),
-        ] {
-            if !met && values.given(name) {
-                return Err(FilesError::InVain { name, needs });
-            }
-        }
-        let own = pair(CERT.name(), KEY.name())?;
-        let accepting = match own {
-            None if accepts => return Err(FilesError::NoCertificate),
-            None => None,
-            Some(own) => Some(Accepting {
-                own,
-                ca: values.path(CLIENT_CA.name())?,
-            }),
-        };
-        let dialling = Dialling {
-            own: pair(CLIENT_CERT.name(), CLIENT_KEY.name())?,
-            ca: values.path(CA.name())?,
-            insecure: values.given(INSECURE.name()),
-        };
-        if dialling.insecure && dialling.ca.is_some() {
-            return Err(FilesError::TrustTwice);
-        }
+        let (listens, dialled) = ("a tls:// to listen on", "a tls:// that is dialled");
+        refuse_in_vain(values, ACCEPTING, accepts, listens)?;
+        refuse_in_vain(values, DIALLING, dials, dialled)?;
         Ok(Self {
-            accepting,
-            dialling: dials.then_some(dialling),
+            accepting: accepts.then(|| accepting(values)).transpose()?,
+            dialling: dials.then(|| dialling(values)).transpose()?,
+        })
+    }
+
+    /// Reads what was given to a role to which others connect at one address, and which dials nobody. It speaks TLS
+    /// where the address says so, and where there is a certificate to show.
+    ///
+    /// # Errors
+    /// As [`Files::new`].
+    pub fn of_server(values: &Values, at: &Endpoint) -> Result<Self, FilesError> {
+        let is_given = ACCEPTING.iter().any(|opt| values.given(opt.name()));
+        if let Endpoint::Unix(_) = at {
+            refuse_in_vain(values, ACCEPTING, false, "an ADDR that is no Unix socket")?;
+        }
+        let accepts = at.is_tls() || is_given;
+        Ok(Self {
+            accepting: accepts.then(|| accepting(values)).transpose()?,
+            dialling: None,
+        })
+    }
+
+    /// Reads what was given to a role that dials one address, and to which nobody connects.
+    ///
+    /// # Errors
+    /// As [`Files::new`].
+    pub fn of_client(values: &Values, to: &Endpoint) -> Result<Self, FilesError> {
+        refuse_in_vain(values, DIALLING, to.is_tls(), "a tls:// that is dialled")?;
+        Ok(Self {
+            accepting: None,
+            dialling: to.is_tls().then(|| dialling(values)).transpose()?,
         })
     }
 
@@ -161,6 +155,55 @@ impl Files {
             [cert, key, side.ca.clone()]
         });
         accepting.chain(dialling).flatten().collect()
+    }
+}
+
+/// What was given for a side that is there.
+fn accepting(values: &Values) -> Result<Accepting, FilesError> {
+    let own = pair(values, &CERT, &KEY)?;
+    Ok(Accepting {
+        own: own.ok_or(FilesError::NoCertificate)?,
+        ca: values.path(CLIENT_CA.name())?,
+    })
+}
+
+fn dialling(values: &Values) -> Result<Dialling, FilesError> {
+    let dialling = Dialling {
+        own: pair(values, &CLIENT_CERT, &CLIENT_KEY)?,
+        ca: values.path(CA.name())?,
+        insecure: values.given(INSECURE.name()),
+    };
+    match dialling.insecure && dialling.ca.is_some() {
+        true => Err(FilesError::TrustTwice),
+        false => Ok(dialling),
+    }
+}
+
+fn pair(values: &Values, cert: &Opt, key: &Opt) -> Result<Option<Pair>, FilesError> {
+    let (cert, key) = (cert.name(), key.name());
+    match (values.path(cert)?, values.path(key)?) {
+        (Some(cert), key) => Ok(Some(Pair { cert, key })),
+        (None, Some(_)) => Err(FilesError::Alone {
+            name: key,
+            needs: cert,
+        }),
+        (None, None) => Ok(None),
+    }
+}
+
+fn refuse_in_vain(
+    values: &Values,
+    side: &'static [Opt],
+    is_there: bool,
+    needs: &'static str,
+) -> Result<(), FilesError> {
+    let given = side.iter().find(|opt| values.given(opt.name()));
+    match given.filter(|_| !is_there) {
+        Some(opt) => Err(FilesError::InVain {
+            name: opt.name(),
+            needs,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -222,8 +265,10 @@ const FILE: Opt = Opt {
     ..Opt::SWITCH
 };
 const TLS: &str = "TLS";
-const LISTENS: &str = "a tls:// to listen on";
-const DIALS: &str = "a tls:// that is dialled";
+/// For those who connect to us, in the order of the help.
+pub static ACCEPTING: &[Opt] = &[CERT, KEY, CLIENT_CA];
+/// For those whom we dial.
+pub static DIALLING: &[Opt] = &[CA, CLIENT_CERT, CLIENT_KEY, INSECURE];
 const PATH_MAX: usize = 4095; // of Linux, without the zero at the end
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::proto::hello::Name;
+use crate::roles::tls::Tls;
 use crate::roles::tunnel::tokens::{PortRange, Tokens};
 
 /// The orders of `tunnel serve`.
@@ -47,6 +48,8 @@ pub struct ServeConfig {
     pub keepalive: Option<Duration>,
     /// How long what is under way may finish when it is stopped.
     pub drain: Duration,
+    /// What backends are shown, where they have to speak TLS.
+    pub tls: Tls,
 }
 
 /// The address of public ports.
@@ -83,6 +86,8 @@ pub struct ExposeConfig {
     pub keepalive: Option<Duration>,
     /// How long what is under way may finish when it is stopped.
     pub drain: Duration,
+    /// What the relay has to show, where it is dialled by TLS.
+    pub tls: Tls,
 }
 
 /// What `expose` publishes.

@@ -15,7 +15,7 @@ mod tokens;
 
 pub use self::expose::Expose;
 pub use self::serve::Serve;
-pub use self::tokens::{Grant, PortRange, Tokens, TokensError};
+pub use self::tokens::{Grant, PortRange, Tokens};
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Who may publish: the tokens file, `NAME TOKEN [PORTS]` a line, and what a line grants.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::base::secret::Secret;
-use crate::proto::hello::{Name, TOKEN_MIN};
+use crate::base::tokens::{self, TokensError, TokensFault};
+use crate::proto::hello::Name;
 
 /// Ports from the first to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,36 +70,22 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads the file's text. Empty lines, and those that begin with `#`, mean nothing.
-    pub fn parse(text: &str) -> Result<Self, TokensError> {
-        let mut tokens = Self::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+    /// Reads the lines of a list of tokens.
+    pub fn parse(text: &[u8]) -> Result<Self, TokensError> {
+        let mut names = BTreeMap::new();
+        for line in tokens::lines(text, true)? {
+            let rule = |rule| line.fault(TokensFault::Rule(rule));
+            let word = |word| str::from_utf8(word).unwrap_or_default();
+            let name: Name = word(line.name).parse().map_err(|_| rule(NAMES))?;
+            let ports = line.rest.map(|ports| word(ports).parse()).transpose();
+            let ports = ports.map_err(|()| rule(PORTS))?;
+            if names.contains_key(&name) {
+                return Err(line.twice());
             }
-            let wrong = |what| TokensError { line: number, what };
-            let mut words = line.split_whitespace();
-            let name = words.next().unwrap_or_default();
-            let name: Name = name.parse().map_err(|_| wrong(TokensFault::Name))?;
-            let token = words.next().ok_or(wrong(TokensFault::NoToken))?;
-            if token.len() < TOKEN_MIN {
-                return Err(wrong(TokensFault::ShortToken));
-            }
-            let ports = words.next().map(str::parse).transpose();
-            let ports = ports.map_err(|()| wrong(TokensFault::Ports))?;
-            if words.next().is_some() {
-                return Err(wrong(TokensFault::Leftover));
-            }
-            let grant = Grant {
-                token: token.as_bytes().to_vec().into(),
-                ports,
-            };
-            if tokens.names.insert(name, grant).is_some() {
-                return Err(wrong(TokensFault::Twice));
-            }
+            let token = line.token;
+            names.insert(name, Grant { token, ports });
         }
-        Ok(tokens)
+        Ok(Self { names })
     }
 
     /// What a name is granted.
@@ -118,39 +104,8 @@ impl Tokens {
     }
 }
 
-/// A line that can't be used. It does not show the line, which may hold a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokensError {
-    /// Which line, from 1 on.
-    pub line: usize,
-    what: TokensFault,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TokensFault {
-    Name,
-    NoToken,
-    ShortToken,
-    Ports,
-    Leftover,
-    Twice,
-}
-
-impl fmt::Display for TokensError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            TokensFault::Name => "the name must be 1 to 63 of a-z 0-9 . _ -",
-            TokensFault::NoToken => "a token has to follow the name",
-            TokensFault::ShortToken => "the token has fewer than 16 bytes",
-            TokensFault::Ports => "the ports must be A-B, or one port",
-            TokensFault::Leftover => "nothing may follow NAME TOKEN PORTS",
-            TokensFault::Twice => "the name has a line already",
-        };
-        write!(f, "line {}: {what}", self.line)
-    }
-}
-
-impl Error for TokensError {}
+const NAMES: &str = "the name must be 1 to 63 of a-z 0-9 . _ -";
+const PORTS: &str = "the ports must be A-B, or one port";
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +114,7 @@ mod tests {
     #[test]
     fn lines_are_names_tokens_and_ports() {
         let text = "# who\n\nweb 0123456789abcdef\n db\tfedcba9876543210 8000-8010 \nx 0123456789abcdeg 9\n";
-        let tokens = Tokens::parse(text).unwrap();
+        let tokens = Tokens::parse(text.as_bytes()).unwrap();
         assert_eq!(tokens.len(), 3);
         let get = |name: &str| tokens.get(&name.parse().unwrap()).unwrap();
         assert_eq!(&*get("web").token, b"0123456789abcdef");
@@ -172,17 +127,20 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_line_and_show_nothing_of_it() {
-        let said = |text: &str| Tokens::parse(text).unwrap_err().to_string();
+        let said = |text: &str| Tokens::parse(text.as_bytes()).unwrap_err().to_string();
         let token = "0123456789abcdef";
         let cases = [
             (
                 format!("\nWeb {token}"),
                 "line 2: the name must be 1 to 63 of a-z 0-9 . _ -",
             ),
-            ("web".to_owned(), "line 1: a token has to follow the name"),
+            (
+                "web".to_owned(),
+                "line 1: a name without a token: write NAME TOKEN",
+            ),
             (
                 "web short".to_owned(),
-                "line 1: the token has fewer than 16 bytes",
+                "line 1: the token is shorter than 16 bytes",
             ),
             (
                 format!("web {token} 9-8"),
@@ -192,13 +150,11 @@ mod tests {
                 format!("web {token} +9"),
                 "line 1: the ports must be A-B, or one port",
             ),
-            (
-                format!("web {token} 9 x"),
-                "line 1: nothing may follow NAME TOKEN PORTS",
-            ),
+            (format!("web {token} 9 x"), "line 1: leftover word x"),
+            ("# web".to_owned(), "no line of the form NAME TOKEN"),
             (
                 format!("web {token}\nweb {token}"),
-                "line 2: the name has a line already",
+                "line 2: web has a token already",
             ),
         ];
         for (text, message) in cases {

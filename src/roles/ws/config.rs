@@ -9,6 +9,7 @@ use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::proto::http1::Origin;
+use crate::roles::tls::Tls;
 
 /// The orders of `ws relay`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct RelayConfig {
     pub name: Option<String>,
     /// Where hosts and clients connect.
     pub listen: Endpoint,
+    /// What those are shown who come by TLS.
+    pub tls: Tls,
     /// Who has to bring what. `None`: nobody anything.
     pub tokens: Option<Tokens>,
     /// Anyone may come, from elsewhere, too.
@@ -48,6 +51,8 @@ pub struct AdapterConfig {
     pub name: Option<String>,
     /// Where the relay is.
     pub url: Url,
+    /// What the relay has to show, where it is at `wss://`.
+    pub tls: Tls,
     /// What is at our own end.
     pub end: LocalEnd,
     /// The proxy on the way to the relay.

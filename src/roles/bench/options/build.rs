@@ -20,10 +20,10 @@ pub fn build(values: &Values, words: &[String]) -> Result<BenchConfig, OrderErro
 }
 
 fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
-    let mut scenarios = words
-        .iter()
-        .map(|word| scenario(word))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut scenarios = Vec::new();
+    for word in words {
+        scenarios.extend(named(word)?);
+    }
     if scenarios.is_empty() {
         scenarios = vec![Scenario::Throughput, Scenario::Latency];
     }
@@ -48,13 +48,14 @@ fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
     })
 }
 
-fn scenario(word: &str) -> Result<Scenario, OrderError> {
-    let named = Scenario::ALL.iter().find(|(name, _)| *name == word);
-    named
-        .map(|(_, scenario)| *scenario)
-        .ok_or_else(|| OrderError::Scenario {
+fn named(word: &str) -> Result<Vec<Scenario>, OrderError> {
+    let scenarios = Scenario::named(word);
+    match scenarios.is_empty() {
+        true => Err(OrderError::Scenario {
             word: word.to_owned(),
-        })
+        }),
+        false => Ok(scenarios),
+    }
 }
 
 fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError> {

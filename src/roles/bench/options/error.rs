@@ -77,9 +77,9 @@ impl fmt::Display for OrderError {
                     CommandError::NoDestination => f.write_str(
                         "nothing says where clients connect: put {dst} or {dst_port} into it",
                     ),
-                    CommandError::Place => {
-                        f.write_str("places are {src}, {dst}, {src_port}, {dst_port} and {hydrant}")
-                    }
+                    CommandError::Place => f.write_str(
+                        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port} and {hydrant}",
+                    ),
                 }
             }
             Self::InVain { flag, part } => write!(f, "{flag} means nothing to bench {part}"),

@@ -11,20 +11,23 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Text { max: 4096 },
         unit: "COMMAND",
         preset: Preset::Said(
-            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency",
+            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency; both its ends \
+             for tunnel",
         ),
         many: true,
         group: WHAT,
         help: "the relay to measure, with places for the addresses: {src}, {dst}, {src_port}, {dst_port}; without \
-               {src} the source connects to {dst} too; given again: relays are measured in turns and compared with \
-               the first",
+               {src} the source connects to {dst} too; ' ; ' between commands that belong together, which meet at \
+               {link} or {link_port}; given again: relays are measured in turns and compared with the first",
         ..Opt::SWITCH
     },
     Opt {
         flag: "--clients",
         kind: Kind::Text { max: LIST_MAX },
         unit: "N,...",
-        preset: Preset::Said("1,10,100,1000; slow and churn 100; idle 1000"),
+        preset: Preset::Said(
+            "1,10,100,1000; slow and churn 100; idle 1000; tunnel 1,32, tunnel-echo 32",
+        ),
         group: WHAT,
         help: "how many clients, each number in a run of its own",
         ..Opt::SWITCH
@@ -33,7 +36,7 @@ pub static OPTIONS: &[Opt] = &[
         flag: "--size",
         kind: Kind::Text { max: LIST_MAX },
         unit: "SIZE,...",
-        preset: Preset::Said("64K; latency, idle and churn 256"),
+        preset: Preset::Said("64K; latency, idle and churn 256; tunnel-echo 1024"),
         group: WHAT,
         help: "how long a message is, each size in a run of its own",
         ..Opt::SWITCH

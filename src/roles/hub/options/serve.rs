@@ -8,9 +8,10 @@ use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::base::tokens::Tokens;
 use crate::proto::mailbox::HEAD_MAX;
 use crate::roles::hub::config::{Auth, ServeConfig};
+use crate::roles::tls::{Tls, options as tls};
 
-/// Makes a hub's orders out of its settings and of the words that are no flags: `ADDR`. Which tokens `--tokens` names
-/// is left to the caller to read.
+/// Makes a hub's orders out of its settings and of the words that are no flags: `ADDR`. What `--tokens` and
+/// `--tls-...` name is left to the caller to read.
 pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, OrderError> {
     let [listen] = words else {
         return Err(OrderError::Missing {
@@ -18,7 +19,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
             usage: "hydrant hub serve ADDR",
         });
     };
-    let listen = Endpoint::plain(listen)?;
+    let listen: Endpoint = listen.parse()?;
     let config = ServeConfig {
         name: values.text("name")?,
         auth: auth(values, &listen)?,
@@ -32,6 +33,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
         allow: values.access("allow")?,
         drain: values.duration("drain")?.unwrap_or_default(),
+        tls: Tls::default(),
     };
     let (max_message, queue, memory) = (config.max_message, config.queue, config.memory);
     if queue < max_message + HEAD_MAX {
@@ -206,6 +208,9 @@ pub static SERVE: &[Opt] = &[
         help: "what all queues and unfinished messages may take together; beyond it the largest one is dropped",
         ..Opt::SWITCH
     },
+    tls::CERT,
+    tls::KEY,
+    tls::CLIENT_CA,
     Opt {
         flag: "--name",
         kind: Kind::Text { max: 64 },

@@ -7,8 +7,10 @@ use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::proto::mailbox::check_name;
 use crate::roles::hub::config::{TaskConfig, UserConfig};
+use crate::roles::tls::{Tls, options as tls};
 
-/// Makes the orders of `hub client ADDR NAME`. The token is left to the caller to read, for this and the others.
+/// Makes the orders of `hub client ADDR NAME`. The token and what `--tls-...` names is left to the
+/// caller to read, for this and the others.
 pub fn build_client(values: &Values, words: &[String]) -> Result<UserConfig, OrderError> {
     user(
         values,
@@ -56,7 +58,7 @@ fn user(
     task: TaskConfig,
 ) -> Result<UserConfig, OrderError> {
     let missing = |word| OrderError::Missing { word, usage };
-    let hub = Endpoint::plain(words.first().ok_or(missing("ADDR"))?)?;
+    let hub: Endpoint = words.first().ok_or(missing("ADDR"))?.parse()?;
     if matches!(hub, Endpoint::Tcp { port: 0, .. }) {
         return Err(OrderError::DialPortZero { endpoint: hub });
     }
@@ -65,6 +67,7 @@ fn user(
         name: name("NAME", words.get(1).ok_or(missing("NAME"))?)?,
         token: None,
         timeout: values.duration("connect-timeout")?.expect(PRESET),
+        tls: Tls::default(),
         task,
     })
 }
@@ -81,7 +84,14 @@ fn name(word: &'static str, given: &str) -> Result<Vec<u8>, OrderError> {
 }
 
 /// Every option that `hub client` has.
-pub static CLIENT: &[Opt] = &[TOKEN_FILE, CONNECT_TIMEOUT];
+pub static CLIENT: &[Opt] = &[
+    TOKEN_FILE,
+    CONNECT_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
+];
 
 /// Every option that `hub send` has.
 pub static SEND: &[Opt] = &[
@@ -100,6 +110,10 @@ pub static SEND: &[Opt] = &[
         help: "the longest message; what stdin brings beyond it are further ones",
         ..Opt::SWITCH
     },
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
 ];
 
 /// Every option that `hub recv` has.
@@ -126,6 +140,10 @@ pub static RECV: &[Opt] = &[
         help: "write a newline behind each message",
         ..Opt::SWITCH
     },
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
 ];
 
 const TOKEN_FILE: Opt = Opt {

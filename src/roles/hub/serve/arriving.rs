@@ -7,13 +7,15 @@ use crate::base::units::Span;
 use crate::proto::mailbox::{
     NONCE_LEN, Nonce, Notice, PROOF_LEN, Reader, Refused, Request, verify,
 };
-use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::hub::config::Auth;
 use crate::roles::hub::serve::client::{Client, ClientId, Message, Name, Shown, Stage};
 use crate::roles::hub::serve::leaving::Reason;
 use crate::roles::hub::serve::{Hub, NEWCOMERS_MAX, Tick, shared};
+use crate::roles::link::Link;
+use crate::roles::tls::HANDSHAKE;
 
 /// Why a connection did not become a client. The text is the label of the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +40,13 @@ pub enum Refusal {
     Full,
     /// The hub ended before it was registered.
     Ending,
+    /// There was no TLS with it.
+    Tls,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotAllowed,
         Self::MaxClientsPerIp,
         Self::Newcomers,
@@ -53,6 +57,7 @@ impl Refusal {
         Self::Proof,
         Self::Full,
         Self::Ending,
+        Self::Tls,
     ];
 
     /// What a connection with the envelope is told.
@@ -80,6 +85,7 @@ impl fmt::Display for Refusal {
             Self::Proof => Refused::Proof.word(),
             Self::Full => Refused::Full.word(),
             Self::Ending => "ending",
+            Self::Tls => "tls",
         })
     }
 }
@@ -91,23 +97,60 @@ impl Hub {
             cx.close(sock, Close::Orderly);
             return self.say_refused(cx, peer, refusal, &why);
         }
-        if self.newcomers.len() == NEWCOMERS_MAX
-            && let Some((_, oldest)) = self.newcomers.first_key_value()
+        let mut link = match Link::accepted(cx, sock, &self.config.tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                return self.say_refused(cx, peer, Refusal::Tls, &plain(&error));
+            }
+        };
+        if self.newcomers.len() >= NEWCOMERS_MAX
+            && let Some(oldest) = self.oldest_silent(cx)
         {
             let why = format!("{NEWCOMERS_MAX} later ones have not said their names either");
-            self.refuse(cx, *oldest, Refusal::Newcomers, &why);
+            self.refuse(cx, oldest, Refusal::Newcomers, &why);
         }
         if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
             self.callers.came(ip);
         }
         let number = self.arrivals;
         self.arrivals += 1;
-        let client = Client::new(sock, peer, number, cx.now(), self.config.max_message);
+        link.want_read(cx, true);
+        let wait = match link.is_tls() {
+            true => self.config.name_timeout.min(HANDSHAKE),
+            false => self.config.name_timeout,
+        };
+        let client = Client::new(link, peer, number, cx.now(), self.config.max_message);
         let id = self.clients.insert(client);
         self.newcomers.insert(number, id);
-        self.clients[id].timer = Some(cx.timer(self.config.name_timeout, Tick::Client.tag(id)));
+        self.clients[id].timer = Some(cx.timer(wait, Tick::Client.tag(id)));
         cx.set_tag(sock, id as u32);
-        cx.want_read(sock, true);
+        if self.newcomers.len() >= NEWCOMERS_MAX && self.oldest_silent(cx).is_none() {
+            self.accept(cx, false);
+        }
+    }
+
+    /// The oldest newcomer that does not merely wait for its turn in a handshake.
+    fn oldest_silent(&self, cx: &Cx<'_>) -> Option<ClientId> {
+        let waits = |link: &Link| link.is_handshaking() && link.is_readable(cx);
+        let mut ids = self.newcomers.values().copied();
+        ids.find(|id| !waits(&self.clients[*id].link))
+    }
+
+    /// Accepts again once there is room for newcomers.
+    pub(super) fn accept_again(&mut self, cx: &mut Cx<'_>) {
+        let is_room =
+            |hub: &Self| hub.newcomers.len() < NEWCOMERS_MAX || hub.oldest_silent(cx).is_some();
+        if self.full && is_room(self) {
+            self.accept(cx, true);
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Cx<'_>, accepted: bool) {
+        self.full = !accepted;
+        for listener in &self.listeners {
+            cx.want_read(*listener, accepted);
+        }
     }
 
     fn turns_away(&self, peer: Peer) -> Option<(Refusal, String)> {
@@ -249,8 +292,12 @@ impl Hub {
             Refusal::Unnamed | Refusal::Ending => self.journal.went(now, text),
             _ => {
                 let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
-                self.journal
-                    .warn(now, &format!("refused: {refusal}: {from}"), text);
+                let kind = match refusal {
+                    // There are many ways to be wrong, each with a remedy of its own.
+                    Refusal::Tls => format!("refused: {refusal}: {from}: {why}"),
+                    _ => format!("refused: {refusal}: {from}"),
+                };
+                self.journal.warn(now, &kind, text);
             }
         }
     }
@@ -270,6 +317,17 @@ impl Hub {
         }
         client.timer = None;
         match &client.stage {
+            Stage::Opening if client.link.is_handshaking() => {
+                let limit = Span(self.config.name_timeout.min(HANDSHAKE));
+                let why = format!("no TLS handshake within {limit}");
+                self.refuse(cx, id, Refusal::Tls, &why);
+            }
+            Stage::Opening | Stage::Proving { .. }
+                if cx.now().since(client.came) < self.config.name_timeout =>
+            {
+                let rest = self.config.name_timeout - cx.now().since(client.came);
+                client.timer = Some(cx.timer(rest, Tick::Client.tag(id)));
+            }
             Stage::Opening | Stage::Proving { .. } => {
                 let what = match client.stage {
                     Stage::Opening => "no name",

@@ -12,9 +12,10 @@ use crate::base::byte_queue::ByteQueue;
 use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
 use crate::proto::mailbox::{Nonce, Reader};
-use crate::reactor::net::{Peer, SockId};
+use crate::reactor::net::Peer;
 use crate::roles::hub::serve::Reason;
 use crate::roles::hub::serve::listing::Listing;
+use crate::roles::link::Link;
 
 /// A connection's place. It has a new tenant only after an event in which nothing else happens.
 pub(super) type ClientId = usize;
@@ -25,7 +26,7 @@ pub(super) type Name = Rc<[u8]>;
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) sock: SockId,
+    pub(super) link: Link,
     pub(super) peer: Peer,
     /// How many connections came before it.
     pub(super) number: u64,
@@ -95,15 +96,9 @@ impl Message {
 }
 
 impl Client {
-    pub(super) fn new(
-        sock: SockId,
-        peer: Peer,
-        number: u64,
-        came: Time,
-        max_message: usize,
-    ) -> Self {
+    pub(super) fn new(link: Link, peer: Peer, number: u64, came: Time, max_message: usize) -> Self {
         Self {
-            sock,
+            link,
             peer,
             number,
             stage: Stage::Opening,
@@ -133,6 +128,11 @@ impl Client {
     /// Bytes that wait for it.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether it has not said a byte.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self.stage, Stage::Opening) && self.last_byte == self.came
     }
 
     /// Whether it may still become a client.

@@ -12,6 +12,7 @@ use crate::roles::hub::serve::arriving::Refusal;
 use crate::roles::hub::serve::client::{Client, ClientId, Message, Name, Shown, Stage};
 use crate::roles::hub::serve::listing::Listing;
 use crate::roles::hub::serve::{Hub, Tick};
+use crate::roles::link::tls_error;
 
 /// Why a registered client is gone. The text is the word in the log and the label of the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +118,11 @@ impl Hub {
     /// A read or write says that the connection is over.
     pub(super) fn failed(&mut self, cx: &mut Cx<'_>, id: ClientId, error: &io::Error) {
         if self.clients[id].is_newcomer() {
-            return self.refuse(cx, id, Refusal::Unnamed, &plain(error));
+            let refusal = match tls_error(error) {
+                Some(_) => Refusal::Tls,
+                None => Refusal::Unnamed,
+            };
+            return self.refuse(cx, id, refusal, &plain(error));
         }
         let reason = match error.kind() {
             io::ErrorKind::TimedOut
@@ -149,7 +154,8 @@ impl Hub {
             self.say_gone(cx, id, &name, reason, detail);
         }
         // Who lacks bytes must not take this for the end of what there was.
-        let how = match self.clients[id].queue.is_empty() {
+        let client = &self.clients[id];
+        let how = match client.queue.is_empty() && client.link.is_flushed() {
             true => Close::Orderly,
             false => Close::Reset,
         };
@@ -171,11 +177,11 @@ impl Hub {
     /// A client gets what is queued for it, within `--drain`, and nothing is read from it any more.
     pub(super) fn begin_leaving(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         let client = &mut self.clients[id];
-        cx.want_read(client.sock, false);
+        client.link.want_read(cx, false);
         if let Some(timer) = client.timer.take() {
             cx.cancel(timer);
         }
-        if client.queue.is_empty() {
+        if client.queue.is_empty() && client.link.is_flushed() {
             return self.has_left(cx, id);
         }
         client.timer = Some(cx.timer(self.config.drain, Tick::Client.tag(id)));
@@ -198,8 +204,8 @@ impl Hub {
 
     /// Closes a connection and forgets it. Why has been told.
     pub(super) fn remove(&mut self, cx: &mut Cx<'_>, id: ClientId, how: Close) {
-        let client = self.clients.remove(id);
-        cx.close(client.sock, how);
+        let mut client = self.clients.remove(id);
+        client.link.close(cx, how);
         if let Some(timer) = client.timer {
             cx.cancel(timer);
         }

@@ -7,10 +7,13 @@ use std::mem;
 
 use crate::base::byte_queue::ByteQueue;
 use crate::proto::mailbox::{Piece, Reader, Request, write_head, write_message};
+use crate::proto::tls::looks_like_tls;
 use crate::reactor::Cx;
 use crate::roles::hub::serve::Hub;
+use crate::roles::hub::serve::arriving::Refusal;
 use crate::roles::hub::serve::client::{ClientId, Message, Name, Stage};
 use crate::roles::hub::serve::leaving::Reason;
+use crate::roles::link::is_truncation;
 
 /// A whole message's bytes.
 enum Payload<'a> {
@@ -36,9 +39,16 @@ impl Hub {
             return;
         };
         let mut scratch = mem::take(&mut self.scratch);
-        match cx.read(client.sock, &mut scratch) {
+        match client.link.read(cx, &mut scratch) {
             Ok(None) => {}
             Ok(Some(0)) => self.ended(cx, id),
+            // A message that lacks bytes is nobody's, and whoever just closes may still take what is his own.
+            Err(error) if is_truncation(&error) => self.ended(cx, id),
+            // No name that anybody would choose begins so.
+            Ok(Some(count)) if client.is_silent() && looks_like_tls(&scratch[..count]) => {
+                let why = "it speaks TLS, which is not spoken here: add --tls-cert FILE and --tls-key FILE";
+                self.refuse(cx, id, Refusal::Tls, why);
+            }
             Ok(Some(count)) => {
                 client.last_byte = cx.now();
                 self.counts.bytes_in += count as u64;
@@ -239,27 +249,26 @@ impl Hub {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        if !client.queue.is_empty() {
-            match cx.write(client.sock, client.queue.front()) {
-                Ok(Some(count)) => {
+        if !client.queue.is_empty() || !client.link.is_flushed() {
+            match client.link.write(cx, client.queue.front()) {
+                Ok(count) => {
                     let before = client.queue.held();
                     client.queue.consume(count);
                     client.took += count as u64;
                     self.counts.bytes_out += count as u64;
                     self.memory.queue_changed(before, client.queue.held());
                 }
-                Ok(None) => {}
                 Err(error) => return self.failed(cx, id, &error),
             }
         }
         let done = client.queue.is_empty();
-        if done && matches!(client.stage, Stage::Leaving { .. }) {
+        if done && client.link.is_flushed() && matches!(client.stage, Stage::Leaving { .. }) {
             return self.has_left(cx, id);
         }
         let behind = !done || self.go_on_listing(id);
         let client = &mut self.clients[id];
         if mem::replace(&mut client.behind, behind) != behind {
-            cx.want_write(client.sock, behind);
+            client.link.want_write(cx, behind);
         }
     }
 }

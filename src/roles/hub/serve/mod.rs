@@ -61,6 +61,8 @@ pub struct Hub {
     memory: Memory,
     /// Clients that got something since the visit under way began.
     touched: Vec<ClientId>,
+    /// Nobody is accepted until some newcomers have had their turn.
+    full: bool,
     callers: Callers,
     counts: Counts,
     journal: Journal,
@@ -88,6 +90,7 @@ impl Hub {
             bound: Vec::new(),
             memory: Memory::new(config.memory),
             touched: Vec::new(),
+            full: false,
             callers: Callers::default(),
             counts: Counts::default(),
             journal: Journal::new(label),
@@ -111,7 +114,7 @@ impl Hub {
 
     /// Every socket that it knows.
     pub fn sockets(&self) -> impl Iterator<Item = SockId> {
-        let clients = self.clients.iter().map(|(_, client)| client.sock);
+        let clients = self.clients.iter().map(|(_, client)| client.link.sock());
         self.listeners.iter().copied().chain(clients)
     }
 
@@ -119,7 +122,7 @@ impl Hub {
     pub fn speakers(&self) -> impl Iterator<Item = SockId> {
         let speak = |client: &&Client| client.is_newcomer() || client.name().is_some();
         let clients = self.clients.iter().map(|(_, client)| client);
-        clients.filter(speak).map(|client| client.sock)
+        clients.filter(speak).map(|client| client.link.sock())
     }
 
     /// The names that are registered, in order.
@@ -226,6 +229,7 @@ impl Role for Hub {
             Event::Reload | Event::Again => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
         }
+        self.accept_again(cx);
     }
 }
 

@@ -15,17 +15,21 @@ use crate::base::units::Span;
 use crate::proto::mailbox::{
     Names, Notice, Piece, Reader, Request, prove, write_head, write_message, write_opening,
 };
+use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Keepalive, SockId};
 use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::hub::config::UserConfig;
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::{Kind, Tick};
+use crate::roles::link::{Link, tls_error};
 
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Session {
     config: UserConfig,
     state: State,
+    /// The stream to the hub, once there is one.
+    link: Option<Link>,
     /// The hub is spoken to as the seed's clients do.
     plain: bool,
     /// The hub has sent a byte.
@@ -46,9 +50,9 @@ pub(super) struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Dialling(DialId),
-    Opening(SockId),
-    Ready(SockId),
-    Closing(SockId),
+    Opening,
+    Ready,
+    Closing,
     Over,
 }
 
@@ -87,6 +91,7 @@ impl Session {
         Self {
             config,
             state: State::Over,
+            link: None,
             plain: false,
             heard: false,
             reader: Reader::of_hub(u64::MAX),
@@ -106,7 +111,7 @@ impl Session {
 
     /// Whether messages can be sent.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready(_))
+        matches!(self.state, State::Ready)
     }
 
     /// Bytes that wait for the hub to take them.
@@ -139,7 +144,7 @@ impl Session {
             cx.timer(deadline.since(cx.now()), Tick::Answer as u32);
             return Ok(Step::On);
         }
-        if matches!(self.state, State::Closing(_)) && self.out.is_empty() {
+        if matches!(self.state, State::Closing) && self.is_flushed() {
             // Its kernel has everything; that it does not close is its own affair.
             return Ok(Step::Closed);
         }
@@ -153,8 +158,11 @@ impl Session {
         sock: SockId,
         on: &mut dyn FnMut(Said<'_>),
     ) -> Result<Step, String> {
+        let dialled = Link::dialled(cx, sock, &self.config.hub, &self.config.tls);
+        let mut link = dialled.map_err(|error| self.connect_failed(&DialError::Layer(error)))?;
         cx.set_tag(sock, Kind::Hub as u32);
-        cx.want_read(sock, self.reading);
+        link.want_read(cx, self.reading);
+        self.link = Some(link);
         let keepalive = Keepalive {
             idle: DEAD_AFTER,
             user_timeout: Some(DEAD_AFTER),
@@ -163,10 +171,10 @@ impl Session {
         let mut opening = Vec::new();
         write_opening(&self.config.name, !self.plain, &mut opening);
         self.out.push(&opening);
-        self.state = State::Opening(sock);
+        self.state = State::Opening;
         if self.plain {
             // Nobody says so: a hub that is the seed's closes where it does not like the name.
-            self.state = State::Ready(sock);
+            self.state = State::Ready;
             self.deadline = None;
             on(Said::Ready);
         }
@@ -184,18 +192,22 @@ impl Session {
         buffer: &mut [u8],
         on: &mut dyn FnMut(Said<'_>),
     ) -> Result<Step, String> {
-        let Some(sock) = self.sock() else {
+        let Some(link) = &mut self.link else {
             return Ok(Step::On);
         };
-        match cx.read(sock, buffer) {
+        match link.read(cx, buffer) {
             Ok(None) => Ok(Step::On),
-            Ok(Some(0)) => self.lost(cx, sock, None),
+            Ok(Some(0)) => self.lost(cx, None),
+            Ok(Some(count)) if !self.heard && looks_like_tls(&buffer[..count]) => {
+                let hub = &self.config.hub;
+                Err(format!("the hub {hub} speaks TLS: write tls:// before it"))
+            }
             Ok(Some(count)) => {
                 self.heard = true;
                 self.hear(&buffer[..count], on)?;
                 self.flush(cx)
             }
-            Err(error) => self.lost(cx, sock, Some(&error)),
+            Err(error) => self.lost(cx, Some(&error)),
         }
     }
 
@@ -245,8 +257,8 @@ impl Session {
 
     fn on_notice(&mut self, notice: &[u8], on: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
         match (Notice::read(notice), self.state) {
-            (Some(Notice::Ok), State::Opening(sock)) => {
-                self.state = State::Ready(sock);
+            (Some(Notice::Ok), State::Opening) => {
+                self.state = State::Ready;
                 self.deadline = None;
                 on(Said::Ready);
             }
@@ -257,7 +269,7 @@ impl Session {
                     self.config.hub
                 ));
             }
-            (Some(Notice::Nonce(nonce)), State::Opening(_)) => {
+            (Some(Notice::Nonce(nonce)), State::Opening) => {
                 let Some(token) = &self.config.token else {
                     return Err(format!(
                         "the hub {} asks for a token: --token-file FILE, or HYDRANT_TOKEN",
@@ -268,7 +280,7 @@ impl Session {
                 Request::Proof(prove(token, &nonce, &self.config.name)).write(&mut proof);
                 self.request(&proof);
             }
-            (Some(Notice::Who(names)), State::Ready(_)) => on(Said::Names(names)),
+            (Some(Notice::Who(names)), State::Ready) => on(Said::Names(names)),
             _ => {}
         }
         Ok(())
@@ -301,31 +313,31 @@ impl Session {
 
     /// One write.
     pub(super) fn flush(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
-        let Some(sock) = self.sock() else {
+        let Some(link) = &mut self.link else {
             return Ok(Step::On);
         };
-        if !self.out.is_empty() {
-            match cx.write(sock, self.out.front()) {
-                Ok(Some(count)) => {
+        if !self.out.is_empty() || !link.is_flushed() {
+            match link.write(cx, self.out.front()) {
+                Ok(0) => {}
+                Ok(count) => {
                     self.out.consume(count);
                     self.wrote = cx.now();
                     // While it takes what is said, it has not been asked for long.
                     self.deadline = self.deadline.map(|_| self.wrote + self.config.timeout);
                 }
-                Ok(None) => {}
                 // Why it closed may stand in what it said last.
                 Err(_) if self.reading => {
                     self.out = ByteQueue::new();
                 }
-                Err(error) => return self.lost(cx, sock, Some(&error)),
+                Err(error) => return self.lost(cx, Some(&error)),
             }
         }
-        cx.want_write(sock, !self.out.is_empty());
+        link.want_write(cx, !self.out.is_empty());
         if self.out.is_empty()
-            && matches!(self.state, State::Closing(_))
-            && let Err(error) = cx.shutdown(sock)
+            && matches!(self.state, State::Closing)
+            && let Err(error) = link.finish(cx)
         {
-            return self.lost(cx, sock, Some(&error));
+            return self.lost(cx, Some(&error));
         }
         Ok(Step::On)
     }
@@ -333,49 +345,47 @@ impl Session {
     /// Whether what the hub sends is read.
     pub(super) fn want_read(&mut self, cx: &mut Cx<'_>, wanted: bool) {
         self.reading = wanted;
-        if let Some(sock) = self.sock() {
-            cx.want_read(sock, wanted);
+        if let Some(link) = &mut self.link {
+            link.want_read(cx, wanted);
         }
     }
 
     /// Nothing more will be sent: once the hub has it all, the connection ends.
     pub(super) fn finish(&mut self, cx: &mut Cx<'_>) -> Result<Step, String> {
-        let Some(sock) = self.sock() else {
+        if self.link.is_none() {
             self.state = State::Over;
             return Ok(Step::Closed);
-        };
-        self.state = State::Closing(sock);
+        }
+        self.state = State::Closing;
         self.expect_answer(cx);
         self.want_read(cx, true);
         self.flush(cx)
     }
 
-    fn sock(&self) -> Option<SockId> {
-        match self.state {
-            State::Opening(sock) | State::Ready(sock) | State::Closing(sock) => Some(sock),
-            State::Dialling(_) | State::Over => None,
-        }
+    /// Whether the hub's machine has been given everything.
+    fn is_flushed(&self) -> bool {
+        self.out.is_empty() && self.link.as_ref().is_none_or(Link::is_flushed)
     }
 
     /// The connection is over.
-    fn lost(
-        &mut self,
-        cx: &mut Cx<'_>,
-        sock: SockId,
-        error: Option<&io::Error>,
-    ) -> Result<Step, String> {
-        cx.close(sock, Close::Orderly);
+    fn lost(&mut self, cx: &mut Cx<'_>, error: Option<&io::Error>) -> Result<Step, String> {
+        let has_all = self.is_flushed();
+        if let Some(mut link) = self.link.take() {
+            link.close(cx, Close::Orderly);
+        }
         let state = std::mem::replace(&mut self.state, State::Over);
-        if matches!(state, State::Closing(_)) && error.is_none() && self.out.is_empty() {
+        if matches!(state, State::Closing) && error.is_none() && has_all {
             return Ok(Step::Closed);
         }
-        if !self.heard && !self.plain && self.config.token.is_none() {
+        let is_tls = error.is_some_and(|error| tls_error(error).is_some());
+        if !self.heard && !self.plain && self.config.token.is_none() && !is_tls {
             self.plain = true;
             self.out = ByteQueue::new();
             self.state = State::Dialling(cx.dial(&self.config.hub, self.config.timeout));
             return Ok(Step::On);
         }
         let how = match error {
+            Some(error) if is_tls && !self.heard => format!("can't be used ({})", plain(error)),
             Some(error) => format!("is gone ({})", plain(error)),
             None => "has closed the connection".to_owned(),
         };

@@ -24,6 +24,8 @@ use crate::reactor::net::{Close, Signal, SockId, StdStream};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
+use crate::roles::listening;
+use crate::roles::tls::INSECURE;
 
 /// A backend that runs.
 pub struct Expose {
@@ -134,16 +136,26 @@ impl Expose {
         }
     }
 
-    fn start(&mut self, cx: &mut Cx<'_>) {
+    fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
+        let asked = Some(self.config.max_streams);
+        let (most, warning) = listening::most_clients(cx, asked, RESERVE)?;
+        self.config.max_streams = most;
+        if let Some(text) = warning {
+            self.journal.warn(cx.now(), "descriptors", text);
+        }
         // A closed stdout ends nothing: the address stands in the log, too.
         self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
         if let Some(link) = &mut self.stdout {
             cx.set_tag(link.sock(), Kind::Stdout.tag(0));
         }
+        if self.config.tls.insecure {
+            self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
+        }
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.down = Some(cx.now());
         self.dial(cx);
+        Ok(())
     }
 
     fn dial(&mut self, cx: &mut Cx<'_>) {
@@ -318,7 +330,11 @@ impl Expose {
 impl Role for Expose {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
-            Event::Start => self.start(cx),
+            Event::Start => {
+                if let Err(text) = self.start(cx) {
+                    cx.finish(End::Failed(text));
+                }
+            }
             Event::Connected { dial, sock, .. } if self.is_server(dial) => {
                 self.server_connected(cx, sock);
             }
@@ -346,6 +362,8 @@ impl Role for Expose {
     }
 }
 
+/// Descriptors for the server's connection and what else is no client's.
+const RESERVE: usize = 8;
 /// Reasons that are told apart while there is no session; a server that makes them up can't make us remember more.
 const REASONS_MAX: usize = 32;
 

@@ -1,5 +1,6 @@
 //! The connection to the server: the hello, or the way of those who know none; and the session behind it.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Expose, Kind, State, Tick};
@@ -7,10 +8,11 @@ use crate::base::time::Time;
 use crate::base::units::{Count, Span, Typed};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{Answer, Asking, Code, Fault, Hello, NONCE_LEN};
+use crate::proto::tls::looks_like_tls;
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, SockId};
-use crate::reactor::{Cx, plain};
-use crate::roles::link::Link;
+use crate::reactor::{Cx, DialError, plain};
+use crate::roles::link::{Link, tls_error};
 use crate::roles::pump::Mux;
 
 /// A connection to the server.
@@ -99,9 +101,16 @@ impl Connection {
 
 impl Expose {
     pub(super) fn server_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let link = Link::new(sock);
+        let (server, tls) = (&self.config.server, &self.config.tls);
+        let mut link = match Link::dialled(cx, sock, server, tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                return self.server_unreachable(cx, &DialError::Layer(error));
+            }
+        };
         cx.set_tag(sock, Kind::Carrier.tag(0));
-        cx.want_read(sock, true);
+        link.want_read(cx, true);
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, super::super::keepalive(idle));
         }
@@ -183,7 +192,7 @@ impl Expose {
                 }
                 self.finish_if_drained(cx);
             }
-            Err(error) => self.carrier_broken(cx, &plain(&error)),
+            Err(error) => self.carrier_failed(cx, &error),
         }
     }
 
@@ -196,7 +205,7 @@ impl Expose {
             Ok(None) => {}
             Ok(Some(0)) => self.carrier_broken(cx, "closed the connection"),
             Ok(Some(count)) => self.feed(cx, &scratch[..count]),
-            Err(error) => self.carrier_broken(cx, &plain(&error)),
+            Err(error) => self.carrier_failed(cx, &error),
         }
         self.scratch = scratch;
     }
@@ -207,6 +216,10 @@ impl Expose {
             match &mut connection.stage {
                 Stage::Up(_) => return self.feed_session(cx, rest),
                 Stage::Greeting(greeting) => {
+                    if !greeting.answered && looks_like_tls(bytes) && !greeting.link.is_tls() {
+                        let why = "speaks TLS: write tls:// before it";
+                        return self.lose_server(cx, why);
+                    }
                     if !greeting.answered && bytes[0] == 0 {
                         return self.carrier_broken(cx, "knows no hello");
                     }
@@ -270,6 +283,14 @@ impl Expose {
             Fault::Imposter => "does not hold the token itself: it is not whom we look for".into(),
         };
         self.lose_server(cx, &why);
+    }
+
+    /// The connection can't be used. What TLS has against it is no reason to try the way of those who know no hello.
+    fn carrier_failed(&mut self, cx: &mut Cx<'_>, error: &io::Error) {
+        match tls_error(error) {
+            None => self.carrier_broken(cx, &plain(error)),
+            Some(error) => self.lose_server(cx, &format!("can't be used ({error})")),
+        }
     }
 
     /// The connection is lost. One to a server that knows no hello is made again at once, in its own way.

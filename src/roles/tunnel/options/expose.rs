@@ -8,10 +8,11 @@ use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::base::secret::Secret;
 use crate::proto::hello::Name;
+use crate::roles::tls::{Tls, options as tls};
 use crate::roles::tunnel::config::{ExposeConfig, ProxyProtocol, Target};
 
 /// Makes a backend's orders out of its settings and of the words that are no flags: `SERVER [TARGET]`. The token is
-/// what `--token-file` holds, or the environment.
+/// what `--token-file` holds, or the environment; what `--tls-...` names is left to the caller to read.
 pub fn build_expose(
     values: &Values,
     words: &[String],
@@ -27,7 +28,7 @@ pub fn build_expose(
     };
     let target = match (target, values.given("echo")) {
         (Some(_), true) => return Err(OrderError::TargetAndEcho),
-        (Some(target), false) => Target::Service(dialled(target)?),
+        (Some(target), false) => Target::Service(dialled(Endpoint::plain(target)?)?),
         (None, true) => Target::Echo,
         (None, false) => return Err(missing("TARGET")),
     };
@@ -51,7 +52,7 @@ pub fn build_expose(
     }
     let port = values.amount("port")?;
     Ok(ExposeConfig {
-        server: dialled(server)?,
+        server: dialled(server.parse()?)?,
         target,
         name,
         port: port.map(|port| u16::try_from(port).expect("the option's limit is a port")),
@@ -62,11 +63,11 @@ pub fn build_expose(
         max_streams: values.amount("max-streams")?.expect(PRESET),
         keepalive: values.duration("keepalive")?,
         drain: values.duration("drain")?.unwrap_or_default(),
+        tls: Tls::default(),
     })
 }
 
-fn dialled(word: &str) -> Result<Endpoint, OrderError> {
-    let endpoint = Endpoint::plain(word)?;
+fn dialled(endpoint: Endpoint) -> Result<Endpoint, OrderError> {
     match endpoint {
         Endpoint::Tcp { port: 0, .. } => Err(OrderError::DialPortZero { endpoint }),
         _ => Ok(endpoint),
@@ -150,6 +151,10 @@ pub static EXPOSE: &[Opt] = &[
     MAX_STREAMS,
     KEEPALIVE,
     DRAIN,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
 ];
 
 const PUBLISHING: &str = "Publishing";

@@ -7,11 +7,12 @@ use super::error::OrderError;
 use super::{CONNECTIONS, DRAIN, HOUR, KEEPALIVE, LIMITS, MAX_STREAMS, PATH_MAX, PRESET};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::roles::tls::{Tls, options as tls};
 use crate::roles::tunnel::config::{PublicBind, ServeConfig};
 use crate::roles::tunnel::tokens::Tokens;
 
-/// Makes a server's orders out of its settings and of the words that are no flags: `ADDR`. What `--tokens` names is
-/// left to the caller to read.
+/// Makes a server's orders out of its settings and of the words that are no flags: `ADDR`. What `--tokens` and
+/// `--tls-...` name is left to the caller to read.
 pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, OrderError> {
     let [listen] = words else {
         return Err(OrderError::Missing {
@@ -19,7 +20,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
             usage: "hydrant tunnel serve ADDR",
         });
     };
-    let listen = Endpoint::plain(listen)?;
+    let listen: Endpoint = listen.parse()?;
     let (with_tokens, no_auth) = (values.given("tokens"), values.given("no-auth"));
     if with_tokens && no_auth {
         return Err(OrderError::TokensAndNoAuth);
@@ -50,6 +51,7 @@ pub fn build_serve(values: &Values, words: &[String]) -> Result<ServeConfig, Ord
         no_auth,
         keepalive: values.duration("keepalive")?,
         drain: values.duration("drain")?.unwrap_or_default(),
+        tls: Tls::default(),
     })
 }
 
@@ -208,6 +210,9 @@ pub static SERVE: &[Opt] = &[
     MAX_STREAMS,
     KEEPALIVE,
     DRAIN,
+    tls::CERT,
+    tls::KEY,
+    tls::CLIENT_CA,
     Opt {
         flag: "--name",
         kind: Kind::Text { max: 64 },

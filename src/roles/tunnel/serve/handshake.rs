@@ -15,6 +15,7 @@ use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Proven, Serving};
+use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
@@ -57,12 +58,19 @@ impl Serve {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, super::super::keepalive(idle));
         }
+        let mut link = match Link::accepted(cx, sock, &self.config.tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                return self.refused_backend(cx.now(), peer, &plain(&error));
+            }
+        };
+        link.want_read(cx, true);
         let entry = self.handshakes.vacant_entry();
         let key = entry.key();
         cx.set_tag(sock, Kind::Handshake.tag(key));
-        cx.want_read(sock, true);
         entry.insert(Handshake {
-            link: Link::new(sock),
+            link,
             peer,
             since: cx.now(),
             timer: cx.timer(HELLO_TIMEOUT, Tick::Handshake.tag(key)),
@@ -91,7 +99,10 @@ impl Serve {
         }
         let now = cx.now();
         let is_silent = |handshake: &Handshake| {
-            matches!(handshake.stage, Stage::Silent) && now.since(handshake.since) >= PATIENCE
+            // Who speaks TLS may have to wait until it is his turn to be heard.
+            let waits = handshake.link.is_handshaking() && handshake.link.is_readable(cx);
+            let late = now.since(handshake.since) >= PATIENCE;
+            matches!(handshake.stage, Stage::Silent) && late && !waits
         };
         let silent: Vec<usize> = self
             .handshakes
@@ -105,7 +116,12 @@ impl Serve {
     }
 
     pub(super) fn handshake_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.drop_handshake(cx, key, Some("its hello took longer than 5 s"));
+        let handshake = self.handshakes.get(key);
+        let why = match handshake.is_some_and(|handshake| handshake.link.is_handshaking()) {
+            true => "no TLS handshake within 5 s",
+            false => "its hello took longer than 5 s",
+        };
+        self.drop_handshake(cx, key, Some(why));
     }
 
     pub(super) fn handshake_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
@@ -130,6 +146,10 @@ impl Serve {
                 0 if self.config.tokens.is_none() => return self.take_in_plain(cx, key, bytes),
                 0 => {
                     let why = "it speaks no hello, and --tokens asks for a proof";
+                    return self.drop_handshake(cx, key, Some(why));
+                }
+                _ if looks_like_tls(bytes) => {
+                    let why = "it speaks TLS, which is not spoken here: add --tls-cert FILE and --tls-key FILE";
                     return self.drop_handshake(cx, key, Some(why));
                 }
                 _ => {
@@ -299,7 +319,9 @@ impl Serve {
     }
 
     pub(super) fn refuse_drained(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if !matches!(self.handshakes[key].stage, Stage::Leaving) {
+        if self.handshakes[key].link.is_handshaking() {
+            self.drop_handshake(cx, key, Some("this relay is about to end"));
+        } else if !matches!(self.handshakes[key].stage, Stage::Leaving) {
             self.refuse(cx, key, Code::Draining, "this relay is about to end");
         }
     }
@@ -333,8 +355,8 @@ impl Serve {
         match handshake.link.write(cx, [&handshake.out, &[]]) {
             Ok(count) => {
                 handshake.out.drain(..count);
-                let is_sent = handshake.out.is_empty();
-                handshake.link.want_write(cx, !is_sent);
+                handshake.link.want_write(cx, !handshake.out.is_empty());
+                let is_sent = handshake.out.is_empty() && handshake.link.is_flushed();
                 if is_sent && matches!(handshake.stage, Stage::Leaving) {
                     self.drop_handshake(cx, key, None);
                 }
@@ -364,7 +386,7 @@ impl Serve {
 /// All of a hello has to be over by then.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be before their proof at a time.
-const HANDSHAKES_MAX: usize = 256;
+pub(super) const HANDSHAKES_MAX: usize = 256;
 /// Where places are short, one that has said nothing for so long loses its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// No hello is longer than two messages.

@@ -21,7 +21,7 @@ use slab::Slab;
 
 use self::backend::Backend;
 use self::client::Client;
-use self::handshake::Handshake;
+use self::handshake::{HANDSHAKES_MAX, Handshake};
 use self::place::Place;
 use super::config::ServeConfig;
 use super::tokens::Tokens;
@@ -180,7 +180,22 @@ impl Serve {
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
+        self.limit_clients(cx)?;
         cx.timer(STOCK, Tick::Stock.tag(0));
+        Ok(())
+    }
+
+    /// Keeps descriptors back for backends, each of which has a connection and a port, and says so where that leaves
+    /// less than was asked for. Where there are few, no more than half of them.
+    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
+        let backends = self.config.max_backends.unwrap_or(usize::MAX);
+        let wanted = backends.saturating_mul(2).saturating_add(HANDSHAKES_MAX);
+        let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
+        let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve)?;
+        self.config.max_clients = Some(most);
+        if let Some(text) = warning {
+            self.journal.warn(cx.now(), "descriptors", text);
+        }
         Ok(())
     }
 
@@ -319,6 +334,9 @@ impl Role for Serve {
         }
     }
 }
+
+/// Descriptors for what is neither client nor backend.
+const RESERVE: usize = 16;
 
 fn is_loopback(at: &Addr) -> bool {
     match at {

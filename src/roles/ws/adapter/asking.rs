@@ -5,7 +5,7 @@ use crate::base::units::Typed;
 use crate::base::wheel::TimerKey;
 use crate::proto::http1::{Ask, HeadBuf, Nonce, Response, connect_request, connected};
 use crate::reactor::net::{Close, SockId};
-use crate::reactor::{Cx, plain};
+use crate::reactor::{Cx, DialError, plain};
 use crate::roles::link::Link;
 use crate::roles::ws::config::{AdapterConfig, LocalEnd};
 use crate::roles::ws::{MUX, keepalive};
@@ -62,8 +62,20 @@ fn ask<'a>(config: &'a AdapterConfig, nonce: &'a Nonce) -> Ask<'a> {
 
 impl Adapter {
     pub(super) fn relay_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let mut link = Link::new(sock);
         cx.set_tag(sock, Kind::Asking.tag(0));
+        let (url, tls) = (&self.config.url, &self.config.tls);
+        let link = match self.config.proxy {
+            // TLS is for the relay behind it.
+            Some(_) => Ok(Link::new(sock)),
+            None => Link::dialled(cx, sock, &url.endpoint, tls),
+        };
+        let mut link = match link {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                return self.relay_unreachable(cx, &DialError::Layer(error));
+            }
+        };
         link.want_read(cx, true);
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
@@ -184,6 +196,10 @@ impl Adapter {
         };
         match outcome {
             Ok(None) => {
+                let (sock, url) = (asking.link.sock(), &self.config.url);
+                asking.link = Link::dialled(cx, sock, &url.endpoint, &self.config.tls)
+                    .map_err(|error| plain(&error))?;
+                asking.link.want_read(cx, true);
                 asking.ask(&self.config)?;
                 self.asking_writable(cx);
             }

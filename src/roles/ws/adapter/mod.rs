@@ -35,6 +35,7 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::listening;
 use crate::roles::pump::Mux;
+use crate::roles::tls::INSECURE;
 
 /// A host or a client that runs.
 pub struct Adapter {
@@ -200,6 +201,9 @@ impl Adapter {
                 self.listeners.push(sock);
                 self.listens_at.push(at);
             }
+        }
+        if self.config.tls.insecure {
+            self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }
         let url = &self.config.url;
         if self.config.token.is_some() && !url.is_tls() && !url.endpoint.is_this_machine() {

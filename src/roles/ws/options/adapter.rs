@@ -8,6 +8,7 @@ use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::base::secret::Secret;
+use crate::roles::tls::{Tls, options as tls};
 use crate::roles::ws::config::{AdapterConfig, LocalEnd};
 use crate::roles::ws::url::{Proxy, Url};
 
@@ -102,6 +103,7 @@ fn build(
         name: values.text("name")?,
         proxy: proxy(values, &url, proxies)?,
         url,
+        tls: Tls::default(),
         end,
         token,
         retry: values.wait("retry")?.expect(PRESET),
@@ -170,6 +172,10 @@ pub static HOST: &[Opt] = &[
     PROXY,
     RETRY,
     CONNECT_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
     MAX_STREAMS,
     PING,
     KEEPALIVE,
@@ -193,6 +199,10 @@ pub static CLIENT: &[Opt] = &[
     PROXY,
     RETRY,
     CONNECT_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERT,
+    tls::CLIENT_KEY,
+    tls::INSECURE,
     MAX_STREAMS,
     PING,
     KEEPALIVE,

@@ -7,18 +7,20 @@ use super::error::OrderError;
 use super::{DRAIN, HOUR, KEEPALIVE, LIMITS, MAX_STREAMS, NAME, PATH_MAX, PING, PRESET, WHO};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::roles::tls::{Tls, options as tls};
 use crate::roles::ws::config::RelayConfig;
 use crate::roles::ws::tokens::Tokens;
 
 /// Makes a relay's orders out of its settings and of the words that are no flags: `[ADDR]`. `port` is what the variable
-/// `PORT` says. What `--tokens` names is left to the caller to read.
+/// `PORT` says. What `--tokens` and
+/// `--tls-...` name is left to the caller to read.
 pub fn build_relay(
     values: &Values,
     words: &[String],
     port: Option<&str>,
 ) -> Result<RelayConfig, OrderError> {
     let listen = match (words.first(), port) {
-        (Some(word), _) => Endpoint::plain(word)?,
+        (Some(word), _) => word.parse()?,
         (None, Some(port)) => on_port(Ipv4Addr::UNSPECIFIED, port)?,
         (None, None) => on_port(Ipv4Addr::LOCALHOST, PORT)?,
     };
@@ -34,6 +36,7 @@ pub fn build_relay(
     Ok(RelayConfig {
         name: values.text("name")?,
         listen,
+        tls: Tls::default(),
         tokens: with_tokens.then(Tokens::default),
         no_auth,
         allow: values.access("allow")?,
@@ -153,6 +156,9 @@ pub static RELAY: &[Opt] = &[
         help: "the most WebSockets at a time",
         ..Opt::SWITCH
     },
+    tls::CERT,
+    tls::KEY,
+    tls::CLIENT_CA,
     MAX_STREAMS,
     PING,
     KEEPALIVE,

@@ -21,7 +21,7 @@ use crate::proto::http1::{HeadBuf, Request, Status, Upgrade};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
-use crate::roles::link::Link;
+use crate::roles::link::{Link, tls_error};
 use crate::roles::ws::keepalive;
 use crate::roles::ws::tokens::Part;
 
@@ -91,10 +91,17 @@ impl Relay {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }
+        let mut link = match Link::accepted(cx, sock, &self.config.tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                let text = format!("{peer} refused: {}", plain(&error));
+                return self.journal.warn(cx.now(), "refused: tls", text);
+            }
+        };
         let entry = self.arrivals.vacant_entry();
         let key = entry.key();
         cx.set_tag(sock, Kind::Arrival.tag(key));
-        let mut link = Link::new(sock);
         link.want_read(cx, true);
         entry.insert(Arrival {
             link,
@@ -112,8 +119,14 @@ impl Relay {
         let mut bytes = [0; HEAD_READ];
         let count = match arrival.link.read(cx, &mut bytes) {
             Ok(None) => return,
-            Ok(Some(0)) | Err(_) => return self.drop_arrival(cx, key),
+            Ok(Some(0)) => return self.drop_arrival(cx, key),
             Ok(Some(count)) => count,
+            Err(error) => {
+                if let Some(error) = tls_error(&error) {
+                    self.say_refused(cx, key, &error.to_string());
+                }
+                return self.drop_arrival(cx, key);
+            }
         };
         match &mut arrival.stage {
             Stage::Leaving(_) => {}
