@@ -12,15 +12,28 @@ use hydrant::base::endpoint::Endpoint;
 use hydrant::cli::{GLOBALS, ROLES};
 use hydrant::config::{Config, Env, Exit, Run, Verbosity};
 use hydrant::roles::relay::config::{DumpFormat, RelayConfig, Slow, Source, Stats, Way};
+use hydrant::roles::ws::options::Proxies;
 use proptest::prelude::*;
 
 const PIPE: Env = Env {
     stderr_is_terminal: false,
     token: None,
+    port: None,
+    proxies: Proxies {
+        own: None,
+        https: None,
+        not_for: None,
+    },
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
     token: None,
+    port: None,
+    proxies: Proxies {
+        own: None,
+        https: None,
+        not_for: None,
+    },
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.
@@ -495,7 +508,7 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, demo, hub, tunnel, bench; SRC would be HOST:PORT",
+        "there are relay, demo, hub, tunnel, ws, bench; SRC would be HOST:PORT",
     ),
     (
         "<scenarios>",
@@ -540,7 +553,7 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, demo, hub, tunnel, bench; SRC would be HOST:PORT";
+    let roles = "there are relay, demo, hub, tunnel, ws, bench; SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")

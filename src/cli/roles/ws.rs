@@ -25,8 +25,8 @@ pub(super) const RELAY: Role = Role {
             what: "behind a proxy that ends TLS, for everyone who has a token",
         },
         Example {
-            line: "PORT=10000 hydrant ws relay --no-auth",
-            what: "as a platform starts it, open to anyone; GET /healthz answers 200",
+            line: "hydrant ws relay --no-auth",
+            what: "as a platform starts it, which sets PORT: open to anyone; GET /healthz answers 200",
         },
     ],
 };
