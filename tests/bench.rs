@@ -373,9 +373,15 @@ fn a_sink_that_can_compare_nothing_says_so() {
     talker.join().expect("the sink has left");
 }
 
-/// SIGINT ends a bench at once, and its relay with it.
+/// SIGINT and SIGTERM end a bench at once, and its relay with it; the exit code is what a shell makes of the signal.
 #[test]
 fn a_signal_ends_it_and_its_relay() {
+    ends_by("INT", 130);
+    ends_by("TERM", 143);
+}
+
+#[track_caller]
+fn ends_by(name: &str, code: i32) {
     let folder = Scratch::new();
     let note = folder.at("pid");
     let mut bench = hydrant("bench idle --clients 5 --time 1h")
@@ -386,11 +392,95 @@ fn a_signal_ends_it_and_its_relay() {
         ))
         .start();
     bench.wait_log("bench 1/1");
-    bench.signal("INT");
-    assert_eq!(bench.wait_exit(), 130);
+    // Off a terminal this has it reopen its log, and go on.
+    bench.signal("HUP");
+    bench.signal(name);
+    assert_eq!(bench.wait_exit(), code);
     let pid = fs::read_to_string(note).unwrap_or_default();
     let gone = !fs::exists(format!("/proc/{}", pid.trim())).expect("it can be asked");
     assert!(pid.trim().is_empty() || gone, "the relay {pid} lives");
+}
+
+/// What can't be written is said before anything is measured, not when all is.
+#[test]
+fn a_picture_that_cannot_be_written_is_told_at_once() {
+    let folder = Scratch::new();
+    let svg = folder.at("nowhere/report.svg");
+    let done = bench(&format!("throughput --clients 1 --svg {svg}"));
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    let expected = format!("hydrant: can't write {svg}: no such file or directory");
+    assert_eq!(*last, expected);
+}
+
+/// An earlier report is not lost to a bench that comes to nothing.
+#[test]
+fn a_picture_stays_until_there_is_another() {
+    let folder = Scratch::new();
+    let (old, new) = (folder.at("old.svg"), folder.at("new.svg"));
+    fs::write(&old, "an earlier one").expect("it can be written");
+    for svg in [&old, &new] {
+        let mut bench = hydrant(&format!("bench idle --clients 1 --time 1h --svg {svg}")).start();
+        bench.wait_log("bench 1/1");
+        bench.signal("INT");
+        assert_eq!(bench.wait_exit(), 130);
+    }
+    assert_eq!(
+        fs::read_to_string(&old).expect("it is there"),
+        "an earlier one"
+    );
+    assert!(!fs::exists(&new).expect("it can be asked"));
+}
+
+#[test]
+fn results_that_cannot_be_written_are_told() {
+    let full = || {
+        fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("Linux has it")
+    };
+    for form in ["--json", ""] {
+        let line = format!("bench idle --clients 1 --time 100ms --tolerate {form}");
+        let mut bench = hydrant(&line).stdout(full()).start();
+        assert_eq!(bench.wait_exit(), 1, "{:?}", bench.log());
+        let said = bench.log();
+        let last = said.last().expect("something is said");
+        assert_eq!(
+            last,
+            "hydrant: can't write to stdout: no space left on device"
+        );
+    }
+}
+
+#[test]
+fn a_source_that_reaches_no_relay_says_so() {
+    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = door.local_addr().expect("it listens");
+    drop(door);
+    let done = hydrant(&format!("bench source connect:{at} --time 300ms")).run();
+    assert_eq!(done.code, 1, "{done:?}");
+    let said = done.stderr.join("\n");
+    let expected = format!("bench: the relay at {at} refused the connection; trying until");
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(said.matches("refused").count(), 1, "{said}");
+    assert!(
+        said.ends_with("hydrant: no relay was connected within 0.3 s"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_sink_with_more_clients_than_descriptors_says_so() {
+    let done = hydrant("bench sink 127.0.0.1:9 --clients 90000")
+        .shell("ulimit -n 256; exec \"$0\" \"$@\"")
+        .run();
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(
+        last.contains("90,000 clients need more file descriptors: they are enough for "),
+        "{last}"
+    );
 }
 
 const RELAY_ENV: &str = "HYDRANT_TEST_PLAYS_RELAY";

@@ -52,3 +52,5 @@ mod tools;
 mod upstream;
 #[path = "e2e/websocket.rs"]
 mod websocket;
+#[path = "e2e/wss.rs"]
+mod wss;

@@ -12,8 +12,8 @@ use hydrant::proto::http1::{Ask, HeadBuf, Response};
 use hydrant::proto::websocket::{FrameHead, Key, Opcode, Side};
 use hydrant::reactor::net::{Addr, Close, Signal};
 use hydrant::reactor::{Options, Reactor, Turn};
-use hydrant::roles::relay::Relay;
 use hydrant::roles::relay::config::{Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
+use hydrant::roles::relay::{Reason, Relay};
 use hydrant::sim::{
     Actor, Behaviour, Content, Ending, Faults, Receiver, RemoteId, SimNet, Source as Feed,
 };
@@ -45,6 +45,7 @@ struct Sum {
     skips: u64,
     drops: u64,
     pongs: usize,
+    pings: usize,
     refused: usize,
 }
 
@@ -183,6 +184,7 @@ impl Life {
             match told {
                 Told::Message { bytes, ends, .. } => messages.push((bytes, ends)),
                 Told::Pong(_) => sum.pongs += 1,
+                Told::Ping(_) => sum.pings += 1,
                 Told::Close(code, _) => closed = code.map(|code| code.number()),
                 other => panic!("{other:?}"),
             }
@@ -321,4 +323,55 @@ fn clients_get_what_they_may_get() {
             "something never happened"
         );
     }
+}
+
+/// A client is pinged every 25 s. One that answers lives on, and one that answers neither of two is dropped.
+#[test]
+fn whoever_answers_no_ping_is_dropped() {
+    let mut life = Life::new(7);
+    let (net, handle) = SimNet::new(7, Faults::none());
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(life.config()));
+    let seconds = Duration::from_secs;
+    let connect = |port: u16, says: Vec<(Duration, Vec<u8>)>| {
+        let mut receiver = Receiver::eager();
+        receiver.says = says;
+        let to = Addr::Tcp(([127, 0, 0, 1], 1001).into());
+        let from = ([192, 168, 0, 1], port).into();
+        let actor = Actor::Receiver(receiver);
+        handle.world().connect_remote(to, from, actor)
+    };
+    let silent = connect(1, vec![(seconds(1), ask())]);
+    let pong = || framed(Opcode::Pong, b"");
+    let answers = [26, 51, 76, 101, 126].map(|at| (seconds(at), pong()));
+    let alive = connect(2, [vec![(seconds(1), ask())], answers.to_vec()].concat());
+    handle.world().at(Time::ZERO + seconds(140), |world| {
+        world.signal(Signal::Terminate)
+    });
+    let mut ended = Vec::new();
+    let mut dead_at = None;
+    while reactor.turn(&mut ended).expect("a simulated wait works") != Turn::Over {
+        let relay = reactor.role(role).expect("it runs");
+        let now = handle.world().time();
+        if relay.counts().gone[Reason::Dead as usize] == 1 {
+            dead_at.get_or_insert(now);
+        }
+        assert!(now < Time::ZERO + seconds(150), "it never ends");
+    }
+    let dead_after = dead_at.expect("it is dropped").since(Time::ZERO);
+    assert!(
+        dead_after >= seconds(75) && dead_after < seconds(76),
+        "{dead_after:?}"
+    );
+    let pings = |remote: RemoteId| {
+        let world = handle.world();
+        let received = world.received(remote).to_vec();
+        let mut head = HeadBuf::new();
+        let taken = head.feed(&received).expect("a good head");
+        let all = received.len();
+        let told = told(Side::Client, u64::MAX, &received[taken..], &mut || all);
+        let pings = told.iter().filter(|told| matches!(told, Told::Ping(_)));
+        pings.count()
+    };
+    assert_eq!((pings(silent), pings(alive)), (2, 5));
 }

@@ -1,14 +1,15 @@
 //! The bench's house: threads with loops for its players, a loop for its own waiting, the screen.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::app::number;
 use crate::base::time::Time;
 use crate::logger;
 use crate::reactor::mio_net::{self, Epoch, MioNet};
-use crate::reactor::{self, End, Reactor, RoleId, Turn, host};
+use crate::reactor::{self, End, Reactor, RoleId, Turn, host, plain};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::{self, Board, Halt, House, Player, Watch};
 
@@ -17,7 +18,8 @@ pub(super) fn run(config: &BenchConfig) -> Result<u8, String> {
     let mut rig = Rig::new().map_err(|error| format!("can't start: {error}"))?;
     match bench::run(&mut rig, config) {
         Ok(()) => Ok(0),
-        Err(Halt::Signal) => Ok(INTERRUPTED),
+        // What a shell makes of a program that the signal has ended: what was to be measured was not.
+        Err(Halt::Signal(signal)) => Ok(128 + number(signal)),
         Err(Halt::Failed(text)) => Err(text),
     }
 }
@@ -39,7 +41,7 @@ impl Rig {
             epoch: Some(epoch),
         })?;
         let options = reactor::Options {
-            hangup_stops: true,
+            hangup_stops: io::stderr().is_terminal(),
             ..reactor::Options::default()
         };
         let mut reactor = Reactor::new(Box::new(net), options);
@@ -53,8 +55,10 @@ impl Rig {
         })
     }
 
-    fn is_over(&self) -> bool {
-        self.reactor.role(self.watch).is_none_or(Watch::is_stopped)
+    /// What to halt for, if there is anything.
+    fn halt(&self) -> Result<(), Halt> {
+        let stopped = self.reactor.role(self.watch).and_then(Watch::stopped);
+        stopped.map_or(Ok(()), |signal| Err(Halt::Signal(signal)))
     }
 }
 
@@ -64,10 +68,8 @@ impl House for Rig {
     }
 
     fn rest(&mut self, time: Duration) -> Result<(), Halt> {
-        if self.is_over() {
-            // Nothing on the loop would end the wait.
-            return Err(Halt::Signal);
-        }
+        // Nothing on the loop would end the wait.
+        self.halt()?;
         self.reactor
             .with(self.watch, |watch, cx| watch.rest(cx, time));
         let mut ended = Vec::new();
@@ -76,8 +78,10 @@ impl House for Rig {
                 .reactor
                 .turn(&mut ended)
                 .map_err(|error| Halt::Failed(format!("can't wait for events: {error}")))?;
-            if self.is_over() || turn != Turn::Going {
-                return Err(Halt::Signal);
+            match turn {
+                Turn::Cut(signal) => return Err(Halt::Signal(signal)),
+                Turn::Reloading => logger::reopen(),
+                Turn::Going | Turn::Over => self.halt()?,
             }
             let now = self.reactor.clock();
             let watch = self.reactor.role(self.watch);
@@ -125,13 +129,18 @@ impl House for Rig {
         }
     }
 
-    fn print(&mut self, text: &str) {
+    fn print(&mut self, text: &str) -> Result<(), Halt> {
         logger::live_end();
-        // A reader that has gone away needs no word any more.
         let mut stdout = io::stdout();
-        let _ = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
+        let written = stdout.write_all(text.as_bytes());
+        match written.and_then(|()| stdout.flush()) {
+            // A reader that has gone away needs no word any more.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let text = format!("can't write to stdout: {}", plain(&error));
+                Err(Halt::Failed(text))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -160,6 +169,3 @@ fn play(player: Player, cores: &[usize], epoch: Epoch) -> Result<(), String> {
         }
     }
 }
-
-/// What a shell makes of SIGINT.
-const INTERRUPTED: u8 = 130;

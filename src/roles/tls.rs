@@ -60,7 +60,8 @@ impl Tls {
 }
 
 /// What is given up for `--tls-insecure`.
-pub const INSECURE: &str = "certificates are not verified (--tls-insecure): whoever stands between can read and change all";
+pub const INSECURE: &str = "certificates are not verified (--tls-insecure): whoever stands between can read and \
+                            change all";
 
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
+use crate::common::secure::Office;
 use crate::common::tools::{Tool, have};
 
 /// The page, as the README shows it.
@@ -59,12 +60,30 @@ fn serve(mut stream: TcpStream, page: &str, seen: &mpsc::Sender<String>) {
 
 #[test]
 fn the_page_shows_the_feed() {
-    if !have("chromium") {
-        return;
+    if have("chromium") {
+        shows_the_feed("ws", "");
     }
+}
+
+#[test]
+fn the_page_shows_the_feed_by_tls() {
+    if have("chromium") {
+        let office = Office::new();
+        // Browsers know no Ed25519.
+        office.install(&office.authority.issue_p256(&["127.0.0.1"]));
+        shows_the_feed("wss", &office.accepting());
+    }
+}
+
+fn shows_the_feed(scheme: &str, flags: &str) {
     assert_eq!(page().lines().count(), 10);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().unwrap();
     let mut place = Place::opened();
-    let line = format!("{} ws://127.0.0.1:0 --framing line --backlog 1K", place.at);
+    let line = format!(
+        "{} {scheme}://127.0.0.1:0 --framing line --backlog 1K --origin http://{at} {flags}",
+        place.at
+    );
     let hydrant = hydrant(&line).start();
     let mut upstream = place.accept();
     upstream
@@ -72,9 +91,7 @@ fn the_page_shows_the_feed() {
         .unwrap();
     hydrant.report_until("in all 19 B in");
     let feed = hydrant.address_of("WebSocket clients");
-    let page = page().replace("ws://127.0.0.1:6001", &format!("ws://{feed}")) + REPORT;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = listener.local_addr().unwrap();
+    let page = page().replace("ws://127.0.0.1:6001", &format!("{scheme}://{feed}")) + REPORT;
     let (tell, seen) = mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -94,6 +111,8 @@ fn the_page_shows_the_feed() {
             "--disable-background-networking",
             "--disable-component-update",
             "--no-first-run",
+            // It has no place for an issuer of ours.
+            "--ignore-certificate-errors",
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             &format!("--user-data-dir={}", profile.at("profile")),
             &format!("http://{at}/"),

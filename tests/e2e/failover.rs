@@ -94,6 +94,30 @@ fn on_the_side_too_the_waits_grow_from_the_first_one() {
     }
 }
 
+/// Its records are further apart than `--failback`, and nothing says that such pauses are no silence: that it is not
+/// taken back is said.
+#[test]
+fn an_upstream_that_is_back_with_long_pauses_says_why_it_is_not_in_use() {
+    let (mut first, mut second) = (Place::new(), Place::opened());
+    let line = format!("{},{} 0 --retry 20ms --failback 100ms", first.at, second.at);
+    let hydrant = hydrant(&line).start();
+    let _in_use = second.accept();
+    hydrant.wait_log(&format!("upstream {} connected", second.at));
+    let mut upstream = first.accept();
+    let said = format!(
+        "upstream {} is back, but with breaks of more than 100 ms: not in use again (--failback",
+        first.at
+    );
+    while !hydrant.has_logged(&said) {
+        upstream.write_all(b"?").unwrap();
+        let sent = std::time::Instant::now();
+        while sent.elapsed().as_millis() < 150 {
+            hydrant.report();
+        }
+    }
+    assert!(!hydrant.has_logged("for 100 ms: in use again"));
+}
+
 /// Everybody gets what is theirs first, however slowly they take it.
 #[test]
 fn upstream_loss_exit_ends_in_order() {

@@ -91,6 +91,28 @@ fn an_upstream_that_waits_for_a_lag_to_shrink_says_so() {
     }
 }
 
+/// What waits in the kernels is a lag too, though the ring is empty: the upstream is held back, and let go when that
+/// has been taken.
+#[test]
+fn an_upstream_waits_for_a_frozen_destination_of_a_slow_feed() {
+    for flags in ["--max-lag 1s", "--max-lag 64K"] {
+        let mut rig = Rig::with("connect-listen", &format!("--slow block {flags}"));
+        let mut upstream = rig.upstream();
+        let mut frozen = rig.narrow_client();
+        for _ in 0..LITTLE / 20_000 {
+            rig.feed.send(&mut upstream, 20_000);
+        }
+        let who = frozen.stream.local_addr().unwrap();
+        let why = flags.trim_start_matches("--");
+        rig.hydrant.wait_log(&format!(
+            "upstream held back 5 s by {who} (--slow block, behind by --{why})"
+        ));
+        frozen.take(LITTLE / 20_000 * 20_000);
+        rig.feed.send(&mut upstream, 1_000_000);
+        frozen.take(1_000_000);
+    }
+}
+
 /// Nobody is dropped who keeps taking bytes, however old they are, by `--stall-timeout`.
 #[test]
 fn a_client_that_keeps_taking_is_not_stalled() {

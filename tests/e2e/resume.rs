@@ -5,10 +5,11 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::thread;
 
-use crate::common::feed::{Feed, Taker};
+use crate::common::feed::{Feed, Taker, pattern};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{Place, reset, vanish};
+use crate::common::peers::{Place, leave, reset, vanish};
 use crate::common::records::Kind;
+use crate::rig::Rig;
 
 /// What each life of a destination received, all of which its kernel had.
 struct Lives {
@@ -103,6 +104,35 @@ fn every_record_arrives_in_one_of_its_lives() {
         let missing = (0..count).find(|number| !seen[*number as usize]);
         assert_eq!(missing, None, "{kind:?} {flags}");
     }
+}
+
+/// The source has ended, and all that is left of it is in the kernel: a destination that is lost now gets it again all
+/// the same, whatever `--drain` says.
+#[test]
+fn the_end_of_the_source_is_no_end_for_what_was_not_acknowledged() {
+    let mut lives = Lives::new();
+    let line = format!("- connect:{} --retry 20ms --drain 1ms", lives.place.at);
+    let mut hydrant = hydrant(&line).stdin(std::process::Stdio::piped()).start();
+    let whole: Vec<u8> = (0..1 << 17_u64)
+        .flat_map(|word: u64| word.to_be_bytes())
+        .collect();
+    let mut stdin = hydrant.stdin();
+    std::io::Write::write_all(&mut stdin, &whole).expect("the relay takes it");
+    drop(stdin);
+    for len in [1, 1000, 10_000] {
+        lives.live(len);
+    }
+    lives.last();
+    assert_eq!(hydrant.wait_exit(), 0);
+    let mut end = 0;
+    for life in &lives.lives {
+        let begin = place_of(life);
+        assert!(begin <= end, "what lies between {end} and {begin} is lost");
+        assert!(whole[begin..].starts_with(life), "torn at {begin}");
+        end = begin + life.len();
+    }
+    assert_eq!(end, whole.len());
+    hydrant.wait_log("source ended: 1 client drained, 0 cut; up ");
 }
 
 /// Which of the records arrived whole. Each life begins with a record, and has them in order.
@@ -242,5 +272,45 @@ fn what_comes_while_nobody_is_there_waits() {
             reset(taker.stream);
             hydrant.wait_log(&format!("downstream {} left", server.at));
         }
+    }
+}
+
+/// What was still in the ring when a dialled destination was lost is there for it when it is back.
+#[test]
+fn a_dialled_destination_goes_on_where_it_was_cut_off() {
+    let mut rig = Rig::with("connect-connect", "--drain 1h");
+    let mut upstream = rig.upstream();
+    let lost = rig.downstream();
+    // Less than the ring holds, and more than kernels do.
+    rig.feed.send(&mut upstream, 14 << 20);
+    rig.hydrant.report_until("in all 14.0 MiB in");
+    rig.downstream_goes(lost);
+    let mut back = rig.downstream();
+    rig.hydrant.signal("TERM");
+    // What the kernels had taken may be lost with the connection. The rest is not, and nothing of it is missing.
+    let mut rest = Vec::new();
+    back.stream.read_to_end(&mut rest).unwrap();
+    assert!(!rest.is_empty() && rest.len() as u64 <= rig.feed.at);
+    let from = rig.feed.at - rest.len() as u64;
+    assert!(rest == pattern(from, rest.len()));
+    assert_eq!(rig.hydrant.wait_exit(), 0);
+}
+
+/// A server that is started anew between two messages: the one that finds out that it had gone is not lost with it.
+#[test]
+fn a_dialled_destination_that_had_closed_misses_nothing() {
+    let mut rig = Rig::new("connect-connect");
+    let mut upstream = rig.upstream();
+    let mut downstream = rig.downstream();
+    for _ in 0..5 {
+        rig.feed.send(&mut upstream, 1000);
+        downstream.take(1000);
+        // As a program closes that has read everything.
+        leave(&downstream.stream);
+        let at = downstream.at;
+        rig.feed.send(&mut upstream, 1000);
+        downstream = rig.downstream();
+        downstream.at = at;
+        downstream.take(1000);
     }
 }

@@ -1,13 +1,13 @@
 //! Clients that don't keep up: dropped by a reset where they hurt others, waited for where nothing may be lost.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
 use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker, pattern};
-use crate::common::peers::{connect_narrow, leave};
+use crate::common::peers::connect_narrow;
 use crate::rig::Rig;
 
 #[test]
@@ -157,46 +157,6 @@ fn a_dialled_destination_holds_the_upstream_back() {
     let mut feed = Feed { at: sent };
     feed.send(&mut upstream, (16 << 20) - sent as usize);
     taker.join().expect("it gets all of it");
-}
-
-/// What was still in the ring when a dialled destination was lost is there for it when it is back.
-#[test]
-fn a_dialled_destination_goes_on_where_it_was_cut_off() {
-    let mut rig = Rig::with("connect-connect", "--drain 1h");
-    let mut upstream = rig.upstream();
-    let lost = rig.downstream();
-    // Less than the ring holds, and more than kernels do.
-    rig.feed.send(&mut upstream, 14 << 20);
-    rig.hydrant.report_until("in all 14.0 MiB in");
-    rig.downstream_goes(lost);
-    let mut back = rig.downstream();
-    rig.hydrant.signal("TERM");
-    // What the kernels had taken may be lost with the connection. The rest is not, and nothing of it is missing.
-    let mut rest = Vec::new();
-    back.stream.read_to_end(&mut rest).unwrap();
-    assert!(!rest.is_empty() && rest.len() as u64 <= rig.feed.at);
-    let from = rig.feed.at - rest.len() as u64;
-    assert!(rest == pattern(from, rest.len()));
-    assert_eq!(rig.hydrant.wait_exit(), 0);
-}
-
-/// A server that is started anew between two messages: the one that finds out that it had gone is not lost with it.
-#[test]
-fn a_dialled_destination_that_had_closed_misses_nothing() {
-    let mut rig = Rig::new("connect-connect");
-    let mut upstream = rig.upstream();
-    let mut downstream = rig.downstream();
-    for _ in 0..5 {
-        rig.feed.send(&mut upstream, 1000);
-        downstream.take(1000);
-        // As a program closes that has read everything.
-        leave(&downstream.stream);
-        let at = downstream.at;
-        rig.feed.send(&mut upstream, 1000);
-        downstream = rig.downstream();
-        downstream.at = at;
-        downstream.take(1000);
-    }
 }
 
 /// Sends the stream until nothing more is taken for a while. How much was sent, and whether it was all there is.

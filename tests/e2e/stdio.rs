@@ -164,6 +164,24 @@ fn a_reader_of_stdout_that_has_enough_ends_it_well() {
     hydrant.wait_log("stdout closed by its reader");
 }
 
+/// A disk that is full is no reader who has had enough.
+#[test]
+fn a_stdout_that_can_not_be_written_fails() {
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+        eprintln!("skipped: there is no /dev/full here");
+        return;
+    };
+    let mut place = Place::opened();
+    let line = format!("{} -", place.at);
+    let mut hydrant = hydrant(&line).stdout(full).start();
+    let mut upstream = place.accept();
+    Feed::default().send(&mut upstream, 1000);
+    assert_eq!(hydrant.wait_exit(), 1);
+    hydrant.wait_log("relay: stdout failed: 0 clients drained, ");
+    hydrant.wait_log("can't write to stdout: ");
+    assert!(!hydrant.has_logged("closed by its reader"));
+}
+
 #[test]
 fn stdin_that_never_ends_ends_with_its_reader() {
     let mut hydrant = hydrant("- -")

@@ -494,6 +494,49 @@ fn a_handshake_has_a_deadline_and_holds_up_nobody() {
     );
 }
 
+/// Whoever is tried on the side shakes hands there, too, and what he sends meanwhile goes to nobody.
+#[test]
+fn failback_goes_by_tls() {
+    let office = Office::new();
+    let issued = office.issue();
+    let (mut first, mut second) = (Place::new(), Place::opened());
+    let to = |place: &Place| format!("tls://localhost:{}", place.at.port());
+    let line = format!(
+        "{},{} 0 --retry 20ms --idle-timeout 1h --failback 100ms {}",
+        to(&first),
+        to(&second),
+        office.dialling()
+    );
+    let hydrant = hydrant(&line).start();
+    let mut client = Taker::new(connect(hydrant.address_of("clients")), 0);
+    hydrant.report_until("| 1 client | ");
+    let mut in_use = office.server(second.accept(), &issued, false);
+    in_use.write_all(b"second").expect("it is read");
+    in_use.flush().expect("it is read");
+    let mut said = [0; 6];
+    client
+        .stream
+        .read_exact(&mut said)
+        .expect("it is passed on");
+    assert_eq!(&said, b"second");
+    first.open();
+    let mut back = office.server(first.accept(), &issued, false);
+    while !hydrant.has_logged("has sent records for 100 ms: in use again") {
+        back.write_all(b"?").expect("it is read");
+        back.flush().expect("it is read");
+        hydrant.report();
+    }
+    back.write_all(b"!").expect("it is read");
+    back.flush().expect("it is read");
+    let mut byte = [b'?'];
+    while byte != *b"!" {
+        client
+            .stream
+            .read_exact(&mut byte)
+            .expect("it is passed on");
+    }
+}
+
 #[test]
 fn an_upstream_by_tls_is_greeted() {
     let office = Office::new();

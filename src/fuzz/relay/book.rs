@@ -2,15 +2,16 @@
 //! what makes a reason for letting one go true.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
 use super::stage::{Stage, Who};
 use crate::base::time::Time;
-use crate::reactor::net::SockId;
+use crate::reactor::net::{Close, SockId};
 use crate::roles::relay::config::{MaxLag, Output, Resume, Slow, Way};
 use crate::roles::relay::{Counts, Reason};
-use crate::sim::RemoteId;
+use crate::sim::{Receiver, RemoteId};
 
 /// What has gone in and out so far, as seen from outside of the relay.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub(super) struct Book {
     /// The head before the latest event, and how much the ring had been given by then and by now, what was taken out of
     /// it again left out.
     pub(super) head_before: u64,
+    /// The furthest cursor before the latest event.
+    pub(super) lead_before: Option<u64>,
     pub(super) held_before: u64,
     pub(super) held: u64,
     /// What has been skipped.
@@ -32,6 +35,8 @@ pub(super) struct Book {
     pub(super) standby: Option<SockId>,
     pub(super) replaced: Option<u16>,
     pub(super) clients: BTreeMap<SockId, Known>,
+    /// When somebody under `block` was last seen to be beyond `--max-lag`, by what its kernel had acknowledged.
+    pub(super) lagged: Option<Time>,
     /// By output: the offsets from and up to which the next client may begin if it need not begin at the newest.
     pub(super) parked: Vec<Vec<(u64, u64)>>,
     /// By output: who was connected there so far, one after the other.
@@ -177,56 +182,81 @@ impl Book {
         vec![(from, from)]
     }
 
-    /// Whether a client that is gone may have gone for this reason. `lead`: where the leader stood before.
+    /// Whether a client that is gone may have gone for this reason. `full`: whether the ring was.
     pub(super) fn is_true(
         &self,
         stage: &Stage,
         now: Time,
         reason: Reason,
         known: &Known,
-        lead: Option<u64>,
+        full: bool,
     ) -> bool {
         let config = &stage.scenario.config;
         let slow = config.outputs[known.output].slow;
         let drops = slow == Slow::Drop;
         let over = |since: Option<Time>, span| since.is_some_and(|at| now.since(at) >= span);
         let end = known.until.min(self.head());
+        let ends = self.ending_since.is_some() || known.until < u64::MAX;
+        let arrived = match stage.scenario.is_local(known.output) {
+            true => known.written,
+            false => stage.handle.world().arrived_total(known.remote),
+        };
         match reason {
             Reason::Left => {
-                // One that ends its own direction while it still owes acknowledgements counts as gone.
-                let owes = slow == Slow::Block && known.until < u64::MAX;
-                owes || !stage.handle.world().is_open(known.remote)
+                // One that has ended its own direction and takes none of its last bytes counts as gone.
+                let quiet = over(Some(known.progress), Duration::from_secs(1));
+                let is_hung = known.is_finishing() && quiet && self.may_end(stage, known);
+                is_hung || !stage.handle.world().is_open(known.remote)
             }
-            Reason::Dead | Reason::Record | Reason::Protocol => false,
+            Reason::Dead | Reason::Protocol => false,
             Reason::Overtaken => {
-                let leads = !config.hold.is_zero() && lead == Some(known.cursor);
-                let held = self.held.max(self.held_before);
-                drops && !leads && held - known.cursor > config.ring as u64
+                let near = self.is_near(&stage.scenario, known);
+                drops && !near && self.held_before - known.cursor > config.ring as u64
             }
             Reason::Lagging => drops && self.lags(config.max_lag, known, now),
             Reason::Stalled => {
                 let holds = slow != Slow::Block && !config.hold.is_zero();
                 let holds = holds && known.path.place(known.landed) < end;
+                let holds = holds && (full || self.ending_since.is_some());
                 let waits = known.waits_since(&self.ledger);
                 let stall = config.stall_timeout;
                 (holds && over(Some(known.progress), config.hold))
                     || stall.is_some_and(|stall| over(waits, nearly(stall)))
             }
             Reason::HalfClosed => {
-                let came = matches!(config.outputs[known.output].way, Way::Listen(_));
-                let limits = [config.max_clients, config.max_clients_per_ip];
-                let limited = limits.iter().any(Option::is_some);
-                came && (limited || stage.scenario.descriptors.is_some())
+                let came =
+                    |known: &&Known| matches!(config.outputs[known.output].way, Way::Listen(_));
+                let is_far = |known: &&Known| !stage.scenario.is_local(known.output);
+                let all = self.clients.values().filter(came);
+                let (all, far) = (all.clone().count(), all.filter(is_far).count());
+                let limit = config.max_clients.is_some_and(|max| all >= max)
+                    || config.max_clients_per_ip.is_some_and(|max| far >= max)
+                    || stage.scenario.descriptors.is_some();
+                came(&known) && limit && self.may_end(stage, known)
             }
-            Reason::Drained => {
-                let ends = self.ending_since.is_some() || known.until < u64::MAX;
-                ends && known.cursor == end
+            Reason::Drained => ends && known.cursor == end && arrived == known.written,
+            Reason::Unacknowledged => {
+                let is_over = over(self.drained_at, config.drain);
+                let quiet = over(Some(known.progress), stage.scenario.patience(known.output));
+                ends && known.cursor == end && (is_over || quiet)
             }
             Reason::Cut if stage.scenario.writes_to_stdout() => {
                 over(self.ending_since, config.drain)
             }
             Reason::Cut => over(self.drained_at, config.drain),
         }
+    }
+
+    /// Whether a client may have ended its own direction of the stream.
+    fn may_end(&self, stage: &Stage, known: &Known) -> bool {
+        let ends = |receiver: &Receiver| {
+            // Of what is no TCP, a reset is an end as any other.
+            let is_end = |how| how == Close::Orderly || stage.scenario.is_local(known.output);
+            let leaves = receiver.leave_after.is_some_and(|(_, how)| is_end(how));
+            receiver.half_close_after.is_some() || leaves
+        };
+        let who = self.served[&known.remote].who;
+        stage.receiver(who).is_some_and(ends)
     }
 
     fn lags(&self, max: Option<MaxLag>, known: &Known, now: Time) -> bool {

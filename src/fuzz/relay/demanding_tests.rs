@@ -129,6 +129,30 @@ fn a_guest_whose_kernel_is_behind_skips_nothing() {
     assert_eq!(gone(&counts, Reason::Overtaken), 0);
 }
 
+/// Nothing waits in the ring, and all that was sent waits in a kernel: under `block` the upstream waits for that too.
+#[test]
+fn an_upstream_waits_for_what_is_in_the_kernel() {
+    for max in [
+        MaxLag::Age(Duration::from_millis(200)),
+        MaxLag::Bytes(1_000),
+    ] {
+        let mut scenario = lines(listen(), Slow::Block);
+        scenario.config.max_lag = Some(max);
+        scenario.config.ring = 256 << 10;
+        scenario.faults.send_buffer = 256 << 10;
+        scenario.faults.receive_buffer = 1 << 10;
+        scenario.lives[0][0].source.gap_max = Duration::from_millis(100);
+        scenario.guests[0] = vec![stalled()];
+        scenario.chaos = Duration::from_secs(10);
+        let counts = live(scenario.clone());
+        assert!(counts.bytes_in < 80 << 10, "{max:?}");
+        // And not for longer than it has to.
+        scenario.guests[0][0].receiver.resume_after = Some(Duration::from_secs(5));
+        let counts = live(scenario);
+        assert!(counts.bytes_in >= 80 << 10, "{max:?}");
+    }
+}
+
 /// Nobody else leads, and the one who does takes nothing.
 #[test]
 fn a_leader_under_skip_holds_the_upstream_no_longer_than_another() {
@@ -139,6 +163,39 @@ fn a_leader_under_skip_holds_the_upstream_no_longer_than_another() {
     scenario.guests[0] = vec![stalled()];
     let counts = live(scenario);
     assert_eq!(gone(&counts, Reason::Stalled), 1);
+}
+
+/// The upstream waits for the leader, until that skips by its lag.
+#[test]
+fn a_leader_that_skips_by_its_lag_lets_the_upstream_go_on() {
+    let mut scenario = lines(listen(), Slow::Skip);
+    scenario.config.hold = Duration::from_secs(2);
+    scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(200)));
+    scenario.faults.send_buffer = 1 << 10;
+    scenario.faults.receive_buffer = 1 << 10;
+    scenario.guests[0] = vec![stalled()];
+    let counts = live(scenario);
+    assert!(counts.skipped > 0);
+}
+
+/// Whoever skips in the middle of a record gets the rest of that first, wherever it was.
+#[test]
+fn a_skip_forgets_no_rest_of_a_record() {
+    for send_buffer in 100..200 {
+        let mut scenario = lines(listen(), Slow::Skip);
+        scenario.config.framing = "fixed:50".parse().expect("a framing");
+        let record = (0..50).collect::<Vec<u8>>();
+        say(&mut scenario.lives[0][0], &record.repeat(1_000));
+        scenario.lives[0][0].source.to = 50_000;
+        scenario.config.hold = Duration::ZERO;
+        scenario.faults.send_buffer = send_buffer;
+        scenario.faults.receive_buffer = 100;
+        let mut guest = stalled();
+        guest.receiver.resume_after = Some(Duration::from_millis(500));
+        scenario.guests[0] = vec![guest];
+        let counts = live(scenario);
+        assert!(counts.skipped > 0 && counts.skipped.is_multiple_of(50));
+    }
 }
 
 /// A skip is no sign of life.
@@ -189,19 +246,75 @@ fn an_upstream_that_falls_silent_late_is_noticed() {
     live(scenario);
 }
 
-/// Its source has ended, and its kernel has everything: it is not waited for once more.
-#[test]
-fn a_destination_that_has_everything_in_its_kernel_ends_the_relay() {
+/// A source that ends, and a destination that has no room for the last of it.
+fn ending(guest: Guest) -> Scenario {
     let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
     scenario.config.source = From::Stdin;
-    scenario.config.drain = Duration::from_millis(300);
+    scenario.config.drain = Duration::ZERO;
     scenario.lives[0][0].source.to = 3_000;
     scenario.lives[0][0].source.ending = Ending::Close;
     scenario.faults.receive_buffer = 1 << 10;
-    scenario.guests[0] = vec![stalled()];
+    scenario.guests[0] = vec![guest];
+    scenario
+}
+
+/// Lives until the relay has ended by itself, and says how that was.
+fn live_to_the_end(scenario: Scenario) -> (Time, Counts) {
     let mut play = Play::new(scenario, false);
-    play.run_until(Time::ZERO + Duration::from_secs(20));
-    assert!(play.over);
+    play.run_until(Time::ZERO + Duration::from_secs(100));
+    assert!(play.over, "it does not end");
+    let counts = play.book.borrow().counts.clone();
+    (play.now(), counts)
+}
+
+/// Its source has ended, and the kernel has everything that it does not take: it is not waited for for ever, and not
+/// called drained.
+#[test]
+fn a_destination_that_takes_nothing_at_the_end_is_left_to_the_kernel() {
+    for (stall, seconds) in [(None, 30), (Some(1), 1)] {
+        let mut scenario = ending(stalled());
+        scenario.config.stall_timeout = stall.map(Duration::from_secs);
+        let (end, counts) = live_to_the_end(scenario);
+        assert_eq!(gone(&counts, Reason::Unacknowledged), 1);
+        assert_eq!(counts.gone.iter().sum::<u64>(), 1);
+        let lasted = end.since(Time::ZERO).as_secs();
+        assert!((seconds..seconds + 3).contains(&lasted), "{lasted}");
+    }
+}
+
+/// The same where not even the kernel has everything: with `--stall-timeout` that ends it too, and nobody is dialled
+/// again for it.
+#[test]
+fn a_destination_that_stalls_at_the_end_is_not_dialled_again() {
+    let mut scenario = ending(stalled());
+    scenario.config.stall_timeout = Some(Duration::from_secs(1));
+    scenario.faults.send_buffer = 1 << 10;
+    let (_, counts) = live_to_the_end(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 1);
+    assert_eq!(counts.gone.iter().sum::<u64>(), 1);
+}
+
+/// As long as it takes bytes it is waited for, whatever `--drain` says, which is about signals.
+#[test]
+fn a_destination_that_takes_bytes_at_the_end_is_waited_for() {
+    let mut guest = stalled();
+    guest.receiver = Receiver::eager();
+    guest.receiver.bytes = 100;
+    guest.receiver.every = Duration::from_millis(500);
+    let (end, counts) = live_to_the_end(ending(guest));
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert!(end.since(Time::ZERO) > Duration::from_secs(5));
+}
+
+/// Reset with bytes of it in our kernel only: the source's end is no reason to let them be lost.
+#[test]
+fn a_destination_that_is_reset_at_the_end_gets_the_rest_again() {
+    let mut guest = stalled();
+    guest.receiver.leave_after = Some((Duration::from_secs(3), Close::Reset));
+    let (_, counts) = live_to_the_end(ending(guest));
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert!(counts.bytes_out > counts.bytes_in);
 }
 
 /// All that is left to it of the stream is in its kernel: it gets the end behind that, and is not reset.
@@ -221,7 +334,7 @@ fn a_guest_that_skips_to_the_end_is_let_go_in_order() {
     scenario.guests[0] = vec![stalled()];
     let counts = live(scenario);
     assert!(counts.skipped > 0);
-    assert_eq!(gone(&counts, Reason::Drained), 1);
+    assert_eq!(gone(&counts, Reason::Unacknowledged), 1);
     assert_eq!(gone(&counts, Reason::Stalled), 0);
 }
 
@@ -285,6 +398,29 @@ fn the_upstream_that_is_wanted_back_is_waited_for_by_one_timer() {
     let mut scenario = failing_back(Door::Shut);
     scenario.config.idle_timeout = Some(Duration::from_millis(100));
     live(scenario);
+}
+
+/// Its records are further apart than `--failback`: it is taken back where an upstream may be silent for so long, and
+/// else waits for good.
+#[test]
+fn an_upstream_with_pauses_is_taken_back_where_those_are_no_silence() {
+    for (idle, is_back) in [(None, false), (Some(2), true)] {
+        let mut scenario = failing_back(Door::Open);
+        scenario.config.idle_timeout = idle.map(Duration::from_secs);
+        scenario.chaos = Duration::from_secs(10);
+        for place in 0..2 {
+            say(&mut scenario.lives[place][0], &b"x\n".repeat(10_000));
+            let source = &mut scenario.lives[place][0].source;
+            source.to = 20_000;
+            source.chunk_max = 2;
+        }
+        // On average half of that.
+        scenario.lives[0][0].source.gap_max = Duration::from_secs(1);
+        scenario.lives[1][0].source.gap_max = Duration::from_millis(1);
+        let mut play = Play::new(scenario, false);
+        play.run_until(Time::ZERO + Duration::from_secs(9));
+        assert_eq!(play.book.borrow().latest == Some(1), is_back);
+    }
 }
 
 /// What a length that can't be has made garbage is no record because another splitter looks at it.

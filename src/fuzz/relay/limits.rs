@@ -1,7 +1,10 @@
 //! What must hold of limits: whoever is over one is dropped in time.
 
+use std::time::Duration;
+
 use super::Play;
 use super::ledger::surely;
+use crate::roles::relay::Relay;
 use crate::roles::relay::config::{MaxLag, Slow};
 
 impl Play {
@@ -50,9 +53,39 @@ impl Play {
             let drops = config.outputs[known.output].slow == Slow::Drop;
             if let (Some(MaxLag::Age(max)), true) = (config.max_lag, drops) {
                 let (_, since) = known.lag(&book.ledger, book.ledger.head());
-                let age = since.map_or(std::time::Duration::ZERO, |since| now.since(since));
+                let age = since.map_or(Duration::ZERO, |since| now.since(since));
                 assert!(age <= surely(max), "{sock:?} is {age:?} behind: {known:?}");
             }
+        }
+    }
+
+    /// `--max-lag` under `block`: while somebody is beyond it, by what has arrived at its kernel, the upstream waits.
+    pub(super) fn look_at_laggards(&mut self) {
+        let config = &self.stage.scenario.config;
+        let Some(max) = config.max_lag else { return };
+        let (now, book) = (self.now(), self.book.borrow());
+        let lags = |output: usize| config.outputs[output].slow == Slow::Block;
+        let known = book.clients.iter().filter(|(_, known)| {
+            let (bytes, since) = known.lag(&book.ledger, book.head());
+            let age = since.map_or(Duration::ZERO, |since| now.since(since));
+            lags(known.output) && !known.is_finishing() && max.is_passed((bytes, age))
+        });
+        let since = |sock| self.watch.lagging.get(sock).copied().unwrap_or(now);
+        self.watch.lagging = known.map(|(sock, _)| (*sock, since(sock))).collect();
+        let soon = match max {
+            MaxLag::Age(max) => surely(max) - max,
+            MaxLag::Bytes(_) => surely(Duration::from_secs(1)) - Duration::from_secs(1),
+        };
+        let mut overdue = self.watch.lagging.iter();
+        let Some((laggard, _)) = overdue.find(|(_, since)| now.since(**since) > soon) else {
+            return;
+        };
+        if self.relay().is_none_or(Relay::is_ending) {
+            return;
+        }
+        for sock in self.watch.upstreams.keys() {
+            let is_read = self.reactor.wants(*sock).0 && book.standby != Some(*sock);
+            assert!(!is_read, "{laggard:?} lags, and the upstream is read");
         }
     }
 }

@@ -7,7 +7,6 @@ use super::book::Book;
 use super::stage::Who;
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::{Resume, Slow};
 use crate::roles::relay::{CANDIDATES_MAX, Relay};
 use crate::sim::{Ending, RemoteId, World};
 
@@ -18,6 +17,8 @@ pub(super) struct Watch {
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
     /// What they had been read to when it last grew or they were not read, when that was, and whether they are read.
     pub(super) quiet: BTreeMap<SockId, (u64, Time, bool)>,
+    /// Clients under `block` that are beyond `--max-lag`, and since when.
+    pub(super) lagging: BTreeMap<SockId, Time>,
     /// How much had been read when the pass under way began, and for how many turns it has been.
     pass: (u64, usize),
     still: (Time, u64, usize),
@@ -33,6 +34,7 @@ impl Play {
         self.look_at_wants();
         self.look_at_silence();
         self.look_at_lags();
+        self.look_at_laggards();
         self.look_at_pass();
         self.look_for_spinning();
     }
@@ -192,44 +194,10 @@ impl Play {
         }
     }
 
-    /// Whether somebody has a right to bytes that fill the ring. At rest a leading client
-    /// does not, since it is not waited for for so long.
+    /// Whether somebody holds the upstream back.
     pub(super) fn is_held(&self, book: &Book, now: Time, at_rest: bool) -> bool {
-        let config = &self.stage.scenario.config;
         let is_passing = self.relay().is_some_and(Relay::is_passing);
-        if is_passing && !at_rest || book.most < config.wait_clients {
-            return true;
-        }
-        let blocks = |output: usize| config.outputs[output].slow == Slow::Block;
-        let is_acked = |output| self.stage.scenario.resumes(output) == Some(Resume::Acked);
-        let mut kept = Vec::new();
-        for known in book.clients.values().filter(|known| blocks(known.output)) {
-            if book.lags_far(config.max_lag, known.cursor, now) {
-                return true;
-            }
-            kept.push(known.cursor);
-            if is_acked(known.output) {
-                // What it has acknowledged may not have been asked about yet, but for when all is at rest.
-                kept.push(known.path.place(if at_rest { known.landed } else { 0 }));
-            }
-        }
-        let parked = (0..)
-            .zip(&book.parked)
-            .filter(|(output, _)| blocks(*output));
-        kept.extend(parked.flat_map(|(_, places)| places.iter().map(|(from, _)| *from)));
-        if !at_rest && !config.hold.is_zero() {
-            let taking = || book.clients.values().filter(|known| !known.is_finishing());
-            let lead = taking().map(|known| known.cursor).max();
-            let droppable = taking().filter(|known| !blocks(known.output));
-            let hindmost = droppable.map(|known| known.cursor).min();
-            // Nor are those overtaken who are close behind it.
-            let half = config.ring as u64 / 2;
-            let near = |lead: u64| hindmost.map(|at| at.clamp(lead.saturating_sub(half), lead));
-            kept.extend(lead);
-            kept.extend(lead.and_then(near));
-        }
-        let keep = kept.into_iter().min();
-        keep.is_some_and(|keep| book.held - keep > self.stage.scenario.room_behind())
+        is_passing && !at_rest || book.is_held(&self.stage.scenario, now, at_rest)
     }
 
     /// A pass is through when everybody could have been sent something.

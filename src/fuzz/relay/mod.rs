@@ -7,6 +7,7 @@
 
 mod book;
 mod demands;
+mod held;
 mod ledger;
 mod limits;
 mod look;
@@ -199,8 +200,12 @@ impl Play {
         if let Some(idle) = config.idle_timeout {
             turns_max += 12 * times(idle);
         }
-        if let Some(MaxLag::Age(age)) = config.max_lag {
-            turns_max += 3 * times(age / 8);
+        let lag = config.max_lag.map(|max| match max {
+            MaxLag::Age(age) => age,
+            MaxLag::Bytes(_) => Duration::from_secs(1),
+        });
+        if let Some(lag) = lag {
+            turns_max += 3 * times(lag / 8);
         }
         if let Some(stall) = config.stall_timeout {
             turns_max += 3 * times(stall / 8);

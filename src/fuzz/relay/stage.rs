@@ -304,6 +304,14 @@ impl Scenario {
         matches!(way, Way::Dial(_)).then_some(self.config.resume.unwrap_or(preset))
     }
 
+    /// How long a client of an output that has every byte may take nothing before the rest is left to the kernel.
+    pub(super) fn patience(&self, output: usize) -> Duration {
+        let (config, slow) = (&self.config, self.config.outputs[output].slow);
+        let hold = Some(config.hold).filter(|hold| slow != Slow::Block && !hold.is_zero());
+        let patience = config.stall_timeout.or(hold);
+        patience.unwrap_or(Duration::from_secs(30))
+    }
+
     /// Whether an output is a Unix socket or a standard stream, of which nobody knows what the peer has acknowledged.
     pub(super) fn is_local(&self, output: usize) -> bool {
         matches!(

@@ -70,6 +70,7 @@ impl Witness {
         });
         assert!(fits, "{unfinished:?} bytes are held back");
         (book.head_before, book.held_before) = (book.head(), book.held);
+        book.lead_before = book.lead();
         book.counts = counts.clone();
     }
 }

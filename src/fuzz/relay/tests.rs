@@ -102,6 +102,43 @@ fn a_leader_that_takes_nothing_is_dropped() {
     assert_eq!(counts.bytes_in, 80 << 10);
 }
 
+/// A life of single bytes through a ring of 256.
+fn byte_by_byte(way: Way, slow: Slow) -> Scenario {
+    let mut scenario = with_outputs(vec![output(way, slow)]);
+    scenario.config.ring = 256;
+    scenario.config.hold = Duration::ZERO;
+    scenario.lives[0][0].source.to = 3_000;
+    scenario.lives[0][0].source.chunk_max = 1;
+    scenario.lives[0][0].source.gap_max = Duration::from_millis(1);
+    scenario.faults.receive_buffer = 100;
+    scenario
+}
+
+/// Whoever stands at the very tail of the ring stays, and goes when the next read would take its byte.
+#[test]
+fn a_client_may_be_a_ring_behind_and_not_a_byte_more() {
+    let mut scenario = byte_by_byte(Way::Listen(endpoint(":1001")), Slow::Drop);
+    scenario.faults.send_buffer = 100;
+    scenario.guests[0].push(stalled());
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Overtaken), 1);
+}
+
+/// What a destination has not acknowledged is kept to the byte, though all of it was written.
+#[test]
+fn not_a_byte_goes_that_was_not_acknowledged() {
+    let way = Way::Dial(endpoint("10.0.0.3:3000"));
+    let mut scenario = byte_by_byte(way, Slow::Block);
+    scenario.faults.send_buffer = 4 << 10;
+    let mut first = stalled();
+    first.receiver.leave_after = Some((CHAOS / 2, Close::Reset));
+    scenario.guests[0] = vec![first];
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Left), 1);
+    // The ring, and the read that filled it, were of what had not been acknowledged, and all of that came again.
+    assert_eq!(counts.bytes_out - counts.bytes_in, 257);
+}
+
 /// The only output is stdout, and what the upstream sends overtakes its reader: that ends the relay in the middle of a
 /// read.
 #[test]

@@ -139,18 +139,24 @@ impl Witness {
         let (old, new) = (book.counts.gone, self.relay.counts().gone);
         let mut reasons = Reason::ALL.to_vec();
         reasons.retain(|reason| new[*reason as usize] > old[*reason as usize]);
-        let lead = book.clients.values().map(|known| known.cursor).max();
+        let full = book.is_full(&self.stage.scenario, false);
         let mut stopped = Vec::new();
         for (sock, mut known) in gone {
             known.written = self.stage.handle.world().moved(sock).1;
             known.cursor = known.path.cursor(known.written);
-            let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, lead);
+            let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, full);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
             };
             book.clients.remove(&sock);
+            let is_let_go = matches!(reason, Reason::Drained | Reason::Unacknowledged);
             let served = book.served.get_mut(&known.remote);
-            served.expect("each client is served").drained = *reason == Reason::Drained;
+            served.expect("each client is served").drained = is_let_go;
+            if self.relay.is_ending() && (is_let_go || *reason == Reason::Stalled) {
+                // Nobody comes back for what it lacks.
+                book.parked[known.output].clear();
+                continue;
+            }
             let finished = was_finishing.contains(&sock);
             if finished && self.stage.scenario.resumes(known.output).is_some() {
                 // It had its place parked, and that may be another one now.
@@ -208,7 +214,7 @@ impl Witness {
             let sock = sock.expect("a newcomer has a socket");
             self.join(book, now, sock, book.head());
             let known = book.clients.remove(&sock).expect("it has just joined");
-            assert!(book.is_true(&self.stage, now, Reason::Drained, &known, None));
+            assert!(book.is_true(&self.stage, now, Reason::Drained, &known, false));
             let acked = (known.cursor, known.cursor);
             book.park(&self.stage.scenario, &[Stopped { known, acked }]);
         }
@@ -267,9 +273,7 @@ impl Witness {
         let scenario = &self.stage.scenario;
         let blocks = scenario.config.outputs[output].slow == Slow::Block;
         let resumes = scenario.resumes(output) == Some(Resume::Acked);
-        // While the relay ends, what a kernel has taken counts as delivered in the end.
-        let is_ending = book.ending_since.is_some();
-        if !blocks || !resumes || scenario.is_local(output) || is_ending {
+        if !blocks || !resumes || scenario.is_local(output) {
             return;
         }
         let arrived = |remote| book.served[remote].path.place(world.arrived_total(*remote));
@@ -296,6 +300,7 @@ impl Witness {
 
     /// Each cursor stands where the bytes end that were written.
     fn note_written(&self, book: &mut Book, now: Time) {
+        let config = &self.stage.scenario.config;
         for (sock, cursor) in self.relay.cursors() {
             let Some(known) = book.clients.get(&sock) else {
                 continue;
@@ -319,6 +324,13 @@ impl Witness {
                 known.landed = landed;
                 known.progress = now;
                 known.has_skipped = false;
+            }
+            drop(world);
+            let known = &book.clients[&sock];
+            let (acked, _) = self.acked(sock, known);
+            let blocks = config.outputs[known.output].slow == Slow::Block;
+            if blocks && book.lags_far(config.max_lag, acked, now) {
+                book.lagged = Some(now);
             }
         }
     }

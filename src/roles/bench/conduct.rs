@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::reactor::host;
+use crate::reactor::net::Signal;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
@@ -44,14 +45,17 @@ pub trait House {
     /// Shows how far the bench is.
     fn progress(&mut self, text: &str);
     /// Writes results.
-    fn print(&mut self, text: &str);
+    ///
+    /// # Errors
+    /// When they can't be written, though somebody wants them.
+    fn print(&mut self, text: &str) -> Result<(), Halt>;
 }
 
 /// Why a run did not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
     /// Somebody wants the bench to end.
-    Signal,
+    Signal(Signal),
     /// Something did not work.
     Failed(String),
 }
@@ -133,13 +137,7 @@ impl<'a, H: House> Run<'a, H> {
         cores: &'a Cores,
         label: &str,
     ) -> Result<Self, Halt> {
-        let left = house.sockets_left().saturating_sub(SOCKETS_SPARE);
-        if job.clients > left {
-            let (asked, left) = (Thousands(job.clients as u64), Thousands(left as u64));
-            return Err(Halt::Failed(format!(
-                "{asked} clients need more file descriptors: they are enough for {left} (ulimit -Hn)"
-            )));
-        }
+        check_descriptors(house, job.clients)?;
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
         let listens = template.dials_source() || job.scenario.work().is_some();
@@ -440,6 +438,18 @@ fn wait_for_link<H: House>(
         house.rest(LOOK)?;
     }
     Ok(())
+}
+
+/// Whether so many clients can be opened.
+pub(super) fn check_descriptors<H: House>(house: &H, clients: usize) -> Result<(), Halt> {
+    let left = house.sockets_left().saturating_sub(SOCKETS_SPARE);
+    if clients <= left {
+        return Ok(());
+    }
+    let (asked, left) = (Thousands(clients as u64), Thousands(left as u64));
+    Err(Halt::Failed(format!(
+        "{asked} clients need more file descriptors: they are enough for {left} (ulimit -Hn)"
+    )))
 }
 
 pub(super) fn play<H: House>(

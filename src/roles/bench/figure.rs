@@ -66,9 +66,11 @@ figures! {
     COST = "cpu_s_gb", "CPU s/GB", Cost, true;
     SHARE = "cpu_percent", "CPU %", Percent, false;
     RESIDENT = "resident_bytes", "MiB", Mebibytes, false;
+    HEAP = "heap_bytes", "heap MiB", Mebibytes, true;
     LARGEST = "resident_bytes_largest", "largest", Mebibytes, false;
     MESSAGES = "messages_s", "msgs/s all", Count, false;
     ANSWERS = "answers_s", "answers/s", Count, true;
+    CPU_ANSWER = "cpu_ns_answer", "CPU µs each", Micros, true;
     P50 = "p50_ns", "p50 µs", Micros, true;
     P99 = "p99_ns", "p99", Micros, true;
     P999 = "p999_ns", "p99.9", Micros, false;

@@ -8,7 +8,7 @@ use crate::base::units::{Rate, Span};
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue, Order, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
-use crate::roles::bench::conduct::{Cores, Halt, House, MEET_WAIT, play};
+use crate::roles::bench::conduct::{Cores, Halt, House, MEET_WAIT, check_descriptors, play};
 use crate::roles::bench::config::{Job, Meet, Scenario, SinkOrders, SourceOrders};
 use crate::roles::bench::figure::{self, Outcome, Thousands};
 use crate::roles::bench::pattern::Filler;
@@ -34,11 +34,17 @@ pub(super) fn source<H: House>(house: &mut H, orders: &SourceOrders) -> Result<(
         log::info!("bench: the source connects to {to}");
     }
     let end = orders.time.map(|time| house.now() + time);
+    let is_unmet =
+        || board.source.relays.load(Relaxed) == 0 && board.source.sent.load(Relaxed) == 0;
     let done = loop {
         let (sent, at) = (board.source.sent.load(Relaxed), house.now());
         let left = end.map_or(SECOND, |end| end.since(at));
         if left.is_zero() {
-            break Ok(());
+            let Some(time) = orders.time.filter(|_| is_unmet()) else {
+                break Ok(());
+            };
+            let text = format!("no relay was connected within {}", Span(time));
+            break Err(Halt::Failed(text));
         }
         if house.rest(left.min(SECOND)).is_err() {
             break Ok(()); // that is how it ends
@@ -61,6 +67,7 @@ pub(super) fn source<H: House>(house: &mut H, orders: &SourceOrders) -> Result<(
 
 /// Connects, measures and tells.
 pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), Halt> {
+    check_descriptors(house, orders.clients)?;
     let board = Arc::<Board>::default();
     let player = Clients::new(clients::Setup {
         board: Arc::clone(&board),
@@ -86,8 +93,8 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
             &outcome,
             &command::Template::at(&orders.dst),
             0,
-        )),
-        false => house.print(&report::table(Scenario::Throughput, &[&outcome], &names)),
+        ))?,
+        false => house.print(&report::table(Scenario::Throughput, &[&outcome], &names))?,
     }
     match outcome.faults.is_empty() {
         true => Ok(()),

@@ -1,6 +1,8 @@
 //! All runs of a bench, one after the other: relays in turns, repeats, what is shown in between, and the verdict.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::base::units::{Span, write_size};
@@ -12,6 +14,9 @@ use crate::roles::bench::{picture, report, svg};
 
 /// Does it all.
 pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt> {
+    if let Some(path) = &plan.svg {
+        check_writable(path)?;
+    }
     let cores = Cores::divide(plan.pin);
     let jobs = plan.jobs();
     let first = plan.relays_in(plan.scenarios[0]);
@@ -20,7 +25,7 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
     let total = jobs.len() * plan.repeat * names.len();
     let mut begun = 0;
     if !plan.json {
-        house.print(&report::opening(plan, &cores));
+        house.print(&report::opening(plan, &cores))?;
     }
     for (at, job) in jobs.iter().enumerate() {
         for repeat in 0..plan.repeat {
@@ -37,7 +42,7 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
                 let made = perform(house, job, (relay, template), &cores, &label);
                 let outcome = or_fault(made, job, relay)?;
                 if plan.json {
-                    house.print(&report::json(&outcome, template, repeat));
+                    house.print(&report::json(&outcome, template, repeat))?;
                 }
                 all.push(outcome);
             }
@@ -50,17 +55,33 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
                 .iter()
                 .filter(|outcome| outcome.job.scenario == job.scenario)
                 .collect();
-            house.print(&report::table(job.scenario, &of_it, &names));
-            house.print(&picture::draw(job.scenario, &of_it, &names));
+            house.print(&report::table(job.scenario, &of_it, &names))?;
+            house.print(&picture::draw(job.scenario, &of_it, &names))?;
         }
     }
     if let Some(path) = &plan.svg {
-        fs::write(path, svg::draw(&all, &names)).map_err(|error| {
-            let text = format!("can't write {}: {}", path.display(), plain(&error));
-            Halt::Failed(text)
-        })?;
+        fs::write(path, svg::draw(&all, &names)).map_err(|error| unwritable(path, &error))?;
     }
     verdict(&all, &names, plan.tolerate)
+}
+
+/// Finds out now, rather than when all is measured, whether a file can be written. It is left as it is.
+fn check_writable(path: &Path) -> Result<(), Halt> {
+    let there = fs::metadata(path);
+    // What is neither, as a pipe, may not stand to be opened for nothing.
+    if there.as_ref().is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+        return Ok(());
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| unwritable(path, &error))?;
+    if there.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Halt {
+    Halt::Failed(format!("can't write {}: {}", path.display(), plain(error)))
 }
 
 /// The order of the relays in a repeat: there and back, so that what drifts meets all of them alike.

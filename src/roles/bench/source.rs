@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::time::Time;
 use crate::reactor::net::{Addr, Close, SockId};
-use crate::reactor::{Cx, End, Event, Role, plain};
+use crate::reactor::{Cx, DialError, End, Event, Role, plain};
 use crate::roles::bench::board::{Board, Order, delays, lock};
 use crate::roles::bench::config::Meet;
 use crate::roles::bench::machine;
@@ -44,6 +44,8 @@ pub struct Source {
     trickled: Time,
     late: Histogram<u64>,
     dialling: bool,
+    /// It has been said that the relay can't be dialled.
+    complained: bool,
     scratch: Box<[u8]>,
 }
 
@@ -81,6 +83,7 @@ impl Source {
             trickled: Time::ZERO,
             late: delays(),
             dialling: false,
+            complained: false,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
         }
     }
@@ -150,6 +153,16 @@ impl Source {
         };
         self.dialling = true;
         cx.dial(&to, DIAL_TIMEOUT);
+    }
+
+    /// Where the user has named the relay, that it can't be reached is said, once.
+    fn dial_failed(&mut self, error: &DialError) {
+        self.dialling = false;
+        if let Some(Meet::Dial(to)) = &self.setup.meet
+            && !std::mem::replace(&mut self.complained, true)
+        {
+            log::warn!("bench: the relay at {to} {error}; trying until it can be used");
+        }
     }
 
     fn run(&mut self, cx: &mut Cx<'_>) {
@@ -254,6 +267,7 @@ impl Source {
 
     fn meet(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         self.dialling = false;
+        self.complained = false;
         if self.relays.len() == RELAYS_MAX {
             return cx.close(sock, Close::Reset);
         }
@@ -289,7 +303,7 @@ impl Role for Source {
                 }
             }
             Event::Accepted { sock, .. } | Event::Connected { sock, .. } => self.meet(cx, sock),
-            Event::ConnectFailed { .. } => self.dialling = false,
+            Event::ConnectFailed { error, .. } => self.dial_failed(&error),
             Event::Readable(sock) => {
                 let read = cx.read(sock, &mut self.scratch);
                 if let (Ok(Some(0)) | Err(_), Some(at)) = (read, self.find(sock)) {

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::reactor::{Cx, End, Event, Role};
+use crate::reactor::net::Signal;
+use crate::reactor::{Cx, Event, Role};
 
 /// Notices that somebody wants the program to end.
 #[derive(Debug, Default)]
 pub struct Watch {
-    stopped: bool,
+    stopped: Option<Signal>,
     wake: Time,
 }
 
 impl Watch {
-    /// Whether somebody wants the program to end.
-    pub fn is_stopped(&self) -> bool {
+    /// By which signal somebody wants the program to end, if so.
+    pub fn stopped(&self) -> Option<Signal> {
         self.stopped
     }
 
@@ -32,10 +33,9 @@ impl Watch {
 }
 
 impl Role for Watch {
-    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
-        if let Event::Drain(_) = event {
-            self.stopped = true;
-            cx.finish(End::Done);
+    fn on(&mut self, _: &mut Cx<'_>, event: Event) {
+        if let Event::Drain(signal) = event {
+            self.stopped = Some(signal);
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::base::laggards::{Laggards, Real};
 use crate::base::time::Time;
 use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::config::Slow;
-use crate::roles::relay::fanout::Aside;
 use crate::roles::relay::messages::WebSocket;
+use crate::roles::relay::skip::Aside;
 use crate::roles::tls::Secured;
 
 /// A client: its place in the table and which of the place's tenants it is.
@@ -56,14 +56,22 @@ pub(super) struct Client {
     pub(super) output: u16,
     pub(super) slow: Slow,
     pub(super) behind: bool,
+    /// An entry of it is in the queue of those who are current: that goes out only when its turn comes.
+    pub(super) queued: bool,
     /// An entry of it is in the heap.
     pub(super) heaped: bool,
     /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
     pub(super) has_skipped: bool,
+    /// The upstream waits for it, by what its kernel had not acknowledged when it was last looked at.
+    pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
-    /// It has every byte there will ever be, and our end of the stream has been shut.
+    /// While its last bytes were under way it said that it will send nothing more, or was reset.
+    pub(super) may_be_gone: bool,
+    /// It has every byte there will ever be, and our end of the stream is to be shut.
     pub(super) finishing: bool,
+    /// That has been done: the end counts as the last of the bytes that wait to be acknowledged.
+    pub(super) is_shut: bool,
 }
 
 impl Client {
@@ -78,7 +86,6 @@ impl Client {
 
     /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
     pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
-        // A FIN that was sent counts as one byte, but nothing follows it.
         let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
         let acked = self
             .cursor
@@ -106,6 +113,8 @@ pub(super) struct Clients {
     droppable: Laggards<ClientId>,
     blocking: Laggards<ClientId>,
     half_closed: VecDeque<ClientId>,
+    /// How many of these are gone.
+    half_closed_gone: usize,
     /// The furthest cursor; unknown after the client that had it has left.
     lead: Option<u64>,
 }
@@ -122,6 +131,7 @@ impl Clients {
             droppable: Laggards::new(),
             blocking: Laggards::new(),
             half_closed: VecDeque::new(),
+            half_closed_gone: 0,
             lead: None,
         }
     }
@@ -137,6 +147,11 @@ impl Clients {
 
     pub(super) fn behind(&self) -> usize {
         self.behind
+    }
+
+    /// How many are served by a pass.
+    pub(super) fn takers(&self) -> usize {
+        self.table.len() - self.behind - self.finishing
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
@@ -177,6 +192,7 @@ impl Clients {
         client.serial = self.serial;
         client.behind = client.cursor < head;
         client.heaped = client.behind;
+        client.queued = !client.behind;
         let (cursor, slow, behind) = (client.cursor, client.slow, client.behind);
         let id = ClientId {
             key: self.table.insert(client) as u32,
@@ -210,12 +226,24 @@ impl Clients {
         if self.lead == Some(client.cursor) {
             self.lead = None;
         }
+        if client.half_closed {
+            self.half_closed_gone += 1;
+            if 2 * self.half_closed_gone > self.half_closed.len() {
+                let table = &self.table;
+                self.half_closed.retain(|id| is_here(table, *id));
+                self.half_closed_gone = 0;
+            }
+        }
         Some(client)
     }
 
     /// The pass under way is given up, and nobody is current any more.
     pub(super) fn end_passes(&mut self) {
-        self.current.clear();
+        for id in std::mem::take(&mut self.current) {
+            if let Some(client) = self.get_mut(id) {
+                client.queued = false;
+            }
+        }
     }
 
     /// How many entries the pass that begins now has to look at.
@@ -227,20 +255,21 @@ impl Clients {
         self.current.len()
     }
 
-    /// The next client of a pass, taken off the queue; `None` for an entry whose client is gone.
+    /// The next client of a pass, taken off the queue; `None` for an entry whose client is gone, or has fallen behind.
     pub(super) fn next_current(&mut self) -> Option<ClientId> {
         let id = self.current.pop_front()?;
-        is_live(&self.table, id).then_some(id)
+        let client = self.get_mut(id)?;
+        client.queued = false;
+        (!client.behind && !client.finishing).then_some(id)
     }
 
     /// Puts a client that has every byte back into the queue of those who are served at once.
     pub(super) fn stay_current(&mut self, id: ClientId) {
-        self.current.push_back(id);
-    }
-
-    /// A client is not served at once any more, whatever it has.
-    pub(super) fn leave_queue(&mut self, id: ClientId) {
-        self.current.retain(|queued| *queued != id);
+        if let Some(client) = self.get_mut(id)
+            && !std::mem::replace(&mut client.queued, true)
+        {
+            self.current.push_back(id);
+        }
     }
 
     /// A client that was behind has caught up.
@@ -251,11 +280,11 @@ impl Clients {
         if client.behind {
             client.behind = false;
             self.behind -= 1;
-            self.current.push_back(id);
+            self.stay_current(id);
         }
     }
 
-    /// A client, taken off the queue, that could not take everything.
+    /// A client that could not take everything, or is not served at once any more, whatever it has.
     pub(super) fn fall_behind(&mut self, id: ClientId) {
         let Some(client) = self.get_mut(id) else {
             return;
@@ -356,7 +385,7 @@ impl Clients {
         }
     }
 
-    /// The half-closed ones, the oldest first. May hold ids that are stale.
+    /// The half-closed ones, the oldest first. At most half of the ids are stale.
     pub(super) fn half_closed(&self) -> &VecDeque<ClientId> {
         &self.half_closed
     }
@@ -367,10 +396,7 @@ impl Clients {
         let most = 2 * self.table.len() + SLACK;
         let table = &mut self.table;
         if self.current.len() > most {
-            self.current.retain(|id| is_live(table, *id));
-        }
-        if self.half_closed.len() > most {
-            self.half_closed.retain(|id| is_live(table, *id));
+            self.current.retain(|id| is_here(table, *id));
         }
         for heap in [&mut self.droppable, &mut self.blocking] {
             if heap.len() > most {
@@ -414,9 +440,8 @@ impl Clients {
                 client.cursor
             );
             let queued = self.current.iter().filter(|queued| **queued == id).count();
-            assert_eq!(
-                queued,
-                usize::from(!client.behind),
+            assert!(
+                queued == usize::from(client.queued) && (client.queued || client.behind),
                 "{id:?} stands in the queue {queued} times: {client:?}"
             );
             assert!(
@@ -434,10 +459,10 @@ impl Clients {
 /// Stale entries that the queue may hold beside as many as there are clients, before it is swept.
 const SLACK: usize = 64;
 
-fn is_live(table: &Slab<Client>, id: ClientId) -> bool {
+fn is_here(table: &Slab<Client>, id: ClientId) -> bool {
     table
         .get(id.key as usize)
-        .is_some_and(|client| client.serial == id.serial && !client.finishing)
+        .is_some_and(|client| client.serial == id.serial)
 }
 
 /// Where a client of the heap really is. One that is not behind any more leaves the heap.
@@ -480,10 +505,14 @@ mod tests {
             output: 0,
             slow: Slow::Drop,
             behind: false,
+            queued: false,
             heaped: false,
             has_skipped: false,
+            lags: false,
             half_closed: false,
+            may_be_gone: false,
             finishing: false,
+            is_shut: false,
         }
     }
 
@@ -507,6 +536,54 @@ mod tests {
             .filter_map(|_| clients.next_current())
             .collect();
         assert_eq!(served, [new]);
+    }
+
+    /// Whoever is lost when only our end of the stream is still on its way has every byte, and gets none of them again.
+    #[test]
+    fn our_end_of_the_stream_is_no_byte_that_it_lacks() {
+        let mut client = client(100);
+        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 1, 5]);
+        client.is_shut = true;
+        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 0, 4]);
+        assert_eq!(client.lacks(None), 0);
+    }
+
+    /// Its entry in the queue outlives its falling behind: it has one all the same when it has caught up.
+    #[test]
+    fn whoever_catches_up_is_served_once() {
+        let mut clients = Clients::new();
+        let ids = [1, 2].map(|_| clients.insert(client(100), 100));
+        for _ in 0..3 {
+            clients.fall_behind(ids[0]);
+            clients.check_invariants(0, 100);
+            clients.catch_up(ids[0]);
+            clients.check_invariants(0, 100);
+        }
+        clients.fall_behind(ids[1]);
+        let entries = clients.begin_pass();
+        let served: Vec<_> = (0..entries)
+            .filter_map(|_| clients.next_current())
+            .collect();
+        assert_eq!(served, [ids[0]]);
+        clients.stay_current(ids[0]);
+        clients.catch_up(ids[1]);
+        clients.check_invariants(0, 100);
+    }
+
+    #[test]
+    fn of_those_who_half_closed_few_are_gone() {
+        let mut clients = Clients::new();
+        let ids: Vec<_> = (0..10).map(|_| clients.insert(client(100), 100)).collect();
+        for id in &ids {
+            clients.half_close(*id);
+        }
+        for id in &ids[..9] {
+            clients.remove(*id);
+            let here = clients.half_closed().iter();
+            let here = here.filter(|id| clients.get(**id).is_some()).count();
+            assert!(clients.half_closed().len() <= 2 * here);
+        }
+        assert_eq!(clients.half_closed().back(), Some(&ids[9]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::base::backoff::Retry;
 use crate::base::endpoint::Endpoint;
 use crate::base::secret::Secret;
 use crate::base::units::{write_duration, write_size};
+use crate::proto::http1::Origin;
 use crate::proto::record::Framing;
 use crate::roles::tls::Tls;
 
@@ -65,6 +66,8 @@ pub struct RelayConfig {
     pub max_clients: Option<usize>,
     /// `--wait-clients`: SRC is not read before so many clients are there.
     pub wait_clients: usize,
+    /// `--origin`: pages of these may open a WebSocket, and programs that are no page. Empty: all may.
+    pub origins: Vec<Origin>,
     /// `--drain`: the longest that a stopped relay waits for its clients to take what is theirs.
     pub drain: Duration,
     /// `--stats`: how the running figures are shown.
@@ -109,6 +112,7 @@ impl RelayConfig {
             takeover: Takeover::Replace,
             max_clients: Some(10_000),
             wait_clients: 0,
+            origins: Vec::new(),
             drain: seconds(2),
             stats: None,
             tls: Tls::default(),
@@ -153,7 +157,7 @@ pub struct Output {
     pub way: Way,
     /// What is done about a client that can't keep up.
     pub slow: Slow,
-    /// `ws://`: those who connect get the stream as messages of a WebSocket, one a record. Only where they do connect.
+    /// `ws://`, and by TLS `wss://`: those who connect get the stream as messages of a WebSocket, one a record. Only where they do connect.
     pub websocket: bool,
 }
 
@@ -186,6 +190,16 @@ pub enum MaxLag {
     Age(Duration),
     /// In bytes.
     Bytes(u64),
+}
+
+impl MaxLag {
+    /// Whether so many bytes, of which the oldest came in so long ago, are more than it allows.
+    pub fn is_passed(self, (bytes, age): (u64, Duration)) -> bool {
+        match self {
+            Self::Age(max) => age > max,
+            Self::Bytes(max) => bytes > max,
+        }
+    }
 }
 
 impl fmt::Display for MaxLag {

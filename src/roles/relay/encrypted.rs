@@ -38,6 +38,9 @@ impl Relay {
             }
             return Ok(Sent::Part);
         }
+        if client.websocket.is_some() {
+            return self.send_messages(cx, id, max);
+        }
         if client.cursor < end {
             let max = max.min((end - client.cursor) as usize);
             let from = self
@@ -69,7 +72,6 @@ impl Relay {
         match self.send_encrypted(cx, id, 0) {
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(_) => {
-                self.clients.leave_queue(id);
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
                     cx.want_write(client.sock, true);
@@ -98,6 +100,7 @@ impl Relay {
         };
         match tls.read(cx, sock, &mut self.scratch, &mut self.cipher) {
             Ok(Some(0)) => Ok(Heard::End),
+            Ok(Some(count)) if is_websocket => Ok(Heard::Frames(count)),
             Ok(_) => Ok(Heard::Nothing),
             // Whoever just closes his side may still want to receive, though it is not what TLS asks for.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Heard::End),
@@ -147,7 +150,8 @@ impl Client {
     /// How many of the bytes that were written to it it may not have, where its kernel has not acknowledged so many: no
     /// fewer. Of a record of TLS whose last bytes are missing, none can be decrypted.
     pub(super) fn lacks(&self, unacknowledged: Option<u32>) -> u64 {
-        let unacknowledged = u64::from(unacknowledged.unwrap_or(0));
+        let unacknowledged = unacknowledged.unwrap_or(0);
+        let unacknowledged = u64::from(unacknowledged.saturating_sub(self.is_shut.into()));
         match self
             .tls
             .as_ref()
@@ -196,4 +200,4 @@ pub(super) fn room(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
 /// Enough for one read of what clients say.
 const LITTLE: usize = 16 << 10;
 /// So many bytes are as much work to encrypt and send as one send of plain ones.
-const SEND_WORTH: usize = 4 << 10;
+pub(super) const SEND_WORTH: usize = 4 << 10;

@@ -2,9 +2,14 @@
 //! clients get what is theirs first.
 //!
 //! ```text
-//!   behind ──caught up──> finishing (our end shut) ──all acknowledged, or its end came──> drained
-//!      └────────────────────────┴── a signal's --drain is over ──> cut (or drained, if the kernel has it all)
+//!   behind ──caught up──> finishing (our end shut) ──all acknowledged──> drained
+//!      │                        └── takes nothing more, or a signal's --drain is over ──> unacknowledged
+//!      └── a signal's --drain is over ──> cut
 //! ```
+//!
+//! At the end of the source there is no such limit: whoever takes bytes is waited for, and that is told by what its own
+//! kernel acknowledges. Of one that takes nothing for a while, and lacks nothing but what our kernel has, the rest is
+//! left to the kernel, which goes on; what that was is said.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +21,7 @@ use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
-use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::leaving::{PROBE, Reason};
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.
@@ -25,6 +30,7 @@ pub(super) enum Why {
     Stopped(Signal),
     SourceEnded,
     StdoutClosed,
+    StdoutFailed,
 }
 
 impl fmt::Display for Why {
@@ -35,6 +41,7 @@ impl fmt::Display for Why {
             Self::Stopped(_) => "stopped by SIGTERM",
             Self::SourceEnded => "source ended",
             Self::StdoutClosed => "stdout closed by its reader",
+            Self::StdoutFailed => "stdout failed",
         })
     }
 }
@@ -51,6 +58,7 @@ impl Flush {
 pub(super) struct Flush {
     why: Why,
     drained: usize,
+    unacknowledged: usize,
     cut: usize,
     deadline: Option<TimerKey>,
     over: bool,
@@ -74,6 +82,7 @@ impl Relay {
         self.flush = Some(Flush {
             why,
             drained: 0,
+            unacknowledged: 0,
             cut: 0,
             deadline,
             over: false,
@@ -128,6 +137,9 @@ impl Relay {
         if let Err(error) = cx.shutdown(sock) {
             return self.drop_failed(cx, id, &error);
         }
+        if let Some(client) = self.clients.get_mut(id) {
+            client.is_shut = true;
+        }
         if peer == Peer::Unix {
             // What a Unix socket's kernel has taken is the peer's already.
             return self.drop_client(cx, id, Reason::Drained, None);
@@ -141,16 +153,20 @@ impl Relay {
     /// announce it.)
     pub(super) fn poll_finishing(&mut self, cx: &mut Cx<'_>) {
         self.poll = None;
-        self.note_acknowledged(cx);
+        let now = cx.now();
         let waits = |client: &Client| client.finishing && client.peer != Peer::Stdio;
         let waiting = self.clients.iter().filter(|(_, client)| waits(client));
-        let done: Vec<_> = waiting
-            .filter_map(|(id, client)| Some((id, self.is_finished(cx, id, client)?)))
-            .collect();
-        for (id, reason) in done {
-            self.drop_client(cx, id, reason, None);
+        let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
+        for id in waiting {
+            let Some(client) = self.clients.get_mut(id) else {
+                continue;
+            };
+            let left = cx.unacknowledged(client.sock);
+            client.note_acknowledged(client.waiting(self.framed.as_ref(), left), now);
+            if let Some(reason) = self.is_finished(id, left, now) {
+                self.drop_client(cx, id, reason, None);
+            }
         }
-        let now = cx.now();
         let waiting = self.clients.iter().filter(|(_, client)| waits(client));
         // The longer it has been, the less a moment more matters.
         let quiet = waiting.map(|(_, client)| now.since(client.progress)).min();
@@ -159,28 +175,38 @@ impl Relay {
         }
     }
 
-    /// Why a client that only has to acknowledge its last bytes need not be waited for any longer, if that is so.
-    fn is_finished(&self, cx: &Cx<'_>, id: ClientId, client: &Client) -> Option<Reason> {
-        let waiting = cx.unacknowledged(client.sock);
-        if waiting == Some(0) {
+    /// Why a client that only has to acknowledge its last bytes, of which so many are left, need not be waited for any
+    /// longer, if that is so.
+    fn is_finished(&self, id: ClientId, left: Option<u32>, now: Time) -> Option<Reason> {
+        if left == Some(0) {
             return Some(Reason::Drained);
         }
-        let quiet = cx.now().since(client.progress);
-        if self.owes_acknowledgement(cx, id, client) {
+        let client = self.clients.get(id)?;
+        let quiet = now.since(client.progress);
+        if client.may_be_gone && owes(left) && quiet >= PROBE {
+            return Some(Reason::Left);
+        }
+        let outlet = &self.outputs[usize::from(client.output)];
+        if self.flush.is_none() && outlet.retaining() == Some(id) && owes(left) {
+            // While the relay goes on, what it does not acknowledge is its next connection's.
             let stalled = self.config.stall_timeout.is_some_and(|max| quiet >= max);
             return stalled.then_some(Reason::Stalled);
         }
         // The kernel goes on.
-        (quiet >= self.config.drain).then_some(Reason::Drained)
+        (quiet >= self.patience(client.slow)).then_some(match owes(left) {
+            true => Reason::Unacknowledged,
+            false => Reason::Drained,
+        })
     }
 
-    /// Whether a client that has all that it will ever get is waited for until it has acknowledged it: what it has not
-    /// would be its next connection's.
-    pub(super) fn owes_acknowledgement(&self, cx: &Cx<'_>, id: ClientId, client: &Client) -> bool {
-        let outlet = &self.outputs[usize::from(client.output)];
-        // The end itself counts as a byte, the last one.
-        let owes = cx.unacknowledged(client.sock) > Some(1);
-        self.flush.is_none() && outlet.retaining() == Some(id) && owes
+    /// How long a client that has every byte may take nothing before the rest is left to the kernel.
+    fn patience(&self, slow: Slow) -> Duration {
+        let hold = self.config.hold;
+        match self.config.stall_timeout {
+            Some(stall) => stall,
+            None if slow != Slow::Block && !hold.is_zero() => hold,
+            None => LEFT_AFTER,
+        }
     }
 
     /// A client is gone while the relay ends.
@@ -189,16 +215,13 @@ impl Relay {
         let Some(flush) = &mut self.flush else { return };
         match reason {
             Reason::Drained => flush.drained += 1,
+            Reason::Unacknowledged => flush.unacknowledged += 1,
             Reason::Left => {}
             _ => flush.cut += 1,
         }
         let outlet = &self.outputs[output];
         let unfinished = outlet.parked().is_some_and(|parked| parked < head);
-        if flush.deadline.is_none()
-            && outlet.is_dialled()
-            && unfinished
-            && reason != Reason::Drained
-        {
+        if flush.deadline.is_none() && outlet.is_dialled() && unfinished {
             self.redial_output(cx, output, joined);
         }
         self.check_flushed(cx);
@@ -220,10 +243,11 @@ impl Relay {
     /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
     pub(super) fn watch_end(&mut self, now: Time) {
         let ended = self.flush.as_ref().is_some_and(Flush::source_ended);
+        let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
             .clients
             .iter()
-            .filter(|(_, client)| ended && client.slow == Slow::Block && client.behind)
+            .filter(|(_, client)| ended && client.slow == Slow::Block && waits(client))
             .min_by_key(|(_, client)| client.progress);
         let Some((_, client)) = waited_for else {
             return;
@@ -231,9 +255,13 @@ impl Relay {
         let (peer, quiet) = (client.peer, now.since(client.progress));
         if quiet >= QUIET_SAID {
             let quiet = Span(quiet);
+            let until = match client.finishing && peer != Peer::Stdio {
+                true => format!("for up to {}", Span(self.patience(client.slow))),
+                false => "(--stall-timeout ends that)".to_owned(),
+            };
             let text = format!(
                 "the source has ended; {peer} has taken nothing for {quiet} and is waited for \
-                 (--stall-timeout ends that)"
+                 {until}"
             );
             self.journal.warn(now, "the end waits", text);
         }
@@ -241,18 +269,15 @@ impl Relay {
 
     /// `--drain` is over.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
-        let ids: Vec<_> = self
-            .clients
-            .iter()
-            .map(|(id, client)| (id, client.finishing, client.peer))
-            .collect();
-        for (id, finishing, peer) in ids {
-            // The kernel goes on delivering what it has taken; a standard stream's helper does not outlive us.
-            let reason = if finishing && peer != Peer::Stdio {
-                Reason::Drained
-            } else {
-                Reason::Cut
-            };
+        // The kernel goes on delivering what it has taken; a standard stream's helper does not outlive us.
+        let reason = |client: &Client| match client.finishing && client.peer != Peer::Stdio {
+            true if owes(cx.unacknowledged(client.sock)) => Reason::Unacknowledged,
+            true => Reason::Drained,
+            false => Reason::Cut,
+        };
+        let clients = self.clients.iter();
+        let reasons: Vec<_> = clients.map(|(id, client)| (id, reason(client))).collect();
+        for (id, reason) in reasons {
             self.drop_client(cx, id, reason, None);
         }
         self.dump = None;
@@ -288,6 +313,10 @@ impl Relay {
             return;
         }
         let (why, drained, cut) = (flush.why, flush.drained, flush.cut);
+        let unacknowledged = match flush.unacknowledged {
+            0 => String::new(),
+            count => format!(", {count} unacknowledged"),
+        };
         let listening = self
             .outputs
             .iter()
@@ -307,7 +336,7 @@ impl Relay {
         self.journal.tick(now);
         let up = Span(now.since(self.started));
         self.journal.info(format!(
-            "{why}: {} drained, {cut} cut; up {up}",
+            "{why}: {} drained, {cut} cut{unacknowledged}; up {up}",
             Count(drained, "client")
         ));
         cx.finish(self.failure.take().map_or(End::Done, End::Failed));
@@ -321,6 +350,13 @@ impl Relay {
     }
 }
 
+/// Whether bytes are among what is left to be acknowledged: the end itself counts as one, the last.
+pub(super) fn owes(left: Option<u32>) -> bool {
+    left > Some(1)
+}
+
+/// How long a client that must not lose a byte, and has every one of them in our kernel, may take nothing at the end.
+const LEFT_AFTER: Duration = Duration::from_secs(30);
 /// How long a client has taken nothing, while the end waits for it, before a line says so.
 const QUIET_SAID: Duration = Duration::from_secs(5);
 /// How often the clients are looked at who only have to acknowledge the last bytes.

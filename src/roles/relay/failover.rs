@@ -8,12 +8,12 @@
 use std::time::Duration;
 
 use crate::base::backoff::Retry;
-use crate::base::units::{Chosen, Count};
+use crate::base::units::Chosen;
 use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::upstream::{Loss, conn};
+use crate::roles::relay::upstream::conn;
 use crate::roles::relay::{Relay, Tick};
 use crate::roles::tls::Secured;
 
@@ -144,88 +144,6 @@ impl Relay {
             Source::Listen(_) | Source::Stdin => 1,
         }
     }
-
-    /// Sends what is left of `--upstream-send` to a connection that can take it.
-    pub(super) fn greet_upstream(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let standby = self.standby_socket() == Some(sock);
-        let conn = if standby {
-            self.standby.conn_mut()
-        } else {
-            self.upstream.conn_mut(sock)
-        };
-        let Some(conn) = conn else {
-            return;
-        };
-        let rest = [&self.config.upstream_send[conn.greeted..], &[]];
-        let written = match &mut conn.tls {
-            Some(tls) => tls.write(cx, sock, rest),
-            None => cx.write(sock, rest),
-        };
-        match written {
-            Ok(n) => {
-                conn.greeted += n.unwrap_or(0);
-                let left = conn.greeted < self.config.upstream_send.len();
-                let waits = conn.tls.as_ref().is_some_and(|tls| tls.wants_write());
-                cx.want_write(sock, left || waits);
-            }
-            // The read side will say what is wrong with it, and has the bytes that came before.
-            Err(_) => cx.want_write(sock, false),
-        }
-    }
-
-    /// `--idle-timeout`: looks again when the upstream may have been silent for so long.
-    pub(super) fn watch_idle(&mut self, cx: &mut Cx<'_>) {
-        if let Some(idle) = self.config.idle_timeout
-            && self.upstream.idle.is_none()
-        {
-            self.upstream.idle = Some(cx.timer(idle, Tick::Idle.tag(0)));
-        }
-    }
-
-    pub(super) fn look_at_idle(&mut self, cx: &mut Cx<'_>) {
-        self.upstream.idle = None;
-        let (Some(idle), Some(conn)) = (self.config.idle_timeout, &self.upstream.active) else {
-            return;
-        };
-        let heard = self
-            .upstream
-            .last_byte
-            .map_or(conn.since, |last| last.max(conn.since));
-        let since = heard.max(self.upstream.reading_since);
-        let silence = cx.now().since(since);
-        if self.upstream.reading && silence >= idle {
-            return self.upstream_lost(cx, Loss::Silent(silence));
-        }
-        let left = if self.upstream.reading {
-            idle - silence
-        } else {
-            idle
-        };
-        self.upstream.idle = Some(cx.timer(left, Tick::Idle.tag(0)));
-    }
-
-    /// Says so, once a silence, when clients wait for a connected upstream that sends nothing.
-    pub(super) fn watch_silence(&mut self, cx: &Cx<'_>) {
-        let upstream = &self.upstream;
-        let Some(conn) = upstream.active.as_ref().or(upstream.candidates.first()) else {
-            return;
-        };
-        let heard = upstream
-            .last_byte
-            .map_or(conn.since, |last| last.max(conn.since));
-        let silence = cx.now().since(heard.max(upstream.reading_since));
-        let waiting = self.clients.len();
-        let expected = waiting > 0 && upstream.reading && conn.peer != Peer::Stdio;
-        if !expected || silence < SILENCE || upstream.silence_said {
-            return;
-        }
-        let clients = Count(waiting, "client");
-        let (who, silence) = (self.source_name(conn.peer), silence.as_secs());
-        let text =
-            format!("upstream {who} connected but silent for {silence} s, {clients} waiting");
-        self.upstream.silence_said = true;
-        self.journal.warn(cx.now(), "silent", text);
-    }
 }
 
 /// Under which the failures to reach an endpoint are collapsed.
@@ -241,6 +159,3 @@ pub(super) fn every(config: &RelayConfig) -> String {
         false => format!("every {} to {}", Chosen(retry.min), Chosen(retry.max)),
     }
 }
-
-/// An upstream that is silent for so long while clients wait is worth a line.
-const SILENCE: Duration = Duration::from_secs(10);

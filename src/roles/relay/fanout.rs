@@ -9,17 +9,18 @@
 //! ```
 //!
 //! A read of the upstream is followed by a pass: one send of everything new to each current client. A pass longer than
-//! 512 sends goes on in the next turn, and the upstream is read again when it is through.
+//! 512 sends, a large one counting as several, goes on in the next turn, and the upstream is read again when it is
+//! through.
 
 use std::io;
 
-use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
-use crate::roles::relay::config::Slow;
+use crate::roles::relay::dump::Dump;
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -29,9 +30,9 @@ impl Relay {
         }
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
-        let room = self.read_max;
+        let room = self.pace.read_size(self.clients.takers(), self.read_max);
         debug_assert!(
-            self.known_room() >= room,
+            self.known_room() >= self.read_max,
             "the gate is open and the ring full"
         );
         self.shed(cx, self.ring.tail_after(room));
@@ -71,23 +72,24 @@ impl Relay {
         Ok(Some(n))
     }
 
-    /// Starts over at the beginning of the ring while nobody is behind: what was written last is what is hot in the
-    /// cache. What has to stay, a record's beginning or the backlog, is carried along, and therefore only now and then.
+    /// Starts over at the beginning of the ring: what was written last is what is hot in the cache. What has to stay, a
+    /// record's beginning, the backlog, or what some have not taken yet, is carried along, and therefore only now and
+    /// then, and only where it is little.
     fn reuse_hot_memory(&mut self, cx: &Cx<'_>) {
-        if !self.nobody_is_behind() {
+        if self.outputs.iter().any(Outlet::may_go_back) {
             return;
         }
-        let whole = self.records.whole();
-        if self.ring.place() >= REUSE_AFTER * self.read_max {
+        let is_worn = self.ring.place() >= REUSE_AFTER * self.read_max;
+        if !is_worn && !self.nobody_is_behind() {
+            return;
+        }
+        if is_worn {
             self.note_acknowledged(cx);
         }
-        let keep_from = self
-            .retained()
-            .unwrap_or(whole)
-            .min(whole - self.backlog_now());
-        let keep_from = self.records.keep_from(keep_from);
+        let keep_from = self.needed_from();
         let kept = (self.ring.head() - keep_from) as usize;
-        if kept == 0 || self.ring.place() >= REUSE_AFTER * kept.max(self.read_max) {
+        let is_little = is_worn && self.ring.place() >= REUSE_AFTER * kept;
+        if kept == 0 || is_little {
             self.records.forget_below(&self.ring, keep_from);
             self.ring.rewind(keep_from);
             if let Some(framed) = &mut self.framed {
@@ -96,18 +98,34 @@ impl Relay {
         }
     }
 
+    /// The first byte that somebody may still be given.
+    fn needed_from(&mut self) -> u64 {
+        let whole = self.records.whole();
+        let parked = self.outputs.iter().filter_map(|outlet| outlet.parked());
+        let needed = [
+            parked.min(),
+            self.clients.hindmost_blocking(),
+            self.clients.hindmost_droppable(),
+            self.dump.as_ref().map(Dump::cursor),
+            self.retained(),
+            Some(whole - self.backlog_now()),
+        ];
+        let needed = needed.into_iter().flatten().fold(whole, u64::min);
+        self.records.keep_from(needed)
+    }
+
     fn nobody_is_behind(&self) -> bool {
         let whole = self.records.whole();
+        let mut parked = self.outputs.iter().filter_map(|outlet| outlet.parked());
         self.clients.behind() == 0
-            && self.outputs.iter().all(|outlet| {
-                outlet.parked().is_none_or(|parked| parked == whole) && !outlet.may_go_back()
-            })
+            && parked.all(|parked| parked == whole)
             && self.dump.as_ref().is_none_or(|dump| dump.cursor() == whole)
     }
 
     /// Brings what was just read to everybody who can take it.
     pub(super) fn fan_out(&mut self, cx: &mut Cx<'_>) {
         self.pass = Some(self.clients.begin_pass());
+        self.pace.begin(cx.now(), self.counts.bytes_out);
         self.go_on(cx);
     }
 
@@ -120,8 +138,10 @@ impl Relay {
             let Some(id) = self.clients.next_current() else {
                 continue;
             };
+            let before = self.counts.bytes_out;
             self.serve(cx, id);
-            sends += 1 + std::mem::take(&mut self.effort);
+            let bytes = (self.counts.bytes_out - before) as usize;
+            sends += 1 + bytes / SEND + std::mem::take(&mut self.effort);
         }
         if self.flush.is_some() {
             return; // the last client of all has just ended it
@@ -130,6 +150,7 @@ impl Relay {
         if left > 0 {
             cx.again();
         } else {
+            self.pace.end(cx.now(), self.counts.bytes_out);
             self.feed_dump(cx);
         }
         self.refresh_gate(cx);
@@ -221,118 +242,6 @@ impl Relay {
             self.give_up(cx, id, Reason::Overtaken);
         }
     }
-
-    /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
-        match self.clients.get(id).map(|client| client.slow) {
-            Some(Slow::Skip) => self.skip(cx, id, reason),
-            Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
-            None => {}
-        }
-    }
-
-    /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
-    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
-        let Some(client) = self.clients.get_mut(id) else {
-            return;
-        };
-        let now = cx.now();
-        let (from, peer, sock) = (client.cursor, client.peer, client.sock);
-        let message = match (&client.websocket, &self.framed) {
-            (Some(websocket), Some(framed)) => websocket.rest(framed),
-            _ => None,
-        };
-        let rest_end = match (&client.aside, message) {
-            // It stands where a record begins, and has not even got the rest of the one before.
-            (Some(_), _) => from,
-            (None, Some((end, _))) => end,
-            (None, None) => self.records.at_or_after(&self.ring, from),
-        };
-        let newest = self.records.newest(&self.ring).min(client.until);
-        let to = newest.max(rest_end);
-        if to == rest_end && reason == Reason::Lagging {
-            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
-        }
-        let rest = (rest_end - from) as usize;
-        if rest > self.records.record_max() {
-            return self.drop_client(cx, id, Reason::Record, None);
-        }
-        if let (None, Some((_, rest))) = (&client.aside, message) {
-            client.aside = Some(Box::new(Aside::new(rest)));
-        } else if rest > 0 {
-            let rest = self
-                .ring
-                .read_up_to(from, rest)
-                .expect("it is shed before its bytes go");
-            client.aside = Some(Box::new(Aside::new(rest)));
-        }
-        if let (Some(websocket), Some(framed)) = (&mut client.websocket, &self.framed) {
-            websocket.jump(framed.at_or_after(to));
-        }
-        let skipped = to - rest_end;
-        let is_over = client.aside.is_none() && to == client.until;
-        client.cursor = to;
-        // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
-        if !client.has_skipped {
-            let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
-            client.progress = client.progress.max(waits_since);
-        }
-        client.first += skipped;
-        client.acked += skipped;
-        client.has_skipped |= skipped > 0;
-        self.counts.skipped += skipped;
-        self.clients.requeue(id);
-        self.clients.moved_to(to);
-        cx.want_write(sock, true);
-        let (_, age) = self.lag(from, now);
-        let text = format!(
-            "client {peer} skipped {}, {} behind (--slow skip)",
-            Bytes(skipped),
-            Span(age)
-        );
-        self.journal.warn(now, &format!("skipped: {peer}"), text);
-        if is_over {
-            self.finish_client(cx, id);
-        }
-    }
-}
-
-/// The rest of a record that its client had begun when it skipped.
-#[derive(Debug)]
-pub(super) struct Aside {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Aside {
-    /// How many bytes wait.
-    pub(super) fn left(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    pub(super) fn new(bytes: [&[u8]; 2]) -> Self {
-        Self {
-            bytes: bytes.concat(),
-            sent: 0,
-        }
-    }
-
-    /// The bytes that wait.
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    /// So many more have gone. Whether none are left.
-    pub(super) fn went(&mut self, n: usize) -> bool {
-        self.sent += n;
-        self.left() == 0
-    }
-
-    /// One send. How many bytes went, and whether some are left.
-    fn send(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<(usize, bool)> {
-        let n = cx.write(sock, [self.rest(), &[]])?.unwrap_or(0);
-        Ok((n, !self.went(n)))
-    }
 }
 
 /// What a client has after a send.
@@ -349,5 +258,7 @@ pub(super) enum Sent {
 
 /// The ring starts over once it has come so many times as far as what has to be carried along.
 const REUSE_AFTER: usize = 4;
+/// Bytes that one send is good for, as the length of a visit is counted.
+const SEND: usize = 32 << 10;
 /// Bytes that a client which is behind gets in one visit.
 const CATCH_UP_MAX: usize = 256 << 10;

@@ -256,7 +256,7 @@ fn grown(bytes: usize, shortest: usize) -> usize {
 }
 
 /// The longest message that a raw stream is cut into.
-const MESSAGE_MAX: usize = 64 << 10;
+pub(super) const MESSAGE_MAX: usize = 64 << 10;
 /// How far marks are apart, at the least.
 const SPACING: u64 = 4 << 10;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
 use crate::reactor::Cx;
-use crate::roles::relay::clients::Client;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{MaxLag, Slow};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
@@ -31,11 +31,14 @@ pub(super) struct Gate {
     acks: Option<TimerKey>,
     /// While the leader is being waited for: the timer, and how far it was when that was set.
     ahead: Option<(TimerKey, u64)>,
-    /// The leader takes too little to be worth waiting for, until somebody is current again.
-    leader_is_slow: bool,
+    /// The leader takes too little to be worth waiting for: since when, and how far it was then. Until somebody is
+    /// current again, or it has turned out to be quick after all.
+    slow_leader: Option<(Time, u64)>,
     held_said: bool,
     /// `--wait-clients` has been met once.
     met: bool,
+    /// Under `block`, those who were seen to lag too far by what waits in their kernels. Some may be gone.
+    laggards: Vec<ClientId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,22 @@ enum State {
 impl Gate {
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// A leader that was slow may only have been without a core for a moment, and would then be far behind for ever:
+    /// as fast as it takes bytes, others come in.
+    fn judge_leader(&mut self, lead: u64, head: u64, now: Time) {
+        let Some((since, from)) = self.slow_leader else {
+            return;
+        };
+        let took = lead.saturating_sub(from);
+        if lead == head
+            || took >= AHEAD_MAX && would_take(head - lead, took, now.since(since)) < CATCH_UP
+        {
+            self.slow_leader = None;
+        } else if took >= AHEAD_MAX {
+            self.slow_leader = Some((now, lead));
+        }
     }
 
     /// Whether it is the clients' turn: what they take may open it.
@@ -88,9 +107,9 @@ impl Relay {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
+        } else if self.room(cx) < self.read_max || self.lags_too_far(cx) {
             State::Full
-        } else if self.is_far_ahead() {
+        } else if self.is_far_ahead(cx.now()) {
             State::Ahead
         } else {
             State::Open
@@ -99,18 +118,16 @@ impl Relay {
 
     /// Whether the upstream should wait a moment for a leader that is behind and keeps taking bytes. Once it waits, it
     /// does so until the leader has everything: then the ring starts over with what is hot in the cache.
-    fn is_far_ahead(&mut self) -> bool {
+    fn is_far_ahead(&mut self, now: Time) -> bool {
         let head = self.records.whole();
         let lead = self.clients.lead(head).unwrap_or(head);
-        if lead == head {
-            self.gate.leader_is_slow = false;
-        }
+        self.gate.judge_leader(lead, head, now);
         let far = if self.gate.state == State::Ahead {
             0
         } else {
             AHEAD_MAX
         };
-        head - lead > far && !self.gate.leader_is_slow && !self.config.hold.is_zero()
+        head - lead > far && self.gate.slow_leader.is_none() && !self.config.hold.is_zero()
     }
 
     /// Bytes that can be read without overwriting any that somebody has a right to.
@@ -159,18 +176,52 @@ impl Relay {
         }
     }
 
-    /// `--max-lag` under `block`: the upstream waits for whoever is behind so far.
-    fn lags_too_far(&mut self, now: Time) -> bool {
+    /// `--max-lag` under `block`: the upstream waits for whoever is behind so far, by what waits in the ring, or
+    /// by what the sampler has found to wait in the kernel.
+    fn lags_too_far(&mut self, cx: &Cx<'_>) -> bool {
         let Some(max) = self.config.max_lag else {
             return false;
         };
-        let Some(hindmost) = self.clients.hindmost_blocking() else {
+        let now = cx.now();
+        if let Some(hindmost) = self.clients.hindmost_blocking()
+            && max.is_passed(self.lag(hindmost, now))
+        {
+            return true;
+        }
+        // One who still lags is enough, so that no look costs more than it has found out.
+        while let Some(id) = self.gate.laggards.last().copied() {
+            if self.still_lags(cx, id, max) {
+                return true;
+            }
+            self.gate.laggards.pop();
+            if let Some(client) = self.clients.get_mut(id) {
+                client.lags = false;
+            }
+        }
+        false
+    }
+
+    fn still_lags(&mut self, cx: &Cx<'_>, id: ClientId, max: MaxLag) -> bool {
+        let now = cx.now();
+        let framed = self.framed.as_ref();
+        let Some(client) = self.clients.get_mut(id).filter(|it| !it.finishing) else {
             return false;
         };
-        let (bytes, age) = self.lag(hindmost, now);
-        match max {
-            MaxLag::Age(max) => age > max,
-            MaxLag::Bytes(max) => bytes > max,
+        let waiting = client.waiting(framed, cx.unacknowledged(client.sock));
+        client.note_acknowledged(waiting, now);
+        let (acked, joined) = (client.acked, client.joined);
+        max.is_passed(self.lag_since(acked, joined, now))
+    }
+
+    /// The sampler has found that a client which must not lose a byte lags too far: until it has caught up, the
+    /// upstream waits.
+    pub(super) fn note_laggard(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if !std::mem::replace(&mut client.lags, true) {
+            self.gate.laggards.push(id);
+            self.refresh_gate(cx);
         }
     }
 
@@ -223,11 +274,8 @@ impl Relay {
 
     /// Nothing announces an acknowledgement: where it may be all that the upstream waits for, a timer asks.
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
-        if self
-            .outputs
-            .iter()
-            .any(|outlet| outlet.retaining().is_some())
-        {
+        let mut retaining = self.outputs.iter().filter_map(Outlet::retaining);
+        if !self.gate.laggards.is_empty() || retaining.next().is_some() {
             self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
         }
     }
@@ -260,14 +308,16 @@ impl Relay {
         let Some((_, then)) = self.gate.ahead.take() else {
             return;
         };
-        if self
-            .clients
-            .lead(self.records.whole())
-            .is_some_and(|lead| lead > then)
+        let head = self.records.whole();
+        let lead = self.clients.lead(head).unwrap_or_default();
+        // However far it is, the wait for it must not be long.
+        if lead > then
+            && (head - lead <= 2 * AHEAD_MAX
+                || would_take(head - lead, lead - then, AHEAD_LOOK) < CATCH_UP)
         {
             return self.await_leader(cx);
         }
-        self.gate.leader_is_slow = true;
+        self.gate.slow_leader = Some((cx.now(), lead));
         self.refresh_gate(cx);
     }
 
@@ -306,8 +356,12 @@ impl Relay {
             .filter(|(_, client)| stalled(client))
             .map(|(id, _)| id)
             .collect();
+        let dropped = !due.is_empty();
         for id in due {
-            self.drop_client(cx, id, Reason::Stalled, None);
+            self.take_away(cx, id, Reason::Stalled, None);
+        }
+        if dropped {
+            self.after_drop(cx);
         }
     }
 
@@ -363,13 +417,14 @@ impl Relay {
             .iter()
             .filter(|outlet| outlet.parked().is_some())
             .min_by_key(|outlet| outlet.parked());
-        let hindmost = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.slow == Slow::Block && client.behind)
-            .min_by_key(|(_, client)| client.cursor);
+        let retaining = |id| self.outputs.iter().any(|it| it.retaining() == Some(id));
+        let holds = |(id, client): &(ClientId, &Client)| {
+            client.slow == Slow::Block && (client.behind || client.lags || retaining(*id))
+        };
+        let hindmost = self.clients.iter().filter(holds);
+        let hindmost = hindmost.min_by_key(|(_, client)| client.acked);
         match (hindmost, parked) {
-            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.cursor) => {
+            (Some((_, client)), Some(outlet)) if outlet.parked() < Some(client.acked) => {
                 Some(outlet.name())
             }
             (Some((_, client)), _) => Some(client.peer.to_string()),
@@ -385,8 +440,48 @@ const HOLD_LOOKS: u32 = 4;
 const HELD_SAID: Duration = Duration::from_secs(5);
 /// How far the upstream gets ahead of a leader that keeps taking bytes: about what a processor's own cache holds.
 const AHEAD_MAX: u64 = 1 << 20;
+/// How long the rest takes, at the pace at which `done` took `time`.
+fn would_take(rest: u64, done: u64, time: Duration) -> Duration {
+    time.mul_f64(rest as f64 / done.max(1) as f64)
+}
+
+/// A leader that needs no longer than this for all that it lacks is waited for, however far it is behind.
+const CATCH_UP: Duration = Duration::from_millis(40);
 /// How long a leader may take nothing and still count as one that keeps taking.
 const AHEAD_LOOK: Duration = Duration::from_millis(5);
 /// How often the kernel is asked what was acknowledged, while the ring is full of what was not.
 const ACKS_LOOK: Duration = Duration::from_millis(2);
 const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: u64 = 16 * AHEAD_MAX;
+
+    fn slow() -> Gate {
+        Gate {
+            slow_leader: Some((Time::ZERO, 0)),
+            ..Gate::default()
+        }
+    }
+
+    #[test]
+    fn a_leader_that_takes_quickly_is_not_slow_any_more() {
+        let mut gate = slow();
+        gate.judge_leader(AHEAD_MAX - 1, HEAD, Time::from_millis(1));
+        assert!(gate.slow_leader.is_some(), "that may have been chance");
+        gate.judge_leader(AHEAD_MAX, HEAD, Time::from_millis(1));
+        assert_eq!(gate.slow_leader, None);
+    }
+
+    #[test]
+    fn a_leader_on_a_thin_line_stays_slow_until_it_has_everything() {
+        let mut gate = slow();
+        let then = Time::from_millis(100);
+        gate.judge_leader(AHEAD_MAX, HEAD, then);
+        assert_eq!(gate.slow_leader, Some((then, AHEAD_MAX)));
+        gate.judge_leader(HEAD, HEAD, then);
+        assert_eq!(gate.slow_leader, None);
+    }
+}

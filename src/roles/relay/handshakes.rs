@@ -191,6 +191,9 @@ impl Relay {
             return cx.close(sock, Close::Orderly);
         }
         match goal {
+            Goal::Client(output) if self.outputs[output].websocket => {
+                self.await_upgrade(cx, output, sock, peer, Some(tls));
+            }
             Goal::Client(output) => {
                 self.join(cx, output, sock, peer, Some(tls), Vec::new());
             }

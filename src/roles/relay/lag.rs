@@ -39,10 +39,11 @@ pub(super) struct Worst {
 
 impl Sampler {
     pub(super) fn new(config: &RelayConfig) -> Self {
-        let age = match config.max_lag {
-            Some(MaxLag::Age(age)) => Some(age),
-            Some(MaxLag::Bytes(_)) | None => None,
-        };
+        let age = config.max_lag.map(|max| match max {
+            MaxLag::Age(age) => age,
+            // So many bytes may come in no time; what a second brings is little enough.
+            MaxLag::Bytes(_) => ROUND_MAX,
+        });
         let shortest = age.into_iter().chain(config.stall_timeout).min();
         let round = shortest.map_or(ROUND_MAX, |shortest| {
             (shortest / LOOKS).clamp(ROUND_MIN, ROUND_MAX)
@@ -128,10 +129,8 @@ impl Relay {
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
-        let here = now.since(client.joined);
-        let (bytes, age) = self.lag(acked, now);
-        // What was there before it came is not older to it than itself.
-        let age = age.min(here);
+        let joined = client.joined;
+        let (bytes, age) = self.lag_since(acked, joined, now);
         let waits = if has_skipped { quiet } else { quiet.min(age) };
         if self
             .sampler
@@ -140,11 +139,8 @@ impl Relay {
         {
             self.sampler.found = Some(Worst { age, bytes, peer });
         }
-        let over = match self.config.max_lag {
-            Some(MaxLag::Age(max)) => age > max,
-            Some(MaxLag::Bytes(max)) => bytes > max,
-            None => false,
-        };
+        let max_lag = self.config.max_lag;
+        let over = max_lag.is_some_and(|max| max.is_passed((bytes, age)));
         let stalled = self
             .config
             .stall_timeout
@@ -152,11 +148,21 @@ impl Relay {
         if stalled {
             return self.drop_client(cx, id, Reason::Stalled, None);
         }
-        if over && slow != Slow::Block {
-            self.give_up(cx, id, Reason::Lagging);
-            // A leader that has skipped holds nobody up any more.
-            self.refresh_gate(cx);
+        match slow {
+            _ if !over => {}
+            Slow::Block => self.note_laggard(cx, id),
+            Slow::Drop | Slow::Skip => {
+                self.give_up(cx, id, Reason::Lagging);
+                // A leader that has skipped holds nobody up any more.
+                self.refresh_gate(cx);
+            }
         }
+    }
+
+    /// As [`Relay::lag`], for a client that came at this time: what was there before is not older to it than itself.
+    pub(super) fn lag_since(&self, cursor: u64, joined: Time, now: Time) -> (u64, Duration) {
+        let (bytes, age) = self.lag(cursor, now);
+        (bytes, age.min(now.since(joined)))
     }
 
     /// How far behind a client is that has everything below `cursor`.
@@ -198,6 +204,8 @@ mod tests {
             let took = round(&config, places);
             assert!(took <= ROUND_MAX && took > ROUND_MAX * 99 / 100, "{took:?}");
         }
+        config.max_lag = Some(MaxLag::Bytes(1_000));
+        assert_eq!(round(&config, 1000), ROUND_MAX / LOOKS);
         config.max_lag = Some(MaxLag::Age(Duration::from_millis(100)));
         assert_eq!(round(&config, 1000), ROUND_MIN);
         let took = round(&config, 10_000);

@@ -12,6 +12,7 @@ use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Way;
 use crate::roles::relay::encrypted::{Heard, is_alert, part};
+use crate::roles::relay::ending::owes;
 use crate::roles::relay::{Relay, Why};
 
 /// Why a client is gone. The text is the word in the log and the label of the counter.
@@ -23,8 +24,6 @@ pub enum Reason {
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
-    /// The rest of the record that it had begun was too long to be kept aside for it.
-    Record,
     /// It was further behind than `--max-lag` allows.
     Lagging,
     /// It took nothing for `--hold` while the upstream waited, or for `--stall-timeout` while bytes waited for it.
@@ -33,8 +32,11 @@ pub enum Reason {
     Protocol,
     /// It had half-closed, and its place was needed for a newcomer.
     HalfClosed,
-    /// The relay ended, and it has every byte.
+    /// Its stream ended, and it has every byte.
     Drained,
+    /// Its stream ended, and our kernel has every byte: some of them have still to be acknowledged by its own, which
+    /// has done nothing of it for a while, or had no time left for it.
+    Unacknowledged,
     /// The relay ended before it had taken every byte.
     Cut,
 }
@@ -45,12 +47,12 @@ impl Reason {
         Self::Left,
         Self::Dead,
         Self::Overtaken,
-        Self::Record,
         Self::Lagging,
         Self::Stalled,
         Self::Protocol,
         Self::HalfClosed,
         Self::Drained,
+        Self::Unacknowledged,
         Self::Cut,
     ];
 
@@ -62,13 +64,14 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Dead
-            | Self::Overtaken
-            | Self::Record
-            | Self::Lagging
-            | Self::Stalled
-            | Self::Cut => Close::Reset,
-            Self::Left | Self::Protocol | Self::HalfClosed | Self::Drained => Close::Orderly,
+            Self::Dead | Self::Overtaken | Self::Lagging | Self::Stalled | Self::Cut => {
+                Close::Reset
+            }
+            Self::Left
+            | Self::Protocol
+            | Self::HalfClosed
+            | Self::Drained
+            | Self::Unacknowledged => Close::Orderly,
         }
     }
 }
@@ -79,12 +82,12 @@ impl fmt::Display for Reason {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Overtaken => "overtaken",
-            Self::Record => "record",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
             Self::Protocol => "protocol",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
+            Self::Unacknowledged => "unacknowledged",
             Self::Cut => "cut",
         })
     }
@@ -108,12 +111,14 @@ impl Relay {
         };
         let (sock, peer, finishing) = (client.sock, client.peer, client.finishing);
         if finishing {
-            // One that has still to acknowledge bytes may be about to go without them: its next connection gets them.
-            let reason = match self.owes_acknowledgement(cx, id, client) {
-                true => Reason::Left,
-                false => Reason::Drained,
-            };
-            return self.drop_client(cx, id, reason, None);
+            if !owes(cx.unacknowledged(sock)) {
+                self.drop_client(cx, id, Reason::Drained, None);
+            } else if let Some(client) = self.clients.get_mut(id) {
+                // It may only have half-closed, or be about to go without the rest, or be reset, which shows no other
+                // way: whether it goes on taking bytes will tell.
+                client.may_be_gone = true;
+            }
+            return;
         }
         // A WebSocket has its own way of saying that nothing more will come.
         if peer == Peer::Stdio || client.websocket.is_some() {
@@ -160,8 +165,27 @@ impl Relay {
         self.drop_client(cx, id, reason, Some(error));
     }
 
-    /// Takes a client away, for a reason that is counted and logged.
+    /// Takes a client away, for a reason that is counted and logged. That may let the upstream be read.
     pub(super) fn drop_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientId,
+        reason: Reason,
+        error: Option<&io::Error>,
+    ) {
+        self.take_away(cx, id, reason, error);
+        self.after_drop(cx);
+    }
+
+    /// After clients were taken away: that may let the upstream be read.
+    pub(super) fn after_drop(&mut self, cx: &mut Cx<'_>) {
+        if self.flush.is_none() && self.pass.is_none() {
+            self.refresh_gate(cx);
+        }
+    }
+
+    /// One of several clients that go at once: see [`Relay::after_drop`].
+    pub(super) fn take_away(
         &mut self,
         cx: &mut Cx<'_>,
         id: ClientId,
@@ -199,8 +223,11 @@ impl Relay {
             self.end_messages();
         }
         if self.flush.is_some() {
-            if reason == Reason::Drained {
-                // Its kernel has it all, and time enough was given: nobody comes back for it.
+            if matches!(
+                reason,
+                Reason::Drained | Reason::Unacknowledged | Reason::Stalled
+            ) {
+                // It has it all, or time enough was given: nobody comes back for it.
                 self.outputs[output].forget_place();
             }
             return self.flushed(cx, reason, output, client.joined);
@@ -213,13 +240,16 @@ impl Relay {
                 self.failure = error
                     .filter(|error| !enough(error))
                     .map(|error| format!("can't write to stdout: {}", plain(error)));
-                return self.begin_flush(cx, Why::StdoutClosed);
+                return self.begin_flush(
+                    cx,
+                    match self.failure {
+                        None => Why::StdoutClosed,
+                        Some(_) => Why::StdoutFailed,
+                    },
+                );
             }
         }
         self.redial_output(cx, output, client.joined);
-        if self.pass.is_none() {
-            self.refresh_gate(cx);
-        }
     }
 
     pub(super) fn say_gone(
@@ -254,4 +284,4 @@ impl Relay {
 }
 
 /// How often a half-closed client is asked whether it is still there.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);

@@ -9,13 +9,14 @@ use std::io;
 use crate::base::units::Span;
 use crate::proto::websocket::{CloseCode, Key, Session, Side};
 use crate::reactor::Cx;
-use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
+use crate::roles::relay::encrypted::SEND_WORTH;
 use crate::roles::relay::fanout::Sent;
 use crate::roles::relay::framed::{Framed, Mark};
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::pings::{Pinged, UNANSWERED_MAX};
 
 /// What a client has beside its cursor if it is a WebSocket.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct WebSocket {
     /// Bytes of control frames that were sent after the last of a message.
     control: u32,
     session: Session,
+    /// Pings that it has not answered.
+    unanswered: u8,
     /// It closes, or has been at fault: why it goes, once our close is sent.
     leaving: Option<Reason>,
 }
@@ -40,6 +43,7 @@ impl WebSocket {
             control: 0,
             // Nothing of a message is kept, so none is too long.
             session: Session::new(Side::Server, u64::MAX),
+            unanswered: 0,
             leaving: None,
         }
     }
@@ -57,19 +61,31 @@ impl WebSocket {
         self.within = false;
     }
 
+    /// Pings it, unless it is dead.
+    pub(super) fn ping(&mut self) -> Pinged {
+        if self.session.owes() {
+            return Pinged::Behind;
+        }
+        if self.unanswered >= UNANSWERED_MAX {
+            return Pinged::Silent;
+        }
+        self.unanswered += 1;
+        self.session.ping(b"");
+        Pinged::Due
+    }
+
     /// One send of a control frame, or of at most `max` bytes of messages. `end`: where the client's messages end for
     /// now. How much of the messages went.
     fn send(
         &mut self,
-        cx: &mut Cx<'_>,
-        sock: SockId,
+        mut write: impl FnMut([&[u8]; 2]) -> io::Result<usize>,
         framed: &Framed,
         end: u64,
         max: u64,
     ) -> io::Result<u64> {
         if !self.within && self.session.owes() {
             let control = self.session.control(|| Key([0; 4]));
-            let sent = cx.write(sock, [control, &[]])?.unwrap_or(0);
+            let sent = write([control, &[]])?;
             self.session.control_sent(sent);
             self.control = self.control.saturating_add(sent as u32);
             return Ok(0);
@@ -82,7 +98,7 @@ impl WebSocket {
             _ => end,
         };
         let from = framed.read(self.at, max.min(end - self.at));
-        let sent = cx.write(sock, from)?.unwrap_or(0) as u64;
+        let sent = write(from)? as u64;
         if sent > 0 {
             self.at += sent;
             self.control = 0;
@@ -128,8 +144,16 @@ impl Relay {
             until if until == client.cursor => websocket.at,
             until => framed.at_or_after(until).framed,
         };
-        let sent = websocket.send(cx, client.sock, framed, end, max as u64)?;
+        let (sock, tls) = (client.sock, &mut client.tls);
+        let write = |from: [&[u8]; 2]| match tls {
+            None => Ok(cx.write(sock, from)?.unwrap_or(0)),
+            Some(tls) => Ok(tls.write(cx, sock, from)?.unwrap_or(0)),
+        };
+        let sent = websocket.send(write, framed, end, max as u64)?;
         self.counts.bytes_out += sent;
+        if client.tls.is_some() {
+            self.effort += sent as usize / SEND_WORTH;
+        }
         if sent > 0 {
             client.cursor = framed.plain_at(websocket.at);
         }
@@ -142,8 +166,17 @@ impl Relay {
             };
             websocket.session.close(code, "");
         }
+        let is_flushed = match &mut client.tls {
+            None => true,
+            Some(tls) => {
+                if has_ended && !websocket.session.owes() {
+                    tls.close();
+                }
+                tls.flush(cx, sock)?
+            }
+        };
         let sent = match websocket.leaving {
-            _ if websocket.session.owes() => Sent::Part,
+            _ if websocket.session.owes() || !is_flushed => Sent::Part,
             Some(reason) if has_ended => Sent::Left(reason),
             _ if has_ended => Sent::End,
             _ if cursor == whole.min(client.until) => Sent::All,
@@ -161,6 +194,8 @@ impl Relay {
         let Some(websocket) = &mut client.websocket else {
             return;
         };
+        // Whoever says anything is there.
+        websocket.unanswered = 0;
         let mut violation = None;
         let mut at = 0;
         while at < count && violation.is_none() {

@@ -1,12 +1,13 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   failover.rs, standby.rs ┐             gate.rs: when
+//!   failover.rs, standby.rs ┐             gate.rs: when, pace.rs: how much
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
 //!                                      records.rs: what of it       ├──> dump.rs
 //!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
 //!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
+//!   who skips: skip.rs   who says nothing: silence.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -34,14 +35,20 @@ mod leaving;
 mod messages;
 pub mod options;
 mod outputs;
+mod pace;
+mod pings;
 mod records;
 mod redial;
 mod report;
+mod silence;
+mod skip;
 mod standby;
 mod tags;
 mod takeover;
 mod upgrades;
 mod upstream;
+
+use std::fmt;
 
 use crate::base::ring::Ring;
 use crate::base::time::Time;
@@ -64,6 +71,7 @@ use self::handshakes::Handshakes;
 use self::lag::Sampler;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
+use self::pace::Pace;
 use self::records::Records;
 pub use self::report::Counts;
 use self::report::{Rates, STOCK};
@@ -89,6 +97,7 @@ pub struct Relay {
     dump: Option<Dump>,
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
+    pace: Pace,
     gate: Gate,
     sampler: Sampler,
     flush: Option<Flush>,
@@ -102,7 +111,7 @@ pub struct Relay {
     journal: Journal,
     started: Time,
     /// Where it listens, and for whom.
-    bound: Vec<(Addr, &'static str)>,
+    bound: Vec<(Addr, Audience)>,
     /// The most that one read of the upstream takes, and the least room that is worth one.
     read_max: usize,
     /// What receivers send goes here, to be forgotten.
@@ -112,6 +121,24 @@ pub struct Relay {
     cipher: Box<[u8]>,
     /// Sends that a visit's encrypting was worth, beside those that it made.
     effort: usize,
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    Clients,
+    WebSockets,
+    Upstream,
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clients => "clients",
+            Self::WebSockets => "WebSocket clients",
+            Self::Upstream => "the upstream",
+        })
+    }
 }
 
 impl Relay {
@@ -139,6 +166,7 @@ impl Relay {
             upgrades: Upgrades::default(),
             dump: None,
             pass: None,
+            pace: Pace::new(),
             gate: Gate::default(),
             sampler: Sampler::new(&config),
             flush: None,
@@ -166,7 +194,7 @@ impl Relay {
 
     /// Where it listens for clients, by the real addresses.
     pub fn listens_at(&self) -> impl Iterator<Item = &Addr> {
-        let for_clients = |(_, what): &&(Addr, &str)| *what == CLIENTS;
+        let for_clients = |(_, what): &&(Addr, Audience)| *what == Audience::Clients;
         self.bound.iter().filter(for_clients).map(|(at, _)| at)
     }
 
@@ -251,6 +279,7 @@ impl Relay {
         self.warn_of_insecurity(cx);
         self.start_outputs(cx)?;
         self.start_upstream(cx)?;
+        self.start_pings(cx);
         self.rates.sample(cx.now(), &self.counts);
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.sample_lag(cx);
@@ -315,6 +344,7 @@ impl Relay {
             Tick::Upgrade => self.upgrade_overdue(cx, index),
             Tick::Deadline => self.cut(cx),
             Tick::Handshake => self.handshake_overdue(cx, index),
+            Tick::Ping => self.ping_clients(cx),
         }
     }
 
@@ -392,9 +422,6 @@ impl Role for Relay {
 /// The most that one read takes. Measured: from 64 to 256 KiB cost the least at one client, 256 KiB and more at a
 /// hundred.
 const READ_MAX: usize = 256 << 10;
-/// Whom an output's listener is for.
-const CLIENTS: &str = "clients";
-const WEBSOCKET_CLIENTS: &str = "WebSocket clients";
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;

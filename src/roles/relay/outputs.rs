@@ -8,11 +8,11 @@ use crate::roles::listening::listen;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
-use crate::roles::relay::fanout::Aside;
 use crate::roles::relay::handshakes::Goal;
 use crate::roles::relay::messages::WebSocket;
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::{CLIENTS, Kind, Relay, Tick, WEBSOCKET_CLIENTS};
+use crate::roles::relay::skip::Aside;
+use crate::roles::relay::{Audience, Kind, Relay, Tick};
 use crate::roles::tls::Secured;
 
 /// One way out, and its state.
@@ -23,7 +23,7 @@ pub(super) struct Outlet {
     /// Those who connect get messages.
     pub(super) websocket: bool,
     listeners: Vec<SockId>,
-    dialler: Option<Dialler>,
+    dialled: Option<Destination>,
     pub(super) clients: usize,
     /// Of these, the ones that have not got everything yet that they will ever get.
     pub(super) taking: usize,
@@ -51,14 +51,14 @@ enum Next {
 
 /// The state of a dialled destination while it is not connected.
 #[derive(Debug)]
-struct Dialler {
+struct Destination {
     redial: Redial,
     down_since: Option<Time>,
 }
 
 impl Outlet {
     pub(super) fn new(output: &Output, config: &RelayConfig) -> Self {
-        let dialler = matches!(output.way, Way::Dial(_)).then(|| Dialler {
+        let dialled = matches!(output.way, Way::Dial(_)).then(|| Destination {
             redial: Redial::new(config.retry),
             down_since: None,
         });
@@ -67,7 +67,7 @@ impl Outlet {
             slow: output.slow,
             websocket: output.websocket,
             listeners: Vec::new(),
-            dialler,
+            dialled,
             clients: 0,
             taking: 0,
             next: match output.slow {
@@ -117,7 +117,7 @@ impl Outlet {
     }
 
     pub(super) fn is_dialled(&self) -> bool {
-        self.dialler.is_some()
+        self.dialled.is_some()
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = SockId> {
@@ -136,7 +136,10 @@ impl Outlet {
     /// What it is called in the log.
     pub(super) fn name(&self) -> String {
         match &self.way {
-            Way::Listen(at) if self.websocket => format!("clients of ws://{at}"),
+            Way::Listen(at) if self.websocket => match at.to_string().strip_prefix("tls://") {
+                Some(at) => format!("clients of wss://{at}"),
+                None => format!("clients of ws://{at}"),
+            },
             Way::Listen(at) => format!("clients of {at}"),
             Way::Dial(to) => to.to_string(),
             Way::Stdout => "stdout".to_owned(),
@@ -155,8 +158,8 @@ impl Relay {
                 cx.set_tag(sock, Kind::OutputListener.tag(index as u32));
                 self.outputs[index].listeners.push(sock);
                 let for_whom = match self.outputs[index].websocket {
-                    true => WEBSOCKET_CLIENTS,
-                    false => CLIENTS,
+                    true => Audience::WebSockets,
+                    false => Audience::Clients,
                 };
                 self.bound.push((real, for_whom));
             }
@@ -190,24 +193,26 @@ impl Relay {
         if !self.admit_client(cx, sock, peer) {
             return;
         }
-        if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(
-                sock,
-                Keepalive {
-                    idle,
-                    user_timeout: None,
-                },
-            );
-        }
+        self.guard_client(cx, sock);
         match &self.outputs[output].way {
-            _ if self.outputs[output].websocket => self.await_upgrade(cx, output, sock, peer),
             Way::Listen(at) if at.is_tls() => {
                 let tls = self.config.tls.accepted();
                 self.begin_handshake(cx, sock, peer, Goal::Client(output), tls);
             }
+            _ if self.outputs[output].websocket => {
+                self.await_upgrade(cx, output, sock, peer, None);
+            }
             _ => {
                 self.join(cx, output, sock, peer, None, Vec::new());
             }
+        }
+    }
+
+    /// What every connection to or from a client gets: a notice of its death, but never for a mere pause.
+    fn guard_client(&self, cx: &mut Cx<'_>, sock: SockId) {
+        if let Some(idle) = self.config.keepalive {
+            let user_timeout = None;
+            cx.set_keepalive(sock, Keepalive { idle, user_timeout });
         }
     }
 
@@ -233,9 +238,9 @@ impl Relay {
     pub(super) fn output_of_dial(&self, dial: DialId) -> Option<usize> {
         let is_it = |outlet: &Outlet| {
             outlet
-                .dialler
+                .dialled
                 .as_ref()
-                .is_some_and(|dialler| dialler.redial.is(dial))
+                .is_some_and(|dialled| dialled.redial.is(dial))
         };
         self.outputs.iter().position(is_it)
     }
@@ -248,21 +253,13 @@ impl Relay {
         peer: Peer,
         tls: Option<Box<Secured>>,
     ) {
-        if let Some(idle) = self.config.keepalive {
-            cx.set_keepalive(
-                sock,
-                Keepalive {
-                    idle,
-                    user_timeout: None,
-                },
-            );
-        }
+        self.guard_client(cx, sock);
         self.journal.forget(cx.now(), &down_key(output));
         self.join(cx, output, sock, peer, tls, Vec::new());
-        if let Some(dialler) = &mut self.outputs[output].dialler {
-            dialler.redial.answered();
-            dialler.redial.attempts = 0;
-            dialler.down_since = None;
+        if let Some(dialled) = &mut self.outputs[output].dialled {
+            dialled.redial.answered();
+            dialled.redial.attempts = 0;
+            dialled.down_since = None;
         }
     }
 
@@ -275,10 +272,10 @@ impl Relay {
             every(&self.config)
         );
         self.journal.warn(cx.now(), &down_key(output), text);
-        if let Some(dialler) = &mut self.outputs[output].dialler {
-            dialler.redial.answered();
+        if let Some(dialled) = &mut self.outputs[output].dialled {
+            dialled.redial.answered();
             let tag = Tick::OutputRetry.tag(output as u32);
-            dialler.redial.wait(cx, tag);
+            dialled.redial.wait(cx, tag);
         }
     }
 
@@ -286,11 +283,11 @@ impl Relay {
     pub(super) fn dial_output(&mut self, cx: &mut Cx<'_>, output: usize) {
         let timeout = self.config.connect_timeout;
         let outlet = &mut self.outputs[output];
-        let (Way::Dial(endpoint), Some(dialler)) = (&outlet.way, &mut outlet.dialler) else {
+        let (Way::Dial(endpoint), Some(dialled)) = (&outlet.way, &mut outlet.dialled) else {
             return;
         };
-        dialler.down_since.get_or_insert(cx.now());
-        dialler.redial.dial(cx, endpoint, timeout);
+        dialled.down_since.get_or_insert(cx.now());
+        dialled.redial.dial(cx, endpoint, timeout);
     }
 
     /// Takes a client in. What there is to be said to it before the stream stands in `greeting`.
@@ -330,10 +327,14 @@ impl Relay {
             output: output as u16,
             slow: outlet.slow,
             behind: false,
+            queued: false,
             heaped: false,
             has_skipped: false,
+            lags: false,
             half_closed: false,
+            may_be_gone: false,
             finishing: false,
+            is_shut: false,
         };
         let text = self.joined_text(output, peer, now);
         let head = self.records.whole();
@@ -426,10 +427,10 @@ impl Relay {
 
     fn joined_text(&self, output: usize, peer: Peer, now: Time) -> String {
         let outlet = &self.outputs[output];
-        match (&outlet.way, &outlet.dialler) {
+        match (&outlet.way, &outlet.dialled) {
             (
                 Way::Dial(endpoint),
-                Some(Dialler {
+                Some(Destination {
                     redial,
                     down_since: Some(since),
                 }),
@@ -445,14 +446,14 @@ impl Relay {
     /// A destination was lost: at once again if the connection had lasted, else after the wait.
     pub(super) fn redial_output(&mut self, cx: &mut Cx<'_>, output: usize, joined: Time) {
         let now = cx.now();
-        let Some(dialler) = &mut self.outputs[output].dialler else {
+        let Some(dialled) = &mut self.outputs[output].dialled else {
             return;
         };
-        dialler.down_since = Some(now);
-        if dialler.redial.had_lasted(now.since(joined)) {
+        dialled.down_since = Some(now);
+        if dialled.redial.had_lasted(now.since(joined)) {
             self.dial_output(cx, output);
         } else {
-            dialler
+            dialled
                 .redial
                 .wait(cx, Tick::OutputRetry.tag(output as u32));
         }
@@ -467,13 +468,13 @@ impl Relay {
                 cx.close(listener, Close::Orderly);
             }
             let waited_for = outlet.parked().is_some_and(|parked| parked < head);
-            let Some(dialler) = &mut outlet.dialler else {
+            let Some(dialled) = &mut outlet.dialled else {
                 continue;
             };
             if keep_dialling && (waited_for || outlet.clients > 0) {
                 continue;
             }
-            dialler.redial.stop(cx);
+            dialled.redial.stop(cx);
         }
     }
 }

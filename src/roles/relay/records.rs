@@ -150,11 +150,6 @@ impl Records {
         mark.copied().unwrap_or(offset)
     }
 
-    /// The longest piece of a record that a client may have to be given from aside.
-    pub(super) fn record_max(&self) -> usize {
-        self.record_max
-    }
-
     /// The beginnings of records between which `offset` lies: the last one at or before it, and the one after that.
     fn around(&self, ring: &Ring, offset: u64) -> Option<(u64, u64)> {
         let after = self.marks.partition_point(|mark| *mark <= offset);

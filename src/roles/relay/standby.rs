@@ -1,6 +1,7 @@
 //! `--failback`: while another upstream is in use, the first one is dialled on the side, and its bytes are read and
 //! forgotten. Once they have come for so long without a longer break, it is in use again, from a record's start on; and
-//! at once where the other one fails.
+//! at once where the other one fails. A break is longer also than `--idle-timeout`, where that is given: an upstream
+//! that may be silent for so long while it is in use may be so before.
 //!
 //! ```text
 //!   b in use:  dialling a ──> a on probation ──has sent bytes for --failback, or b fails──> a in use, b closed
@@ -54,6 +55,8 @@ struct Probation {
     /// Since when whole records have come without a long break, and when the last one did.
     good_since: Option<Time>,
     last: Time,
+    /// Breaks that made it begin anew.
+    breaks: u32,
     /// The record that it has begun: the first bytes that clients would get.
     partial: Vec<u8>,
 }
@@ -65,13 +68,20 @@ impl Probation {
             splitter,
             good_since: None,
             last: now,
+            breaks: 0,
             partial: Vec::new(),
         }
     }
 
     /// Whether it has passed with these bytes: a record that has become whole is the latest of a row that has lasted
-    /// for so long.
-    fn take_in(&mut self, mut bytes: &[u8], now: Time, failback: Duration) -> bool {
+    /// for `failback`, with no break longer than `pause`.
+    fn take_in(
+        &mut self,
+        mut bytes: &[u8],
+        now: Time,
+        failback: Duration,
+        pause: Duration,
+    ) -> bool {
         let mut has_passed = false;
         while !bytes.is_empty() {
             let piece = self.splitter.feed(bytes);
@@ -79,7 +89,8 @@ impl Probation {
             match piece {
                 Piece::Whole(_) => {
                     self.partial.clear();
-                    let broken = now.since(self.last) > failback;
+                    let broken = now.since(self.last) > pause;
+                    self.breaks += u32::from(broken && self.good_since.is_some());
                     self.good_since = self.good_since.filter(|_| !broken).or(Some(now));
                     self.last = now;
                     has_passed |= self
@@ -166,7 +177,18 @@ impl Relay {
             Ok(Some(0)) | Err(_) => self.standby_failed(cx),
             Ok(Some(n)) => {
                 let now = cx.now();
-                if probation.take_in(&self.scratch[..n], now, failback) {
+                let pause = failback.max(self.config.idle_timeout.unwrap_or_default());
+                let breaks = probation.breaks;
+                let has_passed = probation.take_in(&self.scratch[..n], now, failback, pause);
+                if probation.breaks > breaks && !has_passed {
+                    let (first, pause) = (self.first_upstream(), Chosen(pause));
+                    let text = format!(
+                        "upstream {first} is back, but with breaks of more than {pause}: not in \
+                         use again (--failback and --idle-timeout say how long a break may be)"
+                    );
+                    self.journal.warn(now, "failback", text);
+                }
+                if has_passed {
                     let first = self.first_upstream();
                     let text = format!(
                         "upstream {first} has sent records for {}: in use again",
@@ -258,10 +280,15 @@ mod tests {
 
     /// What each piece, which comes at so many milliseconds, brings.
     fn passes(pieces: &[(u64, &str)]) -> Vec<bool> {
+        passes_with(Duration::from_secs(1), pieces)
+    }
+
+    /// The same, where breaks may be so long.
+    fn passes_with(pause: Duration, pieces: &[(u64, &str)]) -> Vec<bool> {
         let mut probation = probation();
         let mut take = |(at, piece): &(u64, &str)| {
             let now = Time::from_millis(*at);
-            probation.take_in(piece.as_bytes(), now, Duration::from_secs(1))
+            probation.take_in(piece.as_bytes(), now, Duration::from_secs(1), pause)
         };
         pieces.iter().map(&mut take).collect()
     }
@@ -276,6 +303,15 @@ mod tests {
     fn a_long_break_begins_anew() {
         let pieces = [(0, "a\n"), (1001, "b\n"), (1500, "c\n"), (2001, "d\n")];
         assert_eq!(passes(&pieces), [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_break_that_is_no_silence_passes() {
+        let pieces = [(0, "a\n"), (1500, "b\n")];
+        let pause = Duration::from_millis(1500);
+        assert_eq!(passes_with(pause, &pieces), [false, true]);
+        let pieces = [(0, "a\n"), (1501, "b\n"), (3001, "c\n")];
+        assert_eq!(passes_with(pause, &pieces), [false, false, true]);
     }
 
     #[test]

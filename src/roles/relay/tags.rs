@@ -52,10 +52,11 @@ pub(super) enum Tick {
     Upgrade,
     Deadline,
     Handshake,
+    Ping,
 }
 
 impl Tick {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
@@ -70,6 +71,7 @@ impl Tick {
         Self::Upgrade,
         Self::Deadline,
         Self::Handshake,
+        Self::Ping,
     ];
 
     pub(super) fn tag(self, index: u32) -> u32 {

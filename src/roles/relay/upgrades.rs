@@ -1,4 +1,4 @@
-//! Those who have connected to a `ws://` destination and are not WebSocket clients yet: each has to ask for it, by the
+//! Those who have connected to a `ws://` or `wss://` destination and are not WebSocket clients yet: each has to ask for it, by the
 //! rules and in time.
 //!
 //! ```text
@@ -12,12 +12,15 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::base::time::Time;
+use crate::base::units::Typed;
 use crate::base::wheel::TimerKey;
-use crate::proto::http1::{Answer, HeadBuf, Request, Status, Upgrade};
+use crate::proto::http1::{Answer, HeadBuf, Origin, Request, Status, Upgrade};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::admission::Refusal;
+use crate::roles::relay::encrypted::part;
 use crate::roles::relay::{Kind, Relay, Tick};
+use crate::roles::tls::Secured;
 
 /// All of them.
 #[derive(Default)]
@@ -32,6 +35,8 @@ struct Pending {
     output: usize,
     since: Time,
     deadline: TimerKey,
+    /// TLS, which is agreed on already.
+    tls: Option<Box<Secured>>,
     head: HeadBuf,
     /// What it is answered and how much of it was sent, if it is refused.
     answer: Option<(Vec<u8>, usize)>,
@@ -56,6 +61,7 @@ impl Relay {
         output: usize,
         sock: SockId,
         peer: Peer,
+        tls: Option<Box<Secured>>,
     ) {
         if self.upgrades.len() >= UPGRADES_MAX {
             let oldest = self.upgrades.table.iter();
@@ -67,6 +73,8 @@ impl Relay {
                 self.drop_upgrade(cx, key);
             }
         }
+        // The request may have come with the last flight of the handshake.
+        let holds = tls.as_ref().is_some_and(|tls| tls.holds());
         let place = self.upgrades.table.vacant_entry();
         let key = place.key() as u32;
         place.insert(Pending {
@@ -76,10 +84,14 @@ impl Relay {
             since: cx.now(),
             deadline: cx.timer(DEADLINE, Tick::Upgrade.tag(key)),
             head: HeadBuf::new(),
+            tls,
             answer: None,
         });
         cx.set_tag(sock, Kind::Upgrade.tag(key));
         cx.want_read(sock, true);
+        if holds {
+            cx.revisit(sock);
+        }
     }
 
     /// Bytes of a request, or of whatever comes behind one that was refused.
@@ -88,7 +100,11 @@ impl Relay {
         let Some(pending) = self.upgrades.table.get_mut(key) else {
             return;
         };
-        let count = match cx.read(pending.sock, &mut self.scratch) {
+        let read = match &mut pending.tls {
+            None => cx.read(pending.sock, &mut self.scratch),
+            Some(tls) => tls.read(cx, pending.sock, &mut self.scratch, &mut self.cipher),
+        };
+        let count = match read {
             Ok(None) => return,
             Ok(Some(0)) | Err(_) => return self.drop_upgrade(cx, key),
             Ok(Some(count)) => count,
@@ -103,12 +119,9 @@ impl Relay {
         if !pending.head.is_complete() {
             return;
         }
-        let upgrade = Request::parse(&pending.head)
-            .map_err(Into::into)
-            .and_then(|request| Upgrade::of(&request, &[]));
-        match upgrade {
+        match judge(&pending.head, &self.config.origins) {
             Ok(upgrade) => self.grant_upgrade(cx, key, &upgrade, taken..count),
-            Err(fault) => self.refuse_upgrade(cx, key, fault.into(), &fault.to_string()),
+            Err((answer, why)) => self.refuse_upgrade(cx, key, answer, &why),
         }
     }
 
@@ -154,7 +167,7 @@ impl Relay {
             pending.output,
             pending.sock,
             pending.peer,
-            None,
+            pending.tls,
             upgrade.grant(),
         );
         self.heed(cx, id, count);
@@ -175,14 +188,23 @@ impl Relay {
         let Some((bytes, sent)) = &mut pending.answer else {
             return;
         };
-        match cx.write(pending.sock, [&bytes[*sent..], &[]]) {
+        let sock = pending.sock;
+        let written = match &mut pending.tls {
+            None => cx.write(sock, [&bytes[*sent..], &[]]),
+            Some(tls) => tls.write(cx, sock, [&bytes[*sent..], &[]]),
+        };
+        match written {
             Ok(count) => *sent += count.unwrap_or(0),
             Err(_) => return self.drop_upgrade(cx, key),
         }
-        let is_sent = *sent == bytes.len();
-        cx.want_write(pending.sock, !is_sent);
+        let mut is_sent = *sent == bytes.len();
+        if let (true, Some(tls)) = (is_sent, &mut pending.tls) {
+            tls.close();
+            is_sent = matches!(tls.flush(cx, sock), Ok(true));
+        }
+        cx.want_write(sock, !is_sent);
         // Closed at once, it might not read the answer: bytes that nobody takes turn a close into a reset.
-        if is_sent && cx.shutdown(pending.sock).is_err() {
+        if is_sent && cx.shutdown(sock).is_err() {
             self.drop_upgrade(cx, key);
         }
     }
@@ -197,13 +219,29 @@ impl Relay {
     }
 
     fn drop_upgrade(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let Some(pending) = self.upgrades.table.try_remove(key) else {
+        let Some(mut pending) = self.upgrades.table.try_remove(key) else {
             return;
         };
         cx.cancel(pending.deadline);
-        cx.close(pending.sock, Close::Orderly);
+        part(cx, pending.sock, pending.tls.as_deref_mut(), Close::Orderly);
         self.dismiss_client(pending.peer);
     }
+}
+
+/// What a request comes to: an upgrade, or an answer, and the same for the log.
+fn judge(head: &HeadBuf, origins: &[Origin]) -> Result<Upgrade, (Answer, String)> {
+    let asked = Request::parse(head);
+    let asked = asked.and_then(|request| Ok((request.origin()?, request)));
+    let (origin, request) = asked.map_err(|fault| (fault.into(), fault.to_string()))?;
+    let is_foreign = |page: &&str| !origins.is_empty() && !Origin::allows(origins, page);
+    if let Some(page) = origin.filter(is_foreign) {
+        let why = format!("pages of {} may not, only those of --origin", Typed(page));
+        return Err((Answer::new(Status::FORBIDDEN, &why), why));
+    }
+    Upgrade::of(&request, &[]).map_err(|fault| {
+        let why = fault.to_string();
+        (fault.into(), why)
+    })
 }
 
 /// How long a request may take.

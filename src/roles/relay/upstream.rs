@@ -23,7 +23,7 @@ use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::encrypted::part;
 use crate::roles::relay::failover::Dialler;
 use crate::roles::relay::takeover::Deferred;
-use crate::roles::relay::{Kind, Relay, Why};
+use crate::roles::relay::{Audience, Kind, Relay, Why};
 use crate::roles::tls::Secured;
 
 /// The state of the upstream side.
@@ -171,7 +171,7 @@ impl Relay {
             for (sock, real) in listen(cx, &at)? {
                 cx.set_tag(sock, Kind::UpstreamListener.tag(0));
                 self.upstream.listeners.push(sock);
-                self.bound.push((real, UPSTREAM));
+                self.bound.push((real, Audience::Upstream));
             }
         }
         Ok(())
@@ -199,7 +199,9 @@ impl Relay {
         let text = match &self.config.source {
             Source::Listen(_) if self.config.allow_upstream.is_all() => {
                 let open = self.bound.iter().find_map(|(at, what)| match at {
-                    Addr::Tcp(at) if *what == UPSTREAM && !at.ip().is_loopback() => Some(at),
+                    Addr::Tcp(at) if *what == Audience::Upstream && !at.ip().is_loopback() => {
+                        Some(at)
+                    }
                     _ => None,
                 });
                 let Some(at) = open else { return };
@@ -275,6 +277,34 @@ impl Relay {
         let begun = self.ring.read_up_to(head - fresh as u64, fresh);
         if begun.is_ok_and(|[first, _]| looks_like_tls(first)) {
             self.hint_upstream_tls(cx, peer);
+        }
+    }
+
+    /// Sends what is left of `--upstream-send` to a connection that can take it.
+    pub(super) fn greet_upstream(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let standby = self.standby_socket() == Some(sock);
+        let conn = if standby {
+            self.standby.conn_mut()
+        } else {
+            self.upstream.conn_mut(sock)
+        };
+        let Some(conn) = conn else {
+            return;
+        };
+        let rest = [&self.config.upstream_send[conn.greeted..], &[]];
+        let written = match &mut conn.tls {
+            Some(tls) => tls.write(cx, sock, rest),
+            None => cx.write(sock, rest),
+        };
+        match written {
+            Ok(n) => {
+                conn.greeted += n.unwrap_or(0);
+                let left = conn.greeted < self.config.upstream_send.len();
+                let waits = conn.tls.as_ref().is_some_and(|tls| tls.wants_write());
+                cx.want_write(sock, left || waits);
+            }
+            // The read side will say what is wrong with it, and has the bytes that came before.
+            Err(_) => cx.want_write(sock, false),
         }
     }
 
@@ -431,9 +461,6 @@ pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer, tls: Option<Box<Secure
         tls,
     }
 }
-
-/// Whom the source's listener is for.
-const UPSTREAM: &str = "the upstream";
 
 /// A shorter break is not worth a word.
 const OUTAGE: Duration = Duration::from_millis(100);

@@ -74,11 +74,14 @@ impl<H: House> Run<'_, H> {
             Work::Echo => {
                 let answers = told.delays.len() as f64 / told.time.as_secs_f64();
                 outcome.put(&figure::ANSWERS, answers);
+                let cpu = share(&from, &to) / 100.0 * 1e9;
+                outcome.put(&figure::CPU_ANSWER, cpu / answers.max(1e-9));
                 put_delays(outcome, &told.delays);
             }
         }
         outcome.put(&figure::SHARE, share(&from, &to));
         outcome.put(&figure::RESIDENT, to.relay.resident as f64);
+        outcome.put(&figure::HEAP, to.relay.anonymous as f64);
         let each = self.relay.families();
         let largest = each.iter().map(|family| family.resident).max();
         outcome.put(&figure::LARGEST, largest.unwrap_or(0) as f64);

@@ -8,6 +8,7 @@ use super::error::{FitError, OrderError};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Value, Values};
 use crate::base::secret::Secret;
+use crate::proto::http1::Origin;
 use crate::proto::record::Framing;
 use crate::roles::relay::config::{
     DumpFormat, MaxLag, Output, RelayConfig, Resume, SENDS_A_VISIT, Slow, Source, Stats, Takeover,
@@ -79,6 +80,7 @@ pub fn build(
         allow: values.access("allow")?,
         allow_upstream: values.access("allow-upstream")?,
         max_clients_per_ip: values.amount("max-clients-per-ip")?,
+        origins: origins(values, &outputs)?,
         drain: values.duration("drain")?.unwrap_or_default(),
         stats: stats(values, stderr_is_terminal)?,
         tls: Tls::default(),
@@ -86,6 +88,19 @@ pub fn build(
         source,
         outputs,
     })
+}
+
+fn origins(values: &Values, outputs: &[Output]) -> Result<Vec<Origin>, OrderError> {
+    let given = values.texts("origin")?;
+    if !given.is_empty() && !outputs.iter().any(|output| output.websocket) {
+        return Err(OrderError::OriginWithoutWebSocket);
+    }
+    let read = |word: &str| word.parse().map_err(OrderError::Origin);
+    given
+        .iter()
+        .flat_map(|words| words.split(','))
+        .map(read)
+        .collect()
 }
 
 /// What hydrant does at one end.
@@ -146,16 +161,19 @@ fn output(
         Some(("connect", rest)) => (Side::Connect, rest),
         _ => (side, word),
     };
-    if ["wss://", "ws://tls://", "tls://ws://", "tls://wss://"]
-        .iter()
-        .any(|both| endpoint.starts_with(both))
-    {
+    let schemes = ["ws://tls://", "wss://tls://", "tls://ws://", "tls://wss://"];
+    if schemes.iter().any(|both| endpoint.starts_with(both)) {
         let dst = word.to_owned();
         return Err(OrderError::WebSocketOverTls { dst });
     }
-    let websocket = endpoint.strip_prefix("ws://");
-    let endpoint = websocket.map_or(endpoint, |at| at.trim_end_matches('/'));
+    let over_tls = endpoint.strip_prefix("wss://");
+    let websocket = over_tls.or(endpoint.strip_prefix("ws://"));
+    let place = websocket.map_or(endpoint, |at| at.trim_end_matches('/'));
     let websocket = websocket.is_some();
+    let endpoint = match over_tls {
+        Some(_) => &format!("tls://{place}"),
+        None => place,
+    };
     let way = match side {
         _ if word == "-" => Way::Stdout,
         Side::Connect if websocket => {
@@ -455,6 +473,7 @@ mod tests {
             allow: Access::ALL,
             allow_upstream: Access::ALL,
             max_clients_per_ip: None,
+            origins: Vec::new(),
             drain: secs(2),
             stats: None,
             tls: Tls::default(),
@@ -496,7 +515,8 @@ mod tests {
 
     #[test]
     fn a_destination_may_be_a_websocket() {
-        let config = relay("a:1 ws://:2 listen:ws://[::1]:3/ :4 connect:b:5").expect("it is right");
+        let line = "a:1 ws://:2 listen:ws://[::1]:3/ wss://localhost:6/ :4 connect:b:5";
+        let config = relay(line).expect("it is right");
         let outputs: Vec<_> = config
             .outputs
             .into_iter()
@@ -505,6 +525,7 @@ mod tests {
         let expected = [
             (Way::Listen(at(":2")), true),
             (Way::Listen(at("[::1]:3")), true),
+            (Way::Listen(at("tls://localhost:6")), true),
             (Way::Listen(at(":4")), false),
             (Way::Dial(at("b:5")), false),
         ];
@@ -725,9 +746,12 @@ mod tests {
 a:1 => DST is missing: hydrant SRC DST [DST2 ...]
 a:1 :2 stray => stray has no port: write stray:PORT
 a:1 connect:ws://b:8 => ws://b:8 is not dialled: WebSocket clients connect to hydrant: write listen:ws://b:8
-a:1 wss://:8 => wss://:8 is not served: write ws:// and put a proxy that speaks TLS in front
-a:1 listen:ws://tls://:8 => listen:ws://tls://:8 is not served: write ws:// and put a proxy that speaks TLS in front
-a:1 tls://ws://:8 => tls://ws://:8 is not served: write ws:// and put a proxy that speaks TLS in front
+a:1 connect:wss://b:8 => wss://b:8 is not dialled: WebSocket clients connect to hydrant: write listen:wss://b:8
+a:1 listen:ws://tls://:8 => listen:ws://tls://:8 is too much: a WebSocket by TLS is wss://
+a:1 tls://ws://:8 => tls://ws://:8 is too much: a WebSocket by TLS is wss://
+a:1 wss://unix:x => tls:// is for TCP: a Unix socket never leaves this machine
+a:1 :8 --origin https://a => --origin is for pages that open a WebSocket: it needs a DST that is ws:// or wss://
+a:1 ws://:8 --origin https://a/b => https://a/b is not an origin: write https://HOST or http://HOST:PORT, without a path
 a:1 6000 ws://6000 => 127.0.0.1:6000 is given twice to listen on
 a:0 :2 => a:0 can't be dialled: port 0 is only for listening
 a:1 connect:b:0 => b:0 can't be dialled: port 0 is only for listening

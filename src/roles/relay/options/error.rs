@@ -7,6 +7,7 @@ use super::SYNOPSIS;
 use crate::base::endpoint::{Endpoint, EndpointError};
 use crate::base::option::OptionError;
 use crate::base::units::{Count, Typed, write_size};
+use crate::proto::http1::OriginError;
 use crate::proto::record::{Framing, FramingError};
 
 /// A rule that the orders for a relay break.
@@ -34,11 +35,15 @@ pub enum OrderError {
         /// As it was given.
         dst: String,
     },
-    /// A WebSocket by TLS, which the relay does not serve.
+    /// A WebSocket by TLS, said twice.
     WebSocketOverTls {
         /// As it was given.
         dst: String,
     },
+    /// `--origin` is none.
+    Origin(OriginError),
+    /// `--origin` where no page connects.
+    OriginWithoutWebSocket,
     /// Nobody can be reached on port 0.
     DialPortZero {
         /// Where.
@@ -144,8 +149,12 @@ impl fmt::Display for OrderError {
             ),
             Self::WebSocketOverTls { dst } => write!(
                 f,
-                "{} is not served: write ws:// and put a proxy that speaks TLS in front",
+                "{} is too much: a WebSocket by TLS is wss://",
                 Typed(dst)
+            ),
+            Self::Origin(error) => error.fmt(f),
+            Self::OriginWithoutWebSocket => f.write_str(
+                "--origin is for pages that open a WebSocket: it needs a DST that is ws:// or wss://",
             ),
             Self::DialPortZero { endpoint } => write!(
                 f,

@@ -278,6 +278,17 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--origin",
+        kind: Kind::Text { max: 1024 },
+        unit: "ORIGIN",
+        preset: Preset::Said("all"),
+        many: true,
+        live: true,
+        group: CLIENTS,
+        help: "pages of which origins may open the WebSocket of a ws:// or wss:// DST: https://HOST, http://HOST:PORT",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--wait-clients",
         kind: Kind::Count {
             min: 0,

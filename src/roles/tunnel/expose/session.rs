@@ -101,8 +101,7 @@ impl Connection {
 
 impl Expose {
     pub(super) fn server_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let (server, tls) = (&self.config.server, &self.config.tls);
-        let mut link = match Link::dialled(cx, sock, server, tls) {
+        let mut link = match Link::dialled(cx, sock, &self.config.server, &self.config.tls) {
             Ok(link) => link,
             Err(error) => {
                 cx.close(sock, Close::Orderly);
@@ -216,9 +215,8 @@ impl Expose {
             match &mut connection.stage {
                 Stage::Up(_) => return self.feed_session(cx, rest),
                 Stage::Greeting(greeting) => {
-                    if !greeting.answered && looks_like_tls(bytes) && !greeting.link.is_tls() {
-                        let why = "speaks TLS: write tls:// before it";
-                        return self.lose_server(cx, why);
+                    if !greeting.answered && looks_like_tls(bytes) {
+                        return self.lose_server(cx, "speaks TLS: write tls:// before it");
                     }
                     if !greeting.answered && bytes[0] == 0 {
                         return self.carrier_broken(cx, "knows no hello");

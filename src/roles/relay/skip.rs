@@ -1,0 +1,127 @@
+//! A client that is too far behind: dropped, or, by `--slow skip`, let to jump to the newest record. The rest of the
+//! one that it has begun is kept aside for it.
+
+use std::io;
+
+use crate::base::units::{Bytes, Span};
+use crate::reactor::Cx;
+use crate::reactor::net::SockId;
+use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::config::Slow;
+use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::{Relay, framed};
+
+impl Relay {
+    /// What `--slow` says about a client that is too far behind: it is dropped, or skips to the newest record.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
+        match self.clients.get(id).map(|client| client.slow) {
+            Some(Slow::Skip) => self.skip(cx, id, reason),
+            Some(Slow::Drop | Slow::Block) => self.drop_client(cx, id, reason, None),
+            None => {}
+        }
+    }
+
+    /// Lets a client jump to the newest record. The rest of the one that it has begun is kept aside for it.
+    fn skip(&mut self, cx: &mut Cx<'_>, id: ClientId, reason: Reason) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let now = cx.now();
+        let (from, peer, sock) = (client.cursor, client.peer, client.sock);
+        let message = match (&client.websocket, &self.framed) {
+            (Some(websocket), Some(framed)) => websocket.rest(framed),
+            _ => None,
+        };
+        let rest_end = match (&client.aside, message) {
+            // It stands where a record begins, and has not even got the rest of the one before.
+            (Some(_), _) => from,
+            (None, Some((end, _))) => end,
+            (None, None) => self.records.at_or_after(&self.ring, from),
+        };
+        let newest = self.records.newest(&self.ring).min(client.until);
+        let to = newest.max(rest_end);
+        if to == rest_end && reason == Reason::Lagging {
+            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
+        }
+        let rest = (rest_end - from) as usize;
+        debug_assert!(
+            rest <= self.config.record_max.max(framed::MESSAGE_MAX),
+            "no record is longer than --record-max, and no message of a raw stream than that"
+        );
+        if let (None, Some((_, rest))) = (&client.aside, message) {
+            client.aside = Some(Box::new(Aside::new(rest)));
+        } else if rest > 0 {
+            let rest = self
+                .ring
+                .read_up_to(from, rest)
+                .expect("it is shed before its bytes go");
+            client.aside = Some(Box::new(Aside::new(rest)));
+        }
+        if let (Some(websocket), Some(framed)) = (&mut client.websocket, &self.framed) {
+            websocket.jump(framed.at_or_after(to));
+        }
+        let skipped = to - rest_end;
+        let is_over = client.aside.is_none() && to == client.until;
+        client.cursor = to;
+        // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
+        if !client.has_skipped {
+            let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
+            client.progress = client.progress.max(waits_since);
+        }
+        client.first += skipped;
+        client.acked += skipped;
+        client.has_skipped |= skipped > 0;
+        self.counts.skipped += skipped;
+        self.clients.requeue(id);
+        self.clients.moved_to(to);
+        cx.want_write(sock, true);
+        let (_, age) = self.lag(from, now);
+        let text = format!(
+            "client {peer} skipped {}, {} behind (--slow skip)",
+            Bytes(skipped),
+            Span(age)
+        );
+        self.journal.warn(now, &format!("skipped: {peer}"), text);
+        if is_over {
+            self.finish_client(cx, id);
+        }
+    }
+}
+
+/// The rest of a record that its client had begun when it skipped.
+#[derive(Debug)]
+pub(super) struct Aside {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Aside {
+    /// How many bytes wait.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(super) fn new(bytes: [&[u8]; 2]) -> Self {
+        Self {
+            bytes: bytes.concat(),
+            sent: 0,
+        }
+    }
+
+    /// The bytes that wait.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// So many more have gone. Whether none are left.
+    pub(super) fn went(&mut self, n: usize) -> bool {
+        self.sent += n;
+        self.left() == 0
+    }
+
+    /// One send. How many bytes went, and whether some are left.
+    pub(super) fn send(&mut self, cx: &mut Cx<'_>, sock: SockId) -> io::Result<(usize, bool)> {
+        let n = cx.write(sock, [self.rest(), &[]])?.unwrap_or(0);
+        Ok((n, !self.went(n)))
+    }
+}
