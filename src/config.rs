@@ -497,9 +497,3 @@ impl From<FilesError> for ConfigError {
         Self::CertificateFiles(error)
     }
 }
-
-impl From<CertificatesError> for ConfigError {
-    fn from(error: CertificatesError) -> Self {
-        Self::Certificates(error)
-    }
-}

@@ -24,7 +24,7 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::ws`], [`roles::bench`]; TLS |
+//! | [`roles`] | `relay`, its `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`; links and TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |

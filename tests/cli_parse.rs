@@ -337,7 +337,6 @@ tunnel expose 7000 --echo --proxy-protocol v1 => --proxy-protocol tells --echo n
 ws => ws needs one of relay, host, client: see hydrant ws --help
 ws hosts ws://a 22 => ws has no hosts: did you mean ws host?
 ws relay :8080 => refusing :8080 without authentication: add --tokens FILE, or --no-auth to let anyone in
-ws relay 8080 --origin a.example => --origin: a.example is not an origin: write https://HOST or http://HOST:PORT, without a path
 ws host ws://a => TARGET is missing: hydrant ws host URL TARGET
 ws client => URL is missing: hydrant ws client URL LISTEN
 ws host relay:8080 22 => relay:8080 is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH

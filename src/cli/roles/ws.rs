@@ -18,7 +18,7 @@ pub(super) const RELAY: Role = Role {
     examples: &[
         Example {
             line: "hydrant ws relay",
-            what: "this machine only: ws://127.0.0.1:8080/host and /client, /host/NAME and /client/NAME",
+            what: "this machine only: ws://127.0.0.1:8080/host, /client, /host/NAME, ...",
         },
         Example {
             line: "hydrant ws relay :8080 --tokens ws.tokens --trust-proxy 10.0.0.0/8",
@@ -26,7 +26,7 @@ pub(super) const RELAY: Role = Role {
         },
         Example {
             line: "hydrant ws relay --no-auth",
-            what: "as a platform starts it, which sets PORT: open to anyone; GET /healthz answers 200",
+            what: "open to anyone, on $PORT where that is set; GET /healthz answers 200",
         },
     ],
 };
@@ -52,7 +52,7 @@ pub(super) const HOST: Role = Role {
             what: "a game server for everyone who runs ws client",
         },
         Example {
-            line: "hydrant ws host ws://relay.example/host/ssh 22 --token-file F --proxy http://proxy:3128",
+            line: "hydrant ws host wss://relay.example/host/ssh 22 --token-file F --proxy p:3128",
             what: "one of several tunnels, with a token, through an HTTP proxy",
         },
     ],

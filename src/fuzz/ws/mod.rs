@@ -1,5 +1,5 @@
-//! TCP over WebSocket in a simulated network: a relay, a host, a client, a service and programs, all drawn from a script;
-//! and strangers, who ask the relay for WebSockets of another name and say whatever the script has.
+//! TCP over WebSocket in a simulated network: a relay, a host, a client, a service and programs, all drawn from a
+//! script; and strangers, who ask the relay for WebSockets of another name and say whatever the script has.
 //!
 //! ```text
 //!   programs ──> ws client ══ ws relay ══ ws host ──> a service that says a pattern of its own to each

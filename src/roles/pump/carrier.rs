@@ -13,7 +13,7 @@ pub trait Carrier {
     /// Something waits to be sent: [`Mux::flush`] is to be called as soon as it takes bytes.
     fn want_send(&mut self, cx: &mut Cx<'_>);
 
-    /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where that was not all.
+    /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where there is more.
     fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()>;
 
     /// Whether all that it took has left.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Between our own programs each WebSocket carries a yamux session (the subprotocol `hydrant.mux.v1`), with a stream
-//! for each TCP connection. A program that does not offer it, or a relay that does not choose it, is spoken to in the plain
-//! way: one connection at a time, its bytes in binary messages.
+//! for each TCP connection. A program that does not offer it, or a relay that does not choose it, is spoken to in the
+//! plain way: one connection at a time, its bytes in binary messages.
 
 mod adapter;
 pub mod config;

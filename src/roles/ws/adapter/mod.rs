@@ -30,7 +30,7 @@ use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
 use crate::proto::websocket::CloseCode;
 use crate::proto::yamux::GoAway;
-use crate::reactor::net::{Addr, Close, Peer, Signal, SockId};
+use crate::reactor::net::{Addr, Close, Signal, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::listening;
@@ -376,18 +376,6 @@ impl Adapter {
     /// Whether the dial is the one to the relay.
     fn is_relay(&self, dial: DialId) -> bool {
         matches!(self.state, State::Dialing(ours) if ours == dial)
-    }
-
-    fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        let ip = crate::roles::callers::address(peer);
-        if let LocalEnd::Listen { allow, .. } = &self.config.end
-            && ip.is_some_and(|ip| !allow.allows(ip))
-        {
-            cx.close(sock, Close::Orderly);
-            let text = format!("program {peer} refused: not in --allow");
-            return self.journal.warn(cx.now(), "refused", text);
-        }
-        self.program_connected(cx, sock, peer);
     }
 
     /// While no more connections can be taken, the others wait in the kernel.

@@ -12,6 +12,7 @@ use crate::proto::proxy::{self, Call};
 use crate::proto::yamux::{OpenError, StreamId};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
+use crate::roles::callers::address;
 use crate::roles::link::Link;
 use crate::roles::pump::{Channel, Mux, Outcome};
 use crate::roles::ws::config::LocalEnd;
@@ -92,8 +93,21 @@ impl Stream {
 }
 
 impl Adapter {
+    /// A program has connected; whether it may is seen first.
+    pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        let ip = address(peer);
+        if let LocalEnd::Listen { allow, .. } = &self.config.end
+            && ip.is_some_and(|ip| !allow.allows(ip))
+        {
+            cx.close(sock, Close::Orderly);
+            let text = format!("program {peer} refused: not in --allow");
+            return self.journal.warn(cx.now(), "refused", text);
+        }
+        self.program_connected(cx, sock, peer);
+    }
+
     /// A program has connected: it gets a stream, or waits for one.
-    pub(super) fn program_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+    fn program_connected(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }
