@@ -1,6 +1,7 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
 mod certificates;
+mod ws;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -27,8 +28,11 @@ use crate::roles::tls::Tls;
 use crate::roles::tls::options::{Files, FilesError};
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::{self, options as tunnel_options};
+use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
+use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
+pub use self::ws::read_ws_tokens;
 
 /// What one invocation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +96,15 @@ pub enum Run {
     },
     /// A reverse tunnel's backend.
     TunnelExpose(Box<ExposeConfig>),
+    /// A relay of WebSockets.
+    WsRelay {
+        /// Its orders, its tokens read.
+        config: Box<WsRelayConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
+    /// An end of a tunnel through one.
+    WsAdapter(Box<AdapterConfig>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
@@ -103,6 +116,10 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// `HYDRANT_TOKEN`.
     pub token: Option<Secret>,
+    /// `PORT`.
+    pub port: Option<String>,
+    /// Proxies on the way out.
+    pub proxies: Proxies,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -190,6 +207,11 @@ impl Config {
                 let files = Files::of_client(&args.values, &config.server)?;
                 config.tls = read_certificates(files, &mut certificates)?;
                 Run::TunnelExpose(Box::new(config))
+            }
+            RoleId::WsRelay => ws::relay(args, &env, &mut certificates)?,
+            RoleId::WsHost => ws::adapter(args, env, ws_options::build_host, &mut certificates)?,
+            RoleId::WsClient => {
+                ws::adapter(args, env, ws_options::build_client, &mut certificates)?
             }
             RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
         };
@@ -358,6 +380,8 @@ pub enum ConfigError {
     EnvToken(TokensFault),
     /// The orders of a tunnel's end are wrong.
     Tunnel(tunnel_options::OrderError),
+    /// The orders of a relay of WebSockets, or of an end of a tunnel through one, are wrong.
+    Ws(ws_options::OrderError),
     /// The bench's orders are wrong.
     Bench(bench_options::OrderError),
     /// A file that an option names can't be used.
@@ -396,6 +420,8 @@ pub enum FileFault {
     Tokens(TokensError),
     /// What it holds is no token.
     Token(TokensFault),
+    /// What it holds are no tokens of a relay of WebSockets.
+    WsTokens(crate::roles::ws::TokensError),
 }
 
 impl ConfigError {
@@ -405,7 +431,7 @@ impl ConfigError {
             Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
             Self::Relay(_) | Self::CertificateFiles(_) => 2,
-            Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
+            Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) | Self::Bench(_) => 2,
         }
     }
 }
@@ -422,6 +448,7 @@ impl fmt::Display for ConfigError {
             Self::Certificates(error) => error.fmt(f),
             Self::Hub(error) => error.fmt(f),
             Self::Tunnel(error) => error.fmt(f),
+            Self::Ws(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::Bench(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
@@ -446,6 +473,7 @@ impl fmt::Display for ConfigError {
                     ),
                     FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
                     FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
+                    FileFault::WsTokens(error) => write!(f, "{flag} {path}: {error}"),
                 }
             }
         }
@@ -487,11 +515,5 @@ impl From<OrderError> for ConfigError {
 impl From<FilesError> for ConfigError {
     fn from(error: FilesError) -> Self {
         Self::CertificateFiles(error)
-    }
-}
-
-impl From<CertificatesError> for ConfigError {
-    fn from(error: CertificatesError) -> Self {
-        Self::Certificates(error)
     }
 }

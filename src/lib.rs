@@ -24,7 +24,7 @@
 //! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
 //! | [`config`] | one invocation, parsed and checked |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`]; TLS |
+//! | [`roles`] | `relay`, its `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`; links and TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
@@ -51,6 +51,9 @@
 //!
 //! **Invariant.** What a tunnel's client has received is a beginning of what its service said, and the other way round;
 //! an end that is no reset comes behind all of it. No client holds more than its stream's window.
+//!
+//! **Invariant.** What an end of a WebSocket tunnel has received is a beginning of what the other end said. A session's
+//! window bounds what waits for a stream; a plain WebSocket is not read while too much of it waits.
 //!
 //! **Invariant.** A hub's message waits in memory once, is delivered whole or not at all, and holds up nobody: neither
 //! one that is half sent nor one that nobody takes.

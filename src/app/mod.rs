@@ -17,6 +17,7 @@ use crate::roles::demo::Demo;
 use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::relay::Relay;
 use crate::roles::tunnel::{Expose, Serve};
+use crate::roles::ws::{self, Adapter};
 
 use self::certificates::Watch;
 use self::demo::Composition;
@@ -41,6 +42,10 @@ pub enum RoleSet {
     TunnelServe(Serve),
     /// The reverse tunnel's backend.
     TunnelExpose(Expose),
+    /// A relay of WebSockets.
+    WsRelay(ws::Relay),
+    /// An end of a tunnel through one.
+    WsAdapter(Adapter),
 }
 
 impl Role for RoleSet {
@@ -53,6 +58,8 @@ impl Role for RoleSet {
             Self::HubTunnel(tunnel) => tunnel.on(cx, event),
             Self::TunnelServe(serve) => serve.on(cx, event),
             Self::TunnelExpose(expose) => expose.on(cx, event),
+            Self::WsRelay(relay) => relay.on(cx, event),
+            Self::WsAdapter(adapter) => adapter.on(cx, event),
         }
     }
 }
@@ -94,23 +101,31 @@ fn start(config: Config) -> Result<u8, String> {
         logger::reopen();
         certificates.iter().for_each(Watch::reload);
     };
-    let code = match config.run {
+    let code = run_role(&mut reactor, config.run, reload);
+    logger::live_end();
+    logger::flush(LAST_LINES);
+    code
+}
+
+/// Puts the role on the loop, or the roles, and turns it until all is over.
+fn run_role(reactor: &mut Reactor<RoleSet>, run: Run, reload: impl Fn()) -> Result<u8, String> {
+    match run {
         Run::Relay(config) => {
             reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubUser(config) => {
             let terminal = std::io::stdin().is_terminal();
             reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubTunnel(config) => {
             reactor.add(RoleSet::HubTunnel(Tunnel::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::HubServe { config, tokens } => {
             let hub = reactor.add(RoleSet::Hub(Hub::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+            turn_until_over(reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tokens(reactor, hub, path);
                 }
@@ -119,7 +134,7 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelServe { config, tokens } => {
             let serve = reactor.add(RoleSet::TunnelServe(Serve::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
+            turn_until_over(reactor, reload, |reactor, turn, _| {
                 if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
                     reread_tunnel_tokens(reactor, serve, path);
                 }
@@ -128,19 +143,29 @@ fn start(config: Config) -> Result<u8, String> {
         }
         Run::TunnelExpose(config) => {
             reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
+        }
+        Run::WsRelay { config, tokens } => {
+            let relay = reactor.add(RoleSet::WsRelay(ws::Relay::new(*config)));
+            turn_until_over(reactor, reload, |reactor, turn, _| {
+                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
+                    reread_ws_tokens(reactor, relay, path);
+                }
+                Ok(())
+            })
+        }
+        Run::WsAdapter(config) => {
+            reactor.add(RoleSet::WsAdapter(Adapter::new(*config)));
+            turn_until_over(reactor, reload, |_, _, _| Ok(()))
         }
         Run::Demo => {
-            let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, reload, |reactor, _, ended| {
+            let mut demo = Composition::start(reactor)?;
+            turn_until_over(reactor, reload, |reactor, _, ended| {
                 demo.between_turns(reactor, ended)
             })
         }
         Run::Bench(_) => unreachable!("it has loops of its own"),
-    };
-    logger::live_end();
-    logger::flush(LAST_LINES);
-    code
+    }
 }
 
 fn open_net() -> Result<MioNet, String> {
@@ -176,6 +201,20 @@ fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Pa
             });
         }
         Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
+    }
+}
+
+/// SIGHUP: as above, for a relay of WebSockets.
+fn reread_ws_tokens(reactor: &mut Reactor<RoleSet>, relay: RoleId, path: &Path) {
+    match config::read_ws_tokens(path) {
+        Ok(tokens) => {
+            reactor.with(relay, |role, cx| {
+                if let RoleSet::WsRelay(relay) = role {
+                    relay.set_tokens(cx, tokens);
+                }
+            });
+        }
+        Err(error) => log::warn!("ws: {error}; the tokens that it had are kept"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod hub;
 mod tunnel;
+mod ws;
 
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::bench::options as bench;
@@ -28,6 +29,12 @@ pub enum RoleId {
     TunnelServe,
     /// The reverse tunnel's backend.
     TunnelExpose,
+    /// TCP over WebSocket: where both ends connect.
+    WsRelay,
+    /// The end that has the service.
+    WsHost,
+    /// The end that programs connect to.
+    WsClient,
     /// Measurements of any relay.
     Bench,
 }
@@ -142,6 +149,9 @@ pub static ROLES: &[Role] = &[
     hub::TUNNEL,
     tunnel::SERVE,
     tunnel::EXPOSE,
+    ws::RELAY,
+    ws::HOST,
+    ws::CLIENT,
     Role {
         id: RoleId::Bench,
         name: "bench",

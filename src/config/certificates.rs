@@ -232,3 +232,9 @@ impl Error for CertificatesError {}
 
 /// The longest file that is read: as many issuers as a system has fit in a quarter of it.
 const FILE_MAX: u64 = 1 << 20;
+
+impl From<CertificatesError> for super::ConfigError {
+    fn from(error: CertificatesError) -> Self {
+        Self::Certificates(error)
+    }
+}

@@ -16,6 +16,7 @@ mod tls_record;
 mod tunnel;
 pub mod websocket;
 mod wheel;
+mod ws;
 mod yamux;
 
 pub use self::endpoint::endpoint;
@@ -29,6 +30,7 @@ pub use self::tls_record::tls_record;
 pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
+pub use self::ws::{ws, ws_by_seed};
 pub use self::yamux::yamux;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
@@ -48,5 +50,6 @@ pub const TARGETS: &[Target] = &[
     ("http1", http1),
     ("websocket", websocket),
     ("wheel", wheel),
+    ("ws", ws),
     ("yamux", yamux),
 ];

@@ -11,3 +11,4 @@ pub mod pump;
 pub mod relay;
 pub mod tls;
 pub mod tunnel;
+pub mod ws;
