@@ -21,10 +21,10 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
-//! | [`config`] | one invocation, parsed and checked |
+//! | [`app`] | the enum of all roles; starts, reloads and ends them by name, and answers what they ask of each other |
+//! | [`config`] | one invocation, parsed and checked: a command line, or a run file |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | `relay`, its `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`; links and TLS |
+//! | [`roles`] | `relay`, its `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`, `console`; links and TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
@@ -57,6 +57,9 @@
 //!
 //! **Invariant.** A hub's message waits in memory once, is delivered whole or not at all, and holds up nobody: neither
 //! one that is half sent nor one that nobody takes.
+//!
+//! **Invariant.** A reload touches nothing that has not changed: places are listened at before anything else happens,
+//! and what can't be had changes nothing.
 //!
 //! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
 //! client costs its own small record only.

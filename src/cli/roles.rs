@@ -1,6 +1,7 @@
 //! The roles that a command line can name, and the options that all of them have.
 
 mod hub;
+mod run;
 mod tunnel;
 mod ws;
 
@@ -35,6 +36,16 @@ pub enum RoleId {
     WsHost,
     /// The end that programs connect to.
     WsClient,
+    /// Many roles, out of a file.
+    Run,
+    /// The mistakes of such a file.
+    Check,
+    /// Completions for a shell.
+    Completions,
+    /// The man page.
+    Man,
+    /// A unit for systemd.
+    SystemdUnit,
     /// Measurements of any relay.
     Bench,
 }
@@ -152,6 +163,11 @@ pub static ROLES: &[Role] = &[
     ws::RELAY,
     ws::HOST,
     ws::CLIENT,
+    run::RUN,
+    run::CHECK,
+    run::COMPLETIONS,
+    run::MAN,
+    run::SYSTEMD_UNIT,
     Role {
         id: RoleId::Bench,
         name: "bench",
@@ -259,6 +275,15 @@ pub static GLOBALS: &[Opt] = &[
         preset: Preset::Said("stderr"),
         group: EVERYWHERE,
         help: "where the log goes; reopened on SIGHUP",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--metrics",
+        kind: Kind::Text { max: 4095 },
+        unit: "ADDR",
+        preset: Preset::Said("none"),
+        group: EVERYWHERE,
+        help: "serve /metrics for Prometheus, /healthz and /readyz there: an endpoint",
         ..Opt::SWITCH
     },
     Opt {

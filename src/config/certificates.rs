@@ -44,6 +44,11 @@ impl Certificates {
         self.tls.clone()
     }
 
+    /// Whether they come from the same files.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
+
     /// Whether there is nothing to read: no file, and not the system's own.
     pub fn are_none(&self) -> bool {
         let dialling = self.files.dialling.as_ref();
@@ -232,9 +237,3 @@ impl Error for CertificatesError {}
 
 /// The longest file that is read: as many issuers as a system has fit in a quarter of it.
 const FILE_MAX: u64 = 1 << 20;
-
-impl From<CertificatesError> for super::ConfigError {
-    fn from(error: CertificatesError) -> Self {
-        Self::Certificates(error)
-    }
-}

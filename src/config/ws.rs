@@ -1,29 +1,24 @@
 //! The orders of TCP over WebSocket, out of a command line and what the environment adds to it.
 
-use std::path::Path;
-
-use super::{
-    Certificates, ConfigError, Env, FileFault, Run, dialling_token, fault_of, read_certificates,
-    read_private,
-};
+use super::files::read_ws_tokens;
+use super::{Certificates, ConfigError, Env, Run, dialling_token, read_certificates};
 use crate::base::option::Values;
 use crate::base::secret::Secret;
-use crate::cli::Args;
 use crate::roles::tls::options::Files;
-use crate::roles::ws::Tokens;
 use crate::roles::ws::config::AdapterConfig;
 use crate::roles::ws::options::{self, OrderError, Proxies};
 
 /// `ws relay`.
 pub(super) fn relay(
-    args: &Args,
+    values: &Values,
+    words: &[String],
     env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
-    let mut config = options::build_relay(&args.values, &args.words, env.port.as_deref())?;
-    let files = Files::of_server(&args.values, &config.listen)?;
+    let mut config = options::build_relay(values, words, env.port.as_deref())?;
+    let files = Files::of_server(values, &config.listen)?;
     config.tls = read_certificates(files, certificates)?;
-    let tokens = args.values.path("tokens")?;
+    let tokens = values.path("tokens")?;
     if let Some(path) = &tokens {
         config.tokens = Some(read_ws_tokens(path)?);
     }
@@ -33,29 +28,20 @@ pub(super) fn relay(
 
 /// `ws host` or `ws client`.
 pub(super) fn adapter(
-    args: &Args,
-    env: Env,
+    values: &Values,
+    words: &[String],
+    env: &Env,
     build: Build,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
-    let proxies = env.proxies.clone();
-    let token = dialling_token(&args.values, env)?;
-    let mut config = build(&args.values, &args.words, token, &proxies)?;
-    let files = Files::of_client(&args.values, &config.url.endpoint)?;
+    let token = dialling_token(values, env)?;
+    let mut config = build(values, words, token, &env.proxies)?;
+    let files = Files::of_client(values, &config.url.endpoint)?;
     config.tls = read_certificates(files, certificates)?;
     Ok(Run::WsAdapter(Box::new(config)))
 }
 
 type Build = fn(&Values, &[String], Option<Secret>, &Proxies) -> Result<AdapterConfig, OrderError>;
-
-/// Reads what `--tokens` of a relay of WebSockets names.
-pub fn read_ws_tokens(path: &Path) -> Result<Tokens, ConfigError> {
-    let tokens = read_private(path).and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes);
-        Tokens::parse(&text).map_err(FileFault::WsTokens)
-    });
-    tokens.map_err(|fault| fault_of("--tokens", path, fault))
-}
 
 impl From<OrderError> for ConfigError {
     fn from(error: OrderError) -> Self {

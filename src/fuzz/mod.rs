@@ -11,6 +11,7 @@ mod hub;
 mod mailbox;
 mod relay;
 mod ring;
+mod run_file;
 pub mod script;
 mod tls_record;
 mod tunnel;
@@ -26,6 +27,7 @@ pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
+pub use self::run_file::run_file;
 pub use self::tls_record::tls_record;
 pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("hub_tunnel", hub_tunnel),
     ("mailbox", mailbox),
     ("ring", ring),
+    ("run_file", run_file),
     ("tls_record", tls_record),
     ("tunnel", tunnel),
     ("http1", http1),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub(crate) mod callers;
+pub mod console;
 pub mod demo;
 pub mod hub;
 pub(crate) mod journal;

@@ -419,7 +419,7 @@ impl Role for Demo {
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Drain(signal) => self.end(cx, Stop::Signal(signal)),
-            Event::Again | Event::Reload | Event::Report => {}
+            Event::Again | Event::Reload | Event::Report | Event::Reply { .. } => {}
         }
     }
 }

@@ -208,7 +208,7 @@ impl Tunnel {
             Event::Timer { tag, .. } => return self.on_timer(cx, Tick::of(*tag)),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, *signal),
-            Event::Start | Event::Again | Event::Reload => {}
+            Event::Start | Event::Again | Event::Reload | Event::Reply { .. } => {}
         }
         Ok(())
     }

@@ -427,7 +427,7 @@ impl Role for Adapter {
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, signal),
-            Event::Again | Event::Reload => {}
+            Event::Again | Event::Reload | Event::Reply { .. } => {}
         }
     }
 }

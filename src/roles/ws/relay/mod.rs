@@ -296,7 +296,8 @@ impl Role for Relay {
             Event::Again => self.go_on(cx),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, signal),
-            Event::Connected { .. } | Event::ConnectFailed { .. } | Event::Reload => {}
+            Event::Connected { .. } | Event::ConnectFailed { .. } => {}
+            Event::Reload | Event::Reply { .. } => {}
         }
     }
 }
