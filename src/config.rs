@@ -5,12 +5,13 @@ mod error;
 mod files;
 mod member;
 pub mod run_file;
+pub mod settings;
 mod unit;
 mod ws;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::files::{SECRET_MAX, fault_of, read_secret, read_small};
 use crate::base::endpoint::Endpoint;
@@ -30,6 +31,8 @@ use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::options as tunnel_options;
+use crate::roles::web::config::WebConfig;
+use crate::roles::web::options as console_options;
 use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
@@ -113,6 +116,8 @@ pub enum Run {
     },
     /// An end of a tunnel through one.
     WsAdapter(Box<AdapterConfig>),
+    /// A console, with what it has in front of it.
+    Console(Box<ConsoleOrders>),
     /// Many roles, out of a file.
     Many(Box<RunFile>),
     /// Measurements.
@@ -130,6 +135,21 @@ pub struct Env {
     pub port: Option<String>,
     /// Proxies on the way out.
     pub proxies: Proxies,
+    /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
+    pub config_home: Option<PathBuf>,
+}
+
+/// A console, and what it has in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleOrders {
+    /// The page.
+    pub console: WebConfig,
+    /// Where its settings are kept; `None`: nowhere.
+    pub settings: Option<PathBuf>,
+    /// `--import`: tabs to take over.
+    pub import: Option<PathBuf>,
+    /// A browser is to be opened.
+    pub opens_browser: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -186,6 +206,22 @@ impl Config {
             certificates,
         })
     }
+}
+
+/// Makes the orders of a console, whose tokens files hold.
+fn console(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
+    let home = env.config_home.clone();
+    let token = dialling_token(values, env)?;
+    let view_token = match values.path("view-token-file")? {
+        Some(path) => Some(read_token("--view-token-file", &path)?),
+        None => None,
+    };
+    Ok(ConsoleOrders {
+        console: console_options::build(values, token, view_token)?,
+        settings: home.map(|home| home.join("hydrant/console.toml")),
+        import: values.path("import")?,
+        opens_browser: !values.given("no-browser"),
+    })
 }
 
 /// Makes a role's orders out of its settings and of the words that are no flags, and reads the files that they name.
@@ -252,6 +288,7 @@ pub(crate) fn build(
             };
             ws::adapter(values, words, env, build, &mut certificates)?
         }
+        RoleId::Console => Run::Console(Box::new(console(values, env)?)),
         RoleId::Bench => Run::Bench(Box::new(bench_options::build(values, words)?)),
         RoleId::Run | RoleId::Check | RoleId::Completions | RoleId::Man | RoleId::SystemdUnit => {
             unreachable!("they are asked for by other ways")
@@ -361,11 +398,7 @@ type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::Order
 /// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
 fn dialling_token(values: &Values, env: &Env) -> Result<Option<Secret>, ConfigError> {
     if let Some(path) = values.path("token-file")? {
-        let token = read_small(&path, SECRET_MAX)
-            .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
-        return token
-            .map(Some)
-            .map_err(|fault| fault_of("--token-file", &path, fault));
+        return read_token("--token-file", &path).map(Some);
     }
     let Some(token) = env.token.as_ref().filter(|token| !token.is_empty()) else {
         return Ok(None);
@@ -373,6 +406,13 @@ fn dialling_token(values: &Values, env: &Env) -> Result<Option<Secret>, ConfigEr
     Tokens::parse_one(token)
         .map(Some)
         .map_err(ConfigError::EnvToken)
+}
+
+/// The one token that a file holds.
+fn read_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    let token = read_small(path, SECRET_MAX)
+        .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+    token.map_err(|fault| fault_of(flag, path, fault))
 }
 
 impl Globals {

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use hydrant::app;
 use hydrant::base::secret::Secret;
@@ -20,6 +21,7 @@ fn main() {
                 .or_else(|_| std::env::var("no_proxy"))
                 .ok(),
         },
+        config_home: config_home(),
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config),
@@ -36,4 +38,14 @@ fn main() {
 
 fn secret(name: &str) -> Option<Secret> {
     std::env::var_os(name).map(|value| value.into_vec().into())
+}
+
+/// The XDG base directory specification: a path that is not absolute does not count.
+fn config_home() -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))
 }

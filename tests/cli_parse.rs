@@ -24,6 +24,7 @@ const PIPE: Env = Env {
         https: None,
         not_for: None,
     },
+    config_home: None,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
@@ -34,6 +35,7 @@ const TERMINAL: Env = Env {
         https: None,
         not_for: None,
     },
+    config_home: None,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.
@@ -507,7 +509,8 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; SRC would be HOST:PORT",
+        "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; SRC \
+         would be HOST:PORT",
     ),
     (
         "<scenarios>",
@@ -552,7 +555,7 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; \
+    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; \
                  SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),

@@ -281,6 +281,7 @@ impl Fleet {
             Command::Reload => {
                 Reply::Refused("there is no run file: hydrant run FILE has one".to_owned())
             }
+            Command::Tab(_) => Reply::Refused("there is no console here".to_owned()),
         }
     }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod certificates;
 mod demo;
+mod desk;
 mod fleet;
 mod notify;
 mod process;
@@ -19,6 +20,7 @@ use crate::reactor::net::Signal;
 use crate::reactor::{self, End, Reactor, RoleId, Turn, plain};
 
 use self::demo::Composition;
+use self::desk::Desk;
 use self::fleet::Fleet;
 use self::notify::Notify;
 pub use self::roles::RoleSet;
@@ -66,6 +68,17 @@ fn start(config: Config) -> Result<u8, String> {
                 }
                 demo.between_turns(reactor, ended)
             })
+        }
+        Run::Console(orders) => {
+            let mut desk = Desk::start(&mut reactor, &orders, config.globals.metrics)?;
+            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
+                if *turn == Turn::Reloading {
+                    logger::reopen();
+                }
+                desk.between_turns(reactor, turn, ended)
+            });
+            desk.finish();
+            code
         }
         run => {
             let metrics = config.globals.metrics;
@@ -139,6 +152,9 @@ fn start_log(config: &Config) -> Result<(), String> {
     };
     let options = logger::Options {
         level,
+        // A page shows at least what a user should know, whatever the terminal does.
+        tail: matches!(run, Run::Console(_) | Run::Demo)
+            .then_some(level.max(log::LevelFilter::Info)),
         file: globals.log_file.clone(),
     };
     Logger::start(options)

@@ -12,6 +12,7 @@ use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::DumpFormat;
 use crate::roles::tunnel::{Expose, Serve};
+use crate::roles::web::Web;
 use crate::roles::ws::{self, Adapter};
 
 /// Every role there is, so that the loop needs no `dyn`.
@@ -38,6 +39,8 @@ pub enum RoleSet {
     WsRelay(ws::Relay),
     /// An end of a tunnel through one.
     WsAdapter(Adapter),
+    /// The console's pages and their API.
+    Web(Web),
     /// What others ask by HTTP.
     Console(Console),
 }
@@ -57,7 +60,9 @@ impl RoleSet {
             }
             Run::WsRelay { config, .. } => Self::WsRelay(ws::Relay::new(*config)),
             Run::WsAdapter(config) => Self::WsAdapter(Adapter::new(*config)),
-            Run::Demo | Run::Bench(_) | Run::Many(_) => unreachable!("they are composed elsewhere"),
+            Run::Demo | Run::Bench(_) | Run::Console(_) | Run::Many(_) => {
+                unreachable!("they are composed elsewhere")
+            }
         }
     }
 
@@ -69,7 +74,7 @@ impl RoleSet {
             Self::TunnelServe(serve) => Some(serve.view(now)),
             Self::TunnelExpose(expose) => Some(expose.view(now)),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => None,
-            Self::WsRelay(_) | Self::WsAdapter(_) => None,
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => None,
         }
     }
 
@@ -83,7 +88,7 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => {
                 ClientPage::default()
             }
-            Self::WsRelay(_) | Self::WsAdapter(_) => ClientPage::default(),
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => ClientPage::default(),
         }
     }
 
@@ -137,7 +142,7 @@ impl RoleSet {
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => false,
-            Self::WsRelay(_) | Self::WsAdapter(_) => false,
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => false,
         }
     }
 }
@@ -154,6 +159,7 @@ impl Role for RoleSet {
             Self::TunnelExpose(expose) => expose.on(cx, event),
             Self::WsRelay(relay) => relay.on(cx, event),
             Self::WsAdapter(adapter) => adapter.on(cx, event),
+            Self::Web(web) => web.on(cx, event),
             Self::Console(console) => console.on(cx, event),
         }
     }

@@ -8,6 +8,7 @@ mod ws;
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::bench::options as bench;
 use crate::roles::relay::options as relay;
+use crate::roles::web::options as console;
 
 /// What can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum RoleId {
     WsHost,
     /// The end that programs connect to.
     WsClient,
+    /// Relays in a browser.
+    Console,
     /// Many roles, out of a file.
     Run,
     /// The mistakes of such a file.
@@ -131,6 +134,25 @@ pub static ROLES: &[Role] = &[
             Example {
                 line: "hydrant 10.0.0.5:5000 :6000 connect:10.0.0.9:7000 --stats",
                 what: "serve clients and feed a second relay at once, with live figures",
+            },
+        ],
+    },
+    Role {
+        id: RoleId::Console,
+        name: "console",
+        synopsis: &["hydrant console [FLAGS]"],
+        about: "relays side by side in a browser; it keeps their settings by itself",
+        words: &[],
+        words_max: 0,
+        options: console::OPTIONS,
+        examples: &[
+            Example {
+                line: "hydrant console",
+                what: "open the console; its settings are in $XDG_CONFIG_HOME/hydrant/console.toml",
+            },
+            Example {
+                line: "hydrant console --bind :7700 --token-file token --no-browser",
+                what: "for others too, if they have the token; a screen on the wall gets --view-token-file",
             },
         ],
     },

@@ -15,6 +15,7 @@ use crate::roles::hub::options as hub_options;
 use crate::roles::relay::options::OrderError;
 use crate::roles::tls::options::FilesError;
 use crate::roles::tunnel::options as tunnel_options;
+use crate::roles::web::options as console_options;
 use crate::roles::ws;
 
 /// Settings that can't be carried out.
@@ -36,6 +37,8 @@ pub enum ConfigError {
     Ws(ws::options::OrderError),
     /// The bench's orders are wrong.
     Bench(bench_options::OrderError),
+    /// The console's orders are wrong.
+    Console(console_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -102,7 +105,8 @@ impl ConfigError {
             Self::Metrics(_) | Self::NoMetrics { .. } | Self::NoRunFile => 2,
             Self::Shell { .. } => 2,
             Self::Relay(_) | Self::CertificateFiles(_) => 2,
-            Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) | Self::Bench(_) => 2,
+            Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) => 2,
+            Self::Bench(_) | Self::Console(_) => 2,
         }
     }
 }
@@ -129,6 +133,7 @@ impl fmt::Display for ConfigError {
             Self::Ws(error) => error.fmt(f),
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::Bench(error) => error.fmt(f),
+            Self::Console(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -175,6 +180,12 @@ impl From<hub_options::OrderError> for ConfigError {
 impl From<tunnel_options::OrderError> for ConfigError {
     fn from(error: tunnel_options::OrderError) -> Self {
         Self::Tunnel(error)
+    }
+}
+
+impl From<console_options::OrderError> for ConfigError {
+    fn from(error: console_options::OrderError) -> Self {
+        Self::Console(error)
     }
 }
 

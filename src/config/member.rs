@@ -45,7 +45,7 @@ impl Run {
             Self::TunnelServe { config, .. } => config.name.clone(),
             Self::TunnelExpose(config) => config.name.as_ref().map(ToString::to_string),
             Self::Demo | Self::HubUser(_) | Self::HubTunnel(_) => None,
-            Self::WsRelay { .. } | Self::WsAdapter(_) => None,
+            Self::WsRelay { .. } | Self::WsAdapter(_) | Self::Console(_) => None,
             Self::Bench(_) | Self::Many(_) => None,
         }
     }
@@ -58,6 +58,7 @@ impl Run {
             Self::TunnelServe { .. } | Self::TunnelExpose(_) => "tunnel",
             Self::WsRelay { .. } | Self::WsAdapter(_) => "ws",
             Self::Demo => "demo",
+            Self::Console(_) => "console",
             Self::Bench(_) => "bench",
             Self::Many(_) => "run",
         }
@@ -84,7 +85,7 @@ impl Run {
             Self::TunnelServe { config, .. } => vec![&config.listen],
             Self::WsRelay { config, .. } => vec![&config.listen],
             Self::TunnelExpose(_) | Self::HubUser(_) | Self::HubTunnel(_) => Vec::new(),
-            Self::WsAdapter(_) => Vec::new(),
+            Self::WsAdapter(_) | Self::Console(_) => Vec::new(),
             Self::Demo | Self::Bench(_) | Self::Many(_) => Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::reactor::tabs::{TabCommand, TabReply};
 use crate::reactor::view::{ClientPage, Spread, View};
 
 /// A question, so that its answer can be told from those to others. Each role counts its own.
@@ -52,6 +53,8 @@ pub enum Command {
     },
     /// Reads the run file again and applies the difference: [`Reply::Done`] once that is done.
     Reload,
+    /// What a console asks: [`Reply::Tab`].
+    Tab(TabCommand),
 }
 
 /// What is answered.
@@ -68,6 +71,8 @@ pub enum Reply {
     Clients(ClientPage),
     /// The process.
     Process(Box<Process>),
+    /// What a console is answered.
+    Tab(TabReply),
     /// It was done.
     Done,
     /// It was not done, and why: one line for people.

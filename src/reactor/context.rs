@@ -31,6 +31,11 @@ impl Cx<'_> {
         self.core.net.clock()
     }
 
+    /// The time of day, in milliseconds since 1970: to be shown, and never to be reckoned with.
+    pub fn utc_millis(&self) -> u64 {
+        self.core.net.utc_millis()
+    }
+
     /// Fresh randomness.
     pub fn random(&mut self) -> u64 {
         self.core.net.random()

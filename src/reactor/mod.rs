@@ -22,6 +22,7 @@ pub mod net;
 mod reserve;
 mod sys;
 mod table;
+pub mod tabs;
 pub mod view;
 
 use std::io;

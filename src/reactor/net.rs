@@ -271,6 +271,9 @@ pub trait Net {
     /// How many more sockets can be opened before the descriptors run out, as far as is known.
     fn sockets_left(&self) -> usize;
 
+    /// The time of day, in milliseconds since 1970, for people.
+    fn utc_millis(&self) -> u64;
+
     /// Fresh randomness, good enough for jitter and for secrets.
     fn random(&mut self) -> u64;
 }

@@ -12,4 +12,5 @@ pub mod pump;
 pub mod relay;
 pub mod tls;
 pub mod tunnel;
+pub mod web;
 pub mod ws;

@@ -1,5 +1,6 @@
 //! A child process that runs the program: its log read line by line, signals, its end. It is killed when dropped.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -36,7 +37,7 @@ pub(crate) struct Launch {
     stdout: Stdio,
     stderr: Option<Stdio>,
     user: Option<u32>,
-    env: Vec<(&'static str, String)>,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Launch {
@@ -69,7 +70,7 @@ impl Launch {
     }
 
     /// A variable of its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.env.push((name, value.into()));
         self
     }

@@ -380,7 +380,7 @@ fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>, env: &Env, text: &str) -> 
 fn lacks(entry: &Entry, word: &str) -> bool {
     let echoes = entry.section.role == RoleId::TunnelExpose && entry.values.given("echo");
     let has = entry.words.iter().any(|(key, ..)| *key == word);
-    !has && !(word == "target" && echoes)
+    !(has || word == "target" && echoes)
 }
 
 /// In a process of many, nobody's address is for stdout; and an output has the policy that it says.

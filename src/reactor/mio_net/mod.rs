@@ -468,6 +468,11 @@ impl Net for MioNet {
             .saturating_sub(self.descriptors_apart + self.sockets.len())
     }
 
+    fn utc_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as u64)
+    }
+
     fn random(&mut self) -> u64 {
         getrandom::u64().expect("Linux has a source of randomness")
     }

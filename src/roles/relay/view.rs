@@ -3,6 +3,7 @@
 use crate::base::time::Time;
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
+use crate::reactor::tabs::Payload;
 use crate::reactor::view::{
     ClientPage, ClientRow, Figure, Gone, Lag, Upstream, UpstreamState, View,
 };
@@ -78,6 +79,20 @@ impl Relay {
         let is_there = self.clients.get(id).is_some();
         self.drop_client(cx, id, Reason::Kicked, None);
         is_there
+    }
+
+    /// What has flowed, from an offset on or at the newest. Where that is more than `max` bytes, the newest of them:
+    /// whoever looks has eyes, and no use for what was long ago.
+    pub fn payload(&self, from: Option<u64>, max: usize) -> Payload {
+        let (tail, whole) = (self.ring.tail(), self.records.whole());
+        let wanted = from.unwrap_or(whole).min(whole);
+        let offset = wanted.max(tail).max(whole.saturating_sub(max as u64));
+        let pieces = self.ring.read_up_to(offset, (whole - offset) as usize);
+        Payload {
+            offset,
+            bytes: pieces.map_or_else(|_| Vec::new(), |pieces| pieces.concat()),
+            skipped: offset - wanted,
+        }
     }
 
     fn row(&self, id: ClientId, client: &Client, now: Time) -> ClientRow {
