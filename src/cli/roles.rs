@@ -148,7 +148,7 @@ pub static ROLES: &[Role] = &[
         examples: &[
             Example {
                 line: "hydrant console",
-                what: "open the console; its settings are in $XDG_CONFIG_HOME/hydrant/console.toml",
+                what: "open the console; what it is told is there at its next start",
             },
             Example {
                 line: "hydrant console --bind :7700 --token-file token --no-browser",
