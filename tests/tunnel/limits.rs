@@ -2,14 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 
 use hydrant::proto::yamux::{Flags, Header, Kind};
+use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect, connect_from};
+use crate::common::peers::{connect, connect_from, connect_narrow};
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, echo, until};
+use crate::rig::{Backend, Server, ask, echo, handed, service, until};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -116,6 +118,69 @@ fn floods_end_the_session_in_bounded_memory() {
     }
     let grown = memory(server.run.pid()).saturating_sub(before);
     assert!(grown < 16 << 10, "{grown} KiB more than before");
+}
+
+/// More clients than a session has memory for, none of which reads.
+#[test]
+fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
+    let server = Server::start("");
+    let source = service(|mut stream| {
+        let block = vec![7; 64 << 10];
+        while stream.write_all(&block).is_ok() {}
+    });
+    let backend = Backend::start(server.at, &source.to_string());
+    let public = backend.public();
+    let before = memory(server.run.pid());
+    let mut stalled: Vec<TcpStream> = (0..300).map(|_| connect_narrow(public)).collect();
+    let full = "left: it reads too little, and the session's memory is full";
+    server.run.wait_log(full);
+    let mut other = connect(public);
+    let mut into = vec![0; 1 << 20];
+    for _ in 0..32 {
+        other.read_exact(&mut into).expect("it is not held up");
+    }
+    // 64 MiB in queues, which may have twice the room that they use.
+    let grown = memory(server.run.pid()).saturating_sub(before);
+    assert!(grown < 140 << 10, "{grown} KiB more than before");
+    // No more are reset than has to be: 256 windows are what there is room for.
+    let log = server.run.log();
+    let reset = log.iter().filter(|line| line.contains(full)).count();
+    assert!(reset < 60, "{reset} were reset");
+    stalled.clear();
+    drop(other);
+    server.run.report_until("| 0 clients |");
+}
+
+/// A service that reads none of what more clients say than a session has memory for.
+#[test]
+fn a_service_that_does_not_read_fills_no_memory() {
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
+    let server = Server::start("");
+    let (at, accepted) = handed();
+    let backend = Backend::start(server.at, &at.to_string());
+    let public = backend.public();
+    let before = memory(backend.run.pid());
+    let clients: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = connect(public);
+            thread::spawn(move || {
+                let block = vec![7; 64 << 10];
+                // Until it is reset, or the test is over.
+                while stream.write_all(&block).is_ok() {}
+            })
+        })
+        .collect();
+    backend
+        .run
+        .wait_log("the service reads too little, and the session's memory is full");
+    let grown = memory(backend.run.pid()).saturating_sub(before);
+    assert!(grown < 140 << 10, "{grown} KiB more than before");
+    assert!(server.run.report().contains("1 backend | "));
+    drop((accepted, backend));
+    for client in clients {
+        client.join().expect("it is reset");
+    }
 }
 
 /// Resident memory of a process, in KiB.
