@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use hydrant::proto::yamux::{Flags, Header, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
@@ -217,7 +218,7 @@ fn what_is_neither_hello_nor_yamux_is_closed() {
 fn a_backend_that_says_nothing_has_five_seconds() {
     let server = Server::start("");
     let stream = connect(server.at);
-    let before = std::time::Instant::now();
+    let before = Instant::now();
     assert!(is_turned_away(stream));
     assert!(before.elapsed().as_secs() >= 4);
     server.run.wait_log("its hello took longer than 5 s");
@@ -291,6 +292,28 @@ fn streams_are_limited_for_each_backend() {
     server.run.wait_log("(--max-streams)");
     let other = Backend::start(server.at, "--echo");
     assert_eq!(ask(other.public(), b"x"), b"x");
+}
+
+/// What a session answers by itself leaves at once, and not with whatever comes next.
+#[test]
+fn answers_leave_at_once() {
+    let server = Server::start("");
+    let backend = Backend::start(server.at, "--echo --max-streams 1");
+    let public = backend.public();
+    let mut first = connect(public);
+    first.write_all(b"x").expect("it is read");
+    first.read_exact(&mut [0]).expect("it comes back");
+    let (mut peer, _) = Peer::plain(server.at);
+    // Everything is looked at each second in any case, which would take each of these a second.
+    let start = Instant::now();
+    for value in 0..15 {
+        assert!(is_turned_away(connect(public)), "there is one already");
+        peer.send(Kind::Ping, Flags::SYN, 0, value);
+        let is_answer = |header: Header| header.flags.has(Flags::ACK) && header.length == value;
+        while !is_answer(peer.frame().0) {}
+    }
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

@@ -390,6 +390,8 @@ impl Expose {
         let Some(mux) = self.mux() else {
             return;
         };
+        // Answers come of what is no event, too.
+        mux.say(cx);
         if mux.is_choked() {
             return self.lose_server(cx, "does not read what it asks for");
         }
