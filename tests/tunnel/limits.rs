@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hydrant::proto::yamux::{Flags, Header, Kind};
@@ -12,7 +11,7 @@ use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, connect_from, connect_narrow};
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, echo, handed, service, until};
+use crate::rig::{Backend, Server, ask, echo, service, until};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -151,37 +150,6 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
     stalled.clear();
     drop(other);
     server.run.report_until("| 0 clients |");
-}
-
-/// A service that reads none of what more clients say than a session has memory for.
-#[test]
-fn a_service_that_does_not_read_fills_no_memory() {
-    let _net = MioNet::new(Options::default()).expect("a poll can be made");
-    let server = Server::start("");
-    let (at, accepted) = handed();
-    let backend = Backend::start(server.at, &at.to_string());
-    let public = backend.public();
-    let before = memory(backend.run.pid());
-    let clients: Vec<_> = (0..300)
-        .map(|_| {
-            let mut stream = connect(public);
-            thread::spawn(move || {
-                let block = vec![7; 64 << 10];
-                // Until it is reset, or the test is over.
-                while stream.write_all(&block).is_ok() {}
-            })
-        })
-        .collect();
-    backend
-        .run
-        .wait_log("the service reads too little, and the session's memory is full");
-    let grown = memory(backend.run.pid()).saturating_sub(before);
-    assert!(grown < 140 << 10, "{grown} KiB more than before");
-    assert!(server.run.report().contains("1 backend | "));
-    drop((accepted, backend));
-    for client in clients {
-        client.join().expect("it is reset");
-    }
 }
 
 /// Resident memory of a process, in KiB.

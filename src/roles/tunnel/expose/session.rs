@@ -374,6 +374,7 @@ impl Expose {
             let Some(mux) = self.mux() else {
                 return;
             };
+            mux.say(cx);
             match mux.session.feed(cx.now(), &mut rest) {
                 Ok(Some(event)) => self.on_event(cx, event),
                 Ok(None) => break,
@@ -382,9 +383,6 @@ impl Expose {
                     mux.say(cx);
                     return self.lose_server(cx, &violation.to_string());
                 }
-            }
-            if let Some(mux) = self.mux() {
-                mux.say(cx);
             }
         }
         let Some(mux) = self.mux() else {
