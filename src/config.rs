@@ -1,19 +1,23 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
 mod certificates;
+mod error;
+mod files;
+mod member;
+pub mod run_file;
+pub mod settings;
+mod unit;
+mod ws;
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::base::option::{OptionError, Values};
+use self::files::{SECRET_MAX, fault_of, read_secret, read_small};
+use crate::base::endpoint::Endpoint;
+use crate::base::option::Values;
 use crate::base::secret::Secret;
-use crate::base::tokens::{Tokens, TokensError, TokensFault};
-use crate::base::units::{Typed, write_size};
+use crate::base::tokens::Tokens;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
@@ -22,13 +26,21 @@ use crate::roles::hub::config::{
 };
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
-use crate::roles::relay::options::{self as relay_options, OrderError};
+use crate::roles::relay::options as relay_options;
 use crate::roles::tls::Tls;
-use crate::roles::tls::options::{Files, FilesError};
+use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
-use crate::roles::tunnel::{self, options as tunnel_options};
+use crate::roles::tunnel::options as tunnel_options;
+use crate::roles::web::config::WebConfig;
+use crate::roles::web::options as console_options;
+use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
+use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
+pub use self::error::{ConfigError, FileFault};
+pub use self::files::{read_tokens, read_tunnel_tokens, read_ws_tokens};
+pub use self::member::Member;
+pub use self::run_file::RunFile;
 
 /// What one invocation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +54,7 @@ pub struct Config {
 }
 
 /// What holds for the whole process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globals {
     /// How much is logged.
     pub verbosity: Verbosity,
@@ -50,14 +62,17 @@ pub struct Globals {
     pub log_file: Option<PathBuf>,
     /// `--busy-poll`: the reactor spins instead of sleeping.
     pub busy_poll: bool,
+    /// `--metrics`: where they are served.
+    pub metrics: Option<Endpoint>,
 }
 
 /// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// `-q`: warnings and errors.
     Quiet,
     /// What a user should know.
+    #[default]
     Normal,
     /// `-v`: and what helps to find a mistake.
     Debug,
@@ -92,6 +107,19 @@ pub enum Run {
     },
     /// A reverse tunnel's backend.
     TunnelExpose(Box<ExposeConfig>),
+    /// A relay of WebSockets.
+    WsRelay {
+        /// Its orders, its tokens read.
+        config: Box<WsRelayConfig>,
+        /// `--tokens`: where they are, to be read again.
+        tokens: Option<PathBuf>,
+    },
+    /// An end of a tunnel through one.
+    WsAdapter(Box<AdapterConfig>),
+    /// A console, with what it has in front of it.
+    Console(Box<ConsoleOrders>),
+    /// Many roles, out of a file.
+    Many(Box<RunFile>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
@@ -103,6 +131,25 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// `HYDRANT_TOKEN`.
     pub token: Option<Secret>,
+    /// `PORT`.
+    pub port: Option<String>,
+    /// Proxies on the way out.
+    pub proxies: Proxies,
+    /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
+    pub config_home: Option<PathBuf>,
+}
+
+/// A console, and what it has in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleOrders {
+    /// The page.
+    pub console: WebConfig,
+    /// Where its settings are kept; `None`: nowhere.
+    pub settings: Option<PathBuf>,
+    /// `--import`: tabs to take over.
+    pub import: Option<PathBuf>,
+    /// A browser is to be opened.
+    pub opens_browser: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -128,10 +175,10 @@ impl Config {
                 stderr: String::new(),
                 code: 0,
             }),
-            Ok(Command::Run(args)) => Self::from_args(&args, env).map_err(|error| Exit {
-                code: error.code(),
-                ..Exit::usage(format_args!("hydrant: {error}\n"))
-            }),
+            Ok(Command::Run(args)) => match said(&args, &env) {
+                Some(said) => Err(said.unwrap_or_else(|error| Exit::of(&error))),
+                None => Self::from_args(&args, env).map_err(|error| Exit::of(&error)),
+            },
             Err(UsageError::Bare) => Err(Exit::usage(format_args!("{}", UsageError::Bare))),
             Err(error) => Err(Exit::usage(format_args!("hydrant: {error}\n"))),
         }
@@ -140,65 +187,135 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
-        let mut certificates = None;
-        let run = match args.role {
-            RoleId::Relay => {
-                let mut relay =
-                    relay_options::build(&args.values, &args.words, env.stderr_is_terminal)?;
-                if let Some(path) = args.values.path("upstream-send")? {
-                    relay.upstream_send = read_secret("--upstream-send", &path)?;
-                }
-                let (accepts, dials) = relay.speaks_tls();
-                let files = Files::new(&args.values, accepts, dials)?;
-                relay.tls = read_certificates(files, &mut certificates)?;
-                Run::Relay(Box::new(relay))
-            }
-            RoleId::Demo => Run::Demo,
-            RoleId::HubServe => {
-                let mut config = hub_options::build_serve(&args.values, &args.words)?;
-                let files = Files::of_server(&args.values, &config.listen)?;
-                config.tls = read_certificates(files, &mut certificates)?;
-                let tokens = args.values.path("tokens")?;
-                if let Some(path) = &tokens {
-                    config.auth = Auth::Tokens(read_tokens(path)?);
-                }
-                let config = Box::new(config);
-                Run::HubServe { config, tokens }
-            }
-            RoleId::HubClient => user(args, env, hub_options::build_client, &mut certificates)?,
-            RoleId::HubSend => user(args, env, hub_options::build_send, &mut certificates)?,
-            RoleId::HubRecv => user(args, env, hub_options::build_recv, &mut certificates)?,
-            RoleId::HubTunnel => {
-                let mut config = hub_options::build_tunnel(&args.values, &args.words)?;
-                complete(&mut config.account, args, env, &mut certificates)?;
-                Run::HubTunnel(Box::new(config))
-            }
-            RoleId::TunnelServe => {
-                let mut config = tunnel_options::build_serve(&args.values, &args.words)?;
-                let files = Files::of_server(&args.values, &config.listen)?;
-                config.tls = read_certificates(files, &mut certificates)?;
-                let tokens = args.values.path("tokens")?;
-                if let Some(path) = &tokens {
-                    config.tokens = Some(read_tunnel_tokens(path)?);
-                }
-                let config = Box::new(config);
-                Run::TunnelServe { config, tokens }
-            }
-            RoleId::TunnelExpose => {
-                let token = dialling_token(&args.values, env)?;
-                let mut config = tunnel_options::build_expose(&args.values, &args.words, token)?;
-                let files = Files::of_client(&args.values, &config.server)?;
-                config.tls = read_certificates(files, &mut certificates)?;
-                Run::TunnelExpose(Box::new(config))
-            }
-            RoleId::Bench => Run::Bench(Box::new(bench_options::build(&args.values, &args.words)?)),
-        };
+        if args.role == RoleId::Run {
+            let path = run_file_of(args)?;
+            let file = RunFile::load(&path, &args.values.pairs(), &env)?;
+            return Ok(Self {
+                globals: file.globals.clone(),
+                run: Run::Many(Box::new(file)),
+                certificates: None,
+            });
+        }
+        let (run, certificates) = build(args.role, &args.values, &args.words, &env)?;
+        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_)) {
+            return Err(ConfigError::NoMetrics { role: run.word() });
+        }
         Ok(Self {
             globals,
             run,
             certificates,
         })
     }
+}
+
+/// Makes the orders of a console, whose tokens files hold.
+fn console(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
+    let home = env.config_home.clone();
+    let token = dialling_token(values, env)?;
+    let view_token = match values.path("view-token-file")? {
+        Some(path) => Some(read_token("--view-token-file", &path)?),
+        None => None,
+    };
+    Ok(ConsoleOrders {
+        console: console_options::build(values, token, view_token)?,
+        settings: home.map(|home| home.join("hydrant/console.toml")),
+        import: values.path("import")?,
+        opens_browser: !values.given("no-browser"),
+    })
+}
+
+/// Makes a role's orders out of its settings and of the words that are no flags, and reads the files that they name.
+pub(crate) fn build(
+    role: RoleId,
+    values: &Values,
+    words: &[String],
+    env: &Env,
+) -> Result<(Run, Option<Certificates>), ConfigError> {
+    let mut certificates = None;
+    let run = match role {
+        RoleId::Relay => relay(values, words, env, &mut certificates)?,
+        RoleId::Demo => Run::Demo,
+        RoleId::HubServe => hub(values, words, &mut certificates)?,
+        RoleId::HubClient | RoleId::HubSend | RoleId::HubRecv => {
+            let build = match role {
+                RoleId::HubClient => hub_options::build_client,
+                RoleId::HubSend => hub_options::build_send,
+                _ => hub_options::build_recv,
+            };
+            user(values, words, env, build, &mut certificates)?
+        }
+        RoleId::HubTunnel => {
+            let mut config = hub_options::build_tunnel(values, words)?;
+            complete(&mut config.account, values, env, &mut certificates)?;
+            Run::HubTunnel(Box::new(config))
+        }
+        RoleId::TunnelServe => {
+            let mut config = tunnel_options::build_serve(values, words)?;
+            let files = Files::of_server(values, &config.listen)?;
+            config.tls = read_certificates(files, &mut certificates)?;
+            let tokens = values.path("tokens")?;
+            if let Some(path) = &tokens {
+                config.tokens = Some(read_tunnel_tokens(path)?);
+            }
+            let config = Box::new(config);
+            Run::TunnelServe { config, tokens }
+        }
+        RoleId::TunnelExpose => {
+            let token = dialling_token(values, env)?;
+            let mut config = tunnel_options::build_expose(values, words, token)?;
+            let files = Files::of_client(values, &config.server)?;
+            config.tls = read_certificates(files, &mut certificates)?;
+            Run::TunnelExpose(Box::new(config))
+        }
+        RoleId::WsRelay => ws::relay(values, words, env, &mut certificates)?,
+        RoleId::WsHost | RoleId::WsClient => {
+            let build = match role {
+                RoleId::WsHost => ws_options::build_host,
+                _ => ws_options::build_client,
+            };
+            ws::adapter(values, words, env, build, &mut certificates)?
+        }
+        RoleId::Console => Run::Console(Box::new(console(values, env)?)),
+        RoleId::Bench => Run::Bench(Box::new(bench_options::build(values, words)?)),
+        RoleId::Run | RoleId::Check | RoleId::Completions | RoleId::Man | RoleId::SystemdUnit => {
+            unreachable!("they are asked for by other ways")
+        }
+    };
+    Ok((run, certificates))
+}
+
+/// Makes a hub's orders.
+fn hub(
+    values: &Values,
+    words: &[String],
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
+    let mut config = hub_options::build_serve(values, words)?;
+    let files = Files::of_server(values, &config.listen)?;
+    config.tls = read_certificates(files, certificates)?;
+    let tokens = values.path("tokens")?;
+    if let Some(path) = &tokens {
+        config.auth = Auth::Tokens(read_tokens(path)?);
+    }
+    let config = Box::new(config);
+    Ok(Run::HubServe { config, tokens })
+}
+
+/// Makes a relay's orders.
+fn relay(
+    values: &Values,
+    words: &[String],
+    env: &Env,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
+    let mut relay = relay_options::build(values, words, env.stderr_is_terminal)?;
+    if let Some(path) = values.path("upstream-send")? {
+        relay.upstream_send = read_secret("--upstream-send", &path)?;
+    }
+    let (accepts, dials) = relay.speaks_tls();
+    let files = Files::new(values, accepts, dials)?;
+    relay.tls = read_certificates(files, certificates)?;
+    Ok(Run::Relay(Box::new(relay)))
 }
 
 /// Reads the files of certificates, if any are needed, and keeps what there is to read again.
@@ -209,48 +326,80 @@ fn read_certificates(files: Files, kept: &mut Option<Certificates>) -> Result<Tl
     }
 }
 
+/// What is only said: the mistakes of a run file, or that it has none, or an example of one.
+fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
+    let text = match args.role {
+        RoleId::Run if args.values.given("example") => Ok(run_file::example()),
+        RoleId::Check => run_file_of(args)
+            .and_then(|path| RunFile::load(&path, &args.values.pairs(), env))
+            .map(|file| format!("{}: no mistakes: {}\n", file.path.display(), file.summary())),
+        RoleId::Man => Ok(cli::man()),
+        RoleId::Completions => {
+            let shell = args.words.first().map_or("", String::as_str);
+            let shells = cli::SHELLS.join(", ");
+            cli::completions(shell).ok_or(ConfigError::Shell { shells })
+        }
+        RoleId::SystemdUnit => Ok(unit::unit(args.words.first().map(String::as_str))),
+        _ => return None,
+    };
+    Some(text.map(|stdout| Exit {
+        stdout,
+        stderr: String::new(),
+        code: 0,
+    }))
+}
+
+fn run_file_of(args: &Args) -> Result<PathBuf, ConfigError> {
+    let path = args.words.first().map(PathBuf::from);
+    path.ok_or(ConfigError::NoRunFile)
+}
+
 /// Makes the orders of a client of a hub, whose token a file or the environment holds.
 fn user(
-    args: &Args,
-    env: Env,
+    values: &Values,
+    words: &[String],
+    env: &Env,
     build: BuildUser,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
-    let mut user = build(&args.values, &args.words)?;
-    complete(&mut user.account, args, env, certificates)?;
+    let mut user = build(values, words)?;
+    complete(&mut user.account, values, env, certificates)?;
     Ok(Run::HubUser(Box::new(user)))
 }
 
 /// Adds to a hub's client what files and the environment hold.
 fn complete(
     account: &mut Account,
-    args: &Args,
-    env: Env,
+    values: &Values,
+    env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<(), ConfigError> {
-    let files = Files::of_client(&args.values, &account.hub)?;
+    let files = Files::of_client(values, &account.hub)?;
     account.tls = read_certificates(files, certificates)?;
-    account.token = dialling_token(&args.values, env)?;
+    account.token = dialling_token(values, env)?;
     Ok(())
 }
 
 type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;
 
 /// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
-fn dialling_token(values: &Values, env: Env) -> Result<Option<Secret>, ConfigError> {
+fn dialling_token(values: &Values, env: &Env) -> Result<Option<Secret>, ConfigError> {
     if let Some(path) = values.path("token-file")? {
-        let token = read_small(&path, SECRET_MAX)
-            .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
-        return token
-            .map(Some)
-            .map_err(|fault| fault_of("--token-file", &path, fault));
+        return read_token("--token-file", &path).map(Some);
     }
-    let Some(token) = env.token.filter(|token| !token.is_empty()) else {
+    let Some(token) = env.token.as_ref().filter(|token| !token.is_empty()) else {
         return Ok(None);
     };
-    Tokens::parse_one(&token)
+    Tokens::parse_one(token)
         .map(Some)
         .map_err(ConfigError::EnvToken)
+}
+
+/// The one token that a file holds.
+fn read_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    let token = read_small(path, SECRET_MAX)
+        .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+    token.map_err(|fault| fault_of(flag, path, fault))
 }
 
 impl Globals {
@@ -270,228 +419,35 @@ impl Globals {
             verbosity,
             log_file: values.path("log-file")?,
             busy_poll,
+            metrics: metrics(values)?,
         })
     }
 }
 
-/// Reads a small file whose contents nobody else may see.
-fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
-    read_small(path, SECRET_MAX)
-        .map(|(bytes, _)| bytes.into())
-        .map_err(|fault| fault_of(flag, path, fault))
+/// `--metrics`.
+fn metrics(values: &Values) -> Result<Option<Endpoint>, ConfigError> {
+    let given = values.text("metrics")?;
+    let read = |given: String| Endpoint::plain(&given).map_err(ConfigError::Metrics);
+    given.map(read).transpose()
 }
-
-/// Reads what `--tokens` of a hub names.
-pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
-    let tokens =
-        read_private(path).and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
-    tokens.map_err(|fault| fault_of("--tokens", path, fault))
-}
-
-/// Reads what `--tokens` of a tunnel names.
-pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
-    let tokens = read_private(path)
-        .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
-    tokens.map_err(|fault| fault_of("--tokens", path, fault))
-}
-
-/// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.
-fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
-    match read_small(path, TOKENS_MAX)? {
-        (bytes, mode) if mode & 0o077 == 0 => Ok(bytes),
-        (_, mode) => Err(FileFault::Exposed { mode: mode & 0o777 }),
-    }
-}
-
-/// What a file of up to `max` bytes holds, and its mode.
-fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFault> {
-    let mut bytes = Vec::new();
-    let mode = File::open(path)
-        .and_then(|file| {
-            let mode = file.metadata()?.permissions().mode();
-            file.take(max + 1).read_to_end(&mut bytes)?;
-            Ok(mode)
-        })
-        .map_err(|error| FileFault::Unreadable(error.kind()))?;
-    match bytes.len() as u64 {
-        0 => Err(FileFault::Empty),
-        len if len > max => Err(FileFault::TooLong { max }),
-        _ => Ok((bytes, mode)),
-    }
-}
-
-fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> ConfigError {
-    ConfigError::File {
-        flag,
-        path: path.to_owned(),
-        fault,
-    }
-}
-
-/// The longest file that `--upstream-send` takes.
-const SECRET_MAX: u64 = 64 << 10;
-/// The longest file that `--tokens` takes.
-const TOKENS_MAX: u64 = 16 << 20;
 
 impl Exit {
+    fn of(error: &ConfigError) -> Self {
+        let text = match error {
+            ConfigError::Mistakes(shown) => shown.clone(),
+            error => format!("hydrant: {error}\n"),
+        };
+        Self {
+            code: error.code(),
+            ..Self::usage(format_args!("{text}"))
+        }
+    }
+
     fn usage(text: fmt::Arguments<'_>) -> Self {
         Self {
             stdout: String::new(),
             stderr: text.to_string(),
             code: 2,
         }
-    }
-}
-
-/// Settings that can't be carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A global option's value is wrong.
-    Option(OptionError),
-    /// `-q` and `-v` at once.
-    QuietAndVerbose,
-    /// The relay's orders are wrong.
-    Relay(OrderError),
-    /// A hub's orders, or those of a client of one, are wrong.
-    Hub(hub_options::OrderError),
-    /// `HYDRANT_TOKEN` is no token.
-    EnvToken(TokensFault),
-    /// The orders of a tunnel's end are wrong.
-    Tunnel(tunnel_options::OrderError),
-    /// The bench's orders are wrong.
-    Bench(bench_options::OrderError),
-    /// A file that an option names can't be used.
-    File {
-        /// The option.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: FileFault,
-    },
-    /// What is said about certificates does not fit together.
-    CertificateFiles(FilesError),
-    /// Certificates can't be used.
-    Certificates(CertificatesError),
-}
-
-/// What is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileFault {
-    /// It can't be read.
-    Unreadable(io::ErrorKind),
-    /// Nothing is in it.
-    Empty,
-    /// It is longer than is read.
-    TooLong {
-        /// The most, in bytes.
-        max: u64,
-    },
-    /// Others than its owner may read or change it.
-    Exposed {
-        /// Its permissions.
-        mode: u32,
-    },
-    /// What it holds are no tokens.
-    Tokens(TokensError),
-    /// What it holds is no token.
-    Token(TokensFault),
-}
-
-impl ConfigError {
-    /// The exit code: 2 for what is wrong with the command line itself.
-    fn code(&self) -> u8 {
-        match self {
-            Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
-            Self::Option(_) | Self::QuietAndVerbose => 2,
-            Self::Relay(_) | Self::CertificateFiles(_) => 2,
-            Self::Hub(_) | Self::Tunnel(_) | Self::Bench(_) => 2,
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option(error) => error.fmt(f),
-            Self::QuietAndVerbose => {
-                f.write_str("-q and -v contradict each other: leave one of them out")
-            }
-            Self::Relay(error) => error.fmt(f),
-            Self::CertificateFiles(error) => error.fmt(f),
-            Self::Certificates(error) => error.fmt(f),
-            Self::Hub(error) => error.fmt(f),
-            Self::Tunnel(error) => error.fmt(f),
-            Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
-            Self::Bench(error) => error.fmt(f),
-            Self::File { flag, path, fault } => {
-                let path = path.to_string_lossy();
-                let path = Typed(&path);
-                match fault {
-                    FileFault::Unreadable(io::ErrorKind::NotFound) => {
-                        write!(f, "can't read {flag} {path}: no such file or directory")
-                    }
-                    FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
-                    FileFault::Empty if *flag == "--upstream-send" => {
-                        write!(f, "{flag} {path} is empty: nothing to send")
-                    }
-                    FileFault::Empty => write!(f, "{flag} {path} is empty"),
-                    FileFault::TooLong { max } => {
-                        let max = write_size(*max);
-                        write!(f, "{flag} {path} is too long: the most is {max}")
-                    }
-                    FileFault::Exposed { mode } => write!(
-                        f,
-                        "{flag} {path} can be read or changed by others (mode {mode:03o}): chmod 600 {path}"
-                    ),
-                    FileFault::Tokens(error) => write!(f, "{flag} {path}: {error}"),
-                    FileFault::Token(fault) => write!(f, "{flag} {path}: {fault}"),
-                }
-            }
-        }
-    }
-}
-
-impl Error for ConfigError {}
-
-impl From<OptionError> for ConfigError {
-    fn from(error: OptionError) -> Self {
-        Self::Option(error)
-    }
-}
-
-impl From<hub_options::OrderError> for ConfigError {
-    fn from(error: hub_options::OrderError) -> Self {
-        Self::Hub(error)
-    }
-}
-
-impl From<tunnel_options::OrderError> for ConfigError {
-    fn from(error: tunnel_options::OrderError) -> Self {
-        Self::Tunnel(error)
-    }
-}
-
-impl From<bench_options::OrderError> for ConfigError {
-    fn from(error: bench_options::OrderError) -> Self {
-        Self::Bench(error)
-    }
-}
-
-impl From<OrderError> for ConfigError {
-    fn from(error: OrderError) -> Self {
-        Self::Relay(error)
-    }
-}
-
-impl From<FilesError> for ConfigError {
-    fn from(error: FilesError) -> Self {
-        Self::CertificateFiles(error)
-    }
-}
-
-impl From<CertificatesError> for ConfigError {
-    fn from(error: CertificatesError) -> Self {
-        Self::Certificates(error)
     }
 }

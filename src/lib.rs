@@ -21,10 +21,10 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`app`] | the enum of all roles; starts, runs and ends them. The only place that knows all of them |
-//! | [`config`] | one invocation, parsed and checked |
+//! | [`app`] | the enum of all roles; starts, reloads and ends them by name, and answers what they ask of each other |
+//! | [`config`] | one invocation, parsed and checked: a command line, or a run file |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | [`roles::relay`], its [`roles::demo`], [`roles::hub`], [`roles::tunnel`], [`roles::bench`]; TLS |
+//! | [`roles`] | `relay`, `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`, `console`, `web`; links, TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |
@@ -52,8 +52,14 @@
 //! **Invariant.** What a tunnel's client has received is a beginning of what its service said, and the other way round;
 //! an end that is no reset comes behind all of it. No client holds more than its stream's window.
 //!
+//! **Invariant.** What an end of a WebSocket tunnel has received is a beginning of what the other end said. A session's
+//! window bounds what waits for a stream; a plain WebSocket is not read while too much of it waits.
+//!
 //! **Invariant.** A hub's message waits in memory once, is delivered whole or not at all, and holds up nobody: neither
 //! one that is half sent nor one that nobody takes.
+//!
+//! **Invariant.** A reload touches nothing that has not changed: places are listened at before anything else happens,
+//! and what can't be had changes nothing.
 //!
 //! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
 //! client costs its own small record only.

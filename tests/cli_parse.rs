@@ -12,15 +12,30 @@ use hydrant::base::endpoint::Endpoint;
 use hydrant::cli::{GLOBALS, ROLES};
 use hydrant::config::{Config, Env, Exit, Run, Verbosity};
 use hydrant::roles::relay::config::{DumpFormat, RelayConfig, Slow, Source, Stats, Way};
+use hydrant::roles::ws::options::Proxies;
 use proptest::prelude::*;
 
 const PIPE: Env = Env {
     stderr_is_terminal: false,
     token: None,
+    port: None,
+    proxies: Proxies {
+        own: None,
+        https: None,
+        not_for: None,
+    },
+    config_home: None,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
     token: None,
+    port: None,
+    proxies: Proxies {
+        own: None,
+        https: None,
+        not_for: None,
+    },
+    config_home: None,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.
@@ -321,6 +336,14 @@ tunnel expose 7000 0 => 127.0.0.1:0 can't be dialled: port 0 is only for listeni
 tunnel expose 7000 80 --name Web => --name Web: a name has 1 to 63 characters, of a-z 0-9 . _ -
 tunnel expose 7000 80 --port 0 => --port: 0 is too little: the least is 1
 tunnel expose 7000 --echo --proxy-protocol v1 => --proxy-protocol tells --echo nothing: leave it out
+ws => ws needs one of relay, host, client: see hydrant ws --help
+ws hosts ws://a 22 => ws has no hosts: did you mean ws host?
+ws relay :8080 => refusing :8080 without authentication: add --tokens FILE, or --no-auth to let anyone in
+ws host ws://a => TARGET is missing: hydrant ws host URL TARGET
+ws client => URL is missing: hydrant ws client URL LISTEN
+ws host relay:8080 22 => relay:8080 is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH
+ws host ws://a/client/x 22 => ws host connects to /host: URL ends in the other part's path
+ws client ws://u:p@a 22 => a URL takes no user and no password: a token goes into --token-file or HYDRANT_TOKEN
 frobnicate => unknown role frobnicate: <roles>
 frobnicate --help => unknown role frobnicate: <roles>
 help frobnicate => unknown role frobnicate: <roles>
@@ -359,7 +382,7 @@ bench --time 50ms => --time: 50ms is too little: the least is 100ms
 bench --repeat 0 => --repeat: 0 is too little: the least is 1
 bench --relay {src} => --relay {src}: nothing says where clients connect: put {dst} or {dst_port} into it
 bench --relay 'a{dst} => --relay 'a{dst}: a ' is not closed
-bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: places are {src}, {dst}, {src_port}, {dst_port} and {hydrant}
+bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: <places>
 bench --retry 5 => bench has no flag --retry: see hydrant bench --help
 bench source :1 --clients 5 => --clients means nothing to bench source
 bench source :1 --size 64,65 => a list as --size means nothing to bench source
@@ -486,11 +509,17 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, demo, hub, tunnel, bench; SRC would be HOST:PORT",
+        "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; SRC \
+         would be HOST:PORT",
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, hub-one; or source, or sink",
+        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, \
+         hub-one; or source, or sink",
+    ),
+    (
+        "<places>",
+        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port} and {hydrant}",
     ),
     (
         "<time>",
@@ -531,7 +560,8 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, demo, hub, tunnel, bench; SRC would be HOST:PORT";
+    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; \
+                 SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")
@@ -654,6 +684,8 @@ fn help_shows_every_flag_and_its_examples_work() {
                 .line
                 .strip_prefix("hydrant ")
                 .expect("an example is a command line");
+            // What a shell does with what is printed is its own.
+            let line = line.split(['>', '|']).next().unwrap_or_default();
             // A file that it names need not be there.
             let works = parse(line).map_or_else(|exit| exit.code != 2, |_| true);
             assert!(works, "{line}");

@@ -6,6 +6,8 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use super::RoleSet;
+use super::desk::Desk;
+use crate::config::settings::Settings;
 use crate::config::{Config, Env, Run};
 use crate::reactor::net::{Addr, Peer};
 use crate::reactor::{End, Reactor, RoleId};
@@ -18,6 +20,7 @@ pub(super) struct Composition {
     demo: RoleId,
     feed_at: Option<SocketAddr>,
     relay: Option<RoleId>,
+    desk: Option<Desk>,
     place: Place,
     begun: bool,
     /// A signal has told all roles to end, so that the relay does it in its own way.
@@ -53,6 +56,7 @@ impl Composition {
             demo,
             feed_at: as_demo(reactor, demo).and_then(Demo::feed_at),
             relay: None,
+            desk: None,
             place: Place::Usual,
             begun: false,
             drains: false,
@@ -79,6 +83,9 @@ impl Composition {
         } else if !self.begun {
             self.begin(reactor);
         }
+        if let Some(desk) = &mut self.desk {
+            desk.mind(reactor, ended);
+        }
         self.tell_crowd(reactor);
         let stop = as_demo(reactor, self.demo).map(Demo::stop);
         self.drains |= matches!(stop, Some(Some(Stop::Signal(_))));
@@ -88,6 +95,9 @@ impl Composition {
             && let Some(relay) = self.relay.take()
         {
             reactor.with(relay, |_, cx| cx.finish(End::Done));
+            if let Some(desk) = self.desk.take() {
+                desk.end(reactor);
+            }
         }
         Ok(())
     }
@@ -103,7 +113,8 @@ impl Composition {
 
     /// A relay that has outlived its first turn listens.
     fn begin(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let Some(relay) = self.relay.and_then(|id| as_relay(reactor, id)) else {
+        let Some(id) = self.relay else { return };
+        let Some(relay) = as_relay(reactor, id) else {
             return;
         };
         let (Some(&Addr::Tcp(at)), Some(feed)) = (relay.listens_at().next(), self.feed_at) else {
@@ -111,9 +122,11 @@ impl Composition {
         };
         self.begun = true;
         let command = format!("hydrant {}", command_line(feed, &at.to_string()).join(" "));
+        self.desk = open_desk(reactor, feed, at, id);
+        let console = self.desk.as_ref().and_then(|desk| desk.url(reactor));
         reactor.with(self.demo, |role, cx| {
             if let RoleSet::Demo(demo) = role {
-                demo.begin(cx, at, &command);
+                demo.begin(cx, at, &command, console.as_deref());
             }
         });
     }
@@ -138,6 +151,34 @@ impl Composition {
             }
         });
     }
+}
+
+/// The console, with the demo's relay in it, on its usual port or on any. A demo without one is a demo all the same.
+fn open_desk(
+    reactor: &mut Reactor<RoleSet>,
+    feed: SocketAddr,
+    at: SocketAddr,
+    relay: RoleId,
+) -> Option<Desk> {
+    let [src, dst, _, max_lag] = command_line(feed, &at.to_string());
+    let mut settings = Settings {
+        name: "demo".to_owned(),
+        enabled: true,
+        ..Settings::default()
+    };
+    for (key, value) in [("src", &src), ("dst", &dst), ("max-lag", &max_lag)] {
+        settings.set(key, value);
+    }
+    let places = ["127.0.0.1:7700", "127.0.0.1:0"];
+    places.iter().find_map(|bind| {
+        let words = ["console", "--bind", bind].map(OsString::from);
+        let Ok(Run::Console(orders)) =
+            Config::from_command_line(words, Env::default()).map(|config| config.run)
+        else {
+            return None;
+        };
+        Desk::around(reactor, orders.console, settings.clone(), relay).ok()
+    })
 }
 
 fn as_demo(reactor: &Reactor<RoleSet>, id: RoleId) -> Option<&Demo> {

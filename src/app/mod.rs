@@ -3,59 +3,27 @@
 mod bench;
 mod certificates;
 mod demo;
+mod desk;
+mod fleet;
+mod notify;
+mod process;
+mod reload;
+mod roles;
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{self, Config, Run, Verbosity};
+use crate::config::{Config, Member, Run, Verbosity};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Signal;
-use crate::reactor::{self, Cx, End, Event, Reactor, Role, RoleId, Turn, plain};
-use crate::roles::demo::Demo;
-use crate::roles::hub::{Hub, Tunnel, User};
-use crate::roles::relay::Relay;
-use crate::roles::tunnel::{Expose, Serve};
+use crate::reactor::{self, End, Reactor, RoleId, Turn, plain};
 
-use self::certificates::Watch;
 use self::demo::Composition;
-
-/// Every role there is, so that the loop needs no `dyn`.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "there are few of them, and each lives as long as the program"
-)]
-pub enum RoleSet {
-    /// The one-way relay.
-    Relay(Relay),
-    /// The demonstration, but for its relay.
-    Demo(Demo),
-    /// The hub.
-    Hub(Hub),
-    /// A client of a hub.
-    HubUser(User),
-    /// One end of a tunnel through a hub.
-    HubTunnel(Tunnel),
-    /// The reverse tunnel's server.
-    TunnelServe(Serve),
-    /// The reverse tunnel's backend.
-    TunnelExpose(Expose),
-}
-
-impl Role for RoleSet {
-    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
-        match self {
-            Self::Relay(relay) => relay.on(cx, event),
-            Self::Demo(demo) => demo.on(cx, event),
-            Self::Hub(hub) => hub.on(cx, event),
-            Self::HubUser(user) => user.on(cx, event),
-            Self::HubTunnel(tunnel) => tunnel.on(cx, event),
-            Self::TunnelServe(serve) => serve.on(cx, event),
-            Self::TunnelExpose(expose) => expose.on(cx, event),
-        }
-    }
-}
+use self::desk::Desk;
+use self::fleet::Fleet;
+use self::notify::Notify;
+pub use self::roles::RoleSet;
 
 /// Runs what was asked for until it ends. Returns the exit code.
 pub fn run(config: Config) -> u8 {
@@ -87,56 +55,51 @@ fn start(config: Config) -> Result<u8, String> {
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),
+        measured: config.globals.metrics.is_some(),
     };
     let mut reactor = Reactor::new(Box::new(net), options);
-    let certificates = config.certificates.map(Watch::start).transpose()?;
-    let reload = || {
-        logger::reopen();
-        certificates.iter().for_each(Watch::reload);
-    };
     let code = match config.run {
-        Run::Relay(config) => {
-            reactor.add(RoleSet::Relay(Relay::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
-        }
-        Run::HubUser(config) => {
-            let terminal = std::io::stdin().is_terminal();
-            reactor.add(RoleSet::HubUser(User::new(*config, terminal)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
-        }
-        Run::HubTunnel(config) => {
-            reactor.add(RoleSet::HubTunnel(Tunnel::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
-        }
-        Run::HubServe { config, tokens } => {
-            let hub = reactor.add(RoleSet::Hub(Hub::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
-                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
-                    reread_tokens(reactor, hub, path);
-                }
-                Ok(())
-            })
-        }
-        Run::TunnelServe { config, tokens } => {
-            let serve = reactor.add(RoleSet::TunnelServe(Serve::new(*config)));
-            turn_until_over(&mut reactor, reload, |reactor, turn, _| {
-                if let (Turn::Reloading, Some(path)) = (turn, &tokens) {
-                    reread_tunnel_tokens(reactor, serve, path);
-                }
-                Ok(())
-            })
-        }
-        Run::TunnelExpose(config) => {
-            reactor.add(RoleSet::TunnelExpose(Expose::new(*config)));
-            turn_until_over(&mut reactor, reload, |_, _, _| Ok(()))
-        }
+        Run::Bench(_) => unreachable!("it has loops of its own"),
         Run::Demo => {
             let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, reload, |reactor, _, ended| {
+            turn_until_over(&mut reactor, |reactor, turn, ended| {
+                if *turn == Turn::Reloading {
+                    logger::reopen();
+                }
                 demo.between_turns(reactor, ended)
             })
         }
-        Run::Bench(_) => unreachable!("it has loops of its own"),
+        Run::Console(orders) => {
+            let mut desk = Desk::start(&mut reactor, &orders, config.globals.metrics)?;
+            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
+                if *turn == Turn::Reloading {
+                    logger::reopen();
+                }
+                desk.between_turns(reactor, turn, ended)
+            });
+            desk.finish();
+            code
+        }
+        run => {
+            let metrics = config.globals.metrics;
+            let mut fleet = match run {
+                Run::Many(file) => Fleet::start(&mut reactor, *file, metrics)?,
+                run => {
+                    let member = Member::alone(run, config.certificates);
+                    Fleet::start_alone(&mut reactor, member, metrics)?
+                }
+            };
+            let mut notify = Notify::ready();
+            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
+                if *turn == Turn::Reloading {
+                    logger::reopen();
+                }
+                fleet.between_turns(reactor, turn, ended)?;
+                notify.between_turns(reactor.clock(), reactor.is_stopping(), fleet.is_reloading());
+                Ok(())
+            });
+            code.map(|code| if code == 0 { fleet.code() } else { code })
+        }
     };
     logger::live_end();
     logger::flush(LAST_LINES);
@@ -151,39 +114,9 @@ fn open_net() -> Result<MioNet, String> {
     MioNet::new(options).map_err(|error| format!("can't start: {error}"))
 }
 
-/// SIGHUP: the hub's tokens may be others. Those that it has stay where the file is not as it should be.
-fn reread_tokens(reactor: &mut Reactor<RoleSet>, hub: RoleId, path: &Path) {
-    match config::read_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(hub, |role, _| {
-                if let RoleSet::Hub(hub) = role {
-                    hub.set_tokens(tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("hub: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// SIGHUP: as above, for a tunnel's server.
-fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Path) {
-    match config::read_tunnel_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(serve, |role, cx| {
-                if let RoleSet::TunnelServe(serve) = role {
-                    serve.set_tokens(cx, tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// `reload` reads again what belongs to no role. `between` sees what each turn came to and the roles that ended in it,
-/// and may take some of them out.
+/// `between` sees what each turn came to and the roles that ended in it, and may take some of them out.
 fn turn_until_over(
     reactor: &mut Reactor<RoleSet>,
-    reload: impl Fn(),
     mut between: impl FnMut(&mut Reactor<RoleSet>, &Turn, &mut Vec<(RoleId, End)>) -> Result<(), String>,
 ) -> Result<u8, String> {
     let mut ended = Vec::new();
@@ -198,8 +131,7 @@ fn turn_until_over(
             }
         }
         match turn {
-            Turn::Going => {}
-            Turn::Reloading => reload(),
+            Turn::Going | Turn::Reloading => {}
             Turn::Over => return Ok(0),
             Turn::Cut(signal) => return Ok(128 + number(signal)),
         }
@@ -220,6 +152,9 @@ fn start_log(config: &Config) -> Result<(), String> {
     };
     let options = logger::Options {
         level,
+        // A page shows at least what a user should know, whatever the terminal does.
+        tail: matches!(run, Run::Console(_) | Run::Demo)
+            .then_some(level.max(log::LevelFilter::Info)),
         file: globals.log_file.clone(),
     };
     Logger::start(options)
@@ -234,6 +169,7 @@ fn number(signal: Signal) -> u8 {
         Signal::Terminate => libc::SIGTERM,
         Signal::HangUp => libc::SIGHUP,
         Signal::Report => libc::SIGUSR1,
+        Signal::Command | Signal::Reload => 0, // they stop one role, and never the process
     };
     number as u8
 }

@@ -43,6 +43,30 @@ impl Endpoint {
         matches!(self, Self::Tcp { tls: true, .. })
     }
 
+    /// Whether two listeners can't stand beside each other. A name may stand for any address.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp { port: 0, .. }, _) | (_, Self::Tcp { port: 0, .. }) => false,
+            (
+                Self::Tcp {
+                    host: Host::Ip(x),
+                    port: p,
+                    ..
+                },
+                Self::Tcp {
+                    host: Host::Ip(y),
+                    port: q,
+                    ..
+                },
+            ) => {
+                let same_family = x.is_ipv4() == y.is_ipv4();
+                p == q && same_family && (x == y || x.is_unspecified() || y.is_unspecified())
+            }
+            (Self::Tcp { port: p, .. }, Self::Tcp { port: q, .. }) => p == q,
+            (a, b) => a == b,
+        }
+    }
+
     /// Whether it plainly is on this machine; a name may be, too.
     pub fn is_this_machine(&self) -> bool {
         match self {

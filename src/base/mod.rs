@@ -4,6 +4,7 @@ pub mod access;
 pub mod backoff;
 pub mod byte_queue;
 pub mod endpoint;
+pub mod form;
 pub mod laggards;
 pub mod option;
 pub mod outbox;

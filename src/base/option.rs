@@ -329,6 +329,19 @@ impl Values {
         self.all(name).count()
     }
 
+    /// All that was given, by flags, in order.
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let pairs = self.given.iter();
+        pairs
+            .map(|(opt, given)| (opt.flag, given.clone()))
+            .collect()
+    }
+
+    /// What was given for an option, as it was given.
+    pub fn all_given(&self, name: &str) -> Vec<String> {
+        self.all(name).map(|(_, given)| given.to_owned()).collect()
+    }
+
     /// All that was given for an option of which several add up.
     pub fn texts(&self, name: &str) -> Result<Vec<String>, OptionError> {
         let read = |(opt, given): (&Opt, &str)| match opt.read(given)? {

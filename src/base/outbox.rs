@@ -28,6 +28,11 @@ impl Outbox {
         &self.bytes[self.from..self.to]
     }
 
+    /// As [`Outbox::pending`], for a layer that changes bytes on their way.
+    pub fn pending_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.from..self.to]
+    }
+
     /// How much waits to be sent.
     pub fn len(&self) -> usize {
         self.to - self.from

@@ -107,7 +107,7 @@ fn examples(text: &mut String, examples: &[&Example]) {
 }
 
 /// `-v, --verbose`, `--retry TIME`, `--slow drop|block`.
-fn left_of(opt: &Opt) -> String {
+pub(super) fn left_of(opt: &Opt) -> String {
     let flag = opt.short.map_or_else(
         || opt.flag.to_owned(),
         |short| format!("{short}, {}", opt.flag),
@@ -120,7 +120,7 @@ fn left_of(opt: &Opt) -> String {
 }
 
 /// The help, the words of a choice where the left side doesn't show them, and the default.
-fn right_of(opt: &Opt) -> String {
+pub(super) fn right_of(opt: &Opt) -> String {
     let mut right = opt.help.to_owned();
     if let (Kind::Choice(words), false) = (opt.kind, opt.unit.is_empty()) {
         let _ = write!(right, ": {}", words.join(", "));
@@ -169,7 +169,7 @@ fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
 const WIDTH: usize = 80;
 const RIGHT_FROM: usize = 26;
 
-const ENDPOINTS: &[(&str, &str)] = &[
+pub(super) const ENDPOINTS: &[(&str, &str)] = &[
     (
         "HOST:PORT, [IPV6]:PORT",
         "an address or a name; port 0 picks a free one to listen on",
@@ -182,7 +182,7 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("unix:PATH", "a Unix socket"),
 ];
 
-const UNITS: &[(&str, &str)] = &[
+pub(super) const UNITS: &[(&str, &str)] = &[
     (
         "TIME",
         "seconds, or with a unit: 5, 0.2, 250ms, 5s, 2m, 1h, 1d",

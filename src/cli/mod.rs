@@ -3,8 +3,10 @@
 //! Everything about flags comes out of the option tables. What the settings mean together is not known here: `config`
 //! asks the role for that. Nothing is written anywhere; the caller prints.
 
+mod completions;
 mod error;
 mod help;
+mod man;
 mod nearest;
 mod roles;
 mod split;
@@ -17,7 +19,9 @@ pub use roles::{Example, GLOBALS, ROLES, Role, RoleId};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Values};
 use crate::base::units::is_decimal;
-use nearest::nearest;
+pub(crate) use completions::{SHELLS, completions};
+pub(crate) use man::man;
+pub(crate) use nearest::{nearest, one_of};
 
 /// What a command line asks for.
 #[derive(Clone, Debug)]

@@ -1,11 +1,14 @@
 //! The roles that a command line can name, and the options that all of them have.
 
 mod hub;
+mod run;
 mod tunnel;
+mod ws;
 
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::bench::options as bench;
 use crate::roles::relay::options as relay;
+use crate::roles::web::options as console;
 
 /// What can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,24 @@ pub enum RoleId {
     TunnelServe,
     /// The reverse tunnel's backend.
     TunnelExpose,
+    /// TCP over WebSocket: where both ends connect.
+    WsRelay,
+    /// The end that has the service.
+    WsHost,
+    /// The end that programs connect to.
+    WsClient,
+    /// Relays in a browser.
+    Console,
+    /// Many roles, out of a file.
+    Run,
+    /// The mistakes of such a file.
+    Check,
+    /// Completions for a shell.
+    Completions,
+    /// The man page.
+    Man,
+    /// A unit for systemd.
+    SystemdUnit,
     /// Measurements of any relay.
     Bench,
 }
@@ -117,6 +138,25 @@ pub static ROLES: &[Role] = &[
         ],
     },
     Role {
+        id: RoleId::Console,
+        name: "console",
+        synopsis: &["hydrant console [FLAGS]"],
+        about: "relays side by side in a browser; keeps its settings",
+        words: &[],
+        words_max: 0,
+        options: console::OPTIONS,
+        examples: &[
+            Example {
+                line: "hydrant console",
+                what: "open the console; what it is told is there at its next start",
+            },
+            Example {
+                line: "hydrant console --bind :7700 --token-file token --no-browser",
+                what: "for others too, if they have the token",
+            },
+        ],
+    },
+    Role {
         id: RoleId::Demo,
         name: "demo",
         synopsis: &["hydrant demo [FLAGS]"],
@@ -142,6 +182,14 @@ pub static ROLES: &[Role] = &[
     hub::TUNNEL,
     tunnel::SERVE,
     tunnel::EXPOSE,
+    ws::RELAY,
+    ws::HOST,
+    ws::CLIENT,
+    run::RUN,
+    run::CHECK,
+    run::COMPLETIONS,
+    run::MAN,
+    run::SYSTEMD_UNIT,
     Role {
         id: RoleId::Bench,
         name: "bench",
@@ -249,6 +297,15 @@ pub static GLOBALS: &[Opt] = &[
         preset: Preset::Said("stderr"),
         group: EVERYWHERE,
         help: "where the log goes; reopened on SIGHUP",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--metrics",
+        kind: Kind::Text { max: 4095 },
+        unit: "ADDR",
+        preset: Preset::Said("none"),
+        group: EVERYWHERE,
+        help: "serve /metrics for Prometheus, /healthz and /readyz there: an endpoint",
         ..Opt::SWITCH
     },
     Opt {

@@ -44,6 +44,11 @@ impl Certificates {
         self.tls.clone()
     }
 
+    /// Whether they come from the same files.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
+
     /// Whether there is nothing to read: no file, and not the system's own.
     pub fn are_none(&self) -> bool {
         let dialling = self.files.dialling.as_ref();

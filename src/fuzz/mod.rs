@@ -11,11 +11,13 @@ mod hub;
 mod mailbox;
 mod relay;
 mod ring;
+mod run_file;
 pub mod script;
 mod tls_record;
 mod tunnel;
 pub mod websocket;
 mod wheel;
+mod ws;
 mod yamux;
 
 pub use self::endpoint::endpoint;
@@ -25,10 +27,12 @@ pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
+pub use self::run_file::run_file;
 pub use self::tls_record::tls_record;
 pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
+pub use self::ws::{ws, ws_by_seed};
 pub use self::yamux::yamux;
 
 /// A target: its name, which is also that of its corpus folder and of its file, and its body.
@@ -43,10 +47,12 @@ pub const TARGETS: &[Target] = &[
     ("hub_tunnel", hub_tunnel),
     ("mailbox", mailbox),
     ("ring", ring),
+    ("run_file", run_file),
     ("tls_record", tls_record),
     ("tunnel", tunnel),
     ("http1", http1),
     ("websocket", websocket),
     ("wheel", wheel),
+    ("ws", ws),
     ("yamux", yamux),
 ];

@@ -30,6 +30,8 @@ use queue::Queue;
 pub struct Options {
     /// The least important level that is written.
     pub level: LevelFilter,
+    /// The least important level that is kept for [`tail`], which keeps the last lines; `None`: nothing is.
+    pub tail: Option<LevelFilter>,
     /// A file to append to, in place of stderr.
     pub file: Option<PathBuf>,
 }
@@ -46,16 +48,20 @@ pub struct Logger {
 impl Logger {
     /// Starts the log, once in a process. Fails where the file can't be opened, and says which and why.
     pub fn start(options: Options) -> io::Result<Self> {
-        let output = Output::open(options.file)?;
-        let (logger, front) = Self::over(output)?;
+        let output = Output::open(options.file.clone())?;
+        let (logger, front) = Self::over(output, &options)?;
         let taken = |error| io::Error::new(io::ErrorKind::AlreadyExists, error);
         log::set_boxed_logger(Box::new(front)).map_err(taken)?;
-        log::set_max_level(options.level);
+        log::set_max_level(
+            options
+                .tail
+                .map_or(options.level, |tail| tail.max(options.level)),
+        );
         Ok(LOGGER.get_or_init(|| logger).clone())
     }
 
-    fn over(output: Output) -> io::Result<(Self, Front)> {
-        let queue = Arc::new(Queue::new(output.complaint()));
+    fn over(output: Output, options: &Options) -> io::Result<(Self, Front)> {
+        let queue = Arc::new(Queue::new(output.complaint(), options.level, options.tail));
         let logger = Self {
             queue: Arc::clone(&queue),
             live: output.has_terminal(),
@@ -98,6 +104,13 @@ impl Logger {
     pub fn flush(&self, deadline: Duration) -> bool {
         self.queue.flush(deadline)
     }
+}
+
+/// The last lines, without their ends, behind the one of this number; lines are counted from 1. Nothing where nothing
+/// is kept.
+pub fn tail(after: u64) -> Vec<(u64, String)> {
+    let logger = LOGGER.get();
+    logger.map_or_else(Vec::new, |logger| logger.queue.tail(after))
 }
 
 /// See [`Logger::reopen`].

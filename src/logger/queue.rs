@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use log::{Level, Record};
+use log::{Level, LevelFilter, Record};
 
 use super::line::Shape;
 
@@ -19,6 +19,9 @@ pub(super) struct Queue {
     idle: Condvar,
     /// Why lines are dropped.
     complaint: String,
+    /// What is written, and what is kept.
+    shown: LevelFilter,
+    kept: LevelFilter,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +33,28 @@ struct State {
     live_changed: bool,
     /// The thread is at work on what it took out.
     busy: bool,
+    tail: Option<Tail>,
+}
+
+/// The last lines, for those who look at them elsewhere than where they are written.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    /// The number of the last one.
+    last: u64,
+}
+
+impl Tail {
+    fn push(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end();
+        self.last += 1;
+        self.lines
+            .push_back(line[..line.floor_char_boundary(TAIL_LINE_MAX)].to_owned());
+        if self.lines.len() > TAIL_MAX {
+            self.lines.pop_front();
+        }
+    }
 }
 
 impl State {
@@ -50,9 +75,15 @@ pub(super) enum Job {
 }
 
 impl Queue {
-    pub(super) fn new(complaint: String) -> Self {
+    pub(super) fn new(complaint: String, shown: LevelFilter, kept: Option<LevelFilter>) -> Self {
+        let state = State {
+            tail: kept.map(|_| Tail::default()),
+            ..State::default()
+        };
         Self {
-            state: Mutex::default(),
+            shown,
+            kept: kept.unwrap_or(LevelFilter::Off),
+            state: Mutex::new(state),
             work: Condvar::new(),
             idle: Condvar::new(),
             complaint,
@@ -62,6 +93,13 @@ impl Queue {
     /// Puts a record in, or counts it as dropped.
     pub(super) fn push(&self, shape: &mut Shape, record: &Record<'_>) {
         let mut state = self.lock();
+        let line = shape.line(record);
+        if let Some(tail) = state.tail.as_mut().filter(|_| record.level() <= self.kept) {
+            tail.push(&line);
+        }
+        if record.level() > self.shown {
+            return;
+        }
         let room = if state.dropped == 0 {
             LINES_MAX
         } else {
@@ -74,9 +112,20 @@ impl Queue {
         if let Some(notice) = self.notice(&mut state, shape) {
             state.jobs.push_back(notice);
         }
-        state.jobs.push_back(Job::Line(shape.line(record)));
+        state.jobs.push_back(Job::Line(line));
         drop(state);
         self.work.notify_one();
+    }
+
+    pub(super) fn tail(&self, after: u64) -> Vec<(u64, String)> {
+        let state = self.lock();
+        let Some(tail) = &state.tail else {
+            return Vec::new();
+        };
+        let first = tail.last + 1 - tail.lines.len() as u64;
+        let numbered = (first..).zip(&tail.lines);
+        let fresh = numbered.filter(|(number, _)| *number > after);
+        fresh.map(|(number, line)| (number, line.clone())).collect()
     }
 
     pub(super) fn reopen(&self) {
@@ -148,5 +197,8 @@ impl Queue {
     }
 }
 
+/// How many of the last lines are kept, and how much of each, in bytes.
+const TAIL_MAX: usize = 1000;
+const TAIL_LINE_MAX: usize = 2048;
 /// How many lines may wait. At [`super::line::LINE_MAX`] each, that is the most memory the log can take.
 pub(super) const LINES_MAX: usize = 1024;

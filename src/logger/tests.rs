@@ -42,7 +42,25 @@ impl Write for Calls {
 }
 
 fn logger_over(to: impl Write + Send + 'static) -> (Logger, Front) {
-    Logger::over(Output::new(Box::new(to), None, None)).unwrap()
+    logger_with(to, LevelFilter::Trace, None)
+}
+
+fn everything() -> Options {
+    Options {
+        level: LevelFilter::Trace,
+        tail: None,
+        file: None,
+    }
+}
+
+fn logger_with(
+    to: impl Write + Send + 'static,
+    level: LevelFilter,
+    tail: Option<LevelFilter>,
+) -> (Logger, Front) {
+    let file = None;
+    let options = Options { level, tail, file };
+    Logger::over(Output::new(Box::new(to), None, None), &options).unwrap()
 }
 
 fn say(front: &Front, level: Level, message: &str) {
@@ -69,6 +87,39 @@ fn fresh_path(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     env::temp_dir().join(format!("hydrant-{}-{count}-{name}", process::id()))
+}
+
+#[test]
+fn the_last_lines_are_kept_for_those_who_look_elsewhere() {
+    let calls = Calls::default();
+    let (logger, front) = logger_with(calls.clone(), LevelFilter::Error, Some(LevelFilter::Info));
+    say(&front, Level::Info, "one");
+    say(&front, Level::Debug, "two");
+    say(&front, Level::Error, "three");
+    let texts = |after| {
+        let tail = logger.queue.tail(after).into_iter();
+        tail.map(|(number, line)| (number, line.split("] ").nth(1).unwrap().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(0), [(1, "one".to_owned()), (2, "three".to_owned())]);
+    assert_eq!(texts(1), [(2, "three".to_owned())]);
+    assert!(texts(2).is_empty());
+    assert!(logger.flush(DEADLINE));
+    assert_eq!(
+        calls.text().lines().count(),
+        1,
+        "only what is shown is written"
+    );
+    for number in 0..2000 {
+        say(
+            &front,
+            Level::Info,
+            &format!("{number} {}", "é".repeat(2000)),
+        );
+    }
+    let tail = logger.queue.tail(0);
+    assert_eq!((tail.len(), tail[999].0), (1000, 2002));
+    assert!(tail.iter().all(|(_, line)| line.len() <= 2048));
 }
 
 #[test]
@@ -199,7 +250,7 @@ const FLOOD: usize = 2 * LINES_MAX + 100;
 
 #[test]
 fn an_overflowed_queue_takes_nothing_until_half_of_it_is_free() {
-    let queue = Queue::new("too bad".to_owned());
+    let queue = Queue::new("too bad".to_owned(), LevelFilter::Trace, None);
     let mut shape = Shape::new();
     let mut push = |text: &str| {
         let mut record = |args: std::fmt::Arguments<'_>| {
@@ -247,7 +298,8 @@ fn a_reader_that_left_ends_nothing() {
 #[test]
 fn a_renamed_file_is_opened_anew() {
     let (path, aside) = (fresh_path("new.log"), fresh_path("old.log"));
-    let (logger, front) = Logger::over(Output::open(Some(path.clone())).unwrap()).unwrap();
+    let (logger, front) =
+        Logger::over(Output::open(Some(path.clone())).unwrap(), &everything()).unwrap();
     say(&front, Level::Info, "one");
     assert!(logger.flush(DEADLINE));
     fs::rename(&path, &aside).unwrap();
@@ -274,7 +326,7 @@ fn a_failed_reopening_is_told_in_the_old_file() {
     fs::create_dir(&directory).unwrap();
     let calls = Calls::default();
     let output = Output::new(Box::new(calls.clone()), Some(directory.clone()), None);
-    let (logger, front) = Logger::over(output).unwrap();
+    let (logger, front) = Logger::over(output, &everything()).unwrap();
     logger.reopen();
     say(&front, Level::Info, "still here");
     assert!(logger.flush(DEADLINE));
@@ -335,7 +387,7 @@ fn a_live_line_stays_below_the_log() {
     let calls = Calls::default();
     let terminal = Terminal::new(Box::new(calls.clone()), || 6);
     let output = Output::new(Box::new(calls.clone()), None, Some(terminal));
-    let (logger, front) = Logger::over(output).unwrap();
+    let (logger, front) = Logger::over(output, &everything()).unwrap();
     assert!(logger.is_live());
     logger.live("up 2h03m");
     assert!(logger.flush(DEADLINE));
@@ -378,6 +430,7 @@ fn the_log_starts_once() {
     flush(Duration::ZERO);
     let options = Options {
         level: LevelFilter::Info,
+        tail: None,
         file: Some(path.clone()),
     };
     let logger = Logger::start(options.clone()).unwrap();

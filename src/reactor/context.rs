@@ -1,15 +1,17 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
+use crate::reactor::command::{Command, Ticket};
 use crate::reactor::core::Core;
 use crate::reactor::event::{DialId, End, RoleId};
 use crate::reactor::net::{Addr, Close, Keepalive, SockId, StdStream};
+use crate::reactor::reserve::Listening;
 use crate::reactor::table::{Owner, Way};
 
 /// The context of one event. Effects happen at once, but for [`Cx::close`], which waits for the end of the turn.
@@ -29,6 +31,11 @@ impl Cx<'_> {
         self.core.net.clock()
     }
 
+    /// The time of day, in milliseconds since 1970: to be shown, and never to be reckoned with.
+    pub fn utc_millis(&self) -> u64 {
+        self.core.net.utc_millis()
+    }
+
     /// Fresh randomness.
     pub fn random(&mut self) -> u64 {
         self.core.net.random()
@@ -39,36 +46,33 @@ impl Cx<'_> {
         self.core.net.sockets_left()
     }
 
+    /// Asks something of the owner of the loop, who knows all roles. The answer comes as [`super::Event::Reply`].
+    pub fn ask(&mut self, command: Command) -> Ticket {
+        self.core.tickets += 1;
+        let ticket = Ticket(self.core.tickets);
+        self.core.asked.push((self.role, ticket, command));
+        ticket
+    }
+
     /// Begins to listen on every address of an endpoint, all of them or none; connections come as
     /// [`super::Event::Accepted`]. Returns the listeners and their real addresses, which share one port. A name is
     /// looked up at once, however long that takes: only for when nothing runs yet.
     pub fn listen_at(&mut self, at: &Endpoint) -> io::Result<Vec<(SockId, Addr)>> {
-        let mut open: Vec<(SockId, Addr)> = Vec::new();
-        for mut addr in self.core.places(at)? {
-            if let (Addr::Tcp(addr), Some((_, Addr::Tcp(first)))) = (&mut addr, open.first()) {
-                addr.set_port(first.port());
-            }
-            match self.listen(&addr) {
-                Ok(listener) => open.push(listener),
-                Err(error) => {
-                    open.iter()
-                        .for_each(|(id, _)| self.close(*id, Close::Orderly));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(open)
-    }
-
-    fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
-        let (id, real) = match self.core.net.listen(at) {
-            // A machine without IPv6 has no `[::]` to take both families on.
-            Err(error) if is_any_v6(at) && is_no_v6(&error) => self.core.net.listen(&any_v4(at))?,
-            listening => listening?,
+        let places = self.core.places(at)?;
+        let open = match self.core.take_reserved(&places) {
+            Some(reserved) => reserved,
+            None => self.core.open_listeners(&places)?,
         };
-        self.core.table.adopt(id, Owner::Role(self.role), true);
-        self.core.table.want(id, Way::Read, true);
-        Ok((id, real))
+        for (id, _) in &open {
+            self.core.table.adopt(*id, Owner::Role(self.role), true);
+            self.core.table.want(*id, Way::Read, true);
+        }
+        self.core.listening.push(Listening {
+            role: self.role,
+            places,
+            open: open.clone(),
+        });
+        Ok(open)
     }
 
     /// Resolves and connects, within `timeout` in all. The answer, [`super::Event::Connected`] or
@@ -236,26 +240,5 @@ impl Cx<'_> {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-fn is_any_v6(at: &Addr) -> bool {
-    matches!(at, Addr::Tcp(at) if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-}
-
-fn is_no_v6(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
-    )
-}
-
-fn any_v4(at: &Addr) -> Addr {
-    match at {
-        Addr::Tcp(at) => Addr::Tcp(SocketAddr::new(
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            at.port(),
-        )),
-        Addr::Unix(path) => Addr::Unix(path.clone()),
     }
 }

@@ -1,9 +1,9 @@
 //! What the loop and a role's context share: the net, the table of sockets, timers, dials, and what waits for the end
 //! of the turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use slab::Slab;
@@ -11,9 +11,11 @@ use slab::Slab;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
+use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
+use crate::reactor::reserve::{Listening, Reserved};
 use crate::reactor::table::{Owner, Table, Way};
 
 /// The loop without its roles.
@@ -35,6 +37,15 @@ pub(super) struct Core {
     exhausted_said: Option<Time>,
     /// The visit under way is one that was put off.
     pub(super) in_deferred: bool,
+    /// What roles have asked of the owner of the loop.
+    pub(super) asked: Vec<(RoleId, Ticket, Command)>,
+    pub(super) tickets: u64,
+    /// Who listens where.
+    pub(super) listening: Vec<Listening>,
+    /// Listeners that wait for the role that is being started.
+    pub(super) reserved: Vec<Reserved>,
+    /// Names whose addresses were looked up elsewhere.
+    pub(super) known_hosts: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// What a timer is for.
@@ -61,6 +72,11 @@ impl Core {
             closing: Vec::new(),
             exhausted_said: None,
             in_deferred: false,
+            asked: Vec::new(),
+            tickets: 0,
+            listening: Vec::new(),
+            reserved: Vec::new(),
+            known_hosts: BTreeMap::new(),
         }
     }
 
@@ -137,12 +153,18 @@ impl Core {
                 port,
                 ..
             } => self
-                .net
-                .resolve_now(name)?
+                .addresses(name)?
                 .into_iter()
                 .map(|ip| Addr::Tcp((ip, *port).into()))
                 .collect(),
         })
+    }
+
+    fn addresses(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+        match self.known_hosts.get(name) {
+            Some(known) => Ok(known.clone()),
+            None => self.net.resolve_now(name),
+        }
     }
 
     pub(super) fn fresh_lookup(&mut self) -> Lookup {
@@ -188,6 +210,8 @@ impl Core {
             self.drop_dial(dial);
         }
         self.outbox.retain(|(to, _)| *to != role);
+        self.asked.retain(|(by, ..)| *by != role);
+        self.listening.retain(|listening| listening.role != role);
         let stays =
             |alarm: &Alarm| !matches!(alarm, Alarm::Owner(Owner::Role(of), _) if *of == role);
         self.wheel.retain(stays);

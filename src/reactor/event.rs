@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::base::wheel::TimerKey;
+use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::context::Cx;
 use crate::reactor::net::{Addr, Peer, Signal, SockId};
 
@@ -62,6 +63,13 @@ pub enum Event {
     },
     /// The visit that the role asked for with [`Cx::again`].
     Again,
+    /// What the role has asked of the owner of the loop with [`Cx::ask`] is answered.
+    Reply {
+        /// Which question.
+        ticket: Ticket,
+        /// The answer.
+        reply: Reply,
+    },
     /// Files that the role has read may have changed (SIGHUP).
     Reload,
     /// One status report to the log, please (SIGUSR1).

@@ -1,9 +1,14 @@
-//! What a program that measures others asks of the machine beside the network: cores for its threads, and a child's
-//! whole family. It knows no role and no socket.
+//! What is asked of the machine beside the network: cores for threads, a child's whole family, and the service manager.
+//! It knows no role and none of the network's sockets.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::reactor::sys;
 
@@ -35,4 +40,49 @@ pub fn end_group(group: u32) {
 /// Ends all processes of a group at once.
 pub fn kill_group(group: u32) {
     sys::signal_group(group, libc::SIGKILL);
+}
+
+/// How many descriptors this process may have open; 0 where the system does not say.
+pub fn descriptors_max() -> usize {
+    sys::descriptor_limits().map_or(0, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+/// The service manager that has started this process, if it wants to be told how it goes (sd_notify(3)).
+#[derive(Debug)]
+pub struct Manager {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Manager {
+    /// The one that `NOTIFY_SOCKET` names; `None` where it names none, or one that can't be reached.
+    pub fn of_environment() -> Option<Self> {
+        let name = std::env::var_os("NOTIFY_SOCKET")?;
+        let name = name.as_bytes();
+        let address = match name.split_first() {
+            Some((b'@', name)) => SocketAddr::from_abstract_name(name),
+            Some((b'/', _)) => SocketAddr::from_pathname(OsStr::from_bytes(name)),
+            _ => return None,
+        };
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some(Self {
+            socket,
+            address: address.ok()?,
+        })
+    }
+
+    /// Tells it something. One that takes nothing now is not waited for.
+    pub fn tell(&self, state: &str) {
+        let _ = self.socket.send_to_addr(state.as_bytes(), &self.address);
+    }
+
+    /// How soon it wants a sign of life again and again, if it does and means this process.
+    pub fn watchdog() -> Option<Duration> {
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        number("WATCHDOG_USEC")
+            .filter(|micros| is_ours && *micros > 0)
+            .map(Duration::from_micros)
+    }
 }

@@ -11,6 +11,7 @@
 //!
 //! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
+pub mod command;
 mod context;
 mod core;
 mod dial;
@@ -18,19 +19,25 @@ mod event;
 pub mod host;
 pub mod mio_net;
 pub mod net;
+mod reserve;
 mod sys;
 mod table;
+pub mod tabs;
+pub mod view;
 
 use std::io;
 use std::time::Duration;
 
 use crate::base::time::Time;
 
+use self::command::{Command, Reply, Ticket};
 pub use self::context::Cx;
 use self::core::{Alarm, Core};
 pub use self::event::{DialError, DialId, End, Event, Role, RoleId, plain};
 use self::net::{Net, Ready, Signal, SockId};
+pub use self::reserve::Reserved;
 use self::table::{Owner, Visit, Way};
+use self::view::Spread;
 
 /// The loop and its roles.
 pub struct Reactor<R> {
@@ -39,6 +46,7 @@ pub struct Reactor<R> {
     ready: Vec<Ready>,
     options: Options,
     stopping: bool,
+    turns: Spread,
 }
 
 /// How a loop runs.
@@ -48,6 +56,8 @@ pub struct Options {
     pub busy_poll: bool,
     /// SIGHUP stops, as it does for a program on a terminal, rather than to reload.
     pub hangup_stops: bool,
+    /// Measure how long each turn takes, for those who watch: a look at the clock a turn.
+    pub measured: bool,
 }
 
 /// What a turn came to.
@@ -72,14 +82,23 @@ impl<R: Role> Reactor<R> {
             ready: Vec::new(),
             options,
             stopping: false,
+            turns: Spread::default(),
         }
+    }
+
+    /// How a loop runs that is running already.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
     }
 
     /// Puts a role on the loop and starts it.
     pub fn add(&mut self, role: R) -> RoleId {
+        self.add_with(role, Vec::new())
+    }
+
+    fn place(&mut self, role: R) -> RoleId {
         let id = RoleId(self.roles.len() as u32);
         self.roles.push(Some(role));
-        self.deliver(id, Event::Start);
         id
     }
 
@@ -98,6 +117,42 @@ impl<R: Role> Reactor<R> {
         let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
         let core = &mut self.core;
         Some(call(role, &mut Cx { core, role: id }))
+    }
+
+    /// Tells one role something.
+    pub fn tell(&mut self, id: RoleId, event: Event) {
+        self.deliver(id, event);
+    }
+
+    /// Why a role that has just been added could not begin, if so. It is over then, with the next turn.
+    pub fn failure(&self, id: RoleId) -> Option<&str> {
+        let ends = self.core.finished.iter().filter(|(over, _)| *over == id);
+        ends.map(|(_, end)| end).find_map(|end| match end {
+            End::Failed(text) => Some(text.as_str()),
+            End::Done => None,
+        })
+    }
+
+    /// Takes what roles have asked since the last call, in order. Each of them waits for [`Reactor::answer`].
+    pub fn asked(&mut self) -> Vec<(RoleId, Ticket, Command)> {
+        std::mem::take(&mut self.core.asked)
+    }
+
+    /// Answers a question. A role that is gone by then hears nothing.
+    pub fn answer(&mut self, to: RoleId, ticket: Ticket, reply: Reply) {
+        self.core
+            .outbox
+            .push_back((to, Event::Reply { ticket, reply }));
+    }
+
+    /// Whether a signal has told all roles to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// How long turns took so far, the waits between them left out; nothing where that is not measured.
+    pub fn turns(&self) -> &Spread {
+        &self.turns
     }
 
     /// The time as it is.
@@ -150,6 +205,10 @@ impl<R: Role> Reactor<R> {
             self.core.reset_unfinished();
         }
         self.core.close_deferred();
+        if self.options.measured {
+            let took = self.core.net.clock().since(self.core.net.now());
+            self.turns.note(took);
+        }
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),
             None if self.roles.iter().all(Option::is_none) => Turn::Over,

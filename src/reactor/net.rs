@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Time;
@@ -101,6 +102,9 @@ pub enum Close {
     Reset,
 }
 
+/// Ends a [`Net::wait`] early, from whatever thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// How soon a connection whose peer is gone is noticed. All times are rounded up to whole seconds, as the kernel
 /// takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +128,10 @@ pub enum Signal {
     HangUp,
     /// SIGUSR1.
     Report,
+    /// No signal of the system's: whoever runs hydrant has told it to stop one role of several.
+    Command,
+    /// Nor is this: a role is not in the run file any more, or not as it was.
+    Reload,
 }
 
 impl fmt::Display for Signal {
@@ -133,6 +141,8 @@ impl fmt::Display for Signal {
             Self::Terminate => "SIGTERM",
             Self::HangUp => "SIGHUP",
             Self::Report => "SIGUSR1",
+            Self::Command => "a command",
+            Self::Reload => "a reload",
         })
     }
 }
@@ -178,6 +188,20 @@ pub trait Net {
     /// where the machine has no IPv6).
     fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)>;
 
+    /// A second listener at the place of another, which takes connections out of the same queue; the first may be
+    /// closed at any time without the loss of one.
+    ///
+    /// # Errors
+    /// `Unsupported` where the network has no such thing.
+    fn share(&mut self, _listener: SockId) -> io::Result<SockId> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Something that other threads may call to end a [`Net::wait`] early, with nothing found.
+    fn waker(&self) -> Wake {
+        Arc::new(|| {})
+    }
+
     /// Takes one waiting connection. `WouldBlock` when none waits. Out of descriptors or memory, the error is one for
     /// which [`is_exhaustion`] holds, and the connection goes on waiting.
     fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)>;
@@ -191,7 +215,8 @@ pub trait Net {
     fn connected(&mut self, id: SockId) -> io::Result<Option<Peer>>;
 
     /// A standard stream, as a socket. A helper thread moves the bytes through a bounded pipe, since standard streams
-    /// may be files and must stay blocking for the sake of others who share them. Each can be opened once.
+    /// may be files and must stay blocking for the sake of others who share them. Each can be open once at a time, and
+    /// stdin once in all.
     ///
     /// Stdin is read and ends like any stream; where reading it fails, what came before is read first, and then the
     /// error. Stdout is written; after [`Net::shutdown`] it reads as ended once the
@@ -245,6 +270,9 @@ pub trait Net {
 
     /// How many more sockets can be opened before the descriptors run out, as far as is known.
     fn sockets_left(&self) -> usize;
+
+    /// The time of day, in milliseconds since 1970, for people.
+    fn utc_millis(&self) -> u64;
 
     /// Fresh randomness, good enough for jitter and for secrets.
     fn random(&mut self) -> u64;

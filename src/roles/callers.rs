@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::base::access::caller;
 use crate::reactor::net::Peer;
 
-/// Clients by the address that they count under; kept only where there is a limit.
+/// Clients by the address that they count under.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     clients: BTreeMap<IpAddr, usize>,

@@ -9,8 +9,12 @@ use crate::reactor::{Cx, plain};
 
 /// Listens at every address of an endpoint, or says what is wrong with it.
 pub(crate) fn listen(cx: &mut Cx<'_>, at: &Endpoint) -> Result<Vec<(SockId, Addr)>, String> {
-    cx.listen_at(at)
-        .map_err(|error| format!("can't listen on {at}: {}", advice(at, &error)))
+    cx.listen_at(at).map_err(|error| cant_listen(at, &error))
+}
+
+/// That it can't be listened at a place, and what to do about it.
+pub(crate) fn cant_listen(at: &Endpoint, error: &io::Error) -> String {
+    format!("can't listen on {at}: {}", advice(at, error))
 }
 
 /// The most clients that there are descriptors for, beside `reserve` of them, and that were asked for (`None`: as many

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub(crate) mod callers;
+pub mod console;
 pub mod demo;
 pub mod hub;
 pub(crate) mod journal;
@@ -11,3 +12,5 @@ pub mod pump;
 pub mod relay;
 pub mod tls;
 pub mod tunnel;
+pub mod web;
+pub mod ws;

@@ -12,8 +12,12 @@
 //! **Invariant.** A channel whose link is not read waits for credit, or stands in the queue of those that wait for
 //! room.
 
+mod carrier;
+
 use std::collections::VecDeque;
 use std::io;
+
+pub use self::carrier::{Carrier, Owner};
 
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
@@ -21,13 +25,12 @@ use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
 
-/// A session, the link that carries it, and what is on its way there.
+/// A session, what carries it, and what is on its way there.
 #[derive(Debug)]
-pub struct Mux {
+pub struct Mux<C = Link> {
     /// The session. Whatever is done with it, [`Mux::say`] has to follow.
     pub session: Session,
-    /// `None`: its owner takes what there is to say, and carries it.
-    carrier: Option<Link>,
+    carrier: C,
     out: Outbox,
     /// Channels that could read and found no room: their keys, and their sockets where nothing but these is needed to
     /// go on.
@@ -193,20 +196,12 @@ impl Channel {
     }
 }
 
-impl Mux {
-    /// A session on a link.
-    pub fn new(session: Session, carrier: Link) -> Self {
-        Self {
-            carrier: Some(carrier),
-            ..Self::carried(session)
-        }
-    }
-
-    /// A session whose owner carries what it says: see [`Mux::pending`].
-    pub fn carried(session: Session) -> Self {
+impl<C: Carrier> Mux<C> {
+    /// A session on a link, or on a layer above one.
+    pub fn new(session: Session, carrier: C) -> Self {
         Self {
             session,
-            carrier: None,
+            carrier,
             out: Outbox::new(OUTBOX),
             waiting: VecDeque::new(),
             held: 0,
@@ -214,32 +209,14 @@ impl Mux {
         }
     }
 
-    /// The link that carries the session.
-    ///
-    /// # Panics
-    /// If its owner does.
-    pub fn carrier(&self) -> &Link {
-        self.carrier.as_ref().expect(LINKED)
+    /// What carries the session.
+    pub fn carrier(&self) -> &C {
+        &self.carrier
     }
 
     /// As [`Mux::carrier`], to read from it, or to close it.
-    ///
-    /// # Panics
-    /// If its owner does.
-    pub fn carrier_mut(&mut self) -> &mut Link {
-        self.carrier.as_mut().expect(LINKED)
-    }
-
-    /// What is to be carried. The owner tells by [`Mux::took`] how much of it is.
-    pub fn pending(&self) -> &[u8] {
-        self.out.pending()
-    }
-
-    /// The owner has taken so many bytes. Channels that waited for room are read again. Returns the keys of those that
-    /// are to be [`Mux::resume`]d.
-    pub fn took(&mut self, cx: &mut Cx<'_>, len: usize) -> Vec<u32> {
-        self.out.sent(len);
-        self.wake(cx)
+    pub fn carrier_mut(&mut self) -> &mut C {
+        &mut self.carrier
     }
 
     /// Bytes that channels hold since their other ends have not taken them.
@@ -254,13 +231,13 @@ impl Mux {
 
     /// Whether all that was said has left.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && self.carrier.as_ref().is_none_or(Link::is_flushed)
+        self.out.is_empty() && self.carrier.is_flushed()
     }
 
     /// Puts bytes in front of all that the session says from now on.
     pub fn preface(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
         self.choked |= !self.out.push(bytes);
-        self.want_carrier(cx, true);
+        self.carrier.want_send(cx);
     }
 
     /// Sends what the session has to say for itself.
@@ -269,7 +246,7 @@ impl Mux {
             self.choked |= !self.out.push(&header);
         }
         if !self.out.is_empty() {
-            self.want_carrier(cx, true);
+            self.carrier.want_send(cx);
         }
     }
 
@@ -278,27 +255,14 @@ impl Mux {
         self.say(cx);
         let header = self.session.data(stream, bytes.len());
         self.choked |= !(self.out.push(&header) && self.out.push(bytes));
-        self.want_carrier(cx, true);
+        self.carrier.want_send(cx);
     }
 
-    /// The link that carries it takes bytes: one write. Channels that waited for room are read again.
-    /// Returns the keys of those that are to be [`Mux::resume`]d.
+    /// The carrier takes bytes: it sends. Channels that waited for room are read again.
+    /// Returns the keys of those that are to be [`Mux::resume`]d, or have something to [`Mux::send`].
     pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
-        let Some(carrier) = &mut self.carrier else {
-            return Ok(Vec::new());
-        };
-        let sent = carrier.write(cx, [self.out.pending(), &[]])?;
-        self.out.sent(sent);
-        if self.out.is_empty() {
-            self.want_carrier(cx, false);
-        }
+        self.carrier.send(cx, &mut self.out)?;
         Ok(self.wake(cx))
-    }
-
-    fn want_carrier(&mut self, cx: &mut Cx<'_>, wanted: bool) {
-        if let Some(carrier) = &mut self.carrier {
-            carrier.want_write(cx, wanted);
-        }
     }
 
     /// As many of those that wait for room go on as there is room for.
@@ -334,7 +298,7 @@ impl Mux {
         self.say(cx);
         for _ in 0..FRAMES_A_VISIT {
             let most = self.session.sendable(channel.stream);
-            let is_room = self.out.len() + FRAME_MAX <= DATA_MAX;
+            let is_room = self.has_room();
             if most == 0 || !is_room {
                 link.want_read(cx, false);
                 channel.paused = true;
@@ -453,7 +417,7 @@ impl Mux {
             if most == 0 {
                 return Outcome::Going;
             }
-            if self.out.len() + FRAME_MAX > DATA_MAX {
+            if !self.has_room() {
                 channel.waiting = true;
                 self.waiting.push_back((channel.key, None));
                 return Outcome::Going;
@@ -477,7 +441,6 @@ impl Mux {
             self.session.finish(channel.stream);
         }
         self.say(cx);
-        self.want_carrier(cx, !self.out.is_empty());
         channel.outcome()
     }
 
@@ -507,7 +470,6 @@ impl Mux {
     }
 }
 
-const LINKED: &str = "it was made with a link";
 const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out.
 const DATA_MAX: usize = 256 << 10;

@@ -218,6 +218,11 @@ impl Net for SimNet {
         self.world.borrow().sockets_left()
     }
 
+    /// Every run takes place on the same day.
+    fn utc_millis(&self) -> u64 {
+        1_767_225_600_000 + self.now().nanos() / 1_000_000
+    }
+
     fn random(&mut self) -> u64 {
         self.world.borrow_mut().random()
     }

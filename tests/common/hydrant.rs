@@ -1,5 +1,6 @@
 //! A child process that runs the program: its log read line by line, signals, its end. It is killed when dropped.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,6 +24,7 @@ pub(crate) fn hydrant(line: &str) -> Launch {
         stdout: Stdio::piped(),
         stderr: None,
         user: None,
+        env: Vec::new(),
     }
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Launch {
     stdout: Stdio,
     stderr: Option<Stdio>,
     user: Option<u32>,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Launch {
@@ -66,6 +69,12 @@ impl Launch {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
     /// Starts it as another user, which root can.
     pub(crate) fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
@@ -94,6 +103,7 @@ impl Launch {
         command.args(&self.args).stdin(self.stdin);
         // A look-up that nobody answers ends soon then.
         command.env("RES_OPTIONS", "timeout:1 attempts:1");
+        command.envs(self.env);
         command.stdout(self.stdout);
         command.stderr(self.stderr.unwrap_or_else(Stdio::piped));
         if let Some(user) = self.user {

@@ -208,7 +208,7 @@ impl Book {
                 let is_hung = known.is_finishing() && quiet && self.may_end(stage, known);
                 is_hung || !stage.handle.world().is_open(known.remote)
             }
-            Reason::Dead | Reason::Protocol => false,
+            Reason::Dead | Reason::Protocol | Reason::Kicked => false,
             Reason::Overtaken => {
                 let near = self.is_near(&stage.scenario, known);
                 drops && !near && self.held_before - known.cursor > config.ring as u64

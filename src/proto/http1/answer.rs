@@ -42,6 +42,8 @@ impl Status {
         LENGTH_REQUIRED = 411 "Length Required";
         /// A body that is too long.
         CONTENT_TOO_LARGE = 413 "Content Too Large";
+        /// It can be read, and what it says can't be.
+        UNPROCESSABLE = 422 "Unprocessable Content";
         /// Only a WebSocket of a version that is spoken here is served on this path.
         UPGRADE_REQUIRED = 426 "Upgrade Required";
         /// Too many requests from one place.

@@ -31,6 +31,8 @@ pub struct Session {
     sent: usize,
     we: Ending,
     peer_has_ended: bool,
+    /// The peer's close is answered when the caller says so.
+    answers_late: bool,
 }
 
 /// How far our own end of the closing handshake is.
@@ -55,11 +57,18 @@ impl Session {
             sent: 0,
             we: Ending::Open,
             peer_has_ended: false,
+            answers_late: false,
         }
     }
 
+    /// From now on a close frame of the peer's does not make ours due: messages may follow it until the caller says
+    /// [`Session::close`] (RFC 6455, section 5.5.1, lets an endpoint finish what it is sending).
+    pub fn answer_late(&mut self) {
+        self.answers_late = true;
+    }
+
     /// As [`Reader::feed`]. A ping makes a pong due; a close or a violation makes our close due, if there was none,
-    /// with the same code or with the violation's.
+    /// with the same code or with the violation's. A close that is to be answered late does not.
     pub fn feed<'a>(
         &'a mut self,
         bytes: &'a mut [u8],
@@ -71,7 +80,9 @@ impl Session {
             }
             Ok((_, Some(Event::Close(said)))) => {
                 self.peer_has_ended = true;
-                end(&mut self.we, &mut self.close, said.code, "");
+                if !self.answers_late {
+                    end(&mut self.we, &mut self.close, said.code, "");
+                }
             }
             Err(violation) => {
                 self.peer_has_ended = true;

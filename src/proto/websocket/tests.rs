@@ -81,6 +81,18 @@ fn whoever_closes_first_waits_for_the_other() {
 }
 
 #[test]
+fn a_close_can_be_answered_late() {
+    let (mut client, mut server) = pair();
+    server.answer_late();
+    client.close(CloseCode::NORMAL, "");
+    carry(&mut client, &mut server);
+    assert!(server.peer_has_ended() && server.is_open() && !server.owes());
+    server.close(CloseCode::NORMAL, "");
+    carry(&mut server, &mut client);
+    assert!(client.is_closed() && server.is_closed());
+}
+
+#[test]
 fn a_violation_is_answered_with_its_code_and_why() {
     let (mut client, mut server) = pair();
     assert_eq!(server.feed(&mut [0x82, 0x01]), Err(Violation::NotMasked));

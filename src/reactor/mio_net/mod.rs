@@ -21,6 +21,7 @@ use std::fs;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,7 +33,9 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use socket2::{SockAddr, Socket};
 
-use super::net::{Addr, Close, Io, Keepalive, Lookup, Net, Peer, Ready, Signal, SockId, StdStream};
+use super::net::{
+    Addr, Close, Io, Keepalive, Lookup, Net, Peer, Ready, Signal, SockId, StdStream, Wake,
+};
 use super::sys;
 use crate::base::time::Time;
 use listen::SocketFile;
@@ -83,6 +86,7 @@ pub struct MioNet {
     generation: u32,
     std_streams: StdStreams,
     resolver: Resolver,
+    waker: Arc<Waker>,
     signals: Option<Signals>,
     start: Instant,
     now: Time,
@@ -110,10 +114,10 @@ enum Kind {
     Stream { what: Stream, wary: bool },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Family {
     Tcp,
-    Unix { _file: Box<SocketFile> },
+    Unix { _file: Rc<SocketFile> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +144,8 @@ impl MioNet {
             sockets: Slab::new(),
             generation: 0,
             std_streams: StdStreams::default(),
-            resolver: Resolver::new(waker),
+            resolver: Resolver::new(Arc::clone(&waker)),
+            waker,
             signals,
             start: options.epoch.map_or_else(Instant::now, |epoch| epoch.start),
             now: Time::ZERO,
@@ -280,11 +285,30 @@ impl Net for MioNet {
             Addr::Unix(path) => {
                 let (socket, file) = listen::unix(path)?;
                 let family = Family::Unix {
-                    _file: Box::new(file),
+                    _file: Rc::new(file),
                 };
                 Ok((self.insert(socket, Kind::Listener(family))?, at.clone()))
             }
         }
+    }
+
+    fn share(&mut self, listener: SockId) -> io::Result<SockId> {
+        let Some(Entry {
+            kind: Kind::Listener(family),
+            socket,
+            ..
+        }) = find(&self.sockets, listener)
+        else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let (socket, family) = (socket.try_clone()?, family.clone());
+        self.insert(socket, Kind::Listener(family))
+    }
+
+    fn waker(&self) -> Wake {
+        let waker = Arc::clone(&self.waker);
+        // Where it fails, the next event wakes the loop.
+        Arc::new(move || drop(waker.wake()))
     }
 
     fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)> {
@@ -384,6 +408,14 @@ impl Net for MioNet {
         }
         // Dropping the descriptor takes it out of the poll too.
         let entry = self.sockets.remove(id.key as usize);
+        if let Kind::Stream {
+            what: Stream::Stdout,
+            ..
+        } = entry.kind
+        {
+            self.std_streams.close_stdout();
+            self.descriptors_apart -= DESCRIPTORS_PER_STD;
+        }
         if let Kind::Stream { .. } = entry.kind {
             match how {
                 Close::Orderly => socket::read_away(&entry.socket),
@@ -428,7 +460,7 @@ impl Net for MioNet {
     }
 
     fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
-        resolver::look_up(name).map_err(|(kind, text)| io::Error::new(kind, text))
+        look_up(name)
     }
 
     fn sockets_left(&self) -> usize {
@@ -436,9 +468,19 @@ impl Net for MioNet {
             .saturating_sub(self.descriptors_apart + self.sockets.len())
     }
 
+    fn utc_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as u64)
+    }
+
     fn random(&mut self) -> u64 {
         getrandom::u64().expect("Linux has a source of randomness")
     }
+}
+
+/// A name's addresses, at least one, however long the look-up takes: for helper threads.
+pub fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    resolver::look_up(name).map_err(|(kind, text)| io::Error::new(kind, text))
 }
 
 fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {

@@ -70,6 +70,12 @@ impl StdStreams {
         Ok(ours.into())
     }
 
+    /// Our end of stdout is closed: it may be had again. What its thread still holds comes first.
+    pub(super) fn close_stdout(&mut self) {
+        self.stdout = false;
+        self.unwritten = Failure::default();
+    }
+
     /// What a failed call on stdout's socket really means: why its thread gave up, or that it is gone.
     pub(super) fn stdout_error(&self) -> io::Error {
         self.stdout_failure()

@@ -340,7 +340,8 @@ impl Role for Clients {
             | Event::Writable(_)
             | Event::Again
             | Event::Reload
-            | Event::Report => {}
+            | Event::Report
+            | Event::Reply { .. } => {}
         }
     }
 }

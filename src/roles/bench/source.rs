@@ -319,7 +319,7 @@ impl Role for Source {
             Event::Timer { .. } => self.look(cx),
             Event::Again => self.beat(cx),
             Event::Drain(_) => cx.finish(End::Done),
-            Event::Reload | Event::Report => {}
+            Event::Reload | Event::Report | Event::Reply { .. } => {}
         }
     }
 }

@@ -130,10 +130,11 @@ impl Demo {
         self.ending.map(|ending| ending.why)
     }
 
-    /// The relay listens at `at`; `command` would start one like it. Says so, and sends the clients there.
-    pub fn begin(&mut self, cx: &mut Cx<'_>, at: SocketAddr, command: &str) {
+    /// The relay listens at `at`; `command` would start one like it, and `console` shows it. Says so, and sends the
+    /// clients there.
+    pub fn begin(&mut self, cx: &mut Cx<'_>, at: SocketAddr, command: &str, console: Option<&str>) {
         self.relay_at = Some(at);
-        self.say(cx, &opening(&self.setup, at, command));
+        self.say(cx, &opening(&self.setup, at, command, console));
         let to = Endpoint::Tcp {
             host: Host::Ip(at.ip()),
             port: at.port(),
@@ -419,7 +420,7 @@ impl Role for Demo {
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Drain(signal) => self.end(cx, Stop::Signal(signal)),
-            Event::Again | Event::Reload | Event::Report => {}
+            Event::Again | Event::Reload | Event::Report | Event::Reply { .. } => {}
         }
     }
 }
@@ -466,14 +467,17 @@ impl Tick {
 }
 
 /// The first words.
-fn opening(setup: &Setup, at: SocketAddr, command: &str) -> String {
+fn opening(setup: &Setup, at: SocketAddr, command: &str, console: Option<&str>) -> String {
     let until = match setup.terminal {
         true => "Ctrl-C ends.".to_owned(),
         false => format!("Ends after {}.", Span(LENGTH)),
     };
+    let console = console.map_or_else(String::new, |url| {
+        format!("  console {url} (= hydrant console)\n")
+    });
     format!(
         "hydrant demo: timing feed, 5 records/s, this machine only. {until}\n  \
-         relay {at} (= {command})\n\
+         relay {at} (= {command})\n{console}\
          Attach from another terminal:\n  \
          {} {at} -\n",
         setup.program
@@ -507,13 +511,15 @@ mod tests {
         let lines = "\
 hydrant demo: timing feed, 5 records/s, this machine only. Ends after 10 s.
   relay 127.0.0.1:40707 (= hydrant 127.0.0.1:41017 127.0.0.1:40707 --max-lag 3s)
+  console http://127.0.0.1:7700/ (= hydrant console)
 Attach from another terminal:
   ./hydrant 127.0.0.1:40707 -
 ";
-        assert_eq!(opening(&setup, at, command), lines);
+        let console = Some("http://127.0.0.1:7700/");
+        assert_eq!(opening(&setup, at, command, console), lines);
         assert!(lines.lines().all(|line| line.len() <= 80));
         setup.terminal = true;
-        assert!(opening(&setup, at, command).contains("only. Ctrl-C ends.\n"));
+        assert!(opening(&setup, at, command, None).contains("only. Ctrl-C ends.\n"));
     }
 
     #[test]

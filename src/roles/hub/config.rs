@@ -41,6 +41,24 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// These orders, with all of `other`'s that may change while a hub runs.
+    pub fn with_live_of(&self, other: &Self) -> Self {
+        let auth = match (&self.auth, &other.auth) {
+            (Auth::Tokens(_), Auth::Tokens(_)) => other.auth.clone(),
+            (auth, _) => auth.clone(),
+        };
+        Self {
+            auth,
+            name_timeout: other.name_timeout,
+            idle_timeout: other.idle_timeout,
+            max_clients: other.max_clients,
+            max_clients_per_ip: other.max_clients_per_ip,
+            allow: other.allow.clone(),
+            drain: other.drain,
+            ..self.clone()
+        }
+    }
+
     /// A hub that listens there, for this machine only, with every option at its default.
     pub fn new(listen: Endpoint) -> Self {
         Self {

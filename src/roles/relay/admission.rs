@@ -42,9 +42,10 @@ impl Refusal {
     ];
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Refusal {
+    /// The word for it, in the log and in counters.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::NotAllowed => "not-allowed",
             Self::MaxClients => "max-clients",
             Self::MaxClientsPerIp => "max-clients-per-ip",
@@ -52,7 +53,13 @@ impl fmt::Display for Refusal {
             Self::Silent => "silent",
             Self::NoUpgrade => "no-upgrade",
             Self::Tls => "tls",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -98,7 +105,8 @@ impl Relay {
             };
             self.drop_client(cx, oldest, Reason::HalfClosed, None);
         }
-        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+        // Counted though there may be no limit: one may be set while it runs.
+        if let Some(ip) = address(peer) {
             self.callers.came(ip);
         }
         true
@@ -106,7 +114,7 @@ impl Relay {
 
     /// A client that was let in is gone.
     pub(super) fn dismiss_client(&mut self, peer: Peer) {
-        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+        if let Some(ip) = address(peer) {
             self.callers.went(ip);
         }
     }

@@ -102,7 +102,8 @@ impl Relay {
         self.dump = Some(Dump {
             sock,
             format,
-            cursor: 0,
+            // What came before it was asked for is not shown.
+            cursor: self.records.whole(),
             text: Vec::new(),
             sent: 0,
             skipped: 0,

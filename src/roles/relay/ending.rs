@@ -35,14 +35,12 @@ pub(super) enum Why {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stopped(Signal::Interrupt) => "stopped by SIGINT",
-            Self::Stopped(Signal::HangUp) => "stopped by SIGHUP",
-            Self::Stopped(_) => "stopped by SIGTERM",
-            Self::SourceEnded => "source ended",
-            Self::StdoutClosed => "stdout closed by its reader",
-            Self::StdoutFailed => "stdout failed",
-        })
+        match self {
+            Self::Stopped(signal) => write!(f, "stopped by {signal}"),
+            Self::SourceEnded => f.write_str("source ended"),
+            Self::StdoutClosed => f.write_str("stdout closed by its reader"),
+            Self::StdoutFailed => f.write_str("stdout failed"),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::reactor::Cx;
 use crate::reactor::net::Peer;
+use crate::reactor::view::Spread;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{MaxLag, RelayConfig, Slow};
 use crate::roles::relay::leaving::Reason;
@@ -27,6 +28,8 @@ pub(super) struct Sampler {
     next: u32,
     found: Option<Worst>,
     worst: Option<Worst>,
+    /// How far behind clients were found to be.
+    pub(super) ages: Spread,
 }
 
 /// The client that is furthest behind.
@@ -53,6 +56,7 @@ impl Sampler {
             next: 0,
             found: None,
             worst: None,
+            ages: Spread::default(),
         }
     }
 
@@ -67,6 +71,11 @@ impl Sampler {
         for worst in [&mut self.found, &mut self.worst] {
             worst.take_if(|worst| worst.peer == peer);
         }
+    }
+
+    /// Looks at clients as often as another one would.
+    pub(super) fn set_round(&mut self, other: &Self) {
+        self.round = other.round;
     }
 
     pub(super) fn worst(&self) -> Option<&Worst> {
@@ -131,6 +140,7 @@ impl Relay {
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
         let joined = client.joined;
         let (bytes, age) = self.lag_since(acked, joined, now);
+        self.sampler.ages.note(age);
         let waits = if has_skipped { quiet } else { quiet.min(age) };
         if self
             .sampler

@@ -30,6 +30,8 @@ pub enum Reason {
     Stalled,
     /// It broke the rules of the protocol that it is served by.
     Protocol,
+    /// Whoever runs hydrant disconnected it.
+    Kicked,
     /// It had half-closed, and its place was needed for a newcomer.
     HalfClosed,
     /// Its stream ended, and it has every byte.
@@ -43,13 +45,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Dead,
         Self::Overtaken,
         Self::Lagging,
         Self::Stalled,
         Self::Protocol,
+        Self::Kicked,
         Self::HalfClosed,
         Self::Drained,
         Self::Unacknowledged,
@@ -64,9 +67,12 @@ impl Reason {
     /// A client that lacks bytes is reset, so that it can't take this for the end of the stream.
     fn close(self) -> Close {
         match self {
-            Self::Dead | Self::Overtaken | Self::Lagging | Self::Stalled | Self::Cut => {
-                Close::Reset
-            }
+            Self::Dead
+            | Self::Overtaken
+            | Self::Lagging
+            | Self::Stalled
+            | Self::Kicked
+            | Self::Cut => Close::Reset,
             Self::Left
             | Self::Protocol
             | Self::HalfClosed
@@ -76,20 +82,28 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// The word for it, in the log and in counters.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Overtaken => "overtaken",
             Self::Lagging => "lagging",
             Self::Stalled => "stalled",
             Self::Protocol => "protocol",
+            Self::Kicked => "kicked",
             Self::HalfClosed => "half-closed",
             Self::Drained => "drained",
             Self::Unacknowledged => "unacknowledged",
             Self::Cut => "cut",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

@@ -32,6 +32,7 @@ mod gate;
 mod handshakes;
 mod lag;
 mod leaving;
+mod live;
 mod messages;
 pub mod options;
 mod outputs;
@@ -47,6 +48,7 @@ mod tags;
 mod takeover;
 mod upgrades;
 mod upstream;
+mod view;
 
 use std::fmt;
 
@@ -108,6 +110,8 @@ pub struct Relay {
     failure: Option<String>,
     counts: Counts,
     rates: Rates,
+    /// A timer will show the figures.
+    stats_due: bool,
     journal: Journal,
     started: Time,
     /// Where it listens, and for whom.
@@ -131,13 +135,20 @@ enum Audience {
     Upstream,
 }
 
-impl fmt::Display for Audience {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Audience {
+    /// What those are called who connect there.
+    fn word(self) -> &'static str {
+        match self {
             Self::Clients => "clients",
             Self::WebSockets => "WebSocket clients",
             Self::Upstream => "the upstream",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -175,6 +186,7 @@ impl Relay {
             failure: None,
             counts: Counts::default(),
             rates: Rates::default(),
+            stats_due: false,
             journal: Journal::new(label),
             started: Time::ZERO,
             bound: Vec::new(),
@@ -283,9 +295,7 @@ impl Relay {
         self.rates.sample(cx.now(), &self.counts);
         cx.timer(STOCK, Tick::Stock.tag(0));
         self.sample_lag(cx);
-        if self.config.stats.is_some() {
-            self.show_stats(cx);
-        }
+        self.begin_stats(cx);
         self.refresh_gate(cx);
         Ok(())
     }
@@ -331,7 +341,10 @@ impl Relay {
         let (tick, index) = Tick::of(tag);
         match tick {
             Tick::Stock => self.stock(cx),
-            Tick::Stats => self.show_stats(cx),
+            Tick::Stats => {
+                self.stats_due = false;
+                self.begin_stats(cx);
+            }
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
             Tick::StandbyRetry => self.dial_standby(cx),
@@ -412,7 +425,7 @@ impl Role for Relay {
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Again => self.go_on(cx),
-            Event::Reload => {}
+            Event::Reload | Event::Reply { .. } => {}
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),
         }

@@ -5,7 +5,7 @@ mod error;
 mod table;
 
 pub use build::build;
-pub use error::OrderError;
+pub use error::{FitError, OrderError};
 pub use table::OPTIONS;
 
 /// How a relay is asked for, after `hydrant` or `hydrant relay`.

@@ -9,6 +9,7 @@ use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Output, RelayConfig, Resume, Slow, Way};
 use crate::roles::relay::failover::every;
 use crate::roles::relay::handshakes::Goal;
+use crate::roles::relay::live::resumption;
 use crate::roles::relay::messages::WebSocket;
 use crate::roles::relay::redial::Redial;
 use crate::roles::relay::skip::Aside;
@@ -23,12 +24,12 @@ pub(super) struct Outlet {
     /// Those who connect get messages.
     pub(super) websocket: bool,
     listeners: Vec<SockId>,
-    dialled: Option<Destination>,
+    pub(super) dialled: Option<Destination>,
     pub(super) clients: usize,
     /// Of these, the ones that have not got everything yet that they will ever get.
     pub(super) taking: usize,
     /// Where a dialled destination goes on that comes back.
-    resume: Resume,
+    pub(super) resume: Resume,
     next: Next,
 }
 
@@ -51,8 +52,8 @@ enum Next {
 
 /// The state of a dialled destination while it is not connected.
 #[derive(Debug)]
-struct Destination {
-    redial: Redial,
+pub(super) struct Destination {
+    pub(super) redial: Redial,
     down_since: Option<Time>,
 }
 
@@ -77,10 +78,7 @@ impl Outlet {
                 },
                 Slow::Drop | Slow::Skip => Next::Newest,
             },
-            resume: config.resume.unwrap_or(match output.slow {
-                Slow::Block => Resume::Acked,
-                Slow::Drop | Slow::Skip => Resume::Live,
-            }),
+            resume: resumption(config, output.slow),
         }
     }
 
@@ -339,6 +337,7 @@ impl Relay {
         let text = self.joined_text(output, peer, now);
         let head = self.records.whole();
         let id = self.clients.insert(client, head);
+        self.counts.clients_most = self.counts.clients_most.max(self.clients.len());
         let outlet = &mut self.outputs[output];
         if outlet.is_dialled() && outlet.slow == Slow::Block && outlet.resume == Resume::Acked {
             outlet.next = Next::Unacknowledged(id);

@@ -37,6 +37,13 @@ impl Redial {
         }
     }
 
+    /// Other waits hold from the next one on.
+    pub(super) fn set_retry(&mut self, retry: Retry) {
+        self.first_wait = retry.min;
+        self.backoff = Backoff::new(retry);
+        self.wait = self.wait.min(retry.max);
+    }
+
     /// Whether this is the attempt under way.
     pub(super) fn is(&self, dial: DialId) -> bool {
         self.dial == Some(dial)

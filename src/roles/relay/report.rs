@@ -23,6 +23,10 @@ pub struct Counts {
     pub skipped: u64,
     /// Bytes of records that were not whole, or of no record at all, and went to nobody.
     pub discarded: u64,
+    /// Connections from the upstream that were in use.
+    pub upstreams: u64,
+    /// The most clients at a time.
+    pub clients_most: usize,
     /// Clients that are gone, by [`Reason`].
     pub gone: [u64; Reason::ALL.len()],
     /// Connections that were turned away, by [`Refusal`].
@@ -71,7 +75,7 @@ impl Rates {
     }
 
     /// Bytes a second in and out, over the last seconds.
-    fn of(&self, now: Time, counts: &Counts) -> (Rate, Rate) {
+    pub(super) fn of(&self, now: Time, counts: &Counts) -> (Rate, Rate) {
         let Some((since, bytes_in, bytes_out)) = self.samples.front().copied() else {
             return (Rate(0), Rate(0));
         };
@@ -115,8 +119,8 @@ impl Relay {
     }
 
     /// `--stats`: a line that is drawn again and again, or one more in the log.
-    pub(super) fn show_stats(&mut self, cx: &mut Cx<'_>) {
-        let Some(stats) = self.config.stats else {
+    pub(super) fn begin_stats(&mut self, cx: &mut Cx<'_>) {
+        let Some(stats) = self.config.stats.filter(|_| !self.stats_due) else {
             return;
         };
         let line = self.status(cx);
@@ -125,6 +129,7 @@ impl Relay {
         } else {
             self.journal.figures(line);
         }
+        self.stats_due = true;
         cx.timer(stats.interval, Tick::Stats.tag(0));
     }
 

@@ -410,6 +410,7 @@ impl Relay {
     }
 
     pub(super) fn upstream_is_up(&mut self) {
+        self.counts.upstreams += 1;
         self.upstream.down_since = None;
         self.upstream.silence_said = false;
     }

@@ -86,6 +86,8 @@ pub struct ExposeConfig {
     pub keepalive: Option<Duration>,
     /// How long what is under way may finish when it is stopped.
     pub drain: Duration,
+    /// The public side's address is printed on stdout. No option sets it.
+    pub prints: bool,
     /// What the relay has to show, where it is dialled by TLS.
     pub tls: Tls,
 }

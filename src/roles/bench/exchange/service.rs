@@ -225,7 +225,8 @@ impl Role for Service {
             | Event::ConnectFailed { .. }
             | Event::Again
             | Event::Reload
-            | Event::Report => {}
+            | Event::Report
+            | Event::Reply { .. } => {}
         }
     }
 }

@@ -324,7 +324,11 @@ impl Role for Pairs {
             }
             Event::Timer { .. } => self.look(cx),
             Event::Drain(_) => self.leave(cx),
-            Event::Accepted { .. } | Event::Again | Event::Reload | Event::Report => {}
+            Event::Accepted { .. }
+            | Event::Again
+            | Event::Reload
+            | Event::Report
+            | Event::Reply { .. } => {}
         }
     }
 }

@@ -61,7 +61,7 @@ impl Refusal {
     ];
 
     /// What a connection with the envelope is told.
-    fn word(self) -> Option<Refused> {
+    fn told(self) -> Option<Refused> {
         match self {
             Self::BadName => Some(Refused::BadName),
             Self::NameInUse => Some(Refused::NameInUse),
@@ -72,9 +72,10 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Refusal {
+    /// The word for it, in the log and in counters.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::NotAllowed => "not-allowed",
             Self::MaxClientsPerIp => "max-clients-per-ip",
             Self::Newcomers => "newcomers",
@@ -86,7 +87,13 @@ impl fmt::Display for Refusal {
             Self::Full => Refused::Full.word(),
             Self::Ending => "ending",
             Self::Tls => "tls",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -110,7 +117,8 @@ impl Hub {
             let why = format!("{NEWCOMERS_MAX} later ones have not said their names either");
             self.refuse(cx, oldest, Refusal::Newcomers, &why);
         }
-        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(peer)) {
+        // Counted though there may be no limit: one may be set while it runs.
+        if let Some(ip) = address(peer) {
             self.callers.came(ip);
         }
         let number = self.arrivals;
@@ -241,6 +249,7 @@ impl Hub {
             return self.refuse(cx, id, Refusal::Full, &why);
         }
         self.names.insert(Name::clone(&name), id);
+        self.counts.clients_most = self.counts.clients_most.max(self.names.len());
         let client = &mut self.clients[id];
         self.newcomers.remove(&client.number);
         let (peer, envelope) = (client.peer, client.envelope);
@@ -272,7 +281,7 @@ impl Hub {
         client.reader = Reader::of_client(0);
         let (peer, envelope) = (client.peer, client.envelope);
         self.say_refused(cx, peer, refusal, why);
-        match refusal.word().filter(|_| envelope) {
+        match refusal.told().filter(|_| envelope) {
             Some(refused) => {
                 let mut words = Vec::new();
                 Notice::Refused(refused.word().as_bytes()).write(&mut words);

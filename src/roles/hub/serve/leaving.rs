@@ -31,6 +31,8 @@ pub enum Reason {
     Overflow,
     /// `--memory` was reached, and it held most of it.
     Memory,
+    /// Whoever runs hydrant disconnected it.
+    Kicked,
     /// Another connection has proven that the name is its own.
     TakenOver,
     /// The hub ended, and it has every byte.
@@ -41,7 +43,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Dead,
         Self::Idle,
@@ -49,6 +51,7 @@ impl Reason {
         Self::TooLong,
         Self::Overflow,
         Self::Memory,
+        Self::Kicked,
         Self::TakenOver,
         Self::Drained,
         Self::Cut,
@@ -60,9 +63,10 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// The word for it, in the log and in counters.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Left => "left",
             Self::Dead => "dead",
             Self::Idle => "idle",
@@ -70,10 +74,17 @@ impl fmt::Display for Reason {
             Self::TooLong => "too-long",
             Self::Overflow => "overflow",
             Self::Memory => "memory",
+            Self::Kicked => "kicked",
             Self::TakenOver => "taken-over",
             Self::Drained => "drained",
             Self::Cut => "cut",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -212,7 +223,7 @@ impl Hub {
         self.newcomers.remove(&client.number);
         self.memory.queue_changed(client.queue.held(), 0);
         self.memory.message_changed(client.message.held(), 0);
-        if let (Some(_), Some(ip)) = (self.config.max_clients_per_ip, address(client.peer)) {
+        if let Some(ip) = address(client.peer) {
             self.callers.went(ip);
         }
         self.check_ended(cx);

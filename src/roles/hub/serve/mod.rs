@@ -20,6 +20,7 @@ mod listing;
 mod memory;
 mod messages;
 mod report;
+mod view;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -178,15 +179,21 @@ impl Hub {
                 return Err(no_auth(open));
             }
         }
+        self.limit_clients(cx)?;
+        for at in &self.bound {
+            self.journal.info(format!("listening on {at} for clients"));
+        }
+        cx.timer(STOCK, Tick::Stock.tag(0));
+        Ok(())
+    }
+
+    /// Keeps descriptors back, and says so where that leaves less than was asked for.
+    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let (most, warning) = most_clients(cx, self.config.max_clients, RESERVE + NEWCOMERS_MAX)?;
         self.config.max_clients = Some(most);
         if let Some(text) = warning {
             self.journal.warn(cx.now(), "descriptors", text);
         }
-        for at in &self.bound {
-            self.journal.info(format!("listening on {at} for clients"));
-        }
-        cx.timer(STOCK, Tick::Stock.tag(0));
         Ok(())
     }
 
@@ -226,7 +233,7 @@ impl Role for Hub {
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, signal),
             // Tokens come from outside: a role opens no file.
-            Event::Reload | Event::Again => {}
+            Event::Reload | Event::Again | Event::Reply { .. } => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
         }
         self.accept_again(cx);

@@ -17,6 +17,8 @@ pub struct Counts {
     pub messages: u64,
     /// Messages to names that nobody has, and to the hub itself with nothing that it knows in them.
     pub nobody: u64,
+    /// The most registered clients at a time.
+    pub clients_most: usize,
     /// Registered clients that are gone, by [`Reason`].
     pub gone: [u64; Reason::ALL.len()],
     /// Connections that did not become clients, by [`Refusal`].

@@ -9,7 +9,7 @@ use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::Session;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Mux, Owner};
 
 impl Tunnel {
     pub(super) fn hub_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) -> Result<(), String> {
@@ -127,7 +127,7 @@ impl Tunnel {
             flight_max: Some(FLIGHT_MAX),
             ..Limits::default()
         };
-        self.mux = Some(Mux::carried(Yamux::new(side, limits, cx.now())));
+        self.mux = Some(Mux::new(Yamux::new(side, limits, cx.now()), Owner));
         self.leaving = false;
         self.asking = None;
         self.counts.sessions += 1;

@@ -36,7 +36,7 @@ use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Mux, Owner};
 
 /// One end of a tunnel.
 pub struct Tunnel {
@@ -45,7 +45,7 @@ pub struct Tunnel {
     /// Since the hub has let us in.
     pairing: Option<Pairing>,
     /// Since the pairing stands.
-    mux: Option<Mux>,
+    mux: Option<Mux<Owner>>,
     /// The other end opens no more streams, and is taken for gone once there are none.
     leaving: bool,
     inbox: Inbox,
@@ -208,7 +208,7 @@ impl Tunnel {
             Event::Timer { tag, .. } => return self.on_timer(cx, Tick::of(*tag)),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, *signal),
-            Event::Start | Event::Again | Event::Reload => {}
+            Event::Start | Event::Again | Event::Reload | Event::Reply { .. } => {}
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::callers::address;
 use crate::roles::hub::serve::Shown;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome};
+use crate::roles::pump::{Channel, Mux, Outcome, Owner};
 
 /// A connection, and its stream.
 pub(super) struct Stream {
@@ -268,7 +268,7 @@ impl Tunnel {
         &mut self,
         cx: &mut Cx<'_>,
         key: usize,
-        act: impl FnOnce(&mut Cx<'_>, &mut Mux, &mut Channel) -> Outcome,
+        act: impl FnOnce(&mut Cx<'_>, &mut Mux<Owner>, &mut Channel) -> Outcome,
     ) {
         let stream = self.streams.get_mut(key);
         if let Some(mux) = &mut self.mux

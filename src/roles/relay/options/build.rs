@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::error::{FitError, OrderError};
-use crate::base::endpoint::{Endpoint, Host};
+use crate::base::endpoint::Endpoint;
 use crate::base::option::{Value, Values};
 use crate::base::secret::Secret;
 use crate::proto::http1::Origin;
@@ -224,7 +224,7 @@ fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError>
         let Way::Listen(endpoint) = &output.way else {
             continue;
         };
-        if let Some(first) = taken.iter().find(|first| overlap(first, endpoint)) {
+        if let Some(first) = taken.iter().find(|first| first.overlaps(endpoint)) {
             return Err(OrderError::SamePlace {
                 first: (*first).clone(),
                 second: endpoint.clone(),
@@ -235,7 +235,7 @@ fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError>
     let Source::Listen(source) = source else {
         return Ok(());
     };
-    match taken.iter().find(|taken| overlap(taken, source)) {
+    match taken.iter().find(|taken| taken.overlaps(source)) {
         Some(dst) => Err(OrderError::SourceIsDestination {
             src: source.clone(),
             dst: (*dst).clone(),
@@ -283,30 +283,6 @@ fn refuse_in_vain(values: &Values, source: &Source, outputs: &[Output]) -> Resul
         }
     }
     Ok(())
-}
-
-/// Whether two listeners can't stand beside each other. A name may stand for any address.
-fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
-    match (a, b) {
-        (Endpoint::Tcp { port: 0, .. }, _) | (_, Endpoint::Tcp { port: 0, .. }) => false,
-        (
-            Endpoint::Tcp {
-                host: Host::Ip(x),
-                port: p,
-                ..
-            },
-            Endpoint::Tcp {
-                host: Host::Ip(y),
-                port: q,
-                ..
-            },
-        ) => {
-            let same_family = x.is_ipv4() == y.is_ipv4();
-            p == q && same_family && (x == y || x.is_unspecified() || y.is_unspecified())
-        }
-        (Endpoint::Tcp { port: p, .. }, Endpoint::Tcp { port: q, .. }) => p == q,
-        (a, b) => a == b,
-    }
 }
 
 /// The framing and the longest record, which must leave room in the ring for what is not whole yet.

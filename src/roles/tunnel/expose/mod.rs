@@ -7,6 +7,7 @@
 
 mod session;
 mod streams;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct Counts {
     pub to_service: u64,
     /// Bytes from the service.
     pub from_service: u64,
+    /// The most clients at a time.
+    pub clients_most: usize,
     /// Sessions that were up.
     pub sessions: u64,
 }
@@ -145,7 +148,9 @@ impl Expose {
             self.journal.warn(cx.now(), "descriptors", text);
         }
         // A closed stdout ends nothing: the address stands in the log, too.
-        self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
+        if self.config.prints {
+            self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);
+        }
         if let Some(link) = &mut self.stdout {
             cx.set_tag(link.sock(), Kind::Stdout.tag(0));
         }
@@ -357,7 +362,8 @@ impl Role for Expose {
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, signal),
-            Event::Accepted { .. } | Event::Again | Event::Reload => {}
+            Event::Accepted { .. } | Event::Again => {}
+            Event::Reload | Event::Reply { .. } => {}
         }
     }
 }

@@ -17,18 +17,18 @@ use crate::roles::pump::Mux;
 
 /// A connection to the server.
 pub(super) struct Connection {
-    stage: Stage,
-    since: Time,
+    pub(super) stage: Stage,
+    pub(super) since: Time,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// The hello is under way.
     Greeting(Greeting),
     /// The session is up.
     Up(Box<Up>),
 }
 
-struct Greeting {
+pub(super) struct Greeting {
     link: Link,
     asking: Asking,
     /// What is still to be sent.
@@ -38,7 +38,7 @@ struct Greeting {
     timer: TimerKey,
 }
 
-struct Up {
+pub(super) struct Up {
     mux: Mux,
     /// Each stream begins with its client's address.
     client_address: bool,

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Expose, Kind, State};
+use crate::base::time::Time;
 use crate::proto::proxy::{self, Call};
 use crate::proto::yamux::StreamId;
 use crate::reactor::net::{Close, SockId};
@@ -21,6 +22,9 @@ pub(super) struct Stream {
     heading: Option<Vec<u8>>,
     dial: Option<DialId>,
     call: Call,
+    since: Time,
+    /// How many came before it.
+    number: u64,
 }
 
 impl Stream {
@@ -30,6 +34,16 @@ impl Stream {
 
     pub(super) fn dial(&self) -> Option<DialId> {
         self.dial
+    }
+
+    /// Since when it is there.
+    pub(super) fn since(&self) -> Time {
+        self.since
+    }
+
+    /// How many came before it.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -72,8 +86,11 @@ impl Expose {
             heading: with_address.then(Vec::new),
             dial: None,
             call: Call::default(),
+            since: cx.now(),
+            number: self.counts.clients,
         });
         self.counts.clients += 1;
+        self.counts.clients_most = self.counts.clients_most.max(self.streams.len());
         if !with_address {
             self.reach_service(cx, key);
         }

@@ -63,6 +63,7 @@ pub fn build_expose(
         max_streams: values.amount("max-streams")?.expect(PRESET),
         keepalive: values.duration("keepalive")?,
         drain: values.duration("drain")?.unwrap_or_default(),
+        prints: true,
         tls: Tls::default(),
     })
 }

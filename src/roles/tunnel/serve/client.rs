@@ -26,7 +26,9 @@ pub(super) struct Client {
     pub(super) sock: SockId,
     pub(super) peer: Peer,
     pub(super) place: usize,
-    since: Time,
+    pub(super) since: Time,
+    /// How many came before it.
+    pub(super) number: u64,
     /// The end of its wait for a backend.
     held: Option<TimerKey>,
     /// The backend that it talks to, and its stream.
@@ -69,6 +71,7 @@ impl Serve {
             peer,
             place,
             since: cx.now(),
+            number: self.counts.clients,
             held: None,
             piped: None,
         });
@@ -78,6 +81,7 @@ impl Serve {
         entry.waiting.push_back(key);
         let (label, clients, backend) = (entry.label(), entry.clients, entry.backend);
         self.counts.clients += 1;
+        self.counts.clients_most = self.counts.clients_most.max(self.clients.len());
         let text = format!("client {peer} of {label} connected ({clients} now)");
         self.journal.came(cx.now(), text);
         match backend.filter(|backend| self.backends[*backend].takes_streams()) {
@@ -301,6 +305,7 @@ impl Serve {
     }
 
     fn forget_client(&mut self, cx: &mut Cx<'_>, key: usize, client: &mut Client, why: &str) {
+        self.counts.left += 1;
         if let Some(timer) = client.held.take() {
             cx.cancel(timer);
         }

@@ -13,6 +13,7 @@ mod client;
 mod handshake;
 mod place;
 mod report;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -67,6 +68,10 @@ pub struct Counts {
     pub from_clients: u64,
     /// Clients that were let in.
     pub clients: u64,
+    /// The most clients at a time.
+    pub clients_most: usize,
+    /// Clients that have left.
+    pub left: u64,
     /// Clients that were turned away.
     pub refused: u64,
     /// Backends that were taken in.
@@ -330,7 +335,8 @@ impl Role for Serve {
             Event::Again => self.go_on(cx),
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.drain(cx, signal),
-            Event::Connected { .. } | Event::ConnectFailed { .. } | Event::Reload => {}
+            Event::Connected { .. } | Event::ConnectFailed { .. } => {}
+            Event::Reload | Event::Reply { .. } => {}
         }
     }
 }

@@ -1,0 +1,279 @@
+//! Keeps the console's settings in their file, in a thread of its own, since a disk may take as long as it likes. It
+//! writes what it was given last, beside the old file, and then takes that one's place, so that there is always a whole
+//! one; the one before stays as `.bak`. A file that somebody else has changed is not overwritten.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::reactor::plain;
+
+/// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
+pub(super) struct Keeper {
+    jobs: Option<Sender<String>>,
+    fault: Arc<Mutex<Option<String>>>,
+    thread: Option<thread::JoinHandle<()>>,
+    path: PathBuf,
+}
+
+impl Keeper {
+    /// `known`: what the file held when it was read; `None` where there was none.
+    pub(super) fn start(path: PathBuf, known: Option<String>) -> Result<Self, String> {
+        let fault = Arc::new(Mutex::new(None));
+        let (jobs, asked) = mpsc::channel();
+        let file = SettingsFile {
+            path: path.clone(),
+            known,
+        };
+        let said = Arc::clone(&fault);
+        let thread = thread::Builder::new()
+            .name("settings".to_owned())
+            .spawn(move || keep(file, &asked, &said))
+            .map_err(|error| format!("can't keep settings: {error}"))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            fault,
+            thread: Some(thread),
+            path,
+        })
+    }
+
+    /// This is to be in the file.
+    pub(super) fn keep(&self, text: String) {
+        if let Some(jobs) = &self.jobs {
+            // The thread lives as long as this does.
+            let _ = jobs.send(text);
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why what was given last is not in the file.
+    pub(super) fn fault(&self) -> Option<String> {
+        lock(&self.fault).clone()
+    }
+
+    /// Waits until what was given last is written, or can't be.
+    pub(super) fn finish(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if let Some(fault) = self.fault() {
+            log::error!("console: settings not saved: {fault}");
+        }
+    }
+}
+
+fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<String>>) {
+    let mut unwritten: Option<String> = None;
+    loop {
+        let wait = match unwritten {
+            Some(_) => asked.recv_timeout(AGAIN),
+            None => asked.recv().map_err(RecvTimeoutError::from),
+        };
+        match wait {
+            // Of several that wait, the last one says it all.
+            Ok(text) => unwritten = Some(asked.try_iter().last().unwrap_or(text)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let Some(text) = &unwritten else { continue };
+        let written = file.write(text);
+        let now = written.err();
+        if now.is_none() {
+            unwritten = None;
+        }
+        let mut said = lock(fault);
+        if *said != now {
+            match &now {
+                Some(text) => log::error!("console: settings not saved: {text}"),
+                None => log::info!("console: settings saved again"),
+            }
+            *said = now;
+        }
+    }
+}
+
+fn lock(fault: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    fault.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct SettingsFile {
+    path: PathBuf,
+    /// What it held when it was last looked at.
+    known: Option<String>,
+}
+
+impl SettingsFile {
+    fn write(&mut self, text: &str) -> Result<(), String> {
+        let shown = self.path.display();
+        let found = match fs::read_to_string(&self.path) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(format!("can't read {shown}: {}", plain(&error))),
+        };
+        if found.as_deref() == Some(text) {
+            self.known = found;
+            return Ok(());
+        }
+        if found.is_some() && found != self.known {
+            return Err(format!(
+                "{shown} was changed by somebody else and is left alone; start the console again to have what it says, \
+                 or move it away to have what you see here"
+            ));
+        }
+        self.replace(text, found.is_some())
+            .map_err(|error| format!("can't write {shown}: {}", plain(&error)))?;
+        self.known = Some(text.to_owned());
+        Ok(())
+    }
+
+    fn replace(&self, text: &str, is_there: bool) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        if is_there && fs::metadata(&self.path)?.permissions().readonly() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let beside = self.path.with_extension("toml.new");
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            });
+        if let Err(error) = written {
+            let _ = fs::remove_file(&beside);
+            return Err(error);
+        }
+        if is_there {
+            fs::copy(&self.path, self.path.with_extension("toml.bak"))?;
+        }
+        fs::rename(&beside, &self.path)?;
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// How soon a file that could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder =
+                std::env::temp_dir().join(format!("hydrant-keeper-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir(&folder).expect("a folder");
+            Self(folder)
+        }
+
+        fn file(&self, known: Option<&str>) -> SettingsFile {
+            SettingsFile {
+                path: self.0.join("deep/console.toml"),
+                known: known.map(str::to_owned),
+            }
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn it_writes_whole_files_and_keeps_the_one_before() {
+        let folder = Folder::new("whole");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        file.write("two").unwrap();
+        let read = |name: &str| fs::read_to_string(folder.0.join("deep").join(name)).unwrap();
+        assert_eq!(
+            (
+                read("console.toml").as_str(),
+                read("console.toml.bak").as_str()
+            ),
+            ("two", "one")
+        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&file.path), mode(&folder.0.join("deep"))),
+            (0o600, 0o700)
+        );
+        assert_eq!(fs::read_dir(folder.0.join("deep")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_others_have_changed_stays() {
+        let folder = Folder::new("changed");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        fs::write(&file.path, "theirs").unwrap();
+        let error = file.write("two").unwrap_err();
+        assert!(error.contains("was changed by somebody else"), "{error}");
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "theirs");
+        fs::remove_file(&file.path).unwrap();
+        file.write("two").expect("it has been moved away");
+        let mut late = folder.file(None);
+        assert!(
+            late.write("three").is_err(),
+            "it was not there when it was read"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_said_and_not_lost() {
+        let folder = Folder::new("readonly");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        let mut mode = fs::metadata(&file.path).unwrap().permissions();
+        mode.set_mode(0o400);
+        fs::set_permissions(&file.path, mode).unwrap();
+        let error = file.write("two").unwrap_err();
+        assert!(
+            error.contains("can't write") && error.contains("permission denied"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "one");
+        let mut blocked = SettingsFile {
+            path: file.path.join("x/console.toml"),
+            known: None,
+        };
+        assert!(blocked.write("one").is_err());
+    }
+
+    #[test]
+    fn the_last_word_is_what_stands_there() {
+        let folder = Folder::new("last");
+        let path = folder.file(None).path;
+        let mut keeper = Keeper::start(path.clone(), None).unwrap();
+        for number in 0..100 {
+            keeper.keep(number.to_string());
+        }
+        keeper.finish();
+        assert_eq!(
+            (keeper.fault(), fs::read_to_string(path).unwrap().as_str()),
+            (None, "99")
+        );
+    }
+}

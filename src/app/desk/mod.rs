@@ -1,0 +1,279 @@
+//! What a console has in front of it: relays in tabs, each with its settings as they were typed, that are begun,
+//! stopped, changed, chained and closed by whoever looks at the page; and the file that they are kept in.
+//!
+//! ```text
+//!   page ──> Console ──TabCommand──> Desk ──┬─> reactor: roles begin and end
+//!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
+//! ```
+
+mod keeper;
+mod tabs;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use self::keeper::Keeper;
+use self::tabs::{Standing, Tab};
+use super::{RoleSet, process};
+use crate::base::endpoint::Endpoint;
+use crate::config::ConsoleOrders;
+use crate::config::settings::{Document, Settings, fresh, import};
+use crate::reactor::command::{Command, Reply};
+use crate::reactor::{End, Reactor, RoleId, Turn, plain};
+use crate::roles::console::{Console, ConsoleConfig};
+use crate::roles::listening::cant_listen;
+use crate::roles::web::Web;
+use crate::roles::web::config::WebConfig;
+
+/// What the owner of the loop remembers of a console.
+pub(super) struct Desk {
+    console: RoleId,
+    tabs: Vec<Tab>,
+    next_id: u64,
+    document: Document,
+    /// `None`: nothing is kept.
+    keeper: Option<Keeper>,
+    opens_browser: bool,
+    announced: bool,
+}
+
+impl Desk {
+    /// Begins the console, and those relays that are to run.
+    pub(super) fn start(
+        reactor: &mut Reactor<RoleSet>,
+        orders: &ConsoleOrders,
+        metrics: Option<Endpoint>,
+    ) -> Result<Self, String> {
+        let (mut document, mut all, known) = match &orders.settings {
+            Some(path) => read(path)?,
+            None => (Document::empty(), Vec::new(), None),
+        };
+        let imported = orders.import.as_deref().map(read_import).transpose()?;
+        for mut settings in imported.into_iter().flatten() {
+            tabs::rename(&mut settings, &all);
+            document.push(&settings);
+            all.push(settings);
+        }
+        let is_new = all.is_empty();
+        if is_new {
+            let settings = fresh(&Default::default());
+            document.push(&settings);
+            all.push(settings);
+        }
+        let keeper = orders
+            .settings
+            .clone()
+            .map(|path| Keeper::start(path, known))
+            .transpose()?;
+        let console = reactor.add(RoleSet::Web(Web::new(orders.console.clone())));
+        if let Some(text) = reactor.failure(console) {
+            return Err(text.to_owned());
+        }
+        if let Some(listen) = metrics {
+            let metrics = reactor.add(RoleSet::Console(Console::new(ConsoleConfig { listen })));
+            if let Some(text) = reactor.failure(metrics) {
+                return Err(format!("metrics: {text}"));
+            }
+        }
+        let mut desk = Self {
+            console,
+            tabs: Vec::new(),
+            next_id: 1,
+            document,
+            keeper,
+            opens_browser: orders.opens_browser,
+            announced: false,
+        };
+        for settings in all {
+            desk.place(settings);
+        }
+        for place in 0..desk.tabs.len() {
+            if desk.tabs[place].settings.enabled {
+                desk.begin_noted(reactor, place);
+            }
+        }
+        if orders.import.is_some() {
+            desk.save();
+        }
+        Ok(desk)
+    }
+
+    /// A console in front of a relay that runs already and belongs to somebody else. Nothing is kept.
+    pub(super) fn around(
+        reactor: &mut Reactor<RoleSet>,
+        console: WebConfig,
+        settings: Settings,
+        relay: RoleId,
+    ) -> Result<Self, String> {
+        // The place comes first: one that is taken by another is no end of anything.
+        let place = reactor
+            .reserve(&console.bind, &[])
+            .map_err(|error| cant_listen(&console.bind, &error))?;
+        let console = reactor.add_with(RoleSet::Web(Web::new(console)), vec![place]);
+        let mut desk = Self {
+            console,
+            tabs: Vec::new(),
+            next_id: 1,
+            document: Document::empty(),
+            keeper: None,
+            opens_browser: false,
+            announced: true,
+        };
+        desk.document.push(&settings);
+        desk.place(settings);
+        desk.tabs[0].lend(relay);
+        Ok(desk)
+    }
+
+    /// Takes out of those that ended what began here, and answers what was asked.
+    pub(super) fn mind(&mut self, reactor: &mut Reactor<RoleSet>, ended: &mut Vec<(RoleId, End)>) {
+        ended.retain(|(role, end)| {
+            let is_ours =
+                *role == self.console || self.tabs.iter().any(|tab| tab.role() == Some(*role));
+            let is_lent = self
+                .tabs
+                .iter()
+                .any(|tab| tab.is_lent() && tab.role() == Some(*role));
+            self.note_end(*role, end.clone());
+            !is_ours || is_lent
+        });
+        self.answer(reactor);
+    }
+
+    /// All that began here is over at once.
+    pub(super) fn end(&self, reactor: &mut Reactor<RoleSet>) {
+        let begun = self
+            .tabs
+            .iter()
+            .filter(|tab| !tab.is_lent())
+            .filter_map(Tab::role);
+        for role in begun.chain([self.console]) {
+            reactor.with(role, |_, cx| cx.finish(End::Done));
+        }
+    }
+
+    /// Where a browser finds it.
+    pub(super) fn url(&self, reactor: &Reactor<RoleSet>) -> Option<String> {
+        match reactor.role(self.console) {
+            Some(RoleSet::Web(console)) => console.url(),
+            _ => None,
+        }
+    }
+
+    /// To be called after every turn, with what it came to and the roles that ended in it.
+    pub(super) fn between_turns(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        turn: &Turn,
+        ended: &mut Vec<(RoleId, End)>,
+    ) -> Result<(), String> {
+        for (role, end) in ended.drain(..) {
+            match end {
+                End::Failed(text) if role == self.console => return Err(text),
+                end => self.note_end(role, end),
+            }
+        }
+        if *turn == Turn::Reloading {
+            self.tabs.iter().for_each(Tab::reload);
+        }
+        if !self.announced {
+            self.announced = true;
+            self.announce(reactor);
+        }
+        self.answer(reactor);
+        Ok(())
+    }
+
+    fn answer(&mut self, reactor: &mut Reactor<RoleSet>) {
+        for (by, ticket, command) in reactor.asked() {
+            let reply = match command {
+                Command::Tab(command) => Reply::Tab(self.obey(reactor, command)),
+                Command::Roles { from } => self.roles(reactor, from),
+                Command::Process => Reply::Process(Box::new(process::look(reactor, (0, 0)))),
+                _ => Reply::Refused("a console's relays are moved by its page".to_owned()),
+            };
+            reactor.answer(by, ticket, reply);
+        }
+    }
+
+    /// All is over: waits for the settings to be in their file.
+    pub(super) fn finish(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finish();
+        }
+    }
+
+    /// Says where the console is, and shows it.
+    fn announce(&self, reactor: &Reactor<RoleSet>) {
+        let Some(url) = self.url(reactor) else {
+            return;
+        };
+        log::info!("console: open {url}");
+        if self.opens_browser {
+            open_browser(&url);
+        }
+    }
+
+    fn note_end(&mut self, role: RoleId, end: End) {
+        let Some(tab) = self.tabs.iter_mut().find(|tab| tab.role() == Some(role)) else {
+            return;
+        };
+        tab.standing = match end {
+            End::Done => Standing::Stopped,
+            End::Failed(text) => {
+                log::error!("relay[{}]: {text}", tab.settings.name);
+                Standing::Failed(text)
+            }
+        };
+    }
+
+    /// What the page shows is to be in the file.
+    fn save(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(self.document.text());
+        }
+    }
+}
+
+/// What a file of settings says, and its text. One that is not there says nothing.
+fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((Document::empty(), Vec::new(), None));
+        }
+        Err(error) => return Err(format!("can't read {}: {}", path.display(), plain(&error))),
+    };
+    let (document, all) =
+        Document::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((document, all, Some(text)))
+}
+
+fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("can't read --import {}: {}", path.display(), plain(&error)))?;
+    import(&text).map_err(|error| format!("--import {}: {error}", path.display()))
+}
+
+/// Shows a page in the user's browser, if there is one. Nothing depends on it.
+fn open_browser(url: &str) {
+    let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    if !has_screen {
+        return;
+    }
+    let opener = std::process::Command::new("xdg-open")
+        .arg(url)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    if let Ok(mut opener) = opener {
+        // Somebody has to hear of its end.
+        let _ = std::thread::Builder::new()
+            .name("browser".to_owned())
+            .spawn(move || opener.wait());
+    }
+}

@@ -1,0 +1,394 @@
+//! The tabs: what each is made of, whether it runs, and what is done when somebody asks.
+
+use std::collections::BTreeSet;
+
+use super::{Desk, RoleSet};
+use crate::app::certificates::Watch;
+use crate::config::settings::{Settings, chained, fresh, is_editable, option_rows};
+use crate::config::{Member, Run};
+use crate::logger;
+use crate::reactor::command::{Reply, RoleRow, RoleState};
+use crate::reactor::net::Signal;
+use crate::reactor::tabs::{Faults, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
+use crate::reactor::view::{ClientPage, PAGE_MAX};
+use crate::reactor::{Event, Reactor, Reserved, RoleId, tabs};
+use crate::roles::listening::cant_listen;
+use crate::roles::relay::config::Source;
+
+/// A tab.
+pub(super) struct Tab {
+    id: u64,
+    pub(super) settings: Settings,
+    /// What is wrong with the settings, by the field.
+    faults: Faults,
+    pub(super) standing: Standing,
+    watch: Option<Watch>,
+    /// Its relay belongs to somebody else, who ends it.
+    is_lent: bool,
+}
+
+pub(super) enum Standing {
+    Running(RoleId),
+    Stopped,
+    Failed(String),
+}
+
+impl Tab {
+    pub(super) fn role(&self) -> Option<RoleId> {
+        match self.standing {
+            Standing::Running(role) => Some(role),
+            Standing::Stopped | Standing::Failed(_) => None,
+        }
+    }
+
+    /// It shows a relay that somebody else has begun.
+    pub(super) fn lend(&mut self, role: RoleId) {
+        self.standing = Standing::Running(role);
+        self.is_lent = true;
+    }
+
+    pub(super) fn is_lent(&self) -> bool {
+        self.is_lent
+    }
+
+    /// Certificates may be others.
+    pub(super) fn reload(&self) {
+        self.watch.iter().for_each(Watch::reload);
+    }
+
+    fn row(&self, reactor: &Reactor<RoleSet>) -> tabs::Tab {
+        let view = |role| reactor.role(role)?.view(reactor.clock());
+        let state = match &self.standing {
+            Standing::Stopped => RoleState::Stopped,
+            Standing::Failed(text) => RoleState::Failed(text.clone()),
+            Standing::Running(role) => match view(*role) {
+                Some(view) => RoleState::Running(Box::new(view)),
+                None => RoleState::Stopped,
+            },
+        };
+        tabs::Tab {
+            id: self.id,
+            kind: "relay",
+            row: RoleRow {
+                name: self.settings.name.clone(),
+                state,
+            },
+            dump: self.settings.dump,
+            settings: Some(TabSettings {
+                fields: self.settings.fields.clone(),
+                command: self.settings.command(),
+                faults: self.faults.clone(),
+            }),
+        }
+    }
+}
+
+impl Desk {
+    /// Puts a tab behind all others. The document has it already.
+    pub(super) fn place(&mut self, settings: Settings) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.tabs.push(Tab {
+            id,
+            settings,
+            faults: Vec::new(),
+            standing: Standing::Stopped,
+            watch: None,
+            is_lent: false,
+        });
+        id
+    }
+
+    /// Does what a page has asked for.
+    pub(super) fn obey(&mut self, reactor: &mut Reactor<RoleSet>, command: TabCommand) -> TabReply {
+        match command {
+            TabCommand::List { from } => self.list(reactor, from),
+            TabCommand::Options => TabReply::Options(option_rows()),
+            TabCommand::Log { after } => {
+                let lines = logger::tail(after);
+                let line = |(seq, text)| tabs::LogLine { seq, text };
+                TabReply::Log(lines.into_iter().map(line).collect())
+            }
+            TabCommand::Add { after } => self.add(after),
+            TabCommand::Payload { tab, .. }
+            | TabCommand::Clients { tab, .. }
+            | TabCommand::Change { tab, .. }
+            | TabCommand::Start { tab }
+            | TabCommand::Stop { tab }
+            | TabCommand::Remove { tab }
+            | TabCommand::Dump { tab, .. }
+            | TabCommand::Kick { tab, .. } => {
+                match self.tabs.iter().position(|known| known.id == tab) {
+                    Some(place) => self.obey_at(reactor, place, command),
+                    None => TabReply::Refused("there is no such relay any more".to_owned()),
+                }
+            }
+        }
+    }
+
+    fn obey_at(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        place: usize,
+        command: TabCommand,
+    ) -> TabReply {
+        let role = self.tabs[place].role();
+        match command {
+            TabCommand::Stop { .. } | TabCommand::Remove { .. } if self.tabs[place].is_lent => {
+                TabReply::Refused("the demo needs it: Ctrl-C in its terminal ends both".to_owned())
+            }
+            TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
+                Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
+                _ => TabReply::Refused("it does not run".to_owned()),
+            },
+            TabCommand::Clients { from, .. } => {
+                let role = role.and_then(|role| reactor.role(role));
+                let now = reactor.clock();
+                TabReply::Clients(
+                    role.map_or_else(ClientPage::default, |role| role.client_page(now, from)),
+                )
+            }
+            TabCommand::Kick { client, .. } => {
+                let kicked =
+                    role.and_then(|role| reactor.with(role, |role, cx| role.kick(cx, client)));
+                match kicked {
+                    Some(true) => TabReply::Done,
+                    _ => TabReply::Refused("that client is gone already".to_owned()),
+                }
+            }
+            TabCommand::Change { fields, .. } => self.change(place, &fields),
+            TabCommand::Dump { on, .. } => {
+                self.tabs[place].settings.dump = on;
+                self.changed(place);
+                TabReply::Done
+            }
+            TabCommand::Start { .. } => self.start_tab(reactor, place),
+            TabCommand::Stop { .. } => match role {
+                Some(role) => {
+                    reactor.tell(role, Event::Drain(Signal::Command));
+                    self.tabs[place].settings.enabled = false;
+                    self.changed(place);
+                    TabReply::Done
+                }
+                None => TabReply::Refused("it does not run".to_owned()),
+            },
+            TabCommand::Remove { .. } => self.remove(reactor, place),
+            TabCommand::List { .. }
+            | TabCommand::Options
+            | TabCommand::Log { .. }
+            | TabCommand::Add { .. } => {
+                unreachable!("they are about no tab")
+            }
+        }
+    }
+
+    fn list(&self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
+        let rest = self.tabs.get(from..).unwrap_or_default();
+        TabReply::List(Tabs {
+            rows: rest
+                .iter()
+                .take(PAGE_MAX)
+                .map(|tab| tab.row(reactor))
+                .collect(),
+            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
+            file: self
+                .keeper
+                .as_ref()
+                .map(|keeper| keeper.path().display().to_string()),
+            fault: self.keeper.as_ref().and_then(|keeper| keeper.fault()),
+        })
+    }
+
+    /// As for those who watch and know of no tabs.
+    pub(super) fn roles(&self, reactor: &Reactor<RoleSet>, from: usize) -> Reply {
+        let rest = self.tabs.get(from..).unwrap_or_default();
+        let rows = rest.iter().take(PAGE_MAX).map(|tab| tab.row(reactor).row);
+        Reply::Roles {
+            rows: rows.collect(),
+            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
+        }
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.tabs
+            .iter()
+            .map(|tab| tab.settings.name.clone())
+            .collect()
+    }
+
+    fn add(&mut self, after: Option<u64>) -> TabReply {
+        if self.tabs.len() >= TABS_MAX {
+            return TabReply::Refused(format!("{TABS_MAX} tabs are the most"));
+        }
+        let names = self.names();
+        let asked = self.tabs.iter().find(|tab| Some(tab.id) == after);
+        let settings = match asked.or(self.tabs.last()) {
+            Some(before) => chained(&before.settings, &names),
+            None => fresh(&names),
+        };
+        self.document.push(&settings);
+        let id = self.place(settings);
+        self.save();
+        TabReply::Added(id)
+    }
+
+    fn remove(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
+        let tab = self.tabs.remove(place);
+        if let Some(role) = tab.role() {
+            reactor.tell(role, Event::Drain(Signal::Command));
+        }
+        self.document.remove(place);
+        if self.tabs.is_empty() {
+            return self.add(None);
+        }
+        self.save();
+        TabReply::Done
+    }
+
+    fn change(&mut self, place: usize, fields: &[(String, String)]) -> TabReply {
+        if self.tabs[place].role().is_some() {
+            return TabReply::Refused("it runs: stop it to change it".to_owned());
+        }
+        let mut faults = Vec::new();
+        for (key, value) in fields {
+            let value = value.trim();
+            let tab = &mut self.tabs[place];
+            match key.as_str() {
+                "name" if tab.settings.name == value => {}
+                "name" => {
+                    if let Some(fault) = self.rename(place, value) {
+                        faults.push(("name".to_owned(), fault));
+                    }
+                }
+                "dump" => tab.settings.dump = value == "true",
+                key if value.len() > FIELD_MAX => {
+                    faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
+                }
+                key if is_editable(key) => tab.settings.set(key, value),
+                key => faults.push((
+                    key.to_owned(),
+                    "this is set in the settings file".to_owned(),
+                )),
+            }
+        }
+        let tab = &mut self.tabs[place];
+        if !matches!(tab.standing, Standing::Stopped) {
+            tab.standing = Standing::Stopped;
+        }
+        faults.extend(tab.settings.member().err().unwrap_or_default());
+        tab.faults.clone_from(&faults);
+        self.changed(place);
+        TabReply::Faults(faults)
+    }
+
+    /// Calls a tab something else, or says why not.
+    fn rename(&mut self, place: usize, name: &str) -> Option<String> {
+        if self.names().contains(name) {
+            return Some("another relay has this name".to_owned());
+        }
+        let renamed = Settings {
+            name: name.to_owned(),
+            ..self.tabs[place].settings.clone()
+        };
+        let faults = renamed.member().err().unwrap_or_default();
+        let fault = faults.into_iter().find(|(field, _)| field == "name");
+        if fault.is_none() {
+            self.tabs[place].settings = renamed;
+        }
+        fault.map(|(_, text)| text)
+    }
+
+    fn start_tab(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
+        if self.tabs[place].role().is_some() {
+            return TabReply::Refused("it runs already, or is still stopping".to_owned());
+        }
+        match self.begin(reactor, place) {
+            Ok(()) => {
+                self.tabs[place].settings.enabled = true;
+                self.changed(place);
+                TabReply::Done
+            }
+            Err(faults) => TabReply::Faults(faults),
+        }
+    }
+
+    /// A tab that is to run from the beginning. Where it can't, the others do all the same.
+    pub(super) fn begin_noted(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) {
+        if let Err(faults) = self.begin(reactor, place) {
+            let name = &self.tabs[place].settings.name;
+            for (_, text) in faults {
+                log::error!("relay[{name}]: {text}");
+            }
+        }
+    }
+
+    fn begin(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> Result<(), Faults> {
+        let tab = &mut self.tabs[place];
+        let begun = tab
+            .settings
+            .member()
+            .and_then(|member| put(reactor, member));
+        match begun {
+            Ok((role, watch)) => {
+                tab.standing = Standing::Running(role);
+                tab.watch = watch;
+                tab.faults.clear();
+                Ok(())
+            }
+            Err(faults) => {
+                let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
+                tab.standing = Standing::Failed(texts.join("; "));
+                tab.faults.clone_from(&faults);
+                Err(faults)
+            }
+        }
+    }
+
+    /// A tab's settings are others: the file is to say so.
+    fn changed(&mut self, place: usize) {
+        self.document.set(place, &self.tabs[place].settings);
+        self.save();
+    }
+}
+
+/// Puts a relay on the loop, once it has all the places that it listens at.
+fn put(reactor: &mut Reactor<RoleSet>, member: Member) -> Result<(RoleId, Option<Watch>), Faults> {
+    let fault = |field: &str, text: String| vec![(field.to_owned(), text)];
+    let mut reserved: Vec<Reserved> = Vec::new();
+    for at in member.run.listens() {
+        match reactor.reserve(at, &[]) {
+            Ok(place) => reserved.push(place),
+            Err(error) => {
+                let is_source = matches!(&member.run, Run::Relay(relay) if relay.source == Source::Listen(at.clone()));
+                let text = cant_listen(at, &error);
+                reactor.cancel(reserved);
+                return Err(fault(if is_source { "src" } else { "dst" }, text));
+            }
+        }
+    }
+    let watch = match member.certificates.clone().map(Watch::start).transpose() {
+        Ok(watch) => watch,
+        Err(text) => {
+            reactor.cancel(reserved);
+            return Err(fault("", text));
+        }
+    };
+    let role = reactor.add_with(RoleSet::new(&member.run), reserved);
+    match reactor.failure(role) {
+        Some(text) => Err(fault("", text.to_owned())),
+        None => Ok((role, watch)),
+    }
+}
+
+/// Gives settings a name that none of `all` has.
+pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
+    let names: BTreeSet<String> = all.iter().map(|settings| settings.name.clone()).collect();
+    if names.contains(&settings.name) {
+        settings.name = fresh(&names).name;
+    }
+}
+
+/// The most tabs: more than anybody can look at.
+const TABS_MAX: usize = 200;
+/// The most that a field holds.
+const FIELD_MAX: usize = 4096;

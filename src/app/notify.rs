@@ -1,0 +1,60 @@
+//! What systemd is told (`Type=notify`): that all is up, that the run file is being read again, that hydrant stops, and
+//! that the loop still turns.
+
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::reactor::host::Manager;
+
+/// What it has been told so far.
+pub(super) struct Notify {
+    manager: Option<Manager>,
+    /// A sign of life is due so often.
+    every: Option<Duration>,
+    last: Time,
+    stopping: bool,
+    reloading: bool,
+}
+
+impl Notify {
+    /// All listens that is going to listen.
+    pub(super) fn ready() -> Self {
+        let this = Self {
+            manager: Manager::of_environment(),
+            every: Manager::watchdog().map(|within| within / SIGNS),
+            last: Time::ZERO,
+            stopping: false,
+            reloading: false,
+        };
+        this.tell("READY=1");
+        this
+    }
+
+    /// To be called after every turn. The loop turns at least once a second, since each role takes stock so often.
+    pub(super) fn between_turns(&mut self, now: Time, stopping: bool, reloading: bool) {
+        if stopping && !self.stopping {
+            self.stopping = true;
+            self.tell("STOPPING=1");
+        }
+        if reloading != self.reloading {
+            self.reloading = reloading;
+            self.tell(if reloading { "RELOADING=1" } else { "READY=1" });
+        }
+        if self
+            .every
+            .is_some_and(|every| now.since(self.last) >= every)
+        {
+            self.last = now;
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    fn tell(&self, state: &str) {
+        if let Some(manager) = &self.manager {
+            manager.tell(state);
+        }
+    }
+}
+
+/// Signs of life within the time in which one is wanted.
+const SIGNS: u32 = 3;

@@ -1,0 +1,79 @@
+//! Small files that options name: secrets, and tokens.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::base::secret::Secret;
+use crate::base::tokens::Tokens;
+use crate::config::{ConfigError, FileFault};
+use crate::roles::{tunnel, ws};
+
+/// Reads a small file whose contents nobody else may see.
+pub(super) fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    read_small(path, SECRET_MAX)
+        .map(|(bytes, _)| bytes.into())
+        .map_err(|fault| fault_of(flag, path, fault))
+}
+
+/// Reads what `--tokens` of a hub names.
+pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
+    let tokens =
+        read_private(path).and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads what `--tokens` of a tunnel names.
+pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
+    let tokens = read_private(path)
+        .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads what `--tokens` of a relay of WebSockets names.
+pub fn read_ws_tokens(path: &Path) -> Result<ws::Tokens, ConfigError> {
+    let tokens = read_private(path).and_then(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        ws::Tokens::parse(&text).map_err(FileFault::WsTokens)
+    });
+    tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.
+fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
+    match read_small(path, TOKENS_MAX)? {
+        (bytes, mode) if mode & 0o077 == 0 => Ok(bytes),
+        (_, mode) => Err(FileFault::Exposed { mode: mode & 0o777 }),
+    }
+}
+
+/// What a file of up to `max` bytes holds, and its mode.
+pub(super) fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFault> {
+    let mut bytes = Vec::new();
+    let mode = File::open(path)
+        .and_then(|file| {
+            let mode = file.metadata()?.permissions().mode();
+            file.take(max + 1).read_to_end(&mut bytes)?;
+            Ok(mode)
+        })
+        .map_err(|error| FileFault::Unreadable(error.kind()))?;
+    match bytes.len() as u64 {
+        0 => Err(FileFault::Empty),
+        len if len > max => Err(FileFault::TooLong { max }),
+        _ => Ok((bytes, mode)),
+    }
+}
+
+pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> ConfigError {
+    ConfigError::File {
+        flag,
+        path: path.to_owned(),
+        fault,
+    }
+}
+
+/// The longest file that `--upstream-send` takes.
+pub(super) const SECRET_MAX: u64 = 64 << 10;
+/// The longest file that `--tokens` takes.
+const TOKENS_MAX: u64 = 16 << 20;

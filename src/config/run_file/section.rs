@@ -1,0 +1,352 @@
+//! The sections of a run file, and what stands in one: settings for the options of a role's table, words, and where
+//! each of them stands.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml_edit::{Item, Key, Table, Value};
+
+use super::mistake::Mistake;
+use crate::base::option::{Kind, Opt, Values};
+use crate::base::units::Typed;
+use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
+
+/// A kind of section.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its name, as it stands between the brackets.
+    pub(super) name: &'static str,
+    /// Which role it is.
+    pub(super) role: RoleId,
+    /// The keys for what are words on a command line, in their order, and whether there may be several of each.
+    pub(super) words: &'static [(&'static str, bool)],
+}
+
+/// All sections that are roles.
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        name: "relay",
+        role: RoleId::Relay,
+        words: &[("src", true), ("dst", true)],
+    },
+    Section {
+        name: "hub",
+        role: RoleId::HubServe,
+        words: &[("listen", false)],
+    },
+    Section {
+        name: "tunnel.serve",
+        role: RoleId::TunnelServe,
+        words: &[("listen", false)],
+    },
+    Section {
+        name: "tunnel.expose",
+        role: RoleId::TunnelExpose,
+        words: &[("server", false), ("target", false)],
+    },
+];
+
+impl Section {
+    /// Its options.
+    pub(super) fn options(&self) -> &'static [Opt] {
+        let role = ROLES.iter().find(|role| role.id == self.role);
+        role.expect("each section is a role").options
+    }
+
+    /// What its role is called on the command line.
+    pub(super) fn command(&self) -> &'static str {
+        let role = ROLES.iter().find(|role| role.id == self.role);
+        role.expect("each section is a role").name
+    }
+}
+
+/// What stands in one section.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) section: &'static Section,
+    /// Where it begins.
+    pub(super) header: Range<usize>,
+    pub(super) values: Values,
+    /// The words, each with its key and its place.
+    pub(super) words: Vec<(&'static str, String, Range<usize>)>,
+    /// Where settings stand, by their keys: the value's place.
+    pub(super) places: Vec<(&'static str, Range<usize>)>,
+    /// What `[[relay.output]]` says of its own: which of the words it is, and `--slow`.
+    pub(super) slows: Vec<(usize, String)>,
+    /// Nothing in it was wrong by itself.
+    pub(super) is_sound: bool,
+}
+
+impl Entry {
+    /// Where a setting stands; where the section begins if it is not there.
+    pub(super) fn place_of(&self, key: &str) -> Range<usize> {
+        let place = self.places.iter().find(|(name, _)| *name == key);
+        place.map_or_else(|| self.header.clone(), |(_, at)| at.clone())
+    }
+
+    /// The name that it has: its own, or the word for what it is.
+    pub(super) fn name(&self) -> String {
+        let own = self.values.text("name").ok().flatten();
+        let word = self.section.name.split('.').next().unwrap_or_default();
+        own.unwrap_or_else(|| word.to_owned())
+    }
+
+    /// The words alone, for what builds orders out of them.
+    pub(super) fn plain_words(&self) -> Vec<String> {
+        self.words.iter().map(|(_, word, _)| word.clone()).collect()
+    }
+}
+
+/// Reads sections, and notes what is wrong in them.
+pub(super) struct Reader<'a> {
+    /// The folder from which paths start that are not absolute.
+    pub(super) folder: &'a Path,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    pub(super) fn note(&mut self, at: Range<usize>, text: impl Into<String>) {
+        self.mistakes.push(Mistake::new(at, text));
+    }
+
+    /// Reads the section of a role.
+    pub(super) fn entry(&mut self, section: &'static Section, table: &Table) -> Entry {
+        let mut entry = Entry {
+            section,
+            header: table.span().unwrap_or_default(),
+            values: Values::new(vec![section.options(), GLOBALS]),
+            words: Vec::new(),
+            places: Vec::new(),
+            slows: Vec::new(),
+            is_sound: true,
+        };
+        let known = self.mistakes.len();
+        for (key, item) in keys_of(table) {
+            let name = key.get();
+            let word = section.words.iter().find(|(word, _)| *word == name);
+            let opt = section.options().iter().find(|opt| opt.name() == name);
+            if let Some((word, many)) = word {
+                self.words(&mut entry, word, *many, item);
+            } else if let Some(opt) = opt {
+                self.setting(&mut entry.values, opt, item);
+                entry.places.push((opt.name(), place(item)));
+            } else if name != "output" || section.role != RoleId::Relay {
+                self.unknown_key(section, key);
+            }
+        }
+        // In the order of the command line, whatever the order of the file.
+        let order = |key: &str| section.words.iter().position(|(word, _)| *word == key);
+        entry.words.sort_by_key(|(key, ..)| order(key));
+        if section.role == RoleId::Relay
+            && let Some(outputs) = table.get("output")
+        {
+            self.outputs(&mut entry, outputs);
+        }
+        entry.is_sound = self.mistakes.len() == known;
+        entry
+    }
+
+    /// `[[relay.output]]`: one more DST each, with a policy of its own.
+    fn outputs(&mut self, entry: &mut Entry, item: &Item) {
+        let Some(tables) = item.as_array_of_tables() else {
+            return self.note(place(item), "output is a section: [[relay.output]]");
+        };
+        let slow = entry
+            .section
+            .options()
+            .iter()
+            .find(|opt| opt.name() == "slow");
+        let slow = slow.expect("the relay has it");
+        for table in tables {
+            let index = entry.words.len();
+            for (key, item) in keys_of(table) {
+                match key.get() {
+                    "dst" => self.words(entry, "dst", false, item),
+                    "slow" => {
+                        let mut values = Values::new(vec![entry.section.options()]);
+                        self.setting(&mut values, slow, item);
+                        if let Ok(Some(word)) = values.choice("slow") {
+                            entry.slows.push((index, word.to_owned()));
+                        }
+                    }
+                    name => {
+                        let near = near(name, ["dst", "slow"].into_iter(), "dst and slow");
+                        let text = format!("unknown key {} of an output: {near}", Typed(name));
+                        self.note(key_place(key), text);
+                    }
+                }
+            }
+            if entry.words.len() == index {
+                self.note(table.span().unwrap_or_default(), "an output needs a dst");
+            }
+        }
+    }
+
+    fn unknown_key(&mut self, section: &Section, key: &Key) {
+        let name = key.get();
+        let words = section.words.iter().map(|(word, _)| *word);
+        let all = words.chain(section.options().iter().map(Opt::name));
+        let see = format!("hydrant {} --help", section.command());
+        let near = near(name, all, &see);
+        self.note(
+            key_place(key),
+            format!("unknown key {} of {}: {near}", Typed(name), section.name),
+        );
+    }
+
+    /// A value that stands for words of the command line.
+    pub(super) fn words(&mut self, entry: &mut Entry, key: &'static str, many: bool, item: &Item) {
+        match texts(item, many) {
+            Err((at, text)) => self.note(at, format!("{key}: {text}")),
+            Ok(texts) if key == "src" => {
+                // Several sources are one word, with commas between them.
+                let list: Vec<String> = texts.into_iter().map(|(text, _)| text).collect();
+                entry.words.push((key, list.join(","), place(item)));
+            }
+            Ok(texts) => entry
+                .words
+                .extend(texts.into_iter().map(|(text, at)| (key, text, at))),
+        }
+    }
+
+    /// A value of an option.
+    pub(super) fn setting(&mut self, values: &mut Values, opt: &'static Opt, item: &Item) {
+        let name = opt.name();
+        if opt.is_switch() {
+            return match item.as_value() {
+                Some(Value::Boolean(on)) if !*on.value() => {}
+                Some(Value::Boolean(_)) => values.put(opt, String::new()),
+                // `verbose = 2` is `-vv`.
+                Some(Value::Integer(times)) if (1..=2).contains(times.value()) => {
+                    (0..*times.value()).for_each(|_| values.put(opt, String::new()));
+                }
+                _ => self.note(place(item), format!("{name} is true or false")),
+            };
+        }
+        let given = match texts(item, opt.many) {
+            Ok(given) => given,
+            Err((at, text)) => return self.note(at, format!("{name}: {text}")),
+        };
+        for (mut text, at) in given {
+            if let Kind::Path { .. } = opt.kind
+                && !text.is_empty()
+            {
+                text = self.folder.join(&text).to_string_lossy().into_owned();
+            }
+            match opt.read(&text) {
+                Ok(_) => values.put(opt, text),
+                Err(error) => self.note(at, in_file(&error.to_string())),
+            }
+        }
+    }
+}
+
+/// What someone may have meant by a name that does not exist.
+pub(super) fn near(name: &str, all: impl Iterator<Item = &'static str>, otherwise: &str) -> String {
+    let near = nearest(name, all);
+    match near.is_empty() {
+        true => format!("see {otherwise}"),
+        false => format!("did you mean {}?", one_of(&near)),
+    }
+}
+
+/// The keys of a table with their places, in order.
+pub(super) fn keys_of(table: &Table) -> impl Iterator<Item = (&Key, &Item)> {
+    table
+        .iter()
+        .filter_map(|(name, _)| table.get_key_value(name))
+}
+
+/// Where a value stands.
+pub(super) fn place(item: &Item) -> Range<usize> {
+    item.span().unwrap_or_default()
+}
+
+/// Where a key stands.
+pub(super) fn key_place(key: &Key) -> Range<usize> {
+    key.span().unwrap_or_default()
+}
+
+/// A text, and where it stands.
+pub(super) type Placed = (String, Range<usize>);
+
+/// A value as it would be typed: one text, or several where there may be.
+pub(super) fn texts(item: &Item, many: bool) -> Result<Vec<Placed>, (Range<usize>, &'static str)> {
+    let wrong = |at: Range<usize>| {
+        let text = match many {
+            true => "this is neither a text, nor a number, nor a list of them",
+            false => "this is neither a text nor a number",
+        };
+        (at, text)
+    };
+    match item.as_value() {
+        Some(Value::Array(list)) if many && !list.is_empty() => list
+            .iter()
+            .map(|value| {
+                let at = value.span().unwrap_or_default();
+                text(value).map(|text| (text, at.clone())).ok_or(wrong(at))
+            })
+            .collect(),
+        Some(value) => {
+            let at = place(item);
+            let text = text(value).ok_or(wrong(at.clone()))?;
+            Ok(vec![(text, at)])
+        }
+        None => Err(wrong(place(item))),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.value().clone()),
+        Value::Integer(number) => Some(number.value().to_string()),
+        Value::Float(number) => Some(number.value().to_string()),
+        _ => None,
+    }
+}
+
+/// What is said about a command line, as it is said about a file: keys have no dashes, and words small letters.
+pub(super) fn in_file(text: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("--") {
+        let is_flag = rest[at + 2..].starts_with(|c: char| c.is_ascii_lowercase());
+        let (before, after) = rest.split_at(at);
+        told += before;
+        told += if is_flag { "" } else { "--" };
+        rest = &after[2..];
+    }
+    told += rest;
+    for (word, key) in [("SRC", "src"), ("DST", "dst"), ("ADDR", "listen")] {
+        told = told.replace(word, key);
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_section_is_a_role_whose_words_it_has() {
+        for section in SECTIONS {
+            assert!(!section.options().is_empty(), "{section:?}");
+            for (word, _) in section.words {
+                let clash = section.options().iter().any(|opt| opt.name() == *word);
+                assert!(!clash, "{word} is an option too");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_flags_is_said_of_keys() {
+        let cases = [
+            ("--retry: x is no wait", "retry: x is no wait"),
+            ("SRC -- and --mode a", "src -- and mode a"),
+            ("--", "--"),
+        ];
+        for (said, told) in cases {
+            assert_eq!(in_file(said), told);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The file that a console keeps its relays in. What a person wrote into it, comments and order and all, stays as it
+//! is: a change touches the one value that has changed.
+//!
+//! ```toml
+//! [[relay]]
+//! name = "sports"
+//! src = "10.0.0.5:5000"
+//! dst = ":6000"
+//! enabled = true
+//! ```
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
+
+use crate::config::settings::Settings;
+
+/// The file's text, taken apart.
+#[derive(Clone, Debug)]
+pub struct Document {
+    text: DocumentMut,
+}
+
+/// Why a file can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentError {
+    /// It is no TOML.
+    Toml {
+        /// The line, from 1.
+        line: usize,
+        /// And the column in it.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// `relay` is something else than a list of tables.
+    NoTables,
+    /// A relay's key holds what none can hold.
+    Value {
+        /// Which relay, from 1.
+        number: usize,
+        /// Which key.
+        key: String,
+    },
+    /// Two relays have one name.
+    Twice {
+        /// Which.
+        name: String,
+    },
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Toml { line, column, what } => write!(f, "line {line}, column {column}: {what}"),
+            Self::NoTables => f.write_str("a relay is written as [[relay]]"),
+            Self::Value { number, key } => {
+                write!(
+                    f,
+                    "relay {number}: {key} is a text, a number, true, false, or a list of texts"
+                )
+            }
+            Self::Twice { name } => write!(f, "two relays have the name {name}"),
+        }
+    }
+}
+
+impl Error for DocumentError {}
+
+impl Document {
+    /// Takes a file's text apart, and what it says of relays out of it. One without a name gets one.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Settings>), DocumentError> {
+        let parsed: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+            let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            let before = &text[..text.floor_char_boundary(at)];
+            DocumentError::Toml {
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+                what: error
+                    .message()
+                    .lines()
+                    .next()
+                    .unwrap_or("this is no TOML")
+                    .to_owned(),
+            }
+        })?;
+        let mut all = Vec::new();
+        match parsed.get(RELAY) {
+            None => {}
+            Some(Item::ArrayOfTables(tables)) => {
+                for (number, table) in (1..).zip(tables) {
+                    all.push(settings(number, table)?);
+                }
+            }
+            Some(_) => return Err(DocumentError::NoTables),
+        }
+        let mut names = BTreeSet::new();
+        for settings in &all {
+            if !names.insert(settings.name.clone()) {
+                return Err(DocumentError::Twice {
+                    name: settings.name.clone(),
+                });
+            }
+        }
+        Ok((Self { text: parsed }, all))
+    }
+
+    /// A file that nobody has written yet.
+    pub fn empty() -> Self {
+        Self {
+            text: HEAD.parse().expect("it is two comments"),
+        }
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        self.text.to_string()
+    }
+
+    /// Adds a relay behind all others.
+    pub fn push(&mut self, settings: &Settings) {
+        let mut table = Table::new();
+        write(&mut table, settings);
+        // What stands at the end of the file stays where it is, and one line between it and what is new.
+        let trailing = self.text.trailing().as_str().unwrap_or_default().to_owned();
+        let gap = if self.text.is_empty() && trailing.is_empty() {
+            ""
+        } else {
+            "\n"
+        };
+        self.text.set_trailing("");
+        table.decor_mut().set_prefix(format!("{trailing}{gap}"));
+        if let Some(tables) = self.tables() {
+            tables.push(table);
+        }
+    }
+
+    /// Takes a relay out, by its place.
+    pub fn remove(&mut self, place: usize) {
+        if let Some(tables) = self.tables().filter(|tables| place < tables.len()) {
+            tables.remove(place);
+        }
+    }
+
+    /// A relay's settings are others now.
+    pub fn set(&mut self, place: usize, settings: &Settings) {
+        if let Some(table) = self.tables().and_then(|tables| tables.get_mut(place)) {
+            write(table, settings);
+        }
+    }
+
+    fn tables(&mut self) -> Option<&mut ArrayOfTables> {
+        let item = self
+            .text
+            .entry(RELAY)
+            .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        item.as_array_of_tables_mut()
+    }
+}
+
+/// Writes what is not there as it should be, and takes out what should not be there.
+fn write(table: &mut Table, settings: &Settings) {
+    let gone: Vec<String> = table
+        .iter()
+        .map(|(key, _)| key.to_owned())
+        .filter(|key| !OWN_KEYS.contains(&key.as_str()) && settings.get(key).is_empty())
+        .collect();
+    for key in gone {
+        table.remove(&key);
+    }
+    put(
+        table,
+        "name",
+        &settings.name,
+        Value::from(settings.name.clone()),
+    );
+    for (key, text) in &settings.fields {
+        put(table, key, text, typed(text));
+    }
+    for (key, is_on) in [("dump", settings.dump), ("enabled", settings.enabled)] {
+        put(table, key, &is_on.to_string(), Value::from(is_on));
+    }
+}
+
+fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
+    match table.get_mut(key) {
+        Some(item) if read(item).as_deref() == Some(text) => {}
+        Some(Item::Value(old)) => {
+            let decor = old.decor().clone();
+            *old = fresh;
+            *old.decor_mut() = decor;
+        }
+        _ => {
+            table.insert(key, value(fresh));
+        }
+    }
+}
+
+/// A switch is a truth; everything else is a text, several of which are a list.
+fn typed(text: &str) -> Value {
+    match text {
+        "true" => Value::from(true),
+        "false" => Value::from(false),
+        text if text.split_whitespace().count() > 1 => {
+            Value::Array(text.split_whitespace().collect::<Array>())
+        }
+        text => Value::from(text),
+    }
+}
+
+fn settings(number: usize, table: &Table) -> Result<Settings, DocumentError> {
+    let mut settings = Settings {
+        name: format!("relay {number}"),
+        enabled: true,
+        ..Settings::default()
+    };
+    for (key, item) in table {
+        let wrong = || DocumentError::Value {
+            number,
+            key: key.to_owned(),
+        };
+        match key {
+            "dump" => settings.dump = item.as_bool().ok_or_else(wrong)?,
+            "enabled" => settings.enabled = item.as_bool().ok_or_else(wrong)?,
+            "name" => settings.name = item.as_str().ok_or_else(wrong)?.to_owned(),
+            key => settings.set(key, &read(item).ok_or_else(wrong)?),
+        }
+    }
+    Ok(settings)
+}
+
+/// A value as it would be typed.
+fn read(item: &Item) -> Option<String> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Some(text.value().clone()),
+        Value::Integer(number) => Some(number.value().to_string()),
+        Value::Float(number) => Some(number.value().to_string()),
+        Value::Boolean(is_on) => Some(is_on.value().to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => None,
+    };
+    match item.as_value()? {
+        Value::Array(list) => list
+            .iter()
+            .map(one)
+            .collect::<Option<Vec<_>>>()
+            .map(|texts| texts.join(" ")),
+        value => one(value),
+    }
+}
+
+const RELAY: &str = "relay";
+/// Keys that are no fields.
+const OWN_KEYS: &[&str] = &["name", "dump", "enabled"];
+const HEAD: &str = "# The relays of hydrant's console. It changes values here by itself and leaves comments alone;\n\
+                    # keys are the flags of `hydrant relay --help`. Stop the console before you change anything.\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: &str = r#"# ours
+[[relay]] # the first
+name = "timing"   # of the race
+src = "10.0.0.5:5000"
+dst = [":6000", "connect:b:7000"] # two
+retry = 5 # seconds
+
+[[relay]]
+src = "a:1"
+dst = ":2"
+enabled = false
+"#;
+
+    #[test]
+    fn what_stands_there_is_read() {
+        let (_, all) = Document::parse(WRITTEN).expect("it is right");
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].get("dst"), ":6000 connect:b:7000");
+        assert_eq!(
+            (all[0].get("retry"), all[0].enabled, all[0].dump),
+            ("5", true, false)
+        );
+        assert_eq!((all[1].name.as_str(), all[1].enabled), ("relay 2", false));
+    }
+
+    #[test]
+    fn a_change_touches_one_value() {
+        let (mut document, all) = Document::parse(WRITTEN).unwrap();
+        let mut first = all[0].clone();
+        first.set("retry", "7");
+        document.set(0, &first);
+        let expected = WRITTEN.replace(
+            "retry = 5 # seconds\n",
+            "retry = \"7\" # seconds\ndump = false\nenabled = true\n",
+        );
+        assert_eq!(document.text(), expected);
+        first.set("retry", "");
+        document.set(0, &first);
+        assert!(!document.text().contains("retry") && document.text().contains("# two"));
+        document.remove(0);
+        assert!(
+            document.text().starts_with("\n[[relay]]\nsrc = \"a:1\"")
+                || document.text().starts_with("[[relay]]"),
+            "{}",
+            document.text()
+        );
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut document = Document::empty();
+        let (_, all) = Document::parse(WRITTEN).unwrap();
+        let mut third = all[0].clone();
+        third.name = "odd \"name\" \\ é".to_owned();
+        third.set("framing", "delim:0a");
+        third.set("tls-insecure", "true");
+        third.dump = true;
+        let all = [all[0].clone(), all[1].clone(), third];
+        all.iter().for_each(|settings| document.push(settings));
+        let (again, read) = Document::parse(&document.text()).expect("it reads back");
+        assert_eq!(read, all);
+        assert_eq!(again.text(), document.text());
+        assert!(
+            document.text().starts_with("# The relays"),
+            "{}",
+            document.text()
+        );
+    }
+
+    #[test]
+    fn mistakes_are_said_with_their_place() {
+        let error = |text| Document::parse(text).expect_err("it is wrong").to_string();
+        assert!(
+            error("a = 1\nb =\n").starts_with("line 2, column 4: "),
+            "{}",
+            error("a = 1\nb =\n")
+        );
+        assert_eq!(error("relay = 1"), "a relay is written as [[relay]]");
+        assert_eq!(
+            error("[[relay]]\ndump = 1"),
+            "relay 1: dump is a text, a number, true, false, or a list of texts"
+        );
+        assert_eq!(
+            error("[[relay]]\nname='a'\n[[relay]]\nname='a'"),
+            "two relays have the name a"
+        );
+        assert!(error("[[relay]]\nsrc = { a = 1 }").starts_with("relay 1: src"));
+    }
+
+    #[test]
+    fn what_belongs_to_others_stays() {
+        let (mut document, _) = Document::parse("[metrics]\nlisten = \"x\" # theirs\n").unwrap();
+        document.push(&Settings {
+            name: "a".to_owned(),
+            ..Settings::default()
+        });
+        document.remove(0);
+        assert_eq!(document.text(), "[metrics]\nlisten = \"x\" # theirs\n");
+    }
+}

@@ -1,0 +1,389 @@
+//! A relay as a person sets it up in the console: the text of each field as it was typed, right or wrong. What it comes
+//! to, the command line that does the same, and the one that goes on where it ends.
+
+mod chain;
+mod document;
+mod faults;
+mod import;
+
+use std::fmt::Write;
+
+use crate::base::form::{Faults, OptionRow};
+use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::cli::{Args, GLOBALS, RoleId};
+use crate::config::{Config, Env, Member, Run};
+use crate::roles::relay::config::{Source, Way};
+use crate::roles::relay::options::OPTIONS;
+
+pub use self::chain::{chained, fresh};
+pub use self::document::{Document, DocumentError};
+pub use self::import::{ImportError, import};
+
+/// A relay's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// What it is called. No other has the same.
+    pub name: String,
+    /// `src`, `dst` and options by their names without dashes, each with what was typed; what is not there has its
+    /// default. Several destinations have spaces between them.
+    pub fields: Vec<(String, String)>,
+    /// What flows is shown.
+    pub dump: bool,
+    /// It runs, or is to.
+    pub enabled: bool,
+}
+
+impl Settings {
+    /// What stands in a field; nothing where there is none.
+    pub fn get(&self, key: &str) -> &str {
+        let found = self.fields.iter().find(|(name, _)| name == key);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// Puts something into a field.
+    pub fn set(&mut self, key: &str, value: &str) {
+        match self.fields.iter_mut().find(|(name, _)| name == key) {
+            _ if value.is_empty() => self.fields.retain(|(name, _)| name != key),
+            Some((_, old)) => value.clone_into(old),
+            None => self.fields.push((key.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// The role that they make, or what is wrong, by the field.
+    pub fn member(&self) -> Result<Member, Faults> {
+        let mut faults = self.name_faults();
+        faults.extend(self.option_faults());
+        if faults.is_empty() {
+            return self.checked();
+        }
+        // What else is wrong is to be seen at once too: the rest is looked at as if those fields were empty.
+        let mut rest = self.clone();
+        "a".clone_into(&mut rest.name);
+        rest.fields.retain(|(key, _)| {
+            let is_known = is_editable(key) || OPTIONS.iter().any(|opt| opt.name() == key);
+            is_known && faults.iter().all(|(field, _)| field != key)
+        });
+        faults.extend(rest.checked().err().unwrap_or_default());
+        Err(faults)
+    }
+
+    /// As above, where each field for itself is right.
+    fn checked(&self) -> Result<Member, Faults> {
+        let args = Args {
+            role: RoleId::Relay,
+            values: self.values(),
+            words: self.words(),
+        };
+        let config = Config::from_args(&args, Env::default())
+            .map_err(|error| vec![faults::of_config(self, &error)])?;
+        if let Run::Relay(relay) = &config.run {
+            let is_stdin = relay.source == Source::Stdin;
+            if is_stdin {
+                return Err(vec![fault(
+                    "src",
+                    "a console has no standard input: HOST:PORT",
+                )]);
+            }
+            if relay.outputs.iter().any(|output| output.way == Way::Stdout) {
+                return Err(vec![fault(
+                    "dst",
+                    "a console has no standard output: HOST:PORT",
+                )]);
+            }
+        }
+        Ok(Member {
+            name: self.name.clone(),
+            run: config.run,
+            certificates: config.certificates,
+        })
+    }
+
+    /// The command line that does the same, for a shell.
+    pub fn command(&self) -> String {
+        let mut line = "hydrant".to_owned();
+        for word in self.words() {
+            let _ = write!(line, " {}", quoted(&word));
+        }
+        for (opt, value) in self.options() {
+            let preset = match opt.preset {
+                Preset::Value(preset) => preset,
+                Preset::None | Preset::Said(_) => "",
+            };
+            if opt.is_switch() {
+                let _ = write!(line, " {}", opt.flag);
+            } else if value != preset && !(opt.flag == "--retry" && value == "5") {
+                let _ = write!(line, " {} {}", opt.flag, quoted(&value));
+            }
+        }
+        if self.dump {
+            line.push_str(" --dump");
+        }
+        line
+    }
+
+    /// SRC and every DST.
+    fn words(&self) -> Vec<String> {
+        let src = Some(self.get("src")).filter(|src| !src.is_empty());
+        let words = src.into_iter().chain(self.get("dst").split_whitespace());
+        words.map(str::to_owned).collect()
+    }
+
+    /// Options that were given, in the order of the help.
+    fn options(&self) -> impl Iterator<Item = (&'static Opt, String)> {
+        let given = |opt: &'static Opt| {
+            let value = self.get(opt.name());
+            let is_on = !(value.is_empty() || opt.is_switch() && value == "false");
+            is_on.then(|| (opt, value.to_owned()))
+        };
+        OPTIONS.iter().filter_map(given)
+    }
+
+    fn values(&self) -> Values {
+        let mut values = Values::new(vec![OPTIONS, GLOBALS]);
+        for (opt, value) in self.options() {
+            values.put(opt, value);
+        }
+        if let Some(name) = values.find("--name") {
+            values.put(name, self.name.clone());
+        }
+        values
+    }
+
+    fn name_faults(&self) -> Faults {
+        let name = &self.name;
+        let may_stand = |c: char| !c.is_control() && !"[]".contains(c);
+        let wrong = match name.trim() {
+            "" => Some("it needs a name"),
+            _ if name.len() > NAME_MAX => Some("at most 64 bytes"),
+            _ if !name.chars().all(may_stand) => Some("no brackets and no control characters"),
+            _ => None,
+        };
+        wrong.map(|text| fault("name", text)).into_iter().collect()
+    }
+
+    /// Each option held against its own limits, so that all that is wrong is said at once.
+    fn option_faults(&self) -> Faults {
+        let mut faults = Vec::new();
+        for (key, value) in &self.fields {
+            let Some(opt) = OPTIONS.iter().find(|opt| opt.name() == key) else {
+                if !["src", "dst"].contains(&key.as_str()) {
+                    faults.push(fault("", &format!("there is no option {key}")));
+                }
+                continue;
+            };
+            if opt.is_switch() {
+                if !["true", "false"].contains(&value.as_str()) {
+                    faults.push(fault(key, "a switch is on or off"));
+                }
+            } else if let Err(error) = opt.read(value) {
+                faults.push(fault(key, &error.to_string()));
+            }
+        }
+        faults
+    }
+}
+
+/// The options that a form shows: not those that have a place of their own, that name files, or that make no sense
+/// where many relays share one process.
+pub fn option_rows() -> Vec<OptionRow> {
+    let shown = OPTIONS
+        .iter()
+        .filter(|opt| is_editable(opt.name()) && !OWN_PLACE.contains(&opt.name()));
+    shown
+        .map(|opt| OptionRow {
+            group: opt.group,
+            key: opt.name(),
+            is_switch: opt.is_switch(),
+            choices: match opt.kind {
+                Kind::Choice(words) => words.to_vec(),
+                _ => Vec::new(),
+            },
+            default: match opt.preset {
+                Preset::None => String::new(),
+                Preset::Value(text) | Preset::Said(text) => text.to_owned(),
+            },
+            help: opt.help,
+        })
+        .collect()
+}
+
+/// Whether a page may change it. A page must not have files read or sent that it could not read itself.
+pub fn is_editable(key: &str) -> bool {
+    let opt = OPTIONS.iter().find(|opt| opt.name() == key);
+    let is_file = opt.is_some_and(|opt| matches!(opt.kind, Kind::Path { .. }));
+    let is_known = opt.is_some() || ["src", "dst"].contains(&key);
+    is_known && !is_file && !ELSEWHERE.contains(&key)
+}
+
+fn fault(field: &str, text: &str) -> (String, String) {
+    (field.to_owned(), text.to_owned())
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Options that belong to the whole process, or to a terminal.
+const ELSEWHERE: &[&str] = &[
+    "name",
+    "dump",
+    "dump-format",
+    "stats",
+    "stats-interval",
+    "busy-poll",
+];
+/// Options with fields of their own.
+const OWN_PLACE: &[&str] = &["mode", "retry"];
+const NAME_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn settings(src: &str, dst: &str, more: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings {
+            name: "a".to_owned(),
+            ..Settings::default()
+        };
+        for (key, value) in [("src", src), ("dst", dst)].iter().chain(more) {
+            settings.set(key, value);
+        }
+        settings
+    }
+
+    fn faults(settings: &Settings) -> Faults {
+        settings.member().expect_err("something is wrong")
+    }
+
+    fn fields(settings: &Settings) -> Vec<String> {
+        faults(settings)
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect()
+    }
+
+    #[test]
+    fn right_fields_make_a_relay() {
+        let member = settings(
+            "10.0.0.5:5000",
+            ":6000 connect:b:7000",
+            &[("retry", "1..30"), ("allow", "10.0.0.0/8,::1/128")],
+        )
+        .member()
+        .expect("nothing is wrong");
+        assert_eq!(member.label(), "relay[a]");
+        assert_eq!(member.run.listens().len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_stands_beside_its_field() {
+        for (src, dst, more, expected) in [
+            ("", ":6000", &[][..], "src"),
+            ("10.0.0.5", ":6000", &[], "src"),
+            ("a:5000", "", &[], "dst"),
+            ("a:5000", ":x", &[], "dst"),
+            ("a:5000", ":99999", &[], "dst"),
+            ("a:0", ":6000", &[], "src"),
+            ("a:5000", "b:0", &[("mode", "connect-connect")], "dst"),
+            ("-", ":6000", &[], "src"),
+            ("a:5000", "-", &[], "dst"),
+            ("--dump", ":6000", &[], "src"),
+            ("a:5000", ":6000 :6000", &[], "dst"),
+            (":6000", ":6000", &[("mode", "listen-listen")], "dst"),
+            ("listen:a:5000", ":6000", &[], "src"),
+            ("a:1,b:2", ":6000", &[("mode", "listen-listen")], "src"),
+            ("a:5000", ":6000", &[("retry", "x")], "retry"),
+            ("a:5000", ":6000", &[("retry", "0")], "retry"),
+            ("a:5000", ":6000", &[("mode", "both")], "mode"),
+            ("a:5000", ":6000", &[("framing", "morse")], "framing"),
+            ("a:5000", ":6000", &[("backlog", "15M")], "backlog"),
+            ("a:5000", ":6000", &[("failback", "5s")], "failback"),
+            ("a:5000", "tls://:6000", &[], "dst"),
+        ] {
+            let settings = settings(src, dst, more);
+            assert_eq!(
+                fields(&settings),
+                [expected],
+                "{src} {dst} {more:?}: {:?}",
+                faults(&settings)
+            );
+        }
+        let many = settings(
+            "a:1",
+            ":2",
+            &[("retry", "x"), ("ring", "none"), ("sideways", "1")],
+        );
+        assert_eq!(fields(&many), ["retry", "ring", ""]);
+    }
+
+    #[test]
+    fn a_name_stands_on_a_tab_and_in_the_log() {
+        for name in ["", "  ", "a]b", "a\nb", &"x".repeat(65)] {
+            let settings = Settings {
+                name: name.to_owned(),
+                ..settings("a:1", ":2", &[])
+            };
+            assert_eq!(fields(&settings), ["name"], "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_does_the_same() {
+        let line = |src, dst, more: &[(&str, &str)]| settings(src, dst, more).command();
+        assert_eq!(
+            line(
+                "a:5000",
+                ":6000",
+                &[("mode", "connect-listen"), ("retry", "5")]
+            ),
+            "hydrant a:5000 :6000"
+        );
+        assert_eq!(
+            line(
+                "a:1",
+                ":2 b:3",
+                &[
+                    ("mode", "listen-connect"),
+                    ("framing", "delim:0a 0a"),
+                    ("tls-insecure", "true")
+                ]
+            ),
+            "hydrant a:1 :2 b:3 --mode listen-connect --framing 'delim:0a 0a' --tls-insecure"
+        );
+        let dumped = Settings {
+            dump: true,
+            ..settings("a:1", "[::]:2", &[("tls-insecure", "false")])
+        };
+        assert_eq!(dumped.command(), "hydrant a:1 '[::]:2' --dump");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn a_page_changes_no_files() {
+        for key in [
+            "upstream-send",
+            "tls-key",
+            "tls-cert",
+            "tls-ca",
+            "name",
+            "stats",
+            "busy-poll",
+            "sideways",
+        ] {
+            assert!(!is_editable(key), "{key}");
+        }
+        for row in option_rows() {
+            assert!(is_editable(row.key), "{}", row.key);
+        }
+        assert!(
+            ["src", "dst", "mode", "retry", "max-lag"]
+                .iter()
+                .all(|key| is_editable(key))
+        );
+    }
+}

@@ -1,0 +1,393 @@
+//! TCP over WebSocket in a simulated network: a relay, a host, a client, a service and programs, all drawn from a
+//! script; and strangers, who ask the relay for WebSockets of another name and say whatever the script has.
+//!
+//! ```text
+//!   programs ──> ws client ══ ws relay ══ ws host ──> a service that says a pattern of its own to each
+//!                 strangers ──┘     └── strangers
+//! ```
+//!
+//! After every turn: what a program has received is a beginning of what its other end said, and the other way round; an
+//! end comes behind all of it; the sockets are those that the roles know; the books of roles and sessions agree. When
+//! the network calms down, new programs are served to the last byte, and a stopped tunnel ends in time.
+
+mod roles;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::roles::Party;
+use crate::base::rng::Rng;
+use crate::base::time::Time;
+use crate::fuzz::script::Script;
+use crate::proto::websocket::{FrameHead, Key, Opcode};
+use crate::reactor::net::{Addr, Close, Signal};
+use crate::reactor::{End, Options, Reactor, RoleId};
+use crate::sim::{
+    Actor, Behaviour, Content, Ending, Faults, Follower, Handle, Receiver, RemoteId, SimNet,
+    Source, pattern_into,
+};
+
+/// Lets a WebSocket tunnel live through what the script says.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn ws(data: &[u8]) {
+    Play::new(&mut Script::new(data), false).live();
+}
+
+/// As [`ws`], with a script that is drawn from `seed`. The trace is returned where it is asked for.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn ws_by_seed(seed: u64, traced: bool) -> Vec<String> {
+    let mut rng = Rng::new(seed);
+    let script: Vec<u8> = (0..SCRIPT_WORDS)
+        .flat_map(|_| rng.next().to_le_bytes())
+        .collect();
+    let mut play = Play::new(&mut Script::new(&script), traced);
+    play.live();
+    let world = play.handle.world();
+    world.trace_lines().map(str::to_owned).collect()
+}
+
+/// A client that connects, or will.
+#[derive(Clone, Copy)]
+struct Client {
+    id: RemoteId,
+    /// Its number, which is also that of the pattern that it says.
+    number: u16,
+    /// It has to be served to the last byte.
+    is_calm: bool,
+    /// How much it says in all.
+    says: u64,
+}
+
+/// A run under way.
+struct Play {
+    reactor: Reactor<Party>,
+    parties: Vec<RoleId>,
+    handle: Handle,
+    clients: Vec<Client>,
+    says_max: u64,
+    /// How much the service says to each caller, by the caller's number.
+    service: Rc<RefCell<Vec<u64>>>,
+    chaos: Duration,
+    turns: u64,
+    over: usize,
+}
+
+impl Play {
+    fn new(script: &mut Script<'_>, traced: bool) -> Self {
+        let mut rng = Rng::new(script.take_u64());
+        let faults = match script.pick(3) {
+            0 => Faults::none(),
+            1 => Faults::draw_harmless(&mut rng),
+            _ => Faults::draw(&mut rng),
+        };
+        // The most is more than a window, so that credit has to come back; where a segment is a few bytes, less work.
+        let narrow = faults.send_buffer.min(faults.receive_buffer);
+        let says_max = (narrow as u64 * 50).min([20_000, 20_000, 60_000, 400_000][script.pick(4)]);
+        let (net, handle) = SimNet::new(rng.next(), faults);
+        handle.world().trace(traced);
+        let service = Rc::new(RefCell::new(Vec::new()));
+        let said = Rc::clone(&service);
+        let mut temper = Rng::new(script.take_u64());
+        let serve = Behaviour::Serve(Box::new(move |number| {
+            let bytes = temper.below(says_max);
+            said.borrow_mut().push(bytes);
+            let ending = [
+                Ending::HalfClose,
+                Ending::HalfClose,
+                Ending::Close,
+                Ending::Reset,
+            ];
+            source(
+                SERVICE + number as u16,
+                bytes,
+                ending[temper.below(4) as usize],
+                &mut temper,
+            )
+        }));
+        handle
+            .world()
+            .listen_remote(Addr::Tcp(at(SERVICE_PORT)), serve);
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let ping = ["0.5", "5", "25"][script.pick(3)];
+        let parties = roles::all(ping).map(|party| reactor.add(party)).to_vec();
+        let mut play = Self {
+            reactor,
+            parties,
+            handle,
+            clients: Vec::new(),
+            says_max,
+            service,
+            chaos: Duration::from_millis(200 + script.pick(5000) as u64),
+            turns: 0,
+            over: 0,
+        };
+        for _ in 0..script.pick(14) {
+            play.draw_client(script);
+        }
+        for number in 0..script.pick(6) {
+            play.draw_stranger(script, number as u16);
+        }
+        for _ in 0..script.pick(3) {
+            let when = Time::from_millis(script.pick(5000) as u64);
+            let report = |world: &mut crate::sim::World| world.signal(Signal::Report);
+            play.handle.world().at(when, report);
+        }
+        play
+    }
+
+    /// A client of the wild days: it may stall, leave or reset whenever it likes.
+    fn draw_client(&mut self, script: &mut Script<'_>) {
+        let mut rng = Rng::new(script.take_u64());
+        let says = rng.below(self.says_max);
+        let number = self.clients.len() as u16;
+        let actor = match script.pick(4) {
+            0 => source(number, says, Ending::HalfClose, &mut rng),
+            1 => source(number, says, Ending::Reset, &mut rng),
+            2 => source(number, says, Ending::Close, &mut rng),
+            _ => {
+                let mut first = Vec::new();
+                pattern_into(number, 0, says.min(3000) as usize, &mut first);
+                Actor::Receiver(Receiver {
+                    bytes: 1 + rng.below(5000) as usize,
+                    every: Duration::from_micros(100 + rng.below(20_000)),
+                    stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
+                    leave_after: (rng.below(2) == 0).then(|| {
+                        let how = [Close::Orderly, Close::Reset][rng.below(2) as usize];
+                        (Duration::from_millis(rng.below(3000)), how)
+                    }),
+                    says: vec![(Duration::from_millis(rng.below(300)), first)],
+                    ..Receiver::eager()
+                })
+            }
+        };
+        let when = Duration::from_millis(script.pick(3000) as u64);
+        self.add_client(actor, says, when, false);
+    }
+
+    /// Somebody who is let in under another name, and leaves before all is calm.
+    fn draw_stranger(&mut self, script: &mut Script<'_>, number: u16) {
+        let mut rng = Rng::new(script.take_u64());
+        let path = ["/host/x", "/client/x", "/client/x", "/nowhere"][script.pick(4)];
+        let protocol = ["", "Sec-WebSocket-Protocol: hydrant.mux.v1\r\n"][script.pick(2)];
+        let mut says = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
+        )
+        .into_bytes();
+        for _ in 0..script.pick(8) {
+            let len = script.pick(40);
+            let payload: Vec<u8> = (0..len).map(|_| script.take_u8()).collect();
+            let opcode =
+                [Opcode::Binary, Opcode::Binary, Opcode::Ping, Opcode::Close][script.pick(4)];
+            // Masked by zeros it is what it was.
+            let head = FrameHead::new(opcode, true, len as u64, Some(Key([0; 4])));
+            says.extend_from_slice(&head);
+            says.extend(payload);
+        }
+        let how = [Close::Orderly, Close::Reset][rng.below(2) as usize];
+        let actor = Actor::Receiver(Receiver {
+            bytes: 1 + rng.below(5000) as usize,
+            every: Duration::from_micros(100 + rng.below(20_000)),
+            stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
+            leave_after: Some((Duration::from_millis(rng.below(5000)), how)),
+            says: vec![(Duration::from_millis(rng.below(1500)), says)],
+            ..Receiver::eager()
+        });
+        let from = SocketAddr::from(([10, 2, 0, 1], 10_000 + number));
+        let to = Addr::Tcp(at(RELAY_PORT));
+        let mut world = self.handle.world();
+        let id = world.connect_remote(to, from, Actor::Manual);
+        let when = world.time() + Duration::from_millis(script.pick(3000) as u64);
+        world.at(when, move |world| world.set_actor(id, actor));
+    }
+
+    fn add_client(&mut self, actor: Actor, says: u64, after: Duration, is_calm: bool) {
+        let number = self.clients.len() as u16;
+        let to = Addr::Tcp(at(CLIENT_PORT));
+        let from = SocketAddr::from(([10, 1, 0, 1], 10_000 + number));
+        let mut world = self.handle.world();
+        // It stands there from now on, and acts later.
+        let id = world.connect_remote(to, from, Actor::Manual);
+        let when = world.time() + after;
+        world.at(when, move |world| world.set_actor(id, actor));
+        drop(world);
+        self.clients.push(Client {
+            id,
+            number,
+            is_calm,
+            says,
+        });
+    }
+
+    /// From the first turn to the last.
+    fn live(&mut self) {
+        self.run_until(Time::ZERO + self.chaos);
+        *self.handle.world().faults() = Faults::none();
+        // Whatever was lost is found again, or timed out.
+        self.run_for(SETTLE);
+        let mut rng = Rng::new(self.turns);
+        for _ in 0..6 {
+            let says = rng.below(self.says_max);
+            let number = self.clients.len() as u16;
+            let actor = source(number, says, Ending::HalfClose, &mut rng);
+            self.add_client(actor, says, Duration::ZERO, true);
+        }
+        self.run_for(SETTLE);
+        self.check_calm();
+        self.handle.world().signal(Signal::Terminate);
+        self.run_for(STOP);
+        assert_eq!(self.over, self.parties.len(), "a stopped tunnel still runs");
+    }
+
+    fn now(&self) -> Time {
+        self.handle.world().time()
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        self.run_until(self.now() + time);
+    }
+
+    fn run_until(&mut self, end: Time) {
+        while self.over < self.parties.len() && self.now() < end {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        let mut ended = Vec::new();
+        self.reactor
+            .turn(&mut ended)
+            .expect("a simulated wait works");
+        self.turns += 1;
+        assert!(self.turns < TURNS_MAX, "it never comes to rest");
+        for (_, end) in ended {
+            assert_eq!(end, End::Done);
+            self.over += 1;
+        }
+        self.reactor.check_invariants();
+        for id in &self.parties {
+            let Some(party) = self.reactor.role(*id) else {
+                continue;
+            };
+            party.check_invariants();
+            let known: BTreeSet<_> = party.sockets().collect();
+            let owned: BTreeSet<_> = self.reactor.sockets_of(*id).into_iter().collect();
+            assert_eq!(
+                known, owned,
+                "the sockets that it knows, and those that it has"
+            );
+        }
+        if self.turns.is_multiple_of(LOOK_EVERY) {
+            self.look();
+        }
+    }
+
+    /// What everybody has received is a beginning of what the other end said.
+    fn look(&self) {
+        let world = self.handle.world();
+        let callers = self.service.borrow().len() as u16;
+        for client in &self.clients {
+            let got = world.received(client.id);
+            let said = (0..callers).any(|caller| begins(SERVICE + caller, got));
+            assert!(said || got.is_empty(), "program {}", client.number);
+            self.check_end(client, got, &world);
+        }
+        for (caller, id) in world
+            .accepted_at(&Addr::Tcp(at(SERVICE_PORT)))
+            .iter()
+            .enumerate()
+        {
+            let got = world.received(*id);
+            let of = |client: &&Client| begins(client.number, got);
+            let clients: Vec<&Client> = self.clients.iter().filter(of).collect();
+            assert!(
+                !clients.is_empty() || got.is_empty(),
+                "caller {caller} of the service"
+            );
+            if world.saw_fin(*id) && !world.saw_reset(*id) && !world.was_cut(*id) && !got.is_empty()
+            {
+                let whole = |client: &&Client| world.sent_total(client.id) == got.len() as u64;
+                assert!(
+                    clients.iter().any(whole),
+                    "caller {caller} saw an end too early"
+                );
+            }
+        }
+    }
+
+    /// An end that is no reset comes behind all that there was, or before anything: then it was turned away.
+    fn check_end(&self, client: &Client, got: &[u8], world: &crate::sim::World) {
+        let over = world.saw_fin(client.id) && !world.saw_reset(client.id);
+        if !over || world.was_cut(client.id) || got.is_empty() {
+            return;
+        }
+        let said = self.service.borrow();
+        let is_it = |(caller, says): (usize, &u64)| {
+            got.len() as u64 == *says && begins(SERVICE + caller as u16, got)
+        };
+        let whole = said.iter().enumerate().any(is_it);
+        assert!(whole, "program {} saw an end too early", client.number);
+    }
+
+    /// Whether the service said nothing at all to one of its callers, as it may have been told to.
+    fn says_nothing(&self) -> bool {
+        self.service.borrow().contains(&0)
+    }
+
+    /// Those who came when all was calm have got everything, unless the service has reset them.
+    fn check_calm(&self) {
+        self.look();
+        let world = self.handle.world();
+        for client in self.clients.iter().filter(|client| client.is_calm) {
+            let over = world.saw_fin(client.id) || world.saw_reset(client.id);
+            assert!(over, "program {} of the service", client.number);
+            let was_served = world.saw_reset(client.id) || !world.received(client.id).is_empty();
+            assert!(
+                was_served || client.says == 0 || self.says_nothing(),
+                "program {}",
+                client.number
+            );
+        }
+    }
+}
+
+/// Someone who says a pattern, in pieces of any size, and reads what comes.
+fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> Actor {
+    Actor::Source(Source {
+        content: Content::Pattern(number),
+        from: 0,
+        to: bytes,
+        chunk_max: 1 + rng.below(40_000) as usize,
+        gap_max: Duration::from_micros(rng.below(2000)),
+        ending,
+    })
+}
+
+/// Whether these bytes begin a pattern.
+fn begins(number: u16, bytes: &[u8]) -> bool {
+    Follower::starting_at(number, 0).feed(bytes).is_ok()
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+const RELAY_PORT: u16 = 8080;
+const CLIENT_PORT: u16 = 7001;
+const SERVICE_PORT: u16 = 80;
+/// The number of the pattern that the service says to its first caller.
+const SERVICE: u16 = 10_000;
+const SCRIPT_WORDS: usize = 60;
+/// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
+const SETTLE: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(4);
+const TURNS_MAX: u64 = 2_000_000;
+/// What was received is looked at every so many turns.
+const LOOK_EVERY: u64 = 3000;

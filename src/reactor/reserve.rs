@@ -1,0 +1,171 @@
+//! Listeners that are opened before the role that needs them begins: so it is known that a place can be had before
+//! anything else changes, and a role that takes another one's place takes its listener over, without a moment in which
+//! nobody listens.
+//!
+//! ```text
+//!   reserve ──add_with──> the role's: its `listen_at` finds it
+//!      └──cancel──> closed, and nothing has changed
+//! ```
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::base::endpoint::Endpoint;
+use crate::reactor::Reactor;
+use crate::reactor::core::Core;
+use crate::reactor::event::{Event, Role, RoleId};
+use crate::reactor::net::{Addr, Close, SockId, Wake};
+
+/// Listeners at one endpoint that no role has yet. They are to be given to a role, or to be cancelled.
+#[derive(Debug)]
+#[must_use = "it listens until a role has it, or it is cancelled"]
+pub struct Reserved {
+    places: Vec<Addr>,
+    open: Vec<(SockId, Addr)>,
+}
+
+/// Where a role listens.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) role: RoleId,
+    /// As it was asked for.
+    pub(super) places: Vec<Addr>,
+    /// The listeners and their real addresses.
+    pub(super) open: Vec<(SockId, Addr)>,
+}
+
+impl<R: Role> Reactor<R> {
+    /// Listens at an endpoint for a role that is still to come. Where one of `leaving` listens there, the listener is
+    /// shared with it, so that it can go at any time.
+    ///
+    /// # Errors
+    /// Why it can't be had; then nothing has changed.
+    pub fn reserve(&mut self, at: &Endpoint, leaving: &[RoleId]) -> io::Result<Reserved> {
+        let places = self.core.places(at)?;
+        let open = match self.core.share(&places, leaving) {
+            Some(shared) => shared?,
+            None => self.core.open_listeners(&places)?,
+        };
+        Ok(Reserved { places, open })
+    }
+
+    /// Nobody needs these listeners any more.
+    pub fn cancel(&mut self, reserved: Vec<Reserved>) {
+        self.core.cancel_reserved(reserved);
+    }
+
+    /// As [`Reactor::add`], for a role that finds these listeners where it listens. Those that it does not ask for are
+    /// closed.
+    pub fn add_with(&mut self, role: R, reserved: Vec<Reserved>) -> RoleId {
+        self.core.reserved = reserved;
+        let id = self.place(role);
+        self.deliver(id, Event::Start);
+        let left = std::mem::take(&mut self.core.reserved);
+        self.core.cancel_reserved(left);
+        id
+    }
+
+    /// Addresses of names at which roles are about to listen, so that no look-up holds up the loop. They replace those
+    /// of the call before.
+    pub fn know_hosts(&mut self, hosts: impl IntoIterator<Item = (String, Vec<IpAddr>)>) {
+        self.core.known_hosts = hosts.into_iter().collect();
+    }
+
+    /// Something that other threads may call to bring about a turn.
+    pub fn waker(&self) -> Wake {
+        self.core.net.waker()
+    }
+}
+
+impl Core {
+    /// Opens all of these places, or none. Those of one name share a port.
+    pub(super) fn open_listeners(&mut self, places: &[Addr]) -> io::Result<Vec<(SockId, Addr)>> {
+        let mut open: Vec<(SockId, Addr)> = Vec::new();
+        for place in places {
+            let mut place = place.clone();
+            if let (Addr::Tcp(addr), Some((_, Addr::Tcp(first)))) = (&mut place, open.first()) {
+                addr.set_port(first.port());
+            }
+            match self.open_listener(&place) {
+                Ok(listener) => open.push(listener),
+                Err(error) => {
+                    self.close_listeners(&open);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    fn open_listener(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+        match self.net.listen(at) {
+            // A machine without IPv6 has no `[::]` to take both families on.
+            Err(error) if is_any_v6(at) && is_no_v6(&error) => self.net.listen(&any_v4(at)),
+            listening => listening,
+        }
+    }
+
+    /// What was reserved at these places, if anything was.
+    pub(super) fn take_reserved(&mut self, places: &[Addr]) -> Option<Vec<(SockId, Addr)>> {
+        let at = self.reserved.iter().position(|it| it.places == places)?;
+        Some(self.reserved.swap_remove(at).open)
+    }
+
+    /// Shares the listeners that one of these roles has at these places; `None` where none of them has.
+    fn share(
+        &mut self,
+        places: &[Addr],
+        with: &[RoleId],
+    ) -> Option<io::Result<Vec<(SockId, Addr)>>> {
+        let is_it = |it: &&Listening| with.contains(&it.role) && it.places == places;
+        let mut theirs = self.listening.iter().filter(is_it);
+        // A role may have closed them on its own.
+        let live = |it: &&Listening| it.open.iter().all(|(id, _)| self.table.get(*id).is_some());
+        let theirs = theirs.find(live)?.open.clone();
+        let mut open = Vec::new();
+        for (id, addr) in theirs {
+            match self.net.share(id) {
+                Ok(ours) => open.push((ours, addr)),
+                Err(error) => {
+                    self.close_listeners(&open);
+                    return Some(Err(error));
+                }
+            }
+        }
+        Some(Ok(open))
+    }
+
+    fn cancel_reserved(&mut self, reserved: Vec<Reserved>) {
+        for reserved in reserved {
+            self.close_listeners(&reserved.open);
+        }
+    }
+
+    /// Closes listeners that were no role's.
+    fn close_listeners(&mut self, open: &[(SockId, Addr)]) {
+        for (id, _) in open {
+            self.net.close(*id, Close::Orderly);
+        }
+    }
+}
+
+fn is_any_v6(at: &Addr) -> bool {
+    matches!(at, Addr::Tcp(at) if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+}
+
+fn is_no_v6(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    )
+}
+
+fn any_v4(at: &Addr) -> Addr {
+    match at {
+        Addr::Tcp(at) => Addr::Tcp(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            at.port(),
+        )),
+        Addr::Unix(path) => Addr::Unix(path.clone()),
+    }
+}

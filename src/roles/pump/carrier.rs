@@ -1,0 +1,109 @@
+//! What a session is carried on, and what is said on its streams by others than a [`super::Channel`].
+
+use std::io;
+
+use super::{DATA_MAX, FRAME_MAX, Mux};
+use crate::base::outbox::Outbox;
+use crate::proto::yamux::{HEADER_LEN, StreamId};
+use crate::reactor::Cx;
+use crate::roles::link::Link;
+
+/// What carries a session: a link, or a layer on one.
+pub trait Carrier {
+    /// Something waits to be sent: [`Mux::flush`] is to be called as soon as it takes bytes.
+    fn want_send(&mut self, cx: &mut Cx<'_>);
+
+    /// Sends what it takes of `out`, in a bounded number of writes, and wants to be called again where there is more.
+    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()>;
+
+    /// Whether all that it took has left.
+    fn is_flushed(&self) -> bool;
+}
+
+impl Carrier for Link {
+    fn want_send(&mut self, cx: &mut Cx<'_>) {
+        self.want_write(cx, true);
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<()> {
+        let sent = self.write(cx, [out.pending(), &[]])?;
+        out.sent(sent);
+        if out.is_empty() {
+            self.want_write(cx, false);
+        }
+        Ok(())
+    }
+
+    fn is_flushed(&self) -> bool {
+        Self::is_flushed(self)
+    }
+}
+
+/// Whoever owns the [`Mux`] carries what it says: see [`Mux::pending`].
+#[derive(Debug)]
+pub struct Owner;
+
+impl Carrier for Owner {
+    fn want_send(&mut self, _: &mut Cx<'_>) {}
+
+    fn send(&mut self, _: &mut Cx<'_>, _: &mut Outbox) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_flushed(&self) -> bool {
+        true
+    }
+}
+
+impl Mux<Owner> {
+    /// What is to be carried. The owner tells by [`Mux::took`] how much of it is.
+    pub fn pending(&self) -> &[u8] {
+        self.out.pending()
+    }
+
+    /// The owner has taken so many bytes. Channels that waited for room are read again. Returns the keys of those that
+    /// are to be [`Mux::resume`]d.
+    pub fn took(&mut self, cx: &mut Cx<'_>, len: usize) -> Vec<u32> {
+        self.out.sent(len);
+        self.wake(cx)
+    }
+}
+
+impl<C: Carrier> Mux<C> {
+    /// Says bytes on a stream as far as it has credit and there is room for them: how many.
+    pub fn send(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) -> usize {
+        self.say(cx);
+        let mut taken = 0;
+        while taken < bytes.len() && self.has_room() {
+            let count = self.session.sendable(stream).min(bytes.len() - taken);
+            if count == 0 {
+                break;
+            }
+            let space = self.out.space(HEADER_LEN + count);
+            let header = self.session.data(stream, count);
+            space[..HEADER_LEN].copy_from_slice(&header);
+            space[HEADER_LEN..].copy_from_slice(&bytes[taken..taken + count]);
+            self.out.commit(HEADER_LEN + count);
+            taken += count;
+        }
+        if taken > 0 {
+            self.carrier.want_send(cx);
+        }
+        taken
+    }
+
+    /// Whether there is room for one more frame of payload.
+    pub fn has_room(&self) -> bool {
+        self.out.len() + FRAME_MAX <= DATA_MAX
+    }
+
+    /// [`Mux::flush`] shall return this key when there is room again.
+    pub fn await_room(&mut self, key: u32) {
+        self.waiting.push_back((key, None));
+    }
+
+    /// Nobody waits for room under this key any more.
+    pub fn forget_room(&mut self, key: u32) {
+        self.waiting.retain(|(other, _)| *other != key);
+    }
+}

@@ -1,0 +1,205 @@
+//! What may change while the relay runs: the options that the table marks as live, in place; and its source, for
+//! which another one is dialled while the clients stay.
+
+use crate::reactor::Cx;
+use crate::reactor::net::{Close, Peer};
+use crate::roles::relay::Relay;
+use crate::roles::relay::config::{DumpFormat, RelayConfig, Resume, Slow, Source};
+use crate::roles::relay::failover::Dialler;
+use crate::roles::relay::lag::Sampler;
+
+impl RelayConfig {
+    /// These orders, with all of `other`'s that may change while a relay runs.
+    pub fn with_live_of(&self, other: &Self) -> Self {
+        Self {
+            retry: other.retry,
+            connect_timeout: other.connect_timeout,
+            dump: other.dump,
+            backlog: other.backlog,
+            resume: other.resume,
+            hold: other.hold,
+            max_lag: other.max_lag,
+            stall_timeout: other.stall_timeout,
+            idle_timeout: other.idle_timeout,
+            failback: other.failback,
+            upstream_loss: other.upstream_loss,
+            allow_upstream: other.allow_upstream.clone(),
+            allow: other.allow.clone(),
+            max_clients_per_ip: other.max_clients_per_ip,
+            takeover: other.takeover,
+            max_clients: other.max_clients,
+            drain: other.drain,
+            stats: other.stats,
+            ..self.clone()
+        }
+    }
+}
+
+impl Relay {
+    /// Takes over what may change of other orders. Clients that are there stay, whatever would let them in now.
+    ///
+    /// # Errors
+    /// That stdout, for the dump, can't be had; the rest holds all the same.
+    pub fn set_options(&mut self, cx: &mut Cx<'_>, new: &RelayConfig) -> Result<(), String> {
+        let old = std::mem::replace(
+            &mut self.config,
+            RelayConfig::new(Source::Stdin, Vec::new()),
+        );
+        self.config = old.with_live_of(new);
+        // What there are descriptors for is found anew, and said only where it is worth a line.
+        self.limit_clients(cx)?;
+        if self.config.retry != old.retry {
+            self.set_retries();
+        }
+        self.set_resumption();
+        self.sampler.set_round(&Sampler::new(&self.config));
+        if self.config.idle_timeout != old.idle_timeout {
+            if let Some(timer) = self.upstream.idle.take() {
+                cx.cancel(timer);
+            }
+            self.watch_idle(cx);
+        }
+        match (old.failback, self.config.failback) {
+            (None, Some(_)) => self.dial_standby(cx),
+            (Some(_), None) => self.stop_standby(cx),
+            _ => {}
+        }
+        self.begin_stats(cx);
+        self.refresh_gate(cx);
+        match old.dump == self.config.dump {
+            true => Ok(()),
+            false => self.set_dump(cx, self.config.dump),
+        }
+    }
+
+    /// `--retry` has changed: it holds from the next wait on.
+    fn set_retries(&mut self) {
+        let diallers = self
+            .outputs
+            .iter_mut()
+            .filter_map(|outlet| outlet.dialled.as_mut());
+        diallers.for_each(|dialler| dialler.redial.set_retry(self.config.retry));
+        self.upstream.dialler.redial.set_retry(self.config.retry);
+    }
+
+    /// `--resume` may have changed: it holds for those who come from now on.
+    fn set_resumption(&mut self) {
+        for outlet in &mut self.outputs {
+            outlet.resume = resumption(&self.config, outlet.slow);
+        }
+    }
+
+    /// Shows the payload on stdout from now on, or ends that.
+    ///
+    /// # Errors
+    /// That stdout can't be had.
+    pub fn set_dump(&mut self, cx: &mut Cx<'_>, format: Option<DumpFormat>) -> Result<(), String> {
+        if let Some(dump) = self.dump.take() {
+            cx.close(dump.sock(), Close::Orderly);
+        }
+        self.config.dump = format;
+        let started = self.start_dump(cx);
+        if started.is_err() {
+            self.config.dump = None;
+        }
+        started
+    }
+
+    /// Dials other places from now on. The connection that it has is closed, and its clients stay.
+    pub fn set_source(&mut self, cx: &mut Cx<'_>, source: Source) {
+        self.stop_standby(cx);
+        self.upstream.dialler.redial.stop(cx);
+        self.upstream.dialler = Dialler::new(self.config.retry);
+        self.config.source = source;
+        if let Some(mut conn) = self.upstream.active.take() {
+            conn.close(cx);
+            self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
+        }
+        self.upstream.down_since = Some(cx.now());
+        let who = self.source_name(Peer::Stdio);
+        self.journal
+            .info(format!("the upstream is {who} from now on"));
+        self.dial_upstream(cx);
+        self.refresh_gate(cx);
+    }
+}
+
+/// Where a dialled destination goes on that comes back.
+pub(super) fn resumption(config: &RelayConfig, slow: Slow) -> Resume {
+    config.resume.unwrap_or(match slow {
+        Slow::Block => Resume::Acked,
+        Slow::Drop | Slow::Skip => Resume::Live,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::{OPTIONS, build};
+    use super::*;
+    use crate::base::option::{Kind, Opt, Values};
+
+    fn config(opt: Option<(&'static Opt, &str)>) -> Option<RelayConfig> {
+        let mut values = Values::new(vec![OPTIONS]);
+        let with = |name: &str| OPTIONS.iter().find(|opt| opt.name() == name);
+        for (name, value) in [("stats", ""), ("dump", ""), ("framing", "line")] {
+            values.put(with(name).expect("it is there"), value.to_owned());
+        }
+        if let Some((opt, value)) = opt {
+            values.put(opt, value.to_owned());
+        }
+        let words = ["a:1,b:1", ":2", "connect:c:3"].map(str::to_owned);
+        build(&values, &words, false).ok()
+    }
+
+    /// A value of an option that is not its default.
+    fn other(opt: &Opt) -> String {
+        let candidates = [
+            "3s",
+            "7",
+            "7K",
+            "100K",
+            "10.0.0.0/8",
+            "1s..30s",
+            "hex",
+            "close",
+            "refuse",
+            "skip",
+        ];
+        let words = match opt.kind {
+            Kind::Choice(words) => words.to_vec(),
+            _ => candidates.to_vec(),
+        };
+        let plain = config(None);
+        let differs = |value: &&str| {
+            let changed = config(Some((find(opt.name()), value)));
+            opt.read(value).is_ok() && changed.is_some() && changed != plain
+        };
+        words
+            .into_iter()
+            .find(differs)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn find(name: &str) -> &'static Opt {
+        let opt = OPTIONS.iter().find(|opt| opt.name() == name);
+        opt.expect("it is there")
+    }
+
+    #[test]
+    fn what_the_table_calls_live_is_what_changes_in_place() {
+        let plain = config(None).expect("it is right");
+        let mut seen = Vec::new();
+        for opt in OPTIONS {
+            let value = other(opt);
+            if value.is_empty() {
+                continue;
+            }
+            let changed = config(Some((opt, &value))).expect("it was tried");
+            let is_live = plain.with_live_of(&changed) == changed;
+            assert_eq!(is_live, opt.live, "{} {value}", opt.flag);
+            seen.push(opt.name());
+        }
+        assert!(seen.len() >= 20, "{seen:?}");
+    }
+}

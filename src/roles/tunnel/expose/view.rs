@@ -1,0 +1,72 @@
+//! What the backend shows of itself to those who watch, and what they may do to its clients.
+
+use super::session::Stage;
+use super::{Expose, State};
+use crate::base::time::Time;
+use crate::reactor::Cx;
+use crate::reactor::net::Close;
+use crate::reactor::view::{ClientPage, ClientRow, Figure, Upstream, UpstreamState, View};
+
+impl Expose {
+    /// Its figures; no work for a client.
+    pub fn view(&self, now: Time) -> View {
+        let counts = &self.counts;
+        let is_up = matches!(&self.state, State::Connected(it) if matches!(it.stage, Stage::Up(_)));
+        let since = match (&self.state, self.down) {
+            (State::Connected(connection), _) if is_up => connection.since,
+            (_, down) => down.unwrap_or(self.started),
+        };
+        View {
+            is_ending: self.draining.is_some(),
+            upstream: Some(Upstream {
+                state: match is_up {
+                    true => UpstreamState::Up,
+                    false => UpstreamState::Down,
+                },
+                who: self.config.server.to_string(),
+                since: now.since(since),
+                last_byte: None,
+                is_overdue: false,
+                connections: counts.sessions,
+            }),
+            clients: self.streams.len(),
+            clients_most: counts.clients_most,
+            bytes_in: counts.from_service,
+            bytes_out: counts.to_service,
+            figures: vec![Figure {
+                name: "clients_seen",
+                help: "Clients that were passed on to the service",
+                only_grows: true,
+                value: counts.clients,
+            }],
+            ..View::new("tunnel expose", now.since(self.started))
+        }
+    }
+
+    /// Its clients, a page at a time.
+    pub fn client_page(&self, now: Time, from: u64) -> ClientPage {
+        ClientPage::of(self.streams.iter(), from, |_, stream| {
+            let (to, from) = stream.bytes();
+            Some(ClientRow {
+                id: stream.number(),
+                peer: stream.label(),
+                label: String::new(),
+                age: now.since(stream.since()),
+                bytes_in: Some(from),
+                bytes_out: to,
+                waiting: 0,
+                lag: None,
+            })
+        })
+    }
+
+    /// Disconnects a client. Whether there was one of this id.
+    pub fn kick(&mut self, cx: &mut Cx<'_>, client: u64) -> bool {
+        let mut streams = self.streams.iter();
+        let Some((key, _)) = streams.find(|(_, stream)| stream.number() == client) else {
+            return false;
+        };
+        self.end_stream(cx, key, Close::Reset);
+        true
+    }
+}

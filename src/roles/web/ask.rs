@@ -1,0 +1,346 @@
+//! What is asked of the owner of the loop on a request's behalf, and what its answer comes to.
+
+use serde_json::{Value, json};
+
+use crate::proto::http1::Status;
+use crate::reactor::Cx;
+use crate::reactor::command::{Command, Ticket};
+use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
+use crate::reactor::view::ClientPage;
+
+use super::answer::Answer;
+use super::guard::Right;
+use super::roster::{Page, Roster};
+use super::routes::{Act, Route};
+use super::state;
+use super::{ConnId, Web};
+
+/// What a question is for.
+#[derive(Debug)]
+pub(super) enum Goal {
+    /// All tabs, in pieces.
+    List(Vec<Tab>),
+    Options,
+    Log,
+    Payload(ConnId),
+    Clients {
+        tab: u64,
+    },
+    /// Something was to be done.
+    Deed(ConnId),
+}
+
+/// Who waits for the tabs as they are.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The second is over.
+    Sample,
+    /// A page that has just been opened.
+    Streams,
+    /// A request for the state. Its right.
+    State(ConnId, Right),
+    /// A request that did something: the answer, once the change is known here.
+    Answer(ConnId, Status, Value),
+    /// A request for a piece of a relay's past.
+    History(ConnId, u64),
+}
+
+/// Who waits for the clients of a tab.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) conn: ConnId,
+    pub(super) page: Page,
+}
+
+impl Web {
+    pub(super) fn ask(&mut self, cx: &mut Cx<'_>, goal: Goal, command: TabCommand) {
+        let ticket = cx.ask(Command::Tab(command));
+        self.asked.insert(ticket, goal);
+    }
+
+    /// Has the tabs looked at. Whoever asks while a look is under way waits for the next one: that one shows what was
+    /// done before it began.
+    pub(super) fn list(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
+        self.waiting.push(waiting);
+        if !self.listing {
+            self.listing = true;
+            self.ask(cx, Goal::List(Vec::new()), TabCommand::List { from: 0 });
+        }
+    }
+
+    /// Does what is asked for, or begins it.
+    pub(super) fn serve(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: usize,
+        route: Route,
+        body: &Value,
+        right: Right,
+    ) -> Option<Answer> {
+        let conn = self.id_of(key);
+        match route {
+            Route::Asset(asset) => return Some(Answer::asset(asset)),
+            Route::Options => return Some(Answer::json(Status::OK, &self.options)),
+            Route::Login => return Some(self.login(cx, body)),
+            Route::Logout => {
+                let answer = Answer::json(Status::OK, &json!({}));
+                return Some(answer.with_cookie(self.guard.no_cookie()));
+            }
+            Route::State => self.list(cx, Waiting::State(conn, right)),
+            Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
+            Route::Events { relay } => self.stream(cx, key, relay, right),
+            Route::Clients { relay, page } => return self.look(cx, relay, Look { conn, page }),
+            Route::Add => {
+                let after = body["after"].as_u64();
+                self.ask(cx, Goal::Deed(conn), TabCommand::Add { after });
+            }
+            Route::Change { relay: tab } => {
+                let fields = match fields(body) {
+                    Ok(fields) => fields,
+                    Err(why) => return Some(Answer::error(Status::BAD_REQUEST, why)),
+                };
+                self.ask(cx, Goal::Deed(conn), TabCommand::Change { tab, fields });
+            }
+            Route::Act { relay: tab, act } => {
+                let command = match deed(tab, act, body) {
+                    Ok(command) => command,
+                    Err(why) => return Some(Answer::error(Status::BAD_REQUEST, why)),
+                };
+                self.ask(cx, Goal::Deed(conn), command);
+            }
+        }
+        None
+    }
+
+    fn login(&mut self, cx: &Cx<'_>, body: &Value) -> Answer {
+        if self.wrong >= WRONG_MAX {
+            return Answer::error(Status::TOO_MANY, "too many wrong tokens: wait a minute");
+        }
+        let said = body["token"].as_str().unwrap_or_default();
+        match self.guard.cookie_for(said.as_bytes()) {
+            Some(cookie) => Answer::json(Status::OK, &json!({})).with_cookie(cookie),
+            None => {
+                if self.wrong == 0 {
+                    self.wrong_since = cx.now();
+                }
+                self.wrong += 1;
+                Answer::error(Status::UNAUTHORIZED, "that is not the token")
+            }
+        }
+    }
+
+    /// Clients, out of those that were gathered within the last second, or as soon as they are.
+    fn look(&mut self, cx: &mut Cx<'_>, tab: u64, look: Look) -> Option<Answer> {
+        let now = cx.now();
+        let known = self.rosters.iter_mut().position(|roster| roster.tab == tab);
+        let at = match known {
+            Some(at) if self.rosters[at].is_fresh(now) => {
+                return Some(Answer::json(Status::OK, &self.rosters[at].json(&look.page)));
+            }
+            Some(at) if !self.rosters[at].is_complete() => {
+                self.rosters[at].looks.push(look);
+                return None;
+            }
+            Some(at) => {
+                self.rosters[at] = Roster::new(tab);
+                at
+            }
+            None => {
+                self.rosters.push(Roster::new(tab));
+                self.rosters.len() - 1
+            }
+        };
+        self.rosters[at].looks.push(look);
+        self.ask(
+            cx,
+            Goal::Clients { tab },
+            TabCommand::Clients { tab, from: 0 },
+        );
+        None
+    }
+
+    /// The owner of the loop has answered.
+    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, ticket: Ticket, reply: TabReply) {
+        let Some(goal) = self.asked.remove(&ticket) else {
+            return;
+        };
+        match (goal, reply) {
+            (Goal::List(so_far), TabReply::List(tabs)) => self.listed(cx, so_far, tabs),
+            (Goal::Options, TabReply::Options(rows)) => self.options = groups(&rows),
+            (Goal::Log, TabReply::Log(lines)) => self.logged(cx, lines),
+            (Goal::Payload(conn), TabReply::Payload(payload)) => self.flowed(cx, conn, &payload),
+            (Goal::Payload(conn), _) => self.flow_ended(conn),
+            (Goal::Clients { tab }, TabReply::Clients(page)) => self.gathered(cx, tab, page),
+            (Goal::Clients { tab }, _) => self.gathered(cx, tab, ClientPage::default()),
+            (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
+            (Goal::List(_) | Goal::Options | Goal::Log, _) => {}
+        }
+    }
+
+    fn listed(&mut self, cx: &mut Cx<'_>, mut so_far: Vec<Tab>, tabs: Tabs) {
+        so_far.extend(tabs.rows);
+        if let Some(from) = tabs.next {
+            return self.ask(cx, Goal::List(so_far), TabCommand::List { from });
+        }
+        self.listing = false;
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting
+            .iter()
+            .any(|waiting| matches!(waiting, Waiting::Sample))
+        {
+            let samples: Vec<_> = so_far
+                .iter()
+                .map(|tab| (tab.id, state::sample(tab)))
+                .collect();
+            self.history.push(&samples);
+        }
+        let rows: Vec<Value> = so_far
+            .iter()
+            .map(|tab| state::json(tab, &self.history))
+            .collect();
+        self.state = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": self.started,
+            "utc": cx.utc_millis(),
+            "settings": { "path": tabs.file, "error": tabs.fault },
+            "roles": rows,
+        });
+        self.tabs = so_far;
+        for waiting in waiting {
+            self.tell(cx, waiting);
+        }
+    }
+
+    fn tell(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
+        match waiting {
+            Waiting::Sample => self.push_state(cx, false),
+            Waiting::Streams => self.push_state(cx, true),
+            Waiting::State(conn, right) => {
+                let state = self.state_for(right);
+                self.answer_to(cx, conn, Status::OK, &state);
+            }
+            Waiting::Answer(conn, status, body) => self.answer_to(cx, conn, status, &body),
+            Waiting::History(conn, id) => match self.tabs.iter().any(|tab| tab.id == id) {
+                true => {
+                    let past = self.history.json(id);
+                    self.answer_to(cx, conn, Status::OK, &past);
+                }
+                false => self.answer_to(cx, conn, Status::NOT_FOUND, &no_such()),
+            },
+        }
+    }
+
+    /// The state of everything, for somebody with this right.
+    pub(super) fn state_for(&self, right: Right) -> Value {
+        let mut state = self.state.clone();
+        state["view_only"] = json!(right != Right::All);
+        state
+    }
+
+    fn gathered(&mut self, cx: &mut Cx<'_>, tab: u64, page: ClientPage) {
+        let Some(roster) = self.rosters.iter_mut().find(|roster| roster.tab == tab) else {
+            return;
+        };
+        roster.take(page.rows);
+        if let Some(from) = page.next {
+            return self.ask(cx, Goal::Clients { tab }, TabCommand::Clients { tab, from });
+        }
+        roster.complete(cx.now());
+        let looks = std::mem::take(&mut roster.looks);
+        let answers: Vec<_> = looks
+            .into_iter()
+            .map(|look| (look.conn, roster.json(&look.page)))
+            .collect();
+        for (conn, body) in answers {
+            self.answer_to(cx, conn, Status::OK, &body);
+        }
+    }
+
+    /// What was to be done is done, or is not. Whoever asked hears of it once the tabs here show it.
+    fn did(&mut self, cx: &mut Cx<'_>, conn: ConnId, reply: TabReply) {
+        let (status, body) = match reply {
+            TabReply::Done => (Status::OK, json!({})),
+            TabReply::Added(id) => (Status::OK, json!({ "id": id })),
+            TabReply::Faults(faults) if faults.is_empty() => (Status::OK, json!({ "errors": {} })),
+            TabReply::Faults(faults) => {
+                let body = json!({ "error": "some fields are not right", "errors": state::faults(&faults) });
+                (Status::UNPROCESSABLE, body)
+            }
+            TabReply::Refused(why) => (Status::CONFLICT, json!({ "error": why })),
+            _ => (Status::INTERNAL, json!({ "error": "there was no answer" })),
+        };
+        self.list(cx, Waiting::Answer(conn, status, body));
+    }
+
+    fn answer_to(&mut self, cx: &mut Cx<'_>, conn: ConnId, status: Status, body: &Value) {
+        if let Some(key) = self.key_at(conn) {
+            self.answer(cx, key, Answer::json(status, body));
+        }
+    }
+}
+
+/// What a body says of fields: a text, a number, or whether something is on.
+fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
+    let Value::Object(object) = body else {
+        return Ok(Vec::new());
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(is_on) => Some(is_on.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null => Some(String::new()),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    let fields = object
+        .iter()
+        .map(|(key, value)| Some((key.clone(), text(value)?)));
+    fields
+        .collect::<Option<_>>()
+        .ok_or("a field is a text, a number, true or false")
+}
+
+fn deed(tab: u64, act: Act, body: &Value) -> Result<TabCommand, &'static str> {
+    Ok(match act {
+        Act::Start => TabCommand::Start { tab },
+        Act::Stop => TabCommand::Stop { tab },
+        Act::Remove => TabCommand::Remove { tab },
+        Act::Dump => {
+            let on = body["on"].as_bool().ok_or("on is true or false")?;
+            TabCommand::Dump { tab, on }
+        }
+        Act::Kick => {
+            let client = body["client"].as_str().and_then(|id| id.parse().ok());
+            let client = client.ok_or("client is the id of one, as a text")?;
+            TabCommand::Kick { tab, client }
+        }
+    })
+}
+
+/// Options under their headings.
+fn groups(rows: &[OptionRow]) -> Value {
+    let mut groups: Vec<(&str, Vec<Value>)> = Vec::new();
+    for row in rows {
+        let option = json!({
+            "key": row.key,
+            "kind": if row.is_switch { "switch" } else { "text" },
+            "choices": (!row.choices.is_empty()).then_some(&row.choices),
+            "default": row.default,
+            "help": row.help,
+        });
+        match groups.iter_mut().find(|(name, _)| *name == row.group) {
+            Some((_, options)) => options.push(option),
+            None => groups.push((row.group, vec![option])),
+        }
+    }
+    let groups = groups
+        .into_iter()
+        .map(|(name, options)| json!({ "name": name, "options": options }));
+    json!({ "groups": groups.collect::<Vec<_>>() })
+}
+
+fn no_such() -> Value {
+    json!({ "error": "there is no such relay" })
+}
+
+/// Wrong tokens within a minute, after which nobody is let in by one.
+const WRONG_MAX: u32 = 20;

@@ -1,0 +1,19 @@
+//! What a console is told to do.
+
+use crate::base::endpoint::Endpoint;
+use crate::base::secret::Secret;
+
+/// A console's orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// `--bind`: where browsers connect.
+    pub bind: Endpoint,
+    /// `--allow-host`: names that browsers reach it by, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// `--token-file`: opens everything. `None` only on an address of this machine alone.
+    pub token: Option<Secret>,
+    /// `--view-token-file`: opens what there is to see.
+    pub view_token: Option<Secret>,
+    /// `--max-connections`: the most at a time.
+    pub max_connections: usize,
+}

@@ -1,0 +1,178 @@
+//! The last five minutes of each relay, a sample a second, so that a page that has just been opened can draw them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Value, json};
+
+/// What is known of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sample {
+    /// Bytes a second in and out, where the role measures that; else it is what came to them within the second.
+    pub(super) rates: Option<(u64, u64)>,
+    /// Bytes since the role's start.
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// In seconds.
+    pub(super) lag: f64,
+    pub(super) clients: usize,
+    /// Clients that had been dropped by then, since the relay's start.
+    pub(super) drops: u64,
+}
+
+/// The samples of all relays, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    relays: BTreeMap<u64, Past>,
+}
+
+#[derive(Debug, Default)]
+struct Past {
+    samples: VecDeque<Sample>,
+    /// Drops within each of the last seconds, for ten minutes.
+    drops: VecDeque<u32>,
+    drops_before: u64,
+}
+
+impl History {
+    /// A second's samples. What is not among them any more is forgotten.
+    pub(super) fn push(&mut self, samples: &[(u64, Sample)]) {
+        self.relays
+            .retain(|id, _| samples.iter().any(|(known, _)| known == id));
+        for (id, sample) in samples {
+            self.relays.entry(*id).or_default().push(*sample);
+        }
+    }
+
+    /// Drops of the last ten minutes.
+    pub(super) fn drops(&self, id: u64) -> u64 {
+        let past = self.relays.get(&id);
+        past.map_or(0, |past| past.drops.iter().copied().map(u64::from).sum())
+    }
+
+    /// Bytes a second in and out, over the last second.
+    pub(super) fn rates(&self, id: u64) -> (u64, u64) {
+        let last = self.relays.get(&id).and_then(|past| past.samples.back());
+        last.and_then(|sample| sample.rates).unwrap_or_default()
+    }
+
+    /// The samples, each figure in a row of its own, the newest last.
+    pub(super) fn json(&self, id: u64) -> Value {
+        let none = VecDeque::new();
+        let samples = self.relays.get(&id).map_or(&none, |past| &past.samples);
+        let rates = |sample: &Sample| sample.rates.unwrap_or_default();
+        json!({
+            "in": samples.iter().map(|sample| rates(sample).0).collect::<Vec<_>>(),
+            "out": samples.iter().map(|sample| rates(sample).1).collect::<Vec<_>>(),
+            "lag": samples.iter().map(|sample| sample.lag).collect::<Vec<_>>(),
+            "clients": samples.iter().map(|sample| sample.clients).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Past {
+    fn push(&mut self, sample: Sample) {
+        // A relay that has been started again counts from nothing.
+        let fresh = sample
+            .drops
+            .checked_sub(self.drops_before)
+            .unwrap_or(sample.drops);
+        self.drops_before = sample.drops;
+        self.drops
+            .push_back(u32::try_from(fresh).unwrap_or(u32::MAX));
+        let before = self.samples.back().copied().unwrap_or(sample);
+        let grown = (
+            sample.bytes_in.saturating_sub(before.bytes_in),
+            sample.bytes_out.saturating_sub(before.bytes_out),
+        );
+        let rates = sample.rates.or(Some(grown));
+        self.samples.push_back(Sample { rates, ..sample });
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        if self.drops.len() > DROPS {
+            self.drops.pop_front();
+        }
+    }
+}
+
+/// Five minutes.
+const SAMPLES: usize = 300;
+/// Ten minutes.
+const DROPS: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(clients: usize, drops: u64) -> Sample {
+        Sample {
+            clients,
+            drops,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn it_holds_five_minutes() {
+        let mut history = History::default();
+        for second in 0..1000 {
+            history.push(&[(1, sample(second, 0))]);
+        }
+        let clients = history.json(1)["clients"].as_array().unwrap().clone();
+        assert_eq!(
+            (clients.len(), &clients[0], &clients[299]),
+            (300, &json!(700), &json!(999))
+        );
+        assert_eq!(history.json(2)["in"], json!([]));
+    }
+
+    #[test]
+    fn a_role_that_does_not_measure_its_rate_has_one_all_the_same() {
+        let mut history = History::default();
+        for bytes in [100, 150, 150, 20] {
+            let sample = Sample {
+                bytes_in: bytes,
+                bytes_out: 2 * bytes,
+                ..Sample::default()
+            };
+            history.push(&[(1, sample)]);
+        }
+        assert_eq!(history.json(1)["out"], json!([0, 100, 0, 0]));
+        history.push(&[(
+            1,
+            Sample {
+                rates: Some((7, 8)),
+                ..Sample::default()
+            },
+        )]);
+        assert_eq!(history.rates(1), (7, 8));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let mut history = History::default();
+        history.push(&[(1, sample(1, 0)), (2, sample(2, 0))]);
+        history.push(&[(2, sample(3, 0))]);
+        assert_eq!(history.json(1)["clients"], json!([]));
+        assert_eq!(history.json(2)["clients"], json!([2, 3]));
+    }
+
+    #[test]
+    fn drops_are_those_of_ten_minutes() {
+        let mut history = History::default();
+        for drops in [0, 2, 2, 5] {
+            history.push(&[(1, sample(0, drops))]);
+        }
+        assert_eq!(history.drops(1), 5);
+        history.push(&[(1, sample(0, 1))]);
+        assert_eq!(history.drops(1), 6, "started again, and one more");
+        for _ in 0..595 {
+            history.push(&[(1, sample(0, 1))]);
+        }
+        assert_eq!(history.drops(1), 6);
+        for _ in 0..4 {
+            history.push(&[(1, sample(0, 1))]);
+        }
+        assert_eq!(history.drops(1), 1);
+    }
+}

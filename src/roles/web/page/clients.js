@@ -1,0 +1,188 @@
+// The table of clients. There may be ten thousand: hydrant sorts and searches, the page holds what is in view.
+
+import { get, post, ApiError } from "./api.js";
+import { ask, byId, element, setText, toast } from "./dom.js";
+import { bytes, count, plural, span } from "./units.js";
+
+const COLUMNS = [
+  { key: "peer", title: "Address" },
+  { key: "lag", title: "Lag", number: true },
+  { key: "behind", title: "Behind", number: true },
+  { key: "bytes", title: "Taken", number: true },
+  { key: "joined", title: "For", number: true },
+];
+
+export class Clients {
+  #role = null;
+  #kind = "relay";
+  #sort = "lag";
+  #descending = true;
+  #search = "";
+  #total = 0;
+  #rows = new Map();
+  #asked = 0;
+  #timer = 0;
+  #scroll = byId("clients-scroll");
+  #sizer = element("div", { class: "sizer" });
+  #empty = element("p", { class: "empty" });
+  #isReadOnly = false;
+
+  constructor() {
+    this.#drawHead();
+    this.#scroll.append(this.#sizer, this.#empty);
+    this.#scroll.addEventListener("scroll", () => this.#draw());
+    new ResizeObserver(() => this.#draw()).observe(this.#scroll);
+    byId("clients-search").addEventListener("input", (event) => {
+      this.#search = event.target.value.trim();
+      this.#restart();
+    });
+  }
+
+  select(role, kind, isReadOnly) {
+    this.#kind = kind;
+    this.#isReadOnly = isReadOnly;
+    if (this.#role === role) return;
+    this.#role = role;
+    this.#restart();
+  }
+
+  refresh() {
+    if (this.#timer === 0 && this.#role !== null && !document.hidden) this.#load();
+  }
+
+  #restart() {
+    this.#rows.clear();
+    this.#scroll.scrollTop = 0;
+    this.#asked += 1;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#load();
+  }
+
+  // Asks for what is in view and a little around it.
+  async #load() {
+    const asked = ++this.#asked;
+    this.#timer = setTimeout(() => (this.#timer = 0), AGAIN_MS);
+    const first = Math.max(0, this.#firstInView() - MARGIN);
+    const query = new URLSearchParams({
+      sort: this.#sort,
+      order: this.#descending ? "desc" : "asc",
+      search: this.#search,
+      offset: first,
+      limit: Math.min(PAGE_MAX, this.#inView() + 2 * MARGIN),
+    });
+    try {
+      const page = await get(`relays/${this.#role}/clients?${query}`);
+      if (asked !== this.#asked) return;
+      this.#rows = new Map(page.rows.map((row, index) => [page.offset + index, row]));
+      this.#total = page.matched;
+      setText(
+        byId("clients-count"),
+        this.#search ? `${count(page.matched)} of ${plural(page.total, "client")}` : plural(page.total, "client"),
+      );
+      setText(this.#empty, this.#search ? "Nobody by that address." : "Nobody is connected.");
+      this.#draw();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+
+  #firstInView() {
+    return Math.floor(this.#scroll.scrollTop / ROW);
+  }
+
+  #inView() {
+    return Math.ceil(this.#scroll.clientHeight / ROW) + 1;
+  }
+
+  #draw() {
+    this.#empty.hidden = this.#total > 0;
+    this.#sizer.style.height = `${this.#total * ROW}px`;
+    const first = this.#firstInView();
+    const last = Math.min(this.#total, first + this.#inView());
+    const known = new Map([...this.#sizer.children].map((child) => [child.dataset.id, child]));
+    const drawn = [];
+    let misses = false;
+    for (let index = first; index < last; index += 1) {
+      const row = this.#rows.get(index);
+      if (row) drawn.push(this.#row(row, index, known.get(String(row.id))));
+      else misses = true;
+    }
+    for (const child of [...this.#sizer.children]) if (!drawn.includes(child)) child.remove();
+    for (const child of drawn) if (!child.parentNode) this.#sizer.append(child);
+    if (misses && this.#total > 0) this.#load();
+  }
+
+  #row(row, index, old) {
+    const made = old ?? this.#newRow(row);
+    made.style.transform = `translateY(${index * ROW}px)`;
+    made.setAttribute("aria-rowindex", index + 2);
+    const [peer, lag, behind, taken, joined] = made.children;
+    // Of a relay's clients the address is all there is; others have a name, or a port that they came by.
+    setText(peer, this.#kind === "relay" || !row.label ? row.peer : `${row.label}  ${row.peer}`);
+    setText(lag, row.lag > 0 ? span(row.lag) : "-");
+    setText(behind, row.behind > 0 ? bytes(row.behind) : "-");
+    setText(taken, bytes(row.bytes));
+    setText(joined, span(row.joined));
+    made.classList.toggle("late", row.lag >= LATE);
+    made.title = row.note ?? "";
+    return made;
+  }
+
+  #newRow(row) {
+    const made = element("div", { class: "row", role: "row", "data-id": row.id });
+    for (const { key, number } of COLUMNS) {
+      made.append(element("span", { role: "cell", class: `${key} ${number ? "number" : ""}` }));
+    }
+    const disconnect = element("button", {
+      type: "button",
+      class: "quiet",
+      "aria-label": `Disconnect ${row.peer}`,
+      title: "Disconnect this client",
+      onclick: () => this.#disconnect(row),
+    }, "Disconnect");
+    made.append(element("span", { role: "cell", class: "do" }, this.#isReadOnly ? null : disconnect));
+    return made;
+  }
+
+  async #disconnect(row) {
+    if (!(await ask("Disconnect this client?", `${row.peer} has taken ${bytes(row.bytes)}. It may connect again.`, "Disconnect"))) return;
+    try {
+      await post(`relays/${this.#role}/kick`, { client: row.id });
+      toast(`${row.peer} disconnected`);
+      this.#restart();
+    } catch (error) {
+      toast(error.message);
+    }
+  }
+
+  #drawHead() {
+    const head = byId("clients-head");
+    head.replaceChildren();
+    for (const { key, title, number } of COLUMNS) {
+      const isSort = key === this.#sort;
+      const arrow = isSort ? (this.#descending ? " ▾" : " ▴") : "";
+      head.append(element("span", {
+        role: "columnheader",
+        class: `${key} ${number ? "number" : ""}`,
+        "aria-sort": isSort ? (this.#descending ? "descending" : "ascending") : "none",
+      }, element("button", { type: "button", class: "quiet", onclick: () => this.#sortBy(key) }, title + arrow)));
+    }
+    head.append(element("span", { role: "columnheader", class: "do" }, element("span", { class: "hidden" }, "Actions")));
+  }
+
+  #sortBy(key) {
+    this.#descending = key === this.#sort ? !this.#descending : key !== "peer";
+    this.#sort = key;
+    this.#drawHead();
+    byId("clients-head").querySelectorAll("button")[COLUMNS.findIndex((column) => column.key === key)].focus();
+    this.#restart();
+  }
+}
+
+const ROW = 28;
+const MARGIN = 20;
+const PAGE_MAX = 200;
+const AGAIN_MS = 900;
+// Seconds behind from which a row stands out.
+const LATE = 1;

@@ -1,0 +1,390 @@
+// The console: tabs, what the chosen one does, and the connection to hydrant.
+
+import { ApiError, Events, get, post } from "./api.js";
+import { Chart } from "./chart.js";
+import { Clients } from "./clients.js";
+import { ask, byId, element, setFigure, setText, shape, show, toast } from "./dom.js";
+import { Dump, Log } from "./feed.js";
+import { Form } from "./form.js";
+import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
+
+let state = null;
+let selected = Number(location.hash.slice(1)) || null;
+let received = 0;
+let isUp = false;
+let instance = null;
+
+const form = new Form();
+const clients = new Clients();
+const log = new Log();
+const dump = new Dump();
+const charts = {
+  in: new Chart(byId("in-chart"), { name: "In", format: rate, colour: "--in", base: 1024, floor: 1024 }),
+  out: new Chart(byId("out-chart"), { name: "Out", format: rate, colour: "--out", base: 1024, floor: 1024 }),
+  lag: new Chart(byId("lag-chart"), { name: "Worst lag", format: span, colour: "--lag", floor: 0.2 }),
+  clients: new Chart(byId("clients-chart"), { name: "Clients", format: (n) => count(Math.round(n)), colour: "--people", floor: 5 }),
+};
+
+const events = new Events({
+  up() {
+    isUp = true;
+    document.body.classList.remove("stale");
+    show(byId("lost"), false);
+    loadHistory();
+  },
+  down() {
+    isUp = false;
+    document.body.classList.add("stale");
+    drawLink();
+    checkLogin();
+  },
+  state(next) {
+    if (instance !== next.started) {
+      instance = next.started;
+      log.restart();
+    }
+    state = next;
+    received = Date.now();
+    if (!role()) select(state.roles[0]?.id ?? null);
+    draw();
+    pushHistory();
+    clients.refresh();
+  },
+  log: (line) => log.add(line),
+  dump: (piece) => dump.add(piece),
+});
+
+const role = () => state?.roles.find((one) => one.id === selected) ?? null;
+
+async function begin() {
+  try {
+    const { groups } = await get("options");
+    form.setOptions(groups);
+    show(byId("login"), false);
+    byId("token").value = "";
+    events.follow(query());
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401) return showLogin();
+    drawLink(error.message);
+    setTimeout(begin, 1000);
+  }
+}
+
+function query() {
+  return selected === null ? "" : `?relay=${selected}`;
+}
+
+function select(id) {
+  if (id === selected && !byId("panel").hidden) return;
+  selected = id;
+  history.replaceState(null, "", id === null ? "#" : `#${id}`);
+  dump.clear();
+  for (const chart of Object.values(charts)) chart.set([]);
+  draw();
+  events.follow(query());
+  loadHistory();
+}
+
+async function loadHistory() {
+  const id = selected;
+  if (id === null) return;
+  try {
+    const past = await get(`relays/${id}/history`);
+    if (id !== selected) return;
+    for (const [key, chart] of Object.entries(charts)) chart.set(past[key]);
+    drawTiles();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+function pushHistory() {
+  const one = role();
+  if (!one) return;
+  charts.in.push(one.in);
+  charts.out.push(one.out);
+  charts.lag.push(one.lag?.seconds ?? 0);
+  charts.clients.push(one.clients);
+}
+
+function draw() {
+  if (!state) return;
+  drawLink();
+  drawTabs();
+  const one = role();
+  show(byId("panel"), one !== null);
+  if (!one) return;
+  document.title = `${one.name}: ${one.word} - hydrant`;
+  byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
+  drawState(one);
+  drawTiles();
+  show(byId("settings"), one.fields !== null);
+  if (one.fields) form.set(one, state.view_only);
+  clients.select(one.id, one.kind, state.view_only);
+  log.select(one.label);
+  show(byId("feed-tabs"), one.kind === "relay");
+  if (one.kind !== "relay" && !byId("dump").hidden) showFeed("log");
+  const isDumping = one.dump;
+  setText(byId("dump-switch"), isDumping ? "Dump is on" : "Dump is off");
+  byId("dump-switch").setAttribute("aria-pressed", isDumping);
+  byId("dump-switch").disabled = state.view_only;
+}
+
+function drawTabs() {
+  const strip = byId("tabs");
+  const known = new Map([...strip.children].map((tab) => [Number(tab.dataset.id), tab]));
+  state.roles.forEach((one, index) => {
+    const tab = known.get(one.id) ?? newTab(one.id);
+    known.delete(one.id);
+    if (tab.dataset.state !== one.state) {
+      tab.dataset.state = one.state;
+      tab.querySelector(".shape").replaceChildren(shape(one.state));
+    }
+    setText(tab.querySelector(".name"), one.name);
+    setText(tab.querySelector(".word"), one.running && one.in > 0 ? `${one.word}, ${rate(one.in)}` : one.word);
+    const isChosen = one.id === selected;
+    tab.setAttribute("aria-selected", isChosen);
+    tab.tabIndex = isChosen ? 0 : -1;
+    if (strip.children[index] !== tab) strip.insertBefore(tab, strip.children[index] ?? null);
+  });
+  for (const gone of known.values()) gone.remove();
+  show(byId("add"), state.roles.some(canChange));
+}
+
+// A role out of a run file is changed there.
+const canChange = (one) => one.fields !== null && !state.view_only;
+
+function newTab(id) {
+  return element("button", {
+    type: "button", role: "tab", id: `tab-${id}`, "data-id": id, "aria-controls": "panel",
+    onclick: () => select(id),
+  },
+  element("span", { class: "shape" }),
+  element("span", { class: "name" }),
+  element("span", { class: "word" }));
+}
+
+function drawState(one) {
+  const card = byId("state");
+  if (card.dataset.state !== one.state) {
+    card.dataset.state = one.state;
+    byId("state-shape").replaceChildren(shape(one.state));
+  }
+  const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
+  setText(byId("state-word"), `${one.word}${since}`);
+  setText(byId("state-why"), one.why);
+  show(byId("start"), !one.running && !state.view_only);
+  show(byId("stop"), one.running && !state.view_only);
+  show(byId("close"), canChange(one));
+  show(byId("copy"), one.command !== null);
+  const facts = one.running
+    ? [
+        ["Last byte", one.upstream?.last_byte == null ? "none yet" : `${span(one.upstream.last_byte)} ago`],
+        ["Listens at", one.listening.join(", ") || "nowhere"],
+        ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
+        ["Reconnects", count(one.reconnects)],
+        ["Drops", drops(one)],
+        ["Refused", reasons(one.refused) || "0"],
+      ]
+    : [];
+  drawFacts(facts);
+}
+
+function drawFacts(facts) {
+  const list = byId("facts");
+  if (list.children.length !== facts.length * 2) {
+    list.replaceChildren(...facts.flatMap(() => [element("dt"), element("dd")]));
+  }
+  facts.forEach(([term, text], index) => {
+    setText(list.children[index * 2], term);
+    setText(list.children[index * 2 + 1], text);
+  });
+}
+
+const reasons = (counts) =>
+  Object.entries(counts).filter(([, many]) => many > 0).map(([reason, many]) => `${reason} ${count(many)}`).join(", ");
+
+function drops(one) {
+  const by = reasons(one.drops);
+  return by ? `${count(one.drops_total)} (${by})` : "0";
+}
+
+function drawTiles() {
+  const one = role();
+  if (!one) return;
+  const none = ["-", ""];
+  setFigure(byId("in-now"), one.running ? parts(rate(one.in)) : none);
+  setFigure(byId("out-now"), one.running ? parts(rate(one.out)) : none);
+  const lag = one.lag;
+  setFigure(byId("lag-now"), one.running ? (lag ? parts(span(lag.seconds)) : ["none", ""]) : none);
+  setFigure(byId("clients-now"), one.running ? [count(one.clients), ""] : none);
+  setText(byId("in-note"), `peak ${rate(charts.in.highest())}`);
+  setText(byId("out-note"), `peak ${rate(charts.out.highest())}`);
+  setText(byId("lag-note"), lag ? `${lag.peer}, ${bytes(lag.bytes)} behind` : "nobody is behind");
+  setText(byId("clients-note"), one.running ? `at most ${count(one.clients_most)}` : "");
+}
+
+function drawLink(text) {
+  const link = byId("link");
+  const label = text ?? (isUp ? "live" : "connection lost");
+  link.dataset.up = isUp;
+  setText(link, label);
+  setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
+  if (state) {
+    const { settings } = state;
+    setText(byId("saved"), settings.error ? `Not saved: ${settings.error}` : "");
+    byId("saved").classList.toggle("bad", Boolean(settings.error));
+    byId("saved").title = settings.path ?? "";
+  }
+  if (!isUp && state) {
+    const age = span((Date.now() - received) / 1000);
+    const lost = byId("lost");
+    setText(lost, `No connection to hydrant. What you see is ${age} old. Trying again each second.`);
+    show(lost, true);
+  }
+}
+
+function showLogin() {
+  show(byId("panel"), false);
+  show(byId("login"), true);
+  byId("token").focus();
+}
+
+// A stream that is refused does not say why: ask.
+async function checkLogin() {
+  try {
+    await get("options");
+  } catch (error) {
+    if (error.status === 401) showLogin();
+  }
+}
+
+// Runs an action of the chosen relay; what was wrong is said beside the field.
+async function act(path, body) {
+  const id = selected;
+  try {
+    const answer = await post(`relays/${id}/${path}`, body);
+    await refresh();
+    return answer;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (Object.keys(error.errors).length && id === selected) {
+      form.showErrors(error.errors);
+      byId("settings-fold").open = true;
+      form.focusError();
+    } else {
+      toast(error.message);
+    }
+    return null;
+  }
+}
+
+async function refresh() {
+  state = await get("state");
+  received = Date.now();
+  draw();
+}
+
+byId("start").addEventListener("click", async () => {
+  await form.settled();
+  if (await act("start")) byId("stop").focus();
+});
+
+byId("stop").addEventListener("click", async () => {
+  const one = role();
+  const who = one.clients === 1 ? "1 client is" : `${count(one.clients)} clients are`;
+  const text = one.clients > 0 ? `${who} connected and will be disconnected.` : "Nobody is connected.";
+  if ((await ask(`Stop ${one.name}?`, text, "Stop")) && (await act("stop"))) byId("start").focus();
+});
+
+byId("close").addEventListener("click", async () => {
+  const one = role();
+  if (one.running) {
+    const text = `It is running, with ${plural(one.clients, "client")} connected. It is stopped and its settings are removed.`;
+    if (!(await ask(`Close ${one.name}?`, text, "Close"))) return;
+  }
+  const index = state.roles.indexOf(one);
+  const next = state.roles[index + 1] ?? state.roles[index - 1];
+  const answer = await act("remove");
+  if (!answer) return;
+  select(answer.fresh ?? next?.id ?? null);
+  byId(`tab-${selected}`)?.focus();
+});
+
+byId("add").addEventListener("click", async () => {
+  await form.settled();
+  try {
+    const { id } = await post("relays", { after: selected });
+    await refresh();
+    select(id);
+    byId("field-src").focus();
+  } catch (error) {
+    toast(error.message);
+  }
+});
+
+byId("copy").addEventListener("click", async () => {
+  const { command } = role();
+  try {
+    await navigator.clipboard.writeText(command);
+    toast(`Copied: ${command}`);
+  } catch {
+    // No clipboard off localhost without TLS: the line is shown, to be marked by hand.
+    window.prompt("The command line", command);
+  }
+});
+
+byId("dump-switch").addEventListener("click", () => {
+  const on = !role().dump;
+  act("dump", { on });
+});
+
+// The keys of a tab list: arrows, Home, End.
+for (const list of [byId("tabs"), byId("feed-tabs")]) {
+  list.addEventListener("keydown", (event) => {
+    const tabs = [...list.querySelectorAll("[role=tab]")];
+    const at = tabs.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    const tab = tabs[(to + tabs.length) % tabs.length];
+    tab.click();
+    tab.focus();
+  });
+}
+
+function showFeed(which) {
+  for (const name of ["log", "dump"]) {
+    const isChosen = name === which;
+    const tab = byId(`feed-${name}`);
+    tab.setAttribute("aria-selected", isChosen);
+    tab.tabIndex = isChosen ? 0 : -1;
+    show(byId(name), isChosen);
+    show(byId(`${name}-tools`), isChosen);
+  }
+}
+byId("feed-log").addEventListener("click", () => showFeed("log"));
+byId("feed-dump").addEventListener("click", () => showFeed("dump"));
+
+byId("login-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  setText(byId("login-error"), "");
+  try {
+    await post("login", { token: byId("token").value });
+    await begin();
+  } catch (error) {
+    setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
+  }
+});
+
+window.addEventListener("hashchange", () => {
+  const id = Number(location.hash.slice(1));
+  if (state?.roles.some((one) => one.id === id)) select(id);
+});
+
+// On a narrow screen what runs comes first, and its settings when they are asked for.
+if (matchMedia("(max-width: 720px)").matches) byId("settings-fold").open = false;
+setInterval(() => drawLink(), 1000);
+showFeed("log");
+begin();

@@ -1,0 +1,202 @@
+// The log and the dump: what came last, as much as a person can look at.
+
+import { byId, element, setText } from "./dom.js";
+
+const LEVELS = { ERROR: 1, WARN: 2, INFO: 3, DEBUG: 4, TRACE: 5 };
+
+export class Log {
+  #lines = [];
+  #role = "";
+  #view = byId("log");
+  #last = 0;
+
+  constructor() {
+    for (const id of ["log-level", "log-filter", "log-all"]) {
+      byId(id).addEventListener("input", () => this.#redraw());
+    }
+  }
+
+  // Lines of other relays are hidden unless they are asked for.
+  select(label) {
+    if (label === this.#role) return;
+    this.#role = label;
+    this.#redraw();
+  }
+
+  // A stream that was opened again begins with lines that may be known.
+  add(line) {
+    if (line.seq <= this.#last) return;
+    this.#last = line.seq;
+    this.#lines.push(line);
+    if (this.#lines.length > LINES_MAX) this.#lines.shift();
+    if (this.#admits(line)) this.#append([line]);
+  }
+
+  // Another process: its count begins again.
+  restart() {
+    this.#last = 0;
+  }
+
+  #admits(line) {
+    if (LEVELS[line.level] > Number(byId("log-level").value) && line.level !== "DEBUG") return false;
+    const isOthers = /^\w+(\[.*?\])?: /.test(line.text) && !line.text.startsWith(`${this.#role}: `);
+    if (isOthers && !byId("log-all").checked) return false;
+    const wanted = byId("log-filter").value.trim().toLowerCase();
+    return !wanted || line.text.toLowerCase().includes(wanted);
+  }
+
+  #redraw() {
+    this.#view.replaceChildren();
+    this.#append(this.#lines.filter((line) => this.#admits(line)).slice(-SHOWN_MAX));
+    if (!this.#view.children.length) {
+      this.#view.append(element("p", { class: "empty" }, "No line yet that fits."));
+    }
+  }
+
+  #append(lines) {
+    if (!lines.length) return;
+    this.#view.querySelector(".empty")?.remove();
+    follow(this.#view, () => {
+      for (const line of lines) {
+        const time = line.time.slice(11, 23);
+        const text = byId("log-all").checked ? line.text : line.text.replace(`${this.#role}: `, "");
+        this.#view.append(
+          element("div", { class: `line ${line.level.toLowerCase()}` },
+            element("time", {}, time),
+            element("b", {}, line.level === "INFO" ? "" : line.level),
+            element("span", {}, text)),
+        );
+      }
+      while (this.#view.children.length > SHOWN_MAX) this.#view.firstChild.remove();
+    });
+  }
+}
+
+export class Dump {
+  #pieces = [];
+  #held = 0;
+  #view = byId("dump");
+  #drawn = false;
+
+  constructor() {
+    byId("dump-form").addEventListener("input", () => this.#redraw());
+    byId("dump-clear").addEventListener("click", () => this.clear());
+    this.#redraw();
+  }
+
+  clear() {
+    this.#pieces = [];
+    this.#held = 0;
+    this.#redraw();
+  }
+
+  add({ offset, data, skipped }) {
+    const raw = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    this.#pieces.push({ offset, raw, skipped });
+    this.#held += raw.length;
+    while (this.#held > DUMP_MAX && this.#pieces.length > 1) this.#held -= this.#pieces.shift().raw.length;
+    this.#redraw();
+  }
+
+  #redraw() {
+    if (this.#drawn) return;
+    this.#drawn = true;
+    requestAnimationFrame(() => {
+      this.#drawn = false;
+      const isHex = byId("dump-form").value === "hex";
+      const text = this.#pieces.length ? (isHex ? this.#hex() : this.#text()) : "Nothing yet. Switch the dump on while bytes flow.";
+      follow(this.#view, () => setText(this.#view, text));
+    });
+  }
+
+  #text() {
+    return this.#joined().map(({ skipped, raw }) => note(skipped) + readable(raw)).join("");
+  }
+
+  #hex() {
+    return this.#joined().map(({ skipped, raw, offset }) => note(skipped) + hexLines(offset, raw)).join("");
+  }
+
+  // Pieces that meet are one, so that neither a letter nor a line is cut where a read was.
+  #joined() {
+    const runs = [];
+    for (const piece of this.#pieces) {
+      const last = runs.at(-1);
+      if (last && !piece.skipped && last.offset + last.size === piece.offset) {
+        last.parts.push(piece.raw);
+        last.size += piece.raw.length;
+      } else {
+        runs.push({ offset: piece.offset, skipped: piece.skipped, parts: [piece.raw], size: piece.raw.length });
+      }
+    }
+    return runs.map(({ offset, skipped, parts, size }) => {
+      const raw = new Uint8Array(size);
+      let at = 0;
+      for (const part of parts) {
+        raw.set(part, at);
+        at += part.length;
+      }
+      return { offset, skipped, raw };
+    });
+  }
+}
+
+const note = (skipped) => (skipped ? `\n[${skipped} bytes skipped]\n` : "");
+
+// UTF-8 as it is, anything else as \xNN, as `--dump` shows it.
+function readable(raw) {
+  let text = "";
+  let at = 0;
+  while (at < raw.length) {
+    const length = sequence(raw, at);
+    if (length === 0) {
+      text += `\\x${hex(raw[at])}`;
+      at += 1;
+    } else {
+      text += UTF8.decode(raw.subarray(at, at + length));
+      at += length;
+    }
+  }
+  return text;
+}
+
+// How long the letter is that begins here; 0 where none does.
+function sequence(raw, at) {
+  const lead = raw[at];
+  if (lead < 0x80) return lead >= 0x20 || lead === 0x0a || lead === 0x09 ? 1 : 0;
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
+  if (length === 0 || at + length > raw.length) return 0;
+  try {
+    STRICT.decode(raw.subarray(at, at + length));
+    return length;
+  } catch {
+    return 0;
+  }
+}
+
+function hexLines(offset, raw) {
+  let text = "";
+  for (let at = 0; at < raw.length; at += 16) {
+    const row = [...raw.subarray(at, at + 16)];
+    const left = row.slice(0, 8).map(hex).join(" ");
+    const right = row.slice(8).map(hex).join(" ");
+    const ascii = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
+    text += `${(offset + at).toString(16).padStart(8, "0")}  ${left.padEnd(23)}  ${right.padEnd(23)}  |${ascii}|\n`;
+  }
+  return text;
+}
+
+const hex = (byte) => byte.toString(16).padStart(2, "0");
+
+// Stays at the end if it was there; whoever scrolled back reads on undisturbed.
+function follow(view, change) {
+  const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 24;
+  change();
+  if (isAtEnd) view.scrollTop = view.scrollHeight;
+}
+
+const UTF8 = new TextDecoder();
+const STRICT = new TextDecoder("utf-8", { fatal: true });
+const LINES_MAX = 5000;
+const SHOWN_MAX = 500;
+const DUMP_MAX = 64 << 10;

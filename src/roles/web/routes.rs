@@ -1,0 +1,282 @@
+//! What can be asked for, and by which method. It knows paths and queries, not who asks.
+//!
+//! ```text
+//!   GET   /                                   the console            GET  /wall    the screen on the wall
+//!   GET   /api/v1/state                       everything at a moment
+//!   GET   /api/v1/options                     the options that a relay has
+//!   GET   /api/v1/events?relay=ID             server-sent events: the state each second, the log, a relay's payload
+//!   GET   /api/v1/relays/ID/clients?...       some of its clients, sorted and searched
+//!   GET   /api/v1/relays/ID/history           its last five minutes
+//!   POST  /api/v1/login  {"token"}            POST /api/v1/logout
+//!   POST  /api/v1/relays {"after": ID}        a new one, chained from another
+//!   POST  /api/v1/relays/ID {"src", ...}      changes its settings
+//!   POST  /api/v1/relays/ID/start, stop, remove, dump {"on"}, kick {"client"}
+//! ```
+
+use super::assets::Asset;
+use super::roster::{Page, Sort};
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Asset(&'static Asset),
+    State,
+    Options,
+    Events { relay: Option<u64> },
+    Clients { relay: u64, page: Page },
+    History { relay: u64 },
+    Login,
+    Logout,
+    Add,
+    Change { relay: u64 },
+    Act { relay: u64, act: Act },
+}
+
+/// What can be done with a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Start,
+    Stop,
+    Remove,
+    Dump,
+    Kick,
+}
+
+/// Why nothing is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Astray {
+    /// There is no such path.
+    Nowhere,
+    /// The path takes this method only.
+    Method(&'static str),
+    /// The query says what can't be.
+    Query(&'static str),
+}
+
+impl Route {
+    pub(super) fn of(method: &str, path: &str, query: Option<&str>) -> Result<Self, Astray> {
+        let (route, taken) = match path.strip_prefix("/api/v1/") {
+            None => {
+                let asset = Asset::at(path).ok_or(Astray::Nowhere)?;
+                (Self::Asset(asset), GET)
+            }
+            Some(rest) => Self::of_api(rest, &Query::new(query))?,
+        };
+        match method == taken {
+            true => Ok(route),
+            false => Err(Astray::Method(taken)),
+        }
+    }
+
+    fn of_api(path: &str, query: &Query) -> Result<(Self, &'static str), Astray> {
+        let parts: Vec<&str> = path.split('/').collect();
+        Ok(match parts[..] {
+            ["state"] => (Self::State, GET),
+            ["options"] => (Self::Options, GET),
+            ["events"] => {
+                let relay = query.number("relay")?;
+                (Self::Events { relay }, GET)
+            }
+            ["login"] => (Self::Login, POST),
+            ["logout"] => (Self::Logout, POST),
+            ["relays"] => (Self::Add, POST),
+            ["relays", relay] => {
+                let relay = id(relay)?;
+                (Self::Change { relay }, POST)
+            }
+            ["relays", relay, "clients"] => {
+                let (relay, page) = (id(relay)?, query.page()?);
+                (Self::Clients { relay, page }, GET)
+            }
+            ["relays", relay, "history"] => {
+                let relay = id(relay)?;
+                (Self::History { relay }, GET)
+            }
+            ["relays", relay, act] => {
+                let relay = id(relay)?;
+                let act = Act::of(act).ok_or(Astray::Nowhere)?;
+                (Self::Act { relay, act }, POST)
+            }
+            _ => return Err(Astray::Nowhere),
+        })
+    }
+
+    /// Whether those may have it who may only look.
+    pub(super) fn is_for_viewers(&self) -> bool {
+        !matches!(self, Self::Add | Self::Change { .. } | Self::Act { .. })
+    }
+
+    /// Whether everybody may have it: a page has to be there before anybody can say who they are.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Asset(_) | Self::Login | Self::Logout)
+    }
+}
+
+impl Act {
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "start" => Self::Start,
+            "stop" => Self::Stop,
+            "remove" => Self::Remove,
+            "dump" => Self::Dump,
+            "kick" => Self::Kick,
+            _ => return None,
+        })
+    }
+}
+
+/// What stands behind the `?`, taken apart.
+struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    fn new(query: Option<&str>) -> Self {
+        let pairs = query.into_iter().flat_map(|query| query.split('&'));
+        Self {
+            pairs: pairs
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(key, value)| (decoded(key), decoded(value)))
+                .collect(),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        let found = self.pairs.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<u64>, Astray> {
+        let value = self.get(key).map(str::parse);
+        value.transpose().map_err(|_| Astray::Query(key))
+    }
+
+    fn page(&self) -> Result<Page, Astray> {
+        let sort = match self.get("sort") {
+            None => Sort::Lag,
+            Some(word) => Sort::of(word).ok_or(Astray::Query("sort"))?,
+        };
+        let is_descending = match self.get("order") {
+            None | Some("desc") => true,
+            Some("asc") => false,
+            Some(_) => return Err(Astray::Query("order")),
+        };
+        let count = |key, default| Ok(self.number(key)?.map_or(default, |count| count as usize));
+        Ok(Page {
+            sort,
+            is_descending,
+            search: self.get("search").unwrap_or_default().to_ascii_lowercase(),
+            offset: count("offset", 0)?,
+            limit: count("limit", ROWS)?.min(ROWS_MAX),
+        })
+    }
+}
+
+fn id(word: &str) -> Result<u64, Astray> {
+    word.parse().map_err(|_| Astray::Nowhere)
+}
+
+/// `%3A` and `+`, as forms write them. What is no such sequence stays as it is.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let hex = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%');
+        let value = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        out.push(match (value, byte) {
+            (Some(value), _) => value,
+            (None, b'+') => b' ',
+            (None, byte) => *byte,
+        });
+        at += if value.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+const GET: &str = "GET";
+const POST: &str = "POST";
+/// Rows of a page of clients, where nothing else is asked for, and at most.
+const ROWS: usize = 100;
+const ROWS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str, query: &str) -> Result<Route, Astray> {
+        Route::of("GET", path, Some(query))
+    }
+
+    #[test]
+    fn each_path_has_its_method() {
+        assert_eq!(get("/api/v1/state", ""), Ok(Route::State));
+        for path in [
+            "login",
+            "logout",
+            "relays",
+            "relays/1",
+            "relays/1/start",
+            "relays/1/kick",
+        ] {
+            let path = format!("/api/v1/{path}");
+            assert_eq!(get(&path, ""), Err(Astray::Method("POST")), "{path}");
+            assert!(Route::of("POST", &path, None).is_ok(), "{path}");
+        }
+        for path in ["/", "/wall", "/console.js", "/api/v1/events"] {
+            assert_eq!(Route::of("POST", path, None), Err(Astray::Method("GET")));
+            assert!(get(path, "").is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_nowhere() {
+        for path in [
+            "/x",
+            "/api",
+            "/api/v1/",
+            "/api/v1/relays/x",
+            "/api/v1/relays/1/fly",
+            "/api/v1/relays/-1/stop",
+            "/../Cargo.toml",
+            "/console.js/",
+            "//",
+            "/api/v1/relays/1/clients/2",
+            "/api/v2/state",
+        ] {
+            assert_eq!(Route::of("GET", path, None), Err(Astray::Nowhere), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_clients_is_bounded() {
+        let page = |query| match get("/api/v1/relays/7/clients", query) {
+            Ok(Route::Clients { relay: 7, page }) => Ok(page),
+            Ok(other) => panic!("{other:?}"),
+            Err(astray) => Err(astray),
+        };
+        let plain = page("").unwrap();
+        assert_eq!(
+            (plain.sort, plain.is_descending, plain.offset, plain.limit),
+            (Sort::Lag, true, 0, 100)
+        );
+        let all = page("sort=peer&order=asc&search=10.0.0.1%3A4&offset=9990&limit=99999").unwrap();
+        assert_eq!(
+            (all.sort, all.is_descending, all.search.as_str()),
+            (Sort::Peer, false, "10.0.0.1:4")
+        );
+        assert_eq!((all.offset, all.limit), (9990, 256));
+        assert_eq!(page("sort=rank"), Err(Astray::Query("sort")));
+        assert_eq!(page("offset=-1"), Err(Astray::Query("offset")));
+        assert_eq!(page("order=up"), Err(Astray::Query("order")));
+    }
+
+    #[test]
+    fn a_query_is_read_as_forms_write_it() {
+        assert_eq!(decoded("a+b%20c%3a"), "a b c:");
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("%zz%4"), "%zz%4");
+        assert_eq!(decoded("%ff"), "\u{fffd}");
+        assert_eq!(decoded("%é"), "%é");
+    }
+}

@@ -1,0 +1,73 @@
+//! TCP over WebSocket: for networks that let nothing else through.
+//!
+//! ```text
+//!   app ── ws client ══WebSocket══> ws relay <══WebSocket══ ws host ── service
+//!             /client/NAME                       /host/NAME
+//! ```
+//!
+//! Between our own programs each WebSocket carries a yamux session (the subprotocol `hydrant.mux.v1`), with a stream
+//! for each TCP connection. A program that does not offer it, or a relay that does not choose it, is spoken to in the
+//! plain way: one connection at a time, its bytes in binary messages.
+
+mod adapter;
+pub mod config;
+pub mod options;
+mod relay;
+mod tokens;
+mod url;
+mod wire;
+
+pub use self::adapter::Adapter;
+pub use self::relay::Relay;
+pub use self::tokens::{Part, Tokens, TokensError};
+pub use self::url::{Proxy, ProxyError, Url, UrlError};
+
+use std::time::Duration;
+
+use crate::proto::yamux::Limits;
+use crate::reactor::net::Keepalive;
+
+/// The subprotocol of our own hosts and clients.
+const MUX: &str = "hydrant.mux.v1";
+
+/// The limits of a session: `ping` is what `--ping` says.
+fn limits(streams_max: usize, ping: Duration) -> Limits {
+    Limits {
+        streams_max,
+        window_max: 4 << 20,
+        windows_max: HELD_MAX as u64,
+        ping_every: ping,
+        ping_timeout: 2 * ping,
+        flight_max: None,
+    }
+}
+
+/// How soon a dead peer is noticed by TCP. One that takes nothing for a while is not dead.
+fn keepalive(idle: Duration) -> Keepalive {
+    Keepalive {
+        idle,
+        user_timeout: None,
+    }
+}
+
+/// What a socket or a timer is to a role, and which one, in its tag.
+fn pack(kind: u32, index: usize) -> u32 {
+    assert!(index < 1 << INDEX_BITS, "more than any limit allows");
+    kind << INDEX_BITS | index as u32
+}
+
+fn unpack(tag: u32) -> (u32, usize) {
+    (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize)
+}
+
+const INDEX_BITS: u32 = 28;
+/// What one session may hold: whoever holds the most of it is reset rather than that it holds more.
+const HELD_MAX: usize = 16 << 20;
+/// One read of a WebSocket: several frames, so that a fast one takes few reads.
+const READ_MAX: usize = 256 << 10;
+/// How often a role looks at what has no timer of its own, or as often as it pings where that is more often.
+const STOCK: Duration = Duration::from_secs(1);
+/// How long the other end may take to answer a close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What waits for a peer that reads slowly, where no window says how much that may be.
+const QUEUE_MAX: usize = 128 << 10;

@@ -1,0 +1,421 @@
+//! Connections before they are WebSockets: one request, within 5 s and 8 KiB, and the answer to it.
+//!
+//! ```text
+//!   Asking ──good request──> (Waiting: a plain host is busy, or a host's name is taken) ──> 101, a peer
+//!      └──bad request, or none in time──> Leaving (a status and a line that says why) ──> closed
+//! ```
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::judging::{Refusal, fault};
+use super::peers::Newcomer;
+use super::{Kind, Relay, Tick};
+use crate::base::secret::Secret;
+use crate::base::time::Time;
+use crate::base::units::{Count, Span};
+use crate::base::wheel::TimerKey;
+use crate::proto::hello::Name;
+use crate::proto::http1::{HeadBuf, Request, Status, Upgrade};
+use crate::reactor::net::{Close, Peer, SockId};
+use crate::reactor::{Cx, plain};
+use crate::roles::callers::address;
+use crate::roles::link::{Link, tls_error};
+use crate::roles::ws::keepalive;
+use crate::roles::ws::tokens::Part;
+
+/// A connection that is no WebSocket yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    link: Link,
+    peer: Peer,
+    since: Time,
+    timer: TimerKey,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its request comes in.
+    Asking(HeadHolder),
+    /// Its request is good, and somebody else is in its way.
+    Waiting(Box<Asked>),
+    /// It is answered, and closed then: what is left of the answer.
+    Leaving(Vec<u8>),
+}
+
+/// A head without a `Debug` output of its own: there are secrets in it.
+struct HeadHolder(HeadBuf);
+
+impl fmt::Debug for HeadHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.bytes().len())
+    }
+}
+
+/// A request for a WebSocket that may be granted.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) part: Part,
+    pub(super) name: Option<Name>,
+    pub(super) token: Option<Secret>,
+    /// Whom it comes from, a trusted proxy's word taken for it.
+    pub(super) from: Option<IpAddr>,
+    pub(super) upgrade: Upgrade,
+    /// What came behind the request.
+    pub(super) rest: Vec<u8>,
+}
+
+impl Arrival {
+    pub(super) fn sock(&self) -> SockId {
+        self.link.sock()
+    }
+}
+
+impl Relay {
+    pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
+        if self.arrivals.len() >= ARRIVALS_MAX {
+            let asking = |arrival: &Arrival| matches!(arrival.stage, Stage::Asking(_));
+            let oldest = self.arrivals.iter().filter(|(_, a)| asking(a));
+            let oldest = oldest.min_by_key(|(_, arrival)| arrival.since);
+            match oldest.map(|(key, _)| key) {
+                Some(key) => {
+                    let why = "no request yet, and others wait";
+                    self.say_refused(cx, key, why);
+                    self.drop_arrival(cx, key);
+                }
+                None => return cx.close(sock, Close::Orderly),
+            }
+        }
+        if let Some(idle) = self.config.keepalive {
+            cx.set_keepalive(sock, keepalive(idle));
+        }
+        let mut link = match Link::accepted(cx, sock, &self.config.tls) {
+            Ok(link) => link,
+            Err(error) => {
+                cx.close(sock, Close::Orderly);
+                let text = format!("{peer} refused: {}", plain(&error));
+                return self.journal.warn(cx.now(), "refused: tls", text);
+            }
+        };
+        let entry = self.arrivals.vacant_entry();
+        let key = entry.key();
+        cx.set_tag(sock, Kind::Arrival.tag(key));
+        link.want_read(cx, true);
+        entry.insert(Arrival {
+            link,
+            peer,
+            since: cx.now(),
+            timer: cx.timer(HEAD_TIMEOUT, Tick::Arrival.tag(key)),
+            stage: Stage::Asking(HeadHolder(HeadBuf::new())),
+        });
+    }
+
+    pub(super) fn arrival_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        let mut bytes = [0; HEAD_READ];
+        let count = match arrival.link.read(cx, &mut bytes) {
+            Ok(None) => return,
+            Ok(Some(0)) => return self.drop_arrival(cx, key),
+            Ok(Some(count)) => count,
+            Err(error) => {
+                if let Some(error) = tls_error(&error) {
+                    self.say_refused(cx, key, &error.to_string());
+                }
+                return self.drop_arrival(cx, key);
+            }
+        };
+        match &mut arrival.stage {
+            Stage::Leaving(_) => {}
+            Stage::Waiting(asked) => {
+                asked.rest.extend_from_slice(&bytes[..count]);
+                if asked.rest.len() > EARLY_MAX {
+                    // Back-pressure: it goes on when it is let in.
+                    arrival.link.want_read(cx, false);
+                }
+            }
+            Stage::Asking(head) => match head.0.feed(&bytes[..count]) {
+                Ok(taken) if head.0.is_complete() => {
+                    let rest = bytes[taken..count].to_vec();
+                    self.judge(cx, key, rest);
+                }
+                Ok(_) => {}
+                Err(broken) => self.refuse(cx, key, fault(broken)),
+            },
+        }
+    }
+
+    /// The request is there.
+    fn judge(&mut self, cx: &mut Cx<'_>, key: usize, rest: Vec<u8>) {
+        let arrival = &self.arrivals[key];
+        let Stage::Asking(head) = &arrival.stage else {
+            return;
+        };
+        let asked = Request::parse(&head.0)
+            .map_err(fault)
+            .and_then(|request| self.read_request(arrival.peer, &request));
+        match asked {
+            Ok(mut asked) => {
+                asked.rest = rest;
+                self.seat(cx, key, asked);
+            }
+            Err(refusal) => self.refuse(cx, key, refusal),
+        }
+    }
+
+    /// A good request: it is let in, or waits for its place.
+    fn seat(&mut self, cx: &mut Cx<'_>, key: usize, asked: Asked) {
+        if self.draining.is_some() {
+            let refusal = Refusal::new(Status::UNAVAILABLE, "this relay is about to end");
+            return self.refuse(cx, key, refusal);
+        }
+        let connections = self.peers.len();
+        if self
+            .config
+            .max_connections
+            .is_some_and(|max| connections >= max)
+        {
+            let why = format!(
+                "{} here (--max-connections)",
+                Count(connections, "WebSocket")
+            );
+            return self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+        }
+        let place = self.places.get(&asked.name);
+        let host = place.and_then(|place| place.host);
+        let after = match (asked.part, host) {
+            (Part::Host, Some(_)) if asked.token.is_some() => {
+                // Whoever proves that it is this host takes over from its stale self.
+                self.retire(cx, &asked.name, "it is back");
+                None
+            }
+            (Part::Host, Some(host)) => {
+                self.ask_peer(cx, host);
+                Some(ALIVE_TIMEOUT)
+            }
+            (Part::Client, Some(host))
+                if asked.upgrade.protocol().is_none() && self.peers[host].is_busy() =>
+            {
+                Some(self.config.pair_timeout)
+            }
+            _ => None,
+        };
+        let Some(after) = after else {
+            return self.grant(cx, key, asked);
+        };
+        let place = self.places.entry(asked.name.clone()).or_default();
+        match asked.part {
+            Part::Host => place.rivals.push(key),
+            Part::Client => place.callers.push_back(key),
+        }
+        let arrival = &mut self.arrivals[key];
+        cx.cancel(arrival.timer);
+        arrival.timer = cx.timer(after, Tick::Arrival.tag(key));
+        arrival.stage = Stage::Waiting(Box::new(asked));
+    }
+
+    fn grant(&mut self, cx: &mut Cx<'_>, key: usize, asked: Asked) {
+        let arrival = self.remove_arrival(cx, key);
+        let newcomer = Newcomer {
+            link: arrival.link,
+            at: arrival.peer,
+            from: asked.from,
+            part: asked.part,
+            name: asked.name,
+            token: asked.token,
+            mux: asked.upgrade.protocol().is_some(),
+            grant: asked.upgrade.grant(),
+        };
+        self.add_peer(cx, newcomer, asked.rest);
+    }
+
+    /// The time of an arrival is over: it was too slow, or waited for nothing, or for somebody who is dead.
+    pub(super) fn arrival_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        match std::mem::replace(&mut arrival.stage, Stage::Leaving(Vec::new())) {
+            Stage::Asking(_) => {
+                let refusal = Refusal::new(Status::TIMEOUT, "no request within 5 s");
+                self.refuse(cx, key, refusal);
+                // A second chance to read the answer would need a second deadline.
+                self.drop_arrival(cx, key);
+            }
+            Stage::Leaving(_) => self.drop_arrival(cx, key),
+            Stage::Waiting(asked) => {
+                self.leave_queue(key, &asked);
+                match asked.part {
+                    Part::Client => {
+                        let span = Span(self.config.pair_timeout);
+                        let why = format!("the host has a client, and was not free within {span}");
+                        self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+                    }
+                    Part::Host => {
+                        // The holder has had its time.
+                        self.retire(cx, &asked.name, "no sign of life, and another host is here");
+                        self.grant(cx, key, *asked);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The host of a name is gone, or has shown that it is alive.
+    pub(super) fn admit_rivals(&mut self, cx: &mut Cx<'_>, name: &Option<Name>) {
+        while let Some(place) = self.places.get_mut(name)
+            && !place.rivals.is_empty()
+        {
+            let is_free = place.host.is_none();
+            if let Some(host) = place.host
+                && self.peers[host].is_asked()
+            {
+                return;
+            }
+            let key = place.rivals.remove(0);
+            let Some(asked) = self.take_asked(key) else {
+                continue;
+            };
+            match is_free {
+                true => self.grant(cx, key, asked),
+                false => {
+                    let why = format!("another host is connected{}", as_name(name));
+                    self.refuse(cx, key, Refusal::new(Status::CONFLICT, why));
+                }
+            }
+        }
+        self.tidy(name);
+    }
+
+    /// The host of a name takes a client again.
+    pub(super) fn admit_callers(&mut self, cx: &mut Cx<'_>, name: &Option<Name>) {
+        while let Some(place) = self.places.get_mut(name)
+            && let Some(host) = place.host
+            && !self.peers[host].is_busy()
+            && place.waiting.is_empty()
+            && let Some(key) = place.callers.pop_front()
+        {
+            if let Some(asked) = self.take_asked(key) {
+                self.grant(cx, key, asked);
+            }
+        }
+        self.tidy(name);
+    }
+
+    /// What an arrival that waits has asked for.
+    fn take_asked(&mut self, key: usize) -> Option<Asked> {
+        let arrival = self.arrivals.get_mut(key)?;
+        match std::mem::replace(&mut arrival.stage, Stage::Leaving(Vec::new())) {
+            Stage::Waiting(asked) => Some(*asked),
+            other => {
+                arrival.stage = other;
+                None
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, key: usize, asked: &Asked) {
+        if let Some(place) = self.places.get_mut(&asked.name) {
+            place.callers.retain(|other| *other != key);
+            place.rivals.retain(|other| *other != key);
+        }
+        self.tidy(&asked.name);
+    }
+
+    pub(super) fn refuse_drained(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(asked) = self.take_asked(key) {
+            self.leave_queue(key, &asked);
+        }
+        if let Stage::Asking(_) = self.arrivals[key].stage {
+            return self.drop_arrival(cx, key);
+        }
+        let refusal = Refusal::new(Status::UNAVAILABLE, "this relay is about to end");
+        self.refuse(cx, key, refusal);
+    }
+
+    fn refuse(&mut self, cx: &mut Cx<'_>, key: usize, refusal: Refusal) {
+        if let Some(why) = &refusal.why {
+            self.say_refused(cx, key, why);
+        }
+        let mut bytes = refusal.answer.bytes();
+        if refusal.head_only {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            bytes.truncate(end.map_or(bytes.len(), |end| end + 4));
+        }
+        let arrival = &mut self.arrivals[key];
+        cx.cancel(arrival.timer);
+        arrival.timer = cx.timer(HEAD_TIMEOUT, Tick::Arrival.tag(key));
+        arrival.stage = Stage::Leaving(bytes);
+        arrival.link.want_read(cx, true);
+        self.arrival_writable(cx, key);
+    }
+
+    pub(super) fn arrival_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(arrival) = self.arrivals.get_mut(key) else {
+            return;
+        };
+        let Stage::Leaving(answer) = &mut arrival.stage else {
+            // What TLS has to say by itself.
+            let written = arrival.link.write(cx, [&[], &[]]);
+            return match written {
+                Ok(_) => arrival.link.want_write(cx, false),
+                Err(_) => self.drop_arrival(cx, key),
+            };
+        };
+        match arrival.link.write(cx, [answer, &[]]) {
+            Ok(count) => drop(answer.drain(..count)),
+            Err(error) => {
+                log::debug!("ws: {}: {}", arrival.peer, plain(&error));
+                return self.drop_arrival(cx, key);
+            }
+        }
+        let is_sent = answer.is_empty();
+        arrival.link.want_write(cx, !is_sent);
+        // Closed at once, it might not read the answer: bytes that nobody takes turn a close into a reset.
+        if is_sent && arrival.link.finish(cx).is_err() {
+            self.drop_arrival(cx, key);
+        }
+    }
+
+    fn say_refused(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
+        self.counts.refused += 1;
+        let peer = self.arrivals[key].peer;
+        let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+        let kind = format!("refused: {from}: {why}");
+        self.journal
+            .warn(cx.now(), &kind, format!("{from} refused: {why}"));
+    }
+
+    fn drop_arrival(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(asked) = self.take_asked(key) {
+            self.leave_queue(key, &asked);
+        }
+        let mut arrival = self.remove_arrival(cx, key);
+        arrival.link.close(cx, Close::Orderly);
+        self.finish_if_drained(cx);
+    }
+
+    fn remove_arrival(&mut self, cx: &mut Cx<'_>, key: usize) -> Arrival {
+        let arrival = self.arrivals.remove(key);
+        cx.cancel(arrival.timer);
+        arrival
+    }
+}
+
+fn as_name(name: &Option<Name>) -> String {
+    name.as_ref()
+        .map_or_else(String::new, |name| format!(" as {name}"))
+}
+
+/// How long a request may take, and how long its answer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may be before their upgrade at a time: one more takes the place of the oldest.
+const ARRIVALS_MAX: usize = 256;
+/// A host that is asked whether it is alive, since another wants its name, has so long to show it.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// One read of a head.
+const HEAD_READ: usize = 4096;
+/// What may come behind a request that waits for its grant, beyond one read.
+const EARLY_MAX: usize = 64 << 10;

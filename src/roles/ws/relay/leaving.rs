@@ -1,0 +1,127 @@
+//! How WebSockets end: a host that gets no more clients, a close from either end, a connection that is gone.
+
+use super::peers::Body;
+use super::{Place, Relay, Tick};
+use crate::base::units::{Bytes, Span};
+use crate::proto::hello::Name;
+use crate::proto::websocket::CloseCode;
+use crate::reactor::Cx;
+use crate::reactor::net::Close;
+use crate::roles::pump::Carrier;
+use crate::roles::ws::CLOSE_TIMEOUT;
+use crate::roles::ws::tokens::Part;
+
+impl Relay {
+    /// A name's host is taken to be gone.
+    pub(super) fn retire(&mut self, cx: &mut Cx<'_>, name: &Option<Name>, why: &str) {
+        if let Some(host) = self.places.get(name).and_then(|place| place.host) {
+            self.close_peer(cx, host, CloseCode::POLICY, why);
+        }
+    }
+
+    /// A host gets no more clients.
+    pub(super) fn leave_place(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let name = self.peers[key].name.clone();
+        if let Some(place) = self.places.get_mut(&name)
+            && place.host == Some(key)
+        {
+            place.host = None;
+            self.place_changed(cx, &name);
+        }
+    }
+
+    /// A host that goes away is gone once its last connection is.
+    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        let has_left = |place: &Place| place.host != Some(key);
+        let is_out = self.places.get(&peer.name).is_none_or(has_left);
+        let is_mux = matches!(peer.body, Body::Mux(_));
+        if peer.part == Part::Host && is_out && is_mux && peer.lanes.is_empty() {
+            self.close_peer(cx, key, CloseCode::NORMAL, "it went away");
+        }
+    }
+
+    /// Closes a WebSocket from here: all its connections are reset.
+    pub(super) fn close_peer(&mut self, cx: &mut Cx<'_>, key: usize, code: CloseCode, why: &str) {
+        if self.peers[key].is_leaving() {
+            return;
+        }
+        self.leave(cx, key);
+        self.reset_lanes_of(cx, key, why);
+        let peer = &mut self.peers[key];
+        peer.wire_mut().close(cx, code, why);
+        self.say_left(cx, key, why);
+    }
+
+    /// From now on it is only to be closed well.
+    pub(super) fn leave(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.leave_place(cx, key);
+        let timer = cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key));
+        let peer = &mut self.peers[key];
+        peer.asked = false;
+        if let Body::Plain(plain) = &mut peer.body {
+            // What it still says has to be read, or its close is never seen.
+            plain.paused = false;
+            plain.wire.want_read(cx, true);
+        }
+        if let Some(before) = peer.leaving.replace(timer) {
+            cx.cancel(before);
+        }
+    }
+
+    pub(super) fn peer_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        if !peer.is_flushed() && peer.wire().is_open() {
+            // It reads slowly, and is to be told more before it is closed.
+            peer.leaving = Some(cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key)));
+            return;
+        }
+        peer.leaving = None;
+        self.peer_gone(cx, key, "it does not answer a close");
+    }
+
+    /// Its connection is over, and all that went over it is reset.
+    pub(super) fn peer_gone(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
+        if !self.peers.contains(key) {
+            return;
+        }
+        self.leave_place(cx, key);
+        self.reset_lanes_of(cx, key, why);
+        if !self.peers[key].is_leaving() {
+            self.say_left(cx, key, why);
+        }
+        let mut peer = self.peers.remove(key);
+        if let Some(timer) = peer.leaving.take() {
+            cx.cancel(timer);
+        }
+        peer.wire_mut().drop_link(cx, Close::Orderly);
+        self.place_changed(cx, &peer.name);
+    }
+
+    /// The last word to a peer, as far as it is taken at once.
+    pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let peer = &mut self.peers[key];
+        peer.wire_mut()
+            .close(cx, CloseCode::GOING_AWAY, "hydrant stops");
+        let _ = match &mut peer.body {
+            Body::Mux(mux) => mux.flush(cx).map(drop),
+            Body::Plain(plain) => plain.wire.send(cx, &mut plain.out),
+        };
+    }
+
+    fn say_left(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
+        let peer = &self.peers[key];
+        let text = format!(
+            "{} left: {why}; {} to it, {} from it in {}",
+            peer.label(),
+            Bytes(peer.to),
+            Bytes(peer.said),
+            Span(cx.now().since(peer.since))
+        );
+        self.journal.went(cx.now(), text);
+    }
+}

@@ -1,0 +1,16 @@
+//! The console as a program: its API as a script sees it, and its page in a real browser.
+
+mod common;
+
+#[path = "console/access.rs"]
+mod access;
+#[path = "console/api.rs"]
+mod api;
+#[path = "console/browser.rs"]
+mod browser;
+#[path = "console/page.rs"]
+mod page;
+#[path = "console/rig.rs"]
+mod rig;
+#[path = "console/settings.rs"]
+mod settings;

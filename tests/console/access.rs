@@ -1,0 +1,247 @@
+//! Who gets in: nobody from elsewhere, nobody without the token, and nobody who sends more than there is room for.
+
+use std::io::{Read, Write};
+
+use serde_json::json;
+
+use crate::common::hydrant::hydrant;
+use crate::common::peers::connect;
+use crate::common::scratch::Scratch;
+use crate::rig::{Answer, Console, answer};
+
+const ADD: &str = "/api/v1/relays";
+const ALL: &str = "open-sesame-and-more-of-it";
+const VIEW: &str = "look-only-and-no-more";
+
+fn json_from(console: &Console, fields: &str) -> Answer {
+    console.request("POST", ADD, &format!("{fields}Connection: close\r\n"), "{}")
+}
+
+#[test]
+fn a_page_elsewhere_and_a_name_elsewhere_reach_nothing() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let port = console.at.port();
+    let json = "Content-Type: application/json\r\n";
+    for fields in [
+        format!("Host: evil.example:{port}\r\n{json}"),
+        format!("Host: localhost:1\r\n{json}"),
+        format!("Host: 127.0.0.1:{port}\r\n{json}Origin: http://evil.example\r\n"),
+        format!("Host: 127.0.0.1:{port}\r\n{json}Origin: null\r\n"),
+        format!("Host: 127.0.0.1:{port}\r\n{json}Origin: http://localhost:{port}\r\n"),
+        format!("Host: 127.0.0.1:{port}\r\n{json}Sec-Fetch-Site: cross-site\r\n"),
+        format!("Host: 127.0.0.1:{port}\r\n{json}Sec-Fetch-Site: same-site\r\n"),
+    ] {
+        assert_eq!(json_from(&console, &fields).status, 403, "{fields}");
+        let get = console.request(
+            "GET",
+            "/api/v1/state",
+            &format!("{fields}Connection: close\r\n"),
+            "",
+        );
+        assert_eq!(get.status, 403, "{fields}");
+        let page = console.request("GET", "/", &format!("{fields}Connection: close\r\n"), "");
+        assert_eq!(page.status, 403, "{fields}");
+    }
+    // What a form of another site can send unasked is no JSON.
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ] {
+        let fields = format!("Host: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\n");
+        assert_eq!(json_from(&console, &fields).status, 400, "{kind}");
+    }
+    assert_eq!(console.roles().len(), 1, "nothing was done");
+    let own = format!(
+        "Host: 127.0.0.1:{port}\r\n{json}Origin: http://127.0.0.1:{port}\r\nSec-Fetch-Site: same-origin\r\n"
+    );
+    assert_eq!(json_from(&console, &own).status, 200);
+    assert_eq!(console.roles().len(), 2);
+}
+
+#[test]
+fn nothing_is_done_by_get() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    for path in [
+        "relays",
+        "relays/1",
+        "relays/1/start",
+        "relays/1/stop",
+        "relays/1/remove",
+        "relays/1/dump",
+        "relays/1/kick",
+        "login",
+    ] {
+        let answer = console.get(&format!("/api/v1/{path}"));
+        assert_eq!(answer.status, 405, "{path}");
+        assert!(
+            answer.head.contains("\r\nAllow: POST\r\n"),
+            "{}",
+            answer.head
+        );
+    }
+    let roles = console.roles();
+    assert_eq!((roles.len(), &roles[0]["state"]), (1, &json!("stopped")));
+}
+
+/// A console that asks for a token, and knows another one for looking only.
+fn with_tokens(home: &Scratch) -> Console {
+    for (name, token) in [("token", ALL), ("wall", VIEW)] {
+        std::fs::write(home.path().join(name), token).unwrap();
+    }
+    let (token, wall) = (home.at("token"), home.at("wall"));
+    Console::start_with(
+        home,
+        &format!("--bind 127.0.0.1:0 --token-file {token} --view-token-file {wall}"),
+    )
+}
+
+/// What a token is exchanged for.
+fn cookie(console: &Console, token: &str) -> String {
+    let answer = console.post("/api/v1/login", &json!({ "token": token }));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let set = answer.head.split("Set-Cookie: ").nth(1).expect("a cookie");
+    let set = set.lines().next().expect("a line");
+    assert!(set.contains("; HttpOnly; SameSite=Strict"), "{set}");
+    assert!(!set.contains(token), "the token itself stays out of it");
+    set.split(';').next().expect("a value").to_owned()
+}
+
+#[test]
+fn without_a_token_there_is_only_the_page_that_asks_for_one() {
+    let home = Scratch::new();
+    let console = with_tokens(&home);
+    assert_eq!(console.get("/").status, 200);
+    for path in [
+        "state",
+        "options",
+        "events",
+        "relays/1/clients",
+        "relays/1/history",
+    ] {
+        assert_eq!(
+            console.get(&format!("/api/v1/{path}")).status,
+            401,
+            "{path}"
+        );
+    }
+    assert_eq!(console.post(ADD, &json!({})).status, 401);
+    let wrong = console.post("/api/v1/login", &json!({ "token": "open" }));
+    assert_eq!(wrong.status, 401);
+}
+
+#[test]
+fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
+    let home = Scratch::new();
+    let console = with_tokens(&home);
+    let with = |method: &str, path: &str, cookie: &str| {
+        let fields = format!(
+            "Host: {}\r\nConnection: close\r\nContent-Type: application/json\r\nCookie: {cookie}\r\n",
+            console.at
+        );
+        console.request(method, path, &fields, "{}")
+    };
+    let (all, view) = (cookie(&console, ALL), cookie(&console, VIEW));
+    let state = with("GET", "/api/v1/state", &all);
+    assert_eq!(state.json()["view_only"], json!(false));
+    assert_eq!(with("POST", ADD, &all).status, 200);
+    assert_eq!(
+        with("GET", "/api/v1/state", &view).json()["view_only"],
+        json!(true)
+    );
+    assert_eq!(with("POST", ADD, &view).status, 403);
+    assert_eq!(with("POST", "/api/v1/relays/1/start", &view).status, 403);
+    let log = console.program.stop().join("\n");
+    for secret in [ALL, VIEW] {
+        assert!(!state.body.contains(secret) && !log.contains(secret));
+    }
+}
+
+#[test]
+fn guesses_are_bounded() {
+    let home = Scratch::new();
+    std::fs::write(home.path().join("token"), "right-and-long-enough").unwrap();
+    let console = Console::start_with(
+        &home,
+        &format!("--bind 127.0.0.1:0 --token-file {}", home.at("token")),
+    );
+    let guess = || {
+        console
+            .post("/api/v1/login", &json!({ "token": "wrong" }))
+            .status
+    };
+    let guesses: Vec<u16> = (0..21).map(|_| guess()).collect();
+    assert!(
+        guesses[..20].iter().all(|status| *status == 401),
+        "{guesses:?}"
+    );
+    assert_eq!(guesses[20], 429);
+}
+
+#[test]
+fn others_are_not_let_in_without_a_token() {
+    for bind in ["0.0.0.0:0", ":0", "[::]:0"] {
+        let finished = hydrant(&format!("console --no-browser --bind {bind}")).run();
+        assert_eq!(finished.code, 2);
+        assert!(
+            finished.stderr[0].contains("without authentication: add --token-file FILE"),
+            "{:?}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn what_is_sent_is_bounded() {
+    let home = Scratch::new();
+    let console = Console::start_with(&home, "--bind 127.0.0.1:0 --max-connections 8");
+    let status = |bytes: &[u8]| {
+        let mut stream = connect(console.at);
+        // Whoever is refused is not read to the end.
+        let _ = stream.write_all(bytes);
+        answer(&mut stream).status
+    };
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nX: {}\r\n\r\n",
+        console.at,
+        "x".repeat(9000)
+    );
+    assert_eq!(status(long.as_bytes()), 431);
+    let body = format!(
+        "POST {ADD} HTTP/1.1\r\nHost: {}\r\nContent-Length: 99999999\r\n\r\n",
+        console.at
+    );
+    assert_eq!(status(body.as_bytes()), 413);
+    assert_eq!(status(b"\x16\x03\x01\x02\x00"), 400);
+    assert_eq!(status(b"GET / HTTP/1.1\r\n\r\n"), 400, "no host");
+    let idle: Vec<_> = (0..9).map(|_| connect(console.at)).collect();
+    console
+        .program
+        .wait_log("8 connections are enough (--max-connections)");
+    drop(idle);
+}
+
+#[test]
+fn a_connection_serves_one_request_after_the_other() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let mut stream = connect(console.at);
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", console.at);
+    // Two at once, the second one split.
+    let two = ask("/api/v1/state") + &ask("/icon.svg");
+    let (first, second) = two.split_at(two.len() - 9);
+    stream.write_all(first.as_bytes()).unwrap();
+    assert_eq!(answer(&mut stream).status, 200);
+    stream.write_all(second.as_bytes()).unwrap();
+    let icon = answer(&mut stream);
+    assert!(icon.head.contains("Content-Type: image/svg+xml\r\n") && icon.body.starts_with("<svg"));
+    stream.write_all(b"GET /nowhere HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut stream).status, 400);
+    assert_eq!(
+        stream.read(&mut [0; 1]).unwrap(),
+        0,
+        "HTTP/1.0 ends with its answer"
+    );
+}

@@ -1,0 +1,218 @@
+//! Settings keep themselves: they are there at the next start, comments survive, and nothing is lost or overwritten.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::common::DEADLINE;
+use crate::common::hydrant::hydrant;
+use crate::common::peers::Place;
+use crate::common::scratch::Scratch;
+use crate::rig::{Console, settings};
+
+fn write(home: &Scratch, text: &str) {
+    fs::create_dir_all(home.path().join("hydrant")).unwrap();
+    fs::write(home.path().join("hydrant/console.toml"), text).unwrap();
+}
+
+#[test]
+fn they_are_there_at_the_next_start() {
+    let home = Scratch::new();
+    let mut place = Place::opened();
+    let console = Console::start(&home);
+    console.relay(place.at, "127.0.0.1:0");
+    place.accept();
+    console.does("relays", &json!({ "after": 1 }));
+    console.does(
+        "relays/2",
+        &json!({ "name": "second", "src": "127.0.0.1:1", "max-lag": "3s" }),
+    );
+    console.program.stop();
+    let text = settings(&home);
+    assert!(
+        text.contains("name = \"second\"") && text.starts_with("# The relays"),
+        "{text}"
+    );
+    let console = Console::start(&home);
+    place.accept();
+    let roles = console.roles();
+    assert_eq!(roles.len(), 2);
+    assert_eq!(
+        (&roles[0]["running"], &roles[1]["running"]),
+        (&json!(true), &json!(false)),
+        "what was stopped stays stopped"
+    );
+    assert_eq!(
+        (&roles[1]["name"], &roles[1]["fields"]["max-lag"]),
+        (&json!("second"), &json!("3s"))
+    );
+    console.does("relays/1/stop", &json!({}));
+    console.role_until(1, "stopped", |role| role["state"] == "stopped");
+    console.program.stop();
+    let console = Console::start(&home);
+    assert_eq!(console.roles()[0]["running"], json!(false));
+    assert_eq!(
+        settings(&home),
+        fs::read_to_string(home.path().join("hydrant/console.toml")).unwrap()
+    );
+}
+
+#[test]
+fn comments_survive_and_the_file_before_is_kept() {
+    let home = Scratch::new();
+    let written = "# of the race\n[[relay]]\nname = \"timing\" # ours\nsrc = \"a:1\"\ndst = \":0\"\nenabled = false\n";
+    write(&home, written);
+    let console = Console::start(&home);
+    console.does("relays/1", &json!({ "src": "b:2" }));
+    console.program.stop();
+    assert_eq!(
+        settings(&home),
+        written
+            .replace("a:1", "b:2")
+            .replace("enabled", "dump = false\nenabled")
+            .replace(
+                "dump = false\nenabled = false\n",
+                "enabled = false\ndump = false\n"
+            )
+    );
+    assert_eq!(
+        fs::read_to_string(home.path().join("hydrant/console.toml.bak")).unwrap(),
+        written
+    );
+}
+
+#[test]
+fn what_somebody_else_wrote_is_left_alone_and_that_is_said() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    console.does("relays/1", &json!({ "src": "a:1" }));
+    let saved = || settings(&home).contains("a:1");
+    let end = Instant::now() + DEADLINE;
+    while !saved() {
+        assert!(Instant::now() < end, "never saved");
+        console.roles();
+    }
+    write(&home, "# mine now\n");
+    console.does("relays/1", &json!({ "src": "b:2" }));
+    console.program.wait_log("settings not saved");
+    let state = console.get("/api/v1/state").json();
+    assert!(
+        state["settings"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("changed by somebody else"),
+        "{state}"
+    );
+    assert_eq!(
+        state["roles"][0]["fields"]["src"],
+        json!("b:2"),
+        "nothing is lost here"
+    );
+    console.program.stop();
+    assert_eq!(settings(&home), "# mine now\n");
+}
+
+#[test]
+fn a_file_that_can_not_be_written_is_shown() {
+    let home = Scratch::new();
+    write(
+        &home,
+        "[[relay]]\nsrc = \"a:1\"\ndst = \":0\"\nenabled = false\n",
+    );
+    let file = home.path().join("hydrant/console.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    let console = Console::start(&home);
+    console.does("relays/1", &json!({ "src": "b:2" }));
+    console.program.wait_log("settings not saved");
+    let error = console.get("/api/v1/state").json()["settings"]["error"].clone();
+    assert!(
+        error.as_str().unwrap().contains("permission denied"),
+        "{error}"
+    );
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    console.program.wait_log("settings saved again");
+    assert!(settings(&home).contains("b:2"));
+}
+
+#[test]
+fn a_file_that_is_wrong_is_said_and_not_touched() {
+    let home = Scratch::new();
+    write(&home, "[[relay]]\nsrc = \n");
+    let finished = hydrant("console --no-browser --bind 127.0.0.1:0")
+        .env("XDG_CONFIG_HOME", home.path())
+        .run();
+    assert_eq!(finished.code, 1);
+    let line = finished.stderr.last().unwrap();
+    assert!(line.contains("console.toml: line 2, column 7: "), "{line}");
+    assert_eq!(settings(&home), "[[relay]]\nsrc = \n");
+}
+
+#[test]
+fn a_relay_that_can_not_begin_stops_no_other() {
+    let home = Scratch::new();
+    let mut place = Place::opened();
+    write(
+        &home,
+        &format!(
+            "[[relay]]\nname = 'bad'\nsrc = 'nowhere'\ndst = ':0'\n[[relay]]\nsrc = '{}'\ndst = '127.0.0.1:0'\n",
+            place.at
+        ),
+    );
+    let console = Console::start(&home);
+    place.accept();
+    let roles = console.roles();
+    assert_eq!(
+        (&roles[0]["state"], &roles[1]["running"]),
+        (&json!("failed"), &json!(true))
+    );
+    assert!(roles[0]["errors"]["src"].is_string(), "{}", roles[0]);
+    console.program.wait_log("relay[bad]: ");
+}
+
+#[test]
+fn tabs_of_the_python_program_are_taken_over() {
+    let home = Scratch::new();
+    let json = r#"{"tabs": [
+        {"src_host": "10.0.0.5", "src_port": "9999", "dst_host": "127.0.0.1", "dst_port": "10000",
+         "mode": "connect-listen", "dump": true, "retry": "5"},
+        {"src_host": "127.0.0.1", "src_port": "10000", "dst_host": "b", "dst_port": "20000",
+         "mode": "connect-connect", "dump": false, "retry": "3"}]}"#;
+    fs::write(home.path().join("relay_gui_config.json"), json).unwrap();
+    let import = format!(
+        "--bind 127.0.0.1:0 --import {}",
+        home.at("relay_gui_config.json")
+    );
+    let console = Console::start_with(&home, &import);
+    let roles = console.roles();
+    assert_eq!(roles.len(), 2);
+    assert_eq!(
+        roles[0]["command"],
+        json!("hydrant 10.0.0.5:9999 127.0.0.1:10000 --dump")
+    );
+    assert_eq!(
+        roles[1]["command"],
+        json!("hydrant 127.0.0.1:10000 b:20000 --mode connect-connect --retry 3")
+    );
+    console.program.stop();
+    let console = Console::start(&home);
+    assert_eq!(console.roles().len(), 2, "they are kept");
+    fs::write(home.path().join("bad.json"), "{").unwrap();
+    let finished = hydrant(&format!(
+        "console --no-browser --bind 127.0.0.1:0 --import {}",
+        home.at("bad.json")
+    ))
+    .env("XDG_CONFIG_HOME", home.path())
+    .run();
+    assert_eq!(finished.code, 1);
+    assert!(
+        finished
+            .stderr
+            .last()
+            .unwrap()
+            .contains("bad.json: line 1, column 1: this is no JSON"),
+        "{:?}",
+        finished.stderr
+    );
+}

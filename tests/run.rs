@@ -1,0 +1,14 @@
+//! Many roles in one process: the run file, what is wrong with one, its reload, and what others may ask by HTTP.
+
+mod common;
+
+#[path = "run/check.rs"]
+mod check;
+#[path = "run/metrics.rs"]
+mod metrics;
+#[path = "run/reload.rs"]
+mod reload;
+#[path = "run/rig.rs"]
+mod rig;
+#[path = "run/service.rs"]
+mod service;

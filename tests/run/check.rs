@@ -1,0 +1,249 @@
+//! `hydrant check`, whose words and places people read.
+
+use crate::common::hydrant::{Finished, hydrant};
+use crate::rig::File;
+
+fn check(text: &str) -> Finished {
+    let file = File::new(text);
+    let path = file.path();
+    let mut said = hydrant("check").arg(&path).run();
+    let short = |line: &String| line.replace(&path, "F");
+    said.stderr = said.stderr.iter().map(short).collect();
+    said.stdout = said.stdout.replace(&path, "F");
+    said
+}
+
+/// Every mistake is found, not only the first, each with its place.
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = r#"# a run file
+[[relay]]
+name = "sports"
+src = "127.0.0.1:5000"
+dst = [":6000", "foo"]
+rety = 5
+max-clients = "many"
+
+[[relay]]
+name = "sports"
+src = "a:1"
+dst = ":6000"
+dump = 3
+
+[[relay]]
+dst = ":6001"
+
+[[relay]]
+name = "x"
+src = "127.0.0.1:1"
+dst = "127.0.0.1:6001"
+backlog = "4M"
+ring = "64K"
+[[relay.output]]
+dst = "127.0.0.1:7001"
+slow = "sometimes"
+foo = 1
+
+[[hub]]
+listen = "127.0.0.1:6001"
+
+[[hubb]]
+[tunnel]
+serve = 1
+
+[metrics]
+listen = "127.0.0.1:7001"
+"#;
+    let expected = r#"F:5:17: dst: foo has no port: write foo:PORT
+ 5 | dst = [":6000", "foo"]
+   |                 ^^^^^
+F:6:1: unknown key rety of relay: did you mean retry?
+ 6 | rety = 5
+   | ^^^^
+F:7:15: max-clients: many is not a whole number: write one, or off
+ 7 | max-clients = "many"
+   |               ^^^^^^
+F:10:8: the name sports is taken, on line 2: give this one another
+ 10 | name = "sports"
+    |        ^^^^^^^^
+F:12:7: :6000 is taken: :6000 stands on line 5
+ 12 | dst = ":6000"
+    |       ^^^^^^^
+F:13:8: dump is true or false
+ 13 | dump = 3
+    |        ^
+F:15:1: this relay has no src
+ 15 | [[relay]]
+    | ^^^^^^^^^
+F:21:7: 127.0.0.1:6001 is taken: :6001 stands on line 16
+ 21 | dst = "127.0.0.1:6001"
+    |       ^^^^^^^^^^^^^^^^
+F:26:8: slow: sometimes is none of drop, skip, block
+ 26 | slow = "sometimes"
+    |        ^^^^^^^^^^^
+F:27:1: unknown key foo of an output: see dst and slow
+ 27 | foo = 1
+    | ^^^
+F:30:10: 127.0.0.1:6001 is taken: :6001 stands on line 16
+ 30 | listen = "127.0.0.1:6001"
+    |          ^^^^^^^^^^^^^^^^
+F:32:3: unknown section hubb: did you mean hub?
+ 32 | [[hubb]]
+    |   ^^^^
+F:34:1: there may be several of these: write [[tunnel.serve]]
+ 34 | serve = 1
+    | ^^^^^
+F:37:10: 127.0.0.1:7001 is taken: 127.0.0.1:7001 stands on line 25
+ 37 | listen = "127.0.0.1:7001"
+    |          ^^^^^^^^^^^^^^^^
+"#;
+    let said = check(text);
+    assert_eq!(said.stderr.join("\n") + "\n", expected);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+}
+
+#[test]
+fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
+    let relay = "[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = \":0\"\n";
+    let cases = [
+        (
+            "backlog = \"4M\"\nring = \"64K\"",
+            "F:4:11: backlog 4M is more than half of ring 64K: raise that to 8M or more",
+        ),
+        (
+            "takeover = \"refuse\"",
+            "F:4:12: takeover needs a src that listens",
+        ),
+        (
+            "dump-format = \"hex\"",
+            "F:4:15: dump-format alone shows nothing: add dump",
+        ),
+        (
+            "upstream-send = \"none\"",
+            "F:4:17: can't read upstream-send <folder>/none: no such file or directory",
+        ),
+        (
+            "retry = \"soon\"",
+            "F:4:9: retry: soon is not a wait: write 5, 250ms or 2m, or a range such as 1s..30s",
+        ),
+        (
+            "retry = true",
+            "F:4:9: retry: this is neither a text nor a number",
+        ),
+        (
+            "allow = [\"x\"]",
+            "F:4:10: allow: x is no network: write 10.0.0.0/8, 2001:db8::/32 or one address",
+        ),
+        (
+            "a = ",
+            "F:4:5: string values must be quoted, expected literal string",
+        ),
+        (
+            "verbose = true",
+            "F:4:1: unknown key verbose of relay: see hydrant relay --help",
+        ),
+    ];
+    for (setting, expected) in cases {
+        let file = File::new(&format!("{relay}{setting}\n"));
+        let path = file.path();
+        let folder = path.trim_end_matches("/f.toml");
+        let said = hydrant("check").arg(&path).run();
+        let first = said.stderr.first().expect(setting);
+        let first = first.replace(&path, "F").replace(folder, "<folder>");
+        assert_eq!(first, expected, "{setting}");
+        assert_eq!(said.code, 1);
+    }
+}
+
+#[test]
+fn a_file_without_mistakes_is_said_to_have_none() {
+    let text = r#"
+[[relay]]
+src = ["a:1", "b:1"]
+dst = "127.0.0.1:0"
+retry = "1s..30s"
+ring = 1048576
+allow = ["10.0.0.0/8", "::1"]
+stats = false
+[[relay.output]]
+dst = "connect:c:2"
+slow = "drop"
+[[hub]]
+listen = "127.0.0.1:0"
+[[tunnel.serve]]
+name = "t"
+listen = "127.0.0.1:0"
+[[tunnel.expose]]
+server = "a:1"
+echo = true
+[metrics]
+listen = 9100
+[log]
+verbose = 2
+log-file = "x.log"
+"#;
+    let said = check(text);
+    assert_eq!(said.stderr, [""; 0]);
+    assert_eq!(said.stdout, "F: no mistakes: 1 relay, 1 hub, 2 tunnels\n");
+    assert_eq!(said.code, 0);
+}
+
+#[test]
+fn what_can_t_be_read_is_said() {
+    let cases = [
+        ("", "is empty"),
+        ("# x\n", "there is nothing to run here"),
+        ("x = [", "F:1:6: "),
+    ];
+    for (text, part) in cases {
+        let said = check(text);
+        assert!(said.stderr[0].contains(part), "{:?}", said.stderr);
+        assert_eq!(said.code, 1);
+    }
+    let said = hydrant("run /nowhere/f.toml").run();
+    assert_eq!(
+        said.stderr,
+        ["hydrant: can't read the run file /nowhere/f.toml: no such file or directory"]
+    );
+    assert_eq!(hydrant("run").run().code, 2);
+    assert_eq!(hydrant("check").run().code, 2);
+}
+
+/// As it is, and with each of its settings taken in alone.
+#[test]
+fn the_example_has_no_mistakes() {
+    let example = hydrant("run --example").run();
+    assert_eq!(example.code, 0);
+    let file = File::new(&example.stdout);
+    let said = hydrant("check").arg(file.path()).run();
+    assert_eq!((said.code, said.stderr), (0, Vec::new()));
+    assert!(
+        example.stdout.contains("# retry = \"5s\""),
+        "{}",
+        example.stdout
+    );
+    // The relay's settings that need nothing else; the others say what they need.
+    let settings = example
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "));
+    let settings = settings.filter(|line| line.contains(" = ") && !line.contains("FILE"));
+    let text: Vec<&str> = settings
+        .take_while(|line| !line.starts_with("name"))
+        .collect();
+    assert!(text.len() > 20, "{text:?}");
+    for setting in text {
+        let key = setting.split(' ').next().expect("a key");
+        let file = File::new(&format!(
+            "[[relay]]\nsrc = \"a:1\"\ndst = \":0\"\n{setting}\n"
+        ));
+        let said = hydrant("check").arg(file.path()).run();
+        let wrong = said.stderr.first().cloned().unwrap_or_default();
+        let needs = wrong.contains("needs") || wrong.contains("alone") || wrong.contains("listen:");
+        let is_elsewhere = wrong.contains(&format!("unknown key {key}"));
+        assert!(
+            said.code == 0 || needs || is_elsewhere,
+            "{setting}: {wrong}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! SIGHUP with a run file: the difference is applied, and what has not changed does not notice.
+
+use std::net::SocketAddr;
+
+use crate::common::feed::{Feed, Taker};
+use crate::common::hydrant::hydrant;
+use crate::common::peers::{Place, connect};
+use crate::rig::File;
+use crate::rig::clients_of;
+
+fn relay(name: &str, src: SocketAddr, more: &str) -> String {
+    format!(
+        "[[relay]]\nname = \"{name}\"\nsrc = \"{src}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n{more}\n"
+    )
+}
+
+/// A relay beside them goes, one comes, one changes; and the clients of those that stay lose no byte.
+#[test]
+fn clients_of_what_stays_lose_no_byte() {
+    let (mut a, mut b) = (Place::new(), Place::new());
+    let file = File::new(&(relay("a", a.at, "") + &relay("b", b.at, "")));
+    let hydrant = file.run();
+    let (at_a, at_b) = (
+        clients_of(&hydrant, "relay[a]"),
+        clients_of(&hydrant, "relay[b]"),
+    );
+    let (mut up_a, mut up_b) = (a.accept(), b.accept());
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    hydrant.wait_logs(&["relay[b]: upstream", "connected"]);
+    let mut on_a = Taker::new(connect(at_a), 0);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    let mut on_b = Taker::new(connect(at_b), 0);
+    hydrant.wait_logs(&["relay[b]: client", "connected"]);
+    let (mut feed_a, mut feed_b) = (Feed::default(), Feed::default());
+    let steps = [
+        // An option that is live, and a newcomer.
+        (
+            relay("a", a.at, "max-lag = \"10s\"\nmax-clients = 1")
+                + &relay("b", b.at, "")
+                + &relay("c", a.at, ""),
+            "1 begun, 1 changed, 0 stopped, 1 untouched",
+        ),
+        // The newcomer goes.
+        (
+            relay("b", b.at, "") + &relay("a", a.at, "max-clients = 1"),
+            "0 begun, 1 changed, 1 stopped, 1 untouched",
+        ),
+        // Nothing.
+        (
+            relay("b", b.at, "# a comment") + &relay("a", a.at, "max-clients = 1"),
+            "0 begun, 0 changed, 0 stopped, 2 untouched",
+        ),
+    ];
+    for (text, said) in steps {
+        feed_a.send(&mut up_a, 300_000);
+        feed_b.send(&mut up_b, 300_000);
+        let line = file.reload(&hydrant, &text);
+        assert!(line.ends_with(said), "{line}");
+        feed_a.send(&mut up_a, 300_000);
+        on_a.take(600_000);
+        feed_b.send(&mut up_b, 300_000);
+        on_b.take(600_000);
+    }
+    // The limit holds, for those who come.
+    let mut second = connect(at_a);
+    hydrant.wait_logs(&["relay[a]: client", "refused"]);
+    assert_eq!(std::io::Read::read(&mut second, &mut [0]).unwrap_or(0), 0);
+    hydrant.stop();
+}
+
+#[test]
+fn another_source_is_dialled_while_the_clients_stay() {
+    let (mut old, mut new) = (Place::new(), Place::new());
+    let file = File::new(&relay("a", old.at, ""));
+    let hydrant = file.run();
+    let at = clients_of(&hydrant, "relay[a]");
+    let mut up = old.accept();
+    hydrant.wait_log("upstream");
+    let mut taker = Taker::new(connect(at), 0);
+    hydrant.wait_logs(&["client", "connected"]);
+    let mut feed = Feed::default();
+    feed.send(&mut up, 10_000);
+    taker.take(10_000);
+    let line = file.reload(&hydrant, &relay("a", new.at, ""));
+    assert!(line.contains("1 changed"), "{line}");
+    let mut up = new.accept();
+    feed.send(&mut up, 10_000);
+    taker.take(10_000);
+    hydrant.stop();
+}
+
+/// One whose ring is another is begun anew, alone, and its port is never without a listener.
+#[test]
+fn what_can_t_change_in_place_is_begun_anew() {
+    let (mut a, mut b) = (Place::new(), Place::new());
+    let file = File::new(&(relay("a", a.at, "") + &relay("b", b.at, "")));
+    let hydrant = file.run();
+    let (at_a, at_b) = (
+        clients_of(&hydrant, "relay[a]"),
+        clients_of(&hydrant, "relay[b]"),
+    );
+    let (_up_a, mut up_b) = (a.accept(), b.accept());
+    let _on_a = connect(at_a);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    let mut on_b = Taker::new(connect(at_b), 0);
+    hydrant.wait_logs(&["relay[b]: client", "connected"]);
+    let line = file.reload(
+        &hydrant,
+        &(relay("a", a.at, "ring = \"1M\"") + &relay("b", b.at, "")),
+    );
+    assert!(
+        line.ends_with("1 begun, 0 changed, 1 stopped, 1 untouched"),
+        "{line}"
+    );
+    // The same port, though any would have done.
+    assert_eq!(clients_of(&hydrant, "relay[a]"), at_a);
+    hydrant.wait_log("relay[a]: stopped by a reload");
+    let mut again = a.accept();
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    let mut taker = Taker::new(connect(at_a), 0);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    Feed::default().send(&mut again, 10_000);
+    taker.take(10_000);
+    Feed::default().send(&mut up_b, 10_000);
+    on_b.take(10_000);
+    hydrant.stop();
+}
+
+#[test]
+fn a_mistake_or_a_place_that_is_taken_changes_nothing() {
+    let (mut a, taken) = (Place::new(), Place::opened());
+    let file = File::new(&relay("a", a.at, ""));
+    let hydrant = file.run();
+    let at = clients_of(&hydrant, "relay[a]");
+    let mut up = a.accept();
+    hydrant.wait_logs(&["upstream", "connected"]);
+    let mut taker = Taker::new(connect(at), 0);
+    hydrant.wait_logs(&["client", "connected"]);
+    let mut feed = Feed::default();
+    let wrong = relay("a", a.at, "rong = 1");
+    let taken = relay("new", a.at, "").replace("127.0.0.1:0", &taken.at.to_string());
+    let clash = relay("a", a.at, "ring = \"1M\"") + &relay("ok", a.at, "") + &taken;
+    for (text, why) in [(wrong, "unknown key rong"), (clash, "port in use")] {
+        file.write(&text);
+        hydrant.signal("HUP");
+        hydrant.wait_log(why);
+        hydrant.wait_log("the run file was not applied; nothing has changed");
+        feed.send(&mut up, 10_000);
+        taker.take(10_000);
+    }
+    assert!(!hydrant.has_logged("relay[ok]"), "{:?}", hydrant.log());
+    assert!(!hydrant.has_logged("stopped"), "{:?}", hydrant.log());
+    hydrant.stop();
+}
+
+#[test]
+fn one_that_can_t_begin_keeps_all_from_beginning() {
+    let (a, taken) = (Place::new(), Place::opened());
+    let second = relay("b", a.at, "").replace("127.0.0.1:0", &taken.at.to_string());
+    let file = File::new(&(relay("a", a.at, "") + &second));
+    let said = hydrant("run").arg(file.path()).run();
+    assert_eq!(said.code, 1);
+    let [line] = said.stderr.as_slice() else {
+        panic!("{:?}", said.stderr)
+    };
+    let start = format!(
+        "hydrant: relay[b]: can't listen on {}: port in use",
+        taken.at
+    );
+    assert!(line.starts_with(&start), "{line}");
+}
+
+/// One goes with its source; the other is not touched by that.
+#[test]
+fn the_end_of_one_is_not_the_end_of_others() {
+    let (mut a, mut b) = (Place::new(), Place::new());
+    let file = File::new(&(relay("a", a.at, "upstream-loss = \"exit\"") + &relay("b", b.at, "")));
+    let mut hydrant = file.run();
+    let at_b = clients_of(&hydrant, "relay[b]");
+    drop(a.accept());
+    hydrant.wait_log("relay[a]: source ended");
+    let mut up = b.accept();
+    hydrant.wait_logs(&["relay[b]: upstream", "connected"]);
+    let mut taker = Taker::new(connect(at_b), 0);
+    hydrant.wait_logs(&["relay[b]: client", "connected"]);
+    Feed::default().send(&mut up, 10_000);
+    taker.take(10_000);
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 0);
+}

@@ -1,0 +1,76 @@
+//! A run file of a test's own, and what runs out of it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::common::hydrant::{Hydrant, hydrant};
+use crate::common::scratch::Scratch;
+use crate::common::within;
+
+/// A run file, in a folder of its own.
+pub(crate) struct File {
+    folder: Scratch,
+}
+
+impl File {
+    pub(crate) fn new(text: &str) -> Self {
+        let this = Self {
+            folder: Scratch::new(),
+        };
+        this.write(text);
+        this
+    }
+
+    /// Other contents.
+    pub(crate) fn write(&self, text: &str) {
+        fs::write(self.path(), text).expect("the folder can be written");
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.folder.at("f.toml")
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self) -> Hydrant {
+        hydrant("run").arg(self.path()).start()
+    }
+
+    /// Other contents, applied: the line that says what was done.
+    #[track_caller]
+    pub(crate) fn reload(&self, hydrant: &Hydrant, text: &str) -> String {
+        self.write(text);
+        hydrant.signal("HUP");
+        hydrant.wait_log("run file read again: ")
+    }
+}
+
+/// The address at which a role of this name listens for clients.
+#[track_caller]
+pub(crate) fn clients_of(hydrant: &Hydrant, label: &str) -> SocketAddr {
+    let line = hydrant.wait_logs(&[&format!("{label}: listening on "), " for clients"]);
+    let at = line.split("listening on ").nth(1).unwrap_or_default();
+    let at = at.split(' ').next().unwrap_or_default();
+    at.parse().unwrap_or_else(|_| panic!("{line:?}"))
+}
+
+/// What is answered to a request by HTTP: the status, and the body.
+#[track_caller]
+pub(crate) fn ask(at: SocketAddr, request: &str) -> (u16, String) {
+    let request = request.to_owned();
+    within("an answer", move || {
+        let mut stream = TcpStream::connect(at).expect("somebody listens");
+        stream.write_all(request.as_bytes()).expect("it is read");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it is text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).expect("a status");
+        (status.parse().expect("a number"), body.to_owned())
+    })
+}
+
+/// As above, for a path.
+#[track_caller]
+pub(crate) fn get(at: SocketAddr, path: &str) -> (u16, String) {
+    ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n"))
+}

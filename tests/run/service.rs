@@ -1,0 +1,102 @@
+//! What a service manager is told, and what is printed for the system around hydrant.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use crate::common::DEADLINE;
+use crate::common::hydrant::hydrant;
+use crate::common::peers::Place;
+use crate::common::scratch::Scratch;
+use crate::common::tools::have;
+use crate::rig::File;
+
+fn heard(manager: &UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    let count = manager
+        .recv(&mut buffer)
+        .expect("it is told something in time");
+    String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+#[test]
+fn the_service_manager_is_told_how_it_goes() {
+    let folder = Scratch::new();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).expect("it is free");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a time");
+    let source = Place::new();
+    let text = format!(
+        "[[relay]]\nsrc = \"{}\"\ndst = \"127.0.0.1:0\"\n",
+        source.at
+    );
+    let file = File::new(&text);
+    let script = "export NOTIFY_SOCKET=\"$1\" WATCHDOG_USEC=3000000; shift; exec \"$0\" \"$@\"";
+    let hydrant = hydrant("")
+        .shell(script)
+        .arg(folder.at("notify"))
+        .arg("run")
+        .arg(file.path())
+        .start();
+    assert_eq!(heard(&manager), "READY=1");
+    assert!(hydrant.has_logged("listening on") || !hydrant.wait_log("listening on").is_empty());
+    // The first signs of life, a second apart and more.
+    assert_eq!(
+        [heard(&manager), heard(&manager)],
+        ["WATCHDOG=1", "WATCHDOG=1"]
+    );
+    hydrant.signal("HUP");
+    hydrant.wait_log("run file read again");
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "READY=1") {
+        told.push(heard(&manager));
+    }
+    assert!(told.contains(&"RELOADING=1".to_owned()), "{told:?}");
+    hydrant.signal("TERM");
+    while heard(&manager) != "STOPPING=1" {}
+}
+
+#[test]
+fn bash_takes_the_completions() {
+    let said = hydrant("completions bash").run();
+    assert_eq!((said.code, said.stderr.len()), (0, 0));
+    if !have("bash") {
+        return;
+    }
+    let complete = |words: &str, count: usize| {
+        let script = format!(
+            "{}\nCOMP_WORDS=({words}); COMP_CWORD={count}; _hydrant; echo \"${{COMPREPLY[@]}}\"",
+            said.stdout
+        );
+        let said = Command::new("bash")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .expect("it runs");
+        let wrong = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(wrong.is_empty(), "{wrong}");
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    assert_eq!(complete("hydrant rel", 1), "relay");
+    assert_eq!(complete("hydrant hub se", 2), "serve send");
+    assert_eq!(complete("hydrant hub serve --to", 3), "--tokens");
+    assert_eq!(complete("hydrant a:1 :2 --ret", 3), "--retry");
+    assert_eq!(complete("hydrant a:1 :2 --slow dr", 4), "drop");
+}
+
+#[test]
+fn what_is_printed_is_made_of_the_same_tables() {
+    let man = hydrant("man").run();
+    assert!(man.stdout.starts_with(".TH HYDRANT 1 "), "{}", man.stdout);
+    assert!(man.stdout.contains("\\-\\-max\\-lag"));
+    let unit = hydrant("systemd-unit /srv/x.toml").run();
+    assert!(
+        unit.stdout.contains(" run /srv/x.toml\n"),
+        "{}",
+        unit.stdout
+    );
+    let said = hydrant("completions csh").run();
+    assert_eq!(said.code, 2);
+    assert_eq!(
+        said.stderr,
+        ["hydrant: completions needs a shell: one of bash, zsh, fish"]
+    );
+}

@@ -1,0 +1,61 @@
+//! TCP over WebSocket in a simulated network: 32 seeds, each a life of its own with faults of its own. A seed that
+//! fails is named, and `HYDRANT_SEED=n cargo test --test sim_ws replay -- --nocapture` shows all that happened.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hydrant::fuzz::ws_by_seed;
+
+fn run(seeds: Range<u64>) {
+    let mut failed = Vec::new();
+    for seed in seeds {
+        if catch_unwind(AssertUnwindSafe(|| ws_by_seed(seed, false))).is_err() {
+            failed.push(seed);
+        }
+    }
+    let first = failed.first().copied().unwrap_or_default();
+    assert!(
+        failed.is_empty(),
+        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_ws replay -- --nocapture"
+    );
+}
+
+#[test]
+fn seeds_0_to_7() {
+    run(0..8);
+}
+
+#[test]
+fn seeds_8_to_15() {
+    run(8..16);
+}
+
+#[test]
+fn seeds_16_to_23() {
+    run(16..24);
+}
+
+#[test]
+fn seeds_24_to_31() {
+    run(24..32);
+}
+
+/// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.
+#[test]
+fn replay() {
+    if let Some(seed) = std::env::var("HYDRANT_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        for line in ws_by_seed(seed, true) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_a_run() {
+    for seed in 0..3 {
+        assert_eq!(ws_by_seed(seed, true), ws_by_seed(seed, true));
+    }
+}
