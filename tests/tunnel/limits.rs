@@ -2,14 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use hydrant::proto::yamux::{Flags, Header, Kind};
+use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect, connect_from};
+use crate::common::peers::{connect, connect_from, connect_narrow};
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, echo, until};
+use crate::rig::{Backend, Server, ask, echo, service, until};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -118,6 +120,38 @@ fn floods_end_the_session_in_bounded_memory() {
     assert!(grown < 16 << 10, "{grown} KiB more than before");
 }
 
+/// More clients than a session has memory for, none of which reads.
+#[test]
+fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
+    let server = Server::start("");
+    let source = service(|mut stream| {
+        let block = vec![7; 64 << 10];
+        while stream.write_all(&block).is_ok() {}
+    });
+    let backend = Backend::start(server.at, &source.to_string());
+    let public = backend.public();
+    let before = memory(server.run.pid());
+    let mut stalled: Vec<TcpStream> = (0..300).map(|_| connect_narrow(public)).collect();
+    let full = "left: it reads too little, and the session's memory is full";
+    server.run.wait_log(full);
+    let mut other = connect(public);
+    let mut into = vec![0; 1 << 20];
+    for _ in 0..32 {
+        other.read_exact(&mut into).expect("it is not held up");
+    }
+    // 64 MiB in queues, which may have twice the room that they use.
+    let grown = memory(server.run.pid()).saturating_sub(before);
+    assert!(grown < 140 << 10, "{grown} KiB more than before");
+    // No more are reset than has to be: 256 windows are what there is room for.
+    let log = server.run.log();
+    let reset = log.iter().filter(|line| line.contains(full)).count();
+    assert!(reset < 60, "{reset} were reset");
+    stalled.clear();
+    drop(other);
+    server.run.report_until("| 0 clients |");
+}
+
 /// Resident memory of a process, in KiB.
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -152,7 +186,7 @@ fn what_is_neither_hello_nor_yamux_is_closed() {
 fn a_backend_that_says_nothing_has_five_seconds() {
     let server = Server::start("");
     let stream = connect(server.at);
-    let before = std::time::Instant::now();
+    let before = Instant::now();
     assert!(is_turned_away(stream));
     assert!(before.elapsed().as_secs() >= 4);
     server.run.wait_log("its hello took longer than 5 s");
@@ -226,6 +260,28 @@ fn streams_are_limited_for_each_backend() {
     server.run.wait_log("(--max-streams)");
     let other = Backend::start(server.at, "--echo");
     assert_eq!(ask(other.public(), b"x"), b"x");
+}
+
+/// What a session answers by itself leaves at once, and not with whatever comes next.
+#[test]
+fn answers_leave_at_once() {
+    let server = Server::start("");
+    let backend = Backend::start(server.at, "--echo --max-streams 1");
+    let public = backend.public();
+    let mut first = connect(public);
+    first.write_all(b"x").expect("it is read");
+    first.read_exact(&mut [0]).expect("it comes back");
+    let (mut peer, _) = Peer::plain(server.at);
+    // Everything is looked at each second in any case, which would take each of these a second.
+    let start = Instant::now();
+    for value in 0..15 {
+        assert!(is_turned_away(connect(public)), "there is one already");
+        peer.send(Kind::Ping, Flags::SYN, 0, value);
+        let is_answer = |header: Header| header.flags.has(Flags::ACK) && header.length == value;
+        while !is_answer(peer.frame().0) {}
+    }
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

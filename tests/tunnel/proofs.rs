@@ -115,6 +115,30 @@ fn a_token_that_is_taken_away_ends_its_session() {
     server.run.wait_log("the tokens that it had are kept");
 }
 
+/// As it is for a moment while an editor writes it.
+#[test]
+fn an_empty_list_of_tokens_takes_none_away() {
+    let (_folder, file, token) = tokens(&format!("web {TOKEN}\n"));
+    let server = Server::start(&format!("--tokens {file}"));
+    let words = format!("--echo --name web --token-file {token}");
+    let backend = Backend::start(server.at, &words);
+    let public = backend.public();
+    let mut client = connect(public);
+    for (lines, why) in [
+        ("", "is empty"),
+        ("# web\n\n", "no line of the form NAME TOKEN"),
+    ] {
+        private(&file, lines);
+        server.run.signal("HUP");
+        server
+            .run
+            .wait_logs(&[why, "; the tokens that it had are kept"]);
+        client.write_all(b"x").expect("it is read");
+        client.read_exact(&mut [0]).expect("it comes back");
+    }
+    assert!(!server.run.has_logged(" lost: "));
+}
+
 #[test]
 fn a_proof_replaces_a_stale_session_at_once() {
     let (_folder, file, token) = tokens(&format!("web {TOKEN}\n"));

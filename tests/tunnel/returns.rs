@@ -197,3 +197,36 @@ fn return_all(server: &Server) -> Vec<TcpStream> {
     server.run.report_until("1000 backends | ");
     streams
 }
+
+/// Those who do not finish their hello can't have all its descriptors, nor all its time.
+#[test]
+fn hellos_are_heard_256_at_a_time_and_the_others_wait_without_a_spin() {
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
+    let server = Server::start("");
+    let idle = server.run.descriptors();
+    let mut begun: Vec<TcpStream> = Vec::new();
+    for _ in 0..600 {
+        let mut stream = connect(server.at);
+        begin(&mut stream, None, 0, None);
+        begun.push(stream);
+    }
+    until("all places to be taken", || {
+        (server.run.descriptors() == idle + 256).then_some(())
+    });
+    let before = server.run.processor_ticks();
+    // Each of them has five seconds.
+    let mut first = &begun[0];
+    first.read_to_end(&mut Vec::new()).expect("an orderly end");
+    let used = server.run.processor_ticks() - before;
+    assert!(used < 50, "{used} hundredths of a second to wait");
+    let most = server.run.descriptors();
+    assert!(most <= idle + 256, "{most} descriptors, {idle} at first");
+    // Now the others are heard; the last ones behind two times as many as there are places.
+    let mut last = begun.pop().expect("there are 600");
+    last.read_exact(&mut [0]).expect("it is challenged");
+    let most = server.run.descriptors();
+    assert!(most <= idle + 256, "{most} descriptors, {idle} at first");
+    drop(begun);
+    let (backend, other) = (Backend::start(server.at, "--echo"), b"heard");
+    assert_eq!(ask(backend.public(), other), other);
+}

@@ -374,6 +374,7 @@ impl Expose {
             let Some(mux) = self.mux() else {
                 return;
             };
+            mux.say(cx);
             match mux.session.feed(cx.now(), &mut rest) {
                 Ok(Some(event)) => self.on_event(cx, event),
                 Ok(None) => break,
@@ -383,13 +384,12 @@ impl Expose {
                     return self.lose_server(cx, &violation.to_string());
                 }
             }
-            if let Some(mux) = self.mux() {
-                mux.say(cx);
-            }
         }
         let Some(mux) = self.mux() else {
             return;
         };
+        // Answers come of what is no event, too.
+        mux.say(cx);
         if mux.is_choked() {
             return self.lose_server(cx, "does not read what it asks for");
         }

@@ -154,6 +154,10 @@ impl Serve {
                 backend.mux.say(cx);
             }
         }
+        // Answers come of what is no event, too.
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.mux.say(cx);
+        }
         self.backend_heard(cx, key);
         self.check_backend(cx, key);
     }
