@@ -218,24 +218,33 @@ fn more_clients_than_descriptors_are_refused_at_once() {
     );
 }
 
-/// The source, hydrant and the sink, each by itself.
 #[test]
 fn what_goes_both_ways_through_a_tunnel_adds_up() {
-    let all = objects("tunnel --clients 1,3 --check");
-    let scenarios = ["tunnel-up", "tunnel-down", "tunnel-echo"];
+    adds_up_both_ways("tunnel");
+}
+
+#[test]
+fn what_goes_both_ways_through_websockets_adds_up() {
+    adds_up_both_ways("ws");
+}
+
+#[track_caller]
+fn adds_up_both_ways(family: &str) {
+    let all = objects(&format!("{family} --clients 1,3 --check"));
+    let scenarios = ["up", "down", "echo"];
     assert_eq!(all.len(), 2 * scenarios.len());
     for (object, scenario) in all.iter().zip(scenarios.iter().flat_map(|name| [name; 2])) {
-        assert_eq!(object["scenario"], *scenario);
+        assert_eq!(object["scenario"], format!("{family}-{scenario}"));
         assert_eq!(object["faults"], Value::Array(Vec::new()), "{object}");
         // Where others have all cores, nothing may have come in so short a time.
         let moved = match *scenario {
-            "tunnel-echo" => number(object, "answers_s"),
+            "echo" => number(object, "answers_s"),
             _ => number(object, "all_bytes_s"),
         };
         assert!(moved > 0.0 || object["void"].is_string(), "{object}");
-        let [both, one] =
+        let [all, one] =
             ["resident_bytes", "resident_bytes_largest"].map(|name| number(object, name));
-        assert!(one > 100_000.0 && both > one, "{object}");
+        assert!(one > 100_000.0 && all > one, "{object}");
     }
 }
 
@@ -333,6 +342,7 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, alters: bool) {
     }
 }
 
+/// The source, hydrant and the sink, each by itself.
 #[test]
 fn source_and_sink_stand_alone() {
     let source = hydrant("bench source 127.0.0.1:0 --rate 500 --size 200").start();

@@ -514,8 +514,8 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, \
-         hub-one; or source, or sink",
+        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, ws-up, ws-down, \
+         ws-echo, hub-many, hub-one; or source, or sink",
     ),
     (
         "<places>",

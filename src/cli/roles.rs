@@ -235,6 +235,10 @@ pub static ROLES: &[Role] = &[
                 "each client sends 1 KiB and waits for its answer: answers a second, and how long each one takes",
             ),
             (
+                "ws",
+                "the same behind hydrant ws relay, host and client: ws-up, ws-down and ws-echo, each as with tunnel",
+            ),
+            (
                 "hub",
                 "pairs who pass messages through a hub, or the nats-server of --relay: hub-many, hub-one",
             ),

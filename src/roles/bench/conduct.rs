@@ -141,7 +141,7 @@ impl<'a, H: House> Run<'a, H> {
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
         // Where nobody feeds a relay, it is not dialled as one either.
-        let is_fed = !matches!(job.scenario, Scenario::Tunnel(_) | Scenario::Hub(_));
+        let is_fed = job.scenario.work().is_none() && !matches!(job.scenario, Scenario::Hub(_));
         let listens = template.dials_source() || !is_fed;
         let player = match job.scenario.work() {
             Some(_) => Player::Service(Box::new(Service::new(exchange::service::Setup {
@@ -178,7 +178,7 @@ impl<'a, H: House> Run<'a, H> {
             bare: Family::default(),
         };
         let met = match job.scenario {
-            Scenario::Tunnel(work) => run.meet_service(port, work),
+            Scenario::Tunnel(work) | Scenario::Ws(work) => run.meet_service(port, work),
             Scenario::Hub(pace) => run.meet_broker(port, pace, template.label()),
             _ => run.meet(port, filler),
         };

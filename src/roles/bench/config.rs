@@ -61,6 +61,8 @@ pub enum Scenario {
     Churn,
     /// Clients who talk with a service behind a reverse tunnel.
     Tunnel(Work),
+    /// The same through WebSockets: a relay, a host and a client of it.
+    Ws(Work),
     /// Pairs of clients who pass each other messages through a hub.
     Hub(Pace),
 }
@@ -87,7 +89,7 @@ pub enum Work {
 
 impl Scenario {
     /// All of them, by name. One that begins with another word and a dash belongs to the family of this word.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("throughput", Self::Throughput),
         ("latency", Self::Latency),
         ("slow", Self::Slow),
@@ -96,6 +98,9 @@ impl Scenario {
         ("tunnel-up", Self::Tunnel(Work::Up)),
         ("tunnel-down", Self::Tunnel(Work::Down)),
         ("tunnel-echo", Self::Tunnel(Work::Echo)),
+        ("ws-up", Self::Ws(Work::Up)),
+        ("ws-down", Self::Ws(Work::Down)),
+        ("ws-echo", Self::Ws(Work::Echo)),
         ("hub-many", Self::Hub(Pace::Many)),
         ("hub-one", Self::Hub(Pace::One)),
     ];
@@ -120,7 +125,7 @@ impl Scenario {
     /// What clients and a service do, where it is not a source that feeds them.
     pub(super) fn work(self) -> Option<Work> {
         match self {
-            Self::Tunnel(work) => Some(work),
+            Self::Tunnel(work) | Self::Ws(work) => Some(work),
             _ => None,
         }
     }
@@ -131,8 +136,8 @@ impl Scenario {
             Self::Throughput | Self::Latency => &[1, 10, 100, 1000],
             Self::Slow | Self::Churn => &[100],
             Self::Idle => &[1000],
-            Self::Tunnel(Work::Up | Work::Down) => &[1, 32],
-            Self::Tunnel(Work::Echo) => &[32],
+            Self::Tunnel(Work::Up | Work::Down) | Self::Ws(Work::Up | Work::Down) => &[1, 32],
+            Self::Tunnel(Work::Echo) | Self::Ws(Work::Echo) => &[32],
             Self::Hub(_) => &[1, 100],
         }
     }
@@ -143,8 +148,8 @@ impl Scenario {
             Self::Throughput => 64 << 10,
             Self::Slow => 64 << 10,
             Self::Latency | Self::Idle | Self::Churn => 256,
-            Self::Tunnel(Work::Up | Work::Down) => 64 << 10,
-            Self::Tunnel(Work::Echo) => 1024,
+            Self::Tunnel(Work::Up | Work::Down) | Self::Ws(Work::Up | Work::Down) => 64 << 10,
+            Self::Tunnel(Work::Echo) | Self::Ws(Work::Echo) => 1024,
             Self::Hub(_) => 128,
         }
     }
@@ -152,7 +157,7 @@ impl Scenario {
     /// How many messages a second, where nothing is said; `None`: as many as are taken.
     fn rate(self) -> Option<u64> {
         match self {
-            Self::Throughput | Self::Tunnel(_) | Self::Hub(_) => None,
+            Self::Throughput | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => None,
             Self::Latency => Some(100),
             Self::Slow => Some(160),
             Self::Idle | Self::Churn => Some(1000),
@@ -198,6 +203,7 @@ impl Plan {
             Scenario::Throughput | Scenario::Latency => BLOCKING,
             Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
             Scenario::Tunnel(_) => TUNNEL,
+            Scenario::Ws(_) => WS,
             Scenario::Hub(_) => HUB,
         };
         vec![Template::parse(text).expect("it is a command")]
@@ -216,7 +222,7 @@ impl Plan {
                     clients,
                     size,
                     rate: match scenario {
-                        Scenario::Tunnel(_) | Scenario::Hub(_) => None,
+                        Scenario::Tunnel(_) | Scenario::Ws(_) | Scenario::Hub(_) => None,
                         _ => self.rate.or(scenario.rate()),
                     },
                     time: self.time,
@@ -269,4 +275,6 @@ const PLAIN: &str = "{hydrant} {src} {dst} -q";
 const HUB: &str = "{hydrant} hub serve {dst} --idle-timeout off -q";
 const TUNNEL: &str = "{hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \
                       {hydrant} tunnel expose {link} {src} -q";
+const WS: &str = "{hydrant} ws relay {link} -q ; {hydrant} ws host ws://{link} {src} -q ; \
+                  {hydrant} ws client ws://{link} {dst} -q";
 const BLOCKING: &str = "{hydrant} {src} {dst} -q --slow block";

@@ -23,8 +23,10 @@ pub(super) fn subject(scenario: Scenario) -> &'static Figure {
         Scenario::Slow => &figure::AFTER,
         Scenario::Idle => &figure::BYTES_A_CLIENT,
         Scenario::Churn => &figure::VISITS,
-        Scenario::Tunnel(Work::Up | Work::Down) => &figure::ALL_RATE,
-        Scenario::Tunnel(Work::Echo) => &figure::ANSWERS,
+        Scenario::Tunnel(Work::Up | Work::Down) | Scenario::Ws(Work::Up | Work::Down) => {
+            &figure::ALL_RATE
+        }
+        Scenario::Tunnel(Work::Echo) | Scenario::Ws(Work::Echo) => &figure::ANSWERS,
         Scenario::Hub(Pace::Many) => &figure::PASSED,
         Scenario::Hub(Pace::One) => &figure::P50,
     }

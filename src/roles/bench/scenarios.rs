@@ -21,7 +21,7 @@ impl<H: House> Run<'_, H> {
             Scenario::Slow => self.slow(&mut outcome),
             Scenario::Idle => self.idle(&mut outcome),
             Scenario::Churn => self.churn(&mut outcome),
-            Scenario::Tunnel(work) => self.exchange(&mut outcome, work),
+            Scenario::Tunnel(work) | Scenario::Ws(work) => self.exchange(&mut outcome, work),
             Scenario::Hub(_) => self.pass_messages(&mut outcome),
         }?;
         let gone = self.board.clients.gone.load(Relaxed);

@@ -12,7 +12,7 @@ pub static OPTIONS: &[Opt] = &[
         unit: "COMMAND",
         preset: Preset::Said(
             "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency; both its ends \
-             for tunnel; hydrant hub serve for hub",
+             for tunnel; relay, host and client for ws; hydrant hub serve for hub",
         ),
         many: true,
         group: WHAT,
@@ -26,7 +26,7 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Text { max: LIST_MAX },
         unit: "N,...",
         preset: Preset::Said(
-            "1,10,100,1000; slow and churn 100; idle 1000; tunnel 1,32, tunnel-echo 32; hub 1,100 pairs",
+            "1,10,100,1000; slow and churn 100; idle 1000; tunnel and ws 1,32, their -echo 32; hub 1,100 pairs",
         ),
         group: WHAT,
         help: "how many clients, each number in a run of its own",
@@ -36,7 +36,9 @@ pub static OPTIONS: &[Opt] = &[
         flag: "--size",
         kind: Kind::Text { max: LIST_MAX },
         unit: "SIZE,...",
-        preset: Preset::Said("64K; latency, idle and churn 256; tunnel-echo 1024; hub 128"),
+        preset: Preset::Said(
+            "64K; latency, idle and churn 256; tunnel-echo and ws-echo 1024; hub 128",
+        ),
         group: WHAT,
         help: "how long a message is, each size in a run of its own",
         ..Opt::SWITCH
