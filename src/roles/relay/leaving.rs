@@ -267,7 +267,7 @@ impl Relay {
         self.redial_output(cx, output, client.joined);
     }
 
-    pub(super) fn say_gone(
+    fn say_gone(
         &mut self,
         now: Time,
         client: &Client,
