@@ -521,7 +521,9 @@ fn failback_goes_by_tls() {
     assert_eq!(&said, b"second");
     first.open();
     let mut back = office.server(first.accept(), &issued, false);
+    let start = Instant::now();
     while !hydrant.has_logged("has sent records for 100 ms: in use again") {
+        assert!(start.elapsed() < DEADLINE, "it is not in use again");
         back.write_all(b"?").expect("it is read");
         back.flush().expect("it is read");
         hydrant.report();

@@ -248,3 +248,34 @@ fn what_comes_after_a_loss_waits_for_the_next_client() {
         assert_eq!(gone(&counts, Reason::Drained), 2);
     }
 }
+
+/// Its kernel is asked for each read's worth of what it holds up at most, not for each of many small messages.
+#[test]
+fn a_destination_that_takes_nothing_is_asked_for_no_message() {
+    let way = Way::Dial(endpoint("10.0.0.3:3000"));
+    let mut scenario = with_outputs(vec![output(way, Slow::Block)]);
+    scenario.config.ring = 8 << 20;
+    scenario.config.hold = Duration::ZERO;
+    scenario.config.keepalive = None;
+    scenario.faults.delay = Duration::ZERO;
+    scenario.lives[0][0].source.to = 2 << 20;
+    scenario.lives[0][0].source.chunk_max = 2_000;
+    scenario.lives[0][0].source.gap_max = Duration::from_millis(1);
+    scenario.guests[0] = vec![stalled()];
+    scenario.chaos = Duration::from_secs(3);
+    let mut play = Play::new(scenario, true);
+    play.run_until(Time::ZERO + Duration::from_secs(2));
+    let world = play.stage.handle.world();
+    let calls = |name: &str| {
+        world
+            .trace_lines()
+            .filter(|line| line.contains(name))
+            .count()
+    };
+    assert!(calls(" read #") > 1_000, "{}", calls(" read #"));
+    assert!(
+        calls(" unacknowledged ") < 20,
+        "{}",
+        calls(" unacknowledged ")
+    );
+}

@@ -45,6 +45,8 @@ pub(super) struct Client {
     pub(super) progress: Time,
     /// Since when its kernel has been seen to answer nothing, though it was asked.
     pub(super) silent_since: Option<Time>,
+    /// When it was last asked whether it is alive, while bytes wait for it.
+    pub(super) asked_alive: Option<Time>,
     pub(super) joined: Time,
     /// Where it speaks TLS: its session.
     pub(super) tls: Option<Box<Secured>>,
@@ -140,9 +142,18 @@ impl Clients {
         self.table.len()
     }
 
-    /// One more than the highest place that was ever taken.
+    /// One more than the highest place that was taken since [`Clients::trim`].
     pub(super) fn places(&self) -> u32 {
         self.places
+    }
+
+    /// Forgets the places that a crowd has left at the end of the table. The work is that of a walk through them.
+    pub(super) fn trim(&mut self) {
+        if self.table.is_empty() {
+            self.table.clear(); // or the place that was left last would be the next one's
+        }
+        let last = self.table.iter().next_back();
+        self.places = last.map_or(0, |(key, _)| key as u32 + 1);
     }
 
     pub(super) fn behind(&self) -> usize {
@@ -497,6 +508,7 @@ mod tests {
             acked: cursor,
             progress: Time::ZERO,
             silent_since: None,
+            asked_alive: None,
             joined: Time::ZERO,
             tls: None,
             aside: None,
@@ -584,6 +596,30 @@ mod tests {
             assert!(clients.half_closed().len() <= 2 * here);
         }
         assert_eq!(clients.half_closed().back(), Some(&ids[9]));
+    }
+
+    /// Whoever walks through the places, walks through no more than needed once a crowd has gone.
+    #[test]
+    fn places_are_as_many_as_the_highest_needs() {
+        let mut clients = Clients::new();
+        let ids: Vec<_> = (0..1000)
+            .map(|_| clients.insert(client(100), 100))
+            .collect();
+        clients.remove(ids[500]);
+        clients.trim();
+        assert_eq!(clients.places(), 1000);
+        for id in &ids[501..] {
+            clients.remove(*id);
+        }
+        clients.trim();
+        assert_eq!(clients.places(), 500);
+        for id in &ids[..500] {
+            clients.remove(*id);
+        }
+        clients.trim();
+        assert_eq!(clients.places(), 0);
+        clients.insert(client(100), 100);
+        assert_eq!(clients.places(), 1);
     }
 
     #[test]

@@ -74,8 +74,8 @@ pub struct RelayConfig {
     pub stats: Option<Stats>,
     /// What those need who come or are dialled by `tls://`.
     pub tls: Tls,
-    /// How many clients are sent something in one visit, after which the others on the loop have their turn; at least
-    /// one. No option sets it.
+    /// How many sends one visit makes, of which a large one counts as several, after which the others on the loop have
+    /// their turn; at least one. No option sets it.
     pub sends_a_visit: usize,
 }
 
@@ -136,7 +136,7 @@ impl RelayConfig {
     }
 }
 
-/// About a millisecond's work.
+/// About a millisecond's work, as sends of little.
 pub const SENDS_A_VISIT: usize = 512;
 
 /// Where bytes come from.

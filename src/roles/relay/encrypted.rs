@@ -50,7 +50,7 @@ impl Relay {
             let n = tls.write(cx, sock, from)?.unwrap_or(0);
             client.cursor += n as u64;
             self.counts.bytes_out += n as u64;
-            self.effort += n / SEND_WORTH;
+            self.effort += n / TLS_SEND;
         }
         let cursor = client.cursor;
         if cursor == client.until {
@@ -200,4 +200,4 @@ pub(super) fn room(config: &RelayConfig, read_max: usize) -> Box<[u8]> {
 /// Enough for one read of what clients say.
 const LITTLE: usize = 16 << 10;
 /// So many bytes are as much work to encrypt and send as one send of plain ones.
-pub(super) const SEND_WORTH: usize = 4 << 10;
+pub(super) const TLS_SEND: usize = 4 << 10;

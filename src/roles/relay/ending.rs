@@ -44,13 +44,6 @@ impl fmt::Display for Why {
     }
 }
 
-impl Flush {
-    /// Whether the feed itself is over.
-    pub(super) fn source_ended(&self) -> bool {
-        self.why == Why::SourceEnded
-    }
-}
-
 /// An end that is under way.
 #[derive(Debug)]
 pub(super) struct Flush {
@@ -60,6 +53,13 @@ pub(super) struct Flush {
     cut: usize,
     deadline: Option<TimerKey>,
     over: bool,
+}
+
+impl Flush {
+    /// Whether the feed itself is over.
+    pub(super) fn source_ended(&self) -> bool {
+        self.why == Why::SourceEnded
+    }
 }
 
 impl Relay {
@@ -156,11 +156,7 @@ impl Relay {
         let waiting = self.clients.iter().filter(|(_, client)| waits(client));
         let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
         for id in waiting {
-            let Some(client) = self.clients.get_mut(id) else {
-                continue;
-            };
-            let left = cx.unacknowledged(client.sock);
-            client.note_acknowledged(client.waiting(self.framed.as_ref(), left), now);
+            let left = self.ask_acknowledged(cx, id);
             if let Some(reason) = self.is_finished(id, left, now) {
                 self.drop_client(cx, id, reason, None);
             }
@@ -240,12 +236,14 @@ impl Relay {
 
     /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
     pub(super) fn watch_end(&mut self, now: Time) {
-        let ended = self.flush.as_ref().is_some_and(Flush::source_ended);
+        if !self.flush.as_ref().is_some_and(Flush::source_ended) {
+            return;
+        }
         let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
             .clients
             .iter()
-            .filter(|(_, client)| ended && client.slow == Slow::Block && waits(client))
+            .filter(|(_, client)| client.slow == Slow::Block && waits(client))
             .min_by_key(|(_, client)| client.progress);
         let Some((_, client)) = waited_for else {
             return;

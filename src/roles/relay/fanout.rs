@@ -83,8 +83,10 @@ impl Relay {
         if !is_worn && !self.nobody_is_behind() {
             return;
         }
-        if is_worn {
-            self.note_acknowledged(cx);
+        // The kernel is not asked for each of many small reads: one large one's worth makes no difference here.
+        if is_worn && self.ring.head() - self.asked_at >= self.read_max as u64 {
+            self.asked_at = self.ring.head();
+            self.ask_retaining(cx);
         }
         let keep_from = self.needed_from();
         let kept = (self.ring.head() - keep_from) as usize;
@@ -141,7 +143,7 @@ impl Relay {
             let before = self.counts.bytes_out;
             self.serve(cx, id);
             let bytes = (self.counts.bytes_out - before) as usize;
-            sends += 1 + bytes / SEND + std::mem::take(&mut self.effort);
+            sends += 1 + bytes / PLAIN_SEND + std::mem::take(&mut self.effort);
         }
         if self.flush.is_some() {
             return; // the last client of all has just ended it
@@ -188,6 +190,7 @@ impl Relay {
             Ok(Sent::Part) => {}
             Err(error) => self.drop_failed(cx, id, &error),
         }
+        self.hurry_acks(cx, id);
         if self.gate.is_shut() || has_ended && self.flush.is_none() {
             self.refresh_gate(cx);
         }
@@ -259,6 +262,6 @@ pub(super) enum Sent {
 /// The ring starts over once it has come so many times as far as what has to be carried along.
 const REUSE_AFTER: usize = 4;
 /// Bytes that one send is good for, as the length of a visit is counted.
-const SEND: usize = 32 << 10;
+const PLAIN_SEND: usize = 32 << 10;
 /// Bytes that a client which is behind gets in one visit.
 const CATCH_UP_MAX: usize = 256 << 10;

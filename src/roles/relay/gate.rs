@@ -28,7 +28,8 @@ pub(super) struct Gate {
     /// When it was last looked who takes bytes.
     looked: Option<Time>,
     hold: Option<TimerKey>,
-    acks: Option<TimerKey>,
+    /// The next question what was acknowledged, and when it is asked.
+    acks: Option<(TimerKey, Time)>,
     /// While the leader is being waited for: the timer, and how far it was when that was set.
     ahead: Option<(TimerKey, u64)>,
     /// The leader takes too little to be worth waiting for: since when, and how far it was then. Until somebody is
@@ -107,7 +108,7 @@ impl Relay {
             State::Waiting
         } else if self.pass.is_some() {
             State::Passing
-        } else if self.room(cx) < self.read_max || self.lags_too_far(cx) {
+        } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
             State::Full
         } else if self.is_far_ahead(cx.now()) {
             State::Ahead
@@ -133,11 +134,12 @@ impl Relay {
     /// Bytes that can be read without overwriting any that somebody has a right to.
     fn room(&mut self, cx: &Cx<'_>) -> usize {
         let room = self.known_room();
-        if room >= self.read_max || self.retained().is_none() {
+        // Whatever happens while it is full, a timer asks.
+        if room >= self.read_max || self.gate.state == State::Full || self.retained().is_none() {
             return room;
         }
         // It may be that only what nobody has acknowledged, as far as we know, stands in the way: ask.
-        self.note_acknowledged(cx);
+        self.ask_retaining(cx);
         self.known_room()
     }
 
@@ -168,29 +170,28 @@ impl Relay {
         Some(self.records.keep_from(acked))
     }
 
-    pub(super) fn note_acknowledged(&mut self, cx: &Cx<'_>) {
-        for id in self.outputs.iter().filter_map(|outlet| outlet.retaining()) {
-            if let Some(client) = self.clients.get_mut(id) {
-                client.note_acknowledged(cx.unacknowledged(client.sock), cx.now());
-            }
+    /// Asks what those destinations have acknowledged that would get the rest again.
+    pub(super) fn ask_retaining(&mut self, cx: &Cx<'_>) {
+        let retaining: Vec<_> = self.outputs.iter().filter_map(Outlet::retaining).collect();
+        for id in retaining {
+            self.ask_acknowledged(cx, id);
         }
     }
 
     /// `--max-lag` under `block`: the upstream waits for whoever is behind so far, by what waits in the ring, or
     /// by what the sampler has found to wait in the kernel.
-    fn lags_too_far(&mut self, cx: &Cx<'_>) -> bool {
+    fn lags_too_far(&mut self, now: Time) -> bool {
         let Some(max) = self.config.max_lag else {
             return false;
         };
-        let now = cx.now();
         if let Some(hindmost) = self.clients.hindmost_blocking()
             && max.is_passed(self.lag(hindmost, now))
         {
             return true;
         }
-        // One who still lags is enough, so that no look costs more than it has found out.
+        // One who still lags is enough.
         while let Some(id) = self.gate.laggards.last().copied() {
-            if self.still_lags(cx, id, max) {
+            if self.is_known_to_lag(id, max, now) {
                 return true;
             }
             self.gate.laggards.pop();
@@ -201,16 +202,24 @@ impl Relay {
         false
     }
 
-    fn still_lags(&mut self, cx: &Cx<'_>, id: ClientId, max: MaxLag) -> bool {
-        let now = cx.now();
-        let framed = self.framed.as_ref();
-        let Some(client) = self.clients.get_mut(id).filter(|it| !it.finishing) else {
-            return false;
+    /// Whether it lagged too far, if it has acknowledged nothing since it was last asked.
+    fn is_known_to_lag(&self, id: ClientId, max: MaxLag, now: Time) -> bool {
+        let client = self.clients.get(id).filter(|it| !it.finishing);
+        client.is_some_and(|it| max.is_passed(self.lag_since(it.acked, it.joined, now)))
+    }
+
+    /// Asks those who were seen to lag too far what they have acknowledged: as many as do not lag any more, and one.
+    fn ask_laggards(&mut self, cx: &Cx<'_>) {
+        let Some(max) = self.config.max_lag else {
+            return;
         };
-        let waiting = client.waiting(framed, cx.unacknowledged(client.sock));
-        client.note_acknowledged(waiting, now);
-        let (acked, joined) = (client.acked, client.joined);
-        max.is_passed(self.lag_since(acked, joined, now))
+        for at in (0..self.gate.laggards.len()).rev() {
+            let id = self.gate.laggards[at];
+            self.ask_acknowledged(cx, id);
+            if self.is_known_to_lag(id, max, cx.now()) {
+                return;
+            }
+        }
     }
 
     /// The sampler has found that a client which must not lose a byte lags too far: until it has caught up, the
@@ -276,7 +285,23 @@ impl Relay {
     fn arm_acks(&mut self, cx: &mut Cx<'_>, wait: Duration) {
         let mut retaining = self.outputs.iter().filter_map(Outlet::retaining);
         if !self.gate.laggards.is_empty() || retaining.next().is_some() {
-            self.gate.acks = Some(cx.timer(wait, Tick::Acks.tag(0)));
+            let due = cx.now() + wait;
+            self.gate.acks = Some((cx.timer(wait, Tick::Acks.tag(0)), due));
+        }
+    }
+
+    /// A client has taken bytes again: where it is one of those whose acknowledgements the upstream waits for, they are
+    /// asked for soon, however long they have been waited for.
+    pub(super) fn hurry_acks(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let lags = self.clients.get(id).is_some_and(|client| client.lags);
+        let mut retaining = self.outputs.iter().filter_map(Outlet::retaining);
+        let soon = cx.now() + ACKS_LOOK;
+        if let Some((timer, due)) = self.gate.acks
+            && due > soon
+            && (lags || retaining.any(|it| it == id))
+        {
+            cx.cancel(timer);
+            self.arm_acks(cx, ACKS_LOOK);
         }
     }
 
@@ -284,6 +309,8 @@ impl Relay {
         // The longer it has been, the less a moment more matters.
         let full = cx.now().since(self.gate.full_since);
         self.gate.acks = None;
+        self.ask_retaining(cx);
+        self.ask_laggards(cx);
         self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
         self.refresh_gate(cx);
     }
@@ -291,7 +318,7 @@ impl Relay {
     fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {
         let hold = self.gate.hold.take();
         let ahead = self.gate.ahead.take().map(|(timer, _)| timer);
-        let acks = self.gate.acks.take();
+        let acks = self.gate.acks.take().map(|(timer, _)| timer);
         hold.into_iter()
             .chain(ahead)
             .chain(acks)
@@ -377,11 +404,7 @@ impl Relay {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            let Some(client) = self.clients.get_mut(id) else {
-                continue;
-            };
-            let waiting = cx.unacknowledged(client.sock);
-            client.note_acknowledged(client.waiting(self.framed.as_ref(), waiting), now);
+            self.ask_acknowledged(cx, id);
         }
     }
 
@@ -400,7 +423,7 @@ impl Relay {
         self.gate.held_said = true;
         let max_lag = self.config.max_lag;
         let why = match max_lag {
-            Some(max) if self.room(cx) >= self.read_max => format!("behind by --max-lag {max}"),
+            Some(max) if self.known_room() >= self.read_max => format!("behind by --max-lag {max}"),
             _ => "ring full".to_owned(),
         };
         let text = format!(

@@ -1,10 +1,11 @@
 //! How far clients are behind: in bytes, and in seconds since the oldest byte that they lack came in.
 //!
 //! What waits in the kernel counts too (SIOCOUTQ): a client that has vanished shows its lag at once, though the kernel
-//! would swallow a slow feed for minutes. The kernel is asked about each client once a second or so, a few at a time,
-//! and never for the sake of a write.
+//! would swallow a slow feed for minutes. The kernel is asked about each client once a second, or up to fifty times where
+//! `--max-lag` or `--stall-timeout` is short (with a `--max-lag` in bytes, eight times), a few clients at a time, and
+//! never for the sake of a write.
 //!
-//! Whoever has bytes waiting and has not taken any since the last look is asked about once more (TCP_INFO): while data
+//! Whoever has bytes waiting and has taken none of late is asked about once more each second (TCP_INFO): while data
 //! is unacknowledged the kernel sends no keepalive probes, and would go on sending the data itself for a quarter of an
 //! hour. One whose kernel has answered none of that for `--keepalive` is dead. One that merely pauses answers.
 
@@ -44,7 +45,7 @@ impl Sampler {
     pub(super) fn new(config: &RelayConfig) -> Self {
         let age = config.max_lag.map(|max| match max {
             MaxLag::Age(age) => age,
-            // So many bytes may come in no time; what a second brings is little enough.
+            // So many bytes may come in no time; what comes in an eighth of a second is little enough.
             MaxLag::Bytes(_) => ROUND_MAX,
         });
         let shortest = age.into_iter().chain(config.stall_timeout).min();
@@ -90,6 +91,14 @@ impl Client {
     fn is_dead(&mut self, cx: &Cx<'_>, patience: Duration) -> bool {
         let now = cx.now();
         let waits = self.acked < self.cursor && self.progress < now;
+        if waits
+            && self
+                .asked_alive
+                .is_some_and(|then| now.since(then) < ALIVE_LOOK.min(patience / LOOKS))
+        {
+            return false;
+        }
+        self.asked_alive = waits.then_some(now);
         let silence = waits.then(|| cx.unanswered(self.sock)).flatten();
         self.silent_since = silence.map(|silence| {
             let heard_since = |since: &Time| now.since(*since) > silence;
@@ -115,20 +124,33 @@ impl Relay {
         self.sampler.next = end;
         if end >= places {
             self.sampler.next = 0;
+            self.clients.trim();
             self.sampler.worst = self.sampler.found.take();
         }
         cx.timer(self.sampler.pause(places), Tick::Sample.tag(0));
     }
 
+    /// Asks the kernel how many of the bytes that were written to a client its own has not acknowledged, and notes what
+    /// that says of it.
+    pub(super) fn ask_acknowledged(&mut self, cx: &Cx<'_>, id: ClientId) -> Option<u32> {
+        let client = self.clients.get_mut(id)?;
+        let left = cx.unacknowledged(client.sock);
+        client.note_acknowledged(client.waiting(self.framed.as_ref(), left), cx.now());
+        left
+    }
+
     fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         let now = cx.now();
+        if self
+            .clients
+            .get(id)
+            .is_some_and(|client| client.acked < client.cursor)
+        {
+            self.ask_acknowledged(cx, id);
+        }
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        if client.acked < client.cursor {
-            let waiting = cx.unacknowledged(client.sock);
-            client.note_acknowledged(client.waiting(self.framed.as_ref(), waiting), now);
-        }
         let keepalive = self.config.keepalive;
         if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {
             return self.drop_client(cx, id, Reason::Dead, None);
@@ -194,8 +216,10 @@ impl Relay {
 const LOOKS: u32 = 8;
 const ROUND_MIN: Duration = Duration::from_millis(20);
 const ROUND_MAX: Duration = Duration::from_secs(1);
+/// How often it is asked whether a client that takes nothing is alive: where looks are more frequent, not at each.
+const ALIVE_LOOK: Duration = Duration::from_secs(1);
 /// Clients that are looked at in one go: about 50 microseconds' work.
-const SLICE: u32 = 128;
+pub(super) const SLICE: u32 = 128;
 /// The least time between two such goes, so that a round of many clients takes longer instead: 64,000 looks a second at
 /// most.
 const PAUSE_MIN: Duration = Duration::from_millis(2);

@@ -20,7 +20,8 @@ use crate::roles::relay::{Relay, Why};
 pub enum Reason {
     /// It closed or reset the connection itself.
     Left,
-    /// Its kernel answered nothing for `--keepalive`: neither probes nor bytes that were sent again and again.
+    /// Its kernel answered nothing for `--keepalive`, neither probes nor bytes that were sent again and again; or, as a
+    /// WebSocket client, it answered neither of two pings.
     Dead,
     /// The ring would have overwritten bytes that it had not taken.
     Overtaken,
@@ -266,7 +267,7 @@ impl Relay {
         self.redial_output(cx, output, client.joined);
     }
 
-    pub(super) fn say_gone(
+    fn say_gone(
         &mut self,
         now: Time,
         client: &Client,

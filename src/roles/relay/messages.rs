@@ -12,7 +12,7 @@ use crate::reactor::Cx;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
-use crate::roles::relay::encrypted::SEND_WORTH;
+use crate::roles::relay::encrypted::TLS_SEND;
 use crate::roles::relay::fanout::Sent;
 use crate::roles::relay::framed::{Framed, Mark};
 use crate::roles::relay::leaving::Reason;
@@ -152,7 +152,7 @@ impl Relay {
         let sent = websocket.send(write, framed, end, max as u64)?;
         self.counts.bytes_out += sent;
         if client.tls.is_some() {
-            self.effort += sent as usize / SEND_WORTH;
+            self.effort += sent as usize / TLS_SEND;
         }
         if sent > 0 {
             client.cursor = framed.plain_at(websocket.at);

@@ -7,7 +7,8 @@
 //!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
 //!
 //!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
-//!   who skips: skip.rs   who says nothing: silence.rs
+//!   who skips: skip.rs   who says nothing: silence.rs   who is pinged: pings.rs   whose socket is whose: tags.rs
+//!   who speaks TLS: handshakes.rs, encrypted.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //! ```
 //!
@@ -100,6 +101,10 @@ pub struct Relay {
     /// Clients that the pass under way has still to look at.
     pass: Option<usize>,
     pace: Pace,
+    /// The ring's head when it was last asked what destinations have acknowledged, for the sake of a fresh start.
+    asked_at: u64,
+    /// The place in the table of clients that has the next ping.
+    next_ping: u32,
     gate: Gate,
     sampler: Sampler,
     flush: Option<Flush>,
@@ -178,6 +183,8 @@ impl Relay {
             dump: None,
             pass: None,
             pace: Pace::new(),
+            asked_at: 0,
+            next_ping: 0,
             gate: Gate::default(),
             sampler: Sampler::new(&config),
             flush: None,

@@ -317,6 +317,7 @@ impl Relay {
             acked: cursor,
             progress: now,
             silent_since: None,
+            asked_alive: None,
             joined: now,
             tls,
             aside: (!greeting.is_empty()).then(|| Box::new(Aside::new([&greeting, &[]]))),

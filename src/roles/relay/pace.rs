@@ -38,15 +38,17 @@ impl Pace {
         (self.began, self.before) = (now, sent);
     }
 
-    /// It is over. One that came nowhere near what it might have sent teaches nothing.
+    /// It is over. One that was too long tells so, however little it sent: full reads for all who are there may be
+    /// far less than the budget. A short one that came nowhere near what it might have sent teaches nothing, nor does
+    /// one that no smaller read would make shorter.
     pub(super) fn end(&mut self, now: Time, sent: u64) {
-        if sent - self.before < self.budget / 2 {
-            return;
-        }
+        let sent = sent - self.before;
         let took = now.since(self.began);
         if took > PASS_MAX {
-            self.budget = (self.budget / 2).max(LEAST);
-        } else if took < PASS_MAX / 2 {
+            if sent > LEAST {
+                self.budget = (self.budget.min(sent) / 2).max(LEAST);
+            }
+        } else if took < PASS_MAX / 2 && sent >= self.budget / 2 {
             self.budget = (self.budget * 2).min(MOST);
         }
     }
@@ -71,7 +73,12 @@ mod tests {
 
     /// The size at which reads for so many clients settle, where a send of `n` bytes takes `cost(n)` nanoseconds.
     fn settled(takers: u64, cost: impl Fn(u64) -> u64) -> usize {
-        let (mut pace, mut now, mut sent) = (Pace::new(), Time::ZERO, 0);
+        settle(&mut Pace::new(), takers, cost)
+    }
+
+    /// As above, from where it stands.
+    fn settle(pace: &mut Pace, takers: u64, cost: impl Fn(u64) -> u64) -> usize {
+        let (mut now, mut sent) = (Time::ZERO, 0);
         for _ in 0..64 {
             let size = pace.read_size(takers as usize, READ_MAX) as u64;
             pace.begin(now, sent);
@@ -97,6 +104,21 @@ mod tests {
         assert!((READ_MIN..READ_MAX).contains(&size), "{size}");
         let took = Duration::from_nanos(7000 * slow(size as u64));
         assert!(took <= PASS_MAX, "{took:?}");
+    }
+
+    /// A machine that has been quick may become busy: what it could do once must not count for ever.
+    #[test]
+    fn reads_that_were_large_shrink_when_sends_become_dear() {
+        for (takers, dearer) in [(1000, 50), (7000, 50), (7000, 10)] {
+            let cost = |bytes| 5000 + bytes / 10;
+            let mut pace = Pace::new();
+            assert_eq!(settle(&mut pace, takers, cost), READ_MAX);
+            let slow = |bytes| 5000 + bytes * dearer / 10;
+            let size = settle(&mut pace, takers, slow) as u64;
+            let took = Duration::from_nanos(takers * slow(size));
+            assert!(took <= PASS_MAX, "{takers} clients, {size}: {took:?}");
+            assert_eq!(settle(&mut pace, takers, cost), READ_MAX, "and grow again");
+        }
     }
 
     #[test]
