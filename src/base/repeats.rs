@@ -16,9 +16,20 @@ use std::time::Duration;
 use crate::base::time::Time;
 use crate::base::units::Count;
 
-/// Collapses lines that repeat. At most 256 kinds are told apart; when there are more, the others are only counted.
+/// Collapses lines that repeat. No kind is lost: at most 256 are told apart, and when there are more, the oldest makes
+/// room. Kinds that strangers can make as many of as they like belong to a group of their own, which has few places:
+/// see [`Repeats::say_among`].
 #[derive(Debug, Default)]
 pub struct Repeats {
+    kinds: BTreeMap<String, Window>,
+    groups: BTreeMap<&'static str, Group>,
+    /// What had been counted of kinds that have made room, to be told next.
+    made_room: Vec<String>,
+}
+
+/// Kinds that strangers can make.
+#[derive(Debug, Default)]
+struct Group {
     kinds: BTreeMap<String, Window>,
     /// Since when, and how many lines were of kinds for which there was no place.
     others: Option<(Time, u64)>,
@@ -42,6 +53,17 @@ impl Window {
 
     fn is_over(&self, now: Time) -> bool {
         now.since(self.since) >= WINDOW
+    }
+
+    /// The line to write now, if any, of a kind that was said before.
+    fn say(&mut self, now: Time, text: String) -> Option<String> {
+        if self.more == 0 && self.is_over(now) {
+            *self = Self::new(now);
+            return Some(text);
+        }
+        self.more += 1;
+        self.latest = text;
+        None
     }
 
     /// The line for what was counted, if anything was.
@@ -71,40 +93,52 @@ impl Repeats {
     /// those that follow are counted for [`Repeats::flush`].
     pub fn say(&mut self, now: Time, key: &str, text: String) -> Option<String> {
         if let Some(window) = self.kinds.get_mut(key) {
-            if window.more == 0 && window.is_over(now) {
-                *window = Window::new(now);
-                return Some(text);
-            }
-            window.more += 1;
-            window.latest = text;
-            return None;
+            return window.say(now, text);
         }
         if self.kinds.len() == KINDS_MAX {
-            self.others.get_or_insert((now, 0)).1 += 1;
-            return None;
+            let oldest = self.kinds.iter().min_by_key(|(_, window)| window.since);
+            let oldest = oldest.map(|(key, _)| key.clone());
+            let window = oldest.and_then(|key| self.kinds.remove(&key));
+            self.made_room
+                .extend(window.and_then(|window| window.summary(now)));
         }
         self.kinds.insert(key.to_owned(), Window::new(now));
         Some(text)
     }
 
+    /// The same for a kind that a stranger can make, such as one by its address. Of a `group` of these, named as one
+    /// of them would be ("refused connection"), few are told apart: the others are only counted, and told as such.
+    pub fn say_among(
+        &mut self,
+        now: Time,
+        group: &'static str,
+        key: &str,
+        text: String,
+    ) -> Option<String> {
+        let group = self.groups.entry(group).or_default();
+        if let Some(window) = group.kinds.get_mut(key) {
+            return window.say(now, text);
+        }
+        if group.kinds.len() == GROUP_MAX {
+            group.others.get_or_insert((now, 0)).1 += 1;
+            return None;
+        }
+        group.kinds.insert(key.to_owned(), Window::new(now));
+        Some(text)
+    }
+
     /// Adds to `out`, in order of the keys, a line for each kind that was repeated in a window which is over, and opens
-    /// its next one. Kinds that were not repeated are forgotten. Lines of kinds without a place are told last.
+    /// its next one. Kinds that were not repeated are forgotten. Lines of a group's kinds without a place are told last.
     pub fn flush(&mut self, now: Time, out: &mut Vec<String>) {
-        self.kinds.retain(|_, window| {
-            if !window.is_over(now) {
-                return true;
+        out.append(&mut self.made_room);
+        flush_kinds(&mut self.kinds, now, out);
+        for (name, group) in &mut self.groups {
+            flush_kinds(&mut group.kinds, now, out);
+            let others = &mut group.others;
+            if let Some((_, lines)) = others.take_if(|(since, _)| now.since(*since) >= WINDOW) {
+                let lines = Count(lines as usize, name);
+                out.push(format!("... and {lines}"));
             }
-            let line = std::mem::replace(window, Window::new(now)).summary(now);
-            let repeated = line.is_some();
-            out.extend(line);
-            repeated
-        });
-        if let Some((_, lines)) = self
-            .others
-            .take_if(|(since, _)| now.since(*since) >= WINDOW)
-        {
-            let lines = Count(lines as usize, "more line");
-            out.push(format!("... and {lines} of other kinds"));
         }
     }
 
@@ -113,6 +147,19 @@ impl Repeats {
     pub fn forget(&mut self, now: Time, key: &str) -> Option<String> {
         self.kinds.remove(key)?.summary(now)
     }
+}
+
+/// See [`Repeats::flush`].
+fn flush_kinds(kinds: &mut BTreeMap<String, Window>, now: Time, out: &mut Vec<String>) {
+    kinds.retain(|_, window| {
+        if !window.is_over(now) {
+            return true;
+        }
+        let line = std::mem::replace(window, Window::new(now)).summary(now);
+        let repeated = line.is_some();
+        out.extend(line);
+        repeated
+    });
 }
 
 /// Rations lines that are each of their own kind, such as joins and leaves: so many in a second, the rest counted.
@@ -176,8 +223,11 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A peer that can choose what is logged, such as its address, can't make us remember more than this.
+/// More kinds than a role has by itself.
 const KINDS_MAX: usize = 256;
+
+/// A stranger who can choose what is logged, such as by its address, gets no more lines than this in a minute.
+const GROUP_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -260,29 +310,39 @@ mod tests {
     }
 
     #[test]
-    fn too_many_kinds_are_only_counted() {
+    fn of_too_many_kinds_the_oldest_makes_room() {
         let mut repeats = Repeats::new();
-        for i in 0..KINDS_MAX {
-            assert!(say(&mut repeats, at(0), &i.to_string()).is_some());
+        assert!(say(&mut repeats, at(0), "oldest").is_some());
+        assert!(repeats.say(at(1), "oldest", "O".into()).is_none());
+        for i in 0..2 * KINDS_MAX {
+            assert!(say(&mut repeats, at(2), &i.to_string()).is_some());
         }
-        assert!(say(&mut repeats, at(1), "one more").is_none());
-        assert!(say(&mut repeats, at(2), "and another").is_none());
-        assert!(
-            say(&mut repeats, at(2), "7").is_none(),
-            "a known kind is counted as such"
-        );
-        let told = flush(&mut repeats, at(60));
-        assert_eq!(
-            told.len(),
-            1,
-            "the others' own window is not over: {told:?}"
-        );
+        assert_eq!(repeats.kinds.len(), KINDS_MAX);
+        assert_eq!(flush(&mut repeats, at(2)), ["O (1 time in 2 s)"]);
+    }
+
+    #[test]
+    fn kinds_of_strangers_are_few_and_hide_no_others() {
+        let mut repeats = Repeats::new();
+        let refuse = |repeats: &mut Repeats, now, key: &str| {
+            repeats.say_among(now, "more refusal", key, format!("{key} refused"))
+        };
+        for i in 0..GROUP_MAX {
+            assert!(refuse(&mut repeats, at(0), &i.to_string()).is_some());
+        }
+        for i in GROUP_MAX..2 * KINDS_MAX {
+            assert!(refuse(&mut repeats, at(1), &i.to_string()).is_none());
+        }
+        assert!(refuse(&mut repeats, at(2), "7").is_none());
+        assert!(say(&mut repeats, at(2), "upstream lost").is_some());
+        assert_eq!(flush(&mut repeats, at(60)), ["7 refused (1 time in 60 s)"]);
+        let others = 2 * KINDS_MAX - GROUP_MAX;
         assert_eq!(
             flush(&mut repeats, at(61)),
-            ["... and 2 more lines of other kinds"]
+            [format!("... and {others} more refusals")]
         );
         assert!(
-            say(&mut repeats, at(62), "one more").is_some(),
+            refuse(&mut repeats, at(62), "16").is_some(),
             "there is place again"
         );
     }

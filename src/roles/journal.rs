@@ -43,6 +43,22 @@ impl Journal {
         }
     }
 
+    /// Somebody was turned away. Strangers can make as many `kind`s of that as they have addresses: few are told apart.
+    pub(crate) fn refused(&mut self, now: Time, kind: &str, text: String) {
+        let group = "more refused connection";
+        if let Some(text) = self.repeats.say_among(now, group, kind, text) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
+    /// A client has skipped: a `kind` for each of them, of which few are told apart.
+    pub(crate) fn skipped(&mut self, now: Time, kind: &str, text: String) {
+        let group = "more skip";
+        if let Some(text) = self.repeats.say_among(now, group, kind, text) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
     /// What `kind` spoke of is over: the next time it is news again.
     pub(crate) fn forget(&mut self, now: Time, kind: &str) {
         if let Some(text) = self.repeats.forget(now, kind) {

@@ -81,7 +81,7 @@ impl Relay {
             Bytes(skipped),
             Span(age)
         );
-        self.journal.warn(now, &format!("skipped: {peer}"), text);
+        self.journal.skipped(now, &peer.to_string(), text);
         if is_over {
             self.finish_client(cx, id);
         }
