@@ -202,12 +202,7 @@ impl Book {
             false => stage.handle.world().arrived_total(known.remote),
         };
         match reason {
-            Reason::Left => {
-                // One that has ended its own direction and takes none of its last bytes counts as gone.
-                let quiet = over(Some(known.progress), Duration::from_secs(1));
-                let is_hung = known.is_finishing() && quiet && self.may_end(stage, known);
-                is_hung || !stage.handle.world().is_open(known.remote)
-            }
+            Reason::Left => !stage.handle.world().is_open(known.remote),
             Reason::Dead | Reason::Protocol | Reason::Kicked => false,
             Reason::Overtaken => {
                 let near = self.is_near(&stage.scenario, known);

@@ -376,6 +376,28 @@ fn a_destination_that_half_closes_at_its_end_gets_it_again() {
     assert!(counts.bytes_out > counts.bytes_in);
 }
 
+/// It has half-closed and pauses before it takes its last bytes: it is not taken for gone, and gets none of them twice.
+#[test]
+fn a_destination_that_half_closes_and_pauses_at_the_end_gets_it_once() {
+    for ends in [true, false] {
+        let mut guest = stalled();
+        guest.receiver.half_close_after = Some(Duration::from_millis(500));
+        guest.receiver.resume_after = Some(Duration::from_secs(8));
+        let mut scenario = ending(guest);
+        if !ends {
+            scenario.config.source = lines(listen(), Slow::Block).config.source;
+            scenario.config.upstream_loss = UpstreamLoss::Close;
+        }
+        scenario.chaos = Duration::from_secs(12);
+        let mut play = Play::new(scenario, false);
+        play.run_until(Time::ZERO + Duration::from_secs(12));
+        let counts = play.book.borrow().counts.clone();
+        assert_eq!(gone(&counts, Reason::Left), 0);
+        assert_eq!(gone(&counts, Reason::Drained), 1);
+        assert_eq!(counts.bytes_out, counts.bytes_in);
+    }
+}
+
 /// Two upstreams, of which the first is wanted back and stands at a door that shows this.
 fn failing_back(first: Door) -> Scenario {
     let mut scenario = lines(listen(), Slow::Drop);

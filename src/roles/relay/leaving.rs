@@ -128,8 +128,8 @@ impl Relay {
             if !owes(cx.unacknowledged(sock)) {
                 self.drop_client(cx, id, Reason::Drained, None);
             } else if let Some(client) = self.clients.get_mut(id) {
-                // It may only have half-closed, or be about to go without the rest, or be reset, which shows no other
-                // way: whether it goes on taking bytes will tell.
+                // It may only have half-closed, or be about to go without the rest, or be reset: from here on its
+                // kernel has to be asked.
                 client.may_be_gone = true;
             }
             return;
@@ -298,4 +298,4 @@ impl Relay {
 }
 
 /// How often a half-closed client is asked whether it is still there.
-pub(super) const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_secs(1);
