@@ -2,7 +2,6 @@
 //! what makes a reason for letting one go true.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
@@ -59,6 +58,8 @@ pub(super) struct Known {
     pub(super) cursor: u64,
     pub(super) written: u64,
     pub(super) joined: Time,
+    /// How many bytes it was given when it joined.
+    pub(super) given: u64,
     /// What came in after this is not for it.
     pub(super) until: u64,
     /// How much it has taken as far as its kernel told, and when that last grew.

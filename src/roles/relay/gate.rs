@@ -209,8 +209,7 @@ impl Relay {
         };
         let waiting = client.waiting(framed, cx.unacknowledged(client.sock));
         client.note_acknowledged(waiting, now);
-        let (acked, joined) = (client.acked, client.joined);
-        max.is_passed(self.lag_since(acked, joined, now))
+        self.is_over(id, max, now)
     }
 
     /// The sampler has found that a client which must not lose a byte lags too far: until it has caught up, the
