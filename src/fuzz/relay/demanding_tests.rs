@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::scenario::{Door, FIRST_OUTPUT, Guest, Life};
+use super::scenario::{Door, FIRST_OUTPUT, Guest, Life, life_of};
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::proto::record::Framing;
@@ -479,6 +479,28 @@ fn an_upstream_with_pauses_is_taken_back_where_those_are_no_silence() {
         play.run_until(Time::ZERO + Duration::from_secs(9));
         assert_eq!(play.book.borrow().latest == Some(1), is_back);
     }
+}
+
+/// It is back, and its first connection says nothing: that is not waited for for ever.
+#[test]
+fn an_upstream_that_is_back_and_silent_is_dialled_anew() {
+    let mut scenario = failing_back(Door::Open);
+    scenario.config.idle_timeout = Some(Duration::from_secs(1));
+    scenario.chaos = Duration::from_secs(10);
+    for place in 0..2 {
+        say(&mut scenario.lives[place][0], &b"x\n".repeat(10_000));
+        let source = &mut scenario.lives[place][0].source;
+        (source.to, source.chunk_max) = (20_000, 2);
+        source.gap_max = Duration::from_millis(1);
+    }
+    let speaks = scenario.lives[0][0].clone();
+    scenario.lives[0].truncate(1);
+    scenario.lives[0][0].source.to = 0;
+    scenario.lives[0][0].source.ending = Ending::Stay;
+    scenario.lives[0].push(speaks);
+    let mut play = Play::new(scenario, false);
+    play.run_until(Time::ZERO + Duration::from_secs(9));
+    assert_eq!(play.book.borrow().latest, Some(life_of(0, 1)));
 }
 
 /// What a length that can't be has made garbage is no record because another splitter looks at it.
