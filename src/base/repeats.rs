@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::Count;
+use crate::base::units::{Bytes, Count};
 
 /// Collapses lines that repeat. No kind is lost: at most 256 are told apart, and when there are more, the oldest makes
 /// room. Kinds that strangers can make as many of as they like belong to a group of their own, which has few places:
@@ -31,14 +31,17 @@ pub struct Repeats {
 #[derive(Debug, Default)]
 struct Group {
     kinds: BTreeMap<String, Window>,
-    /// Since when, and how many lines were of kinds for which there was no place.
-    others: Option<(Time, u64)>,
+    /// Since when, and how many lines were of kinds for which there was no place, and the sum of their amounts, in
+    /// bytes.
+    others: Option<(Time, u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Window {
     since: Time,
     more: u64,
+    /// Of the lines that were counted.
+    sum: u64,
     latest: String,
 }
 
@@ -47,6 +50,7 @@ impl Window {
         Self {
             since,
             more: 0,
+            sum: 0,
             latest: String::new(),
         }
     }
@@ -56,13 +60,14 @@ impl Window {
     }
 
     /// The line to write now, if any, of a kind that was said before.
-    fn say(&mut self, now: Time, text: String) -> Option<String> {
+    fn say(&mut self, now: Time, amount: u64, text: impl FnOnce(u64) -> String) -> Option<String> {
         if self.more == 0 && self.is_over(now) {
             *self = Self::new(now);
-            return Some(text);
+            return Some(text(amount));
         }
         self.more += 1;
-        self.latest = text;
+        self.sum += amount;
+        self.latest = text(self.sum);
         None
     }
 
@@ -72,6 +77,7 @@ impl Window {
             since,
             more,
             latest,
+            ..
         } = self;
         let times = Count(more as usize, "time");
         (more > 0).then(|| {
@@ -93,7 +99,7 @@ impl Repeats {
     /// those that follow are counted for [`Repeats::flush`].
     pub fn say(&mut self, now: Time, key: &str, text: String) -> Option<String> {
         if let Some(window) = self.kinds.get_mut(key) {
-            return window.say(now, text);
+            return window.say(now, 0, |_| text);
         }
         if self.kinds.len() == KINDS_MAX {
             let oldest = self.kinds.iter().min_by_key(|(_, window)| window.since);
@@ -108,36 +114,60 @@ impl Repeats {
 
     /// The same for a kind that a stranger can make, such as one by its address. Of a `group` of these, named as one
     /// of them would be ("refused connection"), few are told apart: the others are only counted, and told as such.
+    ///
+    /// Each line has an `amount` that its text speaks of, such as bytes: that of a line which tells of several is the
+    /// sum of theirs.
     pub fn say_among(
         &mut self,
         now: Time,
         group: &'static str,
         key: &str,
-        text: String,
+        amount: u64,
+        text: impl FnOnce(u64) -> String,
     ) -> Option<String> {
         let group = self.groups.entry(group).or_default();
         if let Some(window) = group.kinds.get_mut(key) {
-            return window.say(now, text);
+            return window.say(now, amount, text);
         }
         if group.kinds.len() == GROUP_MAX {
-            group.others.get_or_insert((now, 0)).1 += 1;
+            let (_, lines, sum) = group.others.get_or_insert((now, 0, 0));
+            *lines += 1;
+            *sum += amount;
             return None;
         }
         group.kinds.insert(key.to_owned(), Window::new(now));
-        Some(text)
+        Some(text(amount))
+    }
+
+    /// No more lines of this kind will come: what was counted and not told yet is returned.
+    pub fn forget_among(&mut self, now: Time, group: &str, key: &str) -> Option<String> {
+        self.groups.get_mut(group)?.kinds.remove(key)?.summary(now)
     }
 
     /// Adds to `out`, in order of the keys, a line for each kind that was repeated in a window which is over, and opens
     /// its next one. Kinds that were not repeated are forgotten. Lines of a group's kinds without a place are told last.
     pub fn flush(&mut self, now: Time, out: &mut Vec<String>) {
+        self.flush_older(now, WINDOW, out);
+    }
+
+    /// No more lines will come: adds to `out` all that was counted and not told yet.
+    pub fn conclude(&mut self, now: Time, out: &mut Vec<String>) {
+        self.flush_older(now, Duration::ZERO, out);
+    }
+
+    fn flush_older(&mut self, now: Time, age: Duration, out: &mut Vec<String>) {
         out.append(&mut self.made_room);
-        flush_kinds(&mut self.kinds, now, out);
+        flush_kinds(&mut self.kinds, now, age, out);
         for (name, group) in &mut self.groups {
-            flush_kinds(&mut group.kinds, now, out);
+            flush_kinds(&mut group.kinds, now, age, out);
             let others = &mut group.others;
-            if let Some((_, lines)) = others.take_if(|(since, _)| now.since(*since) >= WINDOW) {
+            if let Some((_, lines, sum)) = others.take_if(|(since, ..)| now.since(*since) >= age) {
                 let lines = Count(lines as usize, name);
-                out.push(format!("... and {lines}"));
+                let sum = match sum {
+                    0 => String::new(),
+                    sum => format!(" of {}", Bytes(sum)),
+                };
+                out.push(format!("... and {lines}{sum}"));
             }
         }
     }
@@ -149,10 +179,15 @@ impl Repeats {
     }
 }
 
-/// See [`Repeats::flush`].
-fn flush_kinds(kinds: &mut BTreeMap<String, Window>, now: Time, out: &mut Vec<String>) {
+/// See [`Repeats::flush`], for windows that are so old.
+fn flush_kinds(
+    kinds: &mut BTreeMap<String, Window>,
+    now: Time,
+    age: Duration,
+    out: &mut Vec<String>,
+) {
     kinds.retain(|_, window| {
-        if !window.is_over(now) {
+        if now.since(window.since) < age {
             return true;
         }
         let line = std::mem::replace(window, Window::new(now)).summary(now);
@@ -325,7 +360,7 @@ mod tests {
     fn kinds_of_strangers_are_few_and_hide_no_others() {
         let mut repeats = Repeats::new();
         let refuse = |repeats: &mut Repeats, now, key: &str| {
-            repeats.say_among(now, "more refusal", key, format!("{key} refused"))
+            repeats.say_among(now, "more refusal", key, 0, |_| format!("{key} refused"))
         };
         for i in 0..GROUP_MAX {
             assert!(refuse(&mut repeats, at(0), &i.to_string()).is_some());
@@ -344,6 +379,36 @@ mod tests {
         assert!(
             refuse(&mut repeats, at(62), "16").is_some(),
             "there is place again"
+        );
+    }
+
+    #[test]
+    fn amounts_of_lines_that_are_told_together_are_added_up() {
+        let mut repeats = Repeats::new();
+        let skip = |repeats: &mut Repeats, now, key: &str, bytes| {
+            repeats.say_among(now, "more skip", key, bytes, |sum| {
+                format!("{key}: {sum} B")
+            })
+        };
+        assert_eq!(skip(&mut repeats, at(0), "a", 5), Some("a: 5 B".into()));
+        for bytes in [7, 8] {
+            assert_eq!(skip(&mut repeats, at(1), "a", bytes), None);
+        }
+        assert_eq!(flush(&mut repeats, at(60)), ["a: 15 B (2 times in 60 s)"]);
+        assert_eq!(skip(&mut repeats, at(61), "a", 1), None);
+        assert_eq!(
+            repeats.forget_among(at(62), "more skip", "a"),
+            Some("a: 1 B (1 time in 2 s)".into())
+        );
+        for key in 0..GROUP_MAX + 2 {
+            skip(&mut repeats, at(63), &key.to_string(), 100);
+        }
+        assert_eq!(skip(&mut repeats, at(64), "0", 3), None);
+        let mut out = Vec::new();
+        repeats.conclude(at(65), &mut out);
+        assert_eq!(
+            out,
+            ["0: 3 B (1 time in 2 s)", "... and 2 more skips of 200 B"]
         );
     }
 

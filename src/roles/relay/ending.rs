@@ -333,7 +333,7 @@ impl Relay {
                 format!("{} were taken by nobody", Bytes(left)),
             );
         }
-        self.journal.tick(now);
+        self.journal.conclude(now);
         let up = Span(now.since(self.started));
         self.journal.info(format!(
             "{why}: {} drained, {cut} cut{unacknowledged}; up {up}",

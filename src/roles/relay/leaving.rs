@@ -10,7 +10,7 @@ use crate::base::units::{Bytes, Span};
 use crate::reactor::net::{Close, Keepalive, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::Way;
+use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::encrypted::{Heard, is_alert, part};
 use crate::roles::relay::ending::owes;
 use crate::roles::relay::{Relay, Why};
@@ -213,6 +213,10 @@ impl Relay {
         let waiting = client.lacks(waiting);
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.sampler.forget(client.peer);
+        if client.slow == Slow::Skip {
+            self.journal
+                .skips_no_more(cx.now(), &client.peer.to_string());
+        }
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
         let output = usize::from(client.output);

@@ -170,7 +170,6 @@ impl Relay {
 
     /// One that is silent for longer than any break may be is dialled anew: the connection may lead nowhere.
     pub(super) fn look_at_standby(&mut self, cx: &mut Cx<'_>) {
-        self.standby.idle = None;
         let (Some(_), Some(probation)) = (self.config.idle_timeout, &self.standby.probation) else {
             return;
         };
