@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::base::access::caller;
 use crate::base::time::Time;
-use crate::base::units::{Count, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
@@ -350,8 +350,14 @@ impl Relay {
             return;
         };
         conn.close(cx);
-        self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
+        let cut = self.records.begin_anew(&mut self.ring, 0);
+        self.counts.discarded += cut;
         if self.config.source == Source::Stdin {
+            if cut > 0 {
+                let cut = Bytes(cut);
+                let text = format!("stdin ended in the middle of a record: {cut} discarded");
+                self.journal.warn(cx.now(), "cut", text);
+            }
             if let Loss::Failed(error) = loss {
                 self.failure = Some(format!("can't read stdin: {}", plain(error)));
             }
