@@ -141,7 +141,7 @@ pub static ROLES: &[Role] = &[
         id: RoleId::Console,
         name: "console",
         synopsis: &["hydrant console [FLAGS]"],
-        about: "relays side by side in a browser; it keeps their settings by itself",
+        about: "relays side by side in a browser; keeps its settings",
         words: &[],
         words_max: 0,
         options: console::OPTIONS,
@@ -152,7 +152,7 @@ pub static ROLES: &[Role] = &[
             },
             Example {
                 line: "hydrant console --bind :7700 --token-file token --no-browser",
-                what: "for others too, if they have the token; a screen on the wall gets --view-token-file",
+                what: "for others too, if they have the token",
             },
         ],
     },
