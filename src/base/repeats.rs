@@ -145,7 +145,7 @@ impl Repeats {
     }
 
     /// Adds to `out`, in order of the keys, a line for each kind that was repeated in a window which is over, and opens
-    /// its next one. Kinds that were not repeated are forgotten. Lines of a group's kinds without a place are told last.
+    /// its next one. Kinds that were not repeated are forgotten. What a group had no place for is told last.
     pub fn flush(&mut self, now: Time, out: &mut Vec<String>) {
         self.flush_older(now, WINDOW, out);
     }

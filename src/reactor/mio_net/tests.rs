@@ -507,7 +507,7 @@ fn a_reset_behind_the_peers_end_is_known() {
     let mut net = network();
     let (ours, theirs) = tcp_pair(&mut net);
     fill(&mut net, ours);
-    theirs.shutdown(std::net::Shutdown::Write).unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
     until(&mut net, |net, _| {
         let read = net.read(ours, &mut [0]);
         read.is_ok_and(|read| read.bytes == 0).then_some(())
