@@ -14,20 +14,34 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Time;
-use crate::base::units::Count;
+use crate::base::units::{Bytes, Count};
 
-/// Collapses lines that repeat. At most 256 kinds are told apart; when there are more, the others are only counted.
+/// Collapses lines that repeat. No kind is lost: at most 256 are told apart, and when there are more, the oldest makes
+/// room. Kinds that strangers can make as many of as they like belong to a group of their own, which has few places:
+/// see [`Repeats::say_among`].
 #[derive(Debug, Default)]
 pub struct Repeats {
     kinds: BTreeMap<String, Window>,
-    /// Since when, and how many lines were of kinds for which there was no place.
-    others: Option<(Time, u64)>,
+    groups: BTreeMap<&'static str, Group>,
+    /// What had been counted of kinds that have made room, to be told next.
+    made_room: Vec<String>,
+}
+
+/// Kinds that strangers can make.
+#[derive(Debug, Default)]
+struct Group {
+    kinds: BTreeMap<String, Window>,
+    /// Since when, and how many lines were of kinds for which there was no place, and the sum of their amounts, in
+    /// bytes.
+    others: Option<(Time, u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Window {
     since: Time,
     more: u64,
+    /// Of the lines that were counted.
+    sum: u64,
     latest: String,
 }
 
@@ -36,6 +50,7 @@ impl Window {
         Self {
             since,
             more: 0,
+            sum: 0,
             latest: String::new(),
         }
     }
@@ -44,12 +59,25 @@ impl Window {
         now.since(self.since) >= WINDOW
     }
 
+    /// The line to write now, if any, of a kind that was said before.
+    fn say(&mut self, now: Time, amount: u64, text: impl FnOnce(u64) -> String) -> Option<String> {
+        if self.more == 0 && self.is_over(now) {
+            *self = Self::new(now);
+            return Some(text(amount));
+        }
+        self.more += 1;
+        self.sum += amount;
+        self.latest = text(self.sum);
+        None
+    }
+
     /// The line for what was counted, if anything was.
     fn summary(self, now: Time) -> Option<String> {
         let Self {
             since,
             more,
             latest,
+            ..
         } = self;
         let times = Count(more as usize, "time");
         (more > 0).then(|| {
@@ -71,40 +99,76 @@ impl Repeats {
     /// those that follow are counted for [`Repeats::flush`].
     pub fn say(&mut self, now: Time, key: &str, text: String) -> Option<String> {
         if let Some(window) = self.kinds.get_mut(key) {
-            if window.more == 0 && window.is_over(now) {
-                *window = Window::new(now);
-                return Some(text);
-            }
-            window.more += 1;
-            window.latest = text;
-            return None;
+            return window.say(now, 0, |_| text);
         }
         if self.kinds.len() == KINDS_MAX {
-            self.others.get_or_insert((now, 0)).1 += 1;
-            return None;
+            let oldest = self.kinds.iter().min_by_key(|(_, window)| window.since);
+            let oldest = oldest.map(|(key, _)| key.clone());
+            let window = oldest.and_then(|key| self.kinds.remove(&key));
+            self.made_room
+                .extend(window.and_then(|window| window.summary(now)));
         }
         self.kinds.insert(key.to_owned(), Window::new(now));
         Some(text)
     }
 
+    /// The same for a kind that a stranger can make, such as one by its address. Of a `group` of these, named as one
+    /// of them would be ("refused connection"), few are told apart: the others are only counted, and told as such.
+    ///
+    /// Each line has an `amount` that its text speaks of, such as bytes: that of a line which tells of several is the
+    /// sum of theirs.
+    pub fn say_among(
+        &mut self,
+        now: Time,
+        group: &'static str,
+        key: &str,
+        amount: u64,
+        text: impl FnOnce(u64) -> String,
+    ) -> Option<String> {
+        let group = self.groups.entry(group).or_default();
+        if let Some(window) = group.kinds.get_mut(key) {
+            return window.say(now, amount, text);
+        }
+        if group.kinds.len() == GROUP_MAX {
+            let (_, lines, sum) = group.others.get_or_insert((now, 0, 0));
+            *lines += 1;
+            *sum += amount;
+            return None;
+        }
+        group.kinds.insert(key.to_owned(), Window::new(now));
+        Some(text(amount))
+    }
+
+    /// No more lines of this kind will come: what was counted and not told yet is returned.
+    pub fn forget_among(&mut self, now: Time, group: &str, key: &str) -> Option<String> {
+        self.groups.get_mut(group)?.kinds.remove(key)?.summary(now)
+    }
+
     /// Adds to `out`, in order of the keys, a line for each kind that was repeated in a window which is over, and opens
-    /// its next one. Kinds that were not repeated are forgotten. Lines of kinds without a place are told last.
+    /// its next one. Kinds that were not repeated are forgotten. What a group had no place for is told last.
     pub fn flush(&mut self, now: Time, out: &mut Vec<String>) {
-        self.kinds.retain(|_, window| {
-            if !window.is_over(now) {
-                return true;
+        self.flush_older(now, WINDOW, out);
+    }
+
+    /// No more lines will come: adds to `out` all that was counted and not told yet.
+    pub fn conclude(&mut self, now: Time, out: &mut Vec<String>) {
+        self.flush_older(now, Duration::ZERO, out);
+    }
+
+    fn flush_older(&mut self, now: Time, age: Duration, out: &mut Vec<String>) {
+        out.append(&mut self.made_room);
+        flush_kinds(&mut self.kinds, now, age, out);
+        for (name, group) in &mut self.groups {
+            flush_kinds(&mut group.kinds, now, age, out);
+            let others = &mut group.others;
+            if let Some((_, lines, sum)) = others.take_if(|(since, ..)| now.since(*since) >= age) {
+                let lines = Count(lines as usize, name);
+                let sum = match sum {
+                    0 => String::new(),
+                    sum => format!(" of {}", Bytes(sum)),
+                };
+                out.push(format!("... and {lines}{sum}"));
             }
-            let line = std::mem::replace(window, Window::new(now)).summary(now);
-            let repeated = line.is_some();
-            out.extend(line);
-            repeated
-        });
-        if let Some((_, lines)) = self
-            .others
-            .take_if(|(since, _)| now.since(*since) >= WINDOW)
-        {
-            let lines = Count(lines as usize, "more line");
-            out.push(format!("... and {lines} of other kinds"));
         }
     }
 
@@ -113,6 +177,24 @@ impl Repeats {
     pub fn forget(&mut self, now: Time, key: &str) -> Option<String> {
         self.kinds.remove(key)?.summary(now)
     }
+}
+
+/// See [`Repeats::flush`], for windows that are so old.
+fn flush_kinds(
+    kinds: &mut BTreeMap<String, Window>,
+    now: Time,
+    age: Duration,
+    out: &mut Vec<String>,
+) {
+    kinds.retain(|_, window| {
+        if now.since(window.since) < age {
+            return true;
+        }
+        let line = std::mem::replace(window, Window::new(now)).summary(now);
+        let repeated = line.is_some();
+        out.extend(line);
+        repeated
+    });
 }
 
 /// Rations lines that are each of their own kind, such as joins and leaves: so many in a second, the rest counted.
@@ -176,8 +258,11 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A peer that can choose what is logged, such as its address, can't make us remember more than this.
+/// More kinds than a role has by itself.
 const KINDS_MAX: usize = 256;
+
+/// A stranger who can choose what is logged, such as by its address, gets no more lines than this in a minute.
+const GROUP_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -260,30 +345,70 @@ mod tests {
     }
 
     #[test]
-    fn too_many_kinds_are_only_counted() {
+    fn of_too_many_kinds_the_oldest_makes_room() {
         let mut repeats = Repeats::new();
-        for i in 0..KINDS_MAX {
-            assert!(say(&mut repeats, at(0), &i.to_string()).is_some());
+        assert!(say(&mut repeats, at(0), "oldest").is_some());
+        assert!(repeats.say(at(1), "oldest", "O".into()).is_none());
+        for i in 0..2 * KINDS_MAX {
+            assert!(say(&mut repeats, at(2), &i.to_string()).is_some());
         }
-        assert!(say(&mut repeats, at(1), "one more").is_none());
-        assert!(say(&mut repeats, at(2), "and another").is_none());
-        assert!(
-            say(&mut repeats, at(2), "7").is_none(),
-            "a known kind is counted as such"
-        );
-        let told = flush(&mut repeats, at(60));
-        assert_eq!(
-            told.len(),
-            1,
-            "the others' own window is not over: {told:?}"
-        );
+        assert_eq!(repeats.kinds.len(), KINDS_MAX);
+        assert_eq!(flush(&mut repeats, at(2)), ["O (1 time in 2 s)"]);
+    }
+
+    #[test]
+    fn kinds_of_strangers_are_few_and_hide_no_others() {
+        let mut repeats = Repeats::new();
+        let refuse = |repeats: &mut Repeats, now, key: &str| {
+            repeats.say_among(now, "more refusal", key, 0, |_| format!("{key} refused"))
+        };
+        for i in 0..GROUP_MAX {
+            assert!(refuse(&mut repeats, at(0), &i.to_string()).is_some());
+        }
+        for i in GROUP_MAX..2 * KINDS_MAX {
+            assert!(refuse(&mut repeats, at(1), &i.to_string()).is_none());
+        }
+        assert!(refuse(&mut repeats, at(2), "7").is_none());
+        assert!(say(&mut repeats, at(2), "upstream lost").is_some());
+        assert_eq!(flush(&mut repeats, at(60)), ["7 refused (1 time in 60 s)"]);
+        let others = 2 * KINDS_MAX - GROUP_MAX;
         assert_eq!(
             flush(&mut repeats, at(61)),
-            ["... and 2 more lines of other kinds"]
+            [format!("... and {others} more refusals")]
         );
         assert!(
-            say(&mut repeats, at(62), "one more").is_some(),
+            refuse(&mut repeats, at(62), "16").is_some(),
             "there is place again"
+        );
+    }
+
+    #[test]
+    fn amounts_of_lines_that_are_told_together_are_added_up() {
+        let mut repeats = Repeats::new();
+        let skip = |repeats: &mut Repeats, now, key: &str, bytes| {
+            repeats.say_among(now, "more skip", key, bytes, |sum| {
+                format!("{key}: {sum} B")
+            })
+        };
+        assert_eq!(skip(&mut repeats, at(0), "a", 5), Some("a: 5 B".into()));
+        for bytes in [7, 8] {
+            assert_eq!(skip(&mut repeats, at(1), "a", bytes), None);
+        }
+        assert_eq!(flush(&mut repeats, at(60)), ["a: 15 B (2 times in 60 s)"]);
+        assert_eq!(skip(&mut repeats, at(61), "a", 1), None);
+        assert_eq!(
+            repeats.forget_among(at(62), "more skip", "a"),
+            Some("a: 1 B (1 time in 2 s)".into())
+        );
+        for key in 0..GROUP_MAX + 2 {
+            skip(&mut repeats, at(63), &key.to_string(), 100);
+        }
+        assert_eq!(skip(&mut repeats, at(64), "0", 3), None);
+        let mut out = Vec::new();
+        repeats.conclude(at(65), &mut out);
+        assert_eq!(
+            out,
+            ["0: 3 B (1 time in 2 s)", "... and 2 more skips of 200 B"]
         );
     }
 

@@ -198,6 +198,11 @@ impl Cx<'_> {
         self.core.net.unanswered(id)
     }
 
+    /// Whether a TCP connection is over in both directions; see [`super::net::Net::is_over`].
+    pub fn is_over(&self, id: SockId) -> bool {
+        self.core.net.is_over(id)
+    }
+
     /// Our own end of a TCP stream, which is the peer's name for us.
     pub fn local(&self, id: SockId) -> Option<SocketAddr> {
         self.core.net.local(id)

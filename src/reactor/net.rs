@@ -259,6 +259,10 @@ pub trait Net {
     /// and where that can't be known. A peer that merely pauses owes an answer for a moment after each probe.
     fn unanswered(&self, id: SockId) -> Option<Duration>;
 
+    /// Whether a TCP connection is over in both directions, be it by a reset or because its kernel has given it up
+    /// (TCP_INFO). After the peer's end nothing else shows that. False for what is not TCP.
+    fn is_over(&self, id: SockId) -> bool;
+
     /// Our own end of a TCP stream; `None` for what is none, or is gone.
     fn local(&self, id: SockId) -> Option<SocketAddr>;
 

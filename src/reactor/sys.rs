@@ -35,6 +35,14 @@ pub(super) fn unanswered(socket: BorrowedFd<'_>) -> Option<Duration> {
     due.then(|| Duration::from_millis(info.tcpi_last_ack_recv.into()))
 }
 
+/// Whether a TCP connection is over in both directions, however it came to that (TCP_INFO).
+pub(super) fn is_over(socket: BorrowedFd<'_>) -> bool {
+    tcp_info(socket).is_some_and(|info| info.tcpi_state == TCP_CLOSE)
+}
+
+/// The state of a socket whose connection is over, as Linux numbers them (`net/tcp_states.h`).
+const TCP_CLOSE: u8 = 7;
+
 fn tcp_info(socket: BorrowedFd<'_>) -> Option<libc::tcp_info> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;

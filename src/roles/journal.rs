@@ -43,6 +43,46 @@ impl Journal {
         }
     }
 
+    /// Somebody was turned away. Strangers can make as many `kind`s of that as they have addresses: few are told apart.
+    pub(crate) fn refused(&mut self, now: Time, kind: &str, text: String) {
+        if let Some(text) = self.repeats.say_among(now, REFUSALS, kind, 0, |_| text) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
+    /// The client called `who` has skipped so many bytes. There may be many of these: few are told apart.
+    pub(crate) fn skipped(
+        &mut self,
+        now: Time,
+        who: &str,
+        bytes: u64,
+        text: impl FnOnce(u64) -> String,
+    ) {
+        if let Some(text) = self.repeats.say_among(now, SKIPS, who, bytes, text) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
+    /// A client that may have skipped is gone: says what was not said of that yet.
+    pub(crate) fn skips_no_more(&mut self, now: Time, who: &str) {
+        if let Some(text) = self.repeats.forget_among(now, SKIPS, who) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
+    /// The role ends: says all counts that were not said yet.
+    pub(crate) fn conclude(&mut self, now: Time) {
+        self.tick(now);
+        self.repeats.conclude(now, &mut self.lines);
+        self.write_lines();
+    }
+
+    fn write_lines(&mut self) {
+        for text in self.lines.drain(..) {
+            log::warn!("{}: {text}", self.label);
+        }
+    }
+
     /// What `kind` spoke of is over: the next time it is news again.
     pub(crate) fn forget(&mut self, now: Time, kind: &str) {
         if let Some(text) = self.repeats.forget(now, kind) {
@@ -116,9 +156,7 @@ impl Journal {
             self.info(format!("{lines} about upstreams that came and went"));
         }
         self.repeats.flush(now, &mut self.lines);
-        for text in self.lines.drain(..) {
-            log::warn!("{}: {text}", self.label);
-        }
+        self.write_lines();
     }
 }
 
@@ -126,3 +164,6 @@ impl Journal {
 const EACH_SECOND: u32 = 10;
 /// Lines about connections of upstreams that are said one by one: each of them may be the feed.
 const UPSTREAMS_EACH_SECOND: u32 = 200;
+/// Groups of lines of which strangers can make many kinds, named as one line is.
+const REFUSALS: &str = "more refused connection";
+const SKIPS: &str = "more skip";

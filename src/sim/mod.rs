@@ -198,6 +198,10 @@ impl Net for SimNet {
         })
     }
 
+    fn is_over(&self, id: SockId) -> bool {
+        self.call(format_args!("over {id:?}"), |world| world.is_over(id))
+    }
+
     fn local(&self, id: SockId) -> Option<SocketAddr> {
         self.call(format_args!("local {id:?}"), |world| world.local(id))
     }

@@ -386,6 +386,14 @@ impl World {
         self.conns[&stream.conn].unanswered(stream.side, self.now)
     }
 
+    pub(super) fn is_over(&self, id: SockId) -> bool {
+        let Some(Tenant::Stream(stream)) = self.tenant(id) else {
+            return false;
+        };
+        let conn = &self.conns[&stream.conn];
+        conn.wire == Wire::Tcp && conn.ends[stream.side].dead
+    }
+
     pub(super) fn local(&self, id: SockId) -> Option<SocketAddr> {
         let Some(Tenant::Stream(stream)) = self.tenant(id) else {
             return None;

@@ -23,6 +23,16 @@ fn stdin_to_stdout_is_cat() {
 }
 
 #[test]
+fn a_record_that_stdin_ends_in_is_not_dropped_without_a_word() {
+    let mut cat = hydrant("- - --framing line").stdin_pipe().start();
+    cat.stdin().write_all(b"a\nb").unwrap();
+    let stdout = cat.stdout();
+    assert_eq!(within("reading stdout", move || read_all(stdout)), b"a\n");
+    cat.wait_log("stdin ended in the middle of a record: 1 B discarded");
+    assert_eq!(cat.wait_exit(), 0);
+}
+
+#[test]
 fn files_work_as_stdin_and_stdout() {
     let scratch = Scratch::new();
     let (from, to) = (scratch.at("from"), scratch.at("to"));

@@ -2,7 +2,6 @@
 //! what makes a reason for letting one go true.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::ledger::{Ledger, Path, nearly};
 use super::scenario::Scenario;
@@ -59,6 +58,8 @@ pub(super) struct Known {
     pub(super) cursor: u64,
     pub(super) written: u64,
     pub(super) joined: Time,
+    /// How many bytes it was given when it joined.
+    pub(super) given: u64,
     /// What came in after this is not for it.
     pub(super) until: u64,
     /// How much it has taken as far as its kernel told, and when that last grew.
@@ -202,12 +203,7 @@ impl Book {
             false => stage.handle.world().arrived_total(known.remote),
         };
         match reason {
-            Reason::Left => {
-                // One that has ended its own direction and takes none of its last bytes counts as gone.
-                let quiet = over(Some(known.progress), Duration::from_secs(1));
-                let is_hung = known.is_finishing() && quiet && self.may_end(stage, known);
-                is_hung || !stage.handle.world().is_open(known.remote)
-            }
+            Reason::Left => !stage.handle.world().is_open(known.remote),
             Reason::Dead | Reason::Protocol | Reason::Kicked => false,
             Reason::Overtaken => {
                 let near = self.is_near(&stage.scenario, known);

@@ -12,7 +12,7 @@ use crate::roles::relay::{Counts, Reason};
 use crate::sim::{Content, Ending, Receiver};
 
 /// Lines from an upstream that is dialled, to one eager guest at an output of this kind.
-fn lines(way: Way, slow: Slow) -> Scenario {
+pub(super) fn lines(way: Way, slow: Slow) -> Scenario {
     let mut scenario = Scenario::draw(&mut Script::new(&[]));
     let dialled = matches!(way, Way::Dial(_));
     scenario.config.outputs = vec![Output {
@@ -32,18 +32,18 @@ fn lines(way: Way, slow: Slow) -> Scenario {
     scenario
 }
 
-fn say(life: &mut Life, bytes: &[u8]) {
+pub(super) fn say(life: &mut Life, bytes: &[u8]) {
     life.source.content = match bytes {
         [] => Content::Pattern(1),
         bytes => Content::Bytes(Rc::from(bytes)),
     };
 }
 
-fn endpoint(text: &str) -> Endpoint {
+pub(super) fn endpoint(text: &str) -> Endpoint {
     text.parse().expect("an endpoint")
 }
 
-fn listen() -> Way {
+pub(super) fn listen() -> Way {
     Way::Listen(endpoint(":1001"))
 }
 
@@ -54,7 +54,7 @@ fn stalled() -> Guest {
     Guest { at, receiver }
 }
 
-fn live(scenario: Scenario) -> Counts {
+pub(super) fn live(scenario: Scenario) -> Counts {
     let mut play = Play::new(scenario, false);
     play.live();
     play.book.borrow().counts.clone()
@@ -111,6 +111,42 @@ fn a_destination_may_come_while_the_ring_is_full() {
     ];
     let counts = live(scenario);
     assert!(counts.bytes_in >= 80 << 10);
+}
+
+/// It takes ten times as long for `--backlog` as `--max-lag` allows, or is given ten times as much, and takes all the
+/// time: that is no lag. One that takes nothing is not waited for.
+#[test]
+fn what_a_guest_was_given_when_it_joined_is_no_lag() {
+    for max in [
+        MaxLag::Age(Duration::from_millis(200)),
+        MaxLag::Bytes(1_000),
+    ] {
+        for takes in [true, false] {
+            let mut scenario = lines(listen(), Slow::Drop);
+            scenario.config.ring = 64 << 10;
+            scenario.config.backlog = 10_000;
+            scenario.config.max_lag = Some(max);
+            (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (1 << 10, 1 << 10);
+            let source = &mut scenario.lives[0][0].source;
+            (source.to, source.chunk_max) = (20_000, 10);
+            source.gap_max = Duration::from_micros(1);
+            let mut guest = stalled();
+            guest.at = Duration::from_secs(3);
+            if takes {
+                guest.receiver = Receiver::eager();
+                guest.receiver.bytes = 500;
+                guest.receiver.every = Duration::from_millis(100);
+            }
+            scenario.guests[0] = vec![guest];
+            scenario.chaos = Duration::from_secs(8);
+            let mut play = Play::new(scenario, false);
+            play.run_until(Time::ZERO + Duration::from_secs(8));
+            let counts = play.book.borrow().counts.clone();
+            let dropped = matches!(max, MaxLag::Age(_)) && !takes;
+            assert_eq!(gone(&counts, Reason::Lagging), u64::from(dropped));
+            assert!(!takes || counts.bytes_out >= 9_900, "{}", counts.bytes_out);
+        }
+    }
 }
 
 /// All that a guest lacks is in its kernel: that is no reason to skip, and later it is behind like any other.
@@ -376,65 +412,24 @@ fn a_destination_that_half_closes_at_its_end_gets_it_again() {
     assert!(counts.bytes_out > counts.bytes_in);
 }
 
-/// Two upstreams, of which the first is wanted back and stands at a door that shows this.
-fn failing_back(first: Door) -> Scenario {
-    let mut scenario = lines(listen(), Slow::Drop);
-    let places = ["10.0.0.1:3000", "10.0.0.2:3000"];
-    scenario.config.source = From::Dial(places.map(endpoint).to_vec());
-    scenario.config.failback = Some(Duration::from_millis(20));
-    scenario.config.retry.min = Duration::from_millis(50);
-    scenario.config.retry.max = scenario.config.retry.min;
-    let second = scenario.lives[0].clone();
-    scenario.lives.push(second);
-    let shut = (Duration::ZERO, Door::Shut);
-    scenario.doors[0] = vec![shut, (Duration::from_millis(100), first)];
-    scenario.doors[1] = vec![(Duration::ZERO, Door::Open)];
-    scenario
-}
-
-/// The second is lost over and over: the first is not dialled more often for that.
+/// It has half-closed and pauses before it takes its last bytes: it is not taken for gone, and gets none of them twice.
 #[test]
-fn the_upstream_that_is_wanted_back_is_waited_for_by_one_timer() {
-    let mut scenario = failing_back(Door::Shut);
-    scenario.config.idle_timeout = Some(Duration::from_millis(100));
-    live(scenario);
-}
-
-/// Its records are further apart than `--failback`: it is taken back where an upstream may be silent for so long, and
-/// else waits for good.
-#[test]
-fn an_upstream_with_pauses_is_taken_back_where_those_are_no_silence() {
-    for (idle, is_back) in [(None, false), (Some(2), true)] {
-        let mut scenario = failing_back(Door::Open);
-        scenario.config.idle_timeout = idle.map(Duration::from_secs);
-        scenario.chaos = Duration::from_secs(10);
-        for place in 0..2 {
-            say(&mut scenario.lives[place][0], &b"x\n".repeat(10_000));
-            let source = &mut scenario.lives[place][0].source;
-            source.to = 20_000;
-            source.chunk_max = 2;
+fn a_destination_that_half_closes_and_pauses_at_the_end_gets_it_once() {
+    for ends in [true, false] {
+        let mut guest = stalled();
+        guest.receiver.half_close_after = Some(Duration::from_millis(500));
+        guest.receiver.resume_after = Some(Duration::from_secs(8));
+        let mut scenario = ending(guest);
+        if !ends {
+            scenario.config.source = lines(listen(), Slow::Block).config.source;
+            scenario.config.upstream_loss = UpstreamLoss::Close;
         }
-        // On average half of that.
-        scenario.lives[0][0].source.gap_max = Duration::from_secs(1);
-        scenario.lives[1][0].source.gap_max = Duration::from_millis(1);
+        scenario.chaos = Duration::from_secs(12);
         let mut play = Play::new(scenario, false);
-        play.run_until(Time::ZERO + Duration::from_secs(9));
-        assert_eq!(play.book.borrow().latest == Some(1), is_back);
+        play.run_until(Time::ZERO + Duration::from_secs(12));
+        let counts = play.book.borrow().counts.clone();
+        assert_eq!(gone(&counts, Reason::Left), 0);
+        assert_eq!(gone(&counts, Reason::Drained), 1);
+        assert_eq!(counts.bytes_out, counts.bytes_in - counts.discarded);
     }
-}
-
-/// What a length that can't be has made garbage is no record because another splitter looks at it.
-#[test]
-fn an_upstream_that_is_malformed_is_not_taken_back() {
-    let mut scenario = failing_back(Door::Open);
-    scenario.config.framing = "len:u16be".parse().expect("a framing");
-    let mut bytes = b"\0\x04good\xff\xff".to_vec();
-    bytes.extend(b"\0\x01x".repeat(1_000));
-    say(&mut scenario.lives[0][0], &bytes);
-    say(&mut scenario.lives[1][0], b"\0\x04goon");
-    scenario.lives[0][0].source.to = bytes.len() as u64;
-    scenario.lives[0][0].source.chunk_max = 100;
-    scenario.lives[1][0].source.to = 6;
-    let counts = live(scenario);
-    assert_eq!(counts.bytes_in, 6);
 }

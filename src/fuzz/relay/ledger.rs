@@ -231,6 +231,16 @@ impl Known {
         (owed, arrived.map(|arrived| arrived.max(self.joined)))
     }
 
+    /// Whether it may still have to catch up with what it was given when it joined, which is no lag: it takes bytes.
+    pub(super) fn may_catch_up(&self, max: MaxLag, bytes: u64, now: Time) -> bool {
+        let takes = match max {
+            // It is only now and then that the relay looks whether it does.
+            MaxLag::Age(max) => now.since(self.progress) <= 2 * max,
+            MaxLag::Bytes(max) => bytes <= max + self.given,
+        };
+        self.given > 0 && takes
+    }
+
     pub(super) fn is_over(&self, ledger: &Ledger, max: MaxLag, head: u64, now: Time) -> bool {
         let (bytes, since) = self.lag(ledger, head);
         match max {

@@ -52,8 +52,11 @@ impl Play {
             }
             let drops = config.outputs[known.output].slow == Slow::Drop;
             if let (Some(MaxLag::Age(max)), true) = (config.max_lag, drops) {
-                let (_, since) = known.lag(&book.ledger, book.ledger.head());
+                let (bytes, since) = known.lag(&book.ledger, book.ledger.head());
                 let age = since.map_or(Duration::ZERO, |since| now.since(since));
+                if known.may_catch_up(MaxLag::Age(max), bytes, now) {
+                    continue;
+                }
                 assert!(age <= surely(max), "{sock:?} is {age:?} behind: {known:?}");
             }
         }
@@ -68,7 +71,8 @@ impl Play {
         let known = book.clients.iter().filter(|(_, known)| {
             let (bytes, since) = known.lag(&book.ledger, book.head());
             let age = since.map_or(Duration::ZERO, |since| now.since(since));
-            lags(known.output) && !known.is_finishing() && max.is_passed((bytes, age))
+            let takes = known.is_finishing() || known.may_catch_up(max, bytes, now);
+            lags(known.output) && !takes && max.is_passed((bytes, age))
         });
         let since = |sock| self.watch.lagging.get(sock).copied().unwrap_or(now);
         self.watch.lagging = known.map(|(sock, _)| (*sock, since(sock))).collect();

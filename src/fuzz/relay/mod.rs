@@ -258,4 +258,6 @@ const STOP_SLACK: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod demanding_tests;
 #[cfg(test)]
+mod failback_tests;
+#[cfg(test)]
 mod tests;

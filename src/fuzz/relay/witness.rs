@@ -248,6 +248,7 @@ impl Witness {
             cursor: start,
             written: 0,
             joined: now,
+            given: book.head().saturating_sub(start),
             until,
             landed: 0,
             progress: now,

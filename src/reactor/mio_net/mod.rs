@@ -447,6 +447,13 @@ impl Net for MioNet {
         }
     }
 
+    fn is_over(&self, id: SockId) -> bool {
+        match self.stream(id) {
+            Ok((socket, Stream::Tcp, _)) => sys::is_over(socket.as_fd()),
+            _ => false,
+        }
+    }
+
     fn local(&self, id: SockId) -> Option<SocketAddr> {
         let (socket, what, _) = self.stream(id).ok()?;
         match peer(what, &socket.local_addr().ok()?) {

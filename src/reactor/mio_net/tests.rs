@@ -501,6 +501,28 @@ fn what_a_silent_peer_has_not_taken_is_known() {
     assert_eq!(all.len(), written);
 }
 
+/// After the peer's end, reads say nothing of a reset.
+#[test]
+fn a_reset_behind_the_peers_end_is_known() {
+    let mut net = network();
+    let (ours, theirs) = tcp_pair(&mut net);
+    fill(&mut net, ours);
+    theirs.shutdown(Shutdown::Write).unwrap();
+    until(&mut net, |net, _| {
+        let read = net.read(ours, &mut [0]);
+        read.is_ok_and(|read| read.bytes == 0).then_some(())
+    });
+    net.shutdown(ours).unwrap();
+    assert!(!net.is_over(ours));
+    assert_ne!(net.unacknowledged(ours), Some(0));
+    drop(theirs); // with bytes unread, which resets
+    let end = net.clock() + DEADLINE;
+    while !net.is_over(ours) {
+        assert!(net.clock() < end, "a reset arrives");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn an_orderly_close_over_unread_input_still_delivers_the_tail() {
     let mut net = network();

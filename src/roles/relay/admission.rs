@@ -132,9 +132,11 @@ impl Relay {
         cx.close(sock, Close::Orderly);
         self.counts.refused[refusal as usize] += 1;
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
-        let kind = format!("refused: {refusal}: {who} {from}");
+        // As many addresses as a network has are one kind.
+        let unit = address(peer).map_or_else(|| from.clone(), |ip| caller(ip).to_string());
+        let kind = format!("{refusal}: {who} {unit}");
         self.journal
-            .warn(cx.now(), &kind, format!("{who} {from} refused: {why}"));
+            .refused(cx.now(), &kind, format!("{who} {from} refused: {why}"));
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Client {
     pub(super) cursor: u64,
     /// The offset at which it joined.
     pub(super) first: u64,
+    /// The stream's head when it joined, while it has still to catch up with what it was given then; else 0.
+    pub(super) live: u64,
     /// The offset of the first byte that it does not get any more; `u64::MAX` while there is no such.
     pub(super) until: u64,
     /// The highest offset that its kernel was seen to have acknowledged, and when that last grew.
@@ -504,6 +506,7 @@ mod tests {
             peer: Peer::Unix,
             cursor,
             first: cursor,
+            live: 0,
             until: u64::MAX,
             acked: cursor,
             progress: Time::ZERO,

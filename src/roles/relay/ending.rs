@@ -21,7 +21,7 @@ use crate::reactor::net::{Peer, Signal};
 use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
-use crate::roles::relay::leaving::{PROBE, Reason};
+use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.
@@ -157,7 +157,15 @@ impl Relay {
         let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
         for id in waiting {
             let left = self.ask_acknowledged(cx, id);
-            if let Some(reason) = self.is_finished(id, left, now) {
+            let Some(client) = self.clients.get(id) else {
+                continue;
+            };
+            let gone = client.may_be_gone && owes(left) && cx.is_over(client.sock);
+            let reason = match gone {
+                true => Some(Reason::Left),
+                false => self.is_finished(id, left, now),
+            };
+            if let Some(reason) = reason {
                 self.drop_client(cx, id, reason, None);
             }
         }
@@ -177,9 +185,6 @@ impl Relay {
         }
         let client = self.clients.get(id)?;
         let quiet = now.since(client.progress);
-        if client.may_be_gone && owes(left) && quiet >= PROBE {
-            return Some(Reason::Left);
-        }
         let outlet = &self.outputs[usize::from(client.output)];
         if self.flush.is_none() && outlet.retaining() == Some(id) && owes(left) {
             // While the relay goes on, what it does not acknowledge is its next connection's.
@@ -329,7 +334,7 @@ impl Relay {
                 format!("{} were taken by nobody", Bytes(left)),
             );
         }
-        self.journal.tick(now);
+        self.journal.conclude(now);
         let up = Span(now.since(self.started));
         self.journal.info(format!(
             "{why}: {} drained, {cut} cut{unacknowledged}; up {up}",

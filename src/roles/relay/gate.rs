@@ -203,9 +203,9 @@ impl Relay {
     }
 
     /// Whether it lagged too far, if it has acknowledged nothing since it was last asked.
-    fn is_known_to_lag(&self, id: ClientId, max: MaxLag, now: Time) -> bool {
+    fn is_known_to_lag(&mut self, id: ClientId, max: MaxLag, now: Time) -> bool {
         let client = self.clients.get(id).filter(|it| !it.finishing);
-        client.is_some_and(|it| max.is_passed(self.lag_since(it.acked, it.joined, now)))
+        client.is_some() && self.is_over(id, max, now)
     }
 
     /// Asks those who were seen to lag too far what they have acknowledged: as many as do not lag any more, and one.

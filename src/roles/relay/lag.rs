@@ -172,7 +172,7 @@ impl Relay {
             self.sampler.found = Some(Worst { age, bytes, peer });
         }
         let max_lag = self.config.max_lag;
-        let over = max_lag.is_some_and(|max| max.is_passed((bytes, age)));
+        let over = max_lag.is_some_and(|max| self.is_over(id, max, now));
         let stalled = self
             .config
             .stall_timeout
@@ -188,6 +188,29 @@ impl Relay {
                 // A leader that has skipped holds nobody up any more.
                 self.refresh_gate(cx);
             }
+        }
+    }
+
+    /// Whether a client is further behind than `max`. What it was given when it joined, such as `--backlog`, is no lag
+    /// until it has caught up with that once, as long as it takes bytes and does not fall far further behind.
+    pub(super) fn is_over(&mut self, id: ClientId, max: MaxLag, now: Time) -> bool {
+        let Some(client) = self.clients.get(id) else {
+            return false;
+        };
+        let given = client.live.saturating_sub(client.first);
+        let (quiet, has_taken_it) = (now.since(client.progress), client.acked >= client.live);
+        let (bytes, age) = self.lag_since(client.acked, client.joined, now);
+        let over = max.is_passed((bytes, age));
+        if !over
+            && has_taken_it
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.live = 0;
+        }
+        match max {
+            _ if !over || given == 0 => over,
+            MaxLag::Age(age) => quiet > age || bytes > 2 * given,
+            MaxLag::Bytes(most) => bytes > most.saturating_add(given),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::base::units::{Bytes, Span};
 use crate::reactor::net::{Close, Keepalive, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::Way;
+use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::encrypted::{Heard, is_alert, part};
 use crate::roles::relay::ending::owes;
 use crate::roles::relay::{Relay, Why};
@@ -129,8 +129,8 @@ impl Relay {
             if !owes(cx.unacknowledged(sock)) {
                 self.drop_client(cx, id, Reason::Drained, None);
             } else if let Some(client) = self.clients.get_mut(id) {
-                // It may only have half-closed, or be about to go without the rest, or be reset, which shows no other
-                // way: whether it goes on taking bytes will tell.
+                // It may only have half-closed, or be about to go without the rest, or be reset: from here on its
+                // kernel has to be asked.
                 client.may_be_gone = true;
             }
             return;
@@ -214,6 +214,10 @@ impl Relay {
         let waiting = client.lacks(waiting);
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.sampler.forget(client.peer);
+        if client.slow == Slow::Skip {
+            self.journal
+                .skips_no_more(cx.now(), &client.peer.to_string());
+        }
         self.counts.gone[reason as usize] += 1;
         self.say_gone(cx.now(), &client, reason, error, waiting);
         let output = usize::from(client.output);
@@ -299,4 +303,4 @@ impl Relay {
 }
 
 /// How often a half-closed client is asked whether it is still there.
-pub(super) const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_secs(1);

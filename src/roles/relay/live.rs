@@ -58,6 +58,7 @@ impl Relay {
                 cx.cancel(timer);
             }
             self.watch_idle(cx);
+            self.look_at_standby(cx);
         }
         match (old.failback, self.config.failback) {
             (None, Some(_)) => self.dial_standby(cx),

@@ -355,6 +355,7 @@ impl Relay {
             Tick::UpstreamRetry => self.dial_upstream(cx),
             Tick::OutputRetry => self.dial_output(cx, index as usize),
             Tick::StandbyRetry => self.dial_standby(cx),
+            Tick::StandbyIdle => self.look_at_standby(cx),
             Tick::Idle => self.look_at_idle(cx),
             Tick::Sample => self.sample_lag(cx),
             Tick::Hold => self.look_at_held(cx),

@@ -313,6 +313,7 @@ impl Relay {
             peer,
             cursor,
             first: cursor,
+            live: self.records.whole(),
             until: u64::MAX,
             acked: cursor,
             progress: now,

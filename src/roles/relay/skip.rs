@@ -76,12 +76,14 @@ impl Relay {
         self.clients.moved_to(to);
         cx.want_write(sock, true);
         let (_, age) = self.lag(from, now);
-        let text = format!(
-            "client {peer} skipped {}, {} behind (--slow skip)",
-            Bytes(skipped),
-            Span(age)
-        );
-        self.journal.warn(now, &format!("skipped: {peer}"), text);
+        if skipped > 0 {
+            let age = Span(age);
+            let text = |sum| {
+                let sum = Bytes(sum);
+                format!("client {peer} skipped {sum}, {age} behind (--slow skip)")
+            };
+            self.journal.skipped(now, &peer.to_string(), skipped, text);
+        }
         if is_over {
             self.finish_client(cx, id);
         }

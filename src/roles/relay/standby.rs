@@ -5,14 +5,15 @@
 //!
 //! ```text
 //!   b in use:  dialling a ──> a on probation ──has sent bytes for --failback, or b fails──> a in use, b closed
-//!                  ^─── --retry ──fails, or ends
+//!                  ^─── --retry ──fails, ends, or says nothing
 //! ```
 
 use std::time::Duration;
 
 use crate::base::backoff::Retry;
 use crate::base::time::Time;
-use crate::base::units::Chosen;
+use crate::base::units::{Chosen, Span};
+use crate::base::wheel::TimerKey;
 use crate::proto::record::{Piece, Splitter};
 use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialId};
@@ -26,6 +27,8 @@ use crate::roles::tls::Secured;
 #[derive(Debug)]
 pub(super) struct Standby {
     redial: Redial,
+    /// When it is looked whether it is silent, where there is an `--idle-timeout`.
+    idle: Option<TimerKey>,
     probation: Option<Probation>,
 }
 
@@ -33,6 +36,7 @@ impl Standby {
     pub(super) fn new(retry: Retry) -> Self {
         Self {
             redial: Redial::new(retry),
+            idle: None,
             probation: None,
         }
     }
@@ -55,6 +59,8 @@ struct Probation {
     /// Since when whole records have come without a long break, and when the last one did.
     good_since: Option<Time>,
     last: Time,
+    /// When anything last came: the time of the connection, before it has sent a byte.
+    heard: Time,
     /// Breaks that made it begin anew.
     breaks: u32,
     /// The record that it has begun: the first bytes that clients would get.
@@ -68,6 +74,7 @@ impl Probation {
             splitter,
             good_since: None,
             last: now,
+            heard: now,
             breaks: 0,
             partial: Vec::new(),
         }
@@ -143,6 +150,40 @@ impl Relay {
         cx.set_tag(sock, Kind::Standby.tag(0));
         self.guard_upstream(cx, sock);
         cx.want_read(sock, true);
+        self.look_at_standby(cx);
+    }
+
+    /// The longest break that is no silence; where there is no `--idle-timeout`, a first upstream may be silent for as
+    /// long as it likes.
+    fn standby_pause(&self) -> Duration {
+        let idle = self.config.idle_timeout.unwrap_or_default();
+        self.config.failback.unwrap_or_default().max(idle)
+    }
+
+    /// Looks again when it may have been silent for too long.
+    fn watch_standby(&mut self, cx: &mut Cx<'_>, left: Duration) {
+        let timer = cx.timer(left, Tick::StandbyIdle.tag(0));
+        if let Some(before) = self.standby.idle.replace(timer) {
+            cx.cancel(before);
+        }
+    }
+
+    /// One that is silent for longer than any break may be is dialled anew: the connection may lead nowhere.
+    pub(super) fn look_at_standby(&mut self, cx: &mut Cx<'_>) {
+        let (Some(_), Some(probation)) = (self.config.idle_timeout, &self.standby.probation) else {
+            return;
+        };
+        let (silence, pause) = (cx.now().since(probation.heard), self.standby_pause());
+        if silence < pause {
+            return self.watch_standby(cx, pause - silence);
+        }
+        let (first, silence) = (self.first_upstream(), Span(silence));
+        let text = format!(
+            "upstream {first} is back, but silent for {silence}, taken for dead (--idle-timeout): \
+             not in use again"
+        );
+        self.journal.warn(cx.now(), "failback: silent", text);
+        self.standby_failed(cx);
     }
 
     /// It could not be reached, or has gone.
@@ -164,6 +205,7 @@ impl Relay {
     }
 
     pub(super) fn standby_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let pause = self.standby_pause();
         let (Some(probation), Some(failback)) = (&mut self.standby.probation, self.config.failback)
         else {
             return;
@@ -177,8 +219,8 @@ impl Relay {
             Ok(Some(0)) | Err(_) => self.standby_failed(cx),
             Ok(Some(n)) => {
                 let now = cx.now();
-                let pause = failback.max(self.config.idle_timeout.unwrap_or_default());
                 let breaks = probation.breaks;
+                probation.heard = now;
                 let has_passed = probation.take_in(&self.scratch[..n], now, failback, pause);
                 if probation.breaks > breaks && !has_passed {
                     let (first, pause) = (self.first_upstream(), Chosen(pause));
@@ -234,6 +276,9 @@ impl Relay {
 
     pub(super) fn stop_standby(&mut self, cx: &mut Cx<'_>) {
         self.standby.redial.stop(cx);
+        if let Some(idle) = self.standby.idle.take() {
+            cx.cancel(idle);
+        }
         self.standby.redial = Redial::new(self.config.retry);
         if let Some(mut probation) = self.standby.probation.take() {
             probation.conn.close(cx);

@@ -42,6 +42,7 @@ pub(super) enum Tick {
     Stats,
     UpstreamRetry,
     StandbyRetry,
+    StandbyIdle,
     OutputRetry,
     Idle,
     Sample,
@@ -56,11 +57,12 @@ pub(super) enum Tick {
 }
 
 impl Tick {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Stock,
         Self::Stats,
         Self::UpstreamRetry,
         Self::StandbyRetry,
+        Self::StandbyIdle,
         Self::OutputRetry,
         Self::Idle,
         Self::Sample,

@@ -12,12 +12,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::base::access::caller;
 use crate::base::time::Time;
-use crate::base::units::{Count, Span};
+use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::{Cx, plain};
+use crate::roles::callers::address;
 use crate::roles::listening::listen;
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
 use crate::roles::relay::encrypted::part;
@@ -348,8 +350,14 @@ impl Relay {
             return;
         };
         conn.close(cx);
-        self.counts.discarded += self.records.begin_anew(&mut self.ring, 0);
+        let cut = self.records.begin_anew(&mut self.ring, 0);
+        self.counts.discarded += cut;
         if self.config.source == Source::Stdin {
+            if cut > 0 {
+                let cut = Bytes(cut);
+                let text = format!("stdin ended in the middle of a record: {cut} discarded");
+                self.journal.warn(cx.now(), "cut", text);
+            }
             if let Loss::Failed(error) = loss {
                 self.failure = Some(format!("can't read stdin: {}", plain(error)));
             }
@@ -360,8 +368,12 @@ impl Relay {
         let who = self.source_name(conn.peer);
         let then = self.upstream_loss_text();
         let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
-        self.journal
-            .warn(now, &format!("upstream lost: {who}"), text);
+        // One that connects to us comes from another port each time.
+        let kind = match (&self.config.source, address(conn.peer)) {
+            (Source::Listen(_), Some(ip)) => format!("upstream lost: {}", caller(ip)),
+            _ => format!("upstream lost: {who}"),
+        };
+        self.journal.warn(now, &kind, text);
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}

@@ -307,7 +307,7 @@ impl Hub {
                     Refusal::Tls => format!("refused: {refusal}: {from}: {why}"),
                     _ => format!("refused: {refusal}: {from}"),
                 };
-                self.journal.warn(now, &kind, text);
+                self.journal.refused(now, &kind, text);
             }
         }
     }

@@ -92,7 +92,7 @@ impl Tunnel {
             let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
             let kind = format!("refused: {from}: {why}");
             let text = format!("client {from} refused: {why}");
-            return self.journal.warn(cx.now(), &kind, text);
+            return self.journal.refused(cx.now(), &kind, text);
         }
         self.counts.accepted += 1;
         self.keep_alive(cx, sock);

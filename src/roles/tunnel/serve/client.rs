@@ -131,7 +131,7 @@ impl Serve {
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         let kind = format!("refused: client {from}: {why}");
         let text = format!("client {from} refused: {why}");
-        self.journal.warn(now, &kind, text);
+        self.journal.refused(now, &kind, text);
     }
 
     /// Lets a client wait for its backend's return.

@@ -340,7 +340,7 @@ impl Serve {
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         let kind = format!("refused: backend {from}: {why}");
         let text = format!("backend {from} refused: {why}");
-        self.journal.warn(now, &kind, text);
+        self.journal.refused(now, &kind, text);
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {

@@ -385,7 +385,7 @@ impl Relay {
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         let kind = format!("refused: {from}: {why}");
         self.journal
-            .warn(cx.now(), &kind, format!("{from} refused: {why}"));
+            .refused(cx.now(), &kind, format!("{from} refused: {why}"));
     }
 
     fn drop_arrival(&mut self, cx: &mut Cx<'_>, key: usize) {
