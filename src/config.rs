@@ -21,6 +21,8 @@ use crate::base::tokens::Tokens;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
+use crate::roles::console::config::ConsoleConfig;
+use crate::roles::console::options as console_options;
 use crate::roles::hub::config::{
     Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
 };
@@ -31,8 +33,6 @@ use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::options as tunnel_options;
-use crate::roles::web::config::WebConfig;
-use crate::roles::web::options as console_options;
 use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
@@ -143,7 +143,7 @@ pub struct Env {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsoleOrders {
     /// The page.
-    pub console: WebConfig,
+    pub console: ConsoleConfig,
     /// Where its settings are kept; `None`: nowhere.
     pub settings: Option<PathBuf>,
     /// `--import`: tabs to take over.
