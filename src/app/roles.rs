@@ -74,7 +74,9 @@ impl RoleSet {
             Self::TunnelServe(serve) => Some(serve.view(now)),
             Self::TunnelExpose(expose) => Some(expose.view(now)),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => None,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => None,
+            Self::WsRelay(relay) => Some(relay.view(now)),
+            Self::WsAdapter(adapter) => Some(adapter.view(now)),
+            Self::Console(_) => None,
         }
     }
 

@@ -170,7 +170,10 @@ impl RunFile {
     pub fn summary(&self) -> String {
         let mut kinds: Vec<(&str, usize)> = Vec::new();
         for member in &self.members {
-            let word = member.run.word();
+            let word = match member.run.word() {
+                "ws" => "ws role",
+                word => word,
+            };
             match kinds.iter_mut().find(|(kind, _)| *kind == word) {
                 Some((_, count)) => *count += 1,
                 None => kinds.push((word, 1)),

@@ -44,6 +44,21 @@ pub(super) const SECTIONS: &[Section] = &[
         role: RoleId::TunnelExpose,
         words: &[("server", false), ("target", false)],
     },
+    Section {
+        name: "ws.relay",
+        role: RoleId::WsRelay,
+        words: &[("listen", false)],
+    },
+    Section {
+        name: "ws.host",
+        role: RoleId::WsHost,
+        words: &[("url", false), ("target", false)],
+    },
+    Section {
+        name: "ws.client",
+        role: RoleId::WsClient,
+        words: &[("url", false), ("listen", false)],
+    },
 ];
 
 impl Section {
@@ -196,7 +211,8 @@ impl Reader<'_> {
 
     /// A value that stands for words of the command line.
     pub(super) fn words(&mut self, entry: &mut Entry, key: &'static str, many: bool, item: &Item) {
-        match texts(item, many) {
+        let given = texts(item, many).map(|given| self.with_places(key, given));
+        match given {
             Err((at, text)) => self.note(at, format!("{key}: {text}")),
             Ok(texts) if key == "src" => {
                 // Several sources are one word, with commas between them.
@@ -317,11 +333,21 @@ pub(super) fn in_file(text: &str) -> String {
         rest = &after[2..];
     }
     told += rest;
-    for (word, key) in [("SRC", "src"), ("DST", "dst"), ("ADDR", "listen")] {
+    for (word, key) in WORDS {
         told = told.replace(word, key);
     }
     told
 }
+
+/// Words of command lines, and their keys.
+const WORDS: [(&str, &str); 6] = [
+    ("SRC", "src"),
+    ("DST", "dst"),
+    ("ADDR", "listen"),
+    ("TARGET", "target"),
+    ("LISTEN", "listen"),
+    ("URL", "url"),
+];
 
 #[cfg(test)]
 mod tests {
