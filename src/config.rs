@@ -19,6 +19,7 @@ use crate::base::option::Values;
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::reactor::mio_net::Passed;
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
 use crate::roles::console::config::ConsoleConfig;
@@ -137,6 +138,8 @@ pub struct Env {
     pub proxies: Proxies,
     /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
     pub config_home: Option<PathBuf>,
+    /// Listening sockets that the service manager has passed; `None`: those are not known now.
+    pub passed: Option<Vec<Passed>>,
 }
 
 /// A console, and what it has in front of it.
@@ -344,7 +347,15 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
     let text = match args.role {
         RoleId::Run if args.values.given("example") => Ok(run_file::example()),
         RoleId::Check => run_file_of(args)
-            .and_then(|path| RunFile::load(&path, &args.values.pairs(), env))
+            .and_then(|path| {
+                // They are passed to what runs the file, and not to what checks it.
+                let passed = env.passed.clone().filter(|passed| !passed.is_empty());
+                let env = Env {
+                    passed,
+                    ..env.clone()
+                };
+                RunFile::load(&path, &args.values.pairs(), &env)
+            })
             .map(|file| format!("{}: no mistakes: {}\n", file.path.display(), file.summary())),
         RoleId::Man => Ok(cli::man()),
         RoleId::Completions => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use hydrant::app;
 use hydrant::base::secret::Secret;
 use hydrant::config::{Config, Env};
+use hydrant::reactor::mio_net::Passed;
 use hydrant::roles::ws::options::Proxies;
 
 fn main() {
@@ -22,6 +23,7 @@ fn main() {
                 .ok(),
         },
         config_home: config_home(),
+        passed: Some(Passed::of_environment()),
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config),

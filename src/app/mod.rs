@@ -51,7 +51,10 @@ fn start(config: Config) -> Result<u8, String> {
         logger::flush(LAST_LINES);
         return code;
     }
-    let net = open_net()?;
+    let mut net = open_net()?;
+    if let Run::Many(file) = &config.run {
+        net.take_over(file.passed());
+    }
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),

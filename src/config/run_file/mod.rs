@@ -29,6 +29,7 @@ use crate::base::units::{Count, Typed};
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::files::read_small;
 use crate::config::{ConfigError, Env, Globals, Member, Run, build};
+use crate::reactor::mio_net::Passed;
 use crate::roles::relay::config::{RelayConfig, Slow};
 
 /// A run file without mistakes.
@@ -130,6 +131,7 @@ impl RunFile {
         })?;
         let mut reader = Reader {
             folder,
+            passed: env.passed.as_deref(),
             mistakes: Vec::new(),
         };
         let mut rest = Rest::new(flags);
@@ -164,6 +166,11 @@ impl RunFile {
             )),
             false => Err(reader.mistakes),
         }
+    }
+
+    /// Listening sockets that the service manager has passed.
+    pub fn passed(&self) -> Vec<Passed> {
+        self.env.passed.clone().unwrap_or_default()
     }
 
     /// "2 relays, 1 hub"
@@ -301,6 +308,13 @@ fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
             Err((at, text)) => reader.note(at, format!("listen: {text}")),
             Ok(given) => {
                 let (text, at) = given.into_iter().next().expect("one text");
+                let text = match reader.place_passed("listen", text) {
+                    Ok(text) => text,
+                    Err(text) => {
+                        reader.note(at, text);
+                        continue;
+                    }
+                };
                 match Endpoint::plain(&text) {
                     Ok(endpoint) => {
                         rest.metrics = Some((endpoint, at));

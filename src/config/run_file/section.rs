@@ -10,6 +10,7 @@ use super::mistake::Mistake;
 use crate::base::option::{Kind, Opt, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
+use crate::reactor::mio_net::Passed;
 
 /// A kind of section.
 #[derive(Debug)]
@@ -116,6 +117,8 @@ impl Entry {
 pub(super) struct Reader<'a> {
     /// The folder from which paths start that are not absolute.
     pub(super) folder: &'a Path,
+    /// Listening sockets that `fd:NAME` may mean; `None`: they are not known.
+    pub(super) passed: Option<&'a [Passed]>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -222,6 +225,49 @@ impl Reader<'_> {
             Ok(texts) => entry
                 .words
                 .extend(texts.into_iter().map(|(text, at)| (key, text, at))),
+        }
+    }
+
+    /// The same words, `fd:NAME` being where that socket listens.
+    fn with_places(&mut self, key: &str, given: Vec<Placed>) -> Vec<Placed> {
+        let mut told = Vec::new();
+        for (text, at) in given {
+            match self.place_passed(key, text) {
+                Ok(text) => told.push((text, at)),
+                Err(wrong) => {
+                    self.note(at.clone(), wrong);
+                    // One that stands for it, so that no other mistake is made of this one.
+                    told.push((STAND_IN.to_owned(), at));
+                }
+            }
+        }
+        told
+    }
+
+    /// A word as it is, or where the socket listens that it names as `fd:NAME`.
+    ///
+    /// # Errors
+    /// That there is no such socket, or that there are several.
+    pub(super) fn place_passed(&self, key: &str, text: String) -> Result<String, String> {
+        let may_be_passed = ["dst", "listen"].contains(&key);
+        let Some(name) = text.strip_prefix("fd:").filter(|_| may_be_passed) else {
+            return Ok(text);
+        };
+        let way = if key == "dst" { "listen:" } else { "" };
+        let Some(passed) = self.passed else {
+            return Ok(format!("{way}{STAND_IN}"));
+        };
+        let mut found = passed.iter().filter(|passed| passed.name == name);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(format!("{way}{}", one.at)),
+            (Some(_), Some(_)) => Err(format!(
+                "{key}: the service manager has passed several sockets as {}: give each a name of its own",
+                Typed(name)
+            )),
+            (None, _) => Err(format!(
+                "{key}: the service manager has passed no listening socket as {}: FileDescriptorName= names one",
+                Typed(name)
+            )),
         }
     }
 
@@ -339,6 +385,8 @@ pub(super) fn in_file(text: &str) -> String {
     told
 }
 
+/// Stands for a socket that is not known.
+const STAND_IN: &str = "127.0.0.1:0";
 /// Words of command lines, and their keys.
 const WORDS: [(&str, &str); 6] = [
     ("SRC", "src"),
