@@ -239,27 +239,14 @@ pub(crate) fn build(
         RoleId::Relay => relay(values, words, env, &mut certificates)?,
         RoleId::Demo => Run::Demo,
         RoleId::HubServe => hub(values, words, &mut certificates)?,
-        RoleId::HubClient => user(
-            values,
-            words,
-            env,
-            hub_options::build_client,
-            &mut certificates,
-        )?,
-        RoleId::HubSend => user(
-            values,
-            words,
-            env,
-            hub_options::build_send,
-            &mut certificates,
-        )?,
-        RoleId::HubRecv => user(
-            values,
-            words,
-            env,
-            hub_options::build_recv,
-            &mut certificates,
-        )?,
+        RoleId::HubClient | RoleId::HubSend | RoleId::HubRecv => {
+            let build = match role {
+                RoleId::HubClient => hub_options::build_client,
+                RoleId::HubSend => hub_options::build_send,
+                _ => hub_options::build_recv,
+            };
+            user(values, words, env, build, &mut certificates)?
+        }
         RoleId::HubTunnel => {
             let mut config = hub_options::build_tunnel(values, words)?;
             complete(&mut config.account, values, env, &mut certificates)?;

@@ -384,7 +384,7 @@ bench --time 50ms => --time: 50ms is too little: the least is 100ms
 bench --repeat 0 => --repeat: 0 is too little: the least is 1
 bench --relay {src} => --relay {src}: nothing says where clients connect: put {dst} or {dst_port} into it
 bench --relay 'a{dst} => --relay 'a{dst}: a ' is not closed
-bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: places are {src}, {dst}, {src_port}, {dst_port} and {hydrant}
+bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: <places>
 bench --retry 5 => bench has no flag --retry: see hydrant bench --help
 bench source :1 --clients 5 => --clients means nothing to bench source
 bench source :1 --size 64,65 => a list as --size means nothing to bench source
@@ -516,7 +516,12 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, hub-one; or source, or sink",
+        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, hub-many, \
+         hub-one; or source, or sink",
+    ),
+    (
+        "<places>",
+        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port} and {hydrant}",
     ),
     (
         "<time>",

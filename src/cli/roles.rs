@@ -141,18 +141,18 @@ pub static ROLES: &[Role] = &[
         id: RoleId::Console,
         name: "console",
         synopsis: &["hydrant console [FLAGS]"],
-        about: "relays side by side in a browser; it keeps their settings by itself",
+        about: "relays side by side in a browser; keeps its settings",
         words: &[],
         words_max: 0,
         options: console::OPTIONS,
         examples: &[
             Example {
                 line: "hydrant console",
-                what: "open the console; its settings are in $XDG_CONFIG_HOME/hydrant/console.toml",
+                what: "open the console; what it is told is there at its next start",
             },
             Example {
                 line: "hydrant console --bind :7700 --token-file token --no-browser",
-                what: "for others too, if they have the token; a screen on the wall gets --view-token-file",
+                what: "for others too, if they have the token",
             },
         ],
     },

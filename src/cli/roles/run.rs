@@ -99,7 +99,7 @@ pub(super) const SYSTEMD_UNIT: Role = Role {
     examples: &[
         Example {
             line: "hydrant systemd-unit >/etc/systemd/system/hydrant.service",
-            what: "for /etc/hydrant/hydrant.toml; systemctl reload hydrant applies what has changed in it",
+            what: "for /etc/hydrant/hydrant.toml; systemctl reload hydrant reads it again",
         },
         Example {
             line: "hydrant systemd-unit /srv/relays.toml",
