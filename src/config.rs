@@ -19,7 +19,6 @@ use crate::base::option::Values;
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
-use crate::reactor::mio_net::Passed;
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
 use crate::roles::console::config::ConsoleConfig;
@@ -138,8 +137,9 @@ pub struct Env {
     pub proxies: Proxies,
     /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
     pub config_home: Option<PathBuf>,
-    /// Listening sockets that the service manager has passed; `None`: those are not known now.
-    pub passed: Option<Vec<Passed>>,
+    /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
+    /// `None`: they are not known now.
+    pub passed: Option<Vec<(String, String)>>,
 }
 
 /// A console, and what it has in front of it.

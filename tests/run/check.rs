@@ -177,7 +177,8 @@ lisen = 1
 
 [[ws.hosts]]
 "#;
-    let expected = r#"F:2:10: listen: refusing :8080 without authentication: add tokens FILE, or no-auth to let anyone in
+    let expected = r#"
+F:2:10: listen: refusing :8080 without authentication: add tokens FILE, or no-auth to let anyone in
  2 | listen = ":8080"
    |          ^^^^^^^
 F:6:7: url: http://a:1/host is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH
@@ -200,7 +201,7 @@ F:19:6: unknown section ws.hosts: did you mean ws.host?
     |      ^^^^^
 "#;
     let said = check(text);
-    assert_eq!(said.stderr.join("\n") + "\n", expected);
+    assert_eq!(format!("\n{}\n", said.stderr.join("\n")), expected);
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
 }
 

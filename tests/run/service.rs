@@ -143,7 +143,8 @@ fn a_name_without_a_socket_is_a_mistake_only_where_it_would_run() {
     let checked = hydrant("check").arg(file.path()).run();
     assert_eq!((checked.code, checked.stderr.len()), (0, 0));
     let said = hydrant("run").arg(file.path()).run();
-    let expected = ":2:10: listen: the service manager has passed no listening socket as mail: FileDescriptorName= names one";
+    let expected = ":2:10: listen: the service manager has passed no listening socket as mail: \
+                    FileDescriptorName= names one";
     assert!(said.stderr[0].ends_with(expected), "{:?}", said.stderr);
     assert_eq!(said.code, 1);
 }

@@ -29,7 +29,6 @@ use crate::base::units::{Count, Typed};
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::files::read_small;
 use crate::config::{ConfigError, Env, Globals, Member, Run, build};
-use crate::reactor::mio_net::Passed;
 use crate::roles::relay::config::{RelayConfig, Slow};
 
 /// A run file without mistakes.
@@ -166,11 +165,6 @@ impl RunFile {
             )),
             false => Err(reader.mistakes),
         }
-    }
-
-    /// Listening sockets that the service manager has passed.
-    pub fn passed(&self) -> Vec<Passed> {
-        self.env.passed.clone().unwrap_or_default()
     }
 
     /// "2 relays, 1 hub"

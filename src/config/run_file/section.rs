@@ -10,7 +10,6 @@ use super::mistake::Mistake;
 use crate::base::option::{Kind, Opt, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
-use crate::reactor::mio_net::Passed;
 
 /// A kind of section.
 #[derive(Debug)]
@@ -117,8 +116,8 @@ impl Entry {
 pub(super) struct Reader<'a> {
     /// The folder from which paths start that are not absolute.
     pub(super) folder: &'a Path,
-    /// Listening sockets that `fd:NAME` may mean; `None`: they are not known.
-    pub(super) passed: Option<&'a [Passed]>,
+    /// Listening sockets that `fd:NAME` may mean, and where they listen; `None`: they are not known.
+    pub(super) passed: Option<&'a [(String, String)]>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -257,9 +256,9 @@ impl Reader<'_> {
         let Some(passed) = self.passed else {
             return Ok(format!("{way}{STAND_IN}"));
         };
-        let mut found = passed.iter().filter(|passed| passed.name == name);
+        let mut found = passed.iter().filter(|(own, _)| own == name);
         match (found.next(), found.next()) {
-            (Some(one), None) => Ok(format!("{way}{}", one.at)),
+            (Some((_, at)), None) => Ok(format!("{way}{at}")),
             (Some(_), Some(_)) => Err(format!(
                 "{key}: the service manager has passed several sockets as {}: give each a name of its own",
                 Typed(name)

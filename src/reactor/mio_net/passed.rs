@@ -3,7 +3,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Socket, Type};
@@ -11,14 +10,14 @@ use socket2::{Socket, Type};
 use crate::reactor::net::Addr;
 use crate::reactor::sys;
 
-/// A socket that was passed, and stays open for as long as somebody has this.
-#[derive(Clone, Debug)]
+/// A socket that was passed, which stays open as long as this.
+#[derive(Debug)]
 pub struct Passed {
     /// The name that the service manager gave it (`FileDescriptorName=`).
     pub name: String,
     /// Where it listens.
     pub at: Addr,
-    socket: Arc<Socket>,
+    socket: Socket,
 }
 
 impl Passed {
@@ -57,7 +56,7 @@ impl Passed {
         listens.then(|| Self {
             name: name.to_owned(),
             at,
-            socket: Arc::new(socket),
+            socket,
         })
     }
 
@@ -71,14 +70,6 @@ impl Passed {
         Ok(socket)
     }
 }
-
-impl PartialEq for Passed {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.at == other.at
-    }
-}
-
-impl Eq for Passed {}
 
 /// The first descriptor that is passed (`SD_LISTEN_FDS_START`).
 const FIRST: i32 = 3;
