@@ -25,8 +25,7 @@ use self::fleet::Fleet;
 use self::notify::Notify;
 pub use self::roles::RoleSet;
 
-/// Runs what was asked for until it ends, on sockets that were passed where it listens at their places. Returns the exit
-/// code.
+/// Runs what was asked for until it ends, and listens on `passed` where their places are meant. Returns the exit code.
 pub fn run(config: Config, passed: Vec<Passed>) -> u8 {
     match start(config, passed) {
         Ok(code) => code,
