@@ -21,6 +21,8 @@ use crate::base::tokens::Tokens;
 use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
+use crate::roles::console::config::ConsoleConfig;
+use crate::roles::console::options as console_options;
 use crate::roles::hub::config::{
     Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
 };
@@ -31,8 +33,6 @@ use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
 use crate::roles::tunnel::options as tunnel_options;
-use crate::roles::web::config::WebConfig;
-use crate::roles::web::options as console_options;
 use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
@@ -137,13 +137,16 @@ pub struct Env {
     pub proxies: Proxies,
     /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
     pub config_home: Option<PathBuf>,
+    /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
+    /// `None`: they are not known now.
+    pub passed: Option<Vec<(String, String)>>,
 }
 
 /// A console, and what it has in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsoleOrders {
     /// The page.
-    pub console: WebConfig,
+    pub console: ConsoleConfig,
     /// Where its settings are kept; `None`: nowhere.
     pub settings: Option<PathBuf>,
     /// `--import`: tabs to take over.
@@ -331,7 +334,15 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
     let text = match args.role {
         RoleId::Run if args.values.given("example") => Ok(run_file::example()),
         RoleId::Check => run_file_of(args)
-            .and_then(|path| RunFile::load(&path, &args.values.pairs(), env))
+            .and_then(|path| {
+                // They are passed to what runs the file, and not to what checks it.
+                let passed = env.passed.clone().filter(|passed| !passed.is_empty());
+                let env = Env {
+                    passed,
+                    ..env.clone()
+                };
+                RunFile::load(&path, &args.values.pairs(), &env)
+            })
             .map(|file| format!("{}: no mistakes: {}\n", file.path.display(), file.summary())),
         RoleId::Man => Ok(cli::man()),
         RoleId::Completions => {

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use hydrant::app;
 use hydrant::base::secret::Secret;
 use hydrant::config::{Config, Env};
+use hydrant::reactor::mio_net::Passed;
 use hydrant::roles::ws::options::Proxies;
 
 fn main() {
+    let passed = Passed::of_environment();
+    let place = |passed: &Passed| (passed.name.clone(), passed.at.to_string());
     let env = Env {
         stderr_is_terminal: std::io::stderr().is_terminal(),
         token: secret("HYDRANT_TOKEN"),
@@ -22,9 +25,10 @@ fn main() {
                 .ok(),
         },
         config_home: config_home(),
+        passed: Some(passed.iter().map(place).collect()),
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
-        Ok(config) => app::run(config),
+        Ok(config) => app::run(config, passed),
         Err(exit) => {
             // A reader that has gone away needs no word any more.
             let _ = std::io::stdout().write_all(exit.stdout.as_bytes());

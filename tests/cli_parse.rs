@@ -25,6 +25,7 @@ const PIPE: Env = Env {
         not_for: None,
     },
     config_home: None,
+    passed: None,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
@@ -36,6 +37,7 @@ const TERMINAL: Env = Env {
         not_for: None,
     },
     config_home: None,
+    passed: None,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.

@@ -19,8 +19,8 @@ use crate::reactor::command::{Command, Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::net::Signal;
 use crate::reactor::view::{ClientPage, PAGE_MAX, View};
 use crate::reactor::{End, Event, Reactor, Reserved, RoleId, Turn};
-use crate::roles::console::{Console, ConsoleConfig};
 use crate::roles::listening::cant_listen;
+use crate::roles::metrics::{Metrics, MetricsConfig};
 
 /// What the owner of the loop remembers of the roles that were asked for.
 pub(super) struct Fleet {
@@ -159,7 +159,7 @@ impl Fleet {
         }
         if let Some(listen) = metrics {
             // It has no more to say than where it listens, so it may as well begin before it is known that all can.
-            let watcher = reactor.add(RoleSet::Console(Console::new(ConsoleConfig { listen })));
+            let watcher = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
             if let Some(text) = reactor.failure(watcher) {
                 return Err(format!("metrics: {text}"));
             }

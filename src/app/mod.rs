@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::config::{Config, Member, Run, Verbosity};
 use crate::logger::{self, Logger};
-use crate::reactor::mio_net::{self, MioNet};
+use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, End, Reactor, RoleId, Turn, plain};
 
@@ -25,9 +25,9 @@ use self::fleet::Fleet;
 use self::notify::Notify;
 pub use self::roles::RoleSet;
 
-/// Runs what was asked for until it ends. Returns the exit code.
-pub fn run(config: Config) -> u8 {
-    match start(config) {
+/// Runs what was asked for until it ends, and listens on `passed` where their places are meant. Returns the exit code.
+pub fn run(config: Config, passed: Vec<Passed>) -> u8 {
+    match start(config, passed) {
         Ok(code) => code,
         Err(text) => {
             // What is still on its way to the log comes first.
@@ -43,7 +43,7 @@ pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "hydrant: {text}");
 }
 
-fn start(config: Config) -> Result<u8, String> {
+fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     start_log(&config)?;
     if let Run::Bench(orders) = &config.run {
         let code = bench::run(orders);
@@ -51,7 +51,8 @@ fn start(config: Config) -> Result<u8, String> {
         logger::flush(LAST_LINES);
         return code;
     }
-    let net = open_net()?;
+    let mut net = open_net()?;
+    net.take_over(passed);
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
         hangup_stops: std::io::stderr().is_terminal(),

@@ -312,20 +312,11 @@ pub(super) fn change(old: &Member, new: &mut Member) -> Change {
         }
         (Run::HubServe { config: old, .. }, Run::HubServe { config: new, .. }) => {
             new.tls = old.tls.clone();
-            if old == new {
-                Change::None
-            } else if old.with_live_of(new) == **new {
-                Change::Options
-            } else {
-                Change::Anew
-            }
+            in_place(&**old, &old.with_live_of(new), &**new)
         }
         (Run::TunnelExpose(old), Run::TunnelExpose(new)) => {
             new.tls = old.tls.clone();
-            match old == new {
-                true => Change::None,
-                false => Change::Anew,
-            }
+            in_place(old, old, new)
         }
         (Run::TunnelServe { config: old, .. }, Run::TunnelServe { config: new, .. }) => {
             new.tls = old.tls.clone();
@@ -333,15 +324,32 @@ pub(super) fn change(old: &Member, new: &mut Member) -> Change {
             if changed.tokens.is_some() == new.tokens.is_some() {
                 changed.tokens = new.tokens.clone();
             }
-            if old == new {
-                Change::None
-            } else if changed == *new {
-                Change::Options
-            } else {
-                Change::Anew
+            in_place(old, &changed, new)
+        }
+        (Run::WsRelay { config: old, .. }, Run::WsRelay { config: new, .. }) => {
+            new.tls = old.tls.clone();
+            let mut changed = old.clone();
+            if changed.tokens.is_some() == new.tokens.is_some() {
+                changed.tokens = new.tokens.clone();
             }
+            in_place(old, &changed, new)
+        }
+        (Run::WsAdapter(old), Run::WsAdapter(new)) => {
+            new.tls = old.tls.clone();
+            in_place(old, old, new)
         }
         (old, new) if old == new => Change::None,
         _ => Change::Anew,
+    }
+}
+
+/// As above, for orders of one kind: `changed` are the old ones, with all of the new that can change in place.
+fn in_place<T: PartialEq>(old: &T, changed: &T, new: &T) -> Change {
+    if old == new {
+        Change::None
+    } else if changed == new {
+        Change::Options
+    } else {
+        Change::Anew
     }
 }

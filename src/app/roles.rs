@@ -9,10 +9,10 @@ use crate::reactor::{Cx, Event, Role};
 use crate::roles::console::Console;
 use crate::roles::demo::Demo;
 use crate::roles::hub::{Hub, Tunnel, User};
+use crate::roles::metrics::Metrics;
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::DumpFormat;
 use crate::roles::tunnel::{Expose, Serve};
-use crate::roles::web::Web;
 use crate::roles::ws::{self, Adapter};
 
 /// Every role there is, so that the loop needs no `dyn`.
@@ -40,9 +40,9 @@ pub enum RoleSet {
     /// An end of a tunnel through one.
     WsAdapter(Adapter),
     /// The console's pages and their API.
-    Web(Web),
-    /// What others ask by HTTP.
     Console(Console),
+    /// What others ask by HTTP.
+    Metrics(Metrics),
 }
 
 impl RoleSet {
@@ -73,8 +73,10 @@ impl RoleSet {
             Self::Hub(hub) => Some(hub.view(now)),
             Self::TunnelServe(serve) => Some(serve.view(now)),
             Self::TunnelExpose(expose) => Some(expose.view(now)),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => None,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => None,
+            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => None,
+            Self::WsRelay(relay) => Some(relay.view(now)),
+            Self::WsAdapter(adapter) => Some(adapter.view(now)),
+            Self::Console(_) => None,
         }
     }
 
@@ -85,10 +87,10 @@ impl RoleSet {
             Self::Hub(hub) => hub.client_page(now, from),
             Self::TunnelServe(serve) => serve.client_page(now, from),
             Self::TunnelExpose(expose) => expose.client_page(now, from),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => {
+            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => {
                 ClientPage::default()
             }
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => ClientPage::default(),
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => ClientPage::default(),
         }
     }
 
@@ -141,8 +143,8 @@ impl RoleSet {
             Self::Hub(hub) => hub.kick(cx, client),
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Console(_) => false,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Web(_) => false,
+            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => false,
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => false,
         }
     }
 }
@@ -159,8 +161,8 @@ impl Role for RoleSet {
             Self::TunnelExpose(expose) => expose.on(cx, event),
             Self::WsRelay(relay) => relay.on(cx, event),
             Self::WsAdapter(adapter) => adapter.on(cx, event),
-            Self::Web(web) => web.on(cx, event),
             Self::Console(console) => console.on(cx, event),
+            Self::Metrics(metrics) => metrics.on(cx, event),
         }
     }
 }

@@ -7,8 +7,8 @@ mod ws;
 
 use crate::base::option::{Kind, Opt, Preset};
 use crate::roles::bench::options as bench;
+use crate::roles::console::options as console;
 use crate::roles::relay::options as relay;
-use crate::roles::web::options as console;
 
 /// What can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

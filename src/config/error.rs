@@ -11,11 +11,11 @@ use crate::base::tokens::{TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::config::CertificatesError;
 use crate::roles::bench::options as bench_options;
+use crate::roles::console::options as console_options;
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::options::OrderError;
 use crate::roles::tls::options::FilesError;
 use crate::roles::tunnel::options as tunnel_options;
-use crate::roles::web::options as console_options;
 use crate::roles::ws;
 
 /// Settings that can't be carried out.

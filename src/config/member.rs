@@ -3,6 +3,7 @@
 use crate::base::endpoint::Endpoint;
 use crate::config::{Certificates, Run};
 use crate::roles::relay::config::{Source, Way};
+use crate::roles::ws::config::LocalEnd;
 
 /// A role, with all that it needs, and the name that tells it from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,9 @@ impl Run {
             Self::TunnelServe { config, .. } => config.name.clone(),
             Self::TunnelExpose(config) => config.name.as_ref().map(ToString::to_string),
             Self::Demo | Self::HubUser(_) | Self::HubTunnel(_) => None,
-            Self::WsRelay { .. } | Self::WsAdapter(_) | Self::Console(_) => None,
+            Self::WsRelay { config, .. } => config.name.clone(),
+            Self::WsAdapter(config) => config.name.clone(),
+            Self::Console(_) => None,
             Self::Bench(_) | Self::Many(_) => None,
         }
     }
@@ -84,8 +87,12 @@ impl Run {
             Self::HubServe { config, .. } => vec![&config.listen],
             Self::TunnelServe { config, .. } => vec![&config.listen],
             Self::WsRelay { config, .. } => vec![&config.listen],
+            Self::WsAdapter(config) => match &config.end {
+                LocalEnd::Listen { at, .. } => vec![at],
+                LocalEnd::Target(_) => Vec::new(),
+            },
             Self::TunnelExpose(_) | Self::HubUser(_) | Self::HubTunnel(_) => Vec::new(),
-            Self::WsAdapter(_) | Self::Console(_) => Vec::new(),
+            Self::Console(_) => Vec::new(),
             Self::Demo | Self::Bench(_) | Self::Many(_) => Vec::new(),
         }
     }

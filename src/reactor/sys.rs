@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -59,6 +59,16 @@ fn tcp_info(socket: BorrowedFd<'_>) -> Option<libc::tcp_info> {
     };
     // SAFETY: it is made of integers only, for which zeros, where nothing was written, are values too.
     (outcome == 0).then(|| unsafe { info.assume_init() })
+}
+
+/// Makes this process's own what it was started with under this number. `None` where nothing is open there. Each number
+/// may be asked for once, before anything else opens descriptors.
+pub(super) fn take_descriptor(number: i32) -> Option<OwnedFd> {
+    // SAFETY: this request takes no pointer, and a number that is not open is an error like any other.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    // SAFETY: it is open, and nobody else in this process owns it, since it was open before the process began and is
+    // taken once.
+    (flags >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Waits, for as long as it takes, until a descriptor that somebody else has made non-blocking can be read.

@@ -156,6 +156,56 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
 }
 
 #[test]
+fn mistakes_in_websocket_sections_are_told_with_their_place() {
+    let text = r#"[[ws.relay]]
+listen = ":8080"
+
+[[ws.host]]
+name = "h"
+url = "http://a:1/host"
+target = "127.0.0.1:0"
+
+[[ws.client]]
+name = "c"
+url = "ws://a:1/host/x"
+listen = ":8080"
+
+[[ws.client]]
+name = "d"
+url = "ws://a:1"
+lisen = 1
+
+[[ws.hosts]]
+"#;
+    let expected = r#"
+F:2:10: listen: refusing :8080 without authentication: add tokens FILE, or no-auth to let anyone in
+ 2 | listen = ":8080"
+   |          ^^^^^^^
+F:6:7: url: http://a:1/host is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH
+ 6 | url = "http://a:1/host"
+   |       ^^^^^^^^^^^^^^^^^
+F:7:10: target: 127.0.0.1:0 can't be dialled: port 0 is only for listening
+ 7 | target = "127.0.0.1:0"
+   |          ^^^^^^^^^^^^^
+F:11:7: url: ws client connects to /client: url ends in the other part's path
+ 11 | url = "ws://a:1/host/x"
+    |       ^^^^^^^^^^^^^^^^^
+F:14:1: this ws.client has no listen
+ 14 | [[ws.client]]
+    | ^^^^^^^^^^^^^
+F:17:1: unknown key lisen of ws.client: did you mean listen?
+ 17 | lisen = 1
+    | ^^^^^
+F:19:6: unknown section ws.hosts: did you mean ws.host?
+ 19 | [[ws.hosts]]
+    |      ^^^^^
+"#;
+    let said = check(text);
+    assert_eq!(format!("\n{}\n", said.stderr.join("\n")), expected);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+}
+
+#[test]
 fn a_file_without_mistakes_is_said_to_have_none() {
     let text = r#"
 [[relay]]
@@ -176,6 +226,16 @@ listen = "127.0.0.1:0"
 [[tunnel.expose]]
 server = "a:1"
 echo = true
+[[ws.relay]]
+listen = "127.0.0.1:0"
+[[ws.host]]
+name = "wh"
+url = "ws://a:1/host/x"
+target = 25565
+[[ws.client]]
+name = "wc"
+url = "ws://a:1"
+listen = "127.0.0.1:0"
 [metrics]
 listen = 9100
 [log]
@@ -184,7 +244,10 @@ log-file = "x.log"
 "#;
     let said = check(text);
     assert_eq!(said.stderr, [""; 0]);
-    assert_eq!(said.stdout, "F: no mistakes: 1 relay, 1 hub, 2 tunnels\n");
+    assert_eq!(
+        said.stdout,
+        "F: no mistakes: 1 relay, 1 hub, 2 tunnels, 3 ws roles\n"
+    );
     assert_eq!(said.code, 0);
 }
 

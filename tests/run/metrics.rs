@@ -137,6 +137,9 @@ fn every_kind_of_role_is_in_them() {
                 [[hub]]\nname = \"h\"\nlisten = \"127.0.0.1:0\"\n\
                 [[tunnel.serve]]\nname = \"s\"\nlisten = \"127.0.0.1:0\"\n\
                 [[tunnel.expose]]\nname = \"e\"\nserver = \"127.0.0.1:1\"\necho = true\n\
+                [[ws.relay]]\nname = \"w\"\nlisten = \"127.0.0.1:0\"\n\
+                [[ws.host]]\nname = \"wh\"\nurl = \"ws://127.0.0.1:1\"\ntarget = \"127.0.0.1:1\"\n\
+                [[ws.client]]\nname = \"wc\"\nurl = \"ws://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\n\
                 [metrics]\nlisten = \"127.0.0.1:0\"\n";
     let file = File::new(text);
     let hydrant = file.run();
@@ -147,6 +150,9 @@ fn every_kind_of_role_is_in_them() {
         ("h", "hub serve"),
         ("s", "tunnel serve"),
         ("e", "tunnel expose"),
+        ("w", "ws relay"),
+        ("wh", "ws host"),
+        ("wc", "ws client"),
     ] {
         let clients = format!("hydrant_clients{{role=\"{name}\",kind=\"{kind}\"}}");
         assert_eq!(value(&text, &clients), 0.0);

@@ -1,11 +1,13 @@
 //! What a service manager is told, and what is printed for the system around hydrant.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::Place;
+use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::rig::File;
@@ -99,4 +101,50 @@ fn what_is_printed_is_made_of_the_same_tables() {
         said.stderr,
         ["hydrant: completions needs a shell: one of bash, zsh, fish"]
     );
+}
+
+/// Sockets that were opened before the program began are found by their names, and go on after a reload.
+#[test]
+fn a_listener_that_was_passed_is_taken_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("it is free");
+    let at = listener.local_addr().expect("it listens");
+    let source = Place::new();
+    let text = |dst: &str, more: &str| {
+        format!(
+            "[[relay]]\nsrc = \"{}\"\ndst = \"{dst}\"\n{more}\n",
+            source.at
+        )
+    };
+    let file = File::new(&text("fd:feed", ""));
+    // As the manager does it: the socket is descriptor 3, and the process is the one that is meant.
+    let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=feed; exec \"$0\" \"$@\"";
+    let hydrant = hydrant("run")
+        .shell(script)
+        .arg(file.path())
+        .stdin(OwnedFd::from(listener))
+        .start();
+    hydrant.wait_log(&format!("listening on {at} for clients"));
+    let _client = connect(at);
+    hydrant.wait_logs(&["client", "connected"]);
+    let line = file.reload(&hydrant, &text("fd:feed", "ring = \"8M\""));
+    assert!(line.contains("1 begun"), "{line}");
+    let _client = connect(at);
+    hydrant.wait_logs(&["client", "connected"]);
+    file.write(&text("fd:food", ""));
+    hydrant.signal("HUP");
+    hydrant.wait_log("passed no listening socket as food");
+    let _client = connect(at);
+    hydrant.stop();
+}
+
+#[test]
+fn a_name_without_a_socket_is_a_mistake_only_where_it_would_run() {
+    let file = File::new("[[hub]]\nlisten = \"fd:mail\"\n");
+    let checked = hydrant("check").arg(file.path()).run();
+    assert_eq!((checked.code, checked.stderr.len()), (0, 0));
+    let said = hydrant("run").arg(file.path()).run();
+    let expected = ":2:10: listen: the service manager has passed no listening socket as mail: \
+                    FileDescriptorName= names one";
+    assert!(said.stderr[0].ends_with(expected), "{:?}", said.stderr);
+    assert_eq!(said.code, 1);
 }

@@ -21,10 +21,10 @@ use crate::config::ConsoleOrders;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
-use crate::roles::console::{Console, ConsoleConfig};
+use crate::roles::console::Console;
+use crate::roles::console::config::ConsoleConfig;
 use crate::roles::listening::cant_listen;
-use crate::roles::web::Web;
-use crate::roles::web::config::WebConfig;
+use crate::roles::metrics::{Metrics, MetricsConfig};
 
 /// What the owner of the loop remembers of a console.
 pub(super) struct Desk {
@@ -66,12 +66,12 @@ impl Desk {
             .clone()
             .map(|path| Keeper::start(path, known))
             .transpose()?;
-        let console = reactor.add(RoleSet::Web(Web::new(orders.console.clone())));
+        let console = reactor.add(RoleSet::Console(Console::new(orders.console.clone())));
         if let Some(text) = reactor.failure(console) {
             return Err(text.to_owned());
         }
         if let Some(listen) = metrics {
-            let metrics = reactor.add(RoleSet::Console(Console::new(ConsoleConfig { listen })));
+            let metrics = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
             if let Some(text) = reactor.failure(metrics) {
                 return Err(format!("metrics: {text}"));
             }
@@ -102,7 +102,7 @@ impl Desk {
     /// A console in front of a relay that runs already and belongs to somebody else. Nothing is kept.
     pub(super) fn around(
         reactor: &mut Reactor<RoleSet>,
-        console: WebConfig,
+        console: ConsoleConfig,
         settings: Settings,
         relay: RoleId,
     ) -> Result<Self, String> {
@@ -110,7 +110,7 @@ impl Desk {
         let place = reactor
             .reserve(&console.bind, &[])
             .map_err(|error| cant_listen(&console.bind, &error))?;
-        let console = reactor.add_with(RoleSet::Web(Web::new(console)), vec![place]);
+        let console = reactor.add_with(RoleSet::Console(Console::new(console)), vec![place]);
         let mut desk = Self {
             console,
             tabs: Vec::new(),
@@ -156,7 +156,7 @@ impl Desk {
     /// Where a browser finds it.
     pub(super) fn url(&self, reactor: &Reactor<RoleSet>) -> Option<String> {
         match reactor.role(self.console) {
-            Some(RoleSet::Web(console)) => console.url(),
+            Some(RoleSet::Console(console)) => console.url(),
             _ => None,
         }
     }

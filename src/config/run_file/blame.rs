@@ -64,17 +64,20 @@ fn build_alone(entry: &Entry, env: &Env, at: usize) -> Result<Run, ConfigError> 
     let (key, word, _) = &entry.words[at];
     let own = entry.section.words.iter().position(|(name, _)| name == key);
     let words: Vec<String> = (0..count)
-        .map(|place| match Some(place) == own {
-            true => word.clone(),
-            false => ELSEWHERE[place % 2].to_owned(),
-        })
+        .map(
+            |place| match (Some(place) == own, entry.section.words[place].0) {
+                (true, _) => word.clone(),
+                (false, "url") => format!("ws://{}/", ELSEWHERE[0]),
+                (false, _) => ELSEWHERE[place % 2].to_owned(),
+            },
+        )
         .collect();
     match build(entry.section.role, &values, &words, env) {
         // Certificates are settings, which are left out here.
         Err(ConfigError::CertificateFiles(_)) => {
             let plain = words
                 .iter()
-                .map(|word| word.replace("tls://", ""))
+                .map(|word| word.replace("tls://", "").replace("wss://", "ws://"))
                 .collect::<Vec<_>>();
             build(entry.section.role, &values, &plain, env).map(|(run, _)| run)
         }

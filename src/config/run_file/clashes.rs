@@ -105,10 +105,10 @@ pub(super) fn places(entry: &Entry, run: &Run) -> Vec<(Endpoint, Range<usize>)> 
             });
             source.into_iter().chain(listening).collect()
         }
-        run => run
-            .listens()
-            .into_iter()
-            .map(|at| (at.clone(), word(0)))
-            .collect(),
+        run => {
+            let own = entry.words.iter().position(|(key, ..)| *key == "listen");
+            let at_own = |at: &Endpoint| (at.clone(), word(own.unwrap_or_default()));
+            run.listens().into_iter().map(at_own).collect()
+        }
     }
 }

@@ -29,7 +29,10 @@ fn head_of(section: &Section) -> &'static str {
         "relay" => RELAY,
         "hub" => HUB,
         "tunnel.serve" => TUNNEL_SERVE,
-        _ => TUNNEL_EXPOSE,
+        "tunnel.expose" => TUNNEL_EXPOSE,
+        "ws.relay" => WS_RELAY,
+        "ws.host" => WS_HOST,
+        _ => WS_CLIENT,
     }
 }
 
@@ -87,4 +90,24 @@ const TUNNEL_EXPOSE: &str = "\
 # name = \"web\"                      # the name to publish under, too
 # server = \"relay.example:7000\"
 # target = \"127.0.0.1:80\"
+";
+
+const WS_RELAY: &str = "\
+# [[ws.relay]]
+# name = \"meet\"
+# listen = \"127.0.0.1:8080\"
+";
+
+const WS_HOST: &str = "\
+# [[ws.host]]
+# name = \"game\"
+# url = \"ws://relay.example:8080/host\"
+# target = \"127.0.0.1:25565\"
+";
+
+const WS_CLIENT: &str = "\
+# [[ws.client]]
+# name = \"play\"
+# url = \"ws://relay.example:8080/client\"
+# listen = \"127.0.0.1:25565\"
 ";

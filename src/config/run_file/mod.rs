@@ -130,6 +130,7 @@ impl RunFile {
         })?;
         let mut reader = Reader {
             folder,
+            passed: env.passed.as_deref(),
             mistakes: Vec::new(),
         };
         let mut rest = Rest::new(flags);
@@ -170,7 +171,10 @@ impl RunFile {
     pub fn summary(&self) -> String {
         let mut kinds: Vec<(&str, usize)> = Vec::new();
         for member in &self.members {
-            let word = member.run.word();
+            let word = match member.run.word() {
+                "ws" => "ws role",
+                word => word,
+            };
             match kinds.iter_mut().find(|(kind, _)| *kind == word) {
                 Some((_, count)) => *count += 1,
                 None => kinds.push((word, 1)),
@@ -298,6 +302,13 @@ fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
             Err((at, text)) => reader.note(at, format!("listen: {text}")),
             Ok(given) => {
                 let (text, at) = given.into_iter().next().expect("one text");
+                let text = match reader.place_passed("listen", text) {
+                    Ok(text) => text,
+                    Err(text) => {
+                        reader.note(at, text);
+                        continue;
+                    }
+                };
                 match Endpoint::plain(&text) {
                     Ok(endpoint) => {
                         rest.metrics = Some((endpoint, at));

@@ -44,6 +44,21 @@ pub(super) const SECTIONS: &[Section] = &[
         role: RoleId::TunnelExpose,
         words: &[("server", false), ("target", false)],
     },
+    Section {
+        name: "ws.relay",
+        role: RoleId::WsRelay,
+        words: &[("listen", false)],
+    },
+    Section {
+        name: "ws.host",
+        role: RoleId::WsHost,
+        words: &[("url", false), ("target", false)],
+    },
+    Section {
+        name: "ws.client",
+        role: RoleId::WsClient,
+        words: &[("url", false), ("listen", false)],
+    },
 ];
 
 impl Section {
@@ -101,6 +116,8 @@ impl Entry {
 pub(super) struct Reader<'a> {
     /// The folder from which paths start that are not absolute.
     pub(super) folder: &'a Path,
+    /// Listening sockets that `fd:NAME` may mean, and where they listen; `None`: they are not known.
+    pub(super) passed: Option<&'a [(String, String)]>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -196,7 +213,8 @@ impl Reader<'_> {
 
     /// A value that stands for words of the command line.
     pub(super) fn words(&mut self, entry: &mut Entry, key: &'static str, many: bool, item: &Item) {
-        match texts(item, many) {
+        let given = texts(item, many).map(|given| self.with_places(key, given));
+        match given {
             Err((at, text)) => self.note(at, format!("{key}: {text}")),
             Ok(texts) if key == "src" => {
                 // Several sources are one word, with commas between them.
@@ -206,6 +224,49 @@ impl Reader<'_> {
             Ok(texts) => entry
                 .words
                 .extend(texts.into_iter().map(|(text, at)| (key, text, at))),
+        }
+    }
+
+    /// The same words, `fd:NAME` being where that socket listens.
+    fn with_places(&mut self, key: &str, given: Vec<Placed>) -> Vec<Placed> {
+        let mut told = Vec::new();
+        for (text, at) in given {
+            match self.place_passed(key, text) {
+                Ok(text) => told.push((text, at)),
+                Err(wrong) => {
+                    self.note(at.clone(), wrong);
+                    // One that stands for it, so that no other mistake is made of this one.
+                    told.push((STAND_IN.to_owned(), at));
+                }
+            }
+        }
+        told
+    }
+
+    /// A word as it is, or where the socket listens that it names as `fd:NAME`.
+    ///
+    /// # Errors
+    /// That there is no such socket, or that there are several.
+    pub(super) fn place_passed(&self, key: &str, text: String) -> Result<String, String> {
+        let may_be_passed = ["dst", "listen"].contains(&key);
+        let Some(name) = text.strip_prefix("fd:").filter(|_| may_be_passed) else {
+            return Ok(text);
+        };
+        let way = if key == "dst" { "listen:" } else { "" };
+        let Some(passed) = self.passed else {
+            return Ok(format!("{way}{STAND_IN}"));
+        };
+        let mut found = passed.iter().filter(|(own, _)| own == name);
+        match (found.next(), found.next()) {
+            (Some((_, at)), None) => Ok(format!("{way}{at}")),
+            (Some(_), Some(_)) => Err(format!(
+                "{key}: the service manager has passed several sockets as {}: give each a name of its own",
+                Typed(name)
+            )),
+            (None, _) => Err(format!(
+                "{key}: the service manager has passed no listening socket as {}: FileDescriptorName= names one",
+                Typed(name)
+            )),
         }
     }
 
@@ -317,11 +378,23 @@ pub(super) fn in_file(text: &str) -> String {
         rest = &after[2..];
     }
     told += rest;
-    for (word, key) in [("SRC", "src"), ("DST", "dst"), ("ADDR", "listen")] {
+    for (word, key) in WORDS {
         told = told.replace(word, key);
     }
     told
 }
+
+/// Stands for a socket that is not known.
+const STAND_IN: &str = "127.0.0.1:0";
+/// Words of command lines, and their keys.
+const WORDS: [(&str, &str); 6] = [
+    ("SRC", "src"),
+    ("DST", "dst"),
+    ("ADDR", "listen"),
+    ("TARGET", "target"),
+    ("LISTEN", "listen"),
+    ("URL", "url"),
+];
 
 #[cfg(test)]
 mod tests {

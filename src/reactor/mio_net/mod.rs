@@ -11,6 +11,7 @@
 //! `WouldBlock`.
 
 mod listen;
+mod passed;
 mod resolver;
 mod socket;
 mod std_stream;
@@ -39,6 +40,7 @@ use super::net::{
 use super::sys;
 use crate::base::time::Time;
 use listen::SocketFile;
+pub use passed::Passed;
 use resolver::Resolver;
 use std_stream::StdStreams;
 
@@ -93,6 +95,8 @@ pub struct MioNet {
     descriptor_limit: usize,
     /// Room for what is thrown away; nothing is ever in it.
     discarded: Vec<u8>,
+    /// Listeners that are there already.
+    passed: Vec<Passed>,
     /// Descriptors that are not in `sockets`: the process's own, those of helper threads, and some to spare.
     descriptors_apart: usize,
 }
@@ -117,7 +121,10 @@ enum Kind {
 #[derive(Clone, Debug)]
 enum Family {
     Tcp,
-    Unix { _file: Rc<SocketFile> },
+    /// The file is its own, or the service manager's.
+    Unix {
+        _file: Option<Rc<SocketFile>>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +158,14 @@ impl MioNet {
             now: Time::ZERO,
             descriptor_limit: raise_descriptor_limit(),
             discarded: Vec::new(),
+            passed: Vec::new(),
             descriptors_apart: open_descriptors() + DESCRIPTORS_SPARE,
         })
+    }
+
+    /// Whoever is to listen where one of these does, listens on a copy of it.
+    pub fn take_over(&mut self, passed: Vec<Passed>) {
+        self.passed = passed;
     }
 
     /// How many descriptors this process may have open.
@@ -274,6 +287,14 @@ impl Net for MioNet {
     }
 
     fn listen(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+        if let Some(passed) = self.passed.iter().find(|passed| passed.at == *at) {
+            let family = match at {
+                Addr::Tcp(_) => Family::Tcp,
+                Addr::Unix(_) => Family::Unix { _file: None },
+            };
+            let socket = passed.copy()?;
+            return Ok((self.insert(socket, Kind::Listener(family))?, at.clone()));
+        }
         match at {
             Addr::Tcp(at) => {
                 let (socket, bound) = listen::tcp(*at)?;
@@ -285,7 +306,7 @@ impl Net for MioNet {
             Addr::Unix(path) => {
                 let (socket, file) = listen::unix(path)?;
                 let family = Family::Unix {
-                    _file: Rc::new(file),
+                    _file: Some(Rc::new(file)),
                 };
                 Ok((self.insert(socket, Kind::Listener(family))?, at.clone()))
             }

@@ -13,6 +13,7 @@ mod asking;
 mod plain;
 mod session;
 mod streams;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Adapter {
     started: Time,
     /// Since when there is no relay.
     down: Option<Time>,
+    /// When the relay was reached last.
+    up_since: Time,
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
     draining: Option<Signal>,
@@ -68,6 +71,8 @@ pub struct Adapter {
 pub struct Counts {
     /// Connections that were passed on.
     pub connections: u64,
+    /// The most connections that there were at a time.
+    pub connections_most: usize,
     /// Bytes that came from the relay and were taken by our own end.
     pub from_relay: u64,
     /// Bytes that our own end has sent.
@@ -136,6 +141,7 @@ impl Adapter {
             journal: Journal::new(label),
             started: Time::ZERO,
             down: None,
+            up_since: Time::ZERO,
             said_down: BTreeSet::new(),
             draining: None,
             scratch: vec![0; READ_MAX].into_boxed_slice(),

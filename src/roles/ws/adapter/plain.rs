@@ -68,6 +68,14 @@ impl Plain {
     }
 
     /// Whether nothing is under way.
+    /// Bytes from the relay, and to it, of a connection that is not over.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        match self.stream {
+            Some(_) => (self.from_relay, self.to_relay),
+            None => (0, 0),
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.stream.is_none() && (self.out.is_empty() || self.cut)
     }

@@ -36,6 +36,7 @@ impl Adapter {
             self.backoff.reset();
         }
         self.counts.sessions += 1;
+        self.up_since = cx.now();
         for kind in std::mem::take(&mut self.said_down) {
             self.journal.forget(now, &kind);
         }

@@ -121,6 +121,7 @@ impl Adapter {
             ..Stream::new(Body::Waits(Link::new(sock)))
         });
         self.waiting.push_back(key);
+        self.note_most();
         self.accept_if_room(cx);
         if let State::Idle = self.state {
             return self.dial(cx);
@@ -195,12 +196,14 @@ impl Adapter {
             ..Stream::new(Body::Piped(Box::new(channel)))
         });
         self.counts.connections += 1;
+        self.note_most();
     }
 
     /// A plain host's only connection.
     pub(super) fn add_plain_stream(&mut self, cx: &mut Cx<'_>) -> usize {
         let key = self.streams.insert(Stream::new(Body::Plain));
         self.counts.connections += 1;
+        self.note_most();
         self.reach_target(cx, key);
         key
     }

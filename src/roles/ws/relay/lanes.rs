@@ -58,6 +58,7 @@ impl Relay {
             since: cx.now(),
             label: peer.label(),
         });
+        self.counts.connections_most = self.lanes.len().max(self.counts.connections_most);
         let place = self.places.entry(name.clone()).or_default();
         place.waiting.push_back(key);
         self.place_changed(cx, &name);

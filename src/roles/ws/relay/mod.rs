@@ -16,6 +16,7 @@ mod lanes;
 mod leaving;
 mod peers;
 mod report;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub struct Counts {
     pub refused: u64,
     /// Connections that were made between a client and a host.
     pub connections: u64,
+    /// The most connections that there were at a time, those that wait for a host among them.
+    pub connections_most: usize,
 }
 
 impl Relay {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::metrics::Text;
+use super::exposition::Text;
 use super::server::Content;
 use crate::proto::http1::{Answer, Status};
 use crate::reactor::Cx;

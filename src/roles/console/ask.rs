@@ -13,7 +13,7 @@ use super::guard::Right;
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
-use super::{ConnId, Web};
+use super::{ConnId, Console};
 
 /// What a question is for.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Look {
     pub(super) page: Page,
 }
 
-impl Web {
+impl Console {
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, goal: Goal, command: TabCommand) {
         let ticket = cx.ask(Command::Tab(command));
         self.asked.insert(ticket, goal);

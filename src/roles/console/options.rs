@@ -6,7 +6,7 @@ use std::fmt;
 use crate::base::endpoint::{Endpoint, EndpointError};
 use crate::base::option::{Kind, Opt, OptionError, Preset, Values};
 use crate::base::secret::Secret;
-use crate::roles::web::config::WebConfig;
+use crate::roles::console::config::ConsoleConfig;
 
 /// Every option that the console has, in the order of its help.
 pub static OPTIONS: &[Opt] = &[
@@ -136,7 +136,7 @@ pub fn build(
     values: &Values,
     token: Option<Secret>,
     view_token: Option<Secret>,
-) -> Result<WebConfig, OrderError> {
+) -> Result<ConsoleConfig, OrderError> {
     let bind = values.text("bind")?.expect(PRESET);
     let bind = Endpoint::plain(&bind).map_err(OrderError::Endpoint)?;
     if matches!(bind, Endpoint::Unix(_)) {
@@ -151,7 +151,7 @@ pub fn build(
     if view_token.is_some() && view_token == token {
         return Err(OrderError::SameTokens);
     }
-    Ok(WebConfig {
+    Ok(ConsoleConfig {
         bind,
         hosts: values.texts("allow-host")?,
         token,
@@ -176,7 +176,11 @@ const PRESET: &str = "it has a preset";
 mod tests {
     use super::*;
 
-    fn made(bind: &str, token: Option<&str>, view: Option<&str>) -> Result<WebConfig, OrderError> {
+    fn made(
+        bind: &str,
+        token: Option<&str>,
+        view: Option<&str>,
+    ) -> Result<ConsoleConfig, OrderError> {
         let mut values = Values::new(vec![OPTIONS]);
         let opt = values.find("--bind").expect("it is in the table");
         values.put(opt, bind.to_owned());

@@ -13,9 +13,9 @@ use super::answer::event;
 use super::ask::Goal;
 use super::conn::{Phase, Stream};
 use super::guard::Right;
-use super::{ConnId, Web};
+use super::{ConnId, Console};
 
-impl Web {
+impl Console {
     fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
         self.conns
             .iter()

@@ -5,7 +5,7 @@ use crate::base::secret::Secret;
 
 /// A console's orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebConfig {
+pub struct ConsoleConfig {
     /// `--bind`: where browsers connect.
     pub bind: Endpoint,
     /// `--allow-host`: names that browsers reach it by, besides addresses and `localhost`.
