@@ -83,8 +83,9 @@ impl Relay {
         if !is_worn && !self.nobody_is_behind() {
             return;
         }
-        // The kernel is not asked for each of many small reads: one large one's worth makes no difference here.
-        if is_worn && self.ring.head() - self.asked_at >= self.read_max as u64 {
+        // The kernel is not asked for each of many small reads: one large one's worth makes no difference here. The
+        // head goes back where a record dies with its upstream.
+        if is_worn && self.ring.head().abs_diff(self.asked_at) >= self.read_max as u64 {
             self.asked_at = self.ring.head();
             self.ask_retaining(cx);
         }

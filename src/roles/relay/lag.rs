@@ -1,9 +1,9 @@
 //! How far clients are behind: in bytes, and in seconds since the oldest byte that they lack came in.
 //!
 //! What waits in the kernel counts too (SIOCOUTQ): a client that has vanished shows its lag at once, though the kernel
-//! would swallow a slow feed for minutes. The kernel is asked about each client once a second, or up to fifty times where
-//! `--max-lag` or `--stall-timeout` is short (with a `--max-lag` in bytes, eight times), a few clients at a time, and
-//! never for the sake of a write.
+//! would swallow a slow feed for minutes. The kernel is asked about each client once a second, or up to fifty times
+//! where `--max-lag` or `--stall-timeout` is short (with a `--max-lag` in bytes, eight times), a few clients at a time,
+//! and never for the sake of a write.
 //!
 //! Whoever has bytes waiting and has taken none of late is asked about once more each second (TCP_INFO): while data
 //! is unacknowledged the kernel sends no keepalive probes, and would go on sending the data itself for a quarter of an

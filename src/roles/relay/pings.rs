@@ -1,6 +1,6 @@
 //! Pings that keep the connections of WebSocket clients open through proxies that close silent ones, and that find
-//! those who are gone: whoever has answered neither of two is dropped. Clients have their turns a few at a time, so that
-//! neither the pings nor the answers to them come all at once.
+//! those who are gone: whoever has answered neither of two is dropped. Clients have their turns a few at a time, so
+//! that neither the pings nor the answers to them come all at once.
 
 use std::time::Duration;
 
