@@ -1,6 +1,6 @@
 //! Peers that break the rules: each is told by which, costs little, and its neighbours never notice.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use hydrant::proto::websocket::{FrameHead, Key, Opcode, mask};
@@ -21,19 +21,23 @@ fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The close code in what came last, if that is a close.
+/// The code of the close that comes next. It is not waited for what an answer to it would bring: the end.
 fn close_code(stream: &mut TcpStream) -> u16 {
     let mut all = Vec::new();
-    // What it has not read of ours may turn its end into a reset.
-    match stream.read_to_end(&mut all) {
-        Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    let mut piece = [0; 4096];
+    loop {
+        let count = stream.read(&mut piece).expect("a close comes first");
+        assert!(count > 0, "no close in {all:02x?}");
+        all.extend(&piece[..count]);
+        let close = all
+            .windows(2)
+            .rposition(|two| two[0] == 0x88 && two[1] >= 2);
+        if let Some(at) = close
+            && all.len() >= at + 2 + usize::from(all[at + 1])
+        {
+            return u16::from_be_bytes([all[at + 2], all[at + 3]]);
+        }
     }
-    let at = all
-        .windows(2)
-        .rposition(|two| two[0] == 0x88 && two[1] >= 2);
-    let at = at.unwrap_or_else(|| panic!("no close in {all:02x?}"));
-    u16::from_be_bytes([all[at + 2], all[at + 3]])
 }
 
 /// Says this behind an upgrade with the subprotocol: the code by which it is closed.
