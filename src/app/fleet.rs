@@ -240,7 +240,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// "relay[sports]: ...", where it would not be clear whom it is about.
+    /// `relay[sports]: ...`, where it would not be clear whom it is about.
     fn named(&self, member: &Member, text: &str) -> String {
         match self.is_alone {
             true => text.to_owned(),

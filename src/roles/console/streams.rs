@@ -167,7 +167,7 @@ impl Console {
     }
 }
 
-/// "2026-01-01T12:00:00.123Z [INFO] relay[sports]: ..." in its parts.
+/// `2026-01-01T12:00:00.123Z [INFO] relay[sports]: ...` in its parts.
 fn log_line(line: &LogLine) -> Value {
     let (time, rest) = line.text.split_once(' ').unwrap_or(("", &line.text));
     let parts = rest
