@@ -210,7 +210,8 @@ impl Session {
         if kind == Kind::WindowUpdate && flags.has(Flags::FIN) {
             self.notes.push_back(Note::Finished(StreamId(id)));
         }
-        if length == 0 && flags == Flags::NONE {
+        // Only what opens a stream or ends a direction moves something without a length; an ACK too can come but once.
+        if length == 0 && !flags.has(Flags::SYN) && !flags.has(Flags::FIN) {
             self.bear(now)?;
         }
         Ok(())

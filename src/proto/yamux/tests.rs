@@ -538,10 +538,11 @@ fn flood(frame: &[u8]) -> Violation {
 fn floods_of_what_moves_nothing_end_the_session() {
     let nothing = frame(Kind::Data, Flags::NONE, 1, 0);
     let update = frame(Kind::WindowUpdate, Flags::NONE, 1, 0);
+    let ack = frame(Kind::WindowUpdate, Flags::ACK, 1, 0);
     let ping = frame(Kind::Ping, Flags::SYN, 0, 1);
     let dead = data(99, b"x");
     let goaway = frame(Kind::GoAway, Flags::NONE, 0, 0);
-    for frame in [nothing, update, ping, dead, goaway] {
+    for frame in [nothing, update, ack, ping, dead, goaway] {
         assert_eq!(flood(&frame), Violation::Flood);
     }
 }

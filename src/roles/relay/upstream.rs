@@ -368,9 +368,9 @@ impl Relay {
         let who = self.source_name(conn.peer);
         let then = self.upstream_loss_text();
         let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
-        // One that connects to us comes from another port each time.
+        // One that connects to us comes from another port each time. How it went is news even so.
         let kind = match (&self.config.source, address(conn.peer)) {
-            (Source::Listen(_), Some(ip)) => format!("upstream lost: {}", caller(ip)),
+            (Source::Listen(_), Some(ip)) => format!("upstream lost: {} {loss}", caller(ip)),
             _ => format!("upstream lost: {who}"),
         };
         self.journal.warn(now, &kind, text);

@@ -243,9 +243,10 @@ impl Serve {
         let Some(handshake) = self.handshakes.get_mut(key) else {
             return;
         };
-        let Stage::Waiting { hello, rest } =
-            std::mem::replace(&mut handshake.stage, Stage::Leaving)
-        else {
+        // The one that waited may be gone, and its place another's.
+        let stage = std::mem::replace(&mut handshake.stage, Stage::Leaving);
+        let Stage::Waiting { hello, rest } = stage else {
+            handshake.stage = stage;
             return;
         };
         let is_free = is_free && self.holder(hello.name.as_ref()).is_none();

@@ -76,13 +76,15 @@ impl Arrival {
 impl Relay {
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         if self.arrivals.len() >= ARRIVALS_MAX {
-            let asking = |arrival: &Arrival| matches!(arrival.stage, Stage::Asking(_));
-            let oldest = self.arrivals.iter().filter(|(_, a)| asking(a));
+            let waits = |arrival: &Arrival| matches!(arrival.stage, Stage::Waiting(_));
+            let oldest = self.arrivals.iter().filter(|(_, a)| !waits(a));
             let oldest = oldest.min_by_key(|(_, arrival)| arrival.since);
-            match oldest.map(|(key, _)| key) {
-                Some(key) => {
-                    let why = "no request yet, and others wait";
-                    self.say_refused(cx, key, why);
+            match oldest.map(|(key, arrival)| (key, &arrival.stage)) {
+                Some((key, stage)) => {
+                    // One that has its answer is counted already.
+                    if matches!(stage, Stage::Asking(_)) {
+                        self.say_refused(cx, key, "no request yet, and others wait");
+                    }
                     self.drop_arrival(cx, key);
                 }
                 None => return cx.close(sock, Close::Orderly),
@@ -241,8 +243,11 @@ impl Relay {
             Stage::Asking(_) => {
                 let refusal = Refusal::new(Status::TIMEOUT, "no request within 5 s");
                 self.refuse(cx, key, refusal);
-                // A second chance to read the answer would need a second deadline.
-                self.drop_arrival(cx, key);
+                // A second chance to read the answer would need a second deadline. One that was reset just now is gone
+                // by the refusal itself.
+                if self.arrivals.contains(key) {
+                    self.drop_arrival(cx, key);
+                }
             }
             Stage::Leaving(_) => self.drop_arrival(cx, key),
             Stage::Waiting(asked) => {
