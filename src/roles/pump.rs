@@ -265,10 +265,14 @@ impl<C: Carrier> Mux<C> {
         Ok(self.wake(cx))
     }
 
-    /// As many of those that wait for room go on as there is room for.
+    /// As many of those that wait for room go on as there is room for: all of them where nothing is on its way any
+    /// more, since no flush would follow one that finds nothing to say.
     fn wake(&mut self, cx: &mut Cx<'_>) -> Vec<u32> {
         let mut resumed = Vec::new();
-        let mut frames = DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX;
+        let mut frames = match self.out.is_empty() {
+            true => usize::MAX,
+            false => DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX,
+        };
         while frames > 0
             && let Some((key, sock)) = self.waiting.pop_front()
         {

@@ -132,7 +132,7 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
     let backend = Backend::start(server.at, &source.to_string());
     let public = backend.public();
     let before = memory(server.run.pid());
-    let mut stalled: Vec<TcpStream> = (0..300).map(|_| connect_narrow(public)).collect();
+    let mut stalled: Vec<TcpStream> = (0..400).map(|_| connect_narrow(public)).collect();
     let full = "left: it reads too little, and the session's memory is full";
     server.run.wait_log(full);
     let mut other = connect(public);
@@ -143,10 +143,10 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
     // 64 MiB in queues, which may have twice the room that they use.
     let grown = memory(server.run.pid()).saturating_sub(before);
     assert!(grown < 140 << 10, "{grown} KiB more than before");
-    // No more are reset than has to be: 256 windows are what there is room for.
+    // No more are reset than has to be: 256 whole windows are what there is room for, and some hold a little less.
     let log = server.run.log();
     let reset = log.iter().filter(|line| line.contains(full)).count();
-    assert!(reset < 60, "{reset} were reset");
+    assert!(reset < 400 - 240, "{reset} were reset");
     stalled.clear();
     drop(other);
     server.run.report_until("| 0 clients |");
