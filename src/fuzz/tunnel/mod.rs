@@ -13,6 +13,8 @@
 //! the network calms down, new clients are served to the last byte, and a stopped tunnel ends in time.
 
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -288,19 +290,7 @@ impl Play {
             assert_eq!(end, End::Done);
             self.over += 1;
         }
-        self.reactor.check_invariants();
-        for id in &self.parties {
-            let Some(party) = self.reactor.role(*id) else {
-                continue;
-            };
-            party.check_invariants();
-            let known: BTreeSet<_> = party.sockets().collect();
-            let owned: BTreeSet<_> = self.reactor.sockets_of(*id).into_iter().collect();
-            assert_eq!(
-                known, owned,
-                "the sockets that it knows, and those that it has"
-            );
-        }
+        check(&self.reactor, &self.parties);
         if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();
         }
@@ -383,6 +373,23 @@ impl Play {
             let over = world.saw_fin(client.id) || world.saw_reset(client.id);
             assert!(over, "client {} of the service", client.number);
         }
+    }
+}
+
+/// What always holds of these parties, between two turns.
+fn check(reactor: &Reactor<Party>, parties: &[RoleId]) {
+    reactor.check_invariants();
+    for id in parties {
+        let Some(party) = reactor.role(*id) else {
+            continue;
+        };
+        party.check_invariants();
+        let known: BTreeSet<_> = party.sockets().collect();
+        let owned: BTreeSet<_> = reactor.sockets_of(*id).into_iter().collect();
+        assert_eq!(
+            known, owned,
+            "the sockets that it knows, and those that it has"
+        );
     }
 }
 

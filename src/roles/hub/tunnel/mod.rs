@@ -57,6 +57,8 @@ pub struct Tunnel {
     listeners: Vec<SockId>,
     bound: Vec<Addr>,
     backoff: Backoff,
+    /// Since when the hub has it in.
+    let_in_at: Option<Time>,
     counts: Counts,
     journal: Journal,
     started: Time,
@@ -106,6 +108,7 @@ impl Tunnel {
             listeners: Vec::new(),
             bound: Vec::new(),
             backoff: Backoff::new(config.retry),
+            let_in_at: None,
             counts: Counts::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
             started: Time::ZERO,

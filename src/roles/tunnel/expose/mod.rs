@@ -106,6 +106,12 @@ impl Expose {
         }
     }
 
+    /// Its orders, before it runs.
+    #[cfg(test)]
+    pub(crate) fn orders(&mut self) -> &mut ExposeConfig {
+        &mut self.config
+    }
+
     /// What it has counted so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -168,20 +174,13 @@ impl Expose {
         self.state = State::Dialing(dial);
     }
 
-    /// The next attempt, after a wait that is spread over its second half, so that those who lost one server at one
-    /// moment do not all return at one moment.
+    /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
             return self.finish(cx);
         }
-        let wait = self.backoff.next(cx.random());
-        let half = wait / 2;
-        let spread = half.as_nanos() as u64;
-        let more = match spread {
-            0 => 0,
-            spread => cx.random() % spread,
-        };
-        cx.timer(half + Duration::from_nanos(more), Tick::Retry.tag(0));
+        let wait = self.backoff.next_spread(cx.random());
+        cx.timer(wait, Tick::Retry.tag(0));
         self.state = State::Resting;
     }
 

@@ -340,6 +340,7 @@ impl Expose {
         if was_up {
             text = format!("server {server} lost: it {why}; {reset} reset; retrying");
             self.down = Some(now);
+            self.backoff.had_lasted(now.since(connection.since));
         }
         self.say_down(now, why, text);
         self.rest(cx);
@@ -348,7 +349,6 @@ impl Expose {
     /// The public side is ready.
     fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
         let now = cx.now();
-        self.backoff.reset();
         self.counts.sessions += 1;
         for kind in std::mem::take(&mut self.said_down) {
             self.journal.forget(now, &kind);

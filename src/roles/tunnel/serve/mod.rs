@@ -107,6 +107,12 @@ impl Serve {
         }
     }
 
+    /// Its orders, before it runs.
+    #[cfg(test)]
+    pub(crate) fn orders(&mut self) -> &mut ServeConfig {
+        &mut self.config
+    }
+
     /// What it has counted so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
