@@ -13,11 +13,13 @@
 //! room.
 
 mod carrier;
+mod line;
 
 use std::collections::VecDeque;
 use std::io;
 
 pub use self::carrier::{Carrier, Owner};
+pub use self::line::Question;
 
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
@@ -39,6 +41,8 @@ pub struct Mux<C = Link> {
     held: usize,
     /// The session has more to say than its peer has read.
     choked: bool,
+    /// The ping under way, where the session's owner lets it [`Mux::tick`].
+    question: Option<Question>,
 }
 
 /// A stream and its other end.
@@ -210,6 +214,7 @@ impl<C: Carrier> Mux<C> {
     }
 
     /// What carries the session.
+            question: None,
     pub fn carrier(&self) -> &C {
         &self.carrier
     }

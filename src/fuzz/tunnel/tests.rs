@@ -1,24 +1,37 @@
 //! Lives of the reverse tunnel in which something went wrong once, each as short as it gets, in virtual time and without
 //! a fault. All that is looked at in every life is looked at here too.
 
+use std::cell::RefMut;
+
 use super::roles::{Party, party};
 use super::*;
 use crate::base::secret::Secret;
-use crate::roles::tunnel::{Expose, Tokens};
-use crate::sim::World;
+use crate::proto::hello::{Answer, Asking, Hello, NONCE_LEN, Serving};
+use crate::proto::yamux::{Flags, HEADER_LEN, Header, Kind as Type};
+use crate::roles::tunnel::{Expose, Serve, Tokens};
+use crate::sim::{RemoteState, World};
 
 /// A server, its backends of our own, and a network to make others in.
 struct Stage {
     reactor: Reactor<Party>,
     parties: Vec<RoleId>,
     handle: Handle,
+    over: usize,
+    called: u16,
+    is_proving: bool,
+}
+
+/// A backend that is moved by hand.
+struct Hand {
+    id: RemoteId,
+    asking: Asking,
+    /// What came behind the hello, and was not looked at yet.
+    rest: Vec<u8>,
 }
 
 impl Stage {
     /// `tunnel serve 7000` with these flags and lines of tokens, and then one backend for each of the others.
     fn new(flags: &str, tokens: Option<&str>, backends: &[&str]) -> Self {
-        let (net, handle) = SimNet::new(1, Faults::none());
-        let mut reactor = Reactor::new(Box::new(net), Options::default());
         let mut server = party(format!("tunnel serve 7000 {flags}").trim());
         if let Party::Serve(serve) = &mut server {
             serve.orders().tokens = tokens.map(read);
@@ -26,33 +39,65 @@ impl Stage {
         let backends = backends.iter().map(|words| {
             let mut backend = party(&format!("tunnel expose 7000 {words}"));
             if let Party::Expose(expose) = &mut backend {
-                expose.orders().token = tokens.map(|_| Secret::from(TOKEN.as_bytes().to_vec()));
+                expose.orders().token = tokens.map(|_| token());
             }
             backend
         });
-        let all: Vec<Party> = std::iter::once(server).chain(backends).collect();
+        let all = std::iter::once(server).chain(backends).collect();
+        Self::with(all, tokens.is_some())
+    }
+
+    fn with(all: Vec<Party>, is_proving: bool) -> Self {
+        let (net, handle) = SimNet::new(1, Faults::none());
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
         let parties = all.into_iter().map(|party| reactor.add(party)).collect();
         Self {
             reactor,
             parties,
             handle,
+            over: 0,
+            called: 0,
+            is_proving,
         }
     }
 
-    fn world(&self) -> std::cell::RefMut<'_, World> {
+    fn world(&self) -> RefMut<'_, World> {
         self.handle.world()
     }
 
     fn run_for(&mut self, time: Duration) {
         let end = self.world().time() + time;
-        while self.world().time() < end {
+        self.world().stop_at(end);
+        while !self.world().over() && self.over < self.parties.len() {
             let mut ended = Vec::new();
             self.reactor
                 .turn(&mut ended)
                 .expect("a simulated wait works");
-            assert!(ended.is_empty(), "{ended:?}");
+            self.over += ended.len();
             check(&self.reactor, &self.parties);
         }
+    }
+
+    /// As long as what is under way takes.
+    fn settle(&mut self) {
+        self.run_for(Duration::from_millis(20));
+    }
+
+    fn serve(&self) -> &Serve {
+        match self.reactor.role(self.parties[0]) {
+            Some(Party::Serve(serve)) => serve,
+            _ => panic!("the first one is the server"),
+        }
+    }
+
+    fn set_tokens(&mut self, lines: &str) {
+        self.reactor.with(self.parties[0], |party, cx| match party {
+            Party::Serve(serve) => serve.set_tokens(cx, read(lines)),
+            _ => panic!("the first one is the server"),
+        });
+        // What is closed is so at the end of the next turn.
+        self.settle();
+        self.settle();
     }
 
     fn expose(&self, backend: usize) -> &Expose {
@@ -61,10 +106,121 @@ impl Stage {
             _ => panic!("the others are backends"),
         }
     }
+
+    fn clients(&self) -> usize {
+        self.serve().view(self.world().time()).clients
+    }
+
+    /// Someone who connects to a port, and does nothing by itself.
+    fn caller(&mut self, port: u16) -> RemoteId {
+        self.callers(port, 1)[0]
+    }
+
+    /// As many, at one moment.
+    fn callers(&mut self, port: u16, count: usize) -> Vec<RemoteId> {
+        let call = |_| {
+            self.called += 1;
+            let from = SocketAddr::from(([10, 2, 0, 1], 10_000 + self.called));
+            let to = Addr::Tcp(at(port));
+            self.world().try_connect_remote(to, from, Actor::Manual)
+        };
+        let ids = (0..count).map(call).collect();
+        self.settle();
+        ids
+    }
+
+    /// The first message of a hello.
+    fn hello(&mut self, name: &str, port: u16) -> Hand {
+        let id = self.caller(7000);
+        let hello = Hello {
+            name: Some(name.parse().expect("a good name")),
+            port,
+            client_address: false,
+        };
+        let token = self.is_proving.then(token);
+        let (asking, bytes) = Asking::new(&hello, [9; NONCE_LEN], token);
+        assert_eq!(self.world().remote_send(id, &bytes), bytes.len());
+        self.settle();
+        Hand {
+            id,
+            asking,
+            rest: Vec::new(),
+        }
+    }
+
+    /// What the server has answered, if it has.
+    fn heard(&mut self, hand: &mut Hand) -> Option<Answer> {
+        let bytes = self.world().remote_read(hand.id, 1 << 20);
+        let mut rest = &bytes[..];
+        let answer = hand.asking.feed(&mut rest).expect("a good answer");
+        hand.rest.extend_from_slice(rest);
+        answer
+    }
+
+    /// The second message of a hello.
+    fn prove(&mut self, hand: &mut Hand) {
+        let Some(Answer::Prove(proof)) = self.heard(hand) else {
+            panic!("it is not challenged");
+        };
+        self.world().remote_send(hand.id, &proof);
+        self.settle();
+    }
+
+    /// Where it is public, or why not.
+    fn verdict(&mut self, hand: &mut Hand) -> Result<String, String> {
+        match self.heard(hand) {
+            Some(Answer::Accepted { public, .. }) => Ok(public),
+            Some(Answer::Refused { text, .. }) => Err(text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A backend that is in, and does nothing more by itself.
+    fn backend(&mut self, name: &str, port: u16) -> Hand {
+        let mut hand = self.hello(name, port);
+        self.prove(&mut hand);
+        self.verdict(&mut hand).expect("it is taken in");
+        hand
+    }
+
+    /// Reads all that a backend was sent, which is headers only, and answers the pings. Returns the other ones.
+    fn answer_pings(&mut self, hand: &mut Hand) -> Vec<Header> {
+        let mut bytes = std::mem::take(&mut hand.rest);
+        bytes.extend(self.world().remote_read(hand.id, 1 << 20));
+        let headers = bytes.chunks_exact(HEADER_LEN).map(|header| {
+            Header::decode(header.try_into().expect("as long as one")).expect("headers only")
+        });
+        let (asks, others): (Vec<Header>, _) =
+            headers.partition(|it| it.kind == Type::Ping && it.flags.has(Flags::SYN));
+        for ask in asks {
+            self.send(hand, Type::Ping, Flags::ACK, 0, ask.length);
+        }
+        self.settle();
+        others
+    }
+
+    fn send(&self, hand: &Hand, kind: Type, flags: Flags, stream: u32, length: u32) {
+        let header = Header {
+            kind,
+            flags,
+            stream,
+            length,
+        };
+        self.world().remote_send(hand.id, &header.encode());
+    }
+
+    /// Whether someone was closed in order.
+    fn is_closed(&self, id: RemoteId) -> bool {
+        self.world().saw_fin(id) && !self.world().saw_reset(id)
+    }
 }
 
 fn read(lines: &str) -> Tokens {
     Tokens::parse(lines.as_bytes()).expect("lines of tokens")
+}
+
+fn token() -> Secret {
+    Secret::from(TOKEN.as_bytes().to_vec())
 }
 
 const TOKEN: &str = "0123456789abcdef";
@@ -85,4 +241,37 @@ fn two_backends_with_one_name_take_it_from_each_other_more_and_more_rarely() {
         (4..=30).contains(&taken),
         "{sessions:?} sessions in a minute"
     );
+}
+
+/// A ping behind much data takes as long as that does: the line is alive while it moves.
+#[test]
+fn a_backend_behind_a_thin_line_is_not_dead_while_the_line_moves() {
+    for (alive_timeout, a_second, alive_at, dead_at) in
+        [("3s", 20 << 10, 10, 20), ("60s", 10 << 10, 22, 45)]
+    {
+        let mut stage = Stage::new(&format!("--alive-timeout {alive_timeout}"), None, &[]);
+        let mut web = stage.backend("web", 0);
+        // So far it is alive, and knows of its first client.
+        let client = stage.caller(7001);
+        stage.answer_pings(&mut web);
+        let thin = Receiver {
+            bytes: a_second,
+            every: secs(1),
+            close_at_end: false,
+            ..Receiver::eager()
+        };
+        stage.world().set_actor(web.id, Actor::Receiver(thin));
+        let mut rng = Rng::new(1);
+        let upload = source(1, 256 << 10, Ending::Stay, &mut rng);
+        stage.world().set_actor(client, upload);
+        stage.run_for(secs(2));
+        let waiting = stage.caller(7001);
+        stage.run_for(secs(alive_at - 2));
+        assert!(stage.world().is_open(web.id), "{alive_timeout}");
+        assert!(!stage.is_closed(waiting), "{alive_timeout}");
+        // The question has arrived by now, and nothing comes of it.
+        stage.run_for(secs(dead_at - alive_at));
+        assert!(stage.is_closed(waiting), "{alive_timeout}");
+        assert_eq!(stage.clients(), 0);
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Pings {
     last: Time,
     /// When anything last came in.
     heard: Time,
+    /// When what stands before the ping under way was last seen to move.
+    moved: Time,
     round_trip: Option<Duration>,
 }
 
@@ -30,12 +32,21 @@ impl Pings {
             asked: None,
             last: now,
             heard: now,
+            moved: now,
             round_trip: None,
         }
     }
 
     pub(super) fn hear(&mut self, now: Time) {
         self.heard = now;
+    }
+
+    pub(super) fn moves(&mut self, now: Time) {
+        self.moved = now;
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some()
     }
 
     pub(super) fn heard(&self) -> Time {
@@ -75,8 +86,8 @@ impl Pings {
     /// Whether it is time to ask again, unless the peer has been silent for too long.
     pub(super) fn tick(&mut self, now: Time) -> Result<bool, Silent> {
         if let Some((_, since)) = self.asked {
-            // Whatever has come since is an answer, too: a pong may wait behind much data.
-            let silent = now.since(since.max(self.heard));
+            // Whatever has come since is an answer, too: a pong may wait behind much data, and so may the ping.
+            let silent = now.since(since.max(self.heard).max(self.moved));
             if silent >= self.timeout {
                 return Err(Silent { after: silent });
             }
@@ -87,7 +98,7 @@ impl Pings {
     /// When `tick` has something to do again.
     pub(super) fn due(&self) -> Time {
         match self.asked {
-            Some((_, since)) => since.max(self.heard) + self.timeout,
+            Some((_, since)) => since.max(self.heard).max(self.moved) + self.timeout,
             None => self.last + self.every,
         }
     }
@@ -130,6 +141,17 @@ mod tests {
         assert_eq!(pings.tick(at(14_999)), Ok(false));
         let after = Duration::from_secs(10);
         assert_eq!(pings.tick(at(15_000)), Err(Silent { after }));
+    }
+
+    #[test]
+    fn a_question_that_is_on_its_way_still_is_no_silence() {
+        let mut pings = pings();
+        pings.ask(at(1_000));
+        assert!(pings.is_asking());
+        pings.moves(at(9_000));
+        assert_eq!(pings.due(), at(19_000));
+        assert_eq!(pings.tick(at(18_999)), Ok(false));
+        assert!(pings.tick(at(19_000)).is_err());
     }
 
     #[test]

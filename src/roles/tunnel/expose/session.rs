@@ -482,8 +482,8 @@ impl Expose {
         let Some(mux) = self.mux() else {
             return;
         };
-        match mux.session.tick(cx.now()) {
-            Ok(()) => mux.say(cx),
+        match mux.tick(cx) {
+            Ok(()) => {}
             Err(silent) => {
                 let why = format!("shows no sign of life for {}", Span(silent.after));
                 self.lose_server(cx, &why);

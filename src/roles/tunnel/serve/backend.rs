@@ -10,7 +10,7 @@ use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Mux, Question};
 
 /// A backend and its session.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Backend {
     /// It speaks the seed's way, and is to be told its address on the first stream that it opens.
     wants_address: bool,
     /// It is asked whether it is alive, since a client or another backend wants to know, and for how long yet.
-    asked: Option<TimerKey>,
+    asked: Option<(TimerKey, Question)>,
     /// Handshakes that wait for it to prove dead or alive.
     rivals: Vec<usize>,
     /// It takes no new streams.
@@ -253,7 +253,7 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let Some(timer) = backend.asked.take() else {
+        let Some((timer, _)) = backend.asked.take() else {
             return;
         };
         cx.cancel(timer);
@@ -272,7 +272,7 @@ impl Serve {
             backend.mux.session.ping(cx.now());
             backend.mux.say(cx);
             let timer = cx.timer(self.config.alive_timeout, Tick::Alive.tag(key));
-            backend.asked = Some(timer);
+            backend.asked = Some((timer, Question::behind(&backend.mux, cx)));
         }
     }
 
@@ -283,10 +283,16 @@ impl Serve {
     }
 
     pub(super) fn backend_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.asked = None;
-            let limit = Span(self.config.alive_timeout);
-            self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
+        let limit = self.config.alive_timeout;
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        if let Some((_, mut question)) = backend.asked.take()
+            && question.moves(&backend.mux, cx)
+        {
+            // On a thin line the question is still behind what clients have sent: it has not been heard yet.
+            backend.asked = Some((cx.timer(limit, Tick::Alive.tag(key)), question));
+            return;
         }
     }
 
@@ -303,12 +309,14 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        match backend.mux.session.tick(cx.now()) {
-            Ok(()) => backend.mux.say(cx),
+        match backend.mux.tick(cx) {
+            Ok(()) => {}
             Err(silent) => {
                 let after = Span(silent.after);
                 self.backend_dies(cx, key, &format!("no sign of life within {after}"));
             }
+        let limit = Span(limit);
+        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
         }
     }
 
@@ -333,7 +341,7 @@ impl Serve {
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
         backend.mux.carrier_mut().close(cx, Close::Orderly);
-        if let Some(timer) = backend.asked {
+        if let Some((timer, _)) = backend.asked {
             cx.cancel(timer);
         }
         for rival in backend.rivals.drain(..) {
