@@ -164,6 +164,10 @@ impl Channel {
 
     /// The other end is there.
     pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
+        debug_assert!(
+            !link.is_tls(),
+            "one that is over would be closed before all was encrypted and sent"
+        );
         link.want_read(cx, true);
         link.want_write(cx, !self.queue.is_empty());
         self.end = End::Link(link);
@@ -210,11 +214,11 @@ impl<C: Carrier> Mux<C> {
             waiting: VecDeque::new(),
             held: 0,
             choked: false,
+            question: None,
         }
     }
 
     /// What carries the session.
-            question: None,
     pub fn carrier(&self) -> &C {
         &self.carrier
     }
@@ -468,6 +472,15 @@ impl<C: Carrier> Mux<C> {
             self.session.reset(channel.stream);
             self.say(cx);
         }
+    }
+
+    /// Panics where the books do not agree. For tests and the simulator, between events.
+    pub fn check_invariants(&self) {
+        self.session.check_invariants();
+        assert!(
+            self.waiting.is_empty() || !self.out.is_empty(),
+            "nothing will wake those who wait for room"
+        );
     }
 
     /// Bytes of a stream are done with, where no channel has them.

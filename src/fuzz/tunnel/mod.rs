@@ -166,7 +166,12 @@ impl Play {
             turns: 0,
             over: 0,
         };
-        for _ in 0..script.pick(14) {
+        let clients = match script.pick(16) {
+            // More than wait for room with one write.
+            15 => 40,
+            _ => script.pick(14),
+        };
+        for _ in 0..clients {
             play.draw_client(script);
         }
         for _ in 0..script.pick(3) {
@@ -419,7 +424,7 @@ const ECHO_PORT: u16 = 7002;
 const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
-const SCRIPT_WORDS: usize = 60;
+const SCRIPT_WORDS: usize = 100;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);

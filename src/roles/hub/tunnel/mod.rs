@@ -149,7 +149,7 @@ impl Tunnel {
         assert!(self.pairing.is_none() || self.hub.is_ready());
         match &self.mux {
             Some(mux) => {
-                mux.session.check_invariants();
+                mux.check_invariants();
                 assert!(mux.held() <= HELD_MAX);
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);

@@ -94,7 +94,7 @@ impl Connection {
 
     pub(super) fn check_invariants(&self) {
         if let Stage::Up(up) = &self.stage {
-            up.mux.session.check_invariants();
+            up.mux.check_invariants();
         }
     }
 }

@@ -163,7 +163,7 @@ impl Serve {
         }
         for (key, backend) in &self.backends {
             assert_eq!(self.places[backend.place].backend, Some(key));
-            backend.mux.session.check_invariants();
+            backend.mux.check_invariants();
             assert!(backend.mux.held() <= super::HELD_MAX);
         }
     }

@@ -183,7 +183,7 @@ impl Adapter {
         if let State::Up(up) = &self.state
             && let Up::Mux(mux) = &**up
         {
-            mux.session.check_invariants();
+            mux.check_invariants();
             assert!(mux.held() <= super::HELD_MAX);
         } else {
             let piped = self.streams.iter().filter(|(_, s)| s.is_piped());
