@@ -243,6 +243,59 @@ fn two_backends_with_one_name_take_it_from_each_other_more_and_more_rarely() {
     );
 }
 
+/// Who waits for a name and leaves is forgotten, though another takes its place in the table.
+#[test]
+fn a_rival_that_left_settles_nothing_for_whoever_has_its_place() {
+    let mut stage = Stage::new("", None, &[]);
+    stage.backend("web", 0);
+    let mut rival = stage.hello("web", 0);
+    stage.prove(&mut rival);
+    stage.world().remote_close(rival.id);
+    stage.settle();
+    let mut stranger = stage.hello("db", 0);
+    stage.run_for(secs(4));
+    stage.prove(&mut stranger);
+    assert_eq!(
+        stage.verdict(&mut stranger),
+        Ok("127.0.0.1:7002".to_owned())
+    );
+}
+
+/// As above, where that one waits for a name itself, whose holder has more time yet.
+#[test]
+fn a_rival_that_left_settles_nothing_for_another_rival() {
+    let mut stage = Stage::new("", None, &[]);
+    stage.backend("web", 0);
+    stage.backend("db", 0);
+    let mut gone = stage.hello("web", 0);
+    stage.prove(&mut gone);
+    stage.world().remote_close(gone.id);
+    stage.run_for(secs(1));
+    let mut rival = stage.hello("db", 0);
+    stage.prove(&mut rival);
+    stage.run_for(Duration::from_millis(2500));
+    assert_eq!(
+        stage.heard(&mut rival),
+        None,
+        "its holder has half a second"
+    );
+    stage.run_for(secs(1));
+    assert_eq!(stage.verdict(&mut rival), Ok("127.0.0.1:7002".to_owned()));
+}
+
+/// Connections that begin a hello and do not end it have places until others need them.
+#[test]
+fn half_a_hello_keeps_nobody_out() {
+    let mut stage = Stage::new("", None, &[]);
+    for id in stage.callers(7000, 300) {
+        stage.world().remote_send(id, b"H");
+    }
+    let mut backend = stage.hello("web", 0);
+    stage.run_for(Duration::from_millis(2500));
+    stage.prove(&mut backend);
+    stage.verdict(&mut backend).expect("it is taken in");
+}
+
 /// A ping behind much data takes as long as that does: the line is alive while it moves.
 #[test]
 fn a_backend_behind_a_thin_line_is_not_dead_while_the_line_moves() {

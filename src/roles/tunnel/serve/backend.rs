@@ -301,12 +301,22 @@ impl Serve {
         let place = self.backends[key].place;
         for client in self.places[place].waiting.clone() {
             self.end_client(cx, client, Close::Orderly, "the backend is dead");
+    /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
+    pub(super) fn forget_rival(&mut self, rival: usize) {
+        for (_, backend) in &mut self.backends {
+            backend.rivals.retain(|other| *other != rival);
+        }
+        self.settled.retain(|(other, _)| *other != rival);
+    }
+
         }
         self.end_backend(cx, key, why);
     }
 
     pub(super) fn tick_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
         let Some(backend) = self.backends.get_mut(key) else {
+        let limit = Span(limit);
+        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
             return;
         };
         match backend.mux.tick(cx) {
@@ -315,8 +325,6 @@ impl Serve {
                 let after = Span(silent.after);
                 self.backend_dies(cx, key, &format!("no sign of life within {after}"));
             }
-        let limit = Span(limit);
-        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
         }
     }
 

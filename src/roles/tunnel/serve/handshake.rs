@@ -6,6 +6,8 @@
 //!                                  └─ the name is held: its holder is asked ──> gone: taken in
 //! ```
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::backend::Newcomer;
@@ -92,34 +94,51 @@ impl Serve {
         }
     }
 
-    /// Those who say nothing must not keep out those who wait for their places.
-    pub(super) fn evict_silent_handshakes(&mut self, cx: &mut Cx<'_>) {
+    /// Where places are short, those who had their time and have not proven themselves make way: those who have said
+    /// nothing, and of the others the ones from the address that has the most.
+    pub(super) fn evict_slow_handshakes(&mut self, cx: &mut Cx<'_>) {
         if self.accepting {
             return;
         }
         let now = cx.now();
-        let is_silent = |handshake: &Handshake| {
-            // Who speaks TLS may have to wait until it is his turn to be heard.
-            let waits = handshake.link.is_handshaking() && handshake.link.is_readable(cx);
-            let late = now.since(handshake.since) >= PATIENCE;
-            matches!(handshake.stage, Stage::Silent) && late && !waits
+        let is_slow = |handshake: &Handshake| {
+            // What it has said may have to wait until it is its turn to be heard.
+            let waits_for_us = handshake.link.is_readable(cx);
+            let is_judged = matches!(handshake.stage, Stage::Waiting { .. } | Stage::Leaving);
+            now.since(handshake.since) >= PATIENCE && !waits_for_us && !is_judged
         };
-        let silent: Vec<usize> = self
-            .handshakes
-            .iter()
-            .filter(|(_, handshake)| is_silent(handshake))
-            .map(|(key, _)| key)
+        let slow = self.handshakes.iter().filter(|(_, it)| is_slow(it));
+        let slow: Vec<(usize, bool, Option<IpAddr>)> = slow
+            .map(|(key, it)| (key, matches!(it.stage, Stage::Silent), address(it.peer)))
             .collect();
-        for key in silent {
-            self.drop_handshake(cx, key, Some("it said nothing, and others wait"));
+        let mut from = BTreeMap::new();
+        for (_, _, ip) in &slow {
+            *from.entry(*ip).or_insert(0) += 1;
+        }
+        let most = from.iter().max_by_key(|(_, count)| **count);
+        let most = most.map(|(ip, _)| *ip);
+        for (key, is_silent, ip) in slow {
+            if is_silent {
+                self.drop_handshake(cx, key, Some("it said nothing, and others wait"));
+            } else if Some(ip) == most {
+                self.drop_handshake(
+                    cx,
+                    key,
+                    Some("its hello took longer than 1 s, and others wait"),
+                );
+            }
         }
     }
 
     pub(super) fn handshake_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let handshake = self.handshakes.get(key);
-        let why = match handshake.is_some_and(|handshake| handshake.link.is_handshaking()) {
-            true => "no TLS handshake within 5 s",
-            false => "its hello took longer than 5 s",
+        let Some(handshake) = self.handshakes.get(key) else {
+            return;
+        };
+        let why = match handshake.stage {
+            // Its holder is neither heard nor dead: on a thin line a question takes its time.
+            Stage::Waiting { .. } => return self.refuse_name(cx, key),
+            _ if handshake.link.is_handshaking() => "no TLS handshake within 5 s",
+            _ => "its hello took longer than 5 s",
         };
         self.drop_handshake(cx, key, Some(why));
     }
@@ -243,7 +262,6 @@ impl Serve {
         let Some(handshake) = self.handshakes.get_mut(key) else {
             return;
         };
-        // The one that waited may be gone, and its place another's.
         let stage = std::mem::replace(&mut handshake.stage, Stage::Leaving);
         let Stage::Waiting { hello, rest } = stage else {
             handshake.stage = stage;
@@ -252,11 +270,16 @@ impl Serve {
         let is_free = is_free && self.holder(hello.name.as_ref()).is_none();
         match is_free {
             true => self.take_in(cx, key, hello, None, &rest),
-            false => self.refuse(cx, key, Code::NameInUse, "another backend has this name"),
+            false => self.refuse_name(cx, key),
         }
     }
 
-    /// Whoever proved all that was to be proven becomes a backend, unless there is no port for it.
+    fn refuse_name(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.refuse(cx, key, Code::NameInUse, "another backend has this name");
+    }
+
+    /// Whoever proved all that was to be proven becomes a backend, in place of the one that has its name, unless there
+    /// is no port for it.
     fn take_in(
         &mut self,
         cx: &mut Cx<'_>,
@@ -382,13 +405,16 @@ impl Serve {
         self.accept_if_room(cx);
         handshake
     }
+        if let Stage::Waiting { .. } = handshake.stage {
+            self.forget_rival(key);
+        }
 }
 
 /// All of a hello has to be over by then.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be before their proof at a time.
 pub(super) const HANDSHAKES_MAX: usize = 256;
-/// Where places are short, one that has said nothing for so long loses its own.
+/// Where places are short, one that has not proven itself for so long loses its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// No hello is longer than two messages.
 const HELLO_READ: usize = 4096;

@@ -212,7 +212,7 @@ impl Serve {
 
     fn stock(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        self.evict_silent_handshakes(cx);
+        self.evict_slow_handshakes(cx);
         let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.tick_backend(cx, key);
