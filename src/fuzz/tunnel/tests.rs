@@ -328,3 +328,71 @@ fn a_backend_behind_a_thin_line_is_not_dead_while_the_line_moves() {
         assert_eq!(stage.clients(), 0);
     }
 }
+
+/// A server by hand: it says these things to those who connect, one after the other, and closes after that time.
+fn a_server_that(says: Vec<(Vec<(Duration, Vec<u8>)>, Duration)>, words: &str) -> Stage {
+    let expose = party(&format!("tunnel expose 7000 {words}"));
+    let stage = Stage::with(vec![expose], false);
+    let serve = Behaviour::Serve(Box::new(move |number| {
+        let (says, leaves) = says[(number as usize).min(says.len() - 1)].clone();
+        Actor::Receiver(Receiver {
+            says,
+            leave_after: Some((leaves, Close::Orderly)),
+            ..Receiver::eager()
+        })
+    }));
+    stage.world().listen_remote(Addr::Tcp(at(7000)), serve);
+    stage
+}
+
+fn challenge() -> Vec<u8> {
+    Serving::new().challenge([7; NONCE_LEN], false)
+}
+
+fn accept() -> Vec<u8> {
+    let mut serving = Serving::new();
+    serving.challenge([7; NONCE_LEN], false);
+    serving.accept(&[], "127.0.0.1:7001", 10, false)
+}
+
+/// A server asks the holder of a name for up to a minute.
+#[test]
+fn a_backend_waits_for_a_name_as_long_as_a_server_may_ask_its_holder() {
+    let late = vec![(Duration::ZERO, challenge()), (secs(61), accept())];
+    let mut stage = a_server_that(vec![(late, secs(100))], "--echo --name web");
+    stage.run_for(secs(62));
+    assert_eq!(stage.expose(0).public(), "127.0.0.1:7001");
+    // One that does not even challenge is given up sooner.
+    let mut stage = a_server_that(vec![(Vec::new(), secs(100))], "--echo --name web");
+    stage.run_for(secs(25));
+    assert!(stage.world().accepted_at(&Addr::Tcp(at(7000))).len() > 1);
+}
+
+/// One unlucky end of a connection is no reason to speak to a server in the way that knows no addresses.
+#[test]
+fn a_server_that_once_knew_the_hello_is_asked_again_by_a_hello() {
+    let good = vec![(Duration::ZERO, challenge()), (Duration::ZERO, accept())];
+    let lives = vec![(good, secs(1)), (Vec::new(), Duration::from_millis(1))];
+    let mut stage = a_server_that(lives, "--echo --retry 0.2");
+    stage.run_for(secs(3));
+    let world = stage.world();
+    let connections = world.accepted_at(&Addr::Tcp(at(7000)));
+    assert!(connections.len() > 3);
+    for id in connections {
+        assert!(world.received(*id).starts_with(b"HYD\x01"));
+    }
+}
+
+/// One that never did is spoken to in its own way, at once.
+#[test]
+fn a_server_that_knows_no_hello_is_spoken_to_in_its_own_way() {
+    let closes = (Vec::new(), Duration::from_millis(1));
+    let mut stage = a_server_that(vec![closes, (Vec::new(), secs(9))], "--echo");
+    stage.run_for(Duration::from_millis(100));
+    let world = stage.world();
+    let [hello, plain] = world.accepted_at(&Addr::Tcp(at(7000))) else {
+        panic!("there are two connections");
+    };
+    assert!(world.received(*hello).starts_with(b"HYD\x01"));
+    assert_eq!(world.received(*plain).first(), Some(&0));
+}

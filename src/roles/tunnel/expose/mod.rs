@@ -35,6 +35,8 @@ pub struct Expose {
     backoff: Backoff,
     /// The server turned out to know no hello, and the next connection speaks its way.
     speaks_plain: bool,
+    /// The server has answered a hello once: whatever goes wrong later, it knows one.
+    knows_hello: bool,
     /// The port that it had last; 0: none.
     last_port: u16,
     /// Where the public side was, as it was last printed.
@@ -91,6 +93,7 @@ impl Expose {
             speaks_plain: false,
             last_port: 0,
             printed: String::new(),
+            knows_hello: false,
             stdout: None,
             to_print: Vec::new(),
             streams: Slab::new(),

@@ -148,6 +148,13 @@ impl Expose {
             Some(_) => None,
             None => mux.session.open(cx.now(), ADDRESS).ok(),
         };
+        if client_address != Some(true) && self.config.proxy_protocol.is_some() {
+            let server = &self.config.server;
+            let text = format!(
+                "server {server} does not say who its clients are: --proxy-protocol tells the service that they are unknown"
+            );
+            self.journal.warn(cx.now(), "unknown-clients", text);
+        }
         mux.session.ping(cx.now());
         mux.say(cx);
         self.state = State::Connected(Box::new(Connection {
@@ -242,6 +249,12 @@ impl Expose {
         match answer {
             Answer::Prove(proof) => {
                 greeting.out.extend(proof);
+                self.knows_hello = true;
+                if self.config.token.is_none() && self.config.name.is_some() {
+                    // The server may have to find out whether the name's holder is alive.
+                    cx.cancel(greeting.timer);
+                    greeting.timer = cx.timer(NAME_TIMEOUT, Tick::Hello.tag(0));
+                }
                 self.carrier_writable(cx);
             }
             Answer::Accepted {
@@ -297,6 +310,10 @@ impl Expose {
             return;
         };
         match &mut connection.stage {
+            Stage::Greeting(greeting) if !greeting.answered && self.knows_hello => {
+                let why = format!("{why} instead of answering the hello");
+                self.lose_server(cx, &why);
+            }
             Stage::Greeting(greeting) if !greeting.answered => {
                 let config = &self.config;
                 let is_free =
@@ -496,5 +513,7 @@ impl Expose {
 const ADDRESS: u32 = u32::MAX;
 /// It has fewer than 128 bytes.
 const ADDRESS_MAX: usize = 127;
-/// All of a hello has to be over by then; the server may first ask whether the holder of a name is alive.
+/// The server has to answer each message of the hello by then...
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// ...but where a name is not proven, it may first ask for up to a minute whether its holder is alive.
+const NAME_TIMEOUT: Duration = Duration::from_secs(65);
