@@ -283,6 +283,80 @@ fn a_rival_that_left_settles_nothing_for_another_rival() {
     assert_eq!(stage.verdict(&mut rival), Ok("127.0.0.1:7002".to_owned()));
 }
 
+/// Otherwise each attempt of the one that gets no port would reset all clients of the one that has it.
+#[test]
+fn a_proven_return_ends_the_old_session_only_where_it_gets_a_port() {
+    let lines = format!("web {TOKEN} 8001-8002\ndb {TOKEN} 8002");
+    let mut stage = Stage::new("", Some(&lines), &["--echo --name web --port 8001"]);
+    stage.settle();
+    stage.backend("db", 0);
+    let client = stage.caller(8001);
+    for (port, why) in [
+        (9999, "port 9999 is not among 8001-8002"),
+        (8002, "port 8002 is another backend's"),
+    ] {
+        let mut other = stage.hello("web", port);
+        stage.prove(&mut other);
+        assert_eq!(stage.verdict(&mut other), Err(why.to_owned()));
+        stage.world().remote_send(client, b"still there?");
+        stage.settle();
+    }
+    assert_eq!(stage.world().received(client).len(), 0);
+    let heard = stage.world().remote_read(client, 100);
+    assert_eq!(heard, b"still there?still there?");
+    assert_eq!(stage.expose(1).counts().sessions, 1);
+    // With a port that it may have, it is in.
+    let mut other = stage.hello("web", 8001);
+    stage.prove(&mut other);
+    assert_eq!(stage.verdict(&mut other), Ok("127.0.0.1:8001".to_owned()));
+    assert!(stage.world().saw_reset(client));
+}
+
+#[test]
+fn a_name_loses_a_port_that_the_tokens_do_not_grant_any_more() {
+    let lines = |ports: &str| format!("db {TOKEN}\nweb {TOKEN} {ports}");
+    let mut stage = Stage::new("", Some(&lines("8001-8002")), &["--echo --name web"]);
+    stage.run_for(secs(1));
+    assert_eq!(stage.expose(1).public(), "127.0.0.1:8001");
+    let client = stage.caller(8001);
+    stage.set_tokens(&lines("8001-8003"));
+    assert_eq!(stage.expose(1).counts().sessions, 1, "it is among them");
+    stage.set_tokens(&lines("8002"));
+    assert!(stage.world().saw_reset(client));
+    stage.run_for(secs(2));
+    assert_eq!(stage.expose(1).public(), "127.0.0.1:8002");
+    let late = stage.caller(8001);
+    assert_eq!(stage.world().remote_state(late), RemoteState::Refused);
+
+    // A name that may publish no more has no port either, and nobody waits for it.
+    stage.set_tokens(&format!("db {TOKEN}"));
+    let late = stage.caller(8002);
+    assert_eq!(stage.world().remote_state(late), RemoteState::Refused);
+    stage.set_tokens(&lines("8002"));
+    stage.run_for(secs(2));
+    assert_eq!(stage.expose(1).public(), "127.0.0.1:8002");
+}
+
+/// The tokens change while the backend is away and a client is held for it.
+#[test]
+fn a_name_that_is_away_loses_its_port_with_its_token() {
+    let lines = format!("db {TOKEN}\nweb {TOKEN} 8001");
+    let mut stage = Stage::new("", Some(&lines), &[]);
+    let web = stage.backend("web", 0);
+    stage.world().remote_close(web.id);
+    stage.settle();
+    let held = stage.caller(8001);
+    assert!(stage.world().is_open(held) && !stage.is_closed(held));
+    stage.set_tokens(&format!("db {TOKEN}"));
+    assert!(stage.is_closed(held));
+    assert_eq!(stage.clients(), 0);
+    let late = stage.caller(8001);
+    assert_eq!(stage.world().remote_state(late), RemoteState::Refused);
+    // The port is free for another.
+    stage.set_tokens(&format!("db {TOKEN} 8001"));
+    stage.backend("db", 8001);
+}
+
 /// Connections that begin a hello and do not end it have places until others need them.
 #[test]
 fn half_a_hello_keeps_nobody_out() {
@@ -294,6 +368,22 @@ fn half_a_hello_keeps_nobody_out() {
     stage.run_for(Duration::from_millis(2500));
     stage.prove(&mut backend);
     stage.verdict(&mut backend).expect("it is taken in");
+}
+
+#[test]
+fn names_that_prove_nothing_keep_256_ports_while_they_are_away() {
+    let mut stage = Stage::new("--ports 0", None, &[]);
+    let mut kept = stage.backend("kept", 0);
+    let mut most = 0;
+    for i in 0..300 {
+        let hand = stage.backend(&format!("name{i}"), 0);
+        stage.world().remote_close(hand.id);
+        stage.answer_pings(&mut kept);
+        most = most.max(stage.serve().sockets().count());
+    }
+    // The listener, one backend with its port, and the ports of those who are away.
+    assert_eq!(most, 1 + 2 + 256);
+    assert!(stage.world().is_open(kept.id));
 }
 
 /// A ping behind much data takes as long as that does: the line is alive while it moves.

@@ -1,5 +1,7 @@
 //! Backends that were taken in: their sessions, whether they are alive, and their ends.
 
+use std::time::Duration;
+
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
@@ -23,6 +25,8 @@ pub(super) struct Backend {
     pub(super) token: Option<Secret>,
     /// Each stream begins with its client's address.
     pub(super) client_address: bool,
+    /// It replaced another one of its name.
+    took_over: bool,
     pub(super) since: Time,
     /// Bytes of clients that have left; those of the others are in their channels.
     pub(super) to_clients: u64,
@@ -46,6 +50,8 @@ pub(super) struct Newcomer {
     pub(super) token: Option<Secret>,
     pub(super) client_address: bool,
     pub(super) is_plain: bool,
+    /// It replaced another one of its name.
+    pub(super) took_over: bool,
     /// What it is to be sent before anything else.
     pub(super) preface: Vec<u8>,
 }
@@ -87,6 +93,7 @@ impl Serve {
         let limits = super::super::limits(self.config.max_streams);
         let session = Session::new(Side::Server, limits, cx.now());
         let entry = self.backends.vacant_entry();
+            took_over,
         let key = entry.key();
         cx.set_tag(link.sock(), Kind::Backend.tag(key));
         let backend = entry.insert(Backend {
@@ -101,6 +108,7 @@ impl Serve {
             from_clients: 0,
             wants_address: is_plain,
             asked: None,
+            took_over,
             rivals: Vec::new(),
             leaving: false,
         });
@@ -293,14 +301,6 @@ impl Serve {
             // On a thin line the question is still behind what clients have sent: it has not been heard yet.
             backend.asked = Some((cx.timer(limit, Tick::Alive.tag(key)), question));
             return;
-        }
-    }
-
-    /// A dead backend's clients are closed at once, those that wait for its sign of life among them.
-    fn backend_dies(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
-        let place = self.backends[key].place;
-        for client in self.places[place].waiting.clone() {
-            self.end_client(cx, client, Close::Orderly, "the backend is dead");
     /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
     pub(super) fn forget_rival(&mut self, rival: usize) {
         for (_, backend) in &mut self.backends {
@@ -310,13 +310,21 @@ impl Serve {
     }
 
         }
+    }
+
+    /// A dead backend's clients are closed at once, those that wait for its sign of life among them.
+    fn backend_dies(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
+        let place = self.backends[key].place;
+        let limit = Span(limit);
+        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
+        for client in self.places[place].waiting.clone() {
+            self.end_client(cx, client, Close::Orderly, "the backend is dead");
+        }
         self.end_backend(cx, key, why);
     }
 
     pub(super) fn tick_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
         let Some(backend) = self.backends.get_mut(key) else {
-        let limit = Span(limit);
-        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
             return;
         };
         match backend.mux.tick(cx) {
@@ -345,6 +353,14 @@ impl Serve {
 
     /// A backend is gone. Its streams' clients are reset; the port of an unnamed one closes.
     pub(super) fn end_backend(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
+        let now = cx.now();
+        let backend = &self.backends[key];
+        if backend.took_over && now.since(backend.since) < AGAIN {
+            let label = backend.label();
+            let text =
+                format!("backend {label} is replaced again: do two have its name and token?");
+            self.journal.warn(now, "replaced-again", text);
+        }
         let mut backend = self.backends.remove(key);
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
@@ -401,3 +417,5 @@ impl Serve {
 const ADDRESS: u32 = u32::MAX;
 /// The seed's buffer has 128 bytes.
 const ADDRESS_MAX: usize = 127;
+/// A backend that is replaced so soon behind one that was has a rival.
+const AGAIN: Duration = Duration::from_secs(60);

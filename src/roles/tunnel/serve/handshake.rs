@@ -248,12 +248,8 @@ impl Serve {
                 };
                 self.ask_holder(cx, holder, key);
             }
-            (Some(holder), _) => {
-                let by = self.handshakes[key].peer;
-                self.replace_backend(cx, holder, by);
-                self.take_in(cx, key, hello, token, rest);
-            }
-            (None, _) => self.take_in(cx, key, hello, token, rest),
+            (_, Proven::Yes) | (None, _) => self.take_in(cx, key, hello, token, rest),
+            (_, Proven::No) => {}
         }
     }
 
@@ -293,6 +289,11 @@ impl Serve {
             Ok(place) => place,
             Err((code, why)) => return self.refuse(cx, key, code, &why),
         };
+        let took_over = self.places[place].backend;
+        if let Some(holder) = took_over {
+            let by = self.handshakes[key].peer;
+            self.replace_backend(cx, holder, by);
+        }
         let handshake = self.remove_handshake(cx, key);
         let at = self.places[place].public.clone();
         let linger_secs = match hello.name {
@@ -311,6 +312,7 @@ impl Serve {
             token,
             client_address: hello.client_address,
             is_plain: false,
+            took_over: took_over.is_some(),
             preface: [handshake.out, accept].concat(),
         };
         self.add_backend(cx, newcomer, rest);
@@ -337,6 +339,7 @@ impl Serve {
             token: None,
             client_address: false,
             is_plain: true,
+            took_over: false,
             preface: Vec::new(),
         };
         self.add_backend(cx, newcomer, bytes);
@@ -402,12 +405,12 @@ impl Serve {
     fn remove_handshake(&mut self, cx: &mut Cx<'_>, key: usize) -> Handshake {
         let handshake = self.handshakes.remove(key);
         cx.cancel(handshake.timer);
-        self.accept_if_room(cx);
-        handshake
-    }
         if let Stage::Waiting { .. } = handshake.stage {
             self.forget_rival(key);
         }
+        self.accept_if_room(cx);
+        handshake
+    }
 }
 
 /// All of a hello has to be over by then.

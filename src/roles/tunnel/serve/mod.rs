@@ -123,25 +123,31 @@ impl Serve {
         &self.listens_at
     }
 
-    /// Other tokens hold from now on. A backend whose name or token is no longer among them is sent away.
+    /// Other tokens hold from now on. A backend whose name, token or port is no longer among them is sent away, and
+    /// a port that its name may not have any more is closed.
     pub fn set_tokens(&mut self, cx: &mut Cx<'_>, tokens: Tokens) {
-        let gone = |backend: &Backend| match (&backend.name, &backend.token) {
-            (Some(name), Some(token)) => tokens.get(name).is_none_or(|grant| grant.token != *token),
-            _ => true,
-        };
-        let gone: Vec<usize> = self
-            .backends
-            .iter()
-            .filter(|(_, backend)| gone(backend))
-            .map(|(key, _)| key)
-            .collect();
         self.config.tokens = Some(tokens);
-        for key in gone {
-            self.end_backend(cx, key, "its token is not in --tokens any more");
+        let lost = |backend: &Backend| {
+            let grant = self.grant(backend.name.as_ref());
+            match grant.is_some_and(|grant| Some(&grant.token) == backend.token.as_ref()) {
+                false => Some("its token is not in --tokens any more"),
+                true if !self.is_granted(&self.places[backend.place]) => {
+                    Some("its port is not among those of its name in --tokens any more")
+                }
+                true => None,
+            }
+        };
+        let backends = self.backends.iter();
+        let lost: Vec<(usize, &str)> = backends
+            .filter_map(|(key, backend)| Some((key, lost(backend)?)))
+            .collect();
+        for (key, why) in lost {
+            self.end_backend(cx, key, why);
         }
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.
+        self.close_lost_places(cx);
     pub fn check_invariants(&self) {
         for (key, place) in &self.places {
             for client in &place.waiting {
@@ -200,7 +206,8 @@ impl Serve {
     /// less than was asked for. Where there are few, no more than half of them.
     fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let backends = self.config.max_backends.unwrap_or(usize::MAX);
-        let wanted = backends.saturating_mul(2).saturating_add(HANDSHAKES_MAX);
+        let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
+        let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
         let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve)?;
         self.config.max_clients = Some(most);
