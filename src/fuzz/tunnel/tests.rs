@@ -357,6 +357,49 @@ fn a_name_that_is_away_loses_its_port_with_its_token() {
     stage.backend("db", 8001);
 }
 
+/// Who waits for the backend's sign of life is closed, and not reset, when there is none.
+#[test]
+fn a_client_that_leaves_lets_nobody_in_while_the_backend_is_asked() {
+    let mut stage = Stage::new("", None, &[]);
+    stage.backend("web", 0);
+    let first = stage.caller(7001);
+    stage.run_for(secs(2));
+    let second = stage.caller(7001);
+    stage.world().remote_reset(first);
+    stage.run_for(secs(2));
+    assert!(stage.is_closed(second));
+}
+
+/// A backend that answers pings and takes no streams: its clients wait like those of a service whose queue is full.
+#[test]
+fn a_client_whose_stream_can_not_be_opened_waits_for_a_while_and_is_seen_to_leave() {
+    let mut stage = Stage::new("", None, &[]);
+    let mut web = stage.backend("web", 0);
+    let first = stage.callers(7001, 256);
+    stage.answer_pings(&mut web);
+    let (leaves, stays) = (stage.caller(7001), stage.caller(7001));
+    stage.answer_pings(&mut web);
+    assert_eq!(stage.clients(), 258);
+    stage.world().remote_reset(leaves);
+    stage.run_for(secs(2));
+    assert_eq!(stage.clients(), 257);
+    for _ in 0..70 {
+        stage.run_for(secs(1));
+        assert!(!stage.is_closed(stays));
+        stage.answer_pings(&mut web);
+    }
+    stage.run_for(secs(5));
+    assert!(stage.is_closed(stays));
+    assert_eq!(stage.clients(), 256);
+    // Room comes in time for the next one.
+    stage.caller(7001);
+    assert!(stage.answer_pings(&mut web).is_empty());
+    stage.world().remote_reset(first[0]);
+    stage.settle();
+    let said = stage.answer_pings(&mut web);
+    assert!(said.iter().any(|it| it.flags.has(Flags::SYN)), "{said:?}");
+}
+
 /// Connections that begin a hello and do not end it have places until others need them.
 #[test]
 fn half_a_hello_keeps_nobody_out() {

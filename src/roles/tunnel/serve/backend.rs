@@ -62,6 +62,11 @@ impl Backend {
         !self.leaving
     }
 
+    /// Whether it is asked whether it is alive, and has not answered yet.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Tells it that no more clients come.
     pub(super) fn go_away(&mut self, cx: &mut Cx<'_>) {
         self.leaving = true;
@@ -88,12 +93,12 @@ impl Serve {
             token,
             client_address,
             is_plain,
+            took_over,
             preface,
         } = newcomer;
         let limits = super::super::limits(self.config.max_streams);
         let session = Session::new(Side::Server, limits, cx.now());
         let entry = self.backends.vacant_entry();
-            took_over,
         let key = entry.key();
         cx.set_tag(link.sock(), Kind::Backend.tag(key));
         let backend = entry.insert(Backend {
@@ -103,12 +108,12 @@ impl Serve {
             name,
             token,
             client_address,
+            took_over,
             since: cx.now(),
             to_clients: 0,
             from_clients: 0,
             wants_address: is_plain,
             asked: None,
-            took_over,
             rivals: Vec::new(),
             leaving: false,
         });
@@ -290,6 +295,14 @@ impl Serve {
         self.ask_backend(cx, key);
     }
 
+    /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
+    pub(super) fn forget_rival(&mut self, rival: usize) {
+        for (_, backend) in &mut self.backends {
+            backend.rivals.retain(|other| *other != rival);
+        }
+        self.settled.retain(|(other, _)| *other != rival);
+    }
+
     pub(super) fn backend_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
         let limit = self.config.alive_timeout;
         let Some(backend) = self.backends.get_mut(key) else {
@@ -301,22 +314,14 @@ impl Serve {
             // On a thin line the question is still behind what clients have sent: it has not been heard yet.
             backend.asked = Some((cx.timer(limit, Tick::Alive.tag(key)), question));
             return;
-    /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
-    pub(super) fn forget_rival(&mut self, rival: usize) {
-        for (_, backend) in &mut self.backends {
-            backend.rivals.retain(|other| *other != rival);
         }
-        self.settled.retain(|(other, _)| *other != rival);
-    }
-
-        }
+        let limit = Span(limit);
+        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
     }
 
     /// A dead backend's clients are closed at once, those that wait for its sign of life among them.
     fn backend_dies(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         let place = self.backends[key].place;
-        let limit = Span(limit);
-        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
         for client in self.places[place].waiting.clone() {
             self.end_client(cx, client, Close::Orderly, "the backend is dead");
         }
@@ -348,11 +353,6 @@ impl Serve {
     }
 
     pub(super) fn replace_backend(&mut self, cx: &mut Cx<'_>, key: usize, by: Peer) {
-        self.end_backend(cx, key, &format!("it is back, from {by}"));
-    }
-
-    /// A backend is gone. Its streams' clients are reset; the port of an unnamed one closes.
-    pub(super) fn end_backend(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         let now = cx.now();
         let backend = &self.backends[key];
         if backend.took_over && now.since(backend.since) < AGAIN {
@@ -361,6 +361,11 @@ impl Serve {
                 format!("backend {label} is replaced again: do two have its name and token?");
             self.journal.warn(now, "replaced-again", text);
         }
+        self.end_backend(cx, key, &format!("it is back, from {by}"));
+    }
+
+    /// A backend is gone. Its streams' clients are reset; the port of an unnamed one closes.
+    pub(super) fn end_backend(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         let mut backend = self.backends.remove(key);
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
@@ -415,7 +420,7 @@ impl Serve {
 
 /// The tag of the stream on which a backend is told its address.
 const ADDRESS: u32 = u32::MAX;
-/// The seed's buffer has 128 bytes.
-const ADDRESS_MAX: usize = 127;
 /// A backend that is replaced so soon behind one that was has a rival.
 const AGAIN: Duration = Duration::from_secs(60);
+/// The seed's buffer has 128 bytes.
+const ADDRESS_MAX: usize = 127;

@@ -227,7 +227,7 @@ impl Serve {
         let paused: Vec<usize> = self
             .clients
             .iter()
-            .filter(|(_, client)| client.is_paused())
+            .filter(|(_, client)| client.is_unread())
             .map(|(key, _)| key)
             .collect();
         for key in paused {
