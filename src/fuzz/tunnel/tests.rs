@@ -370,6 +370,31 @@ fn a_client_that_leaves_lets_nobody_in_while_the_backend_is_asked() {
     assert!(stage.is_closed(second));
 }
 
+#[test]
+fn a_server_that_drains_says_so_though_clients_wait() {
+    let mut stage = Stage::new("", None, &[]);
+    let web = stage.backend("web", 0);
+    let client = stage.caller(7001);
+    stage.run_for(Duration::from_millis(1500));
+    let waiting = stage.caller(7001);
+    stage.world().remote_reset(client);
+    stage.settle();
+    stage.world().remote_read(web.id, 1 << 20);
+    stage.world().signal(Signal::Terminate);
+    stage.run_for(secs(3));
+    assert_eq!(stage.over, 1);
+    stage.world().run_for(secs(1));
+    assert!(stage.is_closed(waiting));
+    let goodbye = Header {
+        kind: Type::GoAway,
+        flags: Flags::NONE,
+        stream: 0,
+        length: 0,
+    };
+    let heard = stage.world().remote_read(web.id, 1 << 20);
+    assert!(heard.ends_with(&goodbye.encode()), "{heard:?}");
+}
+
 /// A backend that answers pings and takes no streams: its clients wait like those of a service whose queue is full.
 #[test]
 fn a_client_whose_stream_can_not_be_opened_waits_for_a_while_and_is_seen_to_leave() {

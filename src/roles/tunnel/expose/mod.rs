@@ -55,6 +55,8 @@ pub struct Expose {
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
     draining: Option<Signal>,
+    /// It has stopped, and only closes what is left.
+    finished: bool,
     scratch: Box<[u8]>,
 }
 
@@ -91,9 +93,9 @@ impl Expose {
             state: State::Ended,
             backoff: Backoff::new(config.retry),
             speaks_plain: false,
+            knows_hello: false,
             last_port: 0,
             printed: String::new(),
-            knows_hello: false,
             stdout: None,
             to_print: Vec::new(),
             streams: Slab::new(),
@@ -104,6 +106,7 @@ impl Expose {
             down: None,
             said_down: BTreeSet::new(),
             draining: None,
+            finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
         }
@@ -273,9 +276,10 @@ impl Expose {
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
         // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
+        let Some(signal) = self.draining.filter(|_| !self.finished) else {
             return;
         };
+        self.finished = true;
         let cut: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let clients = Count(cut.len(), "client");

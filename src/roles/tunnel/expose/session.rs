@@ -456,6 +456,7 @@ impl Expose {
             && let Stage::Up(up) = &connection.stage
             && up.leaving
             && self.streams.is_empty()
+            && !self.finished
         {
             self.lose_server(cx, "went away");
         }

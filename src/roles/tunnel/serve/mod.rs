@@ -56,6 +56,8 @@ pub struct Serve {
     journal: Journal,
     started: Time,
     draining: Option<Signal>,
+    /// It has stopped, and only closes what is left.
+    finished: bool,
     scratch: Box<[u8]>,
 }
 
@@ -103,6 +105,7 @@ impl Serve {
             journal: Journal::new(label),
             started: Time::ZERO,
             draining: None,
+            finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
         }
     }
@@ -144,10 +147,10 @@ impl Serve {
         for (key, why) in lost {
             self.end_backend(cx, key, why);
         }
+        self.close_lost_places(cx);
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.
-        self.close_lost_places(cx);
     pub fn check_invariants(&self) {
         for (key, place) in &self.places {
             for client in &place.waiting {
@@ -240,6 +243,10 @@ impl Serve {
     /// Accepts nobody any more, tells the backends, and lets what is under way finish within `--drain`.
     fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
         self.draining = Some(signal);
+        // First of all, since the end of whoever comes below may be the last thing to wait for.
+        for (_, backend) in &mut self.backends {
+            backend.go_away(cx);
+        }
         for sock in std::mem::take(&mut self.listeners) {
             cx.close(sock, Close::Orderly);
         }
@@ -261,9 +268,6 @@ impl Serve {
         for key in waiting {
             self.end_client(cx, key, Close::Orderly, "hydrant stops");
         }
-        for (_, backend) in &mut self.backends {
-            backend.go_away(cx);
-        }
         cx.timer(
             self.config.drain.max(Duration::from_millis(1)),
             Tick::Deadline.tag(0),
@@ -281,9 +285,10 @@ impl Serve {
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
         // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
+        let Some(signal) = self.draining.filter(|_| !self.finished) else {
             return;
         };
+        self.finished = true;
         let cut: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let backends = Count(self.backends.len(), "backend");
