@@ -1,5 +1,5 @@
-//! Lives of the reverse tunnel in which something went wrong once, each as short as it gets, in virtual time and without
-//! a fault. All that is looked at in every life is looked at here too.
+//! Lives of the reverse tunnel in which something went wrong once, each as short as it gets, in virtual time and
+//! without a fault. All that is looked at in every life is looked at here too.
 
 use std::cell::RefMut;
 
@@ -452,6 +452,24 @@ fn names_that_prove_nothing_keep_256_ports_while_they_are_away() {
     // The listener, one backend with its port, and the ports of those who are away.
     assert_eq!(most, 1 + 2 + 256);
     assert!(stage.world().is_open(kept.id));
+}
+
+/// Neither sooner nor later, whether the question got there or not.
+#[test]
+fn a_backend_that_owes_an_answer_is_dead_when_its_time_is_over() {
+    for vanishes in [false, true] {
+        let mut stage = Stage::new("", None, &[]);
+        let web = stage.backend("web", 0);
+        stage.run_for(secs(2));
+        if vanishes {
+            stage.world().remote_vanish(web.id);
+        }
+        let waiting = stage.caller(7001);
+        stage.run_for(Duration::from_millis(2900));
+        assert!(!stage.is_closed(waiting));
+        stage.run_for(Duration::from_millis(200));
+        assert!(stage.is_closed(waiting));
+    }
 }
 
 /// A ping behind much data takes as long as that does: the line is alive while it moves.

@@ -1,7 +1,8 @@
-//! Whether a line moves, however slowly: a question behind much data takes as long as that does to arrive, and whoever has
-//! not had it yet can't have answered.
+//! Whether a line moves, however slowly: a question behind much data takes as long as that does to arrive, and whoever
+//! has not had it yet can't have answered.
 
 use super::Mux;
+use crate::base::time::Time;
 use crate::proto::yamux::Silent;
 use crate::reactor::Cx;
 
@@ -12,6 +13,8 @@ pub struct Question {
     end: u64,
     /// What the peer's machine had taken when this was last looked at.
     taken: u64,
+    /// When it was asked, or was last seen on its way on a line that moves.
+    since: Time,
 }
 
 impl Question {
@@ -20,13 +23,18 @@ impl Question {
         Self {
             end: mux.said(),
             taken: mux.taken(cx),
+            since: cx.now(),
         }
     }
 
-    /// Whether the line has moved since this was last looked at, with the question still on its way then.
-    pub fn moves(&mut self, mux: &Mux, cx: &Cx<'_>) -> bool {
+    /// Looks at the line, once a second or so. Since when the peer has owed an answer: that counts from the last look
+    /// at which the question was still on its way, and the line had moved since the one before.
+    pub fn owed_since(&mut self, mux: &Mux, cx: &Cx<'_>) -> Time {
         let before = std::mem::replace(&mut self.taken, mux.taken(cx));
-        before < self.end && self.taken > before
+        if before < self.taken && self.taken < self.end {
+            self.since = cx.now();
+        }
+        self.since
     }
 }
 
@@ -37,8 +45,9 @@ impl Mux {
     /// The peer has been silent for too long since it was asked, and the line did not move either: it is dead.
     pub fn tick(&mut self, cx: &mut Cx<'_>) -> Result<(), Silent> {
         if let Some(mut question) = self.question.filter(|_| self.session.is_asking()) {
-            if question.moves(self, cx) {
-                self.session.moves(cx.now());
+            let before = question.since;
+            if question.owed_since(self, cx) > before {
+                self.session.moves(question.since);
             }
             self.question = Some(question);
         } else {

@@ -308,12 +308,13 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        if let Some((_, mut question)) = backend.asked.take()
-            && question.moves(&backend.mux, cx)
-        {
-            // On a thin line the question is still behind what clients have sent: it has not been heard yet.
-            backend.asked = Some((cx.timer(limit, Tick::Alive.tag(key)), question));
-            return;
+        if let Some((_, mut question)) = backend.asked.take() {
+            // On a thin line it may have been behind what clients have sent, and not be heard yet.
+            let left = (question.owed_since(&backend.mux, cx) + limit).since(cx.now());
+            if !left.is_zero() {
+                backend.asked = Some((cx.timer(left, Tick::Alive.tag(key)), question));
+                return;
+            }
         }
         let limit = Span(limit);
         self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
@@ -332,6 +333,9 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
+        if let Some((_, question)) = &mut backend.asked {
+            question.owed_since(&backend.mux, cx);
+        }
         match backend.mux.tick(cx) {
             Ok(()) => {}
             Err(silent) => {
