@@ -16,7 +16,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
-use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Proven, Serving};
+use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Name, Proven, Serving};
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
@@ -31,6 +31,8 @@ pub(super) struct Handshake {
     since: Time,
     timer: TimerKey,
     serving: Serving,
+    /// Who it says it is, proven or not.
+    name: Option<Name>,
     stage: Stage,
     /// What it is still to be sent.
     out: Vec<u8>,
@@ -54,7 +56,7 @@ impl Serve {
     pub(super) fn backend_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         if address(peer).is_some_and(|ip| !self.config.allow.allows(ip)) {
             cx.close(sock, Close::Orderly);
-            self.refused_backend(cx.now(), peer, "not in --allow");
+            self.refused_backend(cx.now(), peer, None, "not in --allow");
             return;
         }
         if let Some(idle) = self.config.keepalive {
@@ -64,7 +66,7 @@ impl Serve {
             Ok(link) => link,
             Err(error) => {
                 cx.close(sock, Close::Orderly);
-                return self.refused_backend(cx.now(), peer, &plain(&error));
+                return self.refused_backend(cx.now(), peer, None, &plain(&error));
             }
         };
         link.want_read(cx, true);
@@ -77,6 +79,7 @@ impl Serve {
             since: cx.now(),
             timer: cx.timer(HELLO_TIMEOUT, Tick::Handshake.tag(key)),
             serving: Serving::new(),
+            name: None,
             stage: Stage::Silent,
             out: Vec::new(),
         });
@@ -206,6 +209,7 @@ impl Serve {
         let asks_proof = self.config.tokens.is_some();
         let handshake = &mut self.handshakes[key];
         let message = handshake.serving.challenge(nonce, asks_proof);
+        handshake.name = hello.name.clone();
         handshake.stage = Stage::Challenged(hello);
         self.send(cx, key, &message);
     }
@@ -356,17 +360,18 @@ impl Serve {
     /// Says why, and closes once that has left.
     fn refuse(&mut self, cx: &mut Cx<'_>, key: usize, code: Code, why: &str) {
         let handshake = &mut self.handshakes[key];
-        let peer = handshake.peer;
+        let (peer, name) = (handshake.peer, handshake.name.clone());
         handshake.stage = Stage::Leaving;
-        self.refused_backend(cx.now(), peer, why);
+        self.refused_backend(cx.now(), peer, name.as_ref(), why);
         self.send(cx, key, &hello::refuse(code, why));
     }
 
-    fn refused_backend(&mut self, now: Time, peer: Peer, why: &str) {
+    fn refused_backend(&mut self, now: Time, peer: Peer, name: Option<&Name>, why: &str) {
         self.counts.backends_refused += 1;
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
-        let kind = format!("refused: backend {from}: {why}");
-        let text = format!("backend {from} refused: {why}");
+        let who = name.map_or_else(|| from.clone(), |name| format!("{name} ({from})"));
+        let kind = format!("refused: backend {who}: {why}");
+        let text = format!("backend {who} refused: {why}");
         self.journal.refused(now, &kind, text);
     }
 
@@ -397,7 +402,7 @@ impl Serve {
         let mut handshake = self.remove_handshake(cx, key);
         handshake.link.close(cx, Close::Orderly);
         if let Some(why) = why.filter(|_| !matches!(handshake.stage, Stage::Leaving)) {
-            self.refused_backend(cx.now(), handshake.peer, why);
+            self.refused_backend(cx.now(), handshake.peer, handshake.name.as_ref(), why);
         }
         self.finish_if_drained(cx);
     }
