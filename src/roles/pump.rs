@@ -474,15 +474,6 @@ impl<C: Carrier> Mux<C> {
         }
     }
 
-    /// Panics where the books do not agree. For tests and the simulator, between events.
-    pub fn check_invariants(&self) {
-        self.session.check_invariants();
-        assert!(
-            self.waiting.is_empty() || !self.out.is_empty(),
-            "nothing will wake those who wait for room"
-        );
-    }
-
     /// Bytes of a stream are done with, where no channel has them.
     pub fn consume(&mut self, cx: &mut Cx<'_>, stream: StreamId, len: usize) {
         if len > 0 {

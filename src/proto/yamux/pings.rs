@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::Silent;
+use super::session::Session;
 use crate::base::time::Time;
 
 /// Our pings, and what came back.
@@ -101,6 +102,18 @@ impl Pings {
             Some((_, since)) => since.max(self.heard).max(self.moved) + self.timeout,
             None => self.last + self.every,
         }
+    }
+}
+
+impl Session {
+    /// Whether a ping of ours has not been answered yet.
+    pub fn is_asking(&self) -> bool {
+        self.pings.is_asking()
+    }
+
+    /// What stands before the ping under way moves, though it takes its time: the peer can't have answered yet.
+    pub fn moves(&mut self, now: Time) {
+        self.pings.moves(now);
     }
 }
 

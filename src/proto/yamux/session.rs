@@ -314,16 +314,6 @@ impl Session {
         self.pings.due()
     }
 
-    /// Whether a ping of ours has not been answered yet.
-    pub fn is_asking(&self) -> bool {
-        self.pings.is_asking()
-    }
-
-    /// What stands before the ping under way moves, though it takes its time: the peer can't have answered yet.
-    pub fn moves(&mut self, now: Time) {
-        self.pings.moves(now);
-    }
-
     /// When anything last came in.
     pub fn heard(&self) -> Time {
         self.pings.heard()

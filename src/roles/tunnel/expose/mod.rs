@@ -5,6 +5,7 @@
 //!                                  └ knows no hello: dialled again at once, and spoken to in its own way ──> Up
 //! ```
 
+mod address;
 mod session;
 mod streams;
 mod view;

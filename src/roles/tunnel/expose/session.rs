@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::address::ADDRESS;
 use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
 use crate::base::units::{Count, Span, Typed};
@@ -39,11 +40,11 @@ pub(super) struct Greeting {
 }
 
 pub(super) struct Up {
-    mux: Mux,
+    pub(super) mux: Mux,
     /// Each stream begins with its client's address.
     client_address: bool,
     /// The stream on which a server that knows no hello says where the public side is, and what it has said so far.
-    address: Option<(StreamId, Vec<u8>)>,
+    pub(super) address: Option<(StreamId, Vec<u8>)>,
     /// The server takes the backend for gone once its clients are.
     leaving: bool,
 }
@@ -151,7 +152,8 @@ impl Expose {
         if client_address != Some(true) && self.config.proxy_protocol.is_some() {
             let server = &self.config.server;
             let text = format!(
-                "server {server} does not say who its clients are: --proxy-protocol tells the service that they are unknown"
+                "server {server} does not say who its clients are: --proxy-protocol tells the service that nobody \
+                 knows"
             );
             self.journal.warn(cx.now(), "unknown-clients", text);
         }
@@ -332,7 +334,7 @@ impl Expose {
     }
 
     /// Says so, resets all that went through it, and tries again later.
-    fn lose_server(&mut self, cx: &mut Cx<'_>, why: &str) {
+    pub(super) fn lose_server(&mut self, cx: &mut Cx<'_>, why: &str) {
         let State::Connected(mut connection) = std::mem::replace(&mut self.state, State::Ended)
         else {
             return;
@@ -364,7 +366,7 @@ impl Expose {
     }
 
     /// The public side is ready.
-    fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
+    pub(super) fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
         let now = cx.now();
         self.counts.sessions += 1;
         for kind in std::mem::take(&mut self.said_down) {
@@ -462,40 +464,6 @@ impl Expose {
         }
     }
 
-    fn address_data(&mut self, cx: &mut Cx<'_>, id: StreamId, bytes: &[u8]) {
-        let State::Connected(connection) = &mut self.state else {
-            return;
-        };
-        let Stage::Up(up) = &mut connection.stage else {
-            return;
-        };
-        if let Some((_, text)) = &mut up.address {
-            text.extend_from_slice(bytes);
-            if text.len() > ADDRESS_MAX {
-                return self.lose_server(cx, "says more than an address");
-            }
-        }
-        up.mux.consume(cx, id, bytes.len());
-    }
-
-    fn address_finished(&mut self, cx: &mut Cx<'_>) {
-        let State::Connected(connection) = &mut self.state else {
-            return;
-        };
-        let Stage::Up(up) = &mut connection.stage else {
-            return;
-        };
-        let Some((stream, text)) = up.address.take() else {
-            return;
-        };
-        up.mux.session.finish(stream);
-        up.mux.say(cx);
-        match String::from_utf8(text) {
-            Ok(text) if !text.is_empty() && !text.contains(char::is_control) => self.up(cx, &text),
-            _ => self.lose_server(cx, "says no address"),
-        }
-    }
-
     pub(super) fn tick_session(&mut self, cx: &mut Cx<'_>) {
         let Some(mux) = self.mux() else {
             return;
@@ -510,10 +478,6 @@ impl Expose {
     }
 }
 
-/// The tag of the stream on which a server that knows no hello says where the public side is.
-const ADDRESS: u32 = u32::MAX;
-/// It has fewer than 128 bytes.
-const ADDRESS_MAX: usize = 127;
 /// The server has to answer each message of the hello by then...
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// ...but where a name is not proven, it may first ask for up to a minute whether its holder is alive.
