@@ -225,8 +225,8 @@ fn feed((client, written): &mut (TcpStream, usize)) {
     }
 }
 
-/// A service whose kernel has little room for what it does not read: it reads those who ask for it, and tells them how much
-/// that was.
+/// A service whose kernel has little room for what it does not read: it reads those who ask for it, and tells them how
+/// much that was.
 fn reluctant_service(at: &str) {
     let listener = UnixListener::bind(at).expect("a socket in a folder of our own");
     thread::spawn(move || {

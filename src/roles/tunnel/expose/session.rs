@@ -152,8 +152,7 @@ impl Expose {
         if client_address != Some(true) && self.config.proxy_protocol.is_some() {
             let server = &self.config.server;
             let text = format!(
-                "server {server} does not say who its clients are: --proxy-protocol tells the service that nobody \
-                 knows"
+                "server {server} does not say who its clients are, so --proxy-protocol can't tell the service either"
             );
             self.journal.warn(cx.now(), "unknown-clients", text);
         }
