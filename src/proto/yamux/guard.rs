@@ -82,21 +82,36 @@ impl Patience {
         left.is_some()
     }
 
+    /// A stream that the peer opened was not wanted.
+    pub(super) fn refuse(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// Whether too much has come already.
+    pub(super) fn is_over(&mut self, now: Time) -> bool {
+        self.refill(now);
+        self.left == 0
+    }
+
     /// One more came. False: that was too much.
     pub(super) fn bear(&mut self, now: Time) -> bool {
-        let seconds = now.since(self.since).as_secs();
-        if seconds > 0 {
-            self.since = now;
-            let more = seconds.saturating_mul(u64::from(USELESS_A_SECOND));
-            let left = u64::from(self.left).saturating_add(more);
-            self.left = left.min(u64::from(USELESS_AT_ONCE)) as u32;
-        }
+        self.refill(now);
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
                 true
             }
             None => false,
+        }
+    }
+
+    fn refill(&mut self, now: Time) {
+        let seconds = now.since(self.since).as_secs();
+        if seconds > 0 {
+            self.since = now;
+            let more = seconds.saturating_mul(u64::from(USELESS_A_SECOND));
+            let left = u64::from(self.left).saturating_add(more);
+            self.left = left.min(u64::from(USELESS_AT_ONCE)) as u32;
         }
     }
 }

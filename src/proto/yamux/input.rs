@@ -189,7 +189,7 @@ impl Session {
             if kind == Kind::Data && length > max {
                 return Err(Violation::FrameTooLong { len: length, max });
             }
-            let is_payload = kind == Kind::Data && length > 0;
+            let is_payload = kind == Kind::Data && length > 0 && !flags.has(Flags::SYN);
             if is_payload && self.patience.was_granted(length) {
                 return Ok(());
             }
@@ -231,6 +231,9 @@ impl Session {
         }
         if !self.used.take(id) {
             return Err(Violation::IdReused(id));
+        }
+        if self.patience.is_over(now) {
+            return Err(Violation::Flood);
         }
         if flags.has(Flags::RST) {
             return Ok(());

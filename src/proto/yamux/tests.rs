@@ -588,6 +588,23 @@ fn a_flood_of_syns_opens_no_more_than_may_be_and_ends() {
     assert_eq!(server.len(), 10);
 }
 
+/// As where nobody takes the peer's streams, and it reads all the answers.
+#[test]
+fn a_flood_of_syns_that_are_all_reset_ends() {
+    let mut server = session(Side::Server);
+    let ended = (0..1_000_000).find_map(|i| {
+        let bytes = syn(2 * i + 1);
+        match server.feed(START, &mut &bytes[..]) {
+            Ok(Some(Event::Opened(id))) => server.reset(id),
+            Ok(other) => panic!("{other:?}"),
+            Err(violation) => return Some(violation),
+        }
+        while server.poll(START).is_some() {}
+        None
+    });
+    assert_eq!(ended, Some(Violation::Flood));
+}
+
 #[test]
 fn a_peer_that_asks_and_never_lets_us_answer_is_given_up() {
     let mut server = session(Side::Server);
