@@ -505,12 +505,15 @@ fn a_backend_behind_a_thin_line_is_not_dead_while_the_line_moves() {
     }
 }
 
-/// A server by hand: it says these things to those who connect, one after the other, and closes after that time.
-fn a_server_that(says: Vec<(Vec<(Duration, Vec<u8>)>, Duration)>, words: &str) -> Stage {
+/// What someone says, at which moments, and when it closes.
+type Part = (Vec<(Duration, Vec<u8>)>, Duration);
+
+/// A server by hand, which plays these parts to those who connect, one after the other, and the last one to all others.
+fn a_server_that(parts: Vec<Part>, words: &str) -> Stage {
     let expose = party(&format!("tunnel expose 7000 {words}"));
     let stage = Stage::with(vec![expose], false);
     let serve = Behaviour::Serve(Box::new(move |number| {
-        let (says, leaves) = says[(number as usize).min(says.len() - 1)].clone();
+        let (says, leaves) = parts[(number as usize).min(parts.len() - 1)].clone();
         Actor::Receiver(Receiver {
             says,
             leave_after: Some((leaves, Close::Orderly)),
