@@ -184,6 +184,31 @@ fn a_guest_whose_kernel_is_behind_is_sent_no_more_and_skips() {
     }
 }
 
+/// It freezes with the newest record half sent: that is finished before it is sent no more.
+#[test]
+fn a_guest_is_not_left_in_the_middle_of_a_record() {
+    for send_buffer in (151..200).step_by(16) {
+        let mut scenario = frozen();
+        scenario.config.framing = "fixed:50".parse().expect("a framing");
+        let record = (0..50).collect::<Vec<u8>>();
+        say(&mut scenario.lives[0][0], &record.repeat(6));
+        let source = &mut scenario.lives[0][0].source;
+        (source.to, source.chunk_max) = (300, 300);
+        source.gap_max = Duration::ZERO;
+        let mut next = scenario.lives[0][0].clone();
+        next.at = Duration::from_millis(500);
+        scenario.lives[0][0].source.ending = Ending::Close;
+        scenario.lives[0].push(next);
+        scenario.faults.send_buffer = send_buffer;
+        scenario.faults.receive_buffer = 100;
+        let receiver = &mut scenario.guests[0][0].receiver;
+        (receiver.bytes, receiver.every) = (10, Duration::from_millis(300));
+        receiver.resume_after = Some(Duration::from_millis(600));
+        let counts = live(scenario);
+        assert!(counts.skipped.is_multiple_of(50));
+    }
+}
+
 /// The source ends while a guest is sent no more: it gets its last records, and the relay ends.
 #[test]
 fn a_guest_that_is_sent_no_more_gets_the_end() {
