@@ -16,7 +16,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
-use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Name, Proven, Serving};
+use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Proven, Serving};
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
@@ -32,7 +32,7 @@ pub(super) struct Handshake {
     timer: TimerKey,
     serving: Serving,
     /// Who it says it is, proven or not.
-    name: Option<Name>,
+    name: Option<hello::Name>,
     stage: Stage,
     /// What it is still to be sent.
     out: Vec<u8>,
@@ -366,7 +366,7 @@ impl Serve {
         self.send(cx, key, &hello::refuse(code, why));
     }
 
-    fn refused_backend(&mut self, now: Time, peer: Peer, name: Option<&Name>, why: &str) {
+    fn refused_backend(&mut self, now: Time, peer: Peer, name: Option<&hello::Name>, why: &str) {
         self.counts.backends_refused += 1;
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         let who = name.map_or_else(|| from.clone(), |name| format!("{name} ({from})"));
