@@ -3,7 +3,7 @@
 use super::inbox::Item;
 use super::{FLIGHT_MAX, HELD_MAX, Tick, Tunnel};
 use crate::base::units::{Count, Span};
-use crate::proto::mailbox::{EndId, Heard, PIECE_MAX, Pairing};
+use crate::proto::mailbox::{EndId, HEAD_MAX, Heard, PAIRING_HEAD, PIECE_MAX, Pairing};
 use crate::proto::yamux::{Event, GoAway, Limits, Session as Yamux, Side};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
@@ -96,7 +96,8 @@ impl Tunnel {
                     let text = format!("{peer} began anew: {reset} reset");
                     self.journal.warn(cx.now(), "anew", text);
                 }
-                if answer {
+                // A hub that takes nothing is told nothing more: the peer asks again by itself.
+                if answer && self.hub.waiting() < CARRIED_MAX {
                     self.say_hello(cx);
                 }
                 if stands {
@@ -285,6 +286,8 @@ impl Tunnel {
 
 /// Bytes of messages that wait for the hub; the rest stays where its place is decided.
 const CARRIED_MAX: usize = 128 << 10;
+/// What may wait for it in all: one message is begun below that, and what says that we are alive.
+pub(super) const WAITING_MAX: usize = CARRIED_MAX + PAIRING_HEAD + PIECE_MAX + 3 * HEAD_MAX;
 /// The kinds of lines that say why.
 const HUB_DOWN: &str = "hub-down";
 const PEER_LOST: &str = "peer-lost";

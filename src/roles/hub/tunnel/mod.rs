@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use self::carrying::WAITING_MAX;
 use self::inbox::Inbox;
 use self::streams::Stream;
 use crate::base::backoff::Backoff;
@@ -144,6 +145,8 @@ impl Tunnel {
             "a session while the pairing stands"
         );
         assert!(self.pairing.is_none() || self.hub.is_ready());
+        let waiting = self.hub.waiting();
+        assert!(waiting <= WAITING_MAX, "{waiting} bytes wait for the hub");
         match &self.mux {
             Some(mux) => {
                 mux.session.check_invariants();
@@ -311,7 +314,7 @@ impl Tunnel {
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let is_flushed = self.mux.as_ref().is_none_or(Mux::is_flushed) && self.hub.waiting() == 0;
+        let is_flushed = self.mux.as_ref().is_none_or(Mux::is_flushed) && self.hub.is_flushed();
         if self.draining.is_some() && self.streams.is_empty() && is_flushed {
             self.finish(cx);
         }
