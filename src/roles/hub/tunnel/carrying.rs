@@ -55,7 +55,7 @@ impl Tunnel {
     fn pair_anew(&mut self, cx: &mut Cx<'_>) {
         let mut own: EndId = [0; 8];
         while own == [0; 8] {
-            own = cx.random().to_be_bytes();
+            own = cx.nonce();
         }
         self.pairing = Some(Pairing::new(own));
         self.asking = Some(cx.now());
