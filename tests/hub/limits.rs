@@ -135,6 +135,21 @@ fn a_length_is_as_it_must_be() {
     hub.logs(&["dropped: malformed; no | within 256 bytes of a head"]);
 }
 
+/// Two who go for the same reason are both named.
+#[test]
+fn each_client_that_is_dropped_is_named() {
+    let hub = Hub::start("");
+    for name in ["a", "b"] {
+        let mut client = hub.plain(name);
+        let us = client.us();
+        client.send("c|x|");
+        client.goes();
+        hub.logs(&[&format!(
+            "[WARN] hub: client {name} ({us}) dropped: malformed; LENGTH has 'x' in it; "
+        )]);
+    }
+}
+
 /// A length that is only announced takes no memory; what comes of it does.
 #[test]
 fn a_length_is_not_trusted_before_its_bytes_are_there() {
