@@ -14,7 +14,7 @@ use hydrant::config::{Config, Env, Run};
 use hydrant::fuzz::{hub_by_seed, hub_tunnel_by_seed};
 use hydrant::proto::mailbox::write_message;
 use hydrant::reactor::net::{Addr, Signal};
-use hydrant::reactor::{Cx, Event, Options, Reactor, Role, RoleId};
+use hydrant::reactor::{Cx, End, Event, Options, Reactor, Role, RoleId};
 use hydrant::roles::hub::{Hub, Reason, Tunnel, User};
 use hydrant::sim::{Actor, Behaviour, Content, Ending, Faults, Handle, RemoteId, SimNet, Source};
 
@@ -326,6 +326,61 @@ fn one_nonce_is_answered_and_no_more() {
     let mut nonce = Vec::new();
     write_message(b"", &[&b"nonce "[..], &[b'5'; 32]].concat(), &mut nonce);
     says_to_an_end(&nonce.repeat(20_000));
+}
+
+/// Lets so many seconds pass; who has ended since is added.
+fn turns_for(
+    reactor: &mut Reactor<Party>,
+    handle: &Handle,
+    seconds: u64,
+    ended: &mut Vec<(RoleId, End)>,
+) {
+    let end = handle.world().time() + Duration::from_secs(seconds);
+    while handle.world().time() < end {
+        reactor.turn(ended).expect("a simulated wait works");
+    }
+}
+
+/// An end that is stopped lets its connections finish: what its other end has said comes to the service, however late
+/// that one reads, and then the end of it.
+#[test]
+fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
+    let (net, handle) = SimNet::new(1, Faults::none());
+    let local = |port| Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+    let behaviour = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(local(9000), behaviour);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    reactor.add(party("hub serve 7000"));
+    reactor.add(party("hub tunnel 7000 a --to b --listen 8000"));
+    let b = reactor.add(party("hub tunnel 7000 b --to a --forward 9000 --drain 60s"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 10, &mut ended);
+    let said = 200_000;
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    let actor = Actor::Source(Source {
+        content: Content::Pattern(0),
+        from: 0,
+        to: said,
+        chunk_max: 40_000,
+        gap_max: Duration::from_millis(200),
+        ending: Ending::HalfClose,
+    });
+    handle.world().connect_remote(local(8000), from, actor);
+    // It has nothing to say itself, and does not read for now.
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    reactor.tell(b, Event::Drain(Signal::Terminate));
+    let service = handle.world().accepted_at(&local(9000))[0];
+    handle.world().remote_shutdown(service);
+    turns_for(&mut reactor, &handle, 20, &mut ended);
+    assert!(ended.is_empty(), "not all of it is with the service");
+    for _ in 0..100 {
+        handle.world().remote_read(service, 10_000);
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+    }
+    let world = handle.world();
+    assert_eq!(world.received_total(service), said);
+    assert!(world.saw_fin(service) && !world.saw_reset(service));
+    assert_eq!(ended.len(), 1, "{ended:?}");
 }
 
 /// An end that is stopped says so behind all that it has said, however slowly a hub with TLS takes that.

@@ -83,6 +83,11 @@ impl Tunnel {
         let Some(pairing) = &mut self.pairing else {
             return;
         };
+        // The other end has all that it is to have from us, and begins anew; what it has said may still be on its way
+        // to the service.
+        if self.draining.is_some() && Pairing::is_hello(body) {
+            return;
+        }
         match pairing.hear(cx.now(), body) {
             Heard::Piece(bytes) => self.feed_session(cx, bytes),
             Heard::Hello {
@@ -186,15 +191,15 @@ impl Tunnel {
             Event::Pong => {}
             Event::GoAway(GoAway::Normal) => {
                 self.leaving = true;
-                self.leave_if_done(cx);
             }
             Event::GoAway(why) => self.lose_peer(cx, &why.to_string()),
         }
     }
 
-    /// An end that goes away is gone once its last stream is.
-    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
-        if self.leaving && self.streams.is_empty() {
+    /// An end that goes away is gone once its last stream is, and has been told the last of it.
+    fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
+        let has_all = self.mux.as_ref().is_none_or(Mux::is_flushed);
+        if self.leaving && self.streams.is_empty() && has_all {
             self.lose_peer(cx, "is stopped");
         }
     }
@@ -259,6 +264,7 @@ impl Tunnel {
     /// After each event: what there is to say is said.
     pub(super) fn carry(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.pack(cx);
+        self.leave_if_done(cx);
         self.hub.flush(cx).map(drop)
     }
 
