@@ -173,10 +173,10 @@ impl Hub {
             self.listeners.push(sock);
             self.bound.push(at);
         }
-        if self.config.auth == Auth::Local {
-            if let Some(open) = self.bound.iter().find(|at| !at.is_loopback()) {
-                return Err(no_auth(open));
-            }
+        if self.config.auth == Auth::Local
+            && let Some(open) = self.bound.iter().find(|at| !at.is_loopback())
+        {
+            return Err(no_auth(open));
         }
         self.limit_clients(cx)?;
         for at in &self.bound {
