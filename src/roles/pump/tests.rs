@@ -1,3 +1,5 @@
+//! What a session's outbox holds where there is hardly room.
+
 use super::*;
 use crate::proto::yamux::{Limits, Side};
 use crate::reactor::mio_net::{self, MioNet};
