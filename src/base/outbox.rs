@@ -61,7 +61,10 @@ impl Outbox {
     /// If there is no room for them.
     pub fn space(&mut self, len: usize) -> &mut [u8] {
         assert!(len <= self.room(), "no room for {len} bytes");
-        if self.bytes.len() - self.to < len {
+        // Moving no more than has been sent since the last time costs each byte one copy at most, and the space behind
+        // is not touched for nothing.
+        let is_cheap = self.from > 0 && self.from >= self.len();
+        if is_cheap || self.bytes.len() - self.to < len {
             self.bytes.copy_within(self.from..self.to, 0);
             self.to -= self.from;
             self.from = 0;

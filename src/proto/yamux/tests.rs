@@ -264,13 +264,16 @@ fn all_windows_together_have_a_cap() {
 }
 
 #[test]
-fn a_frame_has_at_most_16_kib_and_credit_runs_out() {
+fn a_frame_has_at_most_a_segment_and_credit_runs_out() {
     let mut client = session(Side::Client);
     let id = client.open(START, 4).expect("nothing is in the way");
     assert_eq!(client.sendable(id), PAYLOAD_MAX);
     for _ in 0..WINDOW_MIN as usize / PAYLOAD_MAX {
         client.data(id, PAYLOAD_MAX);
     }
+    let rest = WINDOW_MIN as usize % PAYLOAD_MAX;
+    assert_eq!(client.sendable(id), rest);
+    client.data(id, rest);
     assert_eq!(client.sendable(id), 0);
     let grant = |n| frame(Kind::WindowUpdate, Flags::NONE, 1, n);
     let seen = feed(&mut client, &grant(9)).expect("in order");
