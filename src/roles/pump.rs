@@ -237,6 +237,11 @@ impl<C: Carrier> Mux<C> {
         self.choked
     }
 
+    /// Bytes that wait to be sent.
+    pub fn unsent(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether all that was said has left.
     pub fn is_flushed(&self) -> bool {
         self.out.is_empty() && self.carrier.is_flushed()

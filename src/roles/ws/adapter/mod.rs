@@ -184,7 +184,7 @@ impl Adapter {
             && let Up::Mux(mux) = &**up
         {
             mux.check_invariants();
-            assert!(mux.held() <= super::HELD_MAX);
+            assert!(mux.held() <= self.config.memory);
         } else {
             let piped = self.streams.iter().filter(|(_, s)| s.is_piped());
             assert_eq!(piped.count(), 0, "streams without a session");
@@ -298,7 +298,7 @@ impl Adapter {
         let is_idle = match &self.state {
             State::Up(up) => match &**up {
                 Up::Mux(mux) => mux.is_flushed(),
-                Up::Plain(plain) => plain.is_idle(),
+                Up::Plain(plain) => plain.is_flushed(),
             },
             _ => true,
         };
@@ -342,10 +342,9 @@ impl Adapter {
             (State::Up(up), None) if matches!(**up, Up::Plain(_)) => "UP plain".to_owned(),
             (_, None) => "UP".to_owned(),
         };
-        let mut totals = (self.counts.from_relay, self.counts.to_relay);
+        let totals = self.bytes();
         for (_, stream) in &self.streams {
-            let (from, to) = stream.bytes();
-            totals = (totals.0 + from, totals.1 + to);
+            let (from, to) = self.bytes_of(stream);
             self.journal.info(format!(
                 "{} | {} from the relay, {} to it",
                 stream.label(),
