@@ -13,7 +13,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::files::{SECRET_MAX, fault_of, read_secret, read_small};
+use self::files::{
+    SECRET_MAX, fault_of, read_own_token, read_secret, read_small, read_tokens, read_tunnel_tokens,
+};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -38,12 +40,11 @@ use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
 pub use self::error::{ConfigError, FileFault};
-pub use self::files::{read_tokens, read_tunnel_tokens, read_ws_tokens};
 pub use self::member::Member;
 pub use self::run_file::RunFile;
 
 /// What one invocation does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// What holds for the whole process.
     pub globals: Globals,
@@ -51,6 +52,25 @@ pub struct Config {
     pub run: Run,
     /// The certificates that it needs.
     pub certificates: Option<Certificates>,
+    /// Where all of this came from.
+    pub origin: Origin,
+}
+
+/// A command line and what was found around it, from which a configuration can be made once more.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    args: Args,
+    env: Env,
+}
+
+impl Origin {
+    /// Reads all files again that the command line names.
+    ///
+    /// # Errors
+    /// As at the start.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::from_args(&self.args, self.env.clone())
+    }
 }
 
 /// What holds for the whole process.
@@ -190,6 +210,10 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
+        let origin = Origin {
+            args: args.clone(),
+            env: env.clone(),
+        };
         if args.role == RoleId::Run {
             let path = run_file_of(args)?;
             let file = RunFile::load(&path, &args.values.pairs(), &env)?;
@@ -197,6 +221,7 @@ impl Config {
                 globals: file.globals.clone(),
                 run: Run::Many(Box::new(file)),
                 certificates: None,
+                origin,
             });
         }
         let (run, certificates) = build(args.role, &args.values, &args.words, &env)?;
@@ -207,6 +232,7 @@ impl Config {
             globals,
             run,
             certificates,
+            origin,
         })
     }
 }
@@ -214,11 +240,14 @@ impl Config {
 /// Makes the orders of a console, whose tokens files hold.
 fn console(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
     let home = env.config_home.clone();
-    let token = dialling_token(values, env)?;
-    let view_token = match values.path("view-token-file")? {
-        Some(path) => Some(read_token("--view-token-file", &path)?),
-        None => None,
+    // Who sees them may do here what the owner may: they are no less than those of a hub.
+    let read = |flag, path: Option<PathBuf>| path.map(|path| read_own_token(flag, &path));
+    let token = match read("--token-file", values.path("token-file")?) {
+        Some(token) => Some(token?),
+        None => dialling_token(values, env)?,
     };
+    let view_token = values.path("view-token-file")?;
+    let view_token = read("--view-token-file", view_token).transpose()?;
     Ok(ConsoleOrders {
         console: console_options::build(values, token, view_token)?,
         settings: home.map(|home| home.join("hydrant/console.toml")),

@@ -6,8 +6,6 @@
 //!                                └──can't go on──> Failed
 //! ```
 
-use std::path::Path;
-
 use super::RoleSet;
 use super::certificates::Watch;
 use super::process;
@@ -21,21 +19,33 @@ use crate::reactor::view::{ClientPage, PAGE_MAX, View};
 use crate::reactor::{End, Event, Reactor, Reserved, RoleId, Turn};
 use crate::roles::listening::cant_listen;
 use crate::roles::metrics::{Metrics, MetricsConfig};
+use crate::roles::relay::config::DumpFormat;
 
 /// What the owner of the loop remembers of the roles that were asked for.
 pub(super) struct Fleet {
     pub(super) posts: Vec<Post>,
     /// There is one role, with which the process ends.
-    is_alone: bool,
+    pub(super) is_alone: bool,
     /// Who only watches: when nobody else is left, it ends.
     watcher: Option<RoleId>,
     /// Roles of the past that still serve those who are left.
     pub(super) leaving: Vec<RoleId>,
-    /// The file that they came from, and its reading again, with those who wait for what comes of it.
-    pub(super) file: Option<RunFile>,
+    /// Where they came from.
+    pub(super) origin: Origin,
+    /// That is being read again, and those wait for what comes of it.
     pub(super) reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
+    /// It is to be read once more after that, for those.
+    pub(super) next_reading: Option<Vec<(RoleId, Ticket)>>,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
+}
+
+/// Where roles came from.
+pub(super) enum Origin {
+    /// A run file.
+    File(Box<RunFile>),
+    /// A command line.
+    Line(Box<config::Origin>),
 }
 
 /// A member, and whether it runs.
@@ -47,7 +57,12 @@ pub(super) struct Post {
 
 enum Standing {
     Running(RoleId),
-    Stopped,
+    /// Somebody has told it to stop.
+    Told(RoleId),
+    Stopped {
+        /// Somebody has told it to, so it stays so; and did not come to an end of its own.
+        was_told: bool,
+    },
     Failed(String),
 }
 
@@ -73,16 +88,17 @@ impl Post {
         }
     }
 
-    /// The same role with other orders, which it takes over as it runs.
+    /// The same role with other orders, which it takes over as it runs. Where it can't, they are tried again with the
+    /// next reload.
     pub(super) fn changed(
         mut self,
         reactor: &mut Reactor<RoleSet>,
         change: Change,
         member: Member,
     ) -> Self {
-        self.member = member;
-        let run = &self.member.run;
+        let run = &member.run;
         let (Some(role), true) = (self.role(), change != Change::None) else {
+            self.member = member;
             return self;
         };
         let held = reactor.with(role, |role, cx| {
@@ -91,16 +107,36 @@ impl Post {
             }
             role.set_options(cx, run)
         });
-        if let Some(Err(text)) = held {
-            log::warn!("{}: {text}", self.member.label());
+        match held {
+            Some(Err(text)) => log::warn!("{}: {text}", self.member.label()),
+            _ => self.member = member,
         }
         self
     }
 
+    /// The relay that shows its payload on stdout, and how, if this is one.
+    pub(super) fn dumps(&self, reactor: &Reactor<RoleSet>) -> Option<(RoleId, DumpFormat)> {
+        let Run::Relay(config) = &self.member.run else {
+            return None;
+        };
+        let role = self.role()?;
+        let view = reactor.role(role)?.view(reactor.clock())?;
+        view.dump.and(config.dump).map(|format| (role, format))
+    }
+
     pub(super) fn role(&self) -> Option<RoleId> {
         match self.standing {
-            Standing::Running(role) => Some(role),
-            Standing::Stopped | Standing::Failed(_) => None,
+            Standing::Running(role) | Standing::Told(role) => Some(role),
+            Standing::Stopped { .. } | Standing::Failed(_) => None,
+        }
+    }
+
+    /// It has come to an end that nobody wanted: a reload begins it anew.
+    pub(super) fn is_over(&self) -> bool {
+        match self.standing {
+            Standing::Stopped { was_told } => !was_told,
+            Standing::Failed(_) => true,
+            Standing::Running(_) | Standing::Told(_) => false,
         }
     }
 }
@@ -113,9 +149,11 @@ impl Fleet {
     pub(super) fn start_alone(
         reactor: &mut Reactor<RoleSet>,
         member: Member,
+        origin: config::Origin,
         metrics: Option<Endpoint>,
     ) -> Result<Self, String> {
-        Self::begin_all(reactor, vec![member], true, metrics)
+        let origin = Origin::Line(Box::new(origin));
+        Self::begin_all(reactor, vec![member], origin, metrics)
     }
 
     /// Begins all roles of a run file.
@@ -127,24 +165,24 @@ impl Fleet {
         file: RunFile,
         metrics: Option<Endpoint>,
     ) -> Result<Self, String> {
-        let mut fleet = Self::begin_all(reactor, file.members.clone(), false, metrics)?;
-        fleet.file = Some(file);
-        Ok(fleet)
+        let members = file.members.clone();
+        Self::begin_all(reactor, members, Origin::File(Box::new(file)), metrics)
     }
 
     fn begin_all(
         reactor: &mut Reactor<RoleSet>,
         members: Vec<Member>,
-        is_alone: bool,
+        origin: Origin,
         metrics: Option<Endpoint>,
     ) -> Result<Self, String> {
         let mut fleet = Self {
             posts: Vec::new(),
-            is_alone,
+            is_alone: matches!(origin, Origin::Line(_)),
             watcher: None,
             leaving: Vec::new(),
-            file: None,
+            origin,
             reading: None,
+            next_reading: None,
             reloads: (0, 0),
         };
         let mut all = Vec::new();
@@ -158,9 +196,10 @@ impl Fleet {
             }
         }
         if let Some(listen) = metrics {
-            // It has no more to say than where it listens, so it may as well begin before it is known that all can.
+            // It comes first: where it can't listen, no role has said that it has begun.
             let watcher = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
-            if let Some(text) = reactor.failure(watcher) {
+            if let Some(text) = reactor.failure(watcher).map(str::to_owned) {
+                reactor.cancel(all.into_iter().flatten().collect());
                 return Err(format!("metrics: {text}"));
             }
             fleet.watcher = Some(watcher);
@@ -174,7 +213,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Whether the run file is being read again.
+    /// Whether files are being read again.
     pub(super) fn is_reloading(&self) -> bool {
         self.reading.is_some()
     }
@@ -199,13 +238,10 @@ impl Fleet {
             self.note_end(role, end)?;
         }
         if *turn == Turn::Reloading {
-            match self.file {
-                Some(_) => self.begin_reload(reactor, None),
-                None => self.reread_files(reactor),
-            }
+            self.begin_reload(reactor, None);
         }
         for (by, ticket, command) in reactor.asked() {
-            if command == Command::Reload && self.file.is_some() {
+            if command == Command::Reload {
                 self.begin_reload(reactor, Some((by, ticket)));
                 continue;
             }
@@ -229,8 +265,9 @@ impl Fleet {
         let Some(post) = self.posts.iter_mut().find(|post| post.role() == Some(role)) else {
             return Ok(());
         };
+        let was_told = matches!(post.standing, Standing::Told(_));
         post.standing = match end {
-            End::Done => Standing::Stopped,
+            End::Done => Standing::Stopped { was_told },
             End::Failed(text) if is_alone => return Err(text),
             End::Failed(text) => {
                 log::error!("{}: {text}", post.member.label());
@@ -248,26 +285,6 @@ impl Fleet {
         }
     }
 
-    /// SIGHUP: certificates and tokens may be others.
-    fn reread_files(&self, reactor: &mut Reactor<RoleSet>) {
-        for post in &self.posts {
-            post.watch.iter().for_each(Watch::reload);
-            let Some(role) = post.role() else { continue };
-            match &post.member.run {
-                Run::HubServe {
-                    tokens: Some(path), ..
-                } => reread_tokens(reactor, role, path),
-                Run::TunnelServe {
-                    tokens: Some(path), ..
-                } => reread_tunnel_tokens(reactor, role, path),
-                Run::WsRelay {
-                    tokens: Some(path), ..
-                } => reread_ws_tokens(reactor, role, path),
-                _ => {}
-            }
-        }
-    }
-
     /// Does what a role has asked for.
     fn obey(&mut self, reactor: &mut Reactor<RoleSet>, command: Command) -> Reply {
         match command {
@@ -278,9 +295,7 @@ impl Fleet {
             Command::Start { role } => self.begin(reactor, &role),
             Command::Process => Reply::Process(Box::new(process::look(reactor, self.reloads))),
             Command::Dump { role, on } => self.dump(reactor, &role, on),
-            Command::Reload => {
-                Reply::Refused("there is no run file: hydrant run FILE has one".to_owned())
-            }
+            Command::Reload => unreachable!("it is answered later"),
             Command::Tab(_) => Reply::Refused("there is no console here".to_owned()),
         }
     }
@@ -290,15 +305,18 @@ impl Fleet {
         let row = |post: &Post| RoleRow {
             name: post.member.name.clone(),
             state: match &post.standing {
-                Standing::Stopped => RoleState::Stopped,
+                Standing::Stopped { .. } => RoleState::Stopped,
                 Standing::Failed(text) => RoleState::Failed(text.clone()),
-                Standing::Running(role) => match reactor.role(*role).and_then(|it| it.view(now)) {
-                    Some(view) => RoleState::Running(Box::new(view)),
-                    // A client of a hub runs, and has nothing to show.
-                    None => {
-                        RoleState::Running(Box::new(View::new("hub client", now.since(Time::ZERO))))
+                Standing::Running(role) | Standing::Told(role) => {
+                    match reactor.role(*role).and_then(|it| it.view(now)) {
+                        Some(view) => RoleState::Running(Box::new(view)),
+                        // A client of a hub runs, and has nothing to show.
+                        None => RoleState::Running(Box::new(View::new(
+                            "hub client",
+                            now.since(Time::ZERO),
+                        ))),
                     }
-                },
+                }
             },
         };
         let rest = self.posts.get(from..).unwrap_or_default();
@@ -334,9 +352,10 @@ impl Fleet {
         let Some(post) = self.post(name) else {
             return no_such_role(name);
         };
+        let format = on.then_some(DumpFormat::Text);
         let done = post
             .role()
-            .and_then(|role| reactor.with(role, |role, cx| role.dump(cx, on)));
+            .and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format)));
         match done {
             Some(Ok(())) => Reply::Done,
             Some(Err(text)) => Reply::Refused(text),
@@ -344,13 +363,14 @@ impl Fleet {
         }
     }
 
-    fn stop(&self, reactor: &mut Reactor<RoleSet>, name: &str) -> Reply {
-        let Some(post) = self.post(name) else {
+    fn stop(&mut self, reactor: &mut Reactor<RoleSet>, name: &str) -> Reply {
+        let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) else {
             return no_such_role(name);
         };
         match post.role() {
             Some(role) => {
                 reactor.tell(role, Event::Drain(Signal::Command));
+                post.standing = Standing::Told(role);
                 Reply::Done
             }
             None => Reply::Refused(format!("{name} does not run")),
@@ -412,46 +432,4 @@ pub(super) fn reserve(
 
 fn no_such_role(name: &str) -> Reply {
     Reply::Refused(format!("there is no role {name}"))
-}
-
-/// The hub's tokens may be others. Those that it has stay where the file is not as it should be.
-fn reread_tokens(reactor: &mut Reactor<RoleSet>, hub: RoleId, path: &Path) {
-    match config::read_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(hub, |role, _| {
-                if let RoleSet::Hub(hub) = role {
-                    hub.set_tokens(tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("hub: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// As above, for a tunnel's server.
-fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Path) {
-    match config::read_tunnel_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(serve, |role, cx| {
-                if let RoleSet::TunnelServe(serve) = role {
-                    serve.set_tokens(cx, tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// As above, for a relay of WebSockets.
-fn reread_ws_tokens(reactor: &mut Reactor<RoleSet>, relay: RoleId, path: &Path) {
-    match config::read_ws_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(relay, |role, cx| {
-                if let RoleSet::WsRelay(relay) = role {
-                    relay.set_tokens(cx, tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("ws: {error}; the tokens that it had are kept"),
-    }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod certificates;
 mod demo;
 mod desk;
+mod errand;
 mod fleet;
 mod notify;
 mod process;
@@ -71,7 +72,8 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
             })
         }
         Run::Console(orders) => {
-            let mut desk = Desk::start(&mut reactor, &orders, config.globals.metrics)?;
+            let origin = config.origin;
+            let mut desk = Desk::start(&mut reactor, &orders, origin, config.globals.metrics)?;
             let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
                 if *turn == Turn::Reloading {
                     logger::reopen();
@@ -87,7 +89,7 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
                 Run::Many(file) => Fleet::start(&mut reactor, *file, metrics)?,
                 run => {
                     let member = Member::alone(run, config.certificates);
-                    Fleet::start_alone(&mut reactor, member, metrics)?
+                    Fleet::start_alone(&mut reactor, member, config.origin, metrics)?
                 }
             };
             let mut notify = Notify::ready();

@@ -1,5 +1,5 @@
-//! The run file, read again: in a thread, since files and names take as long as they like, and then applied as the
-//! difference to what runs. What has not changed is not touched.
+//! The run file, or the files that a command line names, read again: in a thread, since files and names take as long as
+//! they like, and then applied as the difference to what runs. What has not changed is not touched.
 //!
 //! ```text
 //!   SIGHUP ──> read in a thread ──mistakes──> said, nothing changes
@@ -7,76 +7,62 @@
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
-use std::net::IpAddr;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread;
-
 use super::RoleSet;
 use super::certificates::Watch;
-use super::fleet::{Fleet, Post, reserve};
-use crate::base::endpoint::{Endpoint, Host};
-use crate::config::{ConfigError, Member, Run, RunFile};
+use super::errand::{Broken, Errand, Known, look_up};
+use super::fleet::{Fleet, Origin, Post, reserve};
+use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
-use crate::reactor::{End, Event, Reactor, Reserved, RoleId, mio_net};
-use crate::roles::relay::config::Source;
+use crate::reactor::{End, Event, Reactor, Reserved, RoleId};
+use crate::roles::relay::config::{DumpFormat, Source};
 
-/// A file that is being read.
-pub(super) struct Reading(Receiver<Result<Read, ConfigError>>);
+/// Files that are being read.
+pub(super) type Reading = Errand<Result<Read, ConfigError>>;
 
-/// A file that has been read.
+/// What files say now.
 pub(super) struct Read {
-    pub(super) file: RunFile,
+    members: Vec<Member>,
+    globals: Globals,
+    /// The run file, where there is one.
+    file: Option<Box<RunFile>>,
     /// The addresses of names at which its roles listen.
-    pub(super) hosts: Vec<(String, Vec<IpAddr>)>,
+    hosts: Vec<Known>,
 }
 
-impl Reading {
-    /// Reads the file from which these roles came.
-    pub(super) fn begin(old: &RunFile, wake: Wake) -> Result<Self, String> {
-        let (done, reading) = mpsc::channel();
-        let old = old.origin();
-        let read = move || {
-            let read = old.load().map(|file| Read {
-                hosts: hosts(&file),
-                file,
-            });
-            // Whoever asked may have gone.
-            let _ = done.send(read);
-            wake();
-        };
-        thread::Builder::new()
-            .name("run file".to_owned())
-            .spawn(read)
-            .map_err(|error| format!("can't read the run file: {error}"))?;
-        Ok(Self(reading))
-    }
-
-    /// What came of it, once something has.
-    pub(super) fn outcome(&self) -> Option<Result<Read, ConfigError>> {
-        match self.0.try_recv() {
-            Ok(outcome) => Some(outcome),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(ConfigError::Mistakes(
-                "reading it broke off\n".to_owned(),
-            ))),
+impl Origin {
+    /// Reads all files again.
+    fn read_again(&self, wake: Wake) -> Result<Reading, String> {
+        match self {
+            Self::File(file) => {
+                let origin = file.origin();
+                Reading::begin("run file", wake, move || {
+                    let mut file = origin.load()?;
+                    let members = std::mem::take(&mut file.members);
+                    let places = members.iter().flat_map(|member| member.run.listens());
+                    Ok(Read {
+                        hosts: look_up(places),
+                        members,
+                        globals: file.globals.clone(),
+                        file: Some(Box::new(file)),
+                    })
+                })
+            }
+            Self::Line(origin) => {
+                let origin = origin.clone();
+                Reading::begin("files", wake, move || {
+                    let config = origin.load()?;
+                    Ok(Read {
+                        members: vec![Member::alone(config.run, config.certificates)],
+                        globals: config.globals,
+                        file: None,
+                        // It goes on listening where it does.
+                        hosts: Vec::new(),
+                    })
+                })
+            }
         }
     }
-}
-
-/// A name that has no address now is looked up again by whoever needs it, and says so.
-fn hosts(file: &RunFile) -> Vec<(String, Vec<IpAddr>)> {
-    let places = file.members.iter().flat_map(|member| member.run.listens());
-    let names = places.filter_map(|at| match at {
-        Endpoint::Tcp {
-            host: Host::Name(name),
-            ..
-        } => Some(name.clone()),
-        _ => None,
-    });
-    names
-        .filter_map(|name| Some((name.clone(), mio_net::look_up(&name).ok()?)))
-        .collect()
 }
 
 /// What is to be done to one role, and what it will be.
@@ -89,36 +75,63 @@ struct Step {
 }
 
 impl Fleet {
-    /// Reads the run file again. `asked`: who waits for what comes of it.
+    /// Reads all files again. `asked`: who waits for what comes of it.
     pub(super) fn begin_reload(
         &mut self,
-        reactor: &Reactor<RoleSet>,
+        reactor: &mut Reactor<RoleSet>,
         asked: Option<(RoleId, Ticket)>,
     ) {
-        let Some(file) = &self.file else { return };
-        let mut waiting: Vec<_> = asked.into_iter().collect();
-        if let Some((_, others)) = self.reading.take() {
-            // What was read may be older than what was asked for now.
-            waiting.extend(others);
+        if self.reading.is_some() {
+            // What has been read by now may be older than what is asked for.
+            return self.next_reading.get_or_insert_default().extend(asked);
         }
-        match Reading::begin(file, reactor.waker()) {
+        // Their thread says how it goes, and one that is wrong keeps nothing else from being read.
+        if self.is_alone {
+            self.renew_certificates();
+        }
+        let waiting: Vec<_> = asked.into_iter().collect();
+        match self.origin.read_again(reactor.waker()) {
             Ok(reading) => self.reading = Some((reading, waiting)),
-            Err(text) => log::warn!("hydrant: {text}; nothing changes"),
+            Err(text) => {
+                log::warn!("hydrant: {text}; nothing changes");
+                answer_all(reactor, waiting, &Reply::Refused(text));
+            }
         }
     }
 
-    /// Applies the file once it has been read.
+    /// Applies what files say once they have been read.
     pub(super) fn end_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let outcome = self
-            .reading
-            .as_ref()
-            .and_then(|(reading, _)| reading.outcome());
+        let outcome = self.reading.as_ref().and_then(|(it, _)| it.outcome());
         let Some(outcome) = outcome else { return };
-        let waiting = self.reading.take().map(|(_, waiting)| waiting);
-        let applied = outcome
+        let (_, waiting) = self.reading.take().expect("it was just asked");
+        let read = match outcome {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(error)) => Err(error),
+            Err(Broken) => Err(ConfigError::Mistakes("reading it broke off\n".to_owned())),
+        };
+        let reply = match self.is_alone {
+            true => self.renew(reactor, read),
+            false => self.reload(reactor, read),
+        };
+        answer_all(reactor, waiting, &reply);
+        if let Some(asked) = self.next_reading.take() {
+            self.begin_reload(reactor, None);
+            if let Some((_, waiting)) = &mut self.reading {
+                waiting.extend(asked);
+            } else {
+                let text = "the files could not be read again".to_owned();
+                answer_all(reactor, asked, &Reply::Refused(text));
+            }
+        }
+    }
+
+    /// A run file has been read: what runs is to be what it says.
+    fn reload(&mut self, reactor: &mut Reactor<RoleSet>, read: Result<Read, ConfigError>) -> Reply {
+        let applied = read
             .map_err(|error| error.to_string())
             .and_then(|read| self.apply(reactor, read));
-        let reply = match applied {
+        reactor.know_hosts([]);
+        match applied {
             Ok(text) => {
                 self.reloads.0 += 1;
                 log::info!("hydrant: run file read again: {text}");
@@ -132,17 +145,49 @@ impl Fleet {
                 log::warn!("hydrant: the run file was not applied; nothing has changed");
                 Reply::Refused(text)
             }
+        }
+    }
+
+    /// The files of a role that runs alone have been read: it goes on with what they say.
+    fn renew(&mut self, reactor: &mut Reactor<RoleSet>, read: Result<Read, ConfigError>) -> Reply {
+        let Some(post) = self.posts.pop() else {
+            return Reply::Done;
         };
-        for (by, ticket) in waiting.into_iter().flatten() {
-            reactor.answer(by, ticket, reply.clone());
+        let (post, reply) = match read.map(|read| read.members.into_iter().next()) {
+            Ok(Some(mut member)) => match change(&post.member, &mut member) {
+                // Nothing of it that a file does not say can be another.
+                Change::None | Change::Anew => (post, Reply::Done),
+                how => (post.changed(reactor, how, member), Reply::Done),
+            },
+            Ok(None) => (post, Reply::Done),
+            Err(error) => {
+                let kept = match error.is_about_tokens() {
+                    true => "the tokens that it had are kept",
+                    false => "what was read before stays in use",
+                };
+                log::warn!("{}: {error}; {kept}", post.member.label());
+                (post, Reply::Refused(error.to_string()))
+            }
+        };
+        self.posts.push(post);
+        reply
+    }
+
+    fn renew_certificates(&self) {
+        for post in &self.posts {
+            post.watch.iter().for_each(Watch::reload);
         }
     }
 
     /// Makes what runs what the file says: "2 begun, 1 changed, 0 stopped, 4 untouched".
     fn apply(&mut self, reactor: &mut Reactor<RoleSet>, read: Read) -> Result<String, String> {
-        let Read { mut file, hosts } = read;
+        let Read {
+            members,
+            globals,
+            file,
+            hosts,
+        } = read;
         reactor.know_hosts(hosts);
-        let members = std::mem::take(&mut file.members);
         let mut steps = self.plan(&members);
         let goes = |index: &usize| {
             let kept = |step: &Step| step.old == Some(*index) && step.change != Change::Anew;
@@ -155,7 +200,16 @@ impl Fleet {
             .collect();
         let before: Vec<Option<RoleId>> = self.posts.iter().map(Post::role).collect();
         reserve_all(reactor, &mut steps, &before, &leaving)?;
-        let begun = begin_all(reactor, &mut steps)?;
+        let lent = self.give_up_stdout(reactor, &steps);
+        let begun = match begin_all(reactor, &mut steps) {
+            Ok(begun) => begun,
+            Err(text) => {
+                for (role, format) in lent {
+                    reactor.with(role, |role, cx| role.dump(cx, Some(format)));
+                }
+                return Err(text);
+            }
+        };
         // From here on nothing can fail that would have to be taken back.
         for role in &leaving {
             reactor.tell(*role, Event::Drain(Signal::Reload));
@@ -171,7 +225,7 @@ impl Fleet {
             "{} begun, {} changed, {} stopped, {} untouched",
             count(&[Change::Anew]),
             count(&[Change::Options, Change::Source]),
-            gone.len(),
+            leaving.len(),
             count(&[Change::None])
         );
         let mut old: Vec<Option<Post>> = self.posts.drain(..).map(Some).collect();
@@ -184,16 +238,37 @@ impl Fleet {
             };
             self.posts.push(post);
         }
-        for post in &self.posts {
-            post.watch.iter().for_each(Watch::reload);
+        self.renew_certificates();
+        if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
+            if old.globals != globals {
+                log::warn!("hydrant: [log], [metrics] and busy-poll hold from the next start on");
+            }
+            *old = new;
         }
-        let globals = file.globals.clone();
-        if self.file.as_ref().is_some_and(|old| old.globals != globals) {
-            log::warn!("hydrant: [log], [metrics] and busy-poll hold from the next start on");
-        }
-        file.members = members;
-        self.file = Some(file);
         Ok(text)
+    }
+
+    /// Stdout can be had once: a dump that ends, or goes on elsewhere, ends before another begins. Whose it was.
+    fn give_up_stdout(
+        &self,
+        reactor: &mut Reactor<RoleSet>,
+        steps: &[Step],
+    ) -> Vec<(RoleId, DumpFormat)> {
+        let goes_on = |at: usize| {
+            steps.iter().any(|step| {
+                let dumps = matches!(&step.member.run, Run::Relay(relay) if relay.dump.is_some());
+                step.old == Some(at) && step.change != Change::Anew && dumps
+            })
+        };
+        let all = self.posts.iter().enumerate();
+        let lent: Vec<(RoleId, DumpFormat)> = all
+            .filter(|(at, _)| !goes_on(*at))
+            .filter_map(|(_, post)| post.dumps(reactor))
+            .collect();
+        for (role, _) in &lent {
+            reactor.with(*role, |role, cx| role.dump(cx, None));
+        }
+        lent
     }
 
     fn plan(&self, members: &[Member]) -> Vec<Step> {
@@ -203,9 +278,12 @@ impl Fleet {
                 .posts
                 .iter()
                 .position(|post| post.member.name == member.name);
-            let change = old.map_or(Change::Anew, |at| {
-                change(&self.posts[at].member, &mut member)
-            });
+            let change =
+                old.map(|at| &self.posts[at])
+                    .map_or(Change::Anew, |post| match post.is_over() {
+                        true => Change::Anew,
+                        false => change(&post.member, &mut member),
+                    });
             Step {
                 member,
                 old,
@@ -214,6 +292,12 @@ impl Fleet {
             }
         };
         members.iter().map(step).collect()
+    }
+}
+
+fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &Reply) {
+    for (by, ticket) in waiting {
+        reactor.answer(by, ticket, reply.clone());
     }
 }
 
@@ -310,13 +394,22 @@ pub(super) fn change(old: &Member, new: &mut Member) -> Change {
                 }
             }
         }
+        (old, new) => change_of_others(old, new),
+    }
+}
+
+/// As above, for what is no relay.
+fn change_of_others(old: &Run, new: &mut Run) -> Change {
+    match (old, new) {
         (Run::HubServe { config: old, .. }, Run::HubServe { config: new, .. }) => {
             new.tls = old.tls.clone();
             in_place(&**old, &old.with_live_of(new), &**new)
         }
         (Run::TunnelExpose(old), Run::TunnelExpose(new)) => {
             new.tls = old.tls.clone();
-            in_place(old, old, new)
+            let mut changed = old.clone();
+            changed.token.clone_from(&new.token);
+            in_place(old, &changed, new)
         }
         (Run::TunnelServe { config: old, .. }, Run::TunnelServe { config: new, .. }) => {
             new.tls = old.tls.clone();
@@ -336,9 +429,17 @@ pub(super) fn change(old: &Member, new: &mut Member) -> Change {
         }
         (Run::WsAdapter(old), Run::WsAdapter(new)) => {
             new.tls = old.tls.clone();
-            in_place(old, old, new)
+            let mut changed = old.clone();
+            changed.token.clone_from(&new.token);
+            in_place(old, &changed, new)
         }
-        (old, new) if old == new => Change::None,
+        (Run::HubTunnel(old), Run::HubTunnel(new)) => {
+            new.account.tls = old.account.tls.clone();
+            let mut changed = old.clone();
+            changed.account.token.clone_from(&new.account.token);
+            in_place(old, &changed, new)
+        }
+        (old, new) if *old == *new => Change::None,
         _ => Change::Anew,
     }
 }

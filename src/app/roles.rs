@@ -8,6 +8,7 @@ use crate::reactor::view::{ClientPage, View};
 use crate::reactor::{Cx, Event, Role};
 use crate::roles::console::Console;
 use crate::roles::demo::Demo;
+use crate::roles::hub::config::Auth;
 use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::metrics::Metrics;
 use crate::roles::relay::Relay;
@@ -98,9 +99,13 @@ impl RoleSet {
     ///
     /// # Errors
     /// Why that can't be.
-    pub(super) fn dump(&mut self, cx: &mut Cx<'_>, on: bool) -> Result<(), String> {
+    pub(super) fn dump(
+        &mut self,
+        cx: &mut Cx<'_>,
+        format: Option<DumpFormat>,
+    ) -> Result<(), String> {
         match self {
-            Self::Relay(relay) => relay.set_dump(cx, on.then_some(DumpFormat::Text)),
+            Self::Relay(relay) => relay.set_dump(cx, format),
             _ => Err("only a relay has a payload to show".to_owned()),
         }
     }
@@ -112,7 +117,12 @@ impl RoleSet {
     pub(super) fn set_options(&mut self, cx: &mut Cx<'_>, run: &Run) -> Result<(), String> {
         match (self, run) {
             (Self::Relay(relay), Run::Relay(config)) => relay.set_options(cx, config),
-            (Self::Hub(hub), Run::HubServe { config, .. }) => hub.set_options(cx, config),
+            (Self::Hub(hub), Run::HubServe { config, .. }) => {
+                if let Auth::Tokens(tokens) = &config.auth {
+                    hub.set_tokens(tokens.clone());
+                }
+                hub.set_options(cx, config)
+            }
             (Self::TunnelServe(serve), Run::TunnelServe { config, .. }) => {
                 if let Some(tokens) = config.tokens.clone() {
                     serve.set_tokens(cx, tokens);
@@ -123,6 +133,18 @@ impl RoleSet {
                 if let Some(tokens) = config.tokens.clone() {
                     relay.set_tokens(cx, tokens);
                 }
+                Ok(())
+            }
+            (Self::TunnelExpose(expose), Run::TunnelExpose(config)) => {
+                expose.set_token(config.token.clone());
+                Ok(())
+            }
+            (Self::WsAdapter(adapter), Run::WsAdapter(config)) => {
+                adapter.set_token(config.token.clone());
+                Ok(())
+            }
+            (Self::HubTunnel(tunnel), Run::HubTunnel(config)) => {
+                tunnel.set_token(config.account.token.clone());
                 Ok(())
             }
             _ => Ok(()),

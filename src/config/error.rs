@@ -70,6 +70,13 @@ pub enum ConfigError {
     Certificates(CertificatesError),
 }
 
+impl ConfigError {
+    /// Whether it is about a file of tokens.
+    pub fn is_about_tokens(&self) -> bool {
+        matches!(self, Self::File { flag, .. } if flag.contains("token"))
+    }
+}
+
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileFault {

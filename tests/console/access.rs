@@ -1,6 +1,7 @@
 //! Who gets in: nobody from elsewhere, nobody without the token, and nobody who sends more than there is room for.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
@@ -86,10 +87,17 @@ fn nothing_is_done_by_get() {
     assert_eq!((roles.len(), &roles[0]["state"]), (1, &json!("stopped")));
 }
 
+/// Writes a file that nobody else can read.
+fn keep(home: &Scratch, name: &str, text: &str) {
+    let path = home.path().join(name);
+    std::fs::write(&path, text).expect("the folder can be written");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+}
+
 /// A console that asks for a token, and knows another one for looking only.
 fn with_tokens(home: &Scratch) -> Console {
     for (name, token) in [("token", ALL), ("wall", VIEW)] {
-        std::fs::write(home.path().join(name), token).unwrap();
+        keep(home, name, token);
     }
     let (token, wall) = (home.at("token"), home.at("wall"));
     Console::start_with(
@@ -159,10 +167,56 @@ fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
     }
 }
 
+/// A token that is taken away opens nothing any more, neither for a cookie that it was exchanged for nor on a stream.
+#[test]
+fn tokens_are_read_again() {
+    let home = Scratch::new();
+    let console = with_tokens(&home);
+    let fields = |cookie: &str| format!("Host: {}\r\nCookie: {cookie}\r\n", console.at);
+    let old = cookie(&console, ALL);
+    let mut stream = connect(console.at);
+    let events = format!("GET /api/v1/events HTTP/1.1\r\n{}\r\n", fields(&old));
+    stream.write_all(events.as_bytes()).expect("it reads");
+    keep(&home, "token", "another-one-and-long-too");
+    console.program.signal("HUP");
+    console.program.wait_log("console: tokens read again");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("it ends");
+    let state = |cookie: &str| {
+        let fields = format!("{}Connection: close\r\n", fields(cookie));
+        console.request("GET", "/api/v1/state", &fields, "").status
+    };
+    assert_eq!(state(&old), 401);
+    assert_eq!(state(&cookie(&console, "another-one-and-long-too")), 200);
+    keep(&home, "token", "short");
+    console.program.signal("HUP");
+    console.program.wait_log("the tokens that it had are kept");
+    assert_eq!(state(&cookie(&console, "another-one-and-long-too")), 200);
+}
+
+#[test]
+fn a_token_that_others_can_read_is_refused() {
+    let home = Scratch::new();
+    for flags in ["--token-file {}", "--token-file {}.2 --view-token-file {}"] {
+        keep(&home, "token.2", ALL);
+        std::fs::write(home.path().join("token"), VIEW).expect("the folder can be written");
+        let mode = PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(home.path().join("token"), mode).expect("it is ours");
+        let flags = flags.replace("{}", &home.at("token"));
+        let finished = hydrant(&format!("console --no-browser --bind 127.0.0.1:0 {flags}")).run();
+        assert_eq!(finished.code, 1, "{:?}", finished.stderr);
+        assert!(
+            finished.stderr[0].contains("chmod 600"),
+            "{:?}",
+            finished.stderr
+        );
+    }
+}
+
 #[test]
 fn guesses_are_bounded() {
     let home = Scratch::new();
-    std::fs::write(home.path().join("token"), "right-and-long-enough").unwrap();
+    keep(&home, "token", "right-and-long-enough");
     let console = Console::start_with(
         &home,
         &format!("--bind 127.0.0.1:0 --token-file {}", home.at("token")),

@@ -15,10 +15,11 @@ use std::path::Path;
 
 use self::keeper::Keeper;
 use self::tabs::{Standing, Tab};
+use super::errand::{Broken, Errand};
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
-use crate::config::ConsoleOrders;
 use crate::config::settings::{Document, Settings, fresh, import};
+use crate::config::{self, Config, ConfigError, ConsoleOrders, Run};
 use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
@@ -34,6 +35,9 @@ pub(super) struct Desk {
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
+    /// Where its orders came from, where their files may be others later, and those being read again.
+    origin: Option<Box<config::Origin>>,
+    reading: Option<Errand<Result<Config, ConfigError>>>,
     opens_browser: bool,
     announced: bool,
 }
@@ -43,6 +47,7 @@ impl Desk {
     pub(super) fn start(
         reactor: &mut Reactor<RoleSet>,
         orders: &ConsoleOrders,
+        origin: config::Origin,
         metrics: Option<Endpoint>,
     ) -> Result<Self, String> {
         let (mut document, mut all, known) = match &orders.settings {
@@ -82,6 +87,8 @@ impl Desk {
             next_id: 1,
             document,
             keeper,
+            origin: Some(Box::new(origin)),
+            reading: None,
             opens_browser: orders.opens_browser,
             announced: false,
         };
@@ -117,6 +124,8 @@ impl Desk {
             next_id: 1,
             document: Document::empty(),
             keeper: None,
+            origin: None,
+            reading: None,
             opens_browser: false,
             announced: true,
         };
@@ -176,13 +185,50 @@ impl Desk {
         }
         if *turn == Turn::Reloading {
             self.tabs.iter().for_each(Tab::reload);
+            self.begin_renewal(reactor);
         }
+        self.end_renewal(reactor);
         if !self.announced {
             self.announced = true;
             self.announce(reactor);
         }
         self.answer(reactor);
         Ok(())
+    }
+
+    /// SIGHUP: the tokens may be others.
+    fn begin_renewal(&mut self, reactor: &Reactor<RoleSet>) {
+        let Some(origin) = self.origin.clone() else {
+            return;
+        };
+        // One that is under way may have read what is old now: its outcome does not count.
+        match Errand::begin("files", reactor.waker(), move || origin.load()) {
+            Ok(reading) => self.reading = Some(reading),
+            Err(text) => log::warn!("console: {text}; the tokens that it had are kept"),
+        }
+    }
+
+    fn end_renewal(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let outcome = self.reading.as_ref().and_then(Errand::outcome);
+        let Some(outcome) = outcome else { return };
+        self.reading = None;
+        match outcome {
+            Ok(Ok(config)) => {
+                let Run::Console(orders) = config.run else {
+                    return;
+                };
+                let ConsoleConfig {
+                    token, view_token, ..
+                } = orders.console;
+                reactor.with(self.console, |role, cx| {
+                    if let RoleSet::Console(console) = role {
+                        console.set_tokens(cx, token, view_token);
+                    }
+                });
+            }
+            Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
+            Err(Broken) => log::warn!("console: its files could not be read again"),
+        }
     }
 
     fn answer(&mut self, reactor: &mut Reactor<RoleSet>) {

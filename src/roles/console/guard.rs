@@ -63,6 +63,13 @@ impl Guard {
         }
     }
 
+    /// Other tokens hold from now on. Whether they are others.
+    pub(super) fn set_tokens(&mut self, token: Option<Secret>, view_token: Option<Secret>) -> bool {
+        let is_new = (&self.token, &self.view_token) != (&token, &view_token);
+        (self.token, self.view_token) = (token, view_token);
+        is_new
+    }
+
     pub(super) fn listens_at(&mut self, port: u16) {
         self.port = port;
     }

@@ -32,6 +32,7 @@ use std::time::Duration;
 use serde_json::Value;
 use slab::Slab;
 
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status};
 use crate::reactor::command::{Reply, Ticket};
@@ -133,6 +134,27 @@ impl Console {
             ip if ip.is_unspecified() => format!("http://127.0.0.1:{port}/"),
             ip => format!("http://{}/", SocketAddr::new(ip, port)),
         })
+    }
+
+    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them.
+    pub fn set_tokens(
+        &mut self,
+        cx: &mut Cx<'_>,
+        token: Option<Secret>,
+        view_token: Option<Secret>,
+    ) {
+        if !self.guard.set_tokens(token, view_token) {
+            return;
+        }
+        self.journal.info("tokens read again".to_owned());
+        let streams = self.conns.iter();
+        let streams: Vec<usize> = streams
+            .filter(|(_, conn)| matches!(conn.phase, Phase::Streaming(_)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in streams {
+            self.drop_conn(cx, key, Close::Orderly);
+        }
     }
 
     /// Every socket that it knows but its listeners.
