@@ -188,3 +188,22 @@ fn a_role_without_metrics_says_so() {
         assert!(said.stderr[0].contains("--metrics"), "{:?}", said.stderr);
     }
 }
+
+/// A page elsewhere, whose name server has pointed its name here, reads nothing.
+#[test]
+fn only_an_address_reaches_this_machine_s_own_metrics() {
+    let (_hydrant, at) = watched("127.0.0.1:1 127.0.0.1:0");
+    for (host, expected) in [
+        ("evil.example:80".to_owned(), 403),
+        ("evil.example".to_owned(), 403),
+        (format!("localhost:{}", at.port()), 200),
+        ("127.0.0.1".to_owned(), 200),
+        ("[::1]:9100".to_owned(), 200),
+    ] {
+        let (status, _) = ask(
+            at,
+            &format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+        );
+        assert_eq!(status, expected, "{host}");
+    }
+}

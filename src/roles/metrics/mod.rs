@@ -13,7 +13,9 @@ mod exposition;
 mod gather;
 mod server;
 
-use crate::base::endpoint::Endpoint;
+use std::net::IpAddr;
+
+use crate::base::endpoint::{Endpoint, Host};
 use crate::proto::http1::{Answer, Request, Status};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::journal::Journal;
@@ -58,9 +60,14 @@ impl Metrics {
 
     /// A request is whole: it is answered at once, or when what it asks for has been gathered.
     fn serve(&mut self, cx: &mut Cx<'_>, key: usize) {
+        // Only programs of this machine reach it; a page elsewhere may have pointed a name of its own here.
+        let is_private = is_loopback(&self.config.listen);
         let asked = self.server.head(key).map(|head| {
             let request = Request::parse(head)?;
-            route(&request)
+            match is_private && !is_by_address(request.host) {
+                true => Err(Answer::new(Status::FORBIDDEN, "ask for it by its address")),
+                false => route(&request),
+            }
         });
         match asked {
             None => {}
@@ -115,6 +122,31 @@ fn route(request: &Request<'_>) -> Result<Route, Answer> {
             "there are /metrics, /healthz and /readyz",
         )),
     }
+}
+
+fn is_loopback(at: &Endpoint) -> bool {
+    let is_any = matches!(
+        at,
+        Endpoint::Tcp {
+            host: Host::Any,
+            ..
+        }
+    );
+    matches!(at, Endpoint::Tcp { .. }) && at.is_this_machine() && !is_any
+}
+
+/// Whether the Host field is an address or `localhost`, which no name server can point elsewhere.
+fn is_by_address(host: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    let inner = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let name = inner.unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 fn ok(text: &str) -> Answer {
