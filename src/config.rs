@@ -1,9 +1,11 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
 mod certificates;
+mod console;
 mod error;
 mod files;
 mod member;
+mod origin;
 pub mod run_file;
 pub mod settings;
 mod unit;
@@ -13,9 +15,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::files::{
-    SECRET_MAX, fault_of, read_own_token, read_secret, read_small, read_tokens, read_tunnel_tokens,
-};
+use self::files::{SECRET_MAX, fault_of, read_secret, read_small, read_tokens, read_tunnel_tokens};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -24,13 +24,14 @@ use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
 use crate::roles::console::config::ConsoleConfig;
-use crate::roles::console::options as console_options;
 use crate::roles::hub::config::{
     Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
 };
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options as relay_options;
+use crate::roles::status::config::StatusConfig;
+use crate::roles::status::options as status_options;
 use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
@@ -39,8 +40,12 @@ use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
+pub use self::console::ConsoleOrders;
+pub(crate) use self::console::console_of;
 pub use self::error::{ConfigError, FileFault};
-pub use self::member::Member;
+pub use self::files::sockets_in;
+pub use self::member::{Member, Sheet};
+pub use self::origin::Origin;
 pub use self::run_file::RunFile;
 
 /// What one invocation does.
@@ -56,23 +61,6 @@ pub struct Config {
     pub origin: Origin,
 }
 
-/// A command line and what was found around it, from which a configuration can be made once more.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    args: Args,
-    env: Env,
-}
-
-impl Origin {
-    /// Reads all files again that the command line names.
-    ///
-    /// # Errors
-    /// As at the start.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        Config::from_args(&self.args, self.env.clone())
-    }
-}
-
 /// What holds for the whole process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globals {
@@ -84,6 +72,8 @@ pub struct Globals {
     pub busy_poll: bool,
     /// `--metrics`: where they are served.
     pub metrics: Option<Endpoint>,
+    /// `[console]` of a run file.
+    pub console: Option<ConsoleConfig>,
 }
 
 /// How much is logged.
@@ -140,6 +130,8 @@ pub enum Run {
     Console(Box<ConsoleOrders>),
     /// Many roles, out of a file.
     Many(Box<RunFile>),
+    /// What runs is asked how it goes.
+    Status(Box<StatusConfig>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
@@ -157,22 +149,11 @@ pub struct Env {
     pub proxies: Proxies,
     /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
     pub config_home: Option<PathBuf>,
+    /// Where a process of this user's has its socket for `hydrant status`, and where others of them may.
+    pub sockets: Option<PathBuf>,
     /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
     /// `None`: they are not known now.
     pub passed: Option<Vec<(String, String)>>,
-}
-
-/// A console, and what it has in front of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsoleOrders {
-    /// The page.
-    pub console: ConsoleConfig,
-    /// Where its settings are kept; `None`: nowhere.
-    pub settings: Option<PathBuf>,
-    /// `--import`: tabs to take over.
-    pub import: Option<PathBuf>,
-    /// A browser is to be opened.
-    pub opens_browser: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -210,10 +191,7 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
-        let origin = Origin {
-            args: args.clone(),
-            env: env.clone(),
-        };
+        let origin = Origin::new(args, &env);
         if args.role == RoleId::Run {
             let path = run_file_of(args)?;
             let file = RunFile::load(&path, &args.values.pairs(), &env)?;
@@ -225,7 +203,7 @@ impl Config {
             });
         }
         let (run, certificates) = build(args.role, &args.values, &args.words, &env)?;
-        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_)) {
+        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_) | Run::Status(_)) {
             return Err(ConfigError::NoMetrics { role: run.word() });
         }
         Ok(Self {
@@ -235,25 +213,6 @@ impl Config {
             origin,
         })
     }
-}
-
-/// Makes the orders of a console, whose tokens files hold.
-fn console(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
-    let home = env.config_home.clone();
-    // Who sees them may do here what the owner may: they are no less than those of a hub.
-    let read = |flag, path: Option<PathBuf>| path.map(|path| read_own_token(flag, &path));
-    let token = match read("--token-file", values.path("token-file")?) {
-        Some(token) => Some(token?),
-        None => dialling_token(values, env)?,
-    };
-    let view_token = values.path("view-token-file")?;
-    let view_token = read("--view-token-file", view_token).transpose()?;
-    Ok(ConsoleOrders {
-        console: console_options::build(values, token, view_token)?,
-        settings: home.map(|home| home.join("hydrant/console.toml")),
-        import: values.path("import")?,
-        opens_browser: !values.given("no-browser"),
-    })
 }
 
 /// Makes a role's orders out of its settings and of the words that are no flags, and reads the files that they name.
@@ -307,7 +266,11 @@ pub(crate) fn build(
             };
             ws::adapter(values, words, env, build, &mut certificates)?
         }
-        RoleId::Console => Run::Console(Box::new(console(values, env)?)),
+        RoleId::Console => Run::Console(Box::new(console::orders(values, env)?)),
+        RoleId::Status => {
+            let sockets = env.sockets.as_deref().map_or_else(Vec::new, sockets_in);
+            Run::Status(Box::new(status_options::build(values, words, sockets)?))
+        }
         RoleId::Bench => Run::Bench(Box::new(bench_options::build(values, words)?)),
         RoleId::Run | RoleId::Check | RoleId::Completions | RoleId::Man | RoleId::SystemdUnit => {
             unreachable!("they are asked for by other ways")
@@ -340,14 +303,24 @@ fn relay(
     env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
-    let mut relay = relay_options::build(values, words, env.stderr_is_terminal)?;
+    let (mut relay, files) = relay_unread(values, words, env)?;
     if let Some(path) = values.path("upstream-send")? {
         relay.upstream_send = read_secret("--upstream-send", &path)?;
     }
-    let (accepts, dials) = relay.speaks_tls();
-    let files = Files::new(values, accepts, dials)?;
     relay.tls = read_certificates(files, certificates)?;
     Ok(Run::Relay(Box::new(relay)))
+}
+
+/// As above, but for what files hold: those of certificates are named, and none is read.
+pub(crate) fn relay_unread(
+    values: &Values,
+    words: &[String],
+    env: &Env,
+) -> Result<(RelayConfig, Files), ConfigError> {
+    let relay = relay_options::build(values, words, env.stderr_is_terminal)?;
+    let (accepts, dials) = relay.speaks_tls();
+    let files = Files::new(values, accepts, dials)?;
+    Ok((relay, files))
 }
 
 /// Reads the files of certificates, if any are needed, and keeps what there is to read again.
@@ -460,6 +433,7 @@ impl Globals {
             log_file: values.path("log-file")?,
             busy_poll,
             metrics: metrics(values)?,
+            console: None,
         })
     }
 }

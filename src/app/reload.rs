@@ -9,13 +9,16 @@
 
 use super::RoleSet;
 use super::certificates::Watch;
+use super::change::{Change, change};
 use super::errand::{Broken, Errand, Known, look_up};
 use super::fleet::{Fleet, Origin, Post, reserve};
+use crate::base::endpoint::Endpoint;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
+use crate::reactor::tabs::TabReply;
 use crate::reactor::{End, Event, Reactor, Reserved, RoleId};
-use crate::roles::relay::config::{DumpFormat, Source};
+use crate::roles::relay::config::DumpFormat;
 
 /// Files that are being read.
 pub(super) type Reading = Errand<Result<Read, ConfigError>>;
@@ -94,7 +97,7 @@ impl Fleet {
             Ok(reading) => self.reading = Some((reading, waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
-                answer_all(reactor, waiting, &Reply::Refused(text));
+                answer_all(reactor, waiting, &TabReply::Refused(text));
             }
         }
     }
@@ -120,13 +123,17 @@ impl Fleet {
                 waiting.extend(asked);
             } else {
                 let text = "the files could not be read again".to_owned();
-                answer_all(reactor, asked, &Reply::Refused(text));
+                answer_all(reactor, asked, &TabReply::Refused(text));
             }
         }
     }
 
     /// A run file has been read: what runs is to be what it says.
-    fn reload(&mut self, reactor: &mut Reactor<RoleSet>, read: Result<Read, ConfigError>) -> Reply {
+    fn reload(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        read: Result<Read, ConfigError>,
+    ) -> TabReply {
         let applied = read
             .map_err(|error| error.to_string())
             .and_then(|read| self.apply(reactor, read));
@@ -135,7 +142,7 @@ impl Fleet {
             Ok(text) => {
                 self.reloads.0 += 1;
                 log::info!("hydrant: run file read again: {text}");
-                Reply::Done
+                TabReply::Done
             }
             Err(text) => {
                 self.reloads.1 += 1;
@@ -143,30 +150,34 @@ impl Fleet {
                     log::warn!("hydrant: {line}");
                 }
                 log::warn!("hydrant: the run file was not applied; nothing has changed");
-                Reply::Refused(text)
+                TabReply::Refused(text)
             }
         }
     }
 
     /// The files of a role that runs alone have been read: it goes on with what they say.
-    fn renew(&mut self, reactor: &mut Reactor<RoleSet>, read: Result<Read, ConfigError>) -> Reply {
+    fn renew(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        read: Result<Read, ConfigError>,
+    ) -> TabReply {
         let Some(post) = self.posts.pop() else {
-            return Reply::Done;
+            return TabReply::Done;
         };
         let (post, reply) = match read.map(|read| read.members.into_iter().next()) {
             Ok(Some(mut member)) => match change(&post.member, &mut member) {
                 // Nothing of it that a file does not say can be another.
-                Change::None | Change::Anew => (post, Reply::Done),
-                how => (post.changed(reactor, how, member), Reply::Done),
+                Change::None | Change::Anew => (post, TabReply::Done),
+                how => (post.changed(reactor, how, member), TabReply::Done),
             },
-            Ok(None) => (post, Reply::Done),
+            Ok(None) => (post, TabReply::Done),
             Err(error) => {
                 let kept = match error.is_about_tokens() {
                     true => "the tokens that it had are kept",
                     false => "what was read before stays in use",
                 };
                 log::warn!("{}: {error}; {kept}", post.member.label());
-                (post, Reply::Refused(error.to_string()))
+                (post, TabReply::Refused(error.to_string()))
             }
         };
         self.posts.push(post);
@@ -199,7 +210,9 @@ impl Fleet {
             .filter_map(|at| self.posts[*at].role())
             .collect();
         let before: Vec<Option<RoleId>> = self.posts.iter().map(Post::role).collect();
-        reserve_all(reactor, &mut steps, &before, &leaving)?;
+        if let Err((at, text)) = reserve_all(reactor, &mut steps, &before, &leaving) {
+            return Err(self.why_not(&steps[at].member, &text));
+        }
         let lent = self.give_up_stdout(reactor, &steps);
         let begun = match begin_all(reactor, &mut steps) {
             Ok(begun) => begun,
@@ -215,37 +228,71 @@ impl Fleet {
             reactor.tell(*role, Event::Drain(Signal::Reload));
         }
         self.leaving.extend(&leaving);
-        let count = |wanted: &[Change]| {
-            steps
-                .iter()
-                .filter(|step| wanted.contains(&step.change))
-                .count()
-        };
-        let text = format!(
-            "{} begun, {} changed, {} stopped, {} untouched",
-            count(&[Change::Anew]),
-            count(&[Change::Options, Change::Source]),
-            leaving.len(),
-            count(&[Change::None])
-        );
+        let text = summary(&steps, leaving.len());
         let mut old: Vec<Option<Post>> = self.posts.drain(..).map(Some).collect();
         let mut begun = begun.into_iter();
         for step in steps {
             let kept = step.old.and_then(|at| old[at].take());
             let post = match (step.change, kept) {
-                (Change::Anew, _) | (_, None) => begun.next().expect("each was begun"),
+                (Change::Anew, before) => {
+                    let post = begun.next().expect("each was begun");
+                    post.after(before.as_ref(), &mut self.next_id)
+                }
                 (change, Some(post)) => post.changed(reactor, change, step.member),
+                (_, None) => unreachable!("what is new is begun anew"),
             };
             self.posts.push(post);
         }
         self.renew_certificates();
+        self.take_over(reactor, globals, file);
+        Ok(text)
+    }
+
+    /// What holds for the whole process: the tokens of the page at once, the rest from the next start on.
+    fn take_over(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        globals: Globals,
+        file: Option<Box<RunFile>>,
+    ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
+            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
+                now.token.clone_from(&new.token);
+                now.view_token.clone_from(&new.view_token);
+            }
             if old.globals != globals {
-                log::warn!("hydrant: [log], [metrics] and busy-poll hold from the next start on");
+                let text = "[log], [metrics], [console] and busy-poll hold from the next start on";
+                log::warn!("hydrant: {text}");
             }
             *old = new;
         }
-        Ok(text)
+        if let (Some(console), Some(role)) = (globals.console, self.console()) {
+            reactor.with(role, |role, cx| {
+                if let RoleSet::Console(role) = role {
+                    role.set_tokens(cx, console.token, console.view_token);
+                }
+            });
+        }
+    }
+
+    /// Why a role can't have a place: for one that is a part of what this very process listens at, or more than that,
+    /// nobody else is to blame.
+    fn why_not(&self, member: &Member, text: &str) -> String {
+        let label = member.label();
+        let wanted = member.run.listens();
+        let running = self.posts.iter().filter(|post| post.role().is_some());
+        let ours = running.flat_map(|post| {
+            let places = post.member.run.listens().into_iter();
+            places.map(|at| (post.member.label(), at))
+        });
+        let in_the_way =
+            |(_, at): &(String, &Endpoint)| wanted.iter().any(|new| new != at && new.overlaps(at));
+        match ours.filter(in_the_way).last() {
+            Some((own, at)) => {
+                format!("{label}: {text}; {own} listens on {at}, which only a restart changes")
+            }
+            None => format!("{label}: {text}"),
+        }
     }
 
     /// Stdout can be had once: a dump that ends, or goes on elsewhere, ends before another begins. Whose it was.
@@ -295,9 +342,23 @@ impl Fleet {
     }
 }
 
-fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &Reply) {
+/// "2 begun, 1 changed, 0 stopped, 4 untouched"
+fn summary(steps: &[Step], stopped: usize) -> String {
+    let count = |wanted: &[Change]| {
+        let steps = steps.iter();
+        steps.filter(|step| wanted.contains(&step.change)).count()
+    };
+    format!(
+        "{} begun, {} changed, {stopped} stopped, {} untouched",
+        count(&[Change::Anew]),
+        count(&[Change::Options, Change::Source]),
+        count(&[Change::None])
+    )
+}
+
+fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &TabReply) {
     for (by, ticket) in waiting {
-        reactor.answer(by, ticket, reply.clone());
+        reactor.answer(by, ticket, Reply::Tab(reply.clone()));
     }
 }
 
@@ -307,24 +368,25 @@ fn reserve_all(
     steps: &mut [Step],
     before: &[Option<RoleId>],
     leaving: &[RoleId],
-) -> Result<(), String> {
+) -> Result<(), (usize, String)> {
     let mut failed = None;
-    for step in steps.iter_mut().filter(|step| step.change == Change::Anew) {
+    let all = steps.iter_mut().enumerate();
+    for (at, step) in all.filter(|(_, step)| step.change == Change::Anew) {
         let own = step.old.and_then(|at| before[at]);
         match reserve(reactor, &step.member, own, leaving) {
             Ok(reserved) => step.reserved = reserved,
             Err(text) => {
-                failed = Some(format!("{}: {text}", step.member.label()));
+                failed = Some((at, text));
                 break;
             }
         }
     }
-    let Some(text) = failed else { return Ok(()) };
+    let Some(failed) = failed else { return Ok(()) };
     let reserved = steps
         .iter_mut()
         .flat_map(|step| std::mem::take(&mut step.reserved));
     reactor.cancel(reserved.collect());
-    Err(text)
+    Err(failed)
 }
 
 /// Begins all that are new or other. Where one can't, those before it end at once, and nothing has changed.
@@ -347,110 +409,4 @@ fn begin_all(reactor: &mut Reactor<RoleSet>, steps: &mut [Step]) -> Result<Vec<P
         reactor.with(role, |_, cx| cx.finish(End::Done));
     }
     Err(text)
-}
-
-/// What becomes of a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing.
-    None,
-    /// Its options change in place.
-    Options,
-    /// So do they, and it dials another source while its clients stay.
-    Source,
-    /// It is begun anew.
-    Anew,
-}
-
-/// What it takes to make one role out of another of the same name. What `new` shares with `old` is taken over by it:
-/// certificates that come from the same files are read again by themselves.
-pub(super) fn change(old: &Member, new: &mut Member) -> Change {
-    let same_files = match (&old.certificates, &new.certificates) {
-        (Some(old), Some(new)) => old.has_files_of(new),
-        (None, None) => true,
-        _ => false,
-    };
-    if !same_files {
-        return Change::Anew;
-    }
-    new.certificates = old.certificates.clone();
-    match (&old.run, &mut new.run) {
-        (Run::Relay(old), Run::Relay(new)) => {
-            new.tls = old.tls.clone();
-            let mut changed = old.with_live_of(new);
-            if *old == *new {
-                Change::None
-            } else if changed == **new {
-                Change::Options
-            } else {
-                let both_dial = matches!(
-                    (&old.source, &new.source),
-                    (Source::Dial(_), Source::Dial(_))
-                );
-                changed.source = new.source.clone();
-                match both_dial && changed == **new {
-                    true => Change::Source,
-                    false => Change::Anew,
-                }
-            }
-        }
-        (old, new) => change_of_others(old, new),
-    }
-}
-
-/// As above, for what is no relay.
-fn change_of_others(old: &Run, new: &mut Run) -> Change {
-    match (old, new) {
-        (Run::HubServe { config: old, .. }, Run::HubServe { config: new, .. }) => {
-            new.tls = old.tls.clone();
-            in_place(&**old, &old.with_live_of(new), &**new)
-        }
-        (Run::TunnelExpose(old), Run::TunnelExpose(new)) => {
-            new.tls = old.tls.clone();
-            let mut changed = old.clone();
-            changed.token.clone_from(&new.token);
-            in_place(old, &changed, new)
-        }
-        (Run::TunnelServe { config: old, .. }, Run::TunnelServe { config: new, .. }) => {
-            new.tls = old.tls.clone();
-            let mut changed = old.clone();
-            if changed.tokens.is_some() == new.tokens.is_some() {
-                changed.tokens = new.tokens.clone();
-            }
-            in_place(old, &changed, new)
-        }
-        (Run::WsRelay { config: old, .. }, Run::WsRelay { config: new, .. }) => {
-            new.tls = old.tls.clone();
-            let mut changed = old.clone();
-            if changed.tokens.is_some() == new.tokens.is_some() {
-                changed.tokens = new.tokens.clone();
-            }
-            in_place(old, &changed, new)
-        }
-        (Run::WsAdapter(old), Run::WsAdapter(new)) => {
-            new.tls = old.tls.clone();
-            let mut changed = old.clone();
-            changed.token.clone_from(&new.token);
-            in_place(old, &changed, new)
-        }
-        (Run::HubTunnel(old), Run::HubTunnel(new)) => {
-            new.account.tls = old.account.tls.clone();
-            let mut changed = old.clone();
-            changed.account.token.clone_from(&new.account.token);
-            in_place(old, &changed, new)
-        }
-        (old, new) if *old == *new => Change::None,
-        _ => Change::Anew,
-    }
-}
-
-/// As above, for orders of one kind: `changed` are the old ones, with all of the new that can change in place.
-fn in_place<T: PartialEq>(old: &T, changed: &T, new: &T) -> Change {
-    if old == new {
-        Change::None
-    } else if changed == new {
-        Change::Options
-    } else {
-        Change::Anew
-    }
 }

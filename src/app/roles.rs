@@ -13,6 +13,7 @@ use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::metrics::Metrics;
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::DumpFormat;
+use crate::roles::status::Status;
 use crate::roles::tunnel::{Expose, Serve};
 use crate::roles::ws::{self, Adapter};
 
@@ -44,6 +45,8 @@ pub enum RoleSet {
     Console(Console),
     /// What others ask by HTTP.
     Metrics(Metrics),
+    /// Someone who asks those that run.
+    Status(Status),
 }
 
 impl RoleSet {
@@ -61,6 +64,7 @@ impl RoleSet {
             }
             Run::WsRelay { config, .. } => Self::WsRelay(ws::Relay::new(*config)),
             Run::WsAdapter(config) => Self::WsAdapter(Adapter::new(*config)),
+            Run::Status(config) => Self::Status(Status::new(*config)),
             Run::Demo | Run::Bench(_) | Run::Console(_) | Run::Many(_) => {
                 unreachable!("they are composed elsewhere")
             }
@@ -77,7 +81,7 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => None,
             Self::WsRelay(relay) => Some(relay.view(now)),
             Self::WsAdapter(adapter) => Some(adapter.view(now)),
-            Self::Console(_) => None,
+            Self::Console(_) | Self::Status(_) => None,
         }
     }
 
@@ -91,7 +95,9 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => {
                 ClientPage::default()
             }
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => ClientPage::default(),
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => {
+                ClientPage::default()
+            }
         }
     }
 
@@ -166,7 +172,7 @@ impl RoleSet {
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => false,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => false,
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => false,
         }
     }
 }
@@ -185,6 +191,7 @@ impl Role for RoleSet {
             Self::WsAdapter(adapter) => adapter.on(cx, event),
             Self::Console(console) => console.on(cx, event),
             Self::Metrics(metrics) => metrics.on(cx, event),
+            Self::Status(status) => status.on(cx, event),
         }
     }
 }

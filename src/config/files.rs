@@ -1,9 +1,9 @@
 //! Small files that options name: secrets, and tokens.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
@@ -45,6 +45,22 @@ pub(super) fn read_own_token(flag: &'static str, path: &Path) -> Result<Secret, 
     let token =
         read_private(path).and_then(|bytes| Tokens::parse_one(&bytes).map_err(FileFault::Token));
     token.map_err(|fault| fault_of(flag, path, fault))
+}
+
+/// The sockets of processes in this folder, by their ids; none where it can't be read.
+pub fn sockets_in(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let found = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let is_socket = path.extension()? == "sock";
+        let pid = path.file_stem()?.to_str()?.to_owned();
+        (is_socket && pid.parse::<u32>().is_ok()).then_some((pid, path))
+    });
+    let mut found: Vec<(String, PathBuf)> = found.collect();
+    found.sort();
+    found
 }
 
 /// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.

@@ -11,6 +11,7 @@ pub(crate) mod listening;
 pub mod metrics;
 pub mod pump;
 pub mod relay;
+pub mod status;
 pub mod tls;
 pub mod tunnel;
 pub mod ws;

@@ -201,6 +201,28 @@ fn a_mistake_or_a_place_that_is_taken_changes_nothing() {
     hydrant.stop();
 }
 
+/// A place that takes in the one before, or is a part of it, can't be had while that is listened at; and it is said
+/// whose it is.
+#[test]
+fn a_place_of_our_own_is_said_to_be() {
+    let a = Place::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let at = free.expect("a port is free");
+    let with = |dst: String| relay("a", a.at, "").replace("127.0.0.1:0", &dst);
+    let file = File::new(&with(at.to_string()));
+    let hydrant = file.run();
+    clients_of(&hydrant, "relay[a]");
+    file.write(&with(format!(":{}", at.port())));
+    hydrant.signal("HUP");
+    let line = hydrant.wait_log("port in use");
+    let said = format!("; relay[a] listens on {at}, which only a restart changes");
+    assert!(line.ends_with(&said), "{line}");
+    hydrant.wait_log("nothing has changed");
+    let _client = connect(at);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    hydrant.stop();
+}
+
 #[test]
 fn one_that_can_t_begin_keeps_all_from_beginning() {
     let (a, taken) = (Place::new(), Place::opened());

@@ -6,6 +6,7 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
+mod begin;
 mod keeper;
 mod tabs;
 
@@ -13,8 +14,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use self::begin::Starting;
 use self::keeper::Keeper;
-use self::tabs::{Standing, Tab};
+use self::tabs::{Standing, TABS_MAX, Tab};
+use super::control;
 use super::errand::{Broken, Errand};
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
@@ -38,6 +41,8 @@ pub(super) struct Desk {
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
+    /// Those that are about to begin.
+    starting: Vec<Starting>,
     opens_browser: bool,
     announced: bool,
 }
@@ -55,7 +60,18 @@ impl Desk {
             None => (Document::empty(), Vec::new(), None),
         };
         let imported = orders.import.as_deref().map(read_import).transpose()?;
+        let known_before = all.len();
         for mut settings in imported.into_iter().flatten() {
+            // At every start of a service, say.
+            if all[..known_before]
+                .iter()
+                .any(|known| known.fields == settings.fields)
+            {
+                continue;
+            }
+            if all.len() >= TABS_MAX {
+                return Err(format!("--import: {TABS_MAX} tabs are the most"));
+            }
             tabs::rename(&mut settings, &all);
             document.push(&settings);
             all.push(settings);
@@ -81,6 +97,8 @@ impl Desk {
                 return Err(format!("metrics: {text}"));
             }
         }
+        let sockets = origin.sockets().map(Path::to_owned);
+        control::open(reactor, sockets.as_deref());
         let mut desk = Self {
             console,
             tabs: Vec::new(),
@@ -89,6 +107,7 @@ impl Desk {
             keeper,
             origin: Some(Box::new(origin)),
             reading: None,
+            starting: Vec::new(),
             opens_browser: orders.opens_browser,
             announced: false,
         };
@@ -126,6 +145,7 @@ impl Desk {
             keeper: None,
             origin: None,
             reading: None,
+            starting: Vec::new(),
             opens_browser: false,
             announced: true,
         };
@@ -234,13 +254,18 @@ impl Desk {
     fn answer(&mut self, reactor: &mut Reactor<RoleSet>) {
         for (by, ticket, command) in reactor.asked() {
             let reply = match command {
-                Command::Tab(command) => Reply::Tab(self.obey(reactor, command)),
-                Command::Roles { from } => self.roles(reactor, from),
-                Command::Process => Reply::Process(Box::new(process::look(reactor, (0, 0)))),
-                _ => Reply::Refused("a console's relays are moved by its page".to_owned()),
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+                Command::Roles { from } => Some(self.roles(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, (0, 0));
+                    Some(Reply::Process(Box::new(process)))
+                }
             };
-            reactor.answer(by, ticket, reply);
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
+            }
         }
+        self.begin_ready(reactor);
     }
 
     /// All is over: waits for the settings to be in their file.

@@ -94,6 +94,7 @@ impl Console {
                 let after = body["after"].as_u64();
                 self.ask(cx, Goal::Deed(conn), TabCommand::Add { after });
             }
+            Route::Reload => self.ask(cx, Goal::Deed(conn), TabCommand::Reload),
             Route::Change { relay: tab } => {
                 let fields = match fields(body) {
                     Ok(fields) => fields,
@@ -306,7 +307,8 @@ fn deed(tab: u64, act: Act, body: &Value) -> Result<TabCommand, &'static str> {
         Act::Remove => TabCommand::Remove { tab },
         Act::Dump => {
             let on = body["on"].as_bool().ok_or("on is true or false")?;
-            TabCommand::Dump { tab, on }
+            let to_stdout = body["stdout"].as_bool().unwrap_or(false);
+            TabCommand::Dump { tab, on, to_stdout }
         }
         Act::Kick => {
             let client = body["client"].as_str().and_then(|id| id.parse().ok());
@@ -326,6 +328,7 @@ fn groups(rows: &[OptionRow]) -> Value {
             "choices": (!row.choices.is_empty()).then_some(&row.choices),
             "default": row.default,
             "help": row.help,
+            "live": row.is_live,
         });
         match groups.iter_mut().find(|(name, _)| *name == row.group) {
             Some((_, options)) => options.push(option),

@@ -32,7 +32,6 @@ use std::time::Duration;
 use serde_json::Value;
 use slab::Slab;
 
-use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status};
 use crate::reactor::command::{Reply, Ticket};
@@ -136,27 +135,6 @@ impl Console {
         })
     }
 
-    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them.
-    pub fn set_tokens(
-        &mut self,
-        cx: &mut Cx<'_>,
-        token: Option<Secret>,
-        view_token: Option<Secret>,
-    ) {
-        if !self.guard.set_tokens(token, view_token) {
-            return;
-        }
-        self.journal.info("tokens read again".to_owned());
-        let streams = self.conns.iter();
-        let streams: Vec<usize> = streams
-            .filter(|(_, conn)| matches!(conn.phase, Phase::Streaming(_)))
-            .map(|(key, _)| key)
-            .collect();
-        for key in streams {
-            self.drop_conn(cx, key, Close::Orderly);
-        }
-    }
-
     /// Every socket that it knows but its listeners.
     pub fn sockets(&self) -> impl Iterator<Item = SockId> {
         self.conns.iter().map(|(_, conn)| conn.sock)
@@ -167,19 +145,26 @@ impl Console {
             if let Addr::Tcp(at) = &at {
                 self.guard.listens_at(at.port());
             }
-            self.journal.info(format!("listening on {at} for browsers"));
+            match self.config.is_private {
+                true => log::debug!("hydrant: listening on {at} for hydrant status"),
+                false => self.journal.info(format!("listening on {at} for browsers")),
+            }
             self.bound.push(at);
         }
         self.started = cx.utc_millis();
         self.ask(cx, Goal::Options, TabCommand::Options);
         self.tick(cx);
-        cx.timer(PUSH, Tick::Push as u32);
+        if !self.config.is_private {
+            cx.timer(PUSH, Tick::Push as u32);
+        }
         Ok(())
     }
 
     /// Once a second: a sample of everything, and a look at who has had their time.
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        self.list(cx, Waiting::Sample);
+        if !self.config.is_private {
+            self.list(cx, Waiting::Sample);
+        }
         let now = cx.now();
         if now.since(self.wrong_since) > WRONG_FOR {
             self.wrong = 0;
@@ -338,6 +323,9 @@ impl Console {
                 Status::FORBIDDEN,
                 "this token is for looking only",
             ));
+        }
+        if self.config.is_private && matches!(route, Route::Events { .. } | Route::History { .. }) {
+            return Some(Answer::error(Status::NOT_FOUND, "this is for pages"));
         }
         let body = match request.method {
             "POST" => match json_of(request, body) {

@@ -8,6 +8,7 @@
 //!   GET   /api/v1/relays/ID/clients?...       some of its clients, sorted and searched
 //!   GET   /api/v1/relays/ID/history           its last five minutes
 //!   POST  /api/v1/login  {"token"}            POST /api/v1/logout
+//!   POST  /api/v1/reload                      reads the run file again
 //!   POST  /api/v1/relays {"after": ID}        a new one, chained from another
 //!   POST  /api/v1/relays/ID {"src", ...}      changes its settings
 //!   POST  /api/v1/relays/ID/start, stop, remove, dump {"on"}, kick {"client"}
@@ -27,6 +28,7 @@ pub(super) enum Route {
     History { relay: u64 },
     Login,
     Logout,
+    Reload,
     Add,
     Change { relay: u64 },
     Act { relay: u64, act: Act },
@@ -79,6 +81,7 @@ impl Route {
             }
             ["login"] => (Self::Login, POST),
             ["logout"] => (Self::Logout, POST),
+            ["reload"] => (Self::Reload, POST),
             ["relays"] => (Self::Add, POST),
             ["relays", relay] => {
                 let relay = id(relay)?;
@@ -103,7 +106,10 @@ impl Route {
 
     /// Whether those may have it who may only look.
     pub(super) fn is_for_viewers(&self) -> bool {
-        !matches!(self, Self::Add | Self::Change { .. } | Self::Act { .. })
+        !matches!(
+            self,
+            Self::Reload | Self::Add | Self::Change { .. } | Self::Act { .. }
+        )
     }
 
     /// Whether everybody may have it: a page has to be there before anybody can say who they are.

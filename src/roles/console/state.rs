@@ -111,6 +111,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "why": state.why,
         "since": state.since.map(|since| since.as_secs_f64()),
         "drops_10m": history.drops(tab.id),
+        "fixed": tab.settings.as_ref().is_none_or(|settings| settings.is_fixed),
         "fields": Value::Null,
         "command": Value::Null,
         "errors": {},

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::base::secret::Secret;
 use crate::reactor::Cx;
 use crate::reactor::net::Close;
 use crate::reactor::tabs::{LogLine, Payload, TabCommand};
@@ -16,6 +17,27 @@ use super::guard::Right;
 use super::{ConnId, Console};
 
 impl Console {
+    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them.
+    pub fn set_tokens(
+        &mut self,
+        cx: &mut Cx<'_>,
+        token: Option<Secret>,
+        view_token: Option<Secret>,
+    ) {
+        if !self.guard.set_tokens(token, view_token) {
+            return;
+        }
+        self.journal.info("tokens read again".to_owned());
+        let streams = self.conns.iter();
+        let streams: Vec<usize> = streams
+            .filter(|(_, conn)| matches!(conn.phase, Phase::Streaming(_)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in streams {
+            self.drop_conn(cx, key, Close::Orderly);
+        }
+    }
+
     fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
         self.conns
             .iter()

@@ -56,7 +56,7 @@ impl Gather {
                 let more = next.map(|from| cx.ask(Command::Roles { from }));
                 self.asked.extend(more);
             }
-            Reply::Clients(_) | Reply::Tab(_) | Reply::Done | Reply::Refused(_) => {}
+            Reply::Tab(_) => {}
         }
         self.asked.is_empty()
     }

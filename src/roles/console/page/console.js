@@ -119,8 +119,9 @@ function draw() {
   byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
   drawState(one);
   drawTiles();
-  show(byId("settings"), one.fields !== null);
-  if (one.fields) form.set(one, state.view_only);
+  const hasForm = one.fields !== null && one.kind === "relay";
+  show(byId("settings"), hasForm);
+  if (hasForm) form.set(one, state.view_only || one.fixed);
   clients.select(one.id, one.kind, state.view_only);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
@@ -153,7 +154,7 @@ function drawTabs() {
 }
 
 // A role out of a run file is changed there.
-const canChange = (one) => one.fields !== null && !state.view_only;
+const canChange = (one) => one.fields !== null && !one.fixed && !state.view_only;
 
 function newTab(id) {
   return element("button", {

@@ -15,8 +15,8 @@ const FIELDS = [
   { key: "src", label: "Upstream", hint: "HOST:PORT; several, with commas between, are tried in turn", placeholder: "HOST:PORT" },
   { key: "dst", label: "Downstream", hint: "HOST:PORT, or :PORT for every interface; several with spaces", placeholder: "HOST:PORT" },
   { key: "mode", label: "Mode", choices: Object.keys(MODES) },
-  { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5" },
-  { key: "dump", label: "Dump what flows", check: true },
+  { key: "retry", live: true, label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5" },
+  { key: "dump", label: "Dump what flows", check: true, live: true },
 ];
 
 export class Form {
@@ -44,6 +44,7 @@ export class Form {
           label: `--${option.key}`,
           hint: option.help,
           placeholder: option.default,
+          live: option.live,
           switch: option.kind === "switch",
           choices: option.choices,
         }));
@@ -70,7 +71,7 @@ export class Form {
     }
     input.addEventListener("input", () => this.#changed(field.key, TYPING_MS));
     input.addEventListener("change", () => this.#changed(field.key, 0));
-    this.#inputs.set(field.key, { input, error });
+    this.#inputs.set(field.key, { input, error, isLive: field.live === true });
     const label = element("label", { for: id }, field.label);
     const isCheck = input.type === "checkbox";
     return element("div", { class: `field ${isCheck ? "check" : ""}` },
@@ -85,11 +86,11 @@ export class Form {
       this.#dirty.clear();
     }
     this.#role = role;
-    for (const [key, { input }] of this.#inputs) {
+    for (const [key, { input, isLive }] of this.#inputs) {
       const value = key === "name" ? role.name : role.fields[key];
       const isTyped = this.#dirty.has(key) || (!isOther && input === document.activeElement && input.type === "text");
       if (!isTyped) write(input, value);
-      input.disabled = isReadOnly || (role.running && key !== "dump");
+      input.disabled = isReadOnly || (role.running && !isLive);
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
