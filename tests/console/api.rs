@@ -180,6 +180,23 @@ fn tabs_chain_and_the_last_one_leaves_a_fresh_one() {
 }
 
 #[test]
+fn what_is_meant_for_another_run_is_refused() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let started = console.get("/api/v1/state").json()["started"]
+        .as_u64()
+        .unwrap();
+    let asked = |started: u64| json!({ "src": "127.0.0.1:1", "started": started });
+    let refused = console.post("/api/v1/relays/1", &asked(started - 1));
+    assert_eq!(refused.status, 409, "{refused:?}");
+    let fields = |console: &Console| console.roles()[0]["fields"].clone();
+    assert_eq!(fields(&console)["src"], json!("127.0.0.1:9999"));
+    console.does("relays/1", &asked(started));
+    assert_eq!(fields(&console)["src"], json!("127.0.0.1:1"));
+    assert!(fields(&console)["started"].is_null());
+}
+
+#[test]
 fn events_are_pushed() {
     let home = Scratch::new();
     let console = Console::start(&home);

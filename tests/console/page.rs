@@ -159,6 +159,72 @@ fn stopping_asks(page: &mut Page, feed: SocketAddr) {
 }
 
 #[test]
+fn a_question_goes_with_the_relay_that_it_is_about() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let place = Place::opened();
+    console.does("relays", &json!({ "after": 1 }));
+    for id in [1, 2] {
+        let fields = json!({ "src": place.at.to_string(), "dst": "127.0.0.1:0" });
+        console.does(&format!("relays/{id}"), &fields);
+        console.does(&format!("relays/{id}/start"), &json!({}));
+    }
+    let browser = Browser::start();
+    let mut page = open(&browser, &console);
+    for button in ["#stop", "#close"] {
+        page.click(button);
+        page.until("document.getElementById('ask').open");
+        console.does("relays/1/stop", &json!({}));
+        page.until("!document.getElementById('ask').open");
+        page.until_text("#toast", "Nothing was done");
+        page.click("#start");
+        page.until("!document.getElementById('stop').hidden");
+    }
+    page.click("#close");
+    page.until("document.getElementById('ask').open");
+    console.does("relays/1/remove", &json!({}));
+    page.until("!document.getElementById('ask').open");
+    page.until_text("#state-word", "No clients");
+    let roles = console.roles();
+    assert_eq!(
+        (roles.len(), &roles[0]["running"]),
+        (1, &json!(true)),
+        "the other one goes on: {roles:?}"
+    );
+}
+
+#[test]
+fn a_closed_tab_gives_way_to_its_neighbour() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let place = Place::opened();
+    for after in [1, 2, 3] {
+        console.does("relays", &json!({ "after": after }));
+    }
+    let fields = json!({ "src": place.at.to_string(), "dst": "127.0.0.1:0" });
+    console.does("relays/3", &fields);
+    console.does("relays/3/start", &json!({}));
+    let browser = Browser::start();
+    let mut page = open(&browser, &console);
+    page.click("#tab-3");
+    page.click("#close");
+    page.click("#ask-yes");
+    page.until(
+        "document.activeElement.id === 'tab-4' && document.activeElement.ariaSelected === 'true'",
+    );
+    page.click("#close");
+    page.until(
+        "document.activeElement.id === 'tab-2' && document.activeElement.ariaSelected === 'true'",
+    );
+}
+
+#[test]
 fn the_page_says_when_it_is_cut_off_and_returns_by_itself() {
     if !have("chromium") {
         return;

@@ -279,6 +279,9 @@ impl Console {
     }
 }
 
+/// Where a body says which run of hydrant it means, by the moment that it was started at.
+pub(super) const STARTED: &str = "started";
+
 /// What a body says of fields: a text, a number, or whether something is on.
 fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
     let Value::Object(object) = body else {
@@ -293,6 +296,7 @@ fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
     };
     let fields = object
         .iter()
+        .filter(|(key, _)| *key != STARTED)
         .map(|(key, value)| Some((key.clone(), text(value)?)));
     fields
         .collect::<Option<_>>()

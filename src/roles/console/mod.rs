@@ -42,7 +42,7 @@ use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
 use self::answer::{Answer, stream_head};
-use self::ask::{Goal, Waiting};
+use self::ask::{Goal, STARTED, Waiting};
 use self::config::ConsoleConfig;
 use self::conn::{BODY_MAX, Conn, Next, Phase, Stream};
 use self::guard::{Guard, Right};
@@ -324,7 +324,19 @@ impl Console {
             },
             _ => Value::Null,
         };
+        if !self.is_meant(&body) {
+            return Some(Answer::error(
+                Status::CONFLICT,
+                "hydrant was started again meanwhile: look at what runs now, and ask again",
+            ));
+        }
         self.serve(cx, key, route, &body, right)
+    }
+
+    /// Whether this run is the one whose relays are meant by their ids: another one gives the same ids to others.
+    fn is_meant(&self, body: &Value) -> bool {
+        body.get(STARTED)
+            .is_none_or(|started| *started == self.started)
     }
 
     /// The head that was said is no good: the answer is the last thing on this connection.

@@ -12,6 +12,9 @@
 //!   POST  /api/v1/relays/ID {"src", ...}      changes its settings
 //!   POST  /api/v1/relays/ID/start, stop, remove, dump {"on"}, kick {"client"}
 //! ```
+//!
+//! A POST may say `started`, as the state does: it is refused by a hydrant that was started at another moment, since
+//! that one's ids are those of other relays.
 
 use super::assets::Asset;
 use super::roster::{Page, Sort};

@@ -14,7 +14,6 @@ const COLUMNS = [
 
 export class Clients {
   #role = null;
-  #kind = "relay";
   #sort = "lag";
   #descending = true;
   #search = "";
@@ -25,7 +24,6 @@ export class Clients {
   #scroll = byId("clients-scroll");
   #sizer = element("div", { class: "sizer" });
   #empty = element("p", { class: "empty" });
-  #isReadOnly = false;
 
   constructor() {
     this.#drawHead();
@@ -38,12 +36,10 @@ export class Clients {
     });
   }
 
-  select(role, kind, isReadOnly) {
-    this.#kind = kind;
-    this.#isReadOnly = isReadOnly;
-    if (this.#role === role) return;
-    this.#role = role;
-    this.#restart();
+  select(one) {
+    const isOther = this.#role?.id !== one.id;
+    this.#role = one;
+    if (isOther) this.#restart();
   }
 
   refresh() {
@@ -72,7 +68,7 @@ export class Clients {
       limit: Math.min(PAGE_MAX, this.#inView() + 2 * MARGIN),
     });
     try {
-      const page = await get(`relays/${this.#role}/clients?${query}`);
+      const page = await get(`relays/${this.#role.id}/clients?${query}`);
       if (asked !== this.#asked) return;
       this.#rows = new Map(page.rows.map((row, index) => [page.offset + index, row]));
       this.#total = page.matched;
@@ -119,13 +115,13 @@ export class Clients {
     made.setAttribute("aria-rowindex", index + 2);
     const [peer, lag, behind, taken, joined] = made.children;
     // Of a relay's clients the address is all there is; others have a name, or a port that they came by.
-    setText(peer, this.#kind === "relay" || !row.label ? row.peer : `${row.label}  ${row.peer}`);
+    setText(peer, this.#role.kind === "relay" || !row.label ? row.peer : `${row.label}  ${row.peer}`);
     setText(lag, row.lag > 0 ? span(row.lag) : "-");
     setText(behind, row.behind > 0 ? bytes(row.behind) : "-");
     setText(taken, bytes(row.bytes));
     setText(joined, span(row.joined));
     made.classList.toggle("late", row.lag >= LATE);
-    made.title = row.note ?? "";
+    peer.title = peer.textContent;
     return made;
   }
 
@@ -141,16 +137,18 @@ export class Clients {
       title: "Disconnect this client",
       onclick: () => this.#disconnect(row),
     }, "Disconnect");
-    made.append(element("span", { role: "cell", class: "do" }, this.#isReadOnly ? null : disconnect));
+    made.append(element("span", { role: "cell", class: "do" }, disconnect));
     return made;
   }
 
   async #disconnect(row) {
-    if (!(await ask("Disconnect this client?", `${row.peer} has taken ${bytes(row.bytes)}. It may connect again.`, "Disconnect"))) return;
+    const role = this.#role;
+    const text = `${row.peer} has taken ${bytes(row.bytes)}. It may connect again.`;
+    if (!(await ask(role, "Disconnect this client?", text, "Disconnect"))) return;
     try {
-      await post(`relays/${this.#role}/kick`, { client: row.id });
+      await post(`relays/${role.id}/kick`, { client: row.id });
       toast(`${row.peer} disconnected`);
-      this.#restart();
+      if (this.#role.id === role.id) this.#restart();
     } catch (error) {
       toast(error.message);
     }

@@ -1,9 +1,9 @@
 // The console: tabs, what the chosen one does, and the connection to hydrant.
 
-import { ApiError, Events, get, post } from "./api.js";
+import { ApiError, Events, get, meet, post } from "./api.js";
 import { Chart } from "./chart.js";
 import { Clients } from "./clients.js";
-import { ask, byId, element, setFigure, setText, shape, show, toast } from "./dom.js";
+import { ask, byId, element, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
 import { Dump, Log } from "./feed.js";
 import { Form } from "./form.js";
 import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
@@ -12,7 +12,6 @@ let state = null;
 let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
-let instance = null;
 
 const form = new Form();
 const clients = new Clients();
@@ -39,14 +38,7 @@ const events = new Events({
     checkLogin();
   },
   state(next) {
-    if (instance !== next.started) {
-      instance = next.started;
-      log.restart();
-    }
-    state = next;
-    received = Date.now();
-    if (!role()) select(state.roles[0]?.id ?? null);
-    draw();
+    take(next);
     pushHistory();
     clients.refresh();
   },
@@ -55,6 +47,24 @@ const events = new Events({
 });
 
 const role = () => state?.roles.find((one) => one.id === selected) ?? null;
+
+// Everything as it is now.
+function take(next) {
+  const before = role();
+  const isAnother = state !== null && state.started !== next.started;
+  meet(next.started);
+  state = next;
+  received = Date.now();
+  if (isAnother) {
+    // It counts its relays and its lines afresh: what was in view goes on by its name.
+    reconsider([]);
+    log.restart();
+    select(state.roles.find((one) => one.name === before?.name)?.id ?? null);
+  }
+  reconsider(state.roles);
+  if (!role()) select(state.roles[0]?.id ?? null);
+  draw();
+}
 
 async function begin() {
   try {
@@ -121,7 +131,7 @@ function draw() {
   drawTiles();
   show(byId("settings"), one.fields !== null);
   if (one.fields) form.set(one, state.view_only);
-  clients.select(one.id, one.kind, state.view_only);
+  clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
   if (one.kind !== "relay" && !byId("dump").hidden) showFeed("log");
@@ -260,9 +270,8 @@ async function checkLogin() {
   }
 }
 
-// Runs an action of the chosen relay; what was wrong is said beside the field.
-async function act(path, body) {
-  const id = selected;
+// Runs an action of a relay; what was wrong is said beside the field.
+async function act({ id }, path, body) {
   try {
     const answer = await post(`relays/${id}/${path}`, body);
     await refresh();
@@ -281,34 +290,36 @@ async function act(path, body) {
 }
 
 async function refresh() {
-  state = await get("state");
-  received = Date.now();
-  draw();
+  take(await get("state"));
 }
 
 byId("start").addEventListener("click", async () => {
+  const one = role();
   await form.settled();
-  if (await act("start")) byId("stop").focus();
+  if ((await act(one, "start")) && selected === one.id) byId("stop").focus();
 });
 
 byId("stop").addEventListener("click", async () => {
   const one = role();
   const who = one.clients === 1 ? "1 client is" : `${count(one.clients)} clients are`;
   const text = one.clients > 0 ? `${who} connected and will be disconnected.` : "Nobody is connected.";
-  if ((await ask(`Stop ${one.name}?`, text, "Stop")) && (await act("stop"))) byId("start").focus();
+  if ((await ask(one, `Stop ${one.name}?`, text, "Stop")) && (await act(one, "stop")) && selected === one.id) {
+    byId("start").focus();
+  }
 });
 
 byId("close").addEventListener("click", async () => {
   const one = role();
   if (one.running) {
     const text = `It is running, with ${plural(one.clients, "client")} connected. It is stopped and its settings are removed.`;
-    if (!(await ask(`Close ${one.name}?`, text, "Close"))) return;
+    if (!(await ask(one, `Close ${one.name}?`, text, "Close"))) return;
   }
-  const index = state.roles.indexOf(one);
+  const index = state.roles.findIndex(({ id }) => id === one.id);
   const next = state.roles[index + 1] ?? state.roles[index - 1];
-  const answer = await act("remove");
-  if (!answer) return;
-  select(answer.fresh ?? next?.id ?? null);
+  const wasShown = selected === one.id;
+  const answer = await act(one, "remove");
+  if (!answer || !wasShown) return;
+  select(answer.id ?? (state.roles.some(({ id }) => id === next?.id) ? next.id : selected));
   byId(`tab-${selected}`)?.focus();
 });
 
@@ -336,8 +347,8 @@ byId("copy").addEventListener("click", async () => {
 });
 
 byId("dump-switch").addEventListener("click", () => {
-  const on = !role().dump;
-  act("dump", { on });
+  const one = role();
+  act(one, "dump", { on: !one.dump });
 });
 
 // The keys of a tab list: arrows, Home, End.
