@@ -188,7 +188,7 @@ fn what_is_meant_for_another_run_is_refused() {
         .unwrap();
     let asked = |started: u64| json!({ "src": "127.0.0.1:1", "started": started });
     let refused = console.post("/api/v1/relays/1", &asked(started - 1));
-    assert_eq!(refused.status, 409, "{refused:?}");
+    assert_eq!(refused.status, 412, "{refused:?}");
     let fields = |console: &Console| console.roles()[0]["fields"].clone();
     assert_eq!(fields(&console)["src"], json!("127.0.0.1:9999"));
     console.does("relays/1", &asked(started));
