@@ -91,6 +91,14 @@ fn mistakes_are_told_by_their_fields() {
     );
     assert!(errors(json!({ "upstream-send": "/etc/passwd" }))["upstream-send"].is_string());
     assert!(errors(json!({ "name": "" }))["name"].is_string());
+    for socket in [
+        "unix:/run/docker.sock",
+        "127.0.0.1:1, unix:/x",
+        "tls+unix:/x",
+    ] {
+        assert!(errors(json!({ "src": socket }))["src"].is_string());
+        assert!(errors(json!({ "dst": socket }))["dst"].is_string());
+    }
     let fields = console.roles()[0]["fields"].clone();
     assert_eq!(
         (&fields["src"], &fields["retry"], &fields["upstream-send"]),

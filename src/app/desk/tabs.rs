@@ -264,6 +264,11 @@ impl Desk {
                 key if value.len() > FIELD_MAX => {
                     faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
                 }
+                // Who reaches the page is not always who may reach every program of this machine.
+                key if names_socket(key, value) => faults.push((
+                    key.to_owned(),
+                    "a Unix socket is set in the settings file".to_owned(),
+                )),
                 key if is_editable(key) => tab.settings.set(key, value),
                 key => faults.push((
                     key.to_owned(),
@@ -378,6 +383,12 @@ fn put(reactor: &mut Reactor<RoleSet>, member: Member) -> Result<(RoleId, Option
         Some(text) => Err(fault("", text.to_owned())),
         None => Ok((role, watch)),
     }
+}
+
+/// Whether a relay would dial a Unix socket, or listen at one.
+fn names_socket(key: &str, value: &str) -> bool {
+    let mut places = value.split([',', ' ']).map(str::trim_start);
+    matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
 }
 
 /// Gives settings a name that none of `all` has.
