@@ -12,6 +12,7 @@ let state = null;
 let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
+let isBack = false;
 
 const form = new Form();
 const clients = new Clients();
@@ -29,7 +30,9 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    showConsole();
     loadHistory();
+    isBack = true;
   },
   down() {
     isUp = false;
@@ -39,6 +42,9 @@ const events = new Events({
   },
   state(next) {
     take(next);
+    // Only now the relays are known that what was typed meanwhile is for.
+    if (isBack) form.settled(selected);
+    isBack = false;
     pushHistory();
     clients.refresh();
   },
@@ -51,6 +57,7 @@ const role = () => state?.roles.find((one) => one.id === selected) ?? null;
 // Everything as it is now.
 function take(next) {
   const before = role();
+  const past = state?.roles ?? [];
   const isAnother = state !== null && state.started !== next.started;
   meet(next.started);
   state = next;
@@ -59,23 +66,30 @@ function take(next) {
     // It counts its relays and its lines afresh: what was in view goes on by its name.
     reconsider([]);
     log.restart();
-    select(state.roles.find((one) => one.name === before?.name)?.id ?? null);
+    form.move((id) => named(past.find((one) => one.id === id)?.name)?.id);
+    select(named(before?.name)?.id ?? null);
+  } else {
+    form.move((id) => (state.roles.some((one) => one.id === id) ? id : undefined));
   }
   reconsider(state.roles);
   if (!role()) select(state.roles[0]?.id ?? null);
   draw();
 }
 
+const named = (name) => state.roles.find((one) => one.name === name);
+
 async function begin() {
   try {
     const { groups } = await get("options");
     form.setOptions(groups);
-    show(byId("login"), false);
+    showConsole();
     byId("token").value = "";
     events.follow(query());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return showLogin();
+    // Whoever may only look has the wall for that.
+    if (error.status === 403) return location.replace("/wall");
     drawLink(error.message);
     setTimeout(begin, 1000);
   }
@@ -130,15 +144,18 @@ function draw() {
   drawState(one);
   drawTiles();
   show(byId("settings"), one.fields !== null);
-  if (one.fields) form.set(one, state.view_only);
+  byId("panel").classList.toggle("is-fixed", one.fields === null);
+  // A hub, or a tunnel, keeps nobody waiting that it could measure.
+  show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
+  if (one.fields) form.set(one);
   clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
+  show(byId("feed-title"), one.kind !== "relay");
   if (one.kind !== "relay" && !byId("dump").hidden) showFeed("log");
   const isDumping = one.dump;
   setText(byId("dump-switch"), isDumping ? "Dump is on" : "Dump is off");
   byId("dump-switch").setAttribute("aria-pressed", isDumping);
-  byId("dump-switch").disabled = state.view_only;
 }
 
 function drawTabs() {
@@ -163,7 +180,7 @@ function drawTabs() {
 }
 
 // A role out of a run file is changed there.
-const canChange = (one) => one.fields !== null && !state.view_only;
+const canChange = (one) => one.fields !== null;
 
 function newTab(id) {
   return element("button", {
@@ -184,21 +201,34 @@ function drawState(one) {
   const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
   setText(byId("state-word"), `${one.word}${since}`);
   setText(byId("state-why"), one.why);
-  show(byId("start"), !one.running && !state.view_only);
-  show(byId("stop"), one.running && !state.view_only);
+  show(byId("start"), !one.running);
+  show(byId("stop"), one.running);
   show(byId("close"), canChange(one));
   show(byId("copy"), one.command !== null);
-  const facts = one.running
-    ? [
-        ["Last byte", one.upstream?.last_byte == null ? "none yet" : `${span(one.upstream.last_byte)} ago`],
-        ["Listens at", one.listening.join(", ") || "nowhere"],
-        ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
-        ["Reconnects", count(one.reconnects)],
-        ["Drops", drops(one)],
-        ["Refused", reasons(one.refused) || "0"],
-      ]
-    : [];
-  drawFacts(facts);
+  drawFacts(one.running ? facts(one) : []);
+}
+
+function facts(one) {
+  const { upstream } = one;
+  const doors = one.doors.map(({ at, for: whom }) => (one.kind === "relay" ? at : `${at} (${whom})`));
+  return [
+    upstream && ["Last byte", upstream.last_byte == null ? "none yet" : `${span(upstream.last_byte)} ago`],
+    (doors.length || one.kind === "relay") && ["Listens at", doors.join(", ") || "nowhere"],
+    ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
+    upstream && ["Reconnects", count(one.reconnects)],
+    ["Drops", drops(one)],
+    ["Refused", reasons(one.refused) || "0"],
+    ...Object.entries(one.figures).map(([name, value]) => figure(name, value)),
+  ].filter(Boolean);
+}
+
+// `skipped_bytes` as a person reads it.
+function figure(name, value) {
+  const words = name.replaceAll("_", " ");
+  const term = words[0].toUpperCase() + words.slice(1);
+  if (name.endsWith("_bytes")) return [term.replace(/ bytes$/, ""), bytes(value)];
+  if (name.endsWith("_seconds")) return [term.replace(/ seconds$/, ""), span(value)];
+  return [term, count(value)];
 }
 
 function drawFacts(facts) {
@@ -243,6 +273,7 @@ function drawLink(text) {
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
   if (state) {
     const { settings } = state;
+    show(byId("logout"), state.guarded && byId("login").hidden);
     setText(byId("saved"), settings.error ? `Not saved: ${settings.error}` : "");
     byId("saved").classList.toggle("bad", Boolean(settings.error));
     byId("saved").title = settings.path ?? "";
@@ -255,8 +286,15 @@ function drawLink(text) {
   }
 }
 
+function showConsole() {
+  show(byId("login"), false);
+  show(byId("console"), true);
+}
+
 function showLogin() {
-  show(byId("panel"), false);
+  show(byId("console"), false);
+  show(byId("logout"), false);
+  if (!byId("login").hidden) return;
   show(byId("login"), true);
   byId("token").focus();
 }
@@ -295,7 +333,7 @@ async function refresh() {
 
 byId("start").addEventListener("click", async () => {
   const one = role();
-  await form.settled();
+  if (!(await form.settled(one.id))) return toast("Not started: hydrant has not got the settings yet.");
   if ((await act(one, "start")) && selected === one.id) byId("stop").focus();
 });
 
@@ -324,7 +362,7 @@ byId("close").addEventListener("click", async () => {
 });
 
 byId("add").addEventListener("click", async () => {
-  await form.settled();
+  await form.settled(selected);
   try {
     const { id } = await post("relays", { after: selected });
     await refresh();
@@ -386,6 +424,16 @@ byId("login-form").addEventListener("submit", async (event) => {
     await begin();
   } catch (error) {
     setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
+    byId("token").select();
+  }
+});
+
+byId("logout").addEventListener("click", async () => {
+  try {
+    await post("logout");
+    location.reload();
+  } catch (error) {
+    toast(error.message);
   }
 });
 
