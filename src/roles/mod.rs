@@ -4,6 +4,7 @@ pub mod bench;
 pub(crate) mod callers;
 pub mod console;
 pub mod demo;
+pub(crate) mod http;
 pub mod hub;
 pub(crate) mod journal;
 pub mod link;

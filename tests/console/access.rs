@@ -83,6 +83,13 @@ fn nothing_is_done_by_get() {
             answer.head
         );
     }
+    let page = console.post("/wall", &json!({}));
+    assert_eq!(page.status, 405);
+    assert!(
+        page.head.contains("\r\nAllow: GET, HEAD\r\n"),
+        "{}",
+        page.head
+    );
     let roles = console.roles();
     assert_eq!((roles.len(), &roles[0]["state"]), (1, &json!("stopped")));
 }
@@ -160,6 +167,20 @@ fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
         json!(true)
     );
     assert_eq!(with("POST", ADD, &view).status, 403);
+    let seen = with("GET", "/api/v1/state", &view).json();
+    assert_eq!(
+        seen["settings"],
+        json!(null),
+        "where files lie is nobody's business"
+    );
+    for hidden in ["fields", "command"] {
+        assert!(state.json()["roles"][0].get(hidden).is_some(), "{hidden}");
+        assert!(seen["roles"][0].get(hidden).is_none(), "{hidden}");
+    }
+    for path in ["relays/1/clients", "options"] {
+        assert_eq!(with("GET", &format!("/api/v1/{path}"), &view).status, 403);
+    }
+    assert_eq!(with("GET", "/api/v1/relays/1/history", &view).status, 200);
     assert_eq!(with("POST", "/api/v1/relays/1/start", &view).status, 403);
     let log = console.program.stop().join("\n");
     for secret in [ALL, VIEW] {
@@ -214,24 +235,34 @@ fn a_token_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn guesses_are_bounded() {
+fn guesses_are_bounded_by_who_makes_them() {
     let home = Scratch::new();
     keep(&home, "token", "right-and-long-enough");
     let console = Console::start_with(
         &home,
         &format!("--bind 127.0.0.1:0 --token-file {}", home.at("token")),
     );
-    let guess = || {
-        console
-            .post("/api/v1/login", &json!({ "token": "wrong" }))
-            .status
+    let login = |token: &str| console.post("/api/v1/login", &json!({ "token": token }));
+    let cookie = cookie(&console, "right-and-long-enough");
+    let get = |field: &str| {
+        let fields = format!("Host: {}\r\nConnection: close\r\n{field}\r\n", console.at);
+        console.request("GET", "/api/v1/state", &fields, "").status
     };
-    let guesses: Vec<u16> = (0..21).map(|_| guess()).collect();
-    assert!(
-        guesses[..20].iter().all(|status| *status == 401),
-        "{guesses:?}"
+    let guesses: Vec<u16> = (0..20)
+        .map(|number| match number % 2 {
+            0 => login("wrong").status,
+            _ => get("Authorization: Bearer wrong"),
+        })
+        .collect();
+    assert!(guesses.iter().all(|status| *status == 401), "{guesses:?}");
+    assert_eq!(login("wrong").status, 429);
+    assert_eq!(get("Authorization: Bearer wrong"), 429);
+    assert_eq!(
+        get("Authorization: Bearer right-and-long-enough"),
+        429,
+        "a guess is not looked at, or the bound would be none"
     );
-    assert_eq!(guesses[20], 429);
+    assert_eq!(get(&format!("Cookie: {cookie}")), 200, "who is in stays in");
 }
 
 #[test]
@@ -273,7 +304,7 @@ fn what_is_sent_is_bounded() {
     let idle: Vec<_> = (0..9).map(|_| connect(console.at)).collect();
     console
         .program
-        .wait_log("8 connections are enough (--max-connections)");
+        .wait_log("dropped: 8 others came after it (--max-connections)");
     drop(idle);
 }
 

@@ -302,6 +302,11 @@ impl Desk {
                 key if value.len() > FIELD_MAX => {
                     faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
                 }
+                // Who reaches the page is not always who may reach every program of this machine.
+                key if names_socket(key, value) => faults.push((
+                    key.to_owned(),
+                    "a Unix socket is set in the settings file".to_owned(),
+                )),
                 key if is_editable(key) => tab.settings.set(key, value),
                 key => faults.push((
                     key.to_owned(),
@@ -341,6 +346,12 @@ impl Desk {
         self.document.set(place, &self.tabs[place].settings);
         self.save();
     }
+}
+
+/// Whether a relay would dial a Unix socket, or listen at one.
+fn names_socket(key: &str, value: &str) -> bool {
+    let mut places = value.split([',', ' ']).map(str::trim_start);
+    matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
 }
 
 /// Gives settings a name that none of `all` has.

@@ -99,6 +99,12 @@ impl Guard {
         }
     }
 
+    /// Whether a token is said here, right or wrong, where one is asked for. A cookie is none: there are too many to
+    /// try.
+    pub(super) fn is_told_a_token(&self, request: &Request<'_>) -> bool {
+        self.token.is_some() && request.bearer().ok().flatten().is_some()
+    }
+
     /// What whoever sent this may do.
     pub(super) fn right(&self, request: &Request<'_>) -> Right {
         let Some(token) = &self.token else {
