@@ -122,14 +122,7 @@ impl Fleet {
                 on,
                 to_stdout: true,
                 ..
-            } => {
-                let format = on.then_some(DumpFormat::Text);
-                match role.and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format))) {
-                    Some(Ok(())) => TabReply::Done,
-                    Some(Err(text)) => TabReply::Refused(text),
-                    None => refused("it does not run"),
-                }
-            }
+            } => dump_to_stdout(reactor, role, on),
             TabCommand::Dump { on, .. } => {
                 self.posts[place].shows = on;
                 TabReply::Done
@@ -231,6 +224,20 @@ impl Fleet {
         begun.shows = post.shows;
         *post = begun;
         Ok(())
+    }
+}
+
+/// Shows a role's payload on stdout, or ends that.
+pub(super) fn dump_to_stdout(
+    reactor: &mut Reactor<RoleSet>,
+    role: Option<RoleId>,
+    on: bool,
+) -> TabReply {
+    let format = on.then_some(DumpFormat::Text);
+    match role.and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format))) {
+        Some(Ok(())) => TabReply::Done,
+        Some(Err(text)) => TabReply::Refused(text),
+        None => refused("it does not run"),
     }
 }
 

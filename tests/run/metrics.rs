@@ -91,25 +91,25 @@ fn ready_means_that_the_upstream_is_there() {
 fn what_is_asked_badly_is_answered_well() {
     let (hydrant, at) = watched("127.0.0.1:1 127.0.0.1:0 --retry 1h");
     let cases = [
-        ("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        ("POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
         ("GET /metrics HTTP/1.1\r\n\r\n", 400),
         (
-            "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
             413,
         ),
-        ("GET /metrics HTTP/1.1\nHost: x\n\n", 400),
+        ("GET /metrics HTTP/1.1\nHost: localhost\n\n", 400),
         ("\x16\x03\x01", 400),
     ];
     for (request, status) in cases {
         assert_eq!(ask(at, request).0, status, "{request:?}");
     }
     let long = format!(
-        "GET /metrics HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "y".repeat(9000)
     );
     assert_eq!(ask(at, &long).0, 431);
-    let (status, body) = ask(at, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (status, body) = ask(at, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!((status, body.as_str()), (200, ""));
     hydrant.stop();
 }

@@ -59,22 +59,8 @@ impl Desk {
             Some(path) => read(path)?,
             None => (Document::empty(), Vec::new(), None),
         };
-        let imported = orders.import.as_deref().map(read_import).transpose()?;
-        let known_before = all.len();
-        for mut settings in imported.into_iter().flatten() {
-            // At every start of a service, say.
-            if all[..known_before]
-                .iter()
-                .any(|known| known.fields == settings.fields)
-            {
-                continue;
-            }
-            if all.len() >= TABS_MAX {
-                return Err(format!("--import: {TABS_MAX} tabs are the most"));
-            }
-            tabs::rename(&mut settings, &all);
-            document.push(&settings);
-            all.push(settings);
+        if let Some(path) = &orders.import {
+            take_over(read_import(path)?, &mut document, &mut all)?;
         }
         let is_new = all.is_empty();
         if is_new {
@@ -319,6 +305,31 @@ fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String
     let (document, all) =
         Document::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok((document, all, Some(text)))
+}
+
+/// Puts imported tabs behind those that are there. One that is there already is left out: a service may be started with
+/// the same import again and again.
+fn take_over(
+    imported: Vec<Settings>,
+    document: &mut Document,
+    all: &mut Vec<Settings>,
+) -> Result<(), String> {
+    let known = all.len();
+    for mut settings in imported {
+        if all[..known]
+            .iter()
+            .any(|known| known.fields == settings.fields)
+        {
+            continue;
+        }
+        if all.len() >= TABS_MAX {
+            return Err(format!("--import: {TABS_MAX} tabs are the most"));
+        }
+        tabs::rename(&mut settings, all);
+        document.push(&settings);
+        all.push(settings);
+    }
+    Ok(())
 }
 
 fn read_import(path: &Path) -> Result<Vec<Settings>, String> {

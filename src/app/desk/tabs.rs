@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Desk, RoleSet};
 use crate::app::certificates::Watch;
-use crate::app::panel::log_after;
+use crate::app::panel::{dump_to_stdout, log_after};
 use crate::config::Member;
 use crate::config::settings::{Settings, chained, fresh, is_editable, option_rows};
 use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
@@ -12,7 +12,6 @@ use crate::reactor::net::Signal;
 use crate::reactor::tabs::{Faults, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
 use crate::reactor::view::{ClientPage, PAGE_MAX};
 use crate::reactor::{Event, Reactor, RoleId, tabs};
-use crate::roles::relay::config::DumpFormat;
 
 /// A tab.
 pub(super) struct Tab {
@@ -184,14 +183,7 @@ impl Desk {
                 on,
                 to_stdout: true,
                 ..
-            } => {
-                let format = on.then_some(DumpFormat::Text);
-                match role.and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format))) {
-                    Some(Ok(())) => TabReply::Done,
-                    Some(Err(text)) => TabReply::Refused(text),
-                    None => TabReply::Refused("it does not run".to_owned()),
-                }
-            }
+            } => dump_to_stdout(reactor, role, on),
             TabCommand::Dump { on, .. } => {
                 self.tabs[place].settings.dump = on;
                 self.changed(place);
