@@ -35,8 +35,9 @@ pub(super) fn open(reactor: &mut Reactor<RoleSet>, folder: Option<&Path>) -> Opt
     })));
     let closed = match reactor.failure(role) {
         Some(text) => Err(text.to_owned()),
-        None => fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .map_err(|error| plain(&error).to_string()),
+        None => {
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(|error| plain(&error))
+        }
     };
     if let Err(text) = closed {
         log::debug!("hydrant: no socket for hydrant status: {text}");

@@ -281,13 +281,13 @@ impl Fleet {
         let label = member.label();
         let wanted = member.run.listens();
         let running = self.posts.iter().filter(|post| post.role().is_some());
-        let ours = running.flat_map(|post| {
+        let mut ours = running.flat_map(|post| {
             let places = post.member.run.listens().into_iter();
             places.map(|at| (post.member.label(), at))
         });
         let in_the_way =
             |(_, at): &(String, &Endpoint)| wanted.iter().any(|new| new != at && new.overlaps(at));
-        match ours.filter(in_the_way).last() {
+        match ours.find(in_the_way) {
             Some((own, at)) => {
                 format!("{label}: {text}; {own} listens on {at}, which only a restart changes")
             }
