@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::connect;
 use crate::common::scratch::Scratch;
-use crate::rig::{Answer, Console, answer};
+use crate::rig::{Answer, Console, answer, keep};
 
 const ADD: &str = "/api/v1/relays";
 const ALL: &str = "open-sesame-and-more-of-it";
@@ -92,13 +92,6 @@ fn nothing_is_done_by_get() {
     );
     let roles = console.roles();
     assert_eq!((roles.len(), &roles[0]["state"]), (1, &json!("stopped")));
-}
-
-/// Writes a file that nobody else can read.
-fn keep(home: &Scratch, name: &str, text: &str) {
-    let path = home.path().join(name);
-    std::fs::write(&path, text).expect("the folder can be written");
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("it is ours");
 }
 
 /// A console that asks for a token, and knows another one for looking only.

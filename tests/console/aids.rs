@@ -10,7 +10,7 @@ use crate::browser::{Browser, Page};
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{have, skip};
-use crate::rig::Console;
+use crate::rig::{Console, keep};
 
 /// The checker; `None`, and it is said, where it is not there.
 fn axe() -> Option<String> {
@@ -56,7 +56,7 @@ fn a_checker_finds_nothing_in_anybodys_way() {
     }
     let Some(axe) = axe() else { return };
     let home = Scratch::new();
-    fs::write(home.path().join("token"), "right-and-long-enough").unwrap();
+    keep(&home, "token", "right-and-long-enough");
     let console = Console::start(&home);
     let mut place = Place::opened();
     let feed = console.relay(place.at, "127.0.0.1:0");

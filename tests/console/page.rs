@@ -12,7 +12,7 @@ use crate::common::DEADLINE;
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
-use crate::rig::Console;
+use crate::rig::{Console, keep};
 
 fn open(browser: &Browser, console: &Console) -> Page {
     let mut page = browser.open(&format!("http://{}/", console.at));
@@ -371,8 +371,8 @@ fn the_log_is_filtered() {
 
 /// A console that asks for a token, and knows another one for the wall.
 fn guarded(home: &Scratch) -> Console {
-    std::fs::write(home.path().join("token"), "right-and-long-enough").unwrap();
-    std::fs::write(home.path().join("wall"), "look-only-and-no-more").unwrap();
+    keep(home, "token", "right-and-long-enough");
+    keep(home, "wall", "look-only-and-no-more");
     let files = (home.at("token"), home.at("wall"));
     Console::start_with(
         home,
@@ -413,7 +413,7 @@ fn a_token_opens_the_page_until_it_is_given_back() {
     page.until("!document.getElementById('panel').hidden");
     let at = console.at;
     console.program.stop();
-    std::fs::write(home.path().join("token"), "another-and-long-enough").unwrap();
+    keep(&home, "token", "another-and-long-enough");
     let console = Console::start_with(
         &home,
         &format!("--bind {at} --token-file {}", home.at("token")),
