@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::reactor::command::{Command, Process, Reply, RoleRow, RoleState};
+use crate::reactor::command::{Command, Reply, RoleRow, RoleState};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply, TabSettings, Tabs};
 use crate::reactor::view::{ClientPage, ClientRow, PAGE_MAX, View};
 
@@ -41,7 +41,7 @@ impl Owner {
         }
         Some(match command {
             Command::Tab(command) => Reply::Tab(self.tab(command)),
-            Command::Process => Reply::Process(Box::new(Process::default())),
+            Command::Process => Reply::Process(Box::default()),
             Command::Roles { from } => {
                 let rows = (from..self.tabs).take(PAGE_MAX).map(role);
                 Reply::Roles {
