@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod pump;
 pub mod relay;
 pub mod status;
+pub(crate) mod tags;
 pub mod tls;
 pub mod tunnel;
 pub mod ws;
