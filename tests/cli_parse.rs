@@ -25,6 +25,7 @@ const PIPE: Env = Env {
         not_for: None,
     },
     config_home: None,
+    sockets: None,
     passed: None,
 };
 const TERMINAL: Env = Env {
@@ -37,6 +38,7 @@ const TERMINAL: Env = Env {
         not_for: None,
     },
     config_home: None,
+    sockets: None,
     passed: None,
 };
 
@@ -511,8 +513,8 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; SRC \
-         would be HOST:PORT",
+        "there are relay, console, demo, hub, tunnel, ws, run, check, status, completions, man, systemd-unit, bench; \
+         SRC would be HOST:PORT",
     ),
     (
         "<scenarios>",
@@ -562,8 +564,8 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; \
-                 SRC would be HOST:PORT";
+    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, status, completions, man, \
+                 systemd-unit, bench; SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")

@@ -41,6 +41,8 @@ pub enum RoleId {
     Console,
     /// Many roles, out of a file.
     Run,
+    /// What runs, asked how it goes.
+    Status,
     /// The mistakes of such a file.
     Check,
     /// Completions for a shell.
@@ -187,6 +189,7 @@ pub static ROLES: &[Role] = &[
     ws::CLIENT,
     run::RUN,
     run::CHECK,
+    run::STATUS,
     run::COMPLETIONS,
     run::MAN,
     run::SYSTEMD_UNIT,

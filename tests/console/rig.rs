@@ -108,6 +108,14 @@ impl Console {
     }
 }
 
+/// Writes a file that nobody else can read.
+pub(crate) fn keep(home: &Scratch, name: &str, text: &str) {
+    let path = home.path().join(name);
+    std::fs::write(&path, text).expect("the folder can be written");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("it is ours");
+}
+
 /// Reads an answer to its end, which its length tells.
 #[track_caller]
 pub(crate) fn answer(stream: &mut TcpStream) -> Answer {

@@ -126,6 +126,13 @@ fn a_token_that_is_taken_away_ends_its_session() {
     backend
         .run
         .wait_log("refuses: the name or its token is wrong");
+    // The backend has its own read again too.
+    private(&token, OTHER);
+    backend.run.signal("HUP");
+    backend.run.wait_log("token read again");
+    for _ in 0..2 {
+        server.run.wait_log("connected, public at ");
+    }
     private(&file, "rubbish");
     server.run.signal("HUP");
     server.run.wait_log("the tokens that it had are kept");

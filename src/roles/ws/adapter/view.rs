@@ -2,10 +2,20 @@
 
 use super::streams::Stream;
 use super::{Adapter, State, Up};
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::reactor::view::{Figure, Upstream, UpstreamState, View};
+use crate::roles::journal::TOKEN_READ;
 
 impl Adapter {
+    /// Gives it another token, which holds from the next connection to the relay on.
+    pub fn set_token(&mut self, token: Option<Secret>) {
+        if self.config.token != token {
+            self.config.token = token;
+            self.journal.info(TOKEN_READ.to_owned());
+        }
+    }
+
     /// Its figures, for which it goes through its connections, of which there are `--max-streams` at most.
     pub fn view(&self, now: Time) -> View {
         let (from_relay, to_relay) = self.bytes();
