@@ -32,6 +32,7 @@ const SHARED_BY_ROLES: &[&str] = &[
     "link",
     "listening",
     "pump",
+    "tags",
     "tls",
 ];
 
