@@ -388,4 +388,4 @@ const HELD_SAID: Duration = Duration::from_secs(5);
 /// How often the kernel is asked what was acknowledged, while that may be all that the upstream waits for: as often as
 /// this at first, and less and less, but never less than the second.
 const ACKS_LOOK: Duration = Duration::from_millis(2);
-const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);
+pub(crate) const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);

@@ -70,6 +70,7 @@ use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::framed::Framed;
+pub(crate) use self::gate::ACKS_LOOK_MAX;
 use self::gate::Gate;
 use self::handshakes::Handshakes;
 use self::lag::Sampler;
