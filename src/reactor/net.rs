@@ -42,6 +42,16 @@ pub enum Addr {
     Unix(PathBuf),
 }
 
+impl Addr {
+    /// Whether only this machine's programs can be there, or come there.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(at) => at.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

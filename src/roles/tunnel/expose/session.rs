@@ -7,7 +7,7 @@ use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
 use crate::base::units::{Count, Span, Typed};
 use crate::base::wheel::TimerKey;
-use crate::proto::hello::{Answer, Asking, Code, Fault, Hello, NONCE_LEN};
+use crate::proto::hello::{Answer, Asking, Code, Fault, Hello};
 use crate::proto::tls::looks_like_tls;
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, SockId};
@@ -116,10 +116,7 @@ impl Expose {
         if std::mem::take(&mut self.speaks_plain) {
             return self.begin_session(cx, link, None);
         }
-        let mut nonce = [0; NONCE_LEN];
-        for word in nonce.chunks_exact_mut(8) {
-            word.copy_from_slice(&cx.random().to_be_bytes());
-        }
+        let nonce = cx.nonce();
         let hello = Hello {
             name: self.config.name.clone(),
             port: self.config.port.unwrap_or(self.last_port),

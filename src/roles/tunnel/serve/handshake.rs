@@ -14,7 +14,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::base::wheel::TimerKey;
-use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, NONCE_LEN, Proven, Serving};
+use crate::proto::hello::{self, Asked, Code, FIRST_BYTE, Hello, Proven, Serving};
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
@@ -180,10 +180,7 @@ impl Serve {
     }
 
     fn challenge(&mut self, cx: &mut Cx<'_>, key: usize, hello: Hello) {
-        let mut nonce = [0; NONCE_LEN];
-        for word in nonce.chunks_exact_mut(8) {
-            word.copy_from_slice(&cx.random().to_be_bytes());
-        }
+        let nonce = cx.nonce();
         let asks_proof = self.config.tokens.is_some();
         let handshake = &mut self.handshakes[key];
         let message = handshake.serving.challenge(nonce, asks_proof);

@@ -181,7 +181,7 @@ impl Serve {
             self.listeners.push(sock);
             self.listens_at.push(at);
         }
-        let open = self.listens_at.iter().find(|at| !is_loopback(at));
+        let open = self.listens_at.iter().find(|at| !at.is_loopback());
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
@@ -343,13 +343,6 @@ impl Role for Serve {
 
 /// Descriptors for what is neither client nor backend.
 const RESERVE: usize = 16;
-
-fn is_loopback(at: &Addr) -> bool {
-    match at {
-        Addr::Tcp(at) => at.ip().to_canonical().is_loopback(),
-        Addr::Unix(_) => true,
-    }
-}
 
 /// What a socket is to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
