@@ -22,6 +22,7 @@ use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.
@@ -52,6 +53,8 @@ pub(super) struct Flush {
     unacknowledged: usize,
     cut: usize,
     deadline: Option<TimerKey>,
+    /// It was said which destinations are waited for though they are not connected.
+    owed_said: bool,
     over: bool,
 }
 
@@ -83,6 +86,7 @@ impl Relay {
             unacknowledged: 0,
             cut: 0,
             deadline,
+            owed_said: false,
             over: false,
         });
         self.close_upstream(cx);
@@ -219,9 +223,7 @@ impl Relay {
             Reason::Left => {}
             _ => flush.cut += 1,
         }
-        let outlet = &self.outputs[output];
-        let unfinished = outlet.parked().is_some_and(|parked| parked < head);
-        if flush.deadline.is_none() && outlet.is_dialled() && unfinished {
+        if flush.deadline.is_none() && self.outputs[output].is_owed(head) {
             self.redial_output(cx, output, joined);
         }
         self.check_flushed(cx);
@@ -240,11 +242,13 @@ impl Relay {
         self.drop_stalled(cx, Time::ZERO);
     }
 
-    /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
+    /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none,
+    /// or of a destination that is not even connected.
     pub(super) fn watch_end(&mut self, now: Time) {
         if !self.flush.as_ref().is_some_and(Flush::source_ended) {
             return;
         }
+        self.name_owed();
         let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
             .clients
@@ -269,6 +273,26 @@ impl Relay {
         }
     }
 
+    /// Says once which destinations are dialled on, as bytes are left for them.
+    fn name_owed(&mut self) {
+        let head = self.records.whole();
+        let Some(flush) = self.flush.as_mut().filter(|flush| !flush.owed_said) else {
+            return;
+        };
+        let owed = self.outputs.iter().filter(|outlet| outlet.is_owed(head));
+        let owed = owed.map(|outlet| {
+            let left = head - outlet.parked().unwrap_or(head);
+            format!("{} ({} left for it)", outlet.name(), Bytes(left))
+        });
+        let owed: Vec<_> = owed.collect();
+        flush.owed_said = !owed.is_empty();
+        if flush.owed_said {
+            let owed = owed.join(", ");
+            let text = format!("the source has ended; not connected and waited for: {owed}");
+            self.journal.info(text);
+        }
+    }
+
     /// `--drain` is over.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
         // The kernel goes on delivering what it has taken; a standard stream's helper does not outlive us.
@@ -290,10 +314,8 @@ impl Relay {
     pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
         let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
-        let unfinished = |outlet: &super::outputs::Outlet| {
-            outlet.is_dialled() && outlet.parked().is_some_and(|parked| parked < head)
-        };
-        let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
+        let is_owed = |outlet: &Outlet| outlet.is_owed(head);
+        let dialling = flush.deadline.is_none() && self.outputs.iter().any(is_owed);
         if self.clients.len() > 0 || dialling {
             return;
         }

@@ -90,6 +90,11 @@ impl Outlet {
         }
     }
 
+    /// Whether it is a destination that is not connected, or not any more, and for which bytes below `head` wait.
+    pub(super) fn is_owed(&self, head: u64) -> bool {
+        self.is_dialled() && self.parked().is_some_and(|parked| parked < head)
+    }
+
     /// Its client, while what that has not acknowledged must stay in the ring.
     pub(super) fn retaining(&self) -> Option<ClientId> {
         match self.next {
@@ -469,11 +474,11 @@ impl Relay {
             for listener in outlet.listeners.drain(..) {
                 cx.close(listener, Close::Orderly);
             }
-            let waited_for = outlet.parked().is_some_and(|parked| parked < head);
+            let is_owed = outlet.is_owed(head);
             let Some(dialled) = &mut outlet.dialled else {
                 continue;
             };
-            if keep_dialling && (waited_for || outlet.clients > 0) {
+            if keep_dialling && (is_owed || outlet.clients > 0) {
                 continue;
             }
             dialled.redial.stop(cx);
