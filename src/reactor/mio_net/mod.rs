@@ -10,6 +10,7 @@
 //! stopped in front of: a socket which has seen one of those is *wary*, and from then on asked until it says
 //! `WouldBlock`.
 
+pub mod blocking;
 mod listen;
 mod passed;
 mod resolver;
