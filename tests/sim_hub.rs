@@ -8,12 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use hydrant::base::secret::Secret;
+use hydrant::base::time::Time;
 use hydrant::config::{Config, Env, Run};
 use hydrant::fuzz::{hub_by_seed, hub_tunnel_by_seed};
-use hydrant::reactor::net::Addr;
-use hydrant::reactor::{Cx, Event, Options, Reactor, Role, RoleId};
+use hydrant::proto::mailbox::write_message;
+use hydrant::reactor::net::{Addr, Signal};
+use hydrant::reactor::{Cx, End, Event, Options, Reactor, Role, RoleId};
 use hydrant::roles::hub::{Hub, Reason, Tunnel, User};
-use hydrant::sim::{Actor, Faults, Handle, RemoteId, SimNet};
+use hydrant::sim::{Actor, Behaviour, Content, Ending, Faults, Handle, RemoteId, SimNet, Source};
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -136,7 +139,11 @@ impl Role for Party {
 
 fn party(line: &str) -> Party {
     let words = line.split(' ').map(OsString::from);
-    match Config::from_command_line(words, Env::default()).map(|config| config.run) {
+    let env = Env {
+        token: Some(Secret::from(b"0123456789abcdef".to_vec())),
+        ..Env::default()
+    };
+    match Config::from_command_line(words, env).map(|config| config.run) {
         Ok(Run::HubServe { config, .. }) => Party::Hub(Hub::new(*config)),
         Ok(Run::HubUser(config)) => Party::User(User::new(*config, true)),
         Ok(Run::HubTunnel(config)) => Party::End(Tunnel::new(*config)),
@@ -210,7 +217,7 @@ impl Play {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Log lines in which a client of the name vanished stands.
+/// Log lines of the tests that look at them.
 struct Lines(Mutex<Vec<String>>);
 
 impl log::Log for Lines {
@@ -220,7 +227,7 @@ impl log::Log for Lines {
 
     fn log(&self, record: &log::Record<'_>) {
         let line = format!("{} {}", record.level(), record.args());
-        if line.contains("client vanished ") {
+        if [VANISHED, STOPPED].iter().any(|what| line.contains(what)) {
             self.0.lock().expect("nobody panics here").push(line);
         }
     }
@@ -229,13 +236,28 @@ impl log::Log for Lines {
 }
 
 static LINES: Lines = Lines(Mutex::new(Vec::new()));
+const VANISHED: &str = "client vanished ";
+const STOPPED: &str = "early lost: ";
+
+/// Log lines are kept from now on.
+fn keep_lines() {
+    // Another test may have said so.
+    let _ = log::set_logger(&LINES);
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+/// How many lines have all of these in them.
+fn lines(parts: &[&str]) -> usize {
+    let lines = LINES.0.lock().expect("nobody panics there");
+    let has_all = |line: &&String| parts.iter().all(|part| line.contains(part));
+    lines.iter().filter(has_all).count()
+}
 
 /// A machine that went without a word. Where silence is no reason to drop it, the kernel gives it up once it has sent
 /// the same bytes for a quarter of an hour.
 #[test]
 fn whose_machine_has_gone_is_dead_when_the_kernel_says_so() {
-    log::set_logger(&LINES).expect("there is no other");
-    log::set_max_level(log::LevelFilter::Info);
+    keep_lines();
     let mut play = Play::start("--idle-timeout off");
     let vanished = play.client("vanished", 1000);
     let sender = play.client("sender", 1001);
@@ -250,10 +272,8 @@ fn whose_machine_has_gone_is_dead_when_the_kernel_says_so() {
     assert_eq!(play.handle.world().remote_read(sender, 100), b"ok");
     assert_eq!(play.hub().counts().nobody, 1, "the name is free");
     play.client("vanished", 1002);
-    let lines = LINES.0.lock().expect("nobody panics there");
     let told = "WARN hub: client vanished (10.0.0.1:1000) dropped: dead; ";
-    let dead = lines.iter().filter(|line| line.starts_with(told));
-    assert_eq!(dead.count(), 1, "{lines:?}");
+    assert_eq!(lines(&[told]), 1);
 }
 
 /// By default, its silence is noticed long before.
@@ -264,6 +284,159 @@ fn whose_machine_has_gone_is_idle_first() {
     play.handle.world().remote_vanish(vanished);
     play.pass(Duration::from_secs(31));
     assert_eq!((play.gone(Reason::Idle), play.gone(Reason::Dead)), (1, 0));
+}
+
+/// Says something to a tunnel's end, as a hub that takes nothing, and looks at what waits for that one meanwhile.
+fn says_to_an_end(words: &[u8]) {
+    let (net, handle) = SimNet::new(1, Faults::none());
+    let hub = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 7000)));
+    let takes_nothing = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(hub.clone(), takes_nothing);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let end = reactor.add(party("hub tunnel 7000 a --to b --listen 8000"));
+    let mut said = 0;
+    while handle.world().time() < Time::ZERO + Duration::from_secs(9) {
+        let mut ended = Vec::new();
+        reactor.turn(&mut ended).expect("a simulated wait works");
+        let Some(Party::End(tunnel)) = reactor.role(end) else {
+            panic!("it has ended: {ended:?}");
+        };
+        tunnel.check_invariants();
+        let mut world = handle.world();
+        if let Some(hub) = world.accepted_at(&hub).first().copied() {
+            said += world.remote_send(hub, &words[said..]);
+        }
+    }
+    assert!(said > 0, "it has come");
+}
+
+/// The ids differ, so that each is another's, and none of them names us.
+#[test]
+fn hellos_whose_answers_nobody_takes_are_not_answered_for_ever() {
+    let mut words = b"|2|ok".to_vec();
+    for id in 1u64..100_000 {
+        let hello = [&[1][..], &id.to_be_bytes(), &[0; 8]].concat();
+        write_message(b"b", &hello, &mut words);
+    }
+    says_to_an_end(&words);
+}
+
+#[test]
+fn one_nonce_is_answered_and_no_more() {
+    let mut nonce = Vec::new();
+    write_message(b"", &[&b"nonce "[..], &[b'5'; 32]].concat(), &mut nonce);
+    says_to_an_end(&nonce.repeat(20_000));
+}
+
+/// Lets so many seconds pass; who has ended since is added.
+fn turns_for(
+    reactor: &mut Reactor<Party>,
+    handle: &Handle,
+    seconds: u64,
+    ended: &mut Vec<(RoleId, End)>,
+) {
+    let end = handle.world().time() + Duration::from_secs(seconds);
+    while handle.world().time() < end {
+        reactor.turn(ended).expect("a simulated wait works");
+    }
+}
+
+/// An end that is stopped lets its connections finish: what its other end has said comes to the service, however late
+/// that one reads, and then the end of it.
+#[test]
+fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
+    let (net, handle) = SimNet::new(1, Faults::none());
+    let local = |port| Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+    let behaviour = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(local(9000), behaviour);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    reactor.add(party("hub serve 7000"));
+    reactor.add(party("hub tunnel 7000 a --to b --listen 8000"));
+    let b = reactor.add(party("hub tunnel 7000 b --to a --forward 9000 --drain 60s"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 10, &mut ended);
+    let said = 200_000;
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    let actor = Actor::Source(Source {
+        content: Content::Pattern(0),
+        from: 0,
+        to: said,
+        chunk_max: 40_000,
+        gap_max: Duration::from_millis(200),
+        ending: Ending::HalfClose,
+    });
+    handle.world().connect_remote(local(8000), from, actor);
+    // It has nothing to say itself, and does not read for now.
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    reactor.tell(b, Event::Drain(Signal::Terminate));
+    let service = handle.world().accepted_at(&local(9000))[0];
+    handle.world().remote_shutdown(service);
+    turns_for(&mut reactor, &handle, 20, &mut ended);
+    assert!(ended.is_empty(), "not all of it is with the service");
+    for _ in 0..100 {
+        handle.world().remote_read(service, 10_000);
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+    }
+    let world = handle.world();
+    assert_eq!(world.received_total(service), said);
+    assert!(world.saw_fin(service) && !world.saw_reset(service));
+    assert_eq!(ended.len(), 1, "{ended:?}");
+}
+
+/// An end that is stopped says so behind all that it has said, however slowly a hub with TLS takes that.
+#[test]
+fn an_end_that_is_stopped_says_so_through_a_slow_hub_with_tls() {
+    keep_lines();
+    let slow = Faults {
+        delay: Duration::from_millis(50),
+        send_buffer: 4 << 10,
+        receive_buffer: 4 << 10,
+        ..Faults::none()
+    };
+    let (net, handle) = SimNet::new(1, slow);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let files = "src/fuzz/tls";
+    reactor.add(party(&format!(
+        "hub serve 7000 --tls-cert {files}/certificate.pem --tls-key {files}/key.pem"
+    )));
+    let flags = "--tls-insecure --drain 60s";
+    let end = |words: &str| party(&format!("hub tunnel tls://127.0.0.1:7000 {words} {flags}"));
+    reactor.add(end("late --to early --listen 8001"));
+    let early = reactor.add(end("early --to late --listen 8000"));
+    let mut run_until = |done: &dyn Fn(&Reactor<Party>) -> bool, within: u64| {
+        let end = handle.world().time() + Duration::from_secs(within);
+        let mut ended = Vec::new();
+        while handle.world().time() < end && !done(&reactor) {
+            reactor.turn(&mut ended).expect("a simulated wait works");
+        }
+        assert!(done(&reactor), "it takes too long: {ended:?}");
+    };
+    let counts = |reactor: &Reactor<Party>| match reactor.role(early) {
+        Some(Party::End(tunnel)) => tunnel.counts().clone(),
+        _ => panic!("it has ended"),
+    };
+    run_until(&|reactor| counts(reactor).sessions == 1, 20);
+    *handle.world().faults() = Faults::none();
+    // Nobody is forwarded to anything there, so that it is reset with much on its way.
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    let to = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)));
+    let actor = Actor::Source(Source {
+        content: Content::Pattern(0),
+        from: 0,
+        to: 200_000,
+        chunk_max: 4000,
+        gap_max: Duration::ZERO,
+        ending: Ending::Stay,
+    });
+    handle.world().connect_remote(to, from, actor);
+    run_until(&|reactor| counts(reactor).to_peer > 20_000, 60);
+    reactor.tell(early, Event::Drain(Signal::Terminate));
+    let mut ended = Vec::new();
+    let end = handle.world().time() + Duration::from_secs(60);
+    while handle.world().time() < end && lines(&[STOPPED]) == 0 {
+        reactor.turn(&mut ended).expect("a simulated wait works");
+    }
+    assert_eq!(lines(&[STOPPED, "it is stopped; "]), 1, "{ended:?}");
 }
 
 /// Each client of ours that has nothing to say still says that it is alive, for as long as it is.

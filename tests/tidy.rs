@@ -25,7 +25,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// What stands beside the roles and may be named by all of them.
-const SHARED_BY_ROLES: &[&str] = &["callers", "journal", "link", "listening", "pump", "tls"];
+const SHARED_BY_ROLES: &[&str] = &[
+    "callers",
+    "journal",
+    "link",
+    "listening",
+    "pump",
+    "tags",
+    "tls",
+];
 
 /// Words, the files in `src` that may use them, and what everyone else does instead.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[

@@ -11,6 +11,7 @@ pub struct Outbox {
     bytes: Box<[u8]>,
     from: usize,
     to: usize,
+    sent_total: u64,
 }
 
 impl Outbox {
@@ -20,6 +21,7 @@ impl Outbox {
             bytes: vec![0; capacity].into_boxed_slice(),
             from: 0,
             to: 0,
+            sent_total: 0,
         }
     }
 
@@ -41,6 +43,11 @@ impl Outbox {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.from == self.to
+    }
+
+    /// Bytes that were ever sent.
+    pub fn sent_total(&self) -> u64 {
+        self.sent_total
     }
 
     /// How many bytes can be added.
@@ -83,6 +90,7 @@ impl Outbox {
     pub fn sent(&mut self, len: usize) {
         assert!(len <= self.len(), "more than there was");
         self.from += len;
+        self.sent_total += len as u64;
         if self.is_empty() {
             (self.from, self.to) = (0, 0);
         }
@@ -102,6 +110,7 @@ mod tests {
         assert!(out.push(b"hello"));
         assert!(!out.push(b"more"), "all or none");
         out.sent(4);
+        assert_eq!(out.sent_total(), 4);
         assert_eq!((out.pending(), out.room()), (&b"o"[..], 7));
         assert!(out.push(b"n we go"));
         assert_eq!(out.pending(), b"on we go");

@@ -41,6 +41,16 @@ impl Cx<'_> {
         self.core.net.random()
     }
 
+    /// So many fresh random bytes, a multiple of 8.
+    pub fn nonce<const N: usize>(&mut self) -> [u8; N] {
+        const { assert!(N.is_multiple_of(8)) };
+        let mut nonce = [0; N];
+        for word in nonce.chunks_exact_mut(8) {
+            word.copy_from_slice(&self.random().to_be_bytes());
+        }
+        nonce
+    }
+
     /// How many more sockets can be opened before the descriptors run out.
     pub fn sockets_left(&self) -> usize {
         self.core.net.sockets_left()

@@ -80,12 +80,12 @@ impl Core {
         }
     }
 
-    /// How long the loop may sleep: not at all while visits are due, at most until the next timer.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
+    pub(super) fn patience(&self) -> Option<Time> {
         if !self.table.is_idle() || !self.outbox.is_empty() || !self.finished.is_empty() {
-            return Some(Duration::ZERO);
+            return Some(Time::ZERO);
         }
-        self.wheel.next().map(|at| at.since(self.net.clock()))
+        self.wheel.next()
     }
 
     pub(super) fn timer(&mut self, after: Duration, owner: Owner, tag: u32) -> TimerKey {

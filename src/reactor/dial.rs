@@ -114,8 +114,9 @@ impl Core {
         if let Some(stagger) = dial.stagger {
             self.cancel(stagger);
         }
+        // It may have come about already for the other end, which is not to take this for the end of what was said.
         for (sock, _) in dial.racing {
-            self.close(sock, Close::Orderly);
+            self.close(sock, Close::Reset);
         }
     }
 
@@ -132,7 +133,7 @@ impl Core {
             _ => true,
         });
         if let Some(sock) = won {
-            self.close(sock, Close::Orderly);
+            self.close(sock, Close::Reset);
         }
     }
 

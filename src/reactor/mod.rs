@@ -26,7 +26,6 @@ pub mod tabs;
 pub mod view;
 
 use std::io;
-use std::time::Duration;
 
 use crate::base::time::Time;
 
@@ -171,7 +170,7 @@ impl<R: Role> Reactor<R> {
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
         let patience = if self.options.busy_poll {
-            Some(Duration::ZERO)
+            Some(Time::ZERO)
         } else {
             self.core.patience()
         };

@@ -42,6 +42,16 @@ pub enum Addr {
     Unix(PathBuf),
 }
 
+impl Addr {
+    /// Whether only this machine's programs can be there, or come there.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(at) => at.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -177,10 +187,10 @@ pub trait Net {
     /// The time as it is.
     fn clock(&self) -> Time;
 
-    /// Waits until something is ready or `timeout` is over (`None`: for as long as it takes), and adds what it found
-    /// to `out`. A zero timeout only looks. It may return early with nothing found, as after a signal, but never by
-    /// rounding the timeout down.
-    fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()>;
+    /// Waits until something is ready or this time has come (`None`: for as long as it takes), and adds what it found
+    /// to `out`. A time that is not after [`Net::now`] only looks. It may return early with nothing found, as after a
+    /// signal, but never by rounding the time down.
+    fn wait(&mut self, until: Option<Time>, out: &mut Vec<Ready>) -> io::Result<()>;
 
     /// Begins to listen. A Unix socket's file is made, and a stale one replaced only where connecting to it is
     /// refused: `AddrInUse` if somebody listens there, `AlreadyExists` with its own message if the file is no socket.

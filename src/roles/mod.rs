@@ -11,6 +11,7 @@ pub(crate) mod listening;
 pub mod metrics;
 pub mod pump;
 pub mod relay;
+pub(crate) mod tags;
 pub mod tls;
 pub mod tunnel;
 pub mod ws;

@@ -13,11 +13,13 @@
 //! room.
 
 mod carrier;
+mod line;
 
 use std::collections::VecDeque;
 use std::io;
 
 pub use self::carrier::{Carrier, Owner};
+pub use self::line::Question;
 
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
@@ -39,6 +41,8 @@ pub struct Mux<C = Link> {
     held: usize,
     /// The session has more to say than its peer has read.
     choked: bool,
+    /// The ping under way, where the session's owner lets it [`Mux::tick`].
+    question: Option<Question>,
 }
 
 /// A stream and its other end.
@@ -160,6 +164,10 @@ impl Channel {
 
     /// The other end is there.
     pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
+        debug_assert!(
+            !link.is_tls(),
+            "one that is over would be closed before all was encrypted and sent"
+        );
         link.want_read(cx, true);
         link.want_write(cx, !self.queue.is_empty());
         self.end = End::Link(link);
@@ -206,6 +214,7 @@ impl<C: Carrier> Mux<C> {
             waiting: VecDeque::new(),
             held: 0,
             choked: false,
+            question: None,
         }
     }
 

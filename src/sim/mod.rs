@@ -114,8 +114,15 @@ impl Net for SimNet {
         self.world.borrow_mut().look_at_clock()
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()> {
+    fn wait(&mut self, until: Option<Time>, out: &mut Vec<Ready>) -> io::Result<()> {
         let had = out.len();
+        let timeout = until.map(|end| {
+            if end <= self.now {
+                Duration::ZERO
+            } else {
+                end.since(self.clock())
+            }
+        });
         self.call(format_args!("wait {timeout:?}"), |world| {
             world.wait(timeout, out);
         });

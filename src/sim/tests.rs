@@ -453,8 +453,7 @@ fn actions_happen_inside_waits_in_order() {
             .at(Time::from_millis(5), move |world| world.signal(signal));
     }
     let mut ready = Vec::new();
-    net.wait(Some(Duration::from_millis(4)), &mut ready)
-        .unwrap();
+    net.wait(Some(Time::from_millis(4)), &mut ready).unwrap();
     assert!(ready.is_empty());
     net.wait(None, &mut ready).unwrap();
     assert_eq!(format!("{ready:?}"), "[Signal(HangUp), Signal(Terminate)]");
@@ -475,7 +474,7 @@ fn stale_events_speak_of_former_tenants() {
     let (new, _) = net.listen(&local(0)).unwrap();
     assert_eq!(new.key, old.key);
     let mut ready = Vec::new();
-    net.wait(Some(Duration::ZERO), &mut ready).unwrap();
+    net.wait(Some(Time::ZERO), &mut ready).unwrap();
     assert!(matches!(ready[..], [Ready::Sock { id, .. }] if id == old));
     assert_eq!(
         net.accept(old).unwrap_err().kind(),

@@ -71,7 +71,8 @@ impl<B: Bench> Rig<B> {
     /// Looks what happens for at most `time`, and adds it to what is ready.
     pub(crate) fn look(&mut self, time: Duration) {
         let mut found = Vec::new();
-        self.net.wait(Some(time), &mut found).expect("a wait works");
+        let end = self.net.clock() + time;
+        self.net.wait(Some(end), &mut found).expect("a wait works");
         for ready in found {
             match ready {
                 Ready::Sock {

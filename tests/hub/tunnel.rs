@@ -279,9 +279,9 @@ fn what_is_under_way_is_bounded_for_all_streams_together() {
         (kib > 1000.0).then_some(kib)
     });
     assert!(full <= 1024.0, "{full} KiB");
-    // The kernels between hub and end take some of it, too.
-    let held = pair.hub.run.report();
-    assert!(!held.contains("MiB, held"), "{held}");
+    // Each piece in the hub has a head of the hub's and one of the tunnel's.
+    let waits = figure(&pair.hub.run.report(), ", held");
+    assert!(waits <= 1.1 * 1024.0, "{waits} KiB");
     signal(pair.b.pid(), "CONT");
     for client in clients {
         let got = client.join().expect("it is served");

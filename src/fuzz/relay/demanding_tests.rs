@@ -149,20 +149,76 @@ fn what_a_guest_was_given_when_it_joined_is_no_lag() {
     }
 }
 
-/// All that a guest lacks is in its kernel: that is no reason to skip, and later it is behind like any other.
-#[test]
-fn a_guest_whose_kernel_is_behind_skips_nothing() {
+/// A thin feed, all of which would fit into the kernel, and a guest under `skip` that freezes for some seconds.
+fn frozen() -> Scenario {
     let mut scenario = lines(listen(), Slow::Skip);
     scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(200)));
     scenario.config.hold = Duration::ZERO;
-    scenario.faults.send_buffer = 40 << 10;
-    scenario.faults.receive_buffer = 1 << 10;
-    scenario.lives[0][0].source.gap_max = Duration::from_millis(20);
+    (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (256 << 10, 1 << 10);
+    let source = &mut scenario.lives[0][0].source;
+    (source.chunk_max, source.gap_max) = (100, Duration::from_millis(20));
     scenario.guests[0] = vec![stalled()];
-    scenario.chaos = Duration::from_secs(2);
-    let counts = live(scenario);
+    scenario.guests[0][0].receiver.resume_after = Some(Duration::from_secs(5));
+    scenario.chaos = Duration::from_secs(10);
+    scenario
+}
+
+/// All that a guest lacks would wait in its kernel: it is sent no more, skips what comes in meanwhile, and gets the
+/// newest when it goes on.
+#[test]
+fn a_guest_whose_kernel_is_behind_is_sent_no_more_and_skips() {
+    for max in [
+        MaxLag::Age(Duration::from_millis(200)),
+        MaxLag::Bytes(2_000),
+    ] {
+        let mut scenario = frozen();
+        scenario.config.max_lag = Some(max);
+        let mut play = Play::new(scenario.clone(), false);
+        play.run_until(Time::ZERO + Duration::from_millis(4_900));
+        let counts = play.book.borrow().counts.clone();
+        let (sent, came) = (counts.bytes_out, counts.bytes_in);
+        assert!(sent < 6_000 && counts.skipped > 0, "{sent} of {came}");
+        let counts = live(scenario);
+        assert!(counts.bytes_out > sent, "it never goes on");
+        assert_eq!(gone(&counts, Reason::Overtaken), 0);
+    }
+}
+
+/// It freezes with the newest record half sent: that is finished before it is sent no more.
+#[test]
+fn a_guest_is_not_left_in_the_middle_of_a_record() {
+    for send_buffer in (151..200).step_by(16) {
+        let mut scenario = frozen();
+        scenario.config.framing = "fixed:50".parse().expect("a framing");
+        let record = (0..50).collect::<Vec<u8>>();
+        say(&mut scenario.lives[0][0], &record.repeat(6));
+        let source = &mut scenario.lives[0][0].source;
+        (source.to, source.chunk_max) = (300, 300);
+        source.gap_max = Duration::ZERO;
+        let mut next = scenario.lives[0][0].clone();
+        next.at = Duration::from_millis(500);
+        scenario.lives[0][0].source.ending = Ending::Close;
+        scenario.lives[0].push(next);
+        scenario.faults.send_buffer = send_buffer;
+        scenario.faults.receive_buffer = 100;
+        let receiver = &mut scenario.guests[0][0].receiver;
+        (receiver.bytes, receiver.every) = (10, Duration::from_millis(300));
+        receiver.resume_after = Some(Duration::from_millis(600));
+        let counts = live(scenario);
+        assert!(counts.skipped.is_multiple_of(50));
+    }
+}
+
+/// The source ends while a guest is sent no more: it gets its last records, and the relay ends.
+#[test]
+fn a_guest_that_is_sent_no_more_gets_the_end() {
+    let mut scenario = frozen();
+    scenario.config.source = From::Stdin;
+    scenario.lives[0][0].source.to = 10_000;
+    scenario.lives[0][0].source.ending = Ending::Close;
+    let (_, counts) = live_to_the_end(scenario);
     assert!(counts.skipped > 0);
-    assert_eq!(gone(&counts, Reason::Overtaken), 0);
+    assert_eq!(gone(&counts, Reason::Drained), 1);
 }
 
 /// Nothing waits in the ring, and all that was sent waits in a kernel: under `block` the upstream waits for that too.

@@ -67,6 +67,15 @@ impl Book {
         taking.map(|known| known.cursor).max()
     }
 
+    /// Whether a client may be sent nothing though it lacks bytes, or have one more visit after that: it was too far
+    /// behind by what waits in its kernel, and has not taken that, or only just.
+    pub(super) fn may_be_withheld(&self, scenario: &Scenario, known: &Known, now: Time) -> bool {
+        let config = &scenario.config;
+        let skips = config.outputs[known.output].slow == Slow::Skip && config.max_lag.is_some();
+        let waits = known.landed < known.written || now.since(known.progress) <= LAG_LOOK;
+        skips && waits && known.until == u64::MAX && self.ledger.is_begin(known.cursor)
+    }
+
     /// Whether a client was so close behind the leader before the latest event that the ring may not overtake it.
     pub(super) fn is_near(&self, scenario: &Scenario, known: &Known) -> bool {
         let waits = !scenario.config.hold.is_zero();

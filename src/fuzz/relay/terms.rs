@@ -1,11 +1,11 @@
 //! The witness of what demanding feeds ask for: what a client may skip, and what is held back of the stream.
 
-use super::book::Book;
-use super::ledger::Path;
+use super::book::{Book, Known};
+use super::ledger::{Path, surely};
 use super::witness::Witness;
 use crate::base::time::Time;
 use crate::reactor::net::SockId;
-use crate::roles::relay::config::Slow;
+use crate::roles::relay::config::{MaxLag, Slow};
 
 impl Witness {
     /// A client under `skip` was too far behind: it gets the rest of its record, and then the newest.
@@ -49,6 +49,27 @@ impl Witness {
             .expect("who is served is known");
         jump(&mut served.path);
         book.skipped += to - rest_end;
+    }
+
+    /// A client under `skip` that is too far behind by what waits in its kernel, and takes nothing of that, is sent
+    /// nothing more but the rest of the record that it has begun.
+    pub(super) fn look_at_sent(&self, book: &Book, known: &Known, written: u64, now: Time) {
+        let scenario = &self.stage.scenario;
+        let Some(max @ MaxLag::Age(age)) = scenario.config.max_lag else {
+            return;
+        };
+        let (bytes, since) = known.lag(&book.ledger, book.head_before);
+        let late = surely(age) + 2 * scenario.faults.delay;
+        let long = |since: Time| now.since(since) > late;
+        let lags = since.is_some_and(long) && !known.may_catch_up(max, bytes, now);
+        let whole = known.written >= known.path.rest() && book.ledger.is_begin(known.cursor);
+        let skips = scenario.config.outputs[known.output].slow == Slow::Skip;
+        let lasts = known.until == u64::MAX && !scenario.is_local(known.output);
+        let sent = skips && lasts && whole && lags && long(known.progress);
+        assert!(
+            !sent || written == known.written,
+            "{known:?} takes nothing, and was sent more: {written}"
+        );
     }
 
     /// The books agree with the relay's counters.

@@ -314,6 +314,7 @@ impl Witness {
                 );
                 self.note_skip(book, sock, cursor, now);
             }
+            self.look_at_sent(book, &book.clients[&sock], written, now);
             let known = book.clients.get_mut(&sock).expect("looked up above");
             (known.cursor, known.written) = (cursor, written);
             let world = self.stage.handle.world();

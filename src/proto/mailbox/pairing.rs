@@ -72,6 +72,11 @@ impl Pairing {
         self.stands
     }
 
+    /// Whether a message is a HELLO.
+    pub fn is_hello(body: &[u8]) -> bool {
+        body.len() == PAIRING_HEAD && body[0] == HELLO
+    }
+
     /// A message of the peer's came in.
     pub fn hear<'a>(&mut self, now: Time, body: &'a [u8]) -> Heard<'a> {
         let Some((head, bytes)) = body.split_first_chunk::<PAIRING_HEAD>() else {

@@ -201,6 +201,10 @@ impl Session {
         let Some(stream) = self.remove(id.0) else {
             return;
         };
+        self.patience.owe(stream.granted());
+        if !stream.ours && !stream.taken {
+            self.patience.refuse();
+        }
         let unknown_to_peer = stream.ours && stream.greet;
         if !unknown_to_peer {
             self.answers.push_back(Header {

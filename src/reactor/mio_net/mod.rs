@@ -10,6 +10,7 @@
 //! stopped in front of: a socket which has seen one of those is *wary*, and from then on asked until it says
 //! `WouldBlock`.
 
+mod alarm;
 pub mod blocking;
 mod listen;
 mod passed;
@@ -40,6 +41,7 @@ use super::net::{
 };
 use super::sys;
 use crate::base::time::Time;
+use alarm::Alarm;
 use listen::SocketFile;
 pub use passed::Passed;
 use resolver::Resolver;
@@ -83,6 +85,7 @@ pub struct Options {
 /// The network of the operating system.
 pub struct MioNet {
     poll: Poll,
+    alarm: Alarm,
     events: Events,
     sockets: Slab<Entry>,
     /// Counts every socket that was ever opened, so that no two of a place's tenants share a generation.
@@ -141,6 +144,7 @@ impl MioNet {
     pub fn new(options: Options) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         let signals = if options.signals {
             Some(catch_signals(&poll)?)
         } else {
@@ -148,6 +152,7 @@ impl MioNet {
         };
         Ok(Self {
             poll,
+            alarm,
             events: Events::with_capacity(EVENTS_MAX),
             sockets: Slab::new(),
             generation: 0,
@@ -255,6 +260,7 @@ impl MioNet {
         for event in &self.events {
             match event.token() {
                 WAKER => self.resolver.poll(out),
+                ALARM => self.alarm.rang(),
                 SIGNALS => {
                     let caught = self.signals.iter_mut().flat_map(Signals::pending);
                     out.extend(caught.filter_map(signal).map(Ready::Signal));
@@ -274,8 +280,16 @@ impl Net for MioNet {
         Time::ZERO + self.start.elapsed()
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Ready>) -> io::Result<()> {
-        // mio rounds a timeout up to whole milliseconds, so no deadline is still to come when it is over.
+    fn wait(&mut self, until: Option<Time>, out: &mut Vec<Ready>) -> io::Result<()> {
+        let sleeps = match until {
+            None => true,
+            Some(end) if end <= self.now => false,
+            Some(end) => {
+                let start = self.start;
+                self.alarm.ends_by(end, || Time::ZERO + start.elapsed())?
+            }
+        };
+        let timeout = (!sleeps).then_some(Duration::ZERO);
         let outcome = self.poll.poll(&mut self.events, timeout);
         self.now = self.clock();
         match outcome {
@@ -605,6 +619,7 @@ fn peer(what: Stream, address: &SockAddr) -> Peer {
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
+const ALARM: Token = Token(usize::MAX - 2);
 
 /// The most events that one wait takes in; the rest come with the next.
 const EVENTS_MAX: usize = 1024;

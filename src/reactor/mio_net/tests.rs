@@ -41,8 +41,7 @@ fn until<T>(net: &mut MioNet, mut done: impl FnMut(&mut MioNet, Ready) -> Option
     loop {
         let now = net.clock();
         assert!(now < end, "nothing of the kind came within {DEADLINE:?}");
-        net.wait(Some(end.since(now)), &mut found)
-            .expect("waiting works");
+        net.wait(Some(end), &mut found).expect("waiting works");
         for ready in found.drain(..) {
             if let Some(value) = done(net, ready) {
                 return value;
@@ -609,12 +608,48 @@ fn names_are_looked_up_aside() {
 fn a_zero_timeout_only_looks_and_a_short_one_is_not_cut_short() {
     let mut net = network();
     let mut found = Vec::new();
-    net.wait(Some(Duration::ZERO), &mut found).unwrap();
+    net.wait(Some(Time::ZERO), &mut found).unwrap();
     let before = net.clock();
-    net.wait(Some(Duration::from_micros(1_500)), &mut found)
+    net.wait(Some(before + Duration::from_micros(1_500)), &mut found)
         .unwrap();
     assert!(net.now().since(before) >= Duration::from_micros(1_500));
     assert!(net.clock() >= net.now());
+    assert!(found.is_empty());
+}
+
+#[test]
+fn a_wait_that_was_ended_by_an_event_delays_no_shorter_one() {
+    let mut net = network();
+    let (listener, at) = net.listen(&local(0)).unwrap();
+    let _peer = TcpStream::connect(tcp_address(&at)).unwrap();
+    let mut found = Vec::new();
+    let start = net.clock();
+    net.wait(Some(start + 6 * DEADLINE), &mut found).unwrap();
+    net.accept(listener).unwrap();
+
+    for micros in [1_500, 1_600, 1_500] {
+        let end = net.clock() + Duration::from_micros(micros);
+        while net.clock() < end {
+            net.wait(Some(end), &mut found).unwrap();
+        }
+        assert!(net.now() >= end);
+    }
+    assert!(net.clock().since(start) < 6 * DEADLINE);
+}
+
+#[test]
+fn a_wait_that_outlasts_the_one_before_is_not_cut_short_twice() {
+    let mut net = network();
+    let mut found = Vec::new();
+    let first = net.clock() + Duration::from_millis(1);
+    let second = first + Duration::from_millis(5);
+    net.wait(Some(first), &mut found).unwrap();
+    let mut waits = 0;
+    while net.clock() < second {
+        net.wait(Some(second), &mut found).unwrap();
+        waits += 1;
+    }
+    assert!(waits <= 2, "it goes round {waits} times");
     assert!(found.is_empty());
 }
 
@@ -659,7 +694,7 @@ fn stdout_ends_once_all_is_handed_over() {
     let written = fill(&mut net, stdout);
     net.shutdown(stdout).unwrap();
     let mut found = Vec::new();
-    net.wait(Some(Duration::ZERO), &mut found).unwrap();
+    net.wait(Some(Time::ZERO), &mut found).unwrap();
     let early = net.read(stdout, &mut [0]).unwrap_err();
     assert_eq!(
         early.kind(),

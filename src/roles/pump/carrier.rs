@@ -106,4 +106,13 @@ impl<C: Carrier> Mux<C> {
     pub fn forget_room(&mut self, key: u32) {
         self.waiting.retain(|(other, _)| *other != key);
     }
+
+    /// Panics where the books do not agree. For tests and the simulator, between events.
+    pub fn check_invariants(&self) {
+        self.session.check_invariants();
+        assert!(
+            self.waiting.is_empty() || !self.out.is_empty(),
+            "nothing will wake those who wait for room"
+        );
+    }
 }

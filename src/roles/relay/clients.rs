@@ -66,6 +66,9 @@ pub(super) struct Client {
     pub(super) heaped: bool,
     /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
     pub(super) has_skipped: bool,
+    /// It is sent no more of the stream before its kernel has taken of what was sent: so many bytes waited there when
+    /// that began. Else 0.
+    pub(super) withheld: u32,
     /// The upstream waits for it, by what its kernel had not acknowledged when it was last looked at.
     pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
@@ -523,6 +526,7 @@ mod tests {
             queued: false,
             heaped: false,
             has_skipped: false,
+            withheld: 0,
             lags: false,
             half_closed: false,
             may_be_gone: false,

@@ -26,7 +26,12 @@ impl Relay {
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(Sent::All);
         };
-        let (sock, end) = (client.sock, whole.min(client.until));
+        let withheld = client.withheld > 0;
+        let end = match withheld {
+            true => client.cursor,
+            false => whole.min(client.until),
+        };
+        let sock = client.sock;
         let Some(tls) = &mut client.tls else {
             return Ok(Sent::All);
         };
@@ -60,6 +65,7 @@ impl Relay {
         let sent = match cursor {
             _ if !flushed => Sent::Part,
             _ if cursor == client.until => Sent::End,
+            _ if withheld => Sent::Withheld,
             _ if cursor == end => Sent::All,
             _ => Sent::Part,
         };

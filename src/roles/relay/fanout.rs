@@ -166,7 +166,7 @@ impl Relay {
             Ok(Sent::All) => self.clients.stay_current(id),
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
-            Ok(Sent::Part) => {
+            Ok(Sent::Part | Sent::Withheld) => {
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
                     cx.want_write(client.sock, true);
@@ -190,6 +190,11 @@ impl Relay {
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
             Ok(Sent::Part) => {}
+            Ok(Sent::Withheld) => {
+                if let Some(client) = self.clients.get(id) {
+                    cx.want_write(client.sock, false);
+                }
+            }
             Err(error) => self.drop_failed(cx, id, &error),
         }
         self.hurry_acks(cx, id);
@@ -217,6 +222,9 @@ impl Relay {
         }
         if client.websocket.is_some() {
             return self.send_messages(cx, id, max);
+        }
+        if client.withheld > 0 {
+            return Ok(Sent::Withheld);
         }
         let end = self.records.whole().min(client.until);
         if client.cursor < end {
@@ -253,6 +261,8 @@ impl Relay {
 pub(super) enum Sent {
     /// Not everything yet.
     Part,
+    /// All that it gets for now, as it is too far behind.
+    Withheld,
     /// Everything there is.
     All,
     /// Everything it will ever get.

@@ -141,13 +141,11 @@ impl Relay {
 
     fn sample(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         let now = cx.now();
-        if self
-            .clients
-            .get(id)
-            .is_some_and(|client| client.acked < client.cursor)
-        {
-            self.ask_acknowledged(cx, id);
-        }
+        let owes = |client: &Client| client.acked < client.cursor || client.withheld > 0;
+        let left = match self.clients.get(id).is_some_and(owes) {
+            true => self.ask_acknowledged(cx, id),
+            false => None,
+        };
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
@@ -183,12 +181,14 @@ impl Relay {
         match slow {
             _ if !over => {}
             Slow::Block => self.note_laggard(cx, id),
-            Slow::Drop | Slow::Skip => {
-                self.give_up(cx, id, Reason::Lagging);
+            Slow::Drop => self.drop_client(cx, id, Reason::Lagging, None),
+            Slow::Skip => {
+                self.skip_lagging(cx, id, left);
                 // A leader that has skipped holds nobody up any more.
                 self.refresh_gate(cx);
             }
         }
+        self.release(cx, id, left);
     }
 
     /// Whether a client is further behind than `max`. What it was given when it joined, such as `--backlog`, is no lag

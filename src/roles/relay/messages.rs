@@ -54,6 +54,16 @@ impl WebSocket {
         Some((end.plain, framed.read(self.at, end.framed - self.at)))
     }
 
+    /// Whether it has begun a message.
+    pub(super) fn is_within(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Whether a control frame is to be sent.
+    pub(super) fn owes(&self) -> bool {
+        self.session.owes()
+    }
+
     /// It goes on at another boundary.
     pub(super) fn jump(&mut self, to: Mark) {
         self.at = to.framed;
@@ -143,6 +153,7 @@ impl Relay {
             return Ok(Sent::All);
         };
         let end = match client.until {
+            _ if client.withheld > 0 => websocket.at,
             until if until >= whole => framed.end().framed,
             until if until == client.cursor => websocket.at,
             until => framed.at_or_after(until).framed,
@@ -182,6 +193,7 @@ impl Relay {
             _ if websocket.session.owes() || !is_flushed => Sent::Part,
             Some(reason) if has_ended => Sent::Left(reason),
             _ if has_ended => Sent::End,
+            _ if client.withheld > 0 => Sent::Withheld,
             _ if cursor == whole.min(client.until) => Sent::All,
             _ => Sent::Part,
         };

@@ -331,6 +331,7 @@ impl Relay {
             queued: false,
             heaped: false,
             has_skipped: false,
+            withheld: 0,
             lags: false,
             half_closed: false,
             may_be_gone: false,

@@ -28,6 +28,7 @@ impl Relay {
         };
         let now = cx.now();
         let (from, peer, sock) = (client.cursor, client.peer, client.sock);
+        let (acked, joined, withheld) = (client.acked, client.joined, client.withheld > 0);
         let message = match (&client.websocket, &self.framed) {
             (Some(websocket), Some(framed)) => websocket.rest(framed),
             _ => None,
@@ -41,7 +42,7 @@ impl Relay {
         let newest = self.records.newest(&self.ring).min(client.until);
         let to = newest.max(rest_end);
         if to == rest_end && reason == Reason::Lagging {
-            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip
+            return; // what it lacks is in the kernel, or is the newest record: nothing is left to skip yet
         }
         let rest = (rest_end - from) as usize;
         debug_assert!(
@@ -74,8 +75,10 @@ impl Relay {
         self.counts.skipped += skipped;
         self.clients.requeue(id);
         self.clients.moved_to(to);
-        cx.want_write(sock, true);
-        let (_, age) = self.lag(from, now);
+        if !withheld {
+            cx.want_write(sock, true);
+        }
+        let (_, age) = self.lag_since(acked, joined, now);
         if skipped > 0 {
             let age = Span(age);
             let text = |sum| {
@@ -86,6 +89,40 @@ impl Relay {
         }
         if is_over {
             self.finish_client(cx, id);
+        }
+    }
+
+    /// What our kernel has of the stream can't be skipped. So a client that is too far behind, by what waits there, is
+    /// sent no more, and skips what comes in meanwhile: until `left`, the bytes that wait there, are half as many.
+    pub(super) fn skip_lagging(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
+        self.skip(cx, id, Reason::Lagging);
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let begun = match &client.websocket {
+            Some(websocket) => websocket.is_within(),
+            None => self.records.at_or_after(&self.ring, client.cursor) != client.cursor,
+        };
+        // What it has begun it gets to the end first, and so does everybody for whom there is an end.
+        let whole = !begun && client.aside.is_none() && client.until == u64::MAX;
+        if let (true, 0, Some(left @ 1..)) = (whole, client.withheld, left) {
+            client.withheld = left;
+            let flushed = client.tls.as_ref().is_none_or(|tls| tls.unsent() == 0);
+            let owes = client.websocket.as_ref().is_some_and(|it| it.owes());
+            cx.want_write(client.sock, !flushed || owes);
+            self.clients.fall_behind(id);
+        }
+    }
+
+    /// Goes on sending to a client if its kernel, in which so many bytes are left, has taken enough of what it had.
+    pub(super) fn release(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
+        let is_limited = self.config.max_lag.is_some();
+        if let Some(client) = self.clients.get_mut(id)
+            && client.withheld > 0
+            && (!is_limited || left.is_none_or(|left| left <= client.withheld / 2))
+        {
+            client.withheld = 0;
+            cx.want_write(client.sock, true);
         }
     }
 }

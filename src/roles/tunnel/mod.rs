@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::proto::yamux::Limits;
 use crate::reactor::net::Keepalive;
+use crate::roles::tags::{pack, unpack};
 
 /// The limits of a session of ours.
 fn limits(streams_max: usize) -> Limits {
@@ -46,17 +47,6 @@ fn client_keepalive(idle: Duration) -> Keepalive {
     }
 }
 
-/// What a socket or a timer is to a role, and which one, in its tag.
-fn pack(kind: u32, index: usize) -> u32 {
-    assert!(index < 1 << INDEX_BITS, "more than any limit allows");
-    kind << INDEX_BITS | index as u32
-}
-
-fn unpack(tag: u32) -> (u32, usize) {
-    (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize)
-}
-
-const INDEX_BITS: u32 = 28;
 /// A client that holds more than its share is reset rather than that a session holds more than this.
 const HELD_MAX: usize = 64 << 20;
 /// One read of a carrier: several frames, so that a fast session takes few reads.

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::proto::yamux::Limits;
 use crate::reactor::net::Keepalive;
+use crate::roles::tags::{pack, unpack};
 
 /// The subprotocol of our own hosts and clients.
 const MUX: &str = "hydrant.mux.v1";
@@ -50,17 +51,6 @@ fn keepalive(idle: Duration) -> Keepalive {
     }
 }
 
-/// What a socket or a timer is to a role, and which one, in its tag.
-fn pack(kind: u32, index: usize) -> u32 {
-    assert!(index < 1 << INDEX_BITS, "more than any limit allows");
-    kind << INDEX_BITS | index as u32
-}
-
-fn unpack(tag: u32) -> (u32, usize) {
-    (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize)
-}
-
-const INDEX_BITS: u32 = 28;
 /// What one session may hold: whoever holds the most of it is reset rather than that it holds more.
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.

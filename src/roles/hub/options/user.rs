@@ -143,7 +143,7 @@ pub static RECV: &[Opt] = &[
         unit: "N",
         preset: Preset::Value("off"),
         group: MESSAGES,
-        help: "end after so many messages",
+        help: "end after so many messages; what has come behind them by then is lost",
         ..Opt::SWITCH
     },
     Opt {

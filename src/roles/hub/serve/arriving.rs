@@ -4,9 +4,7 @@
 use std::fmt;
 
 use crate::base::units::Span;
-use crate::proto::mailbox::{
-    NONCE_LEN, Nonce, Notice, PROOF_LEN, Reader, Refused, Request, verify,
-};
+use crate::proto::mailbox::{Nonce, Notice, PROOF_LEN, Reader, Refused, Request, verify};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
@@ -186,11 +184,7 @@ impl Hub {
                 self.refuse(cx, id, Refusal::Proof, &why);
             }
             Auth::Tokens(_) => {
-                let mut nonce = [0; NONCE_LEN];
-                for part in nonce.chunks_mut(8) {
-                    part.copy_from_slice(&cx.random().to_le_bytes());
-                }
-                let nonce = Nonce(nonce);
+                let nonce = Nonce(cx.nonce());
                 let mut words = Vec::new();
                 Notice::Nonce(nonce).write(&mut words);
                 self.notify(id, &words);

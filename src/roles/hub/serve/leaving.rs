@@ -270,7 +270,7 @@ impl Hub {
         }
         let waiting = Bytes(queue.len() as u64);
         let text = format!("{who} dropped: {reason}{detail}; {waiting} waiting; {life}");
-        self.journal.warn(now, &format!("dropped: {reason}"), text);
+        self.journal.dropped(now, text);
     }
 
     /// A signal: nobody comes in any more, and each client gets what is its own.
@@ -324,7 +324,7 @@ impl Hub {
             ending.cut,
             Span(now.since(self.started))
         );
-        self.journal.tick(now);
+        self.journal.conclude(now);
         self.journal.info(text);
         cx.finish(End::Done);
     }

@@ -3,7 +3,7 @@
 use super::inbox::Item;
 use super::{FLIGHT_MAX, HELD_MAX, Tick, Tunnel};
 use crate::base::units::{Count, Span};
-use crate::proto::mailbox::{EndId, Heard, PIECE_MAX, Pairing};
+use crate::proto::mailbox::{EndId, HEAD_MAX, Heard, PAIRING_HEAD, PIECE_MAX, Pairing};
 use crate::proto::yamux::{Event, GoAway, Limits, Session as Yamux, Side};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     fn let_in(&mut self, cx: &mut Cx<'_>) {
-        self.backoff.reset();
+        self.let_in_at = Some(cx.now());
         self.journal.forget(cx.now(), HUB_DOWN);
         let hub = &self.config.account.hub;
         self.journal.info(format!("hub {hub} connected"));
@@ -55,7 +55,7 @@ impl Tunnel {
     fn pair_anew(&mut self, cx: &mut Cx<'_>) {
         let mut own: EndId = [0; 8];
         while own == [0; 8] {
-            own = cx.random().to_be_bytes();
+            own = cx.nonce();
         }
         self.pairing = Some(Pairing::new(own));
         self.asking = Some(cx.now());
@@ -83,6 +83,11 @@ impl Tunnel {
         let Some(pairing) = &mut self.pairing else {
             return;
         };
+        // The other end has all that it is to have from us, and begins anew; what it has said may still be on its way
+        // to the service.
+        if self.draining.is_some() && Pairing::is_hello(body) {
+            return;
+        }
         match pairing.hear(cx.now(), body) {
             Heard::Piece(bytes) => self.feed_session(cx, bytes),
             Heard::Hello {
@@ -96,7 +101,8 @@ impl Tunnel {
                     let text = format!("{peer} began anew: {reset} reset");
                     self.journal.warn(cx.now(), "anew", text);
                 }
-                if answer {
+                // A hub that takes nothing is told nothing more: the peer asks again by itself.
+                if answer && self.hub.waiting() < CARRIED_MAX {
                     self.say_hello(cx);
                 }
                 if stands {
@@ -185,15 +191,15 @@ impl Tunnel {
             Event::Pong => {}
             Event::GoAway(GoAway::Normal) => {
                 self.leaving = true;
-                self.leave_if_done(cx);
             }
             Event::GoAway(why) => self.lose_peer(cx, &why.to_string()),
         }
     }
 
-    /// An end that goes away is gone once its last stream is.
-    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
-        if self.leaving && self.streams.is_empty() {
+    /// An end that goes away is gone once its last stream is, and has been told the last of it.
+    fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
+        let has_all = self.mux.as_ref().is_none_or(Mux::is_flushed);
+        if self.leaving && self.streams.is_empty() && has_all {
             self.lose_peer(cx, "is stopped");
         }
     }
@@ -258,6 +264,7 @@ impl Tunnel {
     /// After each event: what there is to say is said.
     pub(super) fn carry(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.pack(cx);
+        self.leave_if_done(cx);
         self.hub.flush(cx).map(drop)
     }
 
@@ -278,13 +285,18 @@ impl Tunnel {
             .warn(cx.now(), HUB_DOWN, format!("{why}{lost}; retrying"));
         self.hub = Session::enveloped(self.config.account.clone(), super::TAGS);
         self.inbox = super::Inbox::default();
-        let wait = self.backoff.next(cx.random());
+        if let Some(since) = self.let_in_at.take() {
+            self.backoff.had_lasted(cx.now().since(since));
+        }
+        let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry as u32);
     }
 }
 
 /// Bytes of messages that wait for the hub; the rest stays where its place is decided.
 const CARRIED_MAX: usize = 128 << 10;
+/// What may wait for it in all: one message is begun below that, and what says that we are alive.
+pub(super) const WAITING_MAX: usize = CARRIED_MAX + PAIRING_HEAD + PIECE_MAX + 3 * HEAD_MAX;
 /// The kinds of lines that say why.
 const HUB_DOWN: &str = "hub-down";
 const PEER_LOST: &str = "peer-lost";

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use self::carrying::WAITING_MAX;
 use self::inbox::Inbox;
 use self::streams::Stream;
 use crate::base::backoff::Backoff;
@@ -37,6 +38,7 @@ use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 use crate::roles::pump::{Mux, Owner};
+use crate::roles::tags::{pack, unpack};
 
 /// One end of a tunnel.
 pub struct Tunnel {
@@ -57,6 +59,8 @@ pub struct Tunnel {
     listeners: Vec<SockId>,
     bound: Vec<Addr>,
     backoff: Backoff,
+    /// Since when the hub has it in.
+    let_in_at: Option<Time>,
     counts: Counts,
     journal: Journal,
     started: Time,
@@ -106,6 +110,7 @@ impl Tunnel {
             listeners: Vec::new(),
             bound: Vec::new(),
             backoff: Backoff::new(config.retry),
+            let_in_at: None,
             counts: Counts::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
             started: Time::ZERO,
@@ -144,9 +149,11 @@ impl Tunnel {
             "a session while the pairing stands"
         );
         assert!(self.pairing.is_none() || self.hub.is_ready());
+        let waiting = self.hub.waiting();
+        assert!(waiting <= WAITING_MAX, "{waiting} bytes wait for the hub");
         match &self.mux {
             Some(mux) => {
-                mux.session.check_invariants();
+                mux.check_invariants();
                 assert!(mux.held() <= HELD_MAX);
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);
@@ -311,7 +318,7 @@ impl Tunnel {
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let is_flushed = self.mux.as_ref().is_none_or(Mux::is_flushed) && self.hub.waiting() == 0;
+        let is_flushed = self.mux.as_ref().is_none_or(Mux::is_flushed) && self.hub.is_flushed();
         if self.draining.is_some() && self.streams.is_empty() && is_flushed {
             self.finish(cx);
         }
@@ -358,13 +365,12 @@ impl Kind {
     const ALL: [Self; 3] = [Self::Hub, Self::Listener, Self::Local];
 
     fn tag(self, key: usize) -> u32 {
-        debug_assert!(key < 1 << KEY_BITS, "--max-streams is less");
-        (self as u32) << KEY_BITS | key as u32
+        pack(self as u32, key)
     }
 
     fn of(tag: u32) -> Option<(Self, usize)> {
-        let kind = Self::ALL.get((tag >> KEY_BITS) as usize).copied()?;
-        Some((kind, (tag & ((1 << KEY_BITS) - 1)) as usize))
+        let (kind, key) = unpack(tag);
+        Some((Self::ALL.get(kind as usize).copied()?, key))
     }
 }
 
@@ -395,11 +401,10 @@ impl Tick {
 }
 
 const TAGS: Tags = Tags {
-    sock: (Kind::Hub as u32) << KEY_BITS,
+    sock: pack(Kind::Hub as u32, 0),
     alive: Tick::Alive as u32,
     late: Tick::Late as u32,
 };
-const KEY_BITS: u32 = 28;
 /// One read of the hub's.
 const READ_MAX: usize = 128 << 10;
 /// How often it looks at what has no timer of its own.

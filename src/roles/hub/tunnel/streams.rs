@@ -335,7 +335,6 @@ impl Tunnel {
         );
         self.journal.went(cx.now(), text);
         self.open_waiting(cx);
-        self.leave_if_done(cx);
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     plain: bool,
     /// The hub has sent a byte.
     heard: bool,
+    /// The hub has had a proof. It asks once.
+    proven: bool,
     reader: Reader,
     /// The message that is coming in.
     incoming: Incoming,
@@ -114,6 +116,7 @@ impl Session {
             link: None,
             plain: false,
             heard: false,
+            proven: false,
             reader: Reader::of_hub(u64::MAX),
             incoming: Incoming::Message,
             out: ByteQueue::new(),
@@ -324,6 +327,10 @@ impl Session {
                     self.account.hub
                 ));
             }
+            (Some(Notice::Nonce(_)), State::Opening) if self.proven => {
+                let hub = &self.account.hub;
+                return Err(format!("what {hub} says is not a hub's: a second nonce"));
+            }
             (Some(Notice::Nonce(nonce)), State::Opening) => {
                 let Some(token) = &self.account.token else {
                     return Err(format!(
@@ -334,6 +341,7 @@ impl Session {
                 let mut proof = Vec::new();
                 Request::Proof(prove(token, &nonce, &self.account.name)).write(&mut proof);
                 self.request(&proof);
+                self.proven = true;
             }
             (Some(Notice::Who(names)), State::Ready) => on(Said::Names(names)),
             _ => {}
@@ -430,7 +438,7 @@ impl Session {
     }
 
     /// Whether the hub's machine has been given everything.
-    fn is_flushed(&self) -> bool {
+    pub(crate) fn is_flushed(&self) -> bool {
         self.out.is_empty() && self.link.as_ref().is_none_or(Link::is_flushed)
     }
 

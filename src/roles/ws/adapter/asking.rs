@@ -80,10 +80,7 @@ impl Adapter {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }
-        let mut nonce = Nonce::default();
-        for word in nonce.chunks_exact_mut(8) {
-            word.copy_from_slice(&cx.random().to_be_bytes());
-        }
+        let nonce: Nonce = cx.nonce();
         let mut asking = Box::new(Asking {
             link,
             stage: Stage::Proxy,

@@ -183,7 +183,7 @@ impl Adapter {
         if let State::Up(up) = &self.state
             && let Up::Mux(mux) = &**up
         {
-            mux.session.check_invariants();
+            mux.check_invariants();
             assert!(mux.held() <= super::HELD_MAX);
         } else {
             let piped = self.streams.iter().filter(|(_, s)| s.is_piped());
@@ -231,18 +231,13 @@ impl Adapter {
         self.state = State::Dialing(dial);
     }
 
-    /// The next attempt, after a wait that is spread over its second half, so that those who lost one relay at one
-    /// moment do not all return at one moment.
+    /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
             return self.finish(cx);
         }
-        let half = self.backoff.next(cx.random()) / 2;
-        let more = match half.as_nanos() as u64 {
-            0 => 0,
-            spread => cx.random() % spread,
-        };
-        cx.timer(half + Duration::from_nanos(more), Tick::Retry.tag(0));
+        let wait = self.backoff.next_spread(cx.random());
+        cx.timer(wait, Tick::Retry.tag(0));
         self.state = State::Resting;
     }
 

@@ -31,10 +31,6 @@ impl Adapter {
         };
         self.state = State::Up(Box::new(up));
         self.is_plain = !mux;
-        // A plain connection shows only by its end what it was good for.
-        if mux {
-            self.backoff.reset();
-        }
         self.counts.sessions += 1;
         self.up_since = cx.now();
         for kind in std::mem::take(&mut self.said_down) {
@@ -238,6 +234,7 @@ impl Adapter {
         }
         let now = cx.now();
         self.down = Some(now);
+        self.backoff.had_lasted(now.since(self.up_since));
         let url = &self.config.url;
         let text = format!("relay {url} lost: it {why}; {reset} reset; retrying");
         self.say_down(now, why, text);

@@ -164,7 +164,7 @@ impl Relay {
             self.listeners.push(sock);
             self.listens_at.push(at);
         }
-        let open = self.listens_at.iter().find(|at| !is_loopback(at));
+        let open = self.listens_at.iter().find(|at| !at.is_loopback());
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
@@ -302,13 +302,6 @@ impl Role for Relay {
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
             Event::Reload | Event::Reply { .. } => {}
         }
-    }
-}
-
-fn is_loopback(at: &Addr) -> bool {
-    match at {
-        Addr::Tcp(at) => at.ip().to_canonical().is_loopback(),
-        Addr::Unix(_) => true,
     }
 }
 

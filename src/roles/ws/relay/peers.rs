@@ -160,7 +160,7 @@ impl Relay {
             assert_eq!(peer.held, held.sum::<usize>(), "what a peer's lanes hold");
             match &peer.body {
                 Body::Mux(mux) => {
-                    mux.session.check_invariants();
+                    mux.check_invariants();
                     assert!(peer.held <= HELD_MAX);
                 }
                 Body::Plain(plain) => {
