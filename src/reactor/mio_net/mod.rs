@@ -11,6 +11,7 @@
 //! `WouldBlock`.
 
 mod alarm;
+pub mod blocking;
 mod listen;
 mod passed;
 mod resolver;

@@ -79,6 +79,7 @@ impl Relay {
             }
             return;
         }
+        self.hurry_granted(cx);
         let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,

@@ -437,7 +437,10 @@ impl Role for Relay {
             Event::Readable(sock) => self.on_readable(cx, sock),
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
-            Event::Again => self.go_on(cx),
+            Event::Again => {
+                self.go_on(cx);
+                self.admit_granted(cx);
+            }
             Event::Reload | Event::Reply { .. } => {}
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),

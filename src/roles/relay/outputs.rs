@@ -305,8 +305,9 @@ impl Relay {
     ) -> ClientId {
         let now = cx.now();
         let cursor = self.joins_at(output);
+        self.outputs[output].next = Next::Newest;
         let is_websocket = self.outputs[output].websocket;
-        let begin = is_websocket.then(|| self.begin_messages(output, cursor));
+        let begin = is_websocket.then(|| self.first_message(output, cursor));
         let begin = begin.flatten();
         // The message may have begun below what the ring of the stream has.
         let cursor = begin.map_or(cursor, |begin| begin.plain.max(self.ring.tail()));
@@ -363,9 +364,9 @@ impl Relay {
 
     /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the
     /// backlog, or at the newest; in any case where a record begins.
-    fn joins_at(&mut self, output: usize) -> u64 {
-        let outlet = &mut self.outputs[output];
-        let next = std::mem::replace(&mut outlet.next, Next::Newest);
+    pub(super) fn joins_at(&self, output: usize) -> u64 {
+        let outlet = &self.outputs[output];
+        let next = outlet.next;
         let listens = matches!(outlet.way, Way::Listen(_));
         let whole = self.records.whole();
         match next {
