@@ -1,6 +1,10 @@
-//! The feed as WebSocket messages in a simulated network: 96 seeds, each with a network, a stream, clients of its own.
+//! The feed as WebSocket messages, and over TLS, in a simulated network: 96 seeds, each with a network, a stream,
+//! clients of its own, and 32 of them again by TLS.
 //! Whatever goes wrong, a client gets good frames only, messages of the stream in order, and none is lost to those who
 //! may lose nothing.
+
+#[path = "sim_websocket/tls.rs"]
+mod tls;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +18,7 @@ use hydrant::reactor::net::{Addr, Close, Signal};
 use hydrant::reactor::{Options, Reactor, Turn};
 use hydrant::roles::relay::config::{Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
 use hydrant::roles::relay::{Reason, Relay};
+use hydrant::roles::tls::Tls;
 use hydrant::sim::{
     Actor, Behaviour, Content, Ending, Faults, Receiver, RemoteId, SimNet, Source as Feed,
 };
@@ -233,6 +238,35 @@ impl Life {
         }
     }
 
+    /// The same of one who gets bytes and no messages.
+    fn check_bytes(&self, temper: Temper, got: &[u8], is_cut: bool, sum: &mut Sum) {
+        if self.slow == Slow::Skip {
+            // Pieces of it, each of which begins with a record.
+            let mut at = 0;
+            for record in got
+                .split_inclusive(|byte| *byte == b'\n')
+                .filter(|_| !self.is_raw)
+            {
+                let place = self.find(record, at).expect("it is a record, and in order");
+                assert!(
+                    place == 0 || self.stream[place - 1] == b'\n',
+                    "it begins where one does"
+                );
+                at = place + record.len();
+            }
+            return;
+        }
+        if got.is_empty() {
+            return;
+        }
+        let at = self.find(got, 0).expect("it is one piece of the stream");
+        if temper == Temper::Eager && self.slow == Slow::Block && !is_cut {
+            assert_eq!(at + got.len(), self.stream.len(), "it got everything");
+            sum.whole += 1;
+        }
+        sum.messages += 1;
+    }
+
     /// Where in the stream these bytes stand, not before `from`. Right at `from`, if they do.
     fn find(&self, bytes: &[u8], from: usize) -> Option<usize> {
         let rest = &self.stream[from..];
@@ -241,6 +275,126 @@ impl Life {
             .position(|window| window == bytes)
             .map(|at| from + at)
     }
+}
+
+/// A life in which clients come by TLS, some to the feed as messages and some to its bytes. Others come to the same
+/// place and speak no TLS, or stop within their handshake.
+fn live_by_tls(seed: u64, sum: &mut Sum) {
+    let mut life = Life::new(seed);
+    let (acceptor, connector) = tls::authority();
+    let faults = Faults::draw_harmless(&mut life.rng);
+    let (net, handle) = SimNet::new(seed, faults);
+    let mut config = life.config();
+    config.tls = Tls {
+        acceptor: Some(acceptor),
+        ..Tls::default()
+    };
+    config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
+    config.outputs.push(Output {
+        way: Way::Listen("tls://:1003".parse().unwrap()),
+        slow: life.slow,
+        websocket: false,
+    });
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let feed = life.feed();
+    let at = |port: u16, number: u16| {
+        let to = Addr::Tcp(([127, 0, 0, 1], port).into());
+        (to, ([192, 168, 0, 1], 10_000 + number).into())
+    };
+    let clients: Vec<_> = (0..2 + life.rng.below(4) as u16)
+        .map(|number| {
+            let (temper, mut plan) = life.client();
+            let port = [1001, 1003][usize::from(number % 2)];
+            if port == 1003 {
+                // Whatever it says, nobody heeds it.
+                plan.says.truncate(1);
+                plan.half_close_after =
+                    (temper == Temper::Closes).then_some(Duration::from_millis(9));
+            }
+            (
+                port,
+                temper,
+                tls::connect(&handle, &connector, at(port, number), plan),
+            )
+        })
+        .collect();
+    let strangers = [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+        b"\0",
+        b"",
+    ];
+    let strangers = [
+        (90, strangers[0]),
+        (91, strangers[1]),
+        (92, strangers[2]),
+        (93, strangers[3]),
+    ]
+    .map(|(number, words)| {
+        let mut receiver = Receiver::eager();
+        receiver.says = vec![(Duration::from_millis(1), words.to_vec())];
+        let (to, from) = at([1001, 1003][usize::from(number % 2)], number);
+        handle
+            .world()
+            .connect_remote(to, from, Actor::Receiver(receiver))
+    });
+    let plain = {
+        let (to, from) = at(1002, 99);
+        let actor = Actor::Receiver(Receiver::eager());
+        handle.world().connect_remote(to, from, actor)
+    };
+    let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+    let comes = Time::ZERO + Duration::from_millis(life.rng.below(50));
+    handle.world().at(comes, move |world| {
+        world.listen_remote(upstream, Behaviour::serve(Actor::Source(feed)));
+    });
+    let patience = Time::ZERO + Duration::from_secs(120);
+    handle
+        .world()
+        .at(patience, |world| world.signal(Signal::Terminate));
+    let mut ended = Vec::new();
+    let mut counts = Default::default();
+    while reactor.turn(&mut ended).expect("a simulated wait works") != Turn::Over {
+        let relay = reactor.role(role).expect("it runs");
+        relay.check_invariants();
+        counts = relay.counts().clone();
+        assert!(
+            handle.world().time() < patience + Duration::from_secs(10),
+            "it never ends"
+        );
+    }
+    let was_stopped = handle.world().time() >= patience;
+    sum.skips += counts.skipped;
+    sum.drops += counts.drops();
+    handle.world().run_for(Duration::from_secs(60));
+    for (port, temper, remote) in clients {
+        let (remote, world) = (remote.borrow(), handle.world());
+        assert_eq!(remote.wrong, None, "{temper:?}");
+        let was_reset = world.saw_reset(remote.id);
+        let is_cut = was_reset || was_stopped;
+        if port == 1001 {
+            life.check(temper, &remote.plain, is_cut, sum);
+        } else {
+            life.check_bytes(temper, &remote.plain, is_cut, sum);
+        }
+        // An end that is no accident is one of TLS, too.
+        let saw_end = world.saw_fin(remote.id) && !was_reset && temper != Temper::Leaves;
+        let has_begun = !remote.plain.is_empty();
+        assert!(
+            !saw_end || !has_begun || remote.was_told,
+            "{temper:?}: cut without a word"
+        );
+    }
+    let world = handle.world();
+    for stranger in strangers {
+        assert!(
+            world.saw_fin(stranger) || world.saw_reset(stranger),
+            "a stranger stays"
+        );
+    }
+    let got = world.received(plain);
+    assert!(got.is_empty() || life.find(got, 0).is_some());
 }
 
 fn live(seed: u64, sum: &mut Sum) {
@@ -323,6 +477,27 @@ fn clients_get_what_they_may_get() {
             "something never happened"
         );
     }
+}
+
+#[test]
+fn clients_by_tls_get_what_they_may_get() {
+    let mut sum = Sum::default();
+    for seed in 0..32 {
+        println!("seed {seed}");
+        live_by_tls(seed, &mut sum);
+    }
+    println!("{sum:?}");
+    let each = [
+        sum.messages,
+        sum.whole,
+        sum.pongs,
+        sum.refused,
+        sum.drops as usize,
+    ];
+    assert!(
+        each.iter().all(|count| *count > 0),
+        "something never happened"
+    );
 }
 
 /// The stream that a first WebSocket is to begin with is framed in many turns, and nobody waits for that.
