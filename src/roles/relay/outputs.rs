@@ -405,10 +405,12 @@ impl Relay {
         if begins_at_newest || !blocks && !outlet.may_go_back() {
             return;
         }
+        // One that was not to get any more, as a WebSocket that has closed, has not held the ring back.
+        let cursor = client.cursor.max(ring.tail());
         let at = match outlet.resume {
-            _ if !outlet.is_dialled() => records.at_or_before(ring, client.cursor),
+            _ if !outlet.is_dialled() => records.at_or_before(ring, cursor),
             Resume::Acked => records.at_or_before(ring, is_acked.max(ring.tail())),
-            Resume::Written | Resume::Live => records.at_or_after(ring, client.cursor),
+            Resume::Written | Resume::Live => records.at_or_after(ring, cursor),
         };
         outlet.next = match blocks {
             true => Next::Parked {
