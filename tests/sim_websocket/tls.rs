@@ -104,12 +104,12 @@ impl Remote {
             false => world.remote_read(self.id, self.plan.bytes),
         };
         self.take(&bytes);
-        let is_over = self
-            .plan
-            .half_close_after
-            .is_some_and(|after| here >= after);
-        while !is_over
-            && !self.session.is_handshaking()
+        // Within the handshake there is nothing to say yet, and the end of it neither: that would be to give up.
+        let is_shaken = !self.session.is_handshaking();
+        let closes = self.plan.half_close_after;
+        let is_over = is_shaken && closes.is_some_and(|after| here >= after);
+        while is_shaken
+            && !is_over
             && let Some((at, _)) = self.says.front()
             && here >= *at
         {
@@ -120,11 +120,7 @@ impl Remote {
                 "little is said"
             );
         }
-        if self
-            .plan
-            .half_close_after
-            .is_some_and(|after| here >= after)
-        {
+        if is_over {
             self.session.close();
         }
         let sent = self.send(world);
