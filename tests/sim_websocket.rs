@@ -6,6 +6,7 @@
 #[path = "sim_websocket/tls.rs"]
 mod tls;
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -355,14 +356,15 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
         .at(patience, |world| world.signal(Signal::Terminate));
     let mut ended = Vec::new();
     let mut counts = Default::default();
+    let (mut now, mut turns) = (Time::ZERO, 0);
     while reactor.turn(&mut ended).expect("a simulated wait works") != Turn::Over {
         let relay = reactor.role(role).expect("it runs");
         relay.check_invariants();
         counts = relay.counts().clone();
-        assert!(
-            handle.world().time() < patience + Duration::from_secs(10),
-            "it never ends"
-        );
+        let before = std::mem::replace(&mut now, handle.world().time());
+        turns = if now > before { 0 } else { turns + 1 };
+        assert!(turns < TURNS_MAX, "it is busy and gets nowhere");
+        assert!(now < patience + Duration::from_secs(10), "it never ends");
     }
     let was_stopped = handle.world().time() >= patience;
     sum.skips += counts.skipped;
@@ -370,7 +372,7 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
     handle.world().run_for(Duration::from_secs(60));
     for (port, temper, remote) in clients {
         let (remote, world) = (remote.borrow(), handle.world());
-        assert_eq!(remote.wrong, None, "{temper:?}");
+        assert_eq!(remote.wrong, None, "{temper:?} at {port}");
         let was_reset = world.saw_reset(remote.id);
         let is_cut = was_reset || was_stopped;
         if port == 1001 {
@@ -396,6 +398,9 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
     let got = world.received(plain);
     assert!(got.is_empty() || life.find(got, 0).is_some());
 }
+
+/// So many turns within one moment are no work any more.
+const TURNS_MAX: u32 = 10_000;
 
 fn live(seed: u64, sum: &mut Sum) {
     let mut life = Life::new(seed);
@@ -449,13 +454,18 @@ fn live(seed: u64, sum: &mut Sum) {
     }
 }
 
+/// The first `count` of them, or the one that `HYDRANT_SEED` names.
+fn seeds(count: u64) -> Range<u64> {
+    match std::env::var("HYDRANT_SEED").map(|seed| seed.parse()) {
+        Ok(Ok(seed)) => seed..seed + 1,
+        _ => 0..count,
+    }
+}
+
 #[test]
 fn clients_get_what_they_may_get() {
     let mut sum = Sum::default();
-    let seeds = match std::env::var("HYDRANT_SEED").map(|seed| seed.parse()) {
-        Ok(Ok(seed)) => seed..seed + 1,
-        _ => 0..96,
-    };
+    let seeds = seeds(96);
     let all = seeds.end - seeds.start > 1;
     for seed in seeds {
         // The harness shows this with a failure, and so names the seed that failed.
@@ -482,22 +492,26 @@ fn clients_get_what_they_may_get() {
 #[test]
 fn clients_by_tls_get_what_they_may_get() {
     let mut sum = Sum::default();
-    for seed in 0..32 {
-        println!("seed {seed}");
+    let seeds = seeds(32);
+    let all = seeds.end - seeds.start > 1;
+    for seed in seeds {
+        println!("HYDRANT_SEED={seed}");
         live_by_tls(seed, &mut sum);
     }
     println!("{sum:?}");
-    let each = [
-        sum.messages,
-        sum.whole,
-        sum.pongs,
-        sum.refused,
-        sum.drops as usize,
-    ];
-    assert!(
-        each.iter().all(|count| *count > 0),
-        "something never happened"
-    );
+    if all {
+        let each = [
+            sum.messages,
+            sum.whole,
+            sum.pongs,
+            sum.refused,
+            sum.drops as usize,
+        ];
+        assert!(
+            each.iter().all(|count| *count > 0),
+            "something never happened"
+        );
+    }
 }
 
 /// The stream that a first WebSocket is to begin with is framed in many turns, and nobody waits for that.

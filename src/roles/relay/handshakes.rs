@@ -135,7 +135,10 @@ impl Relay {
         }
         let sock = pending.sock;
         let shaken = pending.tls.shake(cx, sock, &mut self.cipher);
-        cx.want_write(sock, pending.tls.wants_write());
+        let is_held_up = pending.tls.wants_write();
+        cx.want_write(sock, is_held_up);
+        // Where only our last flight is still to go, what comes in stays in the kernel, and is no reason for a visit.
+        cx.want_read(sock, pending.tls.is_handshaking() || !is_held_up);
         match shaken {
             Ok(Handshake::Going) => {}
             Ok(Handshake::Done) => self.handshake_done(cx, index),
