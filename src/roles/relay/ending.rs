@@ -48,6 +48,8 @@ impl fmt::Display for Why {
 #[derive(Debug)]
 pub(super) struct Flush {
     why: Why,
+    /// Nobody is judged by what he took before.
+    began: Time,
     drained: usize,
     unacknowledged: usize,
     cut: usize,
@@ -79,6 +81,7 @@ impl Relay {
         let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,
+            began: cx.now(),
             drained: 0,
             unacknowledged: 0,
             cut: 0,
@@ -229,22 +232,19 @@ impl Relay {
 
     /// While the source's end is being waited for, a client that takes nothing is not waited for longer than `--hold`.
     pub(super) fn shed_stalled(&mut self, cx: &mut Cx<'_>) {
-        if self.config.hold.is_zero()
-            || self
-                .flush
-                .as_ref()
-                .is_none_or(|flush| flush.why != Why::SourceEnded)
+        let ended = self.flush.as_ref().filter(|flush| flush.source_ended());
+        if let Some(flush) = ended
+            && !self.config.hold.is_zero()
         {
-            return;
+            self.drop_stalled(cx, flush.began);
         }
-        self.drop_stalled(cx, Time::ZERO);
     }
 
     /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
     pub(super) fn watch_end(&mut self, now: Time) {
-        if !self.flush.as_ref().is_some_and(Flush::source_ended) {
+        let Some(flush) = self.flush.as_ref().filter(|flush| flush.source_ended()) else {
             return;
-        }
+        };
         let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
             .clients
@@ -254,7 +254,7 @@ impl Relay {
         let Some((_, client)) = waited_for else {
             return;
         };
-        let (peer, quiet) = (client.peer, now.since(client.progress));
+        let (peer, quiet) = (client.peer, now.since(client.progress.max(flush.began)));
         if quiet >= QUIET_SAID {
             let quiet = Span(quiet);
             let until = match client.finishing && peer != Peer::Stdio {
