@@ -1,10 +1,11 @@
 //! Lives in which somebody was judged by a time in which nothing waited for it, or nothing was sent to it.
 
-use super::demanding_tests::{gone, lines, listen, live_to_the_end, stalled};
+use super::demanding_tests::{endpoint, gone, lines, listen, live_to_the_end, stalled};
+use super::scenario::{Door, FIRST_OUTPUT};
 use super::*;
 use crate::roles::relay::Reason;
-use crate::roles::relay::config::{Slow, Source as From};
-use crate::sim::Ending;
+use crate::roles::relay::config::{Slow, Source as From, Way};
+use crate::sim::{Ending, Receiver};
 
 /// The feed was quiet for long, and then its last bytes came, more than a kernel takes: whoever has to take them has
 /// `--hold` for it from the end on, however long ago its last byte was. It is far away.
@@ -33,4 +34,68 @@ fn a_guest_of_a_quiet_feed_has_its_time_at_the_end() {
         assert_eq!(gone(&counts, Reason::Drained), u64::from(takes), "{slow:?}");
         assert_eq!(gone(&counts, Reason::Stalled), u64::from(!takes));
     }
+}
+
+/// A newcomer takes its time for the `--backlog`: nobody else has to wait for that, though nobody may miss a byte.
+#[test]
+fn the_upstream_does_not_wait_for_what_a_guest_was_given_when_it_joined() {
+    for max in [
+        MaxLag::Age(Duration::from_millis(200)),
+        MaxLag::Bytes(1_000),
+    ] {
+        let mut scenario = lines(listen(), Slow::Block);
+        scenario.config.ring = 64 << 10;
+        scenario.config.backlog = 10_000;
+        scenario.config.max_lag = Some(max);
+        (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (1 << 10, 1 << 10);
+        let mut thin = scenario.lives[0][0].clone();
+        thin.source.chunk_max = 10;
+        thin.source.gap_max = Duration::from_millis(10);
+        let first = &mut scenario.lives[0][0].source;
+        (first.to, first.ending) = (20_000, Ending::Close);
+        scenario.lives[0].truncate(1);
+        scenario.lives[0].push(thin);
+        let mut newcomer = stalled();
+        newcomer.at = Duration::from_secs(3);
+        newcomer.receiver = Receiver::eager();
+        newcomer.receiver.bytes = 500;
+        newcomer.receiver.every = Duration::from_millis(100);
+        scenario.guests[0].push(newcomer);
+        scenario.chaos = Duration::from_secs(8);
+        let mut play = Play::new(scenario, false);
+        let mut read_until = |millis| {
+            play.run_until(Time::from_millis(millis));
+            play.book.borrow().counts.bytes_in
+        };
+        let before = read_until(3_300);
+        let after = read_until(4_300);
+        assert!(before > 20_000, "the second life has begun: {before}");
+        assert!(after > before + 500, "{max:?}: {before}, {after}");
+    }
+}
+
+/// A destination that was away takes its time for what came meanwhile: the upstream goes on, too.
+#[test]
+fn the_upstream_does_not_wait_for_what_came_while_a_destination_was_away() {
+    let mut scenario = lines(Way::Dial(endpoint("10.0.0.3:3000")), Slow::Block);
+    scenario.config.ring = 64 << 10;
+    scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(200)));
+    (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (1 << 10, 1 << 10);
+    scenario.doors[FIRST_OUTPUT] = vec![
+        (Duration::ZERO, Door::Shut),
+        (Duration::from_millis(2_500), Door::Open),
+    ];
+    let source = &mut scenario.lives[0][0].source;
+    (source.chunk_max, source.gap_max) = (100, Duration::from_millis(20));
+    let receiver = &mut scenario.guests[0][0].receiver;
+    (receiver.bytes, receiver.every) = (700, Duration::from_millis(100));
+    scenario.chaos = Duration::from_secs(8);
+    let mut play = Play::new(scenario, false);
+    let mut read_until = |millis| {
+        play.run_until(Time::from_millis(millis));
+        play.book.borrow().counts.bytes_in
+    };
+    let before = read_until(3_600);
+    let after = read_until(4_600);
+    assert!(after > before + 2_000, "{before}, {after}");
 }

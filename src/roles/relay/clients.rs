@@ -387,8 +387,13 @@ impl Clients {
 
     /// The hindmost of the clients that must not lose a byte.
     pub(super) fn hindmost_blocking(&mut self) -> Option<u64> {
+        self.hindmost_waited_for().map(|(cursor, _)| cursor)
+    }
+
+    /// The same, and who that is.
+    pub(super) fn hindmost_waited_for(&mut self) -> Option<(u64, ClientId)> {
         let table = &mut self.table;
-        self.blocking.min(|id| real(table, id))
+        self.blocking.hindmost(|id| real(table, id))
     }
 
     /// Notes that a client will send nothing more.

@@ -184,8 +184,8 @@ impl Relay {
         let Some(max) = self.config.max_lag else {
             return false;
         };
-        if let Some(hindmost) = self.clients.hindmost_blocking()
-            && max.is_passed(self.lag(hindmost, now))
+        if let Some((hindmost, id)) = self.clients.hindmost_waited_for()
+            && self.is_over_at(id, hindmost, max, now)
         {
             return true;
         }
