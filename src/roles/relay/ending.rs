@@ -107,18 +107,26 @@ impl Relay {
                 continue;
             };
             client.until = client.until.min(head);
-            let withheld = std::mem::take(&mut client.withheld) > 0;
-            let has_all = client.cursor == client.until && client.aside.is_none();
-            // A WebSocket gets its close first, and TLS has one of its own.
-            if has_all && client.tls.is_some() {
-                self.end_encrypted(cx, id);
-            } else if has_all && client.websocket.is_none() {
-                self.finish_client(cx, id);
-            } else if withheld || !client.behind && self.pass.is_none() {
-                let sock = client.sock;
-                self.clients.fall_behind(id);
-                cx.want_write(sock, true);
-            }
+            self.end_client(cx, id);
+        }
+    }
+
+    /// A client for whom there is an end: if it has every byte already, it gets that end as well. A WebSocket gets its
+    /// close first, and TLS has one of its own.
+    pub(super) fn end_client(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let withheld = std::mem::take(&mut client.withheld) > 0;
+        let has_all = client.cursor == client.until && client.aside.is_none();
+        if has_all && client.tls.is_some() {
+            self.end_encrypted(cx, id);
+        } else if has_all && client.websocket.is_none() {
+            self.finish_client(cx, id);
+        } else if withheld || !client.behind && self.pass.is_none() {
+            let sock = client.sock;
+            self.clients.fall_behind(id);
+            cx.want_write(sock, true);
         }
     }
 

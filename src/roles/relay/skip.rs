@@ -88,7 +88,7 @@ impl Relay {
             self.journal.skipped(now, &peer.to_string(), skipped, text);
         }
         if is_over {
-            self.finish_client(cx, id);
+            self.end_client(cx, id);
         }
     }
 
