@@ -1,6 +1,6 @@
 //! Lives in which somebody was judged by a time in which nothing waited for it, or nothing was sent to it.
 
-use super::demanding_tests::{endpoint, gone, lines, listen, live_to_the_end, stalled};
+use super::demanding_tests::{endpoint, frozen, gone, lines, listen, live_to_the_end, stalled};
 use super::scenario::{Door, FIRST_OUTPUT};
 use super::*;
 use crate::roles::relay::Reason;
@@ -98,4 +98,32 @@ fn the_upstream_does_not_wait_for_what_came_while_a_destination_was_away() {
     let before = read_until(3_600);
     let after = read_until(4_600);
     assert!(after > before + 2_000, "{before}, {after}");
+}
+
+/// It is sent no more, since it was frozen; it wakes just when the ring has become full, and takes all that its kernel
+/// has long before it is next looked whether it does: that it takes nothing then is not its own fault.
+#[test]
+fn a_guest_that_is_sent_no_more_does_not_stall_by_that() {
+    for late in 0..10 {
+        let wakes = Duration::from_millis(13_000 + 100 * late);
+        let mut scenario = frozen();
+        scenario.config.max_lag = Some(MaxLag::Age(Duration::from_secs(10)));
+        scenario.config.hold = Duration::from_millis(500);
+        scenario.config.source = From::Listen(endpoint(":1000"));
+        let source = &mut scenario.lives[0][0].source;
+        (source.to, source.gap_max) = (12_000, Duration::from_millis(100));
+        let mut burst = scenario.lives[0][0].clone();
+        burst.at = wakes - Duration::from_millis(20);
+        (burst.source.to, burst.source.chunk_max) = (30_000, 10_000);
+        burst.source.gap_max = Duration::ZERO;
+        scenario.lives[0].truncate(1);
+        scenario.lives[0].push(burst);
+        scenario.guests[0][0].receiver.resume_after = Some(wakes);
+        scenario.chaos = Duration::from_secs(20);
+        let mut play = Play::new(scenario, false);
+        play.run_until(Time::ZERO + Duration::from_secs(18));
+        let counts = play.book.borrow().counts.clone();
+        assert!(counts.skipped > 0, "it was sent all");
+        assert_eq!(gone(&counts, Reason::Stalled), 0, "{wakes:?}");
+    }
 }

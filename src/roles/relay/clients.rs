@@ -103,6 +103,17 @@ impl Client {
             self.has_skipped = false;
         }
     }
+
+    /// Panics where it is sent no more of the stream, and may not be kept from it.
+    fn check_withheld(&self) {
+        let websocket = self.websocket.as_ref();
+        let within = websocket.is_some_and(|websocket| websocket.is_within());
+        assert!(
+            self.withheld == 0
+                || self.slow == Slow::Skip && self.behind && self.aside.is_none() && !within,
+            "it is kept from the stream: {self:?}"
+        );
+    }
 }
 
 /// All clients.
@@ -469,6 +480,7 @@ impl Clients {
                 !client.behind || client.heaped,
                 "{id:?} is behind and in no heap"
             );
+            client.check_withheld();
             assert!(
                 self.lead.is_none_or(|lead| lead >= client.cursor),
                 "{id:?} is ahead of the leader"

@@ -404,7 +404,9 @@ impl Relay {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            self.ask_acknowledged(cx, id);
+            let left = self.ask_acknowledged(cx, id);
+            // Or it would be dropped for taking nothing while it is sent nothing.
+            self.release(cx, id, left);
         }
     }
 
