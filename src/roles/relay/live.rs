@@ -39,7 +39,8 @@ impl Relay {
     /// Takes over what may change of other orders. Clients that are there stay, whatever would let them in now.
     ///
     /// # Errors
-    /// That stdout, for the dump, can't be had; the rest holds all the same.
+    /// That there are too few descriptors for so many clients, or that stdout, for the dump, can't be had; the rest
+    /// holds all the same.
     pub fn set_options(&mut self, cx: &mut Cx<'_>, new: &RelayConfig) -> Result<(), String> {
         let old = std::mem::replace(
             &mut self.config,
@@ -47,7 +48,7 @@ impl Relay {
         );
         self.config = old.with_live_of(new);
         // What there are descriptors for is found anew, and said only where it is worth a line.
-        self.limit_clients(cx)?;
+        let limited = self.limit_clients(cx);
         if self.config.retry != old.retry {
             self.set_retries();
         }
@@ -67,10 +68,11 @@ impl Relay {
         }
         self.begin_stats(cx);
         self.refresh_gate(cx);
-        match old.dump == self.config.dump {
+        let shown = match old.dump == self.config.dump {
             true => Ok(()),
             false => self.set_dump(cx, self.config.dump),
-        }
+        };
+        limited.and(shown)
     }
 
     /// `--retry` has changed: it holds from the next wait on.
