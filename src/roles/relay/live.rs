@@ -83,6 +83,7 @@ impl Relay {
             .filter_map(|outlet| outlet.dialled.as_mut());
         diallers.for_each(|dialler| dialler.redial.set_retry(self.config.retry));
         self.upstream.dialler.redial.set_retry(self.config.retry);
+        self.standby.set_retry(self.config.retry);
     }
 
     /// `--resume` may have changed: it holds for those who come from now on.
@@ -139,7 +140,10 @@ pub(super) fn resumption(config: &RelayConfig, slow: Slow) -> Resume {
 mod tests {
     use super::super::options::{OPTIONS, build};
     use super::*;
+    use crate::base::backoff::Retry;
     use crate::base::option::{Kind, Opt, Values};
+    use crate::roles::relay::redial::Redial;
+    use std::time::Duration;
 
     fn config(opt: Option<(&'static Opt, &str)>) -> Option<RelayConfig> {
         let mut values = Values::new(vec![OPTIONS]);
@@ -182,6 +186,23 @@ mod tests {
             .find(differs)
             .unwrap_or_default()
             .to_owned()
+    }
+
+    #[test]
+    fn whoever_is_dialled_goes_by_a_new_retry() {
+        let mut relay = Relay::new(config(None).expect("it is right"));
+        let mut like = Redial::new(relay.config.retry);
+        let (min, max) = (Duration::from_millis(3), Duration::from_millis(5));
+        relay.config.retry = Retry { min, max };
+        relay.set_retries();
+        like.set_retry(relay.config.retry);
+        let mut outputs = relay.outputs.iter().filter_map(|it| it.dialled.as_ref());
+        let shown = [
+            format!("{:?}", relay.upstream.dialler.redial),
+            format!("{:?}", relay.standby.redial()),
+            format!("{:?}", outputs.next().expect("one is dialled").redial),
+        ];
+        assert_eq!(shown, [(); 3].map(|()| format!("{like:?}")));
     }
 
     fn find(name: &str) -> &'static Opt {
