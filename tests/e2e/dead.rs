@@ -14,8 +14,8 @@ fn a_silent_upstream_is_dialled_again() {
     let mut rig = Rig::with("connect-listen", "--idle-timeout 500ms");
     let mut client = rig.downstream();
     for _ in 0..3 {
-        let mut upstream = rig.upstream();
         let started = Instant::now();
+        let mut upstream = rig.upstream();
         rig.feed.send(&mut upstream, 100);
         client.take(100);
         let _next = rig.second_upstream();
