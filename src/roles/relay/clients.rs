@@ -6,6 +6,8 @@
 //!                └──────── leave ─────────┘   overtaken by the ring, stalled, gone, ...
 //! ```
 //!
+//! One under `skip` may be withheld while it is behind (skip.rs): it is sent nothing of the stream then, and skips.
+//!
 //! A current client stands in a queue that each pass of the fan-out walks through; one that is behind stands in a
 //! heap by its cursor and is not touched until it is writable or the ring reaches it. So the work for a read of the
 //! upstream depends on those who can take bytes, never on all who are connected.

@@ -183,7 +183,7 @@ impl Relay {
             Slow::Block => self.note_laggard(cx, id),
             Slow::Drop => self.drop_client(cx, id, Reason::Lagging, None),
             Slow::Skip => {
-                self.skip_lagging(cx, id, left);
+                self.withhold(cx, id, left);
                 // A leader that has skipped holds nobody up any more.
                 self.refresh_gate(cx);
             }

@@ -1,5 +1,13 @@
 //! A client that is too far behind: dropped, or, by `--slow skip`, let to jump to the newest record. The rest of the
-//! one that it has begun is kept aside for it.
+//! one that it has begun is kept aside for it. Where what waits in its kernel alone is too old, it is sent no more, and
+//! goes on skipping, until half of that is taken.
+//!
+//! ```text
+//!   behind ──overtaken, or beyond --max-lag──> jumps ──the rest of its record is sent──> behind, at the newest
+//!     ^                                          │
+//!     │                                          └── beyond --max-lag by its kernel: withheld ──┐
+//!     └── half of what waited there is taken, or it gets its end ────────────────────────────────┘
+//! ```
 
 use std::io;
 
@@ -94,7 +102,7 @@ impl Relay {
 
     /// What our kernel has of the stream can't be skipped. So a client that is too far behind, by what waits there, is
     /// sent no more, and skips what comes in meanwhile: until `left`, the bytes that wait there, are half as many.
-    pub(super) fn skip_lagging(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
+    pub(super) fn withhold(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
         self.skip(cx, id, Reason::Lagging);
         let Some(client) = self.clients.get_mut(id) else {
             return;
