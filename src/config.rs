@@ -1,9 +1,11 @@
 //! One invocation, checked: what is to run, and what holds for the whole process.
 
 mod certificates;
+mod console;
 mod error;
 mod files;
 mod member;
+mod origin;
 pub mod run_file;
 pub mod settings;
 mod unit;
@@ -13,7 +15,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::files::{SECRET_MAX, fault_of, read_secret, read_small};
+use self::files::{SECRET_MAX, fault_of, read_secret, read_small, read_tokens, read_tunnel_tokens};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -22,13 +24,14 @@ use crate::cli::{self, Args, Command, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
 use crate::roles::console::config::ConsoleConfig;
-use crate::roles::console::options as console_options;
 use crate::roles::hub::config::{
     Account, Auth, ServeConfig, TunnelConfig as HubTunnel, UserConfig,
 };
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::config::RelayConfig;
 use crate::roles::relay::options as relay_options;
+use crate::roles::status::config::StatusConfig;
+use crate::roles::status::options as status_options;
 use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
@@ -37,13 +40,16 @@ use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
 pub use self::certificates::{Certificates, CertificatesError, Stamp};
+pub use self::console::ConsoleOrders;
+pub(crate) use self::console::console_of;
 pub use self::error::{ConfigError, FileFault};
-pub use self::files::{read_tokens, read_tunnel_tokens, read_ws_tokens};
-pub use self::member::Member;
+pub use self::files::sockets_in;
+pub use self::member::{Member, Sheet};
+pub use self::origin::Origin;
 pub use self::run_file::RunFile;
 
 /// What one invocation does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// What holds for the whole process.
     pub globals: Globals,
@@ -51,6 +57,8 @@ pub struct Config {
     pub run: Run,
     /// The certificates that it needs.
     pub certificates: Option<Certificates>,
+    /// Where all of this came from.
+    pub origin: Origin,
 }
 
 /// What holds for the whole process.
@@ -64,6 +72,8 @@ pub struct Globals {
     pub busy_poll: bool,
     /// `--metrics`: where they are served.
     pub metrics: Option<Endpoint>,
+    /// `[console]` of a run file.
+    pub console: Option<ConsoleConfig>,
 }
 
 /// How much is logged.
@@ -120,6 +130,8 @@ pub enum Run {
     Console(Box<ConsoleOrders>),
     /// Many roles, out of a file.
     Many(Box<RunFile>),
+    /// What runs is asked how it goes.
+    Status(Box<StatusConfig>),
     /// Measurements.
     Bench(Box<BenchConfig>),
 }
@@ -137,22 +149,11 @@ pub struct Env {
     pub proxies: Proxies,
     /// Where a user's settings are: `XDG_CONFIG_HOME`, else `.config` in the home folder.
     pub config_home: Option<PathBuf>,
+    /// Where a process of this user's has its socket for `hydrant status`, and where others of them may.
+    pub sockets: Option<PathBuf>,
     /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
     /// `None`: they are not known now.
     pub passed: Option<Vec<(String, String)>>,
-}
-
-/// A console, and what it has in front of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsoleOrders {
-    /// The page.
-    pub console: ConsoleConfig,
-    /// Where its settings are kept; `None`: nowhere.
-    pub settings: Option<PathBuf>,
-    /// `--import`: tabs to take over.
-    pub import: Option<PathBuf>,
-    /// A browser is to be opened.
-    pub opens_browser: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -190,6 +191,7 @@ impl Config {
     /// Checks what a command line says.
     pub fn from_args(args: &Args, env: Env) -> Result<Self, ConfigError> {
         let globals = Globals::from_values(&args.values)?;
+        let origin = Origin::new(args, &env);
         if args.role == RoleId::Run {
             let path = run_file_of(args)?;
             let file = RunFile::load(&path, &args.values.pairs(), &env)?;
@@ -197,34 +199,20 @@ impl Config {
                 globals: file.globals.clone(),
                 run: Run::Many(Box::new(file)),
                 certificates: None,
+                origin,
             });
         }
         let (run, certificates) = build(args.role, &args.values, &args.words, &env)?;
-        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_)) {
+        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_) | Run::Status(_)) {
             return Err(ConfigError::NoMetrics { role: run.word() });
         }
         Ok(Self {
             globals,
             run,
             certificates,
+            origin,
         })
     }
-}
-
-/// Makes the orders of a console, whose tokens files hold.
-fn console(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
-    let home = env.config_home.clone();
-    let token = dialling_token(values, env)?;
-    let view_token = match values.path("view-token-file")? {
-        Some(path) => Some(read_token("--view-token-file", &path)?),
-        None => None,
-    };
-    Ok(ConsoleOrders {
-        console: console_options::build(values, token, view_token)?,
-        settings: home.map(|home| home.join("hydrant/console.toml")),
-        import: values.path("import")?,
-        opens_browser: !values.given("no-browser"),
-    })
 }
 
 /// Makes a role's orders out of its settings and of the words that are no flags, and reads the files that they name.
@@ -278,7 +266,11 @@ pub(crate) fn build(
             };
             ws::adapter(values, words, env, build, &mut certificates)?
         }
-        RoleId::Console => Run::Console(Box::new(console(values, env)?)),
+        RoleId::Console => Run::Console(Box::new(console::orders(values, env)?)),
+        RoleId::Status => {
+            let sockets = env.sockets.as_deref().map_or_else(Vec::new, sockets_in);
+            Run::Status(Box::new(status_options::build(values, words, sockets)?))
+        }
         RoleId::Bench => Run::Bench(Box::new(bench_options::build(values, words)?)),
         RoleId::Run | RoleId::Check | RoleId::Completions | RoleId::Man | RoleId::SystemdUnit => {
             unreachable!("they are asked for by other ways")
@@ -311,14 +303,24 @@ fn relay(
     env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
-    let mut relay = relay_options::build(values, words, env.stderr_is_terminal)?;
+    let (mut relay, files) = relay_unread(values, words, env)?;
     if let Some(path) = values.path("upstream-send")? {
         relay.upstream_send = read_secret("--upstream-send", &path)?;
     }
-    let (accepts, dials) = relay.speaks_tls();
-    let files = Files::new(values, accepts, dials)?;
     relay.tls = read_certificates(files, certificates)?;
     Ok(Run::Relay(Box::new(relay)))
+}
+
+/// As above, but for what files hold: those of certificates are named, and none is read.
+pub(crate) fn relay_unread(
+    values: &Values,
+    words: &[String],
+    env: &Env,
+) -> Result<(RelayConfig, Files), ConfigError> {
+    let relay = relay_options::build(values, words, env.stderr_is_terminal)?;
+    let (accepts, dials) = relay.speaks_tls();
+    let files = Files::new(values, accepts, dials)?;
+    Ok((relay, files))
 }
 
 /// Reads the files of certificates, if any are needed, and keeps what there is to read again.
@@ -431,6 +433,7 @@ impl Globals {
             log_file: values.path("log-file")?,
             busy_poll,
             metrics: metrics(values)?,
+            console: None,
         })
     }
 }

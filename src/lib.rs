@@ -24,7 +24,7 @@
 //! | [`app`] | the enum of all roles; starts, reloads and ends them by name, and answers what they ask of each other |
 //! | [`config`] | one invocation, parsed and checked: a command line, or a run file |
 //! | [`cli`] | the command line, and the help out of the roles' option tables |
-//! | [`roles`] | `relay`, `demo`, `hub`, `tunnel`, `ws` (TCP over WebSocket), `bench`, `console`, `metrics`; TLS |
+//! | [`roles`] | `relay`, `hub`, `tunnel`, `ws` (WebSocket), `console`, `metrics`, `status`, `demo`, `bench`; TLS |
 //! | [`reactor`] | the event loop; [`reactor::net::Net`], the only door to the operating system; dialling |
 //! | [`proto`] | formats without I/O and without a clock: records, TLS, mailboxes, yamux, HTTP, WebSocket frames |
 //! | [`base`] | ring, timer wheel, lag heap, timeline, back-off, options, endpoints: no I/O, no clock |

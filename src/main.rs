@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use hydrant::app;
@@ -25,6 +26,7 @@ fn main() {
                 .ok(),
         },
         config_home: config_home(),
+        sockets: Some(sockets()),
         passed: Some(passed.iter().map(place).collect()),
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
@@ -44,12 +46,25 @@ fn secret(name: &str) -> Option<Secret> {
     std::env::var_os(name).map(|value| value.into_vec().into())
 }
 
-/// The XDG base directory specification: a path that is not absolute does not count.
 fn config_home() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
     absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))
+}
+
+/// Where `hydrant status` finds the processes of this user. A service has a folder of its own from systemd, and whoever
+/// has neither gets one among the temporary files that only this user may write to.
+fn sockets() -> PathBuf {
+    let own = absolute("XDG_RUNTIME_DIR").map(|folder| folder.join("hydrant"));
+    let user = || {
+        let own = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+        std::env::temp_dir().join(format!("hydrant-{own}"))
+    };
+    own.or_else(|| absolute("RUNTIME_DIRECTORY"))
+        .unwrap_or_else(user)
+}
+
+/// The XDG base directory specification: a path that is not absolute does not count.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

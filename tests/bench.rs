@@ -65,6 +65,37 @@ fn throughput_adds_up() {
 }
 
 #[test]
+fn tls_is_measured_beside_loops_that_only_encrypt() {
+    let all = objects("tls --clients 2 --size 1000");
+    let relays: Vec<_> = all.iter().map(|object| object["relay"].as_str()).collect();
+    let [once, on, relay] = relays[..] else {
+        panic!("{relays:?}");
+    };
+    let is_loop = |relay: Option<&str>| relay.is_some_and(|relay| relay.contains(" tls-loop "));
+    assert!(
+        is_loop(once) && is_loop(on) && !is_loop(relay),
+        "{relays:?}"
+    );
+    let checked = objects("tls --clients 2 --size 1000 --check");
+    assert_eq!(checked.len(), 2, "{checked:?}");
+    for object in all.iter().chain(&checked) {
+        let moved = number(object, "all_bytes_s") > 0.0 && number(object, "cpu_s_gb") > 0.0;
+        assert!(moved || object["void"].is_string(), "{object}");
+        assert_eq!(object["faults"], Value::Array(Vec::new()), "{object}");
+    }
+}
+
+#[test]
+fn a_loop_without_its_certificate_says_so() {
+    let done = hydrant("bench tls-loop 1 2 --tls-cert /nonexistent.pem").run();
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr[0].contains("can't read /nonexistent.pem: no such file"),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn latency_counts_every_message_once() {
     let all = objects("latency --clients 4 --size 64 --rate 200 --check");
     let object = &all[0];

@@ -25,6 +25,7 @@ const PIPE: Env = Env {
         not_for: None,
     },
     config_home: None,
+    sockets: None,
     passed: None,
 };
 const TERMINAL: Env = Env {
@@ -37,6 +38,7 @@ const TERMINAL: Env = Env {
         not_for: None,
     },
     config_home: None,
+    sockets: None,
     passed: None,
 };
 
@@ -368,6 +370,9 @@ bnech => unknown role bnech: did you mean bench?
 bench speed => unknown scenario speed: <scenarios>
 bench throughput 10 => unknown scenario 10: <scenarios>
 bench source => ADDR is missing: hydrant bench source ADDR
+bench tls-loop a:1 => SRC and DST are missing: hydrant bench tls-loop SRC DST
+bench tls-loop a:1 :2 => tls-loop needs a certificate and its key in one file: add --tls-cert FILE
+bench tls-loop a:1 :2 :3 => leftover word :3: see hydrant bench --help
 bench sink => ADDR is missing: hydrant bench sink ADDR
 bench sink a:1 b:2 => leftover word b:2: see hydrant bench --help
 bench sink :0 => port 0 can't be dialled: give the relay's port
@@ -390,6 +395,9 @@ bench source :1 --clients 5 => --clients means nothing to bench source
 bench source :1 --size 64,65 => a list as --size means nothing to bench source
 bench sink a:1 --clients 1,2 => a list as --clients means nothing to bench sink
 bench sink a:1 --relay x{dst} => --relay means nothing to bench sink
+bench sink a:1 --once => --once means nothing to bench sink
+bench tls --tls-cert x => --tls-cert means nothing to bench scenarios
+bench tls-loop a:1 :2 --clients 3 => --clients means nothing to bench tls-loop
 a:1 :2 --clients 5 => relay has no flag --clients: see hydrant relay --help
 # Endpoints.
 70000 :2 => port 70000 is above 65535
@@ -511,17 +519,17 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     (
         "<roles>",
-        "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; SRC \
-         would be HOST:PORT",
+        "there are relay, console, demo, hub, tunnel, ws, run, check, status, completions, man, systemd-unit, bench; \
+         SRC would be HOST:PORT",
     ),
     (
         "<scenarios>",
-        "there are throughput, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, ws-up, ws-down, \
-         ws-echo, hub-many, hub-one; or source, or sink",
+        "there are throughput, tls, latency, slow, idle, churn, tunnel-up, tunnel-down, tunnel-echo, ws-up, ws-down, \
+         ws-echo, hub-many, hub-one; or source, or sink, or tls-loop",
     ),
     (
         "<places>",
-        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port} and {hydrant}",
+        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port}, {cert} and {hydrant}",
     ),
     (
         "<time>",
@@ -562,8 +570,8 @@ fn every_mistake_is_one_line_that_names_it() {
 
 #[test]
 fn what_was_typed_is_quoted_where_it_must_be() {
-    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, completions, man, systemd-unit, bench; \
-                 SRC would be HOST:PORT";
+    let roles = "there are relay, console, demo, hub, tunnel, ws, run, check, status, completions, man, \
+                 systemd-unit, bench; SRC would be HOST:PORT";
     assert_eq!(
         mistake(&[""]),
         format!("hydrant: unknown role \"\": {roles}\n")

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "console/access.rs"]
 mod access;
+#[path = "console/aids.rs"]
+mod aids;
 #[path = "console/api.rs"]
 mod api;
 #[path = "console/browser.rs"]

@@ -12,3 +12,5 @@ mod reload;
 mod rig;
 #[path = "run/service.rs"]
 mod service;
+#[path = "run/status.rs"]
+mod status;

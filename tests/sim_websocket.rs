@@ -325,6 +325,57 @@ fn clients_get_what_they_may_get() {
     }
 }
 
+/// The stream that a first WebSocket is to begin with is framed in many turns, and nobody waits for that.
+#[test]
+fn a_long_backlog_is_framed_little_by_little() {
+    const BACKLOG: usize = 256 << 10;
+    let mut life = Life::new(3);
+    life.stream = vec![b'x'; BACKLOG + 100];
+    let (net, handle) = SimNet::new(3, Faults::none());
+    let mut config = life.config();
+    config.framing = "fixed:1".parse().unwrap();
+    config.ring = 2 * BACKLOG;
+    config.backlog = BACKLOG;
+    config.upstream_loss = UpstreamLoss::Keep;
+    config.wait_clients = 0;
+    config.outputs[1].slow = Slow::Drop;
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let mut feed = life.feed();
+    (feed.chunk_max, feed.gap_max) = (64 << 10, Duration::from_millis(1));
+    feed.ending = Ending::Stay;
+    let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+    handle
+        .world()
+        .listen_remote(upstream, Behaviour::serve(Actor::Source(feed)));
+    let asks_at = Duration::from_secs(2);
+    let mut receiver = Receiver::eager();
+    receiver.says = vec![(asks_at, ask())];
+    let to = Addr::Tcp(([127, 0, 0, 1], 1001).into());
+    let from = ([192, 168, 0, 1], 1).into();
+    let remote = handle
+        .world()
+        .connect_remote(to, from, Actor::Receiver(receiver));
+    let (mut ended, mut turns) = (Vec::new(), 0);
+    while reactor.role(role).expect("it runs").client_count() == 0 {
+        reactor.turn(&mut ended).expect("a simulated wait works");
+        let now = handle.world().time();
+        turns += u64::from(now >= Time::ZERO + asks_at);
+        assert!(now < Time::ZERO + 2 * asks_at, "it never joins");
+    }
+    assert!(turns > 50, "all is framed within {turns} turns");
+    let end = handle.world().time() + asks_at;
+    while handle.world().time() < end {
+        reactor.turn(&mut ended).expect("a simulated wait works");
+        reactor.role(role).expect("it runs").check_invariants();
+    }
+    let received = handle.world().received(remote).to_vec();
+    let mut head = HeadBuf::new();
+    let taken = head.feed(&received).expect("a good head");
+    let frames = received.len() - taken;
+    assert_eq!(frames, 3 * BACKLOG, "each record is a message");
+}
+
 /// A client is pinged every 25 s. One that answers lives on, and one that answers neither of two is dropped.
 #[test]
 fn whoever_answers_no_ping_is_dropped() {

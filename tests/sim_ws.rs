@@ -1,5 +1,7 @@
-//! TCP over WebSocket in a simulated network: 32 seeds, each a life of its own with faults of its own. A seed that
-//! fails is named, and `HYDRANT_SEED=n cargo test --test sim_ws replay -- --nocapture` shows all that happened.
+//! TCP over WebSocket in a simulated network: 32 seeds, each a life of its own with faults of its own. Each is minutes
+//! of three programs and costs a second, hence no more of them here; the fuzz target `ws` plays as many as it is given
+//! time for. A seed that fails is named, and `HYDRANT_SEED=n cargo test --test sim_ws replay -- --nocapture` shows all
+//! that happened.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +42,7 @@ fn seeds_24_to_31() {
     run(24..32);
 }
 
-/// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.
+/// The seed in HYDRANT_SEED, with its trace; without one there is nothing to replay.
 #[test]
 fn replay() {
     if let Some(seed) = std::env::var("HYDRANT_SEED")

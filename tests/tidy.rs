@@ -27,6 +27,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// What stands beside the roles and may be named by all of them.
 const SHARED_BY_ROLES: &[&str] = &[
     "callers",
+    "http",
     "journal",
     "link",
     "listening",

@@ -15,6 +15,10 @@ use crate::roles::bench::{self, Board, Halt, House, Player, Watch};
 
 /// Runs a bench. Returns the exit code.
 pub(super) fn run(config: &BenchConfig) -> Result<u8, String> {
+    if let BenchConfig::Loop(orders) = config {
+        // A signal ends it as the system does.
+        return bench::tls_loop::run(orders).map(|()| 0);
+    }
     let mut rig = Rig::new().map_err(|error| format!("can't start: {error}"))?;
     match bench::run(&mut rig, config) {
         Ok(()) => Ok(0),
@@ -111,6 +115,11 @@ impl House for Rig {
 
     fn utc(&self) -> u64 {
         self.epoch.utc_nanos()
+    }
+
+    fn random(&mut self) -> u64 {
+        let drawn = self.reactor.with(self.watch, |_, cx| cx.random());
+        drawn.expect("the watch stays as long as the bench")
     }
 
     fn sockets_left(&self) -> usize {

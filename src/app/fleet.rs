@@ -6,48 +6,87 @@
 //!                                └──can't go on──> Failed
 //! ```
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::RoleSet;
 use super::certificates::Watch;
+use super::change::Change;
+use super::control;
+use super::panel::Beginning;
 use super::process;
-use super::reload::{Change, Reading};
+use super::reload::Reading;
 use crate::base::endpoint::Endpoint;
-use crate::base::time::Time;
 use crate::config::{self, Member, Run, RunFile};
-use crate::reactor::command::{Command, Reply, RoleRow, RoleState, Ticket};
-use crate::reactor::net::Signal;
-use crate::reactor::view::{ClientPage, PAGE_MAX, View};
-use crate::reactor::{End, Event, Reactor, Reserved, RoleId, Turn};
+use crate::reactor::command::{Command, Reply, Ticket};
+use crate::reactor::view::PAGE_MAX;
+use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
+use crate::roles::console::Console;
+use crate::roles::console::config::ConsoleConfig;
 use crate::roles::listening::cant_listen;
 use crate::roles::metrics::{Metrics, MetricsConfig};
+use crate::roles::relay::config::DumpFormat;
 
 /// What the owner of the loop remembers of the roles that were asked for.
 pub(super) struct Fleet {
     pub(super) posts: Vec<Post>,
     /// There is one role, with which the process ends.
-    is_alone: bool,
-    /// Who only watches: when nobody else is left, it ends.
-    watcher: Option<RoleId>,
+    pub(super) is_alone: bool,
+    /// Who only watches: when nobody else is left, they end.
+    watchers: Vec<RoleId>,
+    console: Option<RoleId>,
     /// Roles of the past that still serve those who are left.
     pub(super) leaving: Vec<RoleId>,
-    /// The file that they came from, and its reading again, with those who wait for what comes of it.
-    pub(super) file: Option<RunFile>,
+    /// Where they came from.
+    pub(super) origin: Origin,
+    /// That is being read again, and those wait for what comes of it.
     pub(super) reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
+    /// It is to be read once more after that, for those.
+    pub(super) next_reading: Option<Vec<(RoleId, Ticket)>>,
+    /// Those that are about to begin.
+    pub(super) beginning: Vec<Beginning>,
+    pub(super) next_id: u64,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
 }
 
-/// A member, and whether it runs.
-pub(super) struct Post {
-    pub(super) member: Member,
-    standing: Standing,
-    pub(super) watch: Option<Watch>,
+/// Who is to watch them.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    /// `--metrics`.
+    pub(super) metrics: Option<Endpoint>,
+    /// `[console]`.
+    pub(super) console: Option<ConsoleConfig>,
+    /// Where the process has its socket for `hydrant status`.
+    pub(super) sockets: Option<PathBuf>,
 }
 
-enum Standing {
+/// Where roles came from.
+pub(super) enum Origin {
+    /// A run file.
+    File(Box<RunFile>),
+    /// A command line.
+    Line(Box<config::Origin>),
+}
+
+/// A member, and whether it runs.
+pub(super) struct Post {
+    /// No other one has it, or has had it, but for the one whose place it has taken.
+    pub(super) id: u64,
+    pub(super) member: Member,
+    pub(super) standing: Standing,
+    pub(super) watch: Option<Watch>,
+    /// What flows through it is shown to those who look at it.
+    pub(super) shows: bool,
+}
+
+pub(super) enum Standing {
     Running(RoleId),
-    Stopped,
+    /// Somebody has told it to stop.
+    Told(RoleId),
+    Stopped {
+        /// Somebody has told it to, so it stays so; and did not come to an end of its own.
+        was_told: bool,
+    },
     Failed(String),
 }
 
@@ -66,23 +105,34 @@ impl Post {
         match reactor.failure(role) {
             Some(text) => Err(text.to_owned()),
             None => Ok(Self {
+                id: 0,
                 member,
                 standing: Standing::Running(role),
                 watch,
+                shows: false,
             }),
         }
     }
 
-    /// The same role with other orders, which it takes over as it runs.
+    /// It takes the place of another, or is the next.
+    pub(super) fn after(mut self, before: Option<&Self>, next_id: &mut u64) -> Self {
+        self.shows = before.is_some_and(|before| before.shows);
+        self.id = before.map_or(*next_id, |before| before.id);
+        *next_id = (*next_id).max(self.id + 1);
+        self
+    }
+
+    /// The same role with other orders, which it takes over as it runs. Where it can't, they are tried again with the
+    /// next reload.
     pub(super) fn changed(
         mut self,
         reactor: &mut Reactor<RoleSet>,
         change: Change,
         member: Member,
     ) -> Self {
-        self.member = member;
-        let run = &self.member.run;
+        let run = &member.run;
         let (Some(role), true) = (self.role(), change != Change::None) else {
+            self.member = member;
             return self;
         };
         let held = reactor.with(role, |role, cx| {
@@ -91,16 +141,36 @@ impl Post {
             }
             role.set_options(cx, run)
         });
-        if let Some(Err(text)) = held {
-            log::warn!("{}: {text}", self.member.label());
+        match held {
+            Some(Err(text)) => log::warn!("{}: {text}", self.member.label()),
+            _ => self.member = member,
         }
         self
     }
 
+    /// The relay that shows its payload on stdout, and how, if this is one.
+    pub(super) fn dumps(&self, reactor: &Reactor<RoleSet>) -> Option<(RoleId, DumpFormat)> {
+        let Run::Relay(config) = &self.member.run else {
+            return None;
+        };
+        let role = self.role()?;
+        let view = reactor.role(role)?.view(reactor.clock())?;
+        view.dump.and(config.dump).map(|format| (role, format))
+    }
+
     pub(super) fn role(&self) -> Option<RoleId> {
         match self.standing {
-            Standing::Running(role) => Some(role),
-            Standing::Stopped | Standing::Failed(_) => None,
+            Standing::Running(role) | Standing::Told(role) => Some(role),
+            Standing::Stopped { .. } | Standing::Failed(_) => None,
+        }
+    }
+
+    /// It has come to an end that nobody wanted: a reload begins it anew.
+    pub(super) fn is_over(&self) -> bool {
+        match self.standing {
+            Standing::Stopped { was_told } => !was_told,
+            Standing::Failed(_) => true,
+            Standing::Running(_) | Standing::Told(_) => false,
         }
     }
 }
@@ -113,9 +183,11 @@ impl Fleet {
     pub(super) fn start_alone(
         reactor: &mut Reactor<RoleSet>,
         member: Member,
-        metrics: Option<Endpoint>,
+        origin: config::Origin,
+        watch: Watching,
     ) -> Result<Self, String> {
-        Self::begin_all(reactor, vec![member], true, metrics)
+        let origin = Origin::Line(Box::new(origin));
+        Self::begin_all(reactor, vec![member], origin, watch)
     }
 
     /// Begins all roles of a run file.
@@ -125,26 +197,29 @@ impl Fleet {
     pub(super) fn start(
         reactor: &mut Reactor<RoleSet>,
         file: RunFile,
-        metrics: Option<Endpoint>,
+        watch: Watching,
     ) -> Result<Self, String> {
-        let mut fleet = Self::begin_all(reactor, file.members.clone(), false, metrics)?;
-        fleet.file = Some(file);
-        Ok(fleet)
+        let members = file.members.clone();
+        Self::begin_all(reactor, members, Origin::File(Box::new(file)), watch)
     }
 
     fn begin_all(
         reactor: &mut Reactor<RoleSet>,
         members: Vec<Member>,
-        is_alone: bool,
-        metrics: Option<Endpoint>,
+        origin: Origin,
+        watch: Watching,
     ) -> Result<Self, String> {
         let mut fleet = Self {
             posts: Vec::new(),
-            is_alone,
-            watcher: None,
+            is_alone: matches!(origin, Origin::Line(_)),
+            watchers: Vec::new(),
+            console: None,
             leaving: Vec::new(),
-            file: None,
+            origin,
             reading: None,
+            next_reading: None,
+            beginning: Vec::new(),
+            next_id: 1,
             reloads: (0, 0),
         };
         let mut all = Vec::new();
@@ -157,24 +232,51 @@ impl Fleet {
                 }
             }
         }
-        if let Some(listen) = metrics {
-            // It has no more to say than where it listens, so it may as well begin before it is known that all can.
-            let watcher = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
-            if let Some(text) = reactor.failure(watcher) {
-                return Err(format!("metrics: {text}"));
-            }
-            fleet.watcher = Some(watcher);
+        // They come first: where one can't listen, no role has said that it has begun.
+        if let Err(text) = fleet.begin_watching(reactor, watch) {
+            reactor.cancel(all.into_iter().flatten().collect());
+            return Err(text);
         }
         for (member, reserved) in members.into_iter().zip(all) {
-            let post = Post::begin(reactor, member.clone(), reserved);
-            fleet
-                .posts
-                .push(post.map_err(|text| fleet.named(&member, &text))?);
+            let post = Post::begin(reactor, member.clone(), reserved)
+                .map_err(|text| fleet.named(&member, &text))?;
+            let post = post.after(None, &mut fleet.next_id);
+            fleet.posts.push(post);
         }
         Ok(fleet)
     }
 
-    /// Whether the run file is being read again.
+    fn begin_watching(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        watch: Watching,
+    ) -> Result<(), String> {
+        if let Some(listen) = watch.metrics {
+            let role = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
+            if let Some(text) = reactor.failure(role) {
+                return Err(format!("metrics: {text}"));
+            }
+            self.watchers.push(role);
+        }
+        if let Some(console) = watch.console {
+            let role = reactor.add(RoleSet::Console(Console::new(console)));
+            if let Some(text) = reactor.failure(role) {
+                return Err(format!("console: {text}"));
+            }
+            self.console = Some(role);
+            self.watchers.push(role);
+        }
+        let control = control::open(reactor, watch.sockets.as_deref());
+        self.watchers.extend(control);
+        Ok(())
+    }
+
+    /// The page in front of them, if there is one.
+    pub(super) fn console(&self) -> Option<RoleId> {
+        self.console
+    }
+
+    /// Whether files are being read again.
     pub(super) fn is_reloading(&self) -> bool {
         self.reading.is_some()
     }
@@ -199,26 +301,34 @@ impl Fleet {
             self.note_end(role, end)?;
         }
         if *turn == Turn::Reloading {
-            match self.file {
-                Some(_) => self.begin_reload(reactor, None),
-                None => self.reread_files(reactor),
-            }
+            self.begin_reload(reactor, None);
         }
         for (by, ticket, command) in reactor.asked() {
-            if command == Command::Reload && self.file.is_some() {
-                self.begin_reload(reactor, Some((by, ticket)));
-                continue;
+            let reply = match command {
+                Command::Roles { from } => Some(self.rows(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, self.reloads);
+                    Some(Reply::Process(Box::new(process)))
+                }
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+            };
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
             }
-            let reply = self.obey(reactor, command);
-            reactor.answer(by, ticket, reply);
         }
         self.end_reload(reactor);
-        if let Some(watcher) = self.watcher
-            && self.leaving.is_empty()
-            && self.posts.iter().all(|post| post.role().is_none())
-        {
-            self.watcher = None;
-            reactor.with(watcher, |_, cx| cx.finish(End::Done));
+        self.begin_ready(reactor);
+        // What somebody has stopped may be begun again, as long as there is more than that to the process.
+        let may_begin = |post: &Post| {
+            !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })
+        };
+        let is_over = |post: &Post| post.role().is_none() && !may_begin(post);
+        let is_over =
+            self.posts.iter().all(is_over) && self.leaving.is_empty() && self.beginning.is_empty();
+        if is_over {
+            for watcher in self.watchers.drain(..) {
+                reactor.with(watcher, |_, cx| cx.finish(End::Done));
+            }
         }
         Ok(())
     }
@@ -229,8 +339,9 @@ impl Fleet {
         let Some(post) = self.posts.iter_mut().find(|post| post.role() == Some(role)) else {
             return Ok(());
         };
+        let was_told = matches!(post.standing, Standing::Told(_));
         post.standing = match end {
-            End::Done => Standing::Stopped,
+            End::Done => Standing::Stopped { was_told },
             End::Failed(text) if is_alone => return Err(text),
             End::Failed(text) => {
                 log::error!("{}: {text}", post.member.label());
@@ -248,136 +359,14 @@ impl Fleet {
         }
     }
 
-    /// SIGHUP: certificates and tokens may be others.
-    fn reread_files(&self, reactor: &mut Reactor<RoleSet>) {
-        for post in &self.posts {
-            post.watch.iter().for_each(Watch::reload);
-            let Some(role) = post.role() else { continue };
-            match &post.member.run {
-                Run::HubServe {
-                    tokens: Some(path), ..
-                } => reread_tokens(reactor, role, path),
-                Run::TunnelServe {
-                    tokens: Some(path), ..
-                } => reread_tunnel_tokens(reactor, role, path),
-                Run::WsRelay {
-                    tokens: Some(path), ..
-                } => reread_ws_tokens(reactor, role, path),
-                _ => {}
-            }
-        }
-    }
-
-    /// Does what a role has asked for.
-    fn obey(&mut self, reactor: &mut Reactor<RoleSet>, command: Command) -> Reply {
-        match command {
-            Command::Roles { from } => self.rows(reactor, from),
-            Command::Clients { role, from } => self.clients(reactor, &role, from),
-            Command::Kick { role, client } => self.kick(reactor, &role, client),
-            Command::Stop { role } => self.stop(reactor, &role),
-            Command::Start { role } => self.begin(reactor, &role),
-            Command::Process => Reply::Process(Box::new(process::look(reactor, self.reloads))),
-            Command::Dump { role, on } => self.dump(reactor, &role, on),
-            Command::Reload => {
-                Reply::Refused("there is no run file: hydrant run FILE has one".to_owned())
-            }
-            Command::Tab(_) => Reply::Refused("there is no console here".to_owned()),
-        }
-    }
-
+    /// What roles show to those who watch and know of no tabs.
     fn rows(&self, reactor: &Reactor<RoleSet>, from: usize) -> Reply {
-        let now = reactor.clock();
-        let row = |post: &Post| RoleRow {
-            name: post.member.name.clone(),
-            state: match &post.standing {
-                Standing::Stopped => RoleState::Stopped,
-                Standing::Failed(text) => RoleState::Failed(text.clone()),
-                Standing::Running(role) => match reactor.role(*role).and_then(|it| it.view(now)) {
-                    Some(view) => RoleState::Running(Box::new(view)),
-                    // A client of a hub runs, and has nothing to show.
-                    None => {
-                        RoleState::Running(Box::new(View::new("hub client", now.since(Time::ZERO))))
-                    }
-                },
-            },
-        };
         let rest = self.posts.get(from..).unwrap_or_default();
+        let rows = rest.iter().take(PAGE_MAX).map(|post| post.row(reactor));
         Reply::Roles {
-            rows: rest.iter().take(PAGE_MAX).map(row).collect(),
+            rows: rows.collect(),
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
         }
-    }
-
-    fn clients(&self, reactor: &Reactor<RoleSet>, name: &str, from: u64) -> Reply {
-        let Some(post) = self.post(name) else {
-            return no_such_role(name);
-        };
-        let role = post.role().and_then(|role| reactor.role(role));
-        let now = reactor.clock();
-        Reply::Clients(role.map_or_else(ClientPage::default, |role| role.client_page(now, from)))
-    }
-
-    fn kick(&self, reactor: &mut Reactor<RoleSet>, name: &str, client: u64) -> Reply {
-        let Some(post) = self.post(name) else {
-            return no_such_role(name);
-        };
-        let kicked = post
-            .role()
-            .and_then(|role| reactor.with(role, |role, cx| role.kick(cx, client)));
-        match kicked {
-            Some(true) => Reply::Done,
-            _ => Reply::Refused(format!("{name} has no such client any more")),
-        }
-    }
-
-    fn dump(&self, reactor: &mut Reactor<RoleSet>, name: &str, on: bool) -> Reply {
-        let Some(post) = self.post(name) else {
-            return no_such_role(name);
-        };
-        let done = post
-            .role()
-            .and_then(|role| reactor.with(role, |role, cx| role.dump(cx, on)));
-        match done {
-            Some(Ok(())) => Reply::Done,
-            Some(Err(text)) => Reply::Refused(text),
-            None => Reply::Refused(format!("{name} does not run")),
-        }
-    }
-
-    fn stop(&self, reactor: &mut Reactor<RoleSet>, name: &str) -> Reply {
-        let Some(post) = self.post(name) else {
-            return no_such_role(name);
-        };
-        match post.role() {
-            Some(role) => {
-                reactor.tell(role, Event::Drain(Signal::Command));
-                Reply::Done
-            }
-            None => Reply::Refused(format!("{name} does not run")),
-        }
-    }
-
-    fn begin(&mut self, reactor: &mut Reactor<RoleSet>, name: &str) -> Reply {
-        let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) else {
-            return no_such_role(name);
-        };
-        if post.role().is_some() {
-            return Reply::Refused(format!("{name} runs already"));
-        }
-        let reserved = match reserve(reactor, &post.member, None, &[]) {
-            Ok(reserved) => reserved,
-            Err(text) => return Reply::Refused(text),
-        };
-        let role = reactor.add_with(RoleSet::new(&post.member.run), reserved);
-        if let Some(text) = reactor.failure(role) {
-            return Reply::Refused(text.to_owned());
-        }
-        post.standing = Standing::Running(role);
-        Reply::Done
-    }
-
-    fn post(&self, name: &str) -> Option<&Post> {
-        self.posts.iter().find(|post| post.member.name == name)
     }
 }
 
@@ -408,50 +397,4 @@ pub(super) fn reserve(
         }
     }
     Ok(all)
-}
-
-fn no_such_role(name: &str) -> Reply {
-    Reply::Refused(format!("there is no role {name}"))
-}
-
-/// The hub's tokens may be others. Those that it has stay where the file is not as it should be.
-fn reread_tokens(reactor: &mut Reactor<RoleSet>, hub: RoleId, path: &Path) {
-    match config::read_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(hub, |role, _| {
-                if let RoleSet::Hub(hub) = role {
-                    hub.set_tokens(tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("hub: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// As above, for a tunnel's server.
-fn reread_tunnel_tokens(reactor: &mut Reactor<RoleSet>, serve: RoleId, path: &Path) {
-    match config::read_tunnel_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(serve, |role, cx| {
-                if let RoleSet::TunnelServe(serve) = role {
-                    serve.set_tokens(cx, tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("tunnel: {error}; the tokens that it had are kept"),
-    }
-}
-
-/// As above, for a relay of WebSockets.
-fn reread_ws_tokens(reactor: &mut Reactor<RoleSet>, relay: RoleId, path: &Path) {
-    match config::read_ws_tokens(path) {
-        Ok(tokens) => {
-            reactor.with(relay, |role, cx| {
-                if let RoleSet::WsRelay(relay) = role {
-                    relay.set_tokens(cx, tokens);
-                }
-            });
-        }
-        Err(error) => log::warn!("ws: {error}; the tokens that it had are kept"),
-    }
 }

@@ -2,15 +2,20 @@
 
 mod bench;
 mod certificates;
+mod change;
+mod control;
 mod demo;
 mod desk;
+mod errand;
 mod fleet;
 mod notify;
+mod panel;
 mod process;
 mod reload;
 mod roles;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{Config, Member, Run, Verbosity};
@@ -18,10 +23,12 @@ use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, End, Reactor, RoleId, Turn, plain};
+use crate::roles::status::Status;
+use crate::roles::status::config::StatusConfig;
 
 use self::demo::Composition;
 use self::desk::Desk;
-use self::fleet::Fleet;
+use self::fleet::{Fleet, Watching};
 use self::notify::Notify;
 pub use self::roles::RoleSet;
 
@@ -71,7 +78,8 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
             })
         }
         Run::Console(orders) => {
-            let mut desk = Desk::start(&mut reactor, &orders, config.globals.metrics)?;
+            let origin = config.origin;
+            let mut desk = Desk::start(&mut reactor, &orders, origin, config.globals.metrics)?;
             let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
                 if *turn == Turn::Reloading {
                     logger::reopen();
@@ -81,30 +89,67 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
             desk.finish();
             code
         }
-        run => {
-            let metrics = config.globals.metrics;
-            let mut fleet = match run {
-                Run::Many(file) => Fleet::start(&mut reactor, *file, metrics)?,
-                run => {
-                    let member = Member::alone(run, config.certificates);
-                    Fleet::start_alone(&mut reactor, member, metrics)?
-                }
-            };
-            let mut notify = Notify::ready();
-            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
-                if *turn == Turn::Reloading {
-                    logger::reopen();
-                }
-                fleet.between_turns(reactor, turn, ended)?;
-                notify.between_turns(reactor.clock(), reactor.is_stopping(), fleet.is_reloading());
-                Ok(())
-            });
-            code.map(|code| if code == 0 { fleet.code() } else { code })
-        }
+        Run::Status(orders) => ask_those_that_run(&mut reactor, *orders),
+        run => run_all(&mut reactor, Config { run, ..config }),
     };
     logger::live_end();
     logger::flush(LAST_LINES);
     code
+}
+
+/// `hydrant status`.
+fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> Result<u8, String> {
+    let watches = orders.watches && std::io::stdout().is_terminal();
+    let role = reactor.add(RoleSet::Status(Status::new(orders)));
+    turn_until_over(reactor, |reactor, _, _| {
+        let (shown, is_over) = reactor
+            .with(role, |status, _| match status {
+                RoleSet::Status(status) => (status.take_shown(), status.is_over()),
+                _ => Default::default(),
+            })
+            .unwrap_or_default();
+        if !shown.is_empty() {
+            let clear = if watches { CLEAR } else { "" };
+            // A reader that has gone away needs no word any more.
+            let _ = write!(std::io::stdout(), "{clear}{shown}");
+        }
+        if is_over {
+            reactor.with(role, |_, cx| cx.finish(End::Done));
+        }
+        Ok(())
+    })
+}
+
+/// One role, or those of a run file.
+fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String> {
+    let run = config.run;
+    let watch = Watching {
+        metrics: config.globals.metrics,
+        console: config.globals.console,
+        // Who only says or hears something is not worth watching.
+        sockets: match run {
+            Run::HubUser(_) => None,
+            _ => config.origin.sockets().map(Path::to_owned),
+        },
+    };
+    let mut fleet = match run {
+        Run::Many(file) => Fleet::start(reactor, *file, watch)?,
+        run => {
+            let mut member = Member::alone(run, config.certificates);
+            member.sheet = Some(config.origin.sheet());
+            Fleet::start_alone(reactor, member, config.origin, watch)?
+        }
+    };
+    let mut notify = Notify::ready();
+    let code = turn_until_over(reactor, |reactor, turn, ended| {
+        if *turn == Turn::Reloading {
+            logger::reopen();
+        }
+        fleet.between_turns(reactor, turn, ended)?;
+        notify.between_turns(reactor.clock(), reactor.is_stopping(), fleet.is_reloading());
+        Ok(())
+    });
+    code.map(|code| if code == 0 { fleet.code() } else { code })
 }
 
 fn open_net() -> Result<MioNet, String> {
@@ -154,7 +199,7 @@ fn start_log(config: &Config) -> Result<(), String> {
     let options = logger::Options {
         level,
         // A page shows at least what a user should know, whatever the terminal does.
-        tail: matches!(run, Run::Console(_) | Run::Demo)
+        tail: (matches!(run, Run::Console(_) | Run::Demo) || globals.console.is_some())
             .then_some(level.max(log::LevelFilter::Info)),
         file: globals.log_file.clone(),
     };
@@ -175,5 +220,7 @@ fn number(signal: Signal) -> u8 {
     number as u8
 }
 
+/// Takes a terminal's cursor to its upper left corner, and wipes the rest out.
+const CLEAR: &str = "\x1b[H\x1b[J";
 /// How long the end waits for the log to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);

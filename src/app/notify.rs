@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::base::time::Time;
+use crate::base::units::Span;
 use crate::reactor::host::Manager;
 
 /// What it has been told so far.
@@ -19,9 +20,16 @@ pub(super) struct Notify {
 impl Notify {
     /// All listens that is going to listen.
     pub(super) fn ready() -> Self {
+        let watchdog = Manager::watchdog();
+        if let Some(within) = watchdog.filter(|within| *within < LEAST) {
+            let (within, least) = (Span(within), Span(LEAST));
+            log::warn!(
+                "hydrant: WatchdogSec= is {within}: make it {least} or more, or it will end hydrant for nothing"
+            );
+        }
         let this = Self {
             manager: Manager::of_environment(),
-            every: Manager::watchdog().map(|within| within / SIGNS),
+            every: watchdog.map(|within| within / SIGNS),
             last: Time::ZERO,
             stopping: false,
             reloading: false,
@@ -56,5 +64,7 @@ impl Notify {
     }
 }
 
+/// The loop turns once a second at least, and so three times within this.
+const LEAST: Duration = Duration::from_secs(3);
 /// Signs of life within the time in which one is wanted.
 const SIGNS: u32 = 3;

@@ -8,10 +8,12 @@ use crate::reactor::view::{ClientPage, View};
 use crate::reactor::{Cx, Event, Role};
 use crate::roles::console::Console;
 use crate::roles::demo::Demo;
+use crate::roles::hub::config::Auth;
 use crate::roles::hub::{Hub, Tunnel, User};
 use crate::roles::metrics::Metrics;
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::DumpFormat;
+use crate::roles::status::Status;
 use crate::roles::tunnel::{Expose, Serve};
 use crate::roles::ws::{self, Adapter};
 
@@ -43,6 +45,8 @@ pub enum RoleSet {
     Console(Console),
     /// What others ask by HTTP.
     Metrics(Metrics),
+    /// Someone who asks those that run.
+    Status(Status),
 }
 
 impl RoleSet {
@@ -60,6 +64,7 @@ impl RoleSet {
             }
             Run::WsRelay { config, .. } => Self::WsRelay(ws::Relay::new(*config)),
             Run::WsAdapter(config) => Self::WsAdapter(Adapter::new(*config)),
+            Run::Status(config) => Self::Status(Status::new(*config)),
             Run::Demo | Run::Bench(_) | Run::Console(_) | Run::Many(_) => {
                 unreachable!("they are composed elsewhere")
             }
@@ -76,7 +81,7 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => None,
             Self::WsRelay(relay) => Some(relay.view(now)),
             Self::WsAdapter(adapter) => Some(adapter.view(now)),
-            Self::Console(_) => None,
+            Self::Console(_) | Self::Status(_) => None,
         }
     }
 
@@ -90,7 +95,9 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => {
                 ClientPage::default()
             }
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => ClientPage::default(),
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => {
+                ClientPage::default()
+            }
         }
     }
 
@@ -98,9 +105,13 @@ impl RoleSet {
     ///
     /// # Errors
     /// Why that can't be.
-    pub(super) fn dump(&mut self, cx: &mut Cx<'_>, on: bool) -> Result<(), String> {
+    pub(super) fn dump(
+        &mut self,
+        cx: &mut Cx<'_>,
+        format: Option<DumpFormat>,
+    ) -> Result<(), String> {
         match self {
-            Self::Relay(relay) => relay.set_dump(cx, on.then_some(DumpFormat::Text)),
+            Self::Relay(relay) => relay.set_dump(cx, format),
             _ => Err("only a relay has a payload to show".to_owned()),
         }
     }
@@ -112,7 +123,12 @@ impl RoleSet {
     pub(super) fn set_options(&mut self, cx: &mut Cx<'_>, run: &Run) -> Result<(), String> {
         match (self, run) {
             (Self::Relay(relay), Run::Relay(config)) => relay.set_options(cx, config),
-            (Self::Hub(hub), Run::HubServe { config, .. }) => hub.set_options(cx, config),
+            (Self::Hub(hub), Run::HubServe { config, .. }) => {
+                if let Auth::Tokens(tokens) = &config.auth {
+                    hub.set_tokens(tokens.clone());
+                }
+                hub.set_options(cx, config)
+            }
             (Self::TunnelServe(serve), Run::TunnelServe { config, .. }) => {
                 if let Some(tokens) = config.tokens.clone() {
                     serve.set_tokens(cx, tokens);
@@ -123,6 +139,18 @@ impl RoleSet {
                 if let Some(tokens) = config.tokens.clone() {
                     relay.set_tokens(cx, tokens);
                 }
+                Ok(())
+            }
+            (Self::TunnelExpose(expose), Run::TunnelExpose(config)) => {
+                expose.set_token(config.token.clone());
+                Ok(())
+            }
+            (Self::WsAdapter(adapter), Run::WsAdapter(config)) => {
+                adapter.set_token(config.token.clone());
+                Ok(())
+            }
+            (Self::HubTunnel(tunnel), Run::HubTunnel(config)) => {
+                tunnel.set_token(config.account.token.clone());
                 Ok(())
             }
             _ => Ok(()),
@@ -144,7 +172,7 @@ impl RoleSet {
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => false,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) => false,
+            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => false,
         }
     }
 }
@@ -163,6 +191,7 @@ impl Role for RoleSet {
             Self::WsAdapter(adapter) => adapter.on(cx, event),
             Self::Console(console) => console.on(cx, event),
             Self::Metrics(metrics) => metrics.on(cx, event),
+            Self::Status(status) => status.on(cx, event),
         }
     }
 }

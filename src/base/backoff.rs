@@ -11,11 +11,15 @@ pub struct Retry {
     pub max: Duration,
 }
 
-/// The waits of one run of failures.
+/// The waits of one run of failures. A connection that is lost at once is a failure, too: the run is over when one had
+/// lasted longer than the wait before it. Two who take one name from each other in turns wait longer and longer so.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     retry: Retry,
+    /// What comes next, before it is spread.
     wait: Duration,
+    /// The wait before the latest attempt, or the one that would come first.
+    waited: Duration,
 }
 
 impl Backoff {
@@ -24,33 +28,71 @@ impl Backoff {
         Self {
             retry,
             wait: retry.min,
+            waited: retry.min,
         }
+    }
+
+    /// Other waits hold from the next one on.
+    pub fn set_retry(&mut self, retry: Retry) {
+        self.retry = retry;
+        self.wait = retry.min;
+        self.waited = self.waited.min(retry.max);
     }
 
     /// The wait before the next attempt. Once a range has grown to its longest wait, each is anywhere between half of
     /// that and all of it, as `random` (any of 2^64, equally likely) decides: relays that lost the same upstream at
     /// one moment do not all return at one moment.
     pub fn next(&mut self, random: u64) -> Duration {
-        let Retry { min, max } = self.retry;
-        if min >= max {
-            return min;
-        }
-        if self.wait >= max {
-            let half = max / 2;
-            return half + fraction(max - half, random);
-        }
-        let wait = self.wait;
-        self.wait = match wait.is_zero() {
-            true => FIRST_DOUBLED,
-            false => wait.saturating_mul(2),
+        let wait = self.grow();
+        let is_longest = wait >= self.retry.max && self.retry.min < self.retry.max;
+        self.waited = match is_longest {
+            true => second_half(wait, random),
+            false => wait,
         };
-        wait
+        self.waited
+    }
+
+    /// As [`Backoff::next`], where each wait is spread so, the first one and a fixed one, too: for those of whom many
+    /// lose one server at one moment.
+    pub fn next_spread(&mut self, random: u64) -> Duration {
+        self.waited = second_half(self.grow(), random);
+        self.waited
+    }
+
+    /// A connection that had lasted for so long is lost. Whether that was longer than the wait before it: then it had
+    /// not failed, and the next failure begins at the first wait again.
+    pub fn had_lasted(&mut self, lasted: Duration) -> bool {
+        let well = lasted > self.waited;
+        if well {
+            self.reset();
+        }
+        well
     }
 
     /// An attempt has succeeded: the next failure begins at the first wait again.
     pub fn reset(&mut self) {
         self.wait = self.retry.min;
+        self.waited = self.retry.min;
     }
+
+    /// The wait that it is time for; the next one is twice as long, up to the longest.
+    fn grow(&mut self) -> Duration {
+        let Retry { min, max } = self.retry;
+        let wait = self.wait.min(max.max(min));
+        if min < max {
+            self.wait = match wait.is_zero() {
+                true => FIRST_DOUBLED,
+                false => wait.saturating_mul(2),
+            };
+        }
+        wait
+    }
+}
+
+/// Anywhere between half of a wait and all of it.
+fn second_half(wait: Duration, random: u64) -> Duration {
+    let half = wait / 2;
+    half + fraction(wait - half, random)
 }
 
 /// `random` / 2^64 of `whole`, both ends included. What is longer than 584 years counts as that.
@@ -112,5 +154,45 @@ mod tests {
         let mut backoff = Backoff::new(Retry { min, max });
         let grown = [0; 5].map(|_| backoff.next(u64::MAX).as_millis());
         assert_eq!(grown, [10, 20, 40, 80, 100]);
+    }
+
+    #[test]
+    fn each_wait_can_be_spread_the_first_and_a_fixed_one_too() {
+        let mut range = backoff(1, 4);
+        let shortest = [0; 4].map(|_| range.next_spread(0).as_millis());
+        assert_eq!(shortest, [500, 1000, 2000, 2000]);
+        range.reset();
+        let longest = [0; 4].map(|_| range.next_spread(u64::MAX).as_secs());
+        assert_eq!(longest, [1, 2, 4, 4]);
+        let mut fixed = backoff(5, 5);
+        assert_eq!(fixed.next_spread(0), Duration::from_millis(2500));
+        assert_eq!(fixed.next_spread(u64::MAX), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn only_who_lasted_longer_than_the_wait_before_begins_anew() {
+        let [short, long] = [1, 2].map(Duration::from_secs);
+        let mut backoff = backoff(1, 8);
+        assert!(!backoff.had_lasted(short), "as long as the first one");
+        assert!(backoff.had_lasted(long));
+        assert_eq!([0; 2].map(|_| backoff.next(0).as_secs()), [1, 2]);
+        assert!(!backoff.had_lasted(long));
+        assert_eq!(backoff.next(0).as_secs(), 4, "it goes on where it was");
+        assert!(backoff.had_lasted(Duration::from_secs(5)));
+        assert_eq!(backoff.next(0).as_secs(), 1);
+    }
+
+    #[test]
+    fn what_was_waited_stays_known_when_other_waits_hold() {
+        let [one, two] = [1, 2].map(Duration::from_secs);
+        let mut backoff = backoff(1, 8);
+        backoff.next(0);
+        backoff.next(0);
+        backoff.set_retry(Retry { min: one, max: two });
+        assert!(!backoff.had_lasted(two));
+        assert_eq!(backoff.next(0), one);
+        backoff.next(0);
+        backoff.set_retry(Retry { min: one, max: one });
+        assert!(backoff.had_lasted(two), "no longer than the longest of now");
     }
 }

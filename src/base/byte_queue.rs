@@ -70,6 +70,19 @@ impl ByteQueue {
         }
     }
 
+    /// Puts a copy of these bytes in front of all others.
+    pub fn push_front(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if let Some(first) = self.chunks.front_mut() {
+            first.drain(..std::mem::take(&mut self.head));
+        }
+        self.len += bytes.len();
+        self.held += bytes.len();
+        self.chunks.push_front(bytes.to_vec());
+    }
+
     /// Adds bytes that have memory of their own, and keeps them there, unless they are so few that a copy is cheaper.
     pub fn push_owned(&mut self, bytes: Vec<u8>) {
         if bytes.len() < OWNED_MIN {
@@ -136,6 +149,7 @@ mod tests {
     enum Step {
         Push(usize),
         PushOwned(usize, usize),
+        PushFront(usize),
         Consume(usize),
     }
 
@@ -144,6 +158,7 @@ mod tests {
             (0usize..3000).prop_map(Step::Push),
             (0usize..300).prop_map(Step::Push),
             (0usize..10_000, 0usize..100).prop_map(|(len, spare)| Step::PushOwned(len, spare)),
+            (0usize..300).prop_map(Step::PushFront),
             (0usize..15_000).prop_map(Step::Consume),
         ]
     }
@@ -171,6 +186,11 @@ mod tests {
                         queue.push_owned(bytes);
                         let moved = queue.chunks.back().is_some_and(|tail| tail.as_ptr() == at);
                         prop_assert_eq!(moved, len >= OWNED_MIN);
+                    }
+                    Step::PushFront(len) => {
+                        let bytes = bytes(len);
+                        queue.push_front(&bytes);
+                        bytes.iter().rev().for_each(|byte| model.push_front(*byte));
                     }
                     Step::Consume(count) => {
                         let count = count.min(model.len());

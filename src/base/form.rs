@@ -18,4 +18,6 @@ pub struct OptionRow {
     pub default: String,
     /// One sentence, without its first capital and its full stop.
     pub help: &'static str,
+    /// It can change while the role runs.
+    pub is_live: bool,
 }

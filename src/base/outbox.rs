@@ -11,6 +11,7 @@ pub struct Outbox {
     bytes: Box<[u8]>,
     from: usize,
     to: usize,
+    sent_total: u64,
 }
 
 impl Outbox {
@@ -20,6 +21,7 @@ impl Outbox {
             bytes: vec![0; capacity].into_boxed_slice(),
             from: 0,
             to: 0,
+            sent_total: 0,
         }
     }
 
@@ -43,6 +45,11 @@ impl Outbox {
         self.from == self.to
     }
 
+    /// Bytes that were ever sent.
+    pub fn sent_total(&self) -> u64 {
+        self.sent_total
+    }
+
     /// How many bytes can be added.
     pub fn room(&self) -> usize {
         self.bytes.len() - self.len()
@@ -54,7 +61,10 @@ impl Outbox {
     /// If there is no room for them.
     pub fn space(&mut self, len: usize) -> &mut [u8] {
         assert!(len <= self.room(), "no room for {len} bytes");
-        if self.bytes.len() - self.to < len {
+        // Moving no more than has been sent since the last time costs each byte one copy at most, and the space behind
+        // is not touched for nothing.
+        let is_cheap = self.from > 0 && self.from >= self.len();
+        if is_cheap || self.bytes.len() - self.to < len {
             self.bytes.copy_within(self.from..self.to, 0);
             self.to -= self.from;
             self.from = 0;
@@ -83,6 +93,7 @@ impl Outbox {
     pub fn sent(&mut self, len: usize) {
         assert!(len <= self.len(), "more than there was");
         self.from += len;
+        self.sent_total += len as u64;
         if self.is_empty() {
             (self.from, self.to) = (0, 0);
         }
@@ -102,6 +113,7 @@ mod tests {
         assert!(out.push(b"hello"));
         assert!(!out.push(b"more"), "all or none");
         out.sent(4);
+        assert_eq!(out.sent_total(), 4);
         assert_eq!((out.pending(), out.room()), (&b"o"[..], 7));
         assert!(out.push(b"n we go"));
         assert_eq!(out.pending(), b"on we go");

@@ -41,6 +41,8 @@ pub enum RoleId {
     Console,
     /// Many roles, out of a file.
     Run,
+    /// What runs, asked how it goes.
+    Status,
     /// The mistakes of such a file.
     Check,
     /// Completions for a shell.
@@ -187,6 +189,7 @@ pub static ROLES: &[Role] = &[
     ws::CLIENT,
     run::RUN,
     run::CHECK,
+    run::STATUS,
     run::COMPLETIONS,
     run::MAN,
     run::SYSTEMD_UNIT,
@@ -197,6 +200,7 @@ pub static ROLES: &[Role] = &[
             "hydrant bench [SCENARIO ...] [FLAGS]",
             "hydrant bench source ADDR [--size SIZE] [--rate N] [--time TIME]",
             "hydrant bench sink ADDR [--clients N] [--time TIME] [--check] [--json]",
+            "hydrant bench tls-loop SRC DST --tls-cert FILE [--once]",
         ],
         about: "measure a relay, this one or any other: pace, delay, cost",
         words: &[
@@ -207,6 +211,10 @@ pub static ROLES: &[Role] = &[
             (
                 "throughput",
                 "a source that is never at a loss: MB/s, and CPU seconds for each GB delivered",
+            ),
+            (
+                "tls",
+                "the same over TLS, beside a loop that only encrypts: once the source's bytes, once its own",
             ),
             (
                 "latency",
@@ -257,6 +265,11 @@ pub static ROLES: &[Role] = &[
             (
                 "sink ADDR",
                 "only the clients, of a relay that listens at ADDR",
+            ),
+            (
+                "tls-loop SRC DST",
+                "only that loop: it encrypts the bytes of SRC for all who connect to DST, waits for the slowest, and \
+                 does nothing else",
             ),
         ],
         words_max: usize::MAX,

@@ -14,6 +14,7 @@ use crate::roles::bench::options as bench_options;
 use crate::roles::console::options as console_options;
 use crate::roles::hub::options as hub_options;
 use crate::roles::relay::options::OrderError;
+use crate::roles::status::options as status_options;
 use crate::roles::tls::options::FilesError;
 use crate::roles::tunnel::options as tunnel_options;
 use crate::roles::ws;
@@ -39,6 +40,8 @@ pub enum ConfigError {
     Bench(bench_options::OrderError),
     /// The console's orders are wrong.
     Console(console_options::OrderError),
+    /// What is asked of those that run is wrong.
+    Status(status_options::OrderError),
     /// A file that an option names can't be used.
     File {
         /// The option.
@@ -68,6 +71,13 @@ pub enum ConfigError {
     CertificateFiles(FilesError),
     /// Certificates can't be used.
     Certificates(CertificatesError),
+}
+
+impl ConfigError {
+    /// Whether it is about a file of tokens.
+    pub fn is_about_tokens(&self) -> bool {
+        matches!(self, Self::File { flag, .. } if flag.contains("token"))
+    }
 }
 
 /// What is wrong with a file.
@@ -106,7 +116,7 @@ impl ConfigError {
             Self::Shell { .. } => 2,
             Self::Relay(_) | Self::CertificateFiles(_) => 2,
             Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) => 2,
-            Self::Bench(_) | Self::Console(_) => 2,
+            Self::Bench(_) | Self::Console(_) | Self::Status(_) => 2,
         }
     }
 }
@@ -134,6 +144,7 @@ impl fmt::Display for ConfigError {
             Self::EnvToken(fault) => write!(f, "HYDRANT_TOKEN: {fault}"),
             Self::Bench(error) => error.fmt(f),
             Self::Console(error) => error.fmt(f),
+            Self::Status(error) => error.fmt(f),
             Self::File { flag, path, fault } => {
                 let path = path.to_string_lossy();
                 let path = Typed(&path);
@@ -186,6 +197,12 @@ impl From<tunnel_options::OrderError> for ConfigError {
 impl From<console_options::OrderError> for ConfigError {
     fn from(error: console_options::OrderError) -> Self {
         Self::Console(error)
+    }
+}
+
+impl From<status_options::OrderError> for ConfigError {
+    fn from(error: status_options::OrderError) -> Self {
+        Self::Status(error)
     }
 }
 

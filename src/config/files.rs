@@ -1,9 +1,9 @@
 //! Small files that options name: secrets, and tokens.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
@@ -18,26 +18,49 @@ pub(super) fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, Con
 }
 
 /// Reads what `--tokens` of a hub names.
-pub fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
+pub(super) fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
     let tokens =
         read_private(path).and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
 /// Reads what `--tokens` of a tunnel names.
-pub fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
+pub(super) fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
     let tokens = read_private(path)
         .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
 /// Reads what `--tokens` of a relay of WebSockets names.
-pub fn read_ws_tokens(path: &Path) -> Result<ws::Tokens, ConfigError> {
+pub(super) fn read_ws_tokens(path: &Path) -> Result<ws::Tokens, ConfigError> {
     let tokens = read_private(path).and_then(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
         ws::Tokens::parse(&text).map_err(FileFault::WsTokens)
     });
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
+}
+
+/// Reads the one token of a serving side.
+pub(super) fn read_own_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    let token =
+        read_private(path).and_then(|bytes| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+    token.map_err(|fault| fault_of(flag, path, fault))
+}
+
+/// The sockets of processes in this folder, by their ids; none where it can't be read.
+pub fn sockets_in(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let found = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let is_socket = path.extension()? == "sock";
+        let pid = path.file_stem()?.to_str()?.to_owned();
+        (is_socket && pid.parse::<u32>().is_ok()).then_some((pid, path))
+    });
+    let mut found: Vec<(String, PathBuf)> = found.collect();
+    found.sort();
+    found
 }
 
 /// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.

@@ -1,6 +1,10 @@
 //! One role of those that run beside each other.
 
+use std::fmt::Write;
+
 use crate::base::endpoint::Endpoint;
+use crate::base::option::Values;
+use crate::cli::{ROLES, RoleId};
 use crate::config::{Certificates, Run};
 use crate::roles::relay::config::{Source, Way};
 use crate::roles::ws::config::LocalEnd;
@@ -14,6 +18,66 @@ pub struct Member {
     pub run: Run,
     /// The certificates that it needs.
     pub certificates: Option<Certificates>,
+    /// What it was made of; `None` where somebody else keeps that.
+    pub sheet: Option<Sheet>,
+}
+
+/// What a role was made of, as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// The words by their keys (`src`, `listen`, ...) and the options by their names, in the order of the help.
+    pub fields: Vec<(String, String)>,
+    /// The command line that does the same.
+    pub command: String,
+}
+
+impl Sheet {
+    /// What these words and settings make. Secrets stand in files, and so in neither.
+    pub fn new(role: RoleId, words: &[(&str, &str)], values: &Values) -> Self {
+        let role = ROLES.iter().find(|known| known.id == role);
+        let role = role.expect("each role is one of them");
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (key, word) in words {
+            match fields.iter_mut().find(|(known, _)| known == key) {
+                Some((_, all)) => *all = format!("{all} {word}"),
+                None => fields.push(((*key).to_owned(), (*word).to_owned())),
+            }
+        }
+        let mut command = "hydrant".to_owned();
+        if role.id != RoleId::Relay {
+            let _ = write!(command, " {}", role.name);
+        }
+        for (_, word) in words {
+            let _ = write!(command, " {}", quoted(word));
+        }
+        for opt in role.options {
+            let given = values.all_given(opt.name());
+            let Some(last) = given.last() else { continue };
+            if opt.is_switch() {
+                let _ = write!(command, " {}", opt.flag);
+                fields.push((opt.name().to_owned(), "true".to_owned()));
+                continue;
+            }
+            let all = match opt.many {
+                true => given.clone(),
+                false => vec![last.clone()],
+            };
+            for value in &all {
+                let _ = write!(command, " {} {}", opt.flag, quoted(value));
+            }
+            fields.push((opt.name().to_owned(), all.join(",")));
+        }
+        Self { fields, command }
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 impl Member {
@@ -24,6 +88,7 @@ impl Member {
             name,
             run,
             certificates,
+            sheet: None,
         }
     }
 
@@ -49,7 +114,29 @@ impl Run {
             Self::WsRelay { config, .. } => config.name.clone(),
             Self::WsAdapter(config) => config.name.clone(),
             Self::Console(_) => None,
-            Self::Bench(_) | Self::Many(_) => None,
+            Self::Bench(_) | Self::Many(_) | Self::Status(_) => None,
+        }
+    }
+
+    /// What it is, in the words of the command line.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Relay(_) => "relay",
+            Self::HubServe { .. } => "hub serve",
+            Self::HubUser(_) => "hub client",
+            Self::HubTunnel(_) => "hub tunnel",
+            Self::TunnelServe { .. } => "tunnel serve",
+            Self::TunnelExpose(_) => "tunnel expose",
+            Self::WsRelay { .. } => "ws relay",
+            Self::WsAdapter(config) => match config.end {
+                LocalEnd::Listen { .. } => "ws client",
+                LocalEnd::Target(_) => "ws host",
+            },
+            Self::Demo => "demo",
+            Self::Console(_) => "console",
+            Self::Bench(_) => "bench",
+            Self::Many(_) => "run",
+            Self::Status(_) => "status",
         }
     }
 
@@ -64,6 +151,7 @@ impl Run {
             Self::Console(_) => "console",
             Self::Bench(_) => "bench",
             Self::Many(_) => "run",
+            Self::Status(_) => "status",
         }
     }
 
@@ -93,7 +181,7 @@ impl Run {
             },
             Self::TunnelExpose(_) | Self::HubUser(_) | Self::HubTunnel(_) => Vec::new(),
             Self::Console(_) => Vec::new(),
-            Self::Demo | Self::Bench(_) | Self::Many(_) => Vec::new(),
+            Self::Demo | Self::Bench(_) | Self::Many(_) | Self::Status(_) => Vec::new(),
         }
     }
 }

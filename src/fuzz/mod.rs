@@ -4,6 +4,7 @@
 //! A body takes any bytes at all and panics when what must hold does not. To add a target: a body here and its line in
 //! [`TARGETS`], three lines in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and a named seed or two.
 
+mod console;
 mod endpoint;
 pub mod framing;
 mod http1;
@@ -20,6 +21,7 @@ mod wheel;
 mod ws;
 mod yamux;
 
+pub use self::console::{console, console_by_seed};
 pub use self::endpoint::endpoint;
 pub use self::framing::framing;
 pub use self::http1::http1;
@@ -40,6 +42,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("console", console),
     ("endpoint", endpoint),
     ("relay", relay),
     ("framing", framing),

@@ -18,6 +18,7 @@ mod error;
 mod load;
 #[cfg(test)]
 mod tests;
+mod throwaway;
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -28,6 +29,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 
 pub use self::error::{CertificateFault, Seen, TlsError};
 pub use self::load::{Fault, Identity, Roots, Trust};
+pub use self::throwaway::throwaway;
 
 /// How those who connect to us are met. Clones share it: what one is given with [`Acceptor::renew`] holds for all.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::reactor::tabs::{TabCommand, TabReply};
-use crate::reactor::view::{ClientPage, Spread, View};
+use crate::reactor::view::{Spread, View};
 
 /// A question, so that its answer can be told from those to others. Each role counts its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,42 +18,9 @@ pub enum Command {
         /// The place, from 0 on.
         from: usize,
     },
-    /// Clients of a role: [`Reply::Clients`].
-    Clients {
-        /// The role's name.
-        role: String,
-        /// 0, or where the page before said that the next one begins.
-        from: u64,
-    },
     /// What the process shows of itself: [`Reply::Process`].
     Process,
-    /// Disconnects a client: [`Reply::Done`].
-    Kick {
-        /// The role's name.
-        role: String,
-        /// The client's id, of its row.
-        client: u64,
-    },
-    /// Shows a role's payload on stdout, or ends that: [`Reply::Done`].
-    Dump {
-        /// The role's name.
-        role: String,
-        /// Whether it is to be shown.
-        on: bool,
-    },
-    /// Starts a role that does not run: [`Reply::Done`].
-    Start {
-        /// Its name.
-        role: String,
-    },
-    /// Stops a role; its clients get what is theirs first: [`Reply::Done`].
-    Stop {
-        /// Its name.
-        role: String,
-    },
-    /// Reads the run file again and applies the difference: [`Reply::Done`] once that is done.
-    Reload,
-    /// What a console asks: [`Reply::Tab`].
+    /// What a console asks, or `hydrant status`: [`Reply::Tab`].
     Tab(TabCommand),
 }
 
@@ -67,16 +34,10 @@ pub enum Reply {
         /// Where the next page begins; `None` behind the last.
         next: Option<usize>,
     },
-    /// Some clients of a role.
-    Clients(ClientPage),
     /// The process.
     Process(Box<Process>),
     /// What a console is answered.
     Tab(TabReply),
-    /// It was done.
-    Done,
-    /// It was not done, and why: one line for people.
-    Refused(String),
 }
 
 /// A role, as the owner of the loop knows it.

@@ -44,8 +44,8 @@ pub(super) struct Core {
     pub(super) listening: Vec<Listening>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
-    /// Names whose addresses were looked up elsewhere.
-    pub(super) known_hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// Names whose addresses were looked up elsewhere, or were not to be found.
+    pub(super) known_hosts: BTreeMap<String, io::Result<Vec<IpAddr>>>,
 }
 
 /// What a timer is for.
@@ -162,7 +162,8 @@ impl Core {
 
     fn addresses(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
         match self.known_hosts.get(name) {
-            Some(known) => Ok(known.clone()),
+            Some(Ok(known)) => Ok(known.clone()),
+            Some(Err(error)) => Err(io::Error::new(error.kind(), error.to_string())),
             None => self.net.resolve_now(name),
         }
     }

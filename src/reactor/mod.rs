@@ -107,7 +107,7 @@ impl<R: Role> Reactor<R> {
     }
 
     /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns,
-    /// what it can't know by itself.
+    /// what it can't know by itself. What it gives up is closed by the time this returns.
     pub fn with<T>(
         &mut self,
         id: RoleId,
@@ -115,7 +115,10 @@ impl<R: Role> Reactor<R> {
     ) -> Option<T> {
         let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
         let core = &mut self.core;
-        Some(call(role, &mut Cx { core, role: id }))
+        let said = call(role, &mut Cx { core, role: id });
+        // No event of a turn is under way that could mean it.
+        core.close_deferred();
+        Some(said)
     }
 
     /// Tells one role something.

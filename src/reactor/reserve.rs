@@ -66,8 +66,11 @@ impl<R: Role> Reactor<R> {
     }
 
     /// Addresses of names at which roles are about to listen, so that no look-up holds up the loop. They replace those
-    /// of the call before.
-    pub fn know_hosts(&mut self, hosts: impl IntoIterator<Item = (String, Vec<IpAddr>)>) {
+    /// of the call before, and hold until the next: what is not asked for at once may be others later.
+    pub fn know_hosts(
+        &mut self,
+        hosts: impl IntoIterator<Item = (String, io::Result<Vec<IpAddr>>)>,
+    ) {
         self.core.known_hosts = hosts.into_iter().collect();
     }
 

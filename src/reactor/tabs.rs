@@ -67,7 +67,11 @@ pub enum TabCommand {
         tab: u64,
         /// Whether it is.
         on: bool,
+        /// On stdout, as by `--dump`, rather than to those who look at it.
+        to_stdout: bool,
     },
+    /// Reads the run file again and applies the difference: [`TabReply::Done`] once that is done.
+    Reload,
     /// Disconnects a client: [`TabReply::Done`].
     Kick {
         /// Which tab.
@@ -137,6 +141,8 @@ pub struct TabSettings {
     pub command: String,
     /// What is wrong with the fields.
     pub faults: Faults,
+    /// They are only to be seen, and are changed elsewhere.
+    pub is_fixed: bool,
 }
 
 /// A line of the log.

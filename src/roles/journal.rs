@@ -17,6 +17,9 @@ pub(crate) struct Journal {
     lines: Vec<String>,
 }
 
+/// What a role says whose `--token-file` holds another token.
+pub(crate) const TOKEN_READ: &str = "token read again; it holds from the next connection on";
+
 impl Journal {
     /// The voice of a role whose lines begin with `label`: `relay[sports]`.
     pub(crate) fn new(label: String) -> Self {

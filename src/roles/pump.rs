@@ -13,14 +13,17 @@
 //! room.
 
 mod carrier;
+mod line;
 
 use std::collections::VecDeque;
 use std::io;
 
 pub use self::carrier::{Carrier, Owner};
+pub use self::line::Question;
 
+use crate::base::byte_queue::ByteQueue;
 use crate::base::outbox::Outbox;
-use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Session, StreamId};
+use crate::proto::yamux::{HEADER_LEN, PAYLOAD_FAIR, PAYLOAD_MAX, Session, StreamId};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
@@ -39,6 +42,8 @@ pub struct Mux<C = Link> {
     held: usize,
     /// The session has more to say than its peer has read.
     choked: bool,
+    /// The ping under way, where the session's owner lets it [`Mux::tick`].
+    question: Option<Question>,
 }
 
 /// A stream and its other end.
@@ -53,7 +58,7 @@ pub struct Channel {
     key: u32,
     end: End,
     /// From the stream, and not yet taken by the other end.
-    queue: VecDeque<u8>,
+    queue: ByteQueue,
     /// Bytes at the head of the queue that never came from the stream.
     preface: usize,
     /// The stream's direction towards the other end.
@@ -106,7 +111,7 @@ impl Channel {
             to_stream: 0,
             key,
             end: End::Coming,
-            queue: VecDeque::new(),
+            queue: ByteQueue::new(),
             preface: 0,
             ending: Ending::Open,
             read_ended: false,
@@ -152,14 +157,16 @@ impl Channel {
 
     /// The other end gets these bytes first, of which the stream knows nothing. Before it is connected.
     pub fn begin_with(&mut self, preface: &[u8]) {
-        for byte in preface.iter().rev() {
-            self.queue.push_front(*byte);
-        }
+        self.queue.push_front(preface);
         self.preface = preface.len();
     }
 
     /// The other end is there.
     pub fn connect(&mut self, cx: &mut Cx<'_>, mut link: Link) -> Outcome {
+        debug_assert!(
+            !link.is_tls(),
+            "one that is over would be closed before all was encrypted and sent"
+        );
         link.want_read(cx, true);
         link.want_write(cx, !self.queue.is_empty());
         self.end = End::Link(link);
@@ -206,6 +213,7 @@ impl<C: Carrier> Mux<C> {
             waiting: VecDeque::new(),
             held: 0,
             choked: false,
+            question: None,
         }
     }
 
@@ -227,6 +235,11 @@ impl<C: Carrier> Mux<C> {
     /// Whether the peer has left so much unread that no more can be said to it: the session can't go on.
     pub fn is_choked(&self) -> bool {
         self.choked
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn unsent(&self) -> usize {
+        self.out.len()
     }
 
     /// Whether all that was said has left.
@@ -253,9 +266,31 @@ impl<C: Carrier> Mux<C> {
     /// Says a few bytes of our own on a stream that has credit for them.
     pub fn say_on(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) {
         self.say(cx);
-        let header = self.session.data(stream, bytes.len());
-        self.choked |= !(self.out.push(&header) && self.out.push(bytes));
+        match self.out.room() < HEADER_LEN + bytes.len() {
+            // A frame without its end would take what follows for its own.
+            true => self.choked = true,
+            false => self.put_frame(stream, bytes),
+        }
         self.carrier.want_send(cx);
+    }
+
+    /// Puts a frame with these bytes into the outbox, which has room for it.
+    fn put_frame(&mut self, stream: StreamId, bytes: &[u8]) {
+        self.fill_frame(stream, bytes.len(), |space| {
+            space.copy_from_slice(bytes);
+            bytes.len()
+        });
+    }
+
+    /// As [`Mux::put_frame`], of what `fill` puts into the space for `most` bytes; none where that is nothing.
+    fn fill_frame(&mut self, stream: StreamId, most: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
+        let space = self.out.space(HEADER_LEN + most);
+        let count = fill(&mut space[HEADER_LEN..]);
+        if count > 0 {
+            let header = self.session.data(stream, count);
+            space[..HEADER_LEN].copy_from_slice(&header);
+            self.out.commit(HEADER_LEN + count);
+        }
     }
 
     /// The carrier takes bytes: it sends. Channels that waited for room are read again.
@@ -271,7 +306,7 @@ impl<C: Carrier> Mux<C> {
         let mut resumed = Vec::new();
         let mut frames = match self.out.is_empty() {
             true => usize::MAX,
-            false => DATA_MAX.saturating_sub(self.out.len()) / FRAME_MAX,
+            false => self.room().div_ceil(PAYLOAD_MAX),
         };
         while frames > 0
             && let Some((key, sock)) = self.waiting.pop_front()
@@ -285,7 +320,7 @@ impl<C: Carrier> Mux<C> {
         resumed
     }
 
-    /// A channel's link has something to read: a bounded number of frames of it.
+    /// A channel's link has something to read: one frame of it.
     pub fn link_readable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
@@ -300,42 +335,38 @@ impl<C: Carrier> Mux<C> {
             };
         }
         self.say(cx);
-        for _ in 0..FRAMES_A_VISIT {
-            let most = self.session.sendable(channel.stream);
-            let is_room = self.has_room();
-            if most == 0 || !is_room {
-                link.want_read(cx, false);
-                channel.paused = true;
-                if most > 0 {
-                    channel.waiting = true;
-                    let sock = (!link.is_tls()).then_some(link.sock());
-                    self.waiting.push_back((channel.key, sock));
-                }
-                return Outcome::Going;
+        let sendable = self.session.sendable(channel.stream);
+        let most = sendable.min(self.room());
+        if most == 0 {
+            link.want_read(cx, false);
+            channel.paused = true;
+            if sendable > 0 {
+                channel.waiting = true;
+                let sock = (!link.is_tls()).then_some(link.sock());
+                self.waiting.push_back((channel.key, sock));
             }
-            let space = self.out.space(HEADER_LEN + most);
-            match link.read(cx, &mut space[HEADER_LEN..]) {
-                Ok(None) => return Outcome::Going,
-                Ok(Some(0)) => {
-                    channel.read_ended = true;
-                    self.session.finish(channel.stream);
-                    self.say(cx);
-                    return channel.outcome();
-                }
-                Ok(Some(count)) => {
-                    let header = self.session.data(channel.stream, count);
-                    space[..HEADER_LEN].copy_from_slice(&header);
-                    self.out.commit(HEADER_LEN + count);
-                    channel.to_stream += count as u64;
-                    self.say(cx);
-                    if count < most || !link.is_readable(cx) {
-                        return Outcome::Going;
-                    }
-                }
-                Err(error) => return Outcome::Broken(error),
-            }
+            return Outcome::Going;
         }
-        Outcome::Going
+        let mut read = Ok(None);
+        self.fill_frame(channel.stream, most, |space| {
+            read = link.read(cx, space);
+            read.as_ref().map_or(0, |count| count.unwrap_or(0))
+        });
+        match read {
+            Ok(None) => Outcome::Going,
+            Ok(Some(0)) => {
+                channel.read_ended = true;
+                self.session.finish(channel.stream);
+                self.say(cx);
+                channel.outcome()
+            }
+            Ok(Some(count)) => {
+                channel.to_stream += count as u64;
+                self.say(cx);
+                Outcome::Going
+            }
+            Err(error) => Outcome::Broken(error),
+        }
     }
 
     /// A channel's link takes bytes again.
@@ -343,14 +374,12 @@ impl<C: Carrier> Mux<C> {
         let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
         };
-        let (first, second) = channel.queue.as_slices();
-        let count = match link.write(cx, [first, second]) {
+        let count = match link.write(cx, channel.queue.front()) {
             Ok(count) => count,
             Err(error) => return Outcome::Broken(error),
         };
-        channel.queue.drain(..count);
+        channel.queue.consume(count);
         if channel.queue.is_empty() {
-            channel.queue = VecDeque::new();
             link.want_write(cx, false);
         }
         let consumed = channel.taken(count);
@@ -376,7 +405,7 @@ impl<C: Carrier> Mux<C> {
                 link.want_write(cx, true);
             }
         }
-        channel.queue.extend(rest);
+        channel.queue.push(rest);
         self.held += rest.len();
         match channel.end {
             End::Echo => self.echo(cx, channel),
@@ -421,19 +450,15 @@ impl<C: Carrier> Mux<C> {
             if most == 0 {
                 return Outcome::Going;
             }
-            if !self.has_room() {
+            if self.room() == 0 {
                 channel.waiting = true;
                 self.waiting.push_back((channel.key, None));
                 return Outcome::Going;
             }
-            let (first, _) = channel.queue.as_slices();
-            let count = most.min(first.len());
-            let space = self.out.space(HEADER_LEN + count);
-            let header = self.session.data(channel.stream, count);
-            space[..HEADER_LEN].copy_from_slice(&header);
-            space[HEADER_LEN..].copy_from_slice(&first[..count]);
-            self.out.commit(HEADER_LEN + count);
-            channel.queue.drain(..count);
+            let [first, _] = channel.queue.front();
+            let count = most.min(self.room()).min(first.len());
+            self.put_frame(channel.stream, &first[..count]);
+            channel.queue.consume(count);
             self.held -= count;
             channel.from_stream += count as u64;
             channel.to_stream += count as u64;
@@ -451,7 +476,7 @@ impl<C: Carrier> Mux<C> {
     /// A channel is over, well or badly: its link is closed, and its stream, where it is still there, reset.
     pub fn end(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, how: Close) {
         self.held -= channel.queue.len() - channel.preface;
-        channel.queue = VecDeque::new();
+        channel.queue = ByteQueue::new();
         channel.preface = 0;
         if channel.waiting {
             self.waiting.retain(|(key, _)| *key != channel.key);
@@ -474,10 +499,11 @@ impl<C: Carrier> Mux<C> {
     }
 }
 
-const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
-/// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out.
-const DATA_MAX: usize = 256 << 10;
+/// Payload is added to the outbox up to here, two frames of the largest: enough for large writes, little enough that a
+/// ping behind it is soon out, and what is sent is still in the cache.
+const DATA_MAX: usize = 2 * (HEADER_LEN + PAYLOAD_MAX);
 /// What is left above is for the session's own frames; a peer that lets it run full does not read.
 const OUTBOX: usize = DATA_MAX + (128 << 10);
-/// Frames that one visit to a link reads: larger writes on a fast link, and still a bound.
-const FRAMES_A_VISIT: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,13 @@ impl Authority {
         self.sign(params, key())
     }
 
+    /// One that others may be issued with, for these names all the same.
+    pub(crate) fn issue_issuers(&self, names: &[&str]) -> Issued {
+        let mut params = params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.sign(params, key())
+    }
+
     fn sign(&self, params: CertificateParams, key: KeyPair) -> Issued {
         let certificate = params.signed_by(&key, &self.0);
         Issued {

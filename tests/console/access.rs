@@ -1,13 +1,14 @@
 //! Who gets in: nobody from elsewhere, nobody without the token, and nobody who sends more than there is room for.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
 use crate::common::hydrant::hydrant;
 use crate::common::peers::connect;
 use crate::common::scratch::Scratch;
-use crate::rig::{Answer, Console, answer};
+use crate::rig::{Answer, Console, answer, keep};
 
 const ADD: &str = "/api/v1/relays";
 const ALL: &str = "open-sesame-and-more-of-it";
@@ -82,6 +83,13 @@ fn nothing_is_done_by_get() {
             answer.head
         );
     }
+    let page = console.post("/wall", &json!({}));
+    assert_eq!(page.status, 405);
+    assert!(
+        page.head.contains("\r\nAllow: GET, HEAD\r\n"),
+        "{}",
+        page.head
+    );
     let roles = console.roles();
     assert_eq!((roles.len(), &roles[0]["state"]), (1, &json!("stopped")));
 }
@@ -89,7 +97,7 @@ fn nothing_is_done_by_get() {
 /// A console that asks for a token, and knows another one for looking only.
 fn with_tokens(home: &Scratch) -> Console {
     for (name, token) in [("token", ALL), ("wall", VIEW)] {
-        std::fs::write(home.path().join(name), token).unwrap();
+        keep(home, name, token);
     }
     let (token, wall) = (home.at("token"), home.at("wall"));
     Console::start_with(
@@ -152,6 +160,20 @@ fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
         json!(true)
     );
     assert_eq!(with("POST", ADD, &view).status, 403);
+    let seen = with("GET", "/api/v1/state", &view).json();
+    assert_eq!(
+        seen["settings"],
+        json!(null),
+        "where files lie is nobody's business"
+    );
+    for hidden in ["fields", "command"] {
+        assert!(state.json()["roles"][0].get(hidden).is_some(), "{hidden}");
+        assert!(seen["roles"][0].get(hidden).is_none(), "{hidden}");
+    }
+    for path in ["relays/1/clients", "options"] {
+        assert_eq!(with("GET", &format!("/api/v1/{path}"), &view).status, 403);
+    }
+    assert_eq!(with("GET", "/api/v1/relays/1/history", &view).status, 200);
     assert_eq!(with("POST", "/api/v1/relays/1/start", &view).status, 403);
     let log = console.program.stop().join("\n");
     for secret in [ALL, VIEW] {
@@ -159,25 +181,81 @@ fn a_token_is_exchanged_for_a_cookie_that_no_script_reads() {
     }
 }
 
+/// A token that is taken away opens nothing any more, neither for a cookie that it was exchanged for nor on a stream.
 #[test]
-fn guesses_are_bounded() {
+fn tokens_are_read_again() {
     let home = Scratch::new();
-    std::fs::write(home.path().join("token"), "right-and-long-enough").unwrap();
+    let console = with_tokens(&home);
+    let fields = |cookie: &str| format!("Host: {}\r\nCookie: {cookie}\r\n", console.at);
+    let old = cookie(&console, ALL);
+    let mut stream = connect(console.at);
+    let events = format!("GET /api/v1/events HTTP/1.1\r\n{}\r\n", fields(&old));
+    stream.write_all(events.as_bytes()).expect("it reads");
+    keep(&home, "token", "another-one-and-long-too");
+    console.program.signal("HUP");
+    console.program.wait_log("console: tokens read again");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("it ends");
+    let state = |cookie: &str| {
+        let fields = format!("{}Connection: close\r\n", fields(cookie));
+        console.request("GET", "/api/v1/state", &fields, "").status
+    };
+    assert_eq!(state(&old), 401);
+    assert_eq!(state(&cookie(&console, "another-one-and-long-too")), 200);
+    keep(&home, "token", "short");
+    console.program.signal("HUP");
+    console.program.wait_log("the tokens that it had are kept");
+    assert_eq!(state(&cookie(&console, "another-one-and-long-too")), 200);
+}
+
+#[test]
+fn a_token_that_others_can_read_is_refused() {
+    let home = Scratch::new();
+    for flags in ["--token-file {}", "--token-file {}.2 --view-token-file {}"] {
+        keep(&home, "token.2", ALL);
+        std::fs::write(home.path().join("token"), VIEW).expect("the folder can be written");
+        let mode = PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(home.path().join("token"), mode).expect("it is ours");
+        let flags = flags.replace("{}", &home.at("token"));
+        let finished = hydrant(&format!("console --no-browser --bind 127.0.0.1:0 {flags}")).run();
+        assert_eq!(finished.code, 1, "{:?}", finished.stderr);
+        assert!(
+            finished.stderr[0].contains("chmod 600"),
+            "{:?}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn guesses_are_bounded_by_who_makes_them() {
+    let home = Scratch::new();
+    keep(&home, "token", "right-and-long-enough");
     let console = Console::start_with(
         &home,
         &format!("--bind 127.0.0.1:0 --token-file {}", home.at("token")),
     );
-    let guess = || {
-        console
-            .post("/api/v1/login", &json!({ "token": "wrong" }))
-            .status
+    let login = |token: &str| console.post("/api/v1/login", &json!({ "token": token }));
+    let cookie = cookie(&console, "right-and-long-enough");
+    let get = |field: &str| {
+        let fields = format!("Host: {}\r\nConnection: close\r\n{field}\r\n", console.at);
+        console.request("GET", "/api/v1/state", &fields, "").status
     };
-    let guesses: Vec<u16> = (0..21).map(|_| guess()).collect();
-    assert!(
-        guesses[..20].iter().all(|status| *status == 401),
-        "{guesses:?}"
+    let guesses: Vec<u16> = (0..20)
+        .map(|number| match number % 2 {
+            0 => login("wrong").status,
+            _ => get("Authorization: Bearer wrong"),
+        })
+        .collect();
+    assert!(guesses.iter().all(|status| *status == 401), "{guesses:?}");
+    assert_eq!(login("wrong").status, 429);
+    assert_eq!(get("Authorization: Bearer wrong"), 429);
+    assert_eq!(
+        get("Authorization: Bearer right-and-long-enough"),
+        429,
+        "a guess is not looked at, or the bound would be none"
     );
-    assert_eq!(guesses[20], 429);
+    assert_eq!(get(&format!("Cookie: {cookie}")), 200, "who is in stays in");
 }
 
 #[test]
@@ -219,7 +297,7 @@ fn what_is_sent_is_bounded() {
     let idle: Vec<_> = (0..9).map(|_| connect(console.at)).collect();
     console
         .program
-        .wait_log("8 connections are enough (--max-connections)");
+        .wait_log("dropped: 8 others came after it (--max-connections)");
     drop(idle);
 }
 

@@ -91,6 +91,14 @@ fn mistakes_are_told_by_their_fields() {
     );
     assert!(errors(json!({ "upstream-send": "/etc/passwd" }))["upstream-send"].is_string());
     assert!(errors(json!({ "name": "" }))["name"].is_string());
+    for socket in [
+        "unix:/run/docker.sock",
+        "127.0.0.1:1, unix:/x",
+        "tls+unix:/x",
+    ] {
+        assert!(errors(json!({ "src": socket }))["src"].is_string());
+        assert!(errors(json!({ "dst": socket }))["dst"].is_string());
+    }
     let fields = console.roles()[0]["fields"].clone();
     assert_eq!(
         (&fields["src"], &fields["retry"], &fields["upstream-send"]),
@@ -177,6 +185,23 @@ fn tabs_chain_and_the_last_one_leaves_a_fresh_one() {
     let roles = console.roles();
     assert_eq!((roles.len(), roles[0]["id"].as_u64()), (1, fresh));
     assert_eq!(roles[0]["fields"]["src"], json!("127.0.0.1:9999"));
+}
+
+#[test]
+fn what_is_meant_for_another_run_is_refused() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let started = console.get("/api/v1/state").json()["started"]
+        .as_u64()
+        .unwrap();
+    let asked = |started: u64| json!({ "src": "127.0.0.1:1", "started": started });
+    let refused = console.post("/api/v1/relays/1", &asked(started - 1));
+    assert_eq!(refused.status, 412, "{refused:?}");
+    let fields = |console: &Console| console.roles()[0]["fields"].clone();
+    assert_eq!(fields(&console)["src"], json!("127.0.0.1:9999"));
+    console.does("relays/1", &asked(started));
+    assert_eq!(fields(&console)["src"], json!("127.0.0.1:1"));
+    assert!(fields(&console)["started"].is_null());
 }
 
 #[test]

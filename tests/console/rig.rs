@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -106,6 +107,13 @@ impl Console {
         self.does("relays/1/start", &json!({}));
         self.program.address_of("clients")
     }
+}
+
+/// Writes a file that nobody else can read.
+pub(crate) fn keep(home: &Scratch, name: &str, text: &str) {
+    let path = home.path().join(name);
+    fs::write(&path, text).expect("the folder can be written");
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("it is ours");
 }
 
 /// Reads an answer to its end, which its length tells.

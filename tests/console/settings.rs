@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::Place;
+use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::rig::{Console, settings};
 
@@ -213,4 +213,93 @@ fn tabs_of_the_python_program_are_taken_over() {
         "{:?}",
         finished.stderr
     );
+}
+
+/// What the table calls live changes while the relay runs, and is kept; the rest waits for a stop; and what is wrong
+/// changes nothing.
+#[test]
+fn options_change_while_it_runs() {
+    let home = Scratch::new();
+    let mut place = Place::opened();
+    let console = Console::start(&home);
+    let at = console.relay(place.at, "127.0.0.1:0");
+    place.accept();
+    let _first = connect(at);
+    console.role_until(1, "served", |role| role["clients"] == 1);
+    console.does("relays/1", &json!({ "max-clients": "1", "retry": "7" }));
+    let _second = connect(at);
+    console.program.wait_logs(&["client", "refused"]);
+    let role = &console.roles()[0];
+    assert_eq!(
+        (&role["clients"], &role["fields"]["retry"]),
+        (&json!(1), &json!("7"))
+    );
+    for (fields, field, said) in [
+        (
+            json!({ "ring": "1M", "max-lag": "3s" }),
+            "ring",
+            "stop it to change this",
+        ),
+        (json!({ "src": "a:1" }), "src", "stop it to change this"),
+        (json!({ "name": "other" }), "name", "stop it to change this"),
+        (json!({ "retry": "x", "max-lag": "3s" }), "retry", "x"),
+        (json!({ "backlog": "15M" }), "backlog", "half"),
+    ] {
+        let answer = console.post("/api/v1/relays/1", &fields);
+        let why = answer.json()["errors"][field].to_string();
+        assert!(
+            answer.status == 422 && why.contains(said),
+            "{fields}: {answer:?}"
+        );
+    }
+    let role = &console.roles()[0];
+    assert_eq!(
+        (&role["fields"]["max-lag"], &role["fields"]["retry"]),
+        (&json!(null), &json!("7"))
+    );
+    console.program.stop();
+    let text = settings(&home);
+    assert!(
+        text.contains("max-clients = \"1\"") && !text.contains("max-lag"),
+        "{text}"
+    );
+}
+
+/// A name is looked up elsewhere than on the loop: one that has no address is said beside its field.
+#[test]
+fn a_place_by_name_is_looked_up_before_it_begins() {
+    let home = Scratch::new();
+    let mut place = Place::opened();
+    let console = Console::start(&home);
+    console.does(
+        "relays/1",
+        &json!({ "src": place.at.to_string(), "dst": "nobody.invalid:0" }),
+    );
+    let answer = console.post("/api/v1/relays/1/start", &json!({}));
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let why = answer.json()["errors"]["dst"].to_string();
+    assert!(
+        why.contains("can't listen on nobody.invalid:0"),
+        "{answer:?}"
+    );
+    console.does("relays/1", &json!({ "dst": "localhost:0" }));
+    console.does("relays/1/start", &json!({}));
+    place.accept();
+    let _client = connect(console.program.address_of("clients"));
+    console.role_until(1, "served", |role| role["clients"] == 1);
+}
+
+#[test]
+fn an_import_is_taken_over_once() {
+    let home = Scratch::new();
+    let seed = home.at("relay_gui_config.json");
+    let tabs =
+        r#"{"tabs": [{"src_port": "1", "dst_port": "2"}, {"src_port": "1", "dst_port": "2"}]}"#;
+    fs::write(&seed, tabs).expect("the folder can be written");
+    for _ in 0..2 {
+        let console = Console::start_with(&home, &format!("--bind 127.0.0.1:0 --import {seed}"));
+        let count = console.roles().len();
+        assert_eq!(count, 2, "{}", settings(&home));
+        console.program.stop();
+    }
 }

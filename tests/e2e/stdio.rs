@@ -80,6 +80,31 @@ fn the_end_of_stdin_says_whom_it_waits_for() {
     assert_eq!(hydrant.wait_exit(), 0);
 }
 
+/// One that was never there keeps hydrant there as well.
+#[test]
+fn the_end_of_stdin_says_which_destination_was_never_there() {
+    let (mut here, mut away) = (Place::opened(), Place::new());
+    let line = format!("- connect:{} connect:{} --retry 10ms", here.at, away.at);
+    let mut hydrant = hydrant(&line).stdin_pipe().start();
+    let mut taker = Taker::new(here.accept(), 0);
+    send_and_close(&mut hydrant, 1000);
+    assert_eq!((taker.take_rest(), taker.at), (Ending::Orderly, 1000));
+    let said = format!(
+        "[INFO] relay: the source has ended; not connected and waited for: {} (1000 B left for it)",
+        away.at
+    );
+    hydrant.wait_log(&said);
+    drop(taker);
+    let mut late = Taker::new(away.accept(), 0);
+    assert_eq!((late.take_rest(), late.at), (Ending::Orderly, 1000));
+    drop(late);
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("source ended: 2 clients drained, 0 cut; up ");
+    let log = hydrant.log();
+    let times = log.iter().filter(|line| line.contains("waited for"));
+    assert_eq!(times.count(), 1);
+}
+
 #[test]
 fn the_end_of_stdin_waits_for_every_client() {
     let mut hydrant = hydrant("- 127.0.0.1:0 --wait-clients 3 --drain 1ms --hold off")

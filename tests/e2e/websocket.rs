@@ -33,6 +33,13 @@ fn relay_to(words: &str) -> (Hydrant, TcpStream) {
     (hydrant, upstream)
 }
 
+/// A record of 1000 bytes that says which one it is.
+fn numbered(number: u64) -> Vec<u8> {
+    let mut record = pattern(number, 1000);
+    record[..8].copy_from_slice(&number.to_be_bytes());
+    record
+}
+
 /// A client, from its upgrade on.
 struct Client {
     stream: TcpStream,
@@ -152,6 +159,21 @@ impl Client {
             taken += message.len();
         }
         assert_eq!(taken, len);
+    }
+
+    /// Takes messages of [`numbered`] records up to the one with this number. How many were left out.
+    #[track_caller]
+    fn skip_to(&mut self, last: u64) -> u64 {
+        let (mut expected, mut skipped) = (0, 0);
+        while expected <= last {
+            let message = self.message();
+            let number = u64::from_be_bytes(*message.first_chunk().unwrap());
+            assert!(message == numbered(number));
+            assert!(number >= expected, "{number} after {expected}");
+            skipped += number - expected;
+            expected = number + 1;
+        }
+        skipped
     }
 
     fn say(&mut self, opcode: Opcode, payload: &[u8]) {
@@ -387,33 +409,57 @@ fn a_client_that_skips_gets_whole_messages_only() {
     let at = hydrant.address_of(WS);
     let mut fast = Client::connect(&hydrant, at);
     let mut slow = Client::new(&hydrant, connect_narrow(at));
-    let record = |number: u64| {
-        let mut record = pattern(number, 1000);
-        record[..8].copy_from_slice(&number.to_be_bytes());
-        record
-    };
     let mut next = 0;
     while !hydrant.has_logged("(--slow skip)") {
         assert!(next < 64_000, "it never skipped");
         for number in next..next + 100 {
-            upstream.write_all(&record(number)).unwrap();
+            upstream.write_all(&numbered(number)).unwrap();
         }
         for number in next..next + 100 {
-            assert!(fast.message() == record(number));
+            assert!(fast.message() == numbered(number));
         }
         next += 100;
     }
-    let (mut last, mut skipped) = (None, false);
-    while last != Some(next - 1) {
-        let message = slow.message();
-        let number = u64::from_be_bytes(*message.first_chunk().unwrap());
-        assert!(message == record(number));
-        skipped |= number > last.map_or(0, |last| last + 1);
-        assert!(last.is_none_or(|last| number > last));
-        last = Some(number);
-    }
-    assert!(skipped);
+    assert!(slow.skip_to(next - 1) > 0);
     drop(fast);
+}
+
+/// A thin feed, all of which the kernels would take: whoever has frozen is sent no more for a while. One of two goes on
+/// before the feed ends, the other one after that.
+#[test]
+fn a_client_that_is_sent_no_more_gets_whole_messages_and_the_end() {
+    let flags = "--slow skip --max-lag 100ms --framing fixed:1000";
+    let mut hydrant = hydrant(&format!("- ws://127.0.0.1:0 {flags}"))
+        .stdin(std::process::Stdio::piped())
+        .start();
+    let mut stdin = hydrant.stdin();
+    let at = hydrant.address_of(WS);
+    let mut clients = [(); 2].map(|()| Client::new(&hydrant, connect_narrow(at)));
+    let said = clients.each_ref().map(|client| {
+        let who = client.stream.local_addr().unwrap();
+        format!("client {who} skipped ")
+    });
+    let mut next = 0;
+    while !said.iter().all(|said| hydrant.has_logged(said)) {
+        assert!(next < 10_000, "they never skipped");
+        stdin.write_all(&numbered(next)).unwrap();
+        next += 1;
+        hydrant.report();
+    }
+    let [goes_on, frozen] = &mut clients;
+    assert!(goes_on.skip_to(next - 1) > 0);
+    stdin.write_all(&numbered(next)).unwrap();
+    assert!(goes_on.message() == numbered(next));
+    drop(stdin);
+    assert!(frozen.skip_to(next) > 0);
+    for client in &mut clients {
+        let normal = Told::Close(Some(CloseCode::NORMAL), String::new());
+        assert_eq!(client.next(), Some(normal));
+        client.say(Opcode::Close, &1000u16.to_be_bytes());
+        assert_eq!(client.next(), None);
+    }
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("source ended: 2 clients drained, 0 cut; up ");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tungstenite::{Error, Message, WebSocket};
 
 use crate::common::feed::{Feed, Taker, pattern};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{Place, connect, connect_narrow};
+use crate::common::peers::{Place, connect, connect_narrow, leave};
 use crate::common::secure::{Client, Office};
 
 const WS: &str = "WebSocket clients";
@@ -141,6 +141,44 @@ fn a_raw_stream_comes_whole_and_a_client_that_stops_reading_hurts_nobody() {
             got += bytes.len() as u64;
         }
     }
+}
+
+/// A thin feed, all of which the kernels would take: whoever has frozen is sent no more for a while.
+#[test]
+fn a_client_that_is_sent_no_more_gets_whole_messages_and_the_end() {
+    let flags = "--slow skip --max-lag 100ms --framing line --upstream-loss close";
+    let (office, hydrant, mut upstream) = relay(flags);
+    let narrow = connect_narrow(hydrant.address_of(WS));
+    let frozen = office.client(narrow, &[&TLS13], None);
+    let mut frozen = joined(&hydrant, frozen);
+    let who = frozen.get_ref().sock.local_addr().expect("a connection");
+    let said = format!("client {who} skipped ");
+    let mut sent = 0_u64;
+    while !hydrant.has_logged(&said) {
+        assert!(sent < 10_000, "it never skipped");
+        writeln!(upstream, "{sent:0999}").expect("it is read");
+        sent += 1;
+        hydrant.report();
+    }
+    leave(&upstream);
+    let mut seen = Vec::new();
+    let close = loop {
+        match frozen.read().expect("a message or a close comes") {
+            Message::Binary(line) => {
+                assert_eq!((line.len(), line.last()), (1000, Some(&b'\n')));
+                let number = std::str::from_utf8(&line[..999]).expect("text");
+                seen.push(number.parse::<u64>().expect("a number"));
+            }
+            Message::Close(close) => break close.expect("it says why"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(u16::from(close.code), 1000);
+    assert!(seen.is_sorted_by(|one, next| one < next));
+    assert_eq!((seen.first(), seen.last()), (Some(&0), Some(&(sent - 1))));
+    assert!((seen.len() as u64) < sent);
+    assert!(matches!(frozen.read(), Err(Error::ConnectionClosed)));
+    hydrant.report_until("| drops 0 | ");
 }
 
 #[test]

@@ -310,3 +310,31 @@ fn the_example_has_no_mistakes() {
         );
     }
 }
+
+#[test]
+fn a_console_is_checked_as_on_its_command_line() {
+    let relay = "[[relay]]\nsrc = \"a:1\"\ndst = \":6000\"\n";
+    let wrong = |text: &str| check(&format!("{relay}[console]\n{text}\n")).stderr[0].clone();
+    for (text, said) in [
+        (
+            "bind = \":7700\"",
+            "F:5:8: refusing :7700 without authentication: add token-file FILE",
+        ),
+        (
+            "bind = \"127.0.0.1:6000\"",
+            "F:5:8: 127.0.0.1:6000 is taken: :6000 stands on line 3",
+        ),
+        (
+            "bnd = \"127.0.0.1:1\"",
+            "F:5:1: unknown key bnd of console: did you mean bind?",
+        ),
+        ("import = \"x\"", "F:5:1: unknown key import of console: "),
+        (
+            "view-token-file = \"nowhere\"",
+            "F:4:1: can't read view-token-file ",
+        ),
+    ] {
+        let line = wrong(text);
+        assert!(line.starts_with(said), "{line}");
+    }
+}

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::common::feed::{Feed, Taker};
-use crate::common::hydrant::hydrant;
+use crate::common::hydrant::{hydrant, read_all};
 use crate::common::peers::{Place, connect};
+use crate::common::within;
 use crate::rig::File;
 use crate::rig::clients_of;
 
@@ -66,6 +67,53 @@ fn clients_of_what_stays_lose_no_byte() {
     hydrant.wait_logs(&["relay[a]: client", "refused"]);
     assert_eq!(std::io::Read::read(&mut second, &mut [0]).unwrap_or(0), 0);
     hydrant.stop();
+}
+
+/// There is one stdout: the format changes on it, and another relay may have it, whatever happens to the first.
+#[test]
+fn the_dump_changes_its_format_and_its_relay() {
+    let (mut a, mut b) = (Place::new(), Place::new());
+    let both = |on_a: &str, on_b: &str| relay("a", a.at, on_a) + &relay("b", b.at, on_b);
+    let steps = [
+        (
+            both("dump = true\ndump-format = \"hex\"", ""),
+            "0 begun, 1 changed",
+        ),
+        (both("", "dump = true"), "0 begun, 2 changed"),
+        (both("dump = true", "ring = \"1M\""), "1 begun, 1 changed"),
+        (
+            both("dump = true\nring = \"1M\"", "ring = \"1M\""),
+            "1 begun, 0 changed",
+        ),
+        (
+            both("dump = true\nring = \"2M\"", "ring = \"1M\""),
+            "1 begun, 0 changed",
+        ),
+    ];
+    let file = File::new(&both("dump = true", ""));
+    let mut hydrant = file.run();
+    let (_up_a, _up_b) = (a.accept(), b.accept());
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    for (text, said) in steps {
+        let line = file.reload(&hydrant, &text);
+        assert!(line.contains(said), "{line}");
+        let line = file.reload(&hydrant, &text);
+        assert!(
+            line.ends_with("0 begun, 0 changed, 0 stopped, 2 untouched"),
+            "{line}"
+        );
+    }
+    assert!(!hydrant.has_logged("stdout"), "{:?}", hydrant.log());
+    let stdout = hydrant.stdout();
+    // It was begun anew twice.
+    let (_gone, mut up) = (a.accept(), a.accept());
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    std::io::Write::write_all(&mut up, b"shown").expect("it is read");
+    hydrant.signal("TERM");
+    let shown = within("reading stdout", move || read_all(stdout));
+    assert_eq!(String::from_utf8_lossy(&shown), "shown");
+    assert_eq!(hydrant.wait_exit(), 0);
 }
 
 #[test]
@@ -153,6 +201,28 @@ fn a_mistake_or_a_place_that_is_taken_changes_nothing() {
     hydrant.stop();
 }
 
+/// A place that takes in the one before, or is a part of it, can't be had while that is listened at; and it is said
+/// whose it is.
+#[test]
+fn a_place_of_our_own_is_said_to_be() {
+    let a = Place::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let at = free.expect("a port is free");
+    let with = |dst: String| relay("a", a.at, "").replace("127.0.0.1:0", &dst);
+    let file = File::new(&with(at.to_string()));
+    let hydrant = file.run();
+    clients_of(&hydrant, "relay[a]");
+    file.write(&with(format!(":{}", at.port())));
+    hydrant.signal("HUP");
+    let line = hydrant.wait_log("port in use");
+    let said = format!("; relay[a] listens on {at}, which only a restart changes");
+    assert!(line.ends_with(&said), "{line}");
+    hydrant.wait_log("nothing has changed");
+    let _client = connect(at);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    hydrant.stop();
+}
+
 #[test]
 fn one_that_can_t_begin_keeps_all_from_beginning() {
     let (a, taken) = (Place::new(), Place::opened());
@@ -168,6 +238,24 @@ fn one_that_can_t_begin_keeps_all_from_beginning() {
         taken.at
     );
     assert!(line.starts_with(&start), "{line}");
+}
+
+/// One that came to its end, or could not begin again, is begun by the next reload though its section is the same.
+#[test]
+fn what_is_over_is_begun_anew() {
+    let mut a = Place::new();
+    let text = relay("a", a.at, "upstream-loss = \"exit\"") + &relay("b", a.at, "");
+    let file = File::new(&text);
+    let hydrant = file.run();
+    drop((a.accept(), a.accept()));
+    hydrant.wait_log("relay[a]: source ended");
+    let line = file.reload(&hydrant, &text);
+    assert!(
+        line.ends_with("1 begun, 0 changed, 0 stopped, 1 untouched"),
+        "{line}"
+    );
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    hydrant.stop();
 }
 
 /// One goes with its source; the other is not touched by that.

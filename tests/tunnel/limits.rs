@@ -1,7 +1,9 @@
 //! Who is let in, how many, and what becomes of those who break the rules.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hydrant::proto::yamux::{Flags, Header, Kind};
@@ -10,8 +12,9 @@ use hydrant::reactor::mio_net::{MioNet, Options};
 use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, connect_from, connect_narrow};
+use crate::common::scratch::Scratch;
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, echo, service, until};
+use crate::rig::{Backend, Server, ask, bytes, echo, is_reset, service, until};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -96,6 +99,28 @@ fn a_backend_that_breaks_a_rule_is_ended_and_its_neighbours_notice_nothing() {
     }
 }
 
+/// An ACK changes something once, and a bit that means nothing never does.
+#[test]
+fn a_flood_on_a_stream_that_is_open_ends_the_session() {
+    let server = Server::start("");
+    for flags in [Flags::ACK, Flags::NONE] {
+        let (mut peer, its) = Peer::plain(server.at);
+        let client = connect(its);
+        let (header, _) = peer.stream_frame();
+        assert_eq!(header.flags, Flags::SYN);
+        flood(
+            &mut peer.0,
+            &frame(Kind::WindowUpdate, flags, header.stream, 0),
+        );
+        let why = "it floods us with frames that move nothing";
+        server.run.wait_logs(&["lost: ", why, "1 client reset"]);
+        assert!(is_reset(client));
+        until("its port to be free again", || {
+            TcpStream::connect(its).is_err().then_some(())
+        });
+    }
+}
+
 #[test]
 fn floods_end_the_session_in_bounded_memory() {
     let (server, _backend, public) = echo("");
@@ -150,6 +175,74 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
     stalled.clear();
     drop(other);
     server.run.report_until("| 0 clients |");
+}
+
+/// As above, at the other end: a service that takes connections and does not read them.
+#[test]
+fn what_a_backend_holds_has_a_cap_and_those_who_are_read_go_on() {
+    let _net = MioNet::new(Options::default()).expect("a poll can be made");
+    let server = Server::start("");
+    let folder = Scratch::new();
+    let service = folder.at("service");
+    reluctant_service(&service);
+    let backend = Backend::start(server.at, &format!("unix:{service}"));
+    let public = backend.public();
+    let before = memory(backend.run.pid());
+    let mut stalled: Vec<(TcpStream, usize)> = (0..400).map(|_| (connect(public), 0)).collect();
+    for (client, _) in &mut stalled {
+        client
+            .set_nonblocking(true)
+            .expect("a socket can be told so");
+    }
+    let full = "the service reads too little, and the session's memory is full: a client is reset";
+    until("the memory to be full", || {
+        stalled.iter_mut().for_each(feed);
+        backend.run.has_logged(full).then_some(())
+    });
+    // Each holds less than those who fill their windows.
+    let some = [b"read me".as_slice(), &bytes(100 << 10)].concat();
+    for _ in 0..20 {
+        assert_eq!(ask(public, &some), some.len().to_string().as_bytes());
+    }
+    let grown = memory(backend.run.pid()).saturating_sub(before);
+    assert!(grown < 140 << 10, "{grown} KiB more than before");
+    // No more are reset than has to be.
+    let is_over = |(client, _): &mut (TcpStream, usize)| match client.read(&mut [0]) {
+        Ok(count) => panic!("{count} bytes of a service that says nothing"),
+        Err(error) => (error.kind() != ErrorKind::WouldBlock).then_some(()),
+    };
+    let reset = stalled.iter_mut().filter_map(is_over).count();
+    assert!((1..400 - 240).contains(&reset), "{reset} were reset");
+}
+
+/// Writes what is taken, up to what a window and the kernels hold.
+fn feed((client, written): &mut (TcpStream, usize)) {
+    let block = [b'x'; 32 << 10];
+    while *written < 768 << 10
+        && let Ok(count) = client.write(&block)
+    {
+        *written += count;
+    }
+}
+
+/// A service whose kernel has little room for what it does not read: it reads those who ask for it, and tells them how
+/// much that was.
+fn reluctant_service(at: &str) {
+    let listener = UnixListener::bind(at).expect("a socket in a folder of our own");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut first = [0; 7];
+                if stream.read_exact(&mut first).is_err() || first != *b"read me" {
+                    // It lives as long as the test.
+                    return thread::park();
+                }
+                let rest = std::io::copy(&mut stream, &mut std::io::sink());
+                let read = rest.expect("it ends well") + first.len() as u64;
+                write!(stream, "{read}").expect("it is read");
+            });
+        }
+    });
 }
 
 /// Resident memory of a process, in KiB.
@@ -272,16 +365,18 @@ fn answers_leave_at_once() {
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
     let (mut peer, _) = Peer::plain(server.at);
-    // Everything is looked at each second in any case, which would take each of these a second.
-    let start = Instant::now();
-    for value in 0..15 {
+    // Everything is looked at each second in any case, which would take each of these a second; a busy machine may make
+    // some of them take as long, and not all.
+    let round = |value: u32| {
+        let start = Instant::now();
         assert!(is_turned_away(connect(public)), "there is one already");
         peer.send(Kind::Ping, Flags::SYN, 0, value);
         let is_answer = |header: Header| header.flags.has(Flags::ACK) && header.length == value;
         while !is_answer(peer.frame().0) {}
-    }
-    let took = start.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+        start.elapsed()
+    };
+    let quickest = (0..15).map(round).min();
+    assert!(quickest < Some(Duration::from_millis(500)), "{quickest:?}");
 }
 
 #[test]
@@ -350,9 +445,9 @@ fn ports_run_out_and_those_of_names_go_last() {
 /// The first of two ports that are free at the moment.
 fn free_ports() -> u16 {
     until("two free ports in a row", || {
-        let first = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+        let first = TcpListener::bind("127.0.0.1:0").ok()?;
         let port = first.local_addr().ok()?.port();
-        let second = std::net::TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok();
+        let second = TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok();
         second.map(|_| port)
     })
 }

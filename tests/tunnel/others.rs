@@ -180,10 +180,15 @@ fn hashicorps_yamux_and_we_understand_each_other_in_both_roles() {
 
     // A reset passes through it, too.
     let (service, accepted) = handed();
-    let backend = Backend::start(at, &service.to_string());
+    let backend = Backend::start(at, &format!("{service} --proxy-protocol v1"));
     let public = backend.public();
     let client = connect(public);
-    let served = next(&accepted);
+    let mut served = next(&accepted);
+    // Who the client is, the relay does not say.
+    let mut header = [0; 15];
+    served.read_exact(&mut header).expect("a header");
+    assert_eq!(header, *b"PROXY UNKNOWN\r\n");
+    backend.run.wait_log("does not say who its clients are");
     reset(served);
     assert!(is_reset(client));
 }

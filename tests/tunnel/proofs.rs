@@ -50,6 +50,22 @@ fn a_wrong_token_and_an_unknown_name_are_told_the_same() {
     assert_eq!(wrong(Some("db"), Some(TOKEN)), expected);
     assert_eq!(wrong(None, Some(TOKEN)), expected);
     assert_eq!(wrong(Some("web"), None), Err("NoToken".to_owned()));
+    for who in ["web (127.0.0.1)", "db (127.0.0.1)", "127.0.0.1"] {
+        let line = format!("backend {who} refused: the name or its token is wrong");
+        server.run.wait_log(&line);
+    }
+}
+
+/// They take the name from each other in turns, and reset each other's clients.
+#[test]
+fn two_backends_with_one_name_and_token_are_told_in_the_log() {
+    let (_folder, file, token) = tokens(&format!("web {TOKEN}\n"));
+    let server = Server::start(&format!("--tokens {file}"));
+    let words = format!("--echo --name web --token-file {token}");
+    let _both = [(); 2].map(|()| Backend::start(server.at, &words));
+    server
+        .run
+        .wait_log("is replaced again: do two have its name and token?");
 }
 
 #[test]
@@ -110,6 +126,13 @@ fn a_token_that_is_taken_away_ends_its_session() {
     backend
         .run
         .wait_log("refuses: the name or its token is wrong");
+    // The backend has its own read again too.
+    private(&token, OTHER);
+    backend.run.signal("HUP");
+    backend.run.wait_log("token read again");
+    for _ in 0..2 {
+        server.run.wait_log("connected, public at ");
+    }
     private(&file, "rubbish");
     server.run.signal("HUP");
     server.run.wait_log("the tokens that it had are kept");

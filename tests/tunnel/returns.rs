@@ -125,7 +125,7 @@ fn a_stopped_server_lets_its_clients_finish() {
         run.log()
     };
     assert!(lines.iter().any(|line| line.contains("stopped by SIGTERM")));
-    backend.run.wait_log("lost: it ");
+    backend.run.wait_log("lost: it went away");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_stopped_backend_lets_its_clients_finish() {
     drop(client);
     let mut run = backend.run;
     assert_eq!(run.wait_exit(), 0);
-    server.run.wait_log("lost: it ");
+    server.run.wait_log("lost: it went away");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn hellos_are_heard_256_at_a_time_and_the_others_wait_without_a_spin() {
         (server.run.descriptors() == idle + 256).then_some(())
     });
     let before = server.run.processor_ticks();
-    // Each of them has five seconds.
+    // Each of them has a second, since others wait.
     let mut first = &begun[0];
     first.read_to_end(&mut Vec::new()).expect("an orderly end");
     let used = server.run.processor_ticks() - before;

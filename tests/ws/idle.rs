@@ -28,10 +28,11 @@ fn a_peer_that_answers_no_pings_is_dead() {
 
 #[test]
 fn a_peer_that_answers_lives_on() {
-    let relay = Relay::start("--ping 0.1");
+    // Whoever is to answer two of them in time may be kept waiting by a busy machine.
+    let relay = Relay::start("--ping 0.5");
     let mut host = Plain::dial(relay.at, "/host");
     let mut pings = 0;
-    while pings < 8 {
+    while pings < 4 {
         if let Message::Ping(_) = host.0.read().expect("it goes on") {
             pings += 1;
         }
@@ -101,9 +102,9 @@ fn nginx(relay: SocketAddr, timeout: &str) -> Option<(Tool, SocketAddr, Scratch)
 
 #[test]
 fn an_idle_tunnel_outlives_a_proxys_patience() {
-    let relay = Relay::start("--ping 1 --trust-proxy 127.0.0.1");
+    let relay = Relay::start("--ping 0.5 --trust-proxy 127.0.0.1");
     let Some((_nginx, front, _folder)) =
-        nginx(relay.at, "proxy_read_timeout 3s; proxy_send_timeout 3s;")
+        nginx(relay.at, "proxy_read_timeout 4s; proxy_send_timeout 4s;")
     else {
         return;
     };
@@ -113,9 +114,9 @@ fn an_idle_tunnel_outlives_a_proxys_patience() {
     client.wait_log(" connected");
     let program = connect(at);
     exchange(&program, b"before");
-    // Its patience is over several times while the relay's pings are all that is said.
+    // Its patience is over once and more while the relay's pings are all that is said.
     let mut idle = program.try_clone().expect("a socket can be cloned");
-    idle.set_read_timeout(Some(Duration::from_secs(8)))
+    idle.set_read_timeout(Some(Duration::from_secs(6)))
         .expect("a deadline");
     let silence = idle.read(&mut [0; 16]).expect_err("nothing is said");
     assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock);

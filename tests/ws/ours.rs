@@ -8,7 +8,7 @@ use crate::common::hydrant::hydrant;
 use crate::common::peers::{Place, connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
 use crate::rig::{
-    Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next, service,
+    Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next, resident_kib, service,
 };
 
 #[test]
@@ -199,16 +199,20 @@ fn who_does_not_read_holds_up_nobody_else_and_little_memory() {
     for _ in 0..20 {
         assert_eq!(ask(at, b"?"), b"?");
     }
-    let total = |line: &str| line.contains("MiB to clients");
     let line = relay.run.report();
-    assert!(!total(&line) || !line.contains("GiB"), "{line}");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.run.pid())).unwrap();
-    let resident = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    let kib: usize = resident.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!(kib < 64 << 10, "{resident}");
+    let told = line.split(" to clients").next().expect("a figure");
+    let mut words = told.rsplit(' ');
+    let unit = words.next().expect("a unit");
+    let amount: f64 = words.next().expect("a number").parse().expect("a number");
+    // What windows, outboxes and the narrow reader's kernels take.
+    let most = match unit {
+        "MiB" => 16.0,
+        "B" | "KiB" => 1024.0,
+        _ => 0.0,
+    };
+    assert!(amount <= most, "{line}");
+    let resident = resident_kib(&relay.run);
+    assert!(resident < 64 << 10, "{resident} KiB");
     drop(greedy);
     relay.run.report_until("| 0 connections |");
 }
@@ -266,7 +270,7 @@ fn tokens_let_in_and_are_read_again() {
 
     write("web 0123456789abcdef host\nweb another-one-9876 client\n");
     relay.run.signal("HUP");
-    program.wait_log("has closed (1008)");
+    program.wait_log("has closed (1008: \"its token is not in --tokens any more\")");
     program.wait_log("401 Unauthorized");
     assert!(!host.has_logged("lost"), "its token is still good");
     for run in [&relay.run, &host, &program, &refused] {
@@ -292,7 +296,9 @@ fn a_proven_host_takes_over_from_its_stale_self() {
     let stale = relay.host("", echo(), &flags);
     stale.signal("STOP");
     let _fresh = relay.host("", echo(), &flags);
-    relay.run.wait_log("left: it is back");
+    relay
+        .run
+        .wait_log("left: another host has come with its token");
     let (_client, at) = relay.client("", &flags);
     assert_eq!(ask(at, b"served"), b"served");
     stale.signal("CONT");
@@ -338,9 +344,9 @@ fn a_report_shows_who_is_there() {
     relay
         .run
         .wait_logs(&["connection of client web", "10 B to it, 10 B from it"]);
-    relay
-        .run
-        .wait_log("2 WebSockets | 1 connection | refused: 0 requests | in all 10 B to clients");
+    relay.run.wait_log(
+        "2 WebSockets | 1 connection | refused: 0 requests | 0 B held | in all 10 B to clients",
+    );
     client.signal("USR1");
     client.wait_logs(&["program 127.0.0.1:", "10 B from the relay, 10 B to it"]);
     client.wait_log("ws client: UP | ws://");

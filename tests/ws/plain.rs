@@ -9,9 +9,12 @@ use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
 
 use crate::common::DEADLINE;
-use crate::common::peers::{connect, half_close, reset};
+use crate::common::peers::{Place, connect, half_close, reset};
 use crate::peer::{Plain, answer, request};
-use crate::rig::{Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next};
+use crate::proxies::copy;
+use crate::rig::{
+    Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next, service,
+};
 
 #[test]
 fn a_pair_is_made_in_either_order() {
@@ -281,19 +284,87 @@ fn our_client_uses_a_relay_that_knows_no_sessions() {
     }
 }
 
+/// A proxy that takes the subprotocol out of each request, as those do that do not know the field.
+fn stripping(relay: SocketAddr) -> SocketAddr {
+    service(move |mut stream| {
+        let mut head = String::new();
+        let mut byte = [0];
+        while !head.ends_with("\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("a head comes");
+            head.push(byte[0].into());
+        }
+        let lines = head.split_inclusive("\r\n");
+        let kept: String = lines.filter(|line| !line.contains("hydrant.mux")).collect();
+        assert!(kept.len() < head.len(), "it is offered: {head}");
+        let mut to = connect(relay);
+        to.write_all(kept.as_bytes()).expect("it is read");
+        copy(stream, to);
+    })
+}
+
 #[test]
-fn a_plain_pair_of_ours_carries_megabytes_both_ways() {
-    // Between two of our own ends stands a relay that takes the subprotocol away.
+fn a_plain_pair_of_ours_carries_megabytes_both_ways_and_its_ends() {
     let relay = Relay::start("");
-    let (target, _keep) = (echo(), ());
-    let _host = relay.host("", target, "");
-    let mut client = Plain::dial(relay.at, "/client");
+    let front = stripping(relay.at);
+    let (target, accepted) = handed();
+    let host = host(front, "/host", target, "");
+    host.wait_log("one connection at a time");
+    let (client, at) = client(front, "/client", "");
+    client.wait_log("one connection at a time");
     let much = bytes(2 << 20);
-    let mut writer = Plain::over(client.0.get_ref().try_clone().expect("a socket"));
-    let sent = much.clone();
-    let writing = std::thread::spawn(move || writer.say(&sent));
-    assert!(client.hear(much.len()) == much);
-    writing.join().expect("all was written");
+    for round in 0..3 {
+        let program = connect(at);
+        (&program).write_all(b"!").expect("it is read");
+        let served = next(&accepted);
+        (&served).read_exact(&mut [0]).expect("it comes");
+        // Neither reads while it has much to say, so that both are held up on the way.
+        let send = |to: &TcpStream| {
+            let (mut to, much) = (to.try_clone().expect("a socket"), much.clone());
+            std::thread::spawn(move || to.write_all(&much).expect("it is read"))
+        };
+        let sending = [send(&program), send(&served)];
+        for from in [&served, &program] {
+            let mut got = vec![0; much.len()];
+            let mut from = from;
+            from.read_exact(&mut got).expect("it comes");
+            assert!(got == much, "round {round}");
+        }
+        for sending in sending {
+            sending.join().expect("all was written");
+        }
+        match round {
+            // A program that has said all, whose service hears of it, and still answers.
+            0 => {
+                half_close(&program);
+                assert_eq!((&served).read(&mut [0]).expect("it ends well"), 0);
+                (&served).write_all(b"goodbye").expect("it is read");
+                drop(served);
+                let mut heard = Vec::new();
+                (&program).read_to_end(&mut heard).expect("it ends well");
+                assert!(heard == b"goodbye" || heard.is_empty(), "{heard:?}");
+            }
+            1 => {
+                reset(served);
+                assert!(is_reset(program));
+            }
+            _ => {
+                reset(program);
+                assert!(is_reset(served));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_waited_in_vain_is_told_of_by_what_it_waited_for() {
+    let nobody = Place::new();
+    let (run, at) = client(nobody.at, "/client", "--connect-timeout 0.2");
+    let program = connect(at);
+    let port = program.local_addr().expect("it is connected").port();
+    assert!(is_reset(program));
+    run.wait_log(&format!(
+        "program 127.0.0.1:{port} was turned away after 0.2 s: there is no relay"
+    ));
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(crate) fn proxy(user: Option<&'static str>) -> (SocketAddr, mpsc::Receiver<S
     (at, seen)
 }
 
-fn copy(one: TcpStream, other: TcpStream) {
+pub(crate) fn copy(one: TcpStream, other: TcpStream) {
     let clone = |stream: &TcpStream| stream.try_clone().expect("a socket can be cloned");
     let (mut from, mut into) = (clone(&one), clone(&other));
     let there = thread::spawn(move || std::io::copy(&mut from, &mut into));
@@ -77,6 +77,27 @@ fn a_proxy_may_want_a_password_which_no_command_line_shows() {
     let run = hydrant(&format!("{line} --proxy {proxy}")).start();
     run.wait_log("the proxy wants a user and a password");
     assert!(!run.log().join("\n").contains("p@ss"));
+}
+
+/// Whoever is on the way must not be taken for the relay.
+#[test]
+fn what_a_proxy_says_before_tls_is_not_the_relays_word() {
+    let forged = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nforged\n";
+    let proxy = service(move |mut stream| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("a head comes");
+            head.extend(byte);
+        }
+        let text = format!("HTTP/1.1 200 OK\r\n\r\n{forged}");
+        stream.write_all(text.as_bytes()).expect("it is read");
+        let _ = stream.read(&mut byte);
+    });
+    let line = format!("ws host wss://relay.example {} --proxy {proxy}", echo());
+    let run = hydrant(&line).start();
+    run.wait_log("the proxy says more than its answer, before TLS");
+    assert!(!run.has_logged("forged"));
 }
 
 #[test]

@@ -90,13 +90,20 @@ fn other_paths_methods_and_versions_are_told_apart() {
         ),
         ("HTTP/1.1", "HTTP/1.0", 426, "ws://"),
         ("HTTP/1.1", "HTTP/2.0", 505, "HTTP/1.1"),
+        (
+            "Upgrade:",
+            "Transfer-Encoding: chunked\r\nUpgrade:",
+            411,
+            "",
+        ),
+        ("Upgrade:", "Content-Length: 5\r\nUpgrade:", 413, ""),
     ] {
         assert!(good.contains(from));
         let (_, answered) = answer(relay.at, good.replacen(from, to, 1).as_bytes());
         assert_eq!(answered.status, code, "{to:?}: {}", answered.body);
         assert!(answered.body.contains(part), "{to:?}: {}", answered.body);
     }
-    relay.run.report_until("refused: 9 requests");
+    relay.run.report_until("refused: 11 requests");
 }
 
 #[test]
@@ -114,6 +121,29 @@ fn only_the_pages_named_may_connect_from_a_browser() {
         let text = good.replacen("Upgrade:", &format!("{origin}Upgrade:"), 1);
         let (_, answered) = answer(relay.at, text.as_bytes());
         assert_eq!(answered.status, code, "{origin}");
+    }
+}
+
+/// A page that somebody has opened on this machine reaches what strangers do not.
+#[test]
+fn where_only_this_machine_is_let_in_pages_of_others_are_not() {
+    let (guarded, _folder) = guarded("");
+    for (relay, token, code) in [
+        (Relay::start(""), None, 403),
+        (Relay::start("--no-auth"), None, 101),
+        (guarded, Some(TOKEN), 101),
+    ] {
+        let good = String::from_utf8(request(relay.at, "/host/web", token, &[])).expect("text");
+        for (origin, code) in [
+            ("Origin: https://a.example\r\n", code),
+            ("Origin: http://localhost:3000\r\n", 101),
+        ] {
+            let text = good.replacen("Upgrade:", &format!("{origin}Upgrade:"), 1);
+            let (stream, answered) = answer(relay.at, text.as_bytes());
+            assert_eq!(answered.status, code, "{origin}");
+            drop(stream);
+            relay.run.report_until("0 WebSockets |");
+        }
     }
 }
 
@@ -145,6 +175,10 @@ fn an_address_is_the_proxys_word_only_where_that_is_trusted() {
         assert_eq!(ask(&relay, said).status, code, "{said}");
     }
     relay.run.wait_log("client (192.0.2.7 by 127.0.0.1:");
+    // Who was refused is said, and not only who has passed it on.
+    relay
+        .run
+        .wait_log("198.51.100.1 by 127.0.0.1 refused: not in --allow");
 }
 
 #[test]

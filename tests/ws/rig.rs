@@ -137,6 +137,15 @@ pub(crate) fn exchange(stream: &TcpStream, bytes: &[u8]) {
     writing.join().expect("all was written");
 }
 
+/// How much memory of a program's is there.
+pub(crate) fn resident_kib(run: &Hydrant) -> usize {
+    let path = format!("/proc/{}/status", run.pid());
+    let status = std::fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.expect("a figure").parse().expect("a number")
+}
+
 /// Bytes that repeat nowhere near.
 pub(crate) fn bytes(len: usize) -> Vec<u8> {
     (0..len as u64)

@@ -110,11 +110,11 @@ fn mistakes_are_explained() {
     // Plain where TLS is spoken, and the other way round.
     let line = format!("ws client ws://{} 0 --retry 0.05..0.2", relay.at);
     let plain = hydrant(&line).start();
-    plain.wait_log("retrying");
+    plain.wait_log("speaks TLS: write wss://; retrying");
     relay.run.wait_log("refused: ");
     let open = Relay::start("");
     let client = end(&open, "client 0", &office.dialling());
-    client.wait_log("retrying");
+    client.wait_log("plain HTTP came instead; retrying");
     open.run
         .wait_log("this is TLS, and plain HTTP is spoken here");
 }

@@ -28,6 +28,9 @@ fn what_can_not_be_is_said_in_one_line() {
     refused("ws host ws://a", "TARGET is missing");
     refused("ws client ws://a", "LISTEN is missing");
     refused("ws host http://a 22", "ws://HOST:PORT/PATH");
+    refused("ws host http://me:secret@a 22", "http://...@a is no");
+    refused("ws relay 8080 --memory 1K", "--memory");
+    refused("ws client ws://a 22 --memory 1K", "--memory");
     refused("ws host ws://a/client 22", "ws host connects to /host");
     refused(
         "ws client ws://a/host/web 22",

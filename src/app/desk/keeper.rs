@@ -1,6 +1,6 @@
 //! Keeps the console's settings in their file, in a thread of its own, since a disk may take as long as it likes. It
 //! writes what it was given last, beside the old file, and then takes that one's place, so that there is always a whole
-//! one; the one before stays as `.bak`. A file that somebody else has changed is not overwritten.
+//! one; the one that was there at the start stays as `.bak`. A file that somebody else has changed is not overwritten.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +17,8 @@ use crate::reactor::plain;
 pub(super) struct Keeper {
     jobs: Option<Sender<String>>,
     fault: Arc<Mutex<Option<String>>>,
-    thread: Option<thread::JoinHandle<()>>,
+    /// Its other end goes with the thread.
+    through: Receiver<()>,
     path: PathBuf,
 }
 
@@ -26,19 +27,20 @@ impl Keeper {
     pub(super) fn start(path: PathBuf, known: Option<String>) -> Result<Self, String> {
         let fault = Arc::new(Mutex::new(None));
         let (jobs, asked) = mpsc::channel();
-        let file = SettingsFile {
-            path: path.clone(),
-            known,
-        };
+        let (over, through) = mpsc::channel();
+        let file = SettingsFile::new(path.clone(), known);
         let said = Arc::clone(&fault);
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("settings".to_owned())
-            .spawn(move || keep(file, &asked, &said))
+            .spawn(move || {
+                keep(file, &asked, &said);
+                drop(over);
+            })
             .map_err(|error| format!("can't keep settings: {error}"))?;
         Ok(Self {
             jobs: Some(jobs),
             fault,
-            thread: Some(thread),
+            through,
             path,
         })
     }
@@ -60,11 +62,12 @@ impl Keeper {
         lock(&self.fault).clone()
     }
 
-    /// Waits until what was given last is written, or can't be.
+    /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
     pub(super) fn finish(&mut self) {
         drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if self.through.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
+            log::error!("console: settings may not be saved: the disk does not answer");
+            return;
         }
         if let Some(fault) = self.fault() {
             log::error!("console: settings not saved: {fault}");
@@ -83,7 +86,13 @@ fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<S
             // Of several that wait, the last one says it all.
             Ok(text) => unwritten = Some(asked.try_iter().last().unwrap_or(text)),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => {
+                // What could not be written may be by now.
+                if let Some(text) = &unwritten {
+                    *lock(fault) = file.write(text).err();
+                }
+                return;
+            }
         }
         let Some(text) = &unwritten else { continue };
         let written = file.write(text);
@@ -110,11 +119,23 @@ struct SettingsFile {
     path: PathBuf,
     /// What it held when it was last looked at.
     known: Option<String>,
+    /// The file that was there at the start is kept beside it.
+    has_copy: bool,
 }
 
 impl SettingsFile {
+    /// Where the path is a link, the file behind it is the one that is written.
+    fn new(path: PathBuf, known: Option<String>) -> Self {
+        Self {
+            path: fs::canonicalize(&path).unwrap_or(path),
+            known,
+            has_copy: false,
+        }
+    }
+
     fn write(&mut self, text: &str) -> Result<(), String> {
-        let shown = self.path.display();
+        let path = self.path.clone();
+        let shown = path.display();
         let found = match fs::read_to_string(&self.path) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -136,7 +157,7 @@ impl SettingsFile {
         Ok(())
     }
 
-    fn replace(&self, text: &str, is_there: bool) -> io::Result<()> {
+    fn replace(&mut self, text: &str, is_there: bool) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         DirBuilder::new()
             .recursive(true)
@@ -160,14 +181,17 @@ impl SettingsFile {
             let _ = fs::remove_file(&beside);
             return Err(error);
         }
-        if is_there {
+        if is_there && !self.has_copy {
             fs::copy(&self.path, self.path.with_extension("toml.bak"))?;
+            self.has_copy = true;
         }
         fs::rename(&beside, &self.path)?;
         File::open(folder)?.sync_all()
     }
 }
 
+/// How long the end waits for the disk.
+const LAST: Duration = Duration::from_secs(5);
 /// How soon a file that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -188,10 +212,7 @@ mod tests {
         }
 
         fn file(&self, known: Option<&str>) -> SettingsFile {
-            SettingsFile {
-                path: self.0.join("deep/console.toml"),
-                known: known.map(str::to_owned),
-            }
+            SettingsFile::new(self.0.join("deep/console.toml"), known.map(str::to_owned))
         }
     }
 
@@ -207,13 +228,14 @@ mod tests {
         let mut file = folder.file(None);
         file.write("one").unwrap();
         file.write("two").unwrap();
+        file.write("three").unwrap();
         let read = |name: &str| fs::read_to_string(folder.0.join("deep").join(name)).unwrap();
         assert_eq!(
             (
                 read("console.toml").as_str(),
                 read("console.toml.bak").as_str()
             ),
-            ("two", "one")
+            ("three", "one")
         );
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(
@@ -221,6 +243,19 @@ mod tests {
             (0o600, 0o700)
         );
         assert_eq!(fs::read_dir(folder.0.join("deep")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = Folder::new("link");
+        let real = folder.0.join("real.toml");
+        fs::write(&real, "one").unwrap();
+        fs::create_dir(folder.0.join("deep")).unwrap();
+        std::os::unix::fs::symlink(&real, folder.0.join("deep/console.toml")).unwrap();
+        folder.file(Some("one")).write("two").unwrap();
+        assert_eq!(fs::read_to_string(real).unwrap(), "two");
+        let link = fs::symlink_metadata(folder.0.join("deep/console.toml")).unwrap();
+        assert!(link.is_symlink());
     }
 
     #[test]
@@ -255,10 +290,7 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_to_string(&file.path).unwrap(), "one");
-        let mut blocked = SettingsFile {
-            path: file.path.join("x/console.toml"),
-            known: None,
-        };
+        let mut blocked = SettingsFile::new(file.path.join("x/console.toml"), None);
         assert!(blocked.write("one").is_err());
     }
 

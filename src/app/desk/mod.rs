@@ -6,6 +6,7 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
+mod begin;
 mod keeper;
 mod tabs;
 
@@ -13,12 +14,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use self::begin::Starting;
 use self::keeper::Keeper;
-use self::tabs::{Standing, Tab};
+use self::tabs::{Standing, TABS_MAX, Tab};
+use super::control;
+use super::errand::{Broken, Errand};
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
-use crate::config::ConsoleOrders;
 use crate::config::settings::{Document, Settings, fresh, import};
+use crate::config::{self, Config, ConfigError, ConsoleOrders, Run};
 use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
@@ -34,6 +38,11 @@ pub(super) struct Desk {
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
+    /// Where its orders came from, where their files may be others later, and those being read again.
+    origin: Option<Box<config::Origin>>,
+    reading: Option<Errand<Result<Config, ConfigError>>>,
+    /// Those that are about to begin.
+    starting: Vec<Starting>,
     opens_browser: bool,
     announced: bool,
 }
@@ -43,17 +52,15 @@ impl Desk {
     pub(super) fn start(
         reactor: &mut Reactor<RoleSet>,
         orders: &ConsoleOrders,
+        origin: config::Origin,
         metrics: Option<Endpoint>,
     ) -> Result<Self, String> {
         let (mut document, mut all, known) = match &orders.settings {
             Some(path) => read(path)?,
             None => (Document::empty(), Vec::new(), None),
         };
-        let imported = orders.import.as_deref().map(read_import).transpose()?;
-        for mut settings in imported.into_iter().flatten() {
-            tabs::rename(&mut settings, &all);
-            document.push(&settings);
-            all.push(settings);
+        if let Some(path) = &orders.import {
+            take_over(read_import(path)?, &mut document, &mut all)?;
         }
         let is_new = all.is_empty();
         if is_new {
@@ -76,12 +83,17 @@ impl Desk {
                 return Err(format!("metrics: {text}"));
             }
         }
+        let sockets = origin.sockets().map(Path::to_owned);
+        control::open(reactor, sockets.as_deref());
         let mut desk = Self {
             console,
             tabs: Vec::new(),
             next_id: 1,
             document,
             keeper,
+            origin: Some(Box::new(origin)),
+            reading: None,
+            starting: Vec::new(),
             opens_browser: orders.opens_browser,
             announced: false,
         };
@@ -117,6 +129,9 @@ impl Desk {
             next_id: 1,
             document: Document::empty(),
             keeper: None,
+            origin: None,
+            reading: None,
+            starting: Vec::new(),
             opens_browser: false,
             announced: true,
         };
@@ -176,7 +191,9 @@ impl Desk {
         }
         if *turn == Turn::Reloading {
             self.tabs.iter().for_each(Tab::reload);
+            self.begin_renewal(reactor);
         }
+        self.end_renewal(reactor);
         if !self.announced {
             self.announced = true;
             self.announce(reactor);
@@ -185,16 +202,56 @@ impl Desk {
         Ok(())
     }
 
+    /// SIGHUP: the tokens may be others.
+    fn begin_renewal(&mut self, reactor: &Reactor<RoleSet>) {
+        let Some(origin) = self.origin.clone() else {
+            return;
+        };
+        // One that is under way may have read what is old now: its outcome does not count.
+        match Errand::begin("files", reactor.waker(), move || origin.load()) {
+            Ok(reading) => self.reading = Some(reading),
+            Err(text) => log::warn!("console: {text}; the tokens that it had are kept"),
+        }
+    }
+
+    fn end_renewal(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let outcome = self.reading.as_ref().and_then(Errand::outcome);
+        let Some(outcome) = outcome else { return };
+        self.reading = None;
+        match outcome {
+            Ok(Ok(config)) => {
+                let Run::Console(orders) = config.run else {
+                    return;
+                };
+                let ConsoleConfig {
+                    token, view_token, ..
+                } = orders.console;
+                reactor.with(self.console, |role, cx| {
+                    if let RoleSet::Console(console) = role {
+                        console.set_tokens(cx, token, view_token);
+                    }
+                });
+            }
+            Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
+            Err(Broken) => log::warn!("console: its files could not be read again"),
+        }
+    }
+
     fn answer(&mut self, reactor: &mut Reactor<RoleSet>) {
         for (by, ticket, command) in reactor.asked() {
             let reply = match command {
-                Command::Tab(command) => Reply::Tab(self.obey(reactor, command)),
-                Command::Roles { from } => self.roles(reactor, from),
-                Command::Process => Reply::Process(Box::new(process::look(reactor, (0, 0)))),
-                _ => Reply::Refused("a console's relays are moved by its page".to_owned()),
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+                Command::Roles { from } => Some(self.roles(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, (0, 0));
+                    Some(Reply::Process(Box::new(process)))
+                }
             };
-            reactor.answer(by, ticket, reply);
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
+            }
         }
+        self.begin_ready(reactor);
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -248,6 +305,31 @@ fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String
     let (document, all) =
         Document::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok((document, all, Some(text)))
+}
+
+/// Puts imported tabs behind those that are there. One that is there already is left out: a service may be started with
+/// the same import again and again.
+fn take_over(
+    imported: Vec<Settings>,
+    document: &mut Document,
+    all: &mut Vec<Settings>,
+) -> Result<(), String> {
+    let known = all.len();
+    for mut settings in imported {
+        if all[..known]
+            .iter()
+            .any(|known| known.fields == settings.fields)
+        {
+            continue;
+        }
+        if all.len() >= TABS_MAX {
+            return Err(format!("--import: {TABS_MAX} tabs are the most"));
+        }
+        tabs::rename(&mut settings, all);
+        document.push(&settings);
+        all.push(settings);
+    }
+    Ok(())
 }
 
 fn read_import(path: &Path) -> Result<Vec<Settings>, String> {

@@ -4,25 +4,25 @@ use std::collections::BTreeSet;
 
 use super::{Desk, RoleSet};
 use crate::app::certificates::Watch;
+use crate::app::panel::{dump_to_stdout, log_after};
+use crate::config::Member;
 use crate::config::settings::{Settings, chained, fresh, is_editable, option_rows};
-use crate::config::{Member, Run};
-use crate::logger;
-use crate::reactor::command::{Reply, RoleRow, RoleState};
+use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::net::Signal;
 use crate::reactor::tabs::{Faults, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
 use crate::reactor::view::{ClientPage, PAGE_MAX};
-use crate::reactor::{Event, Reactor, Reserved, RoleId, tabs};
-use crate::roles::listening::cant_listen;
-use crate::roles::relay::config::Source;
+use crate::reactor::{Event, Reactor, RoleId, tabs};
 
 /// A tab.
 pub(super) struct Tab {
-    id: u64,
+    pub(super) id: u64,
     pub(super) settings: Settings,
     /// What is wrong with the settings, by the field.
-    faults: Faults,
+    pub(super) faults: Faults,
     pub(super) standing: Standing,
-    watch: Option<Watch>,
+    pub(super) watch: Option<Watch>,
+    /// What runs is made of this.
+    pub(super) member: Option<Member>,
     /// Its relay belongs to somebody else, who ends it.
     is_lent: bool,
 }
@@ -78,6 +78,7 @@ impl Tab {
                 fields: self.settings.fields.clone(),
                 command: self.settings.command(),
                 faults: self.faults.clone(),
+                is_fixed: false,
             }),
         }
     }
@@ -94,20 +95,34 @@ impl Desk {
             faults: Vec::new(),
             standing: Standing::Stopped,
             watch: None,
+            member: None,
             is_lent: false,
         });
         id
     }
 
-    /// Does what a page has asked for.
-    pub(super) fn obey(&mut self, reactor: &mut Reactor<RoleSet>, command: TabCommand) -> TabReply {
+    /// Does what a page has asked for. `None`: the answer comes later.
+    pub(super) fn obey(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: (RoleId, Ticket),
+        command: TabCommand,
+    ) -> Option<TabReply> {
+        if let TabCommand::Start { tab } = command
+            && let Some(place) = self.tabs.iter().position(|known| known.id == tab)
+        {
+            return self.start_tab(reactor, by, place);
+        }
+        Some(self.obey_now(reactor, command))
+    }
+
+    fn obey_now(&mut self, reactor: &mut Reactor<RoleSet>, command: TabCommand) -> TabReply {
         match command {
             TabCommand::List { from } => self.list(reactor, from),
             TabCommand::Options => TabReply::Options(option_rows()),
-            TabCommand::Log { after } => {
-                let lines = logger::tail(after);
-                let line = |(seq, text)| tabs::LogLine { seq, text };
-                TabReply::Log(lines.into_iter().map(line).collect())
+            TabCommand::Log { after } => TabReply::Log(log_after(after)),
+            TabCommand::Reload => {
+                TabReply::Refused("there is no run file: hydrant run FILE has one".to_owned())
             }
             TabCommand::Add { after } => self.add(after),
             TabCommand::Payload { tab, .. }
@@ -134,8 +149,12 @@ impl Desk {
     ) -> TabReply {
         let role = self.tabs[place].role();
         match command {
-            TabCommand::Stop { .. } | TabCommand::Remove { .. } if self.tabs[place].is_lent => {
-                TabReply::Refused("the demo needs it: Ctrl-C in its terminal ends both".to_owned())
+            TabCommand::Stop { .. } | TabCommand::Remove { .. } | TabCommand::Change { .. }
+                if self.tabs[place].is_lent =>
+            {
+                TabReply::Refused(
+                    "the demo needs it as it is: Ctrl-C in its terminal ends both".to_owned(),
+                )
             }
             TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
                 Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
@@ -156,13 +175,21 @@ impl Desk {
                     _ => TabReply::Refused("that client is gone already".to_owned()),
                 }
             }
-            TabCommand::Change { fields, .. } => self.change(place, &fields),
+            TabCommand::Change { fields, .. } => match role {
+                Some(role) => self.change_running(reactor, place, role, &fields),
+                None => self.change(place, &fields),
+            },
+            TabCommand::Dump {
+                on,
+                to_stdout: true,
+                ..
+            } => dump_to_stdout(reactor, role, on),
             TabCommand::Dump { on, .. } => {
                 self.tabs[place].settings.dump = on;
                 self.changed(place);
                 TabReply::Done
             }
-            TabCommand::Start { .. } => self.start_tab(reactor, place),
+            TabCommand::Stop { .. } if self.give_up_start(reactor, place) => TabReply::Done,
             TabCommand::Stop { .. } => match role {
                 Some(role) => {
                     reactor.tell(role, Event::Drain(Signal::Command));
@@ -176,6 +203,8 @@ impl Desk {
             TabCommand::List { .. }
             | TabCommand::Options
             | TabCommand::Log { .. }
+            | TabCommand::Start { .. }
+            | TabCommand::Reload
             | TabCommand::Add { .. } => {
                 unreachable!("they are about no tab")
             }
@@ -233,6 +262,7 @@ impl Desk {
     }
 
     fn remove(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
+        self.give_up_start(reactor, place);
         let tab = self.tabs.remove(place);
         if let Some(role) = tab.role() {
             reactor.tell(role, Event::Drain(Signal::Command));
@@ -246,8 +276,8 @@ impl Desk {
     }
 
     fn change(&mut self, place: usize, fields: &[(String, String)]) -> TabReply {
-        if self.tabs[place].role().is_some() {
-            return TabReply::Refused("it runs: stop it to change it".to_owned());
+        if self.is_starting(place) {
+            return TabReply::Refused("it is starting".to_owned());
         }
         let mut faults = Vec::new();
         for (key, value) in fields {
@@ -264,6 +294,11 @@ impl Desk {
                 key if value.len() > FIELD_MAX => {
                     faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
                 }
+                // Who reaches the page is not always who may reach every program of this machine.
+                key if names_socket(key, value) => faults.push((
+                    key.to_owned(),
+                    "a Unix socket is set in the settings file".to_owned(),
+                )),
                 key if is_editable(key) => tab.settings.set(key, value),
                 key => faults.push((
                     key.to_owned(),
@@ -275,7 +310,7 @@ impl Desk {
         if !matches!(tab.standing, Standing::Stopped) {
             tab.standing = Standing::Stopped;
         }
-        faults.extend(tab.settings.member().err().unwrap_or_default());
+        faults.extend(tab.settings.check().err().unwrap_or_default());
         tab.faults.clone_from(&faults);
         self.changed(place);
         TabReply::Faults(faults)
@@ -290,7 +325,7 @@ impl Desk {
             name: name.to_owned(),
             ..self.tabs[place].settings.clone()
         };
-        let faults = renamed.member().err().unwrap_or_default();
+        let faults = renamed.check().err().unwrap_or_default();
         let fault = faults.into_iter().find(|(field, _)| field == "name");
         if fault.is_none() {
             self.tabs[place].settings = renamed;
@@ -298,86 +333,17 @@ impl Desk {
         fault.map(|(_, text)| text)
     }
 
-    fn start_tab(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
-        if self.tabs[place].role().is_some() {
-            return TabReply::Refused("it runs already, or is still stopping".to_owned());
-        }
-        match self.begin(reactor, place) {
-            Ok(()) => {
-                self.tabs[place].settings.enabled = true;
-                self.changed(place);
-                TabReply::Done
-            }
-            Err(faults) => TabReply::Faults(faults),
-        }
-    }
-
-    /// A tab that is to run from the beginning. Where it can't, the others do all the same.
-    pub(super) fn begin_noted(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) {
-        if let Err(faults) = self.begin(reactor, place) {
-            let name = &self.tabs[place].settings.name;
-            for (_, text) in faults {
-                log::error!("relay[{name}]: {text}");
-            }
-        }
-    }
-
-    fn begin(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> Result<(), Faults> {
-        let tab = &mut self.tabs[place];
-        let begun = tab
-            .settings
-            .member()
-            .and_then(|member| put(reactor, member));
-        match begun {
-            Ok((role, watch)) => {
-                tab.standing = Standing::Running(role);
-                tab.watch = watch;
-                tab.faults.clear();
-                Ok(())
-            }
-            Err(faults) => {
-                let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
-                tab.standing = Standing::Failed(texts.join("; "));
-                tab.faults.clone_from(&faults);
-                Err(faults)
-            }
-        }
-    }
-
     /// A tab's settings are others: the file is to say so.
-    fn changed(&mut self, place: usize) {
+    pub(super) fn changed(&mut self, place: usize) {
         self.document.set(place, &self.tabs[place].settings);
         self.save();
     }
 }
 
-/// Puts a relay on the loop, once it has all the places that it listens at.
-fn put(reactor: &mut Reactor<RoleSet>, member: Member) -> Result<(RoleId, Option<Watch>), Faults> {
-    let fault = |field: &str, text: String| vec![(field.to_owned(), text)];
-    let mut reserved: Vec<Reserved> = Vec::new();
-    for at in member.run.listens() {
-        match reactor.reserve(at, &[]) {
-            Ok(place) => reserved.push(place),
-            Err(error) => {
-                let is_source = matches!(&member.run, Run::Relay(relay) if relay.source == Source::Listen(at.clone()));
-                let text = cant_listen(at, &error);
-                reactor.cancel(reserved);
-                return Err(fault(if is_source { "src" } else { "dst" }, text));
-            }
-        }
-    }
-    let watch = match member.certificates.clone().map(Watch::start).transpose() {
-        Ok(watch) => watch,
-        Err(text) => {
-            reactor.cancel(reserved);
-            return Err(fault("", text));
-        }
-    };
-    let role = reactor.add_with(RoleSet::new(&member.run), reserved);
-    match reactor.failure(role) {
-        Some(text) => Err(fault("", text.to_owned())),
-        None => Ok((role, watch)),
-    }
+/// Whether a relay would dial a Unix socket, or listen at one.
+fn names_socket(key: &str, value: &str) -> bool {
+    let mut places = value.split([',', ' ']).map(str::trim_start);
+    matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
 }
 
 /// Gives settings a name that none of `all` has.
@@ -389,6 +355,6 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
 }
 
 /// The most tabs: more than anybody can look at.
-const TABS_MAX: usize = 200;
+pub(super) const TABS_MAX: usize = 200;
 /// The most that a field holds.
-const FIELD_MAX: usize = 4096;
+pub(super) const FIELD_MAX: usize = 4096;

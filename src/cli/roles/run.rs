@@ -2,6 +2,7 @@
 
 use super::{Example, Role, RoleId};
 use crate::base::option::Opt;
+use crate::roles::status::options as status;
 
 /// `hydrant run`.
 pub(super) const RUN: Role = Role {
@@ -41,6 +42,55 @@ pub(super) const CHECK: Role = Role {
         Example {
             line: "hydrant check /etc/hydrant/relays.toml",
             what: "paths in it start from its own folder, as they do when it runs",
+        },
+    ],
+};
+
+/// `hydrant status`.
+pub(super) const STATUS: Role = Role {
+    id: RoleId::Status,
+    name: "status",
+    synopsis: &[
+        "hydrant status [--watch] [--json] [--pid PID]",
+        "hydrant status clients [ROLE]",
+        "hydrant status kick CLIENT [ROLE]",
+        "hydrant status dump on|off [ROLE]",
+        "hydrant status start|stop [ROLE]",
+        "hydrant status reload",
+    ],
+    about: "ask those that run here how it goes, and move them",
+    words: &[
+        (
+            "clients",
+            "ROLE's clients, those furthest behind first; ROLE is its name, and may be left out where there is one",
+        ),
+        (
+            "kick",
+            "disconnects CLIENT, which goes by the address that clients shows",
+        ),
+        (
+            "dump",
+            "shows what flows on the stdout of the process, as --dump does, or no longer",
+        ),
+        (
+            "start, stop",
+            "begins what does not run; stops what does, once its clients have what is theirs",
+        ),
+        (
+            "reload",
+            "has the run file read again, and waits for what comes of it",
+        ),
+    ],
+    words_max: 3,
+    options: status::OPTIONS,
+    examples: &[
+        Example {
+            line: "hydrant status --watch",
+            what: "all relays, hubs and tunnels of yours on this machine, each second",
+        },
+        Example {
+            line: "hydrant status kick 10.0.0.7:51514",
+            what: "disconnect one client",
         },
     ],
 };

@@ -27,7 +27,7 @@ pub(super) fn note_name(reader: &mut Reader<'_>, crew: &[Draft], entry: &Entry, 
 pub(super) fn note(
     reader: &mut Reader<'_>,
     crew: &[Draft],
-    metrics: &Option<(Endpoint, Range<usize>)>,
+    watchers: &[(Endpoint, Range<usize>)],
     text: &str,
 ) {
     let mut taken: Vec<(Endpoint, Range<usize>, usize)> = Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn note(
         let places = draft.listens.iter();
         places.map(move |(at, place)| (at.clone(), place.clone(), index))
     });
-    let watchers = metrics
+    let watchers = watchers
         .iter()
         .map(|(at, place)| (at.clone(), place.clone(), usize::MAX));
     for (at, place, index) in mine.chain(watchers) {

@@ -24,11 +24,13 @@ pub use self::mistake::Mistake;
 use self::mistake::show;
 use self::section::{Entry, Reader, SECTIONS, Section, in_file, key_place, keys_of, near, texts};
 use crate::base::endpoint::Endpoint;
-use crate::base::option::Values;
+use crate::base::option::{Opt, Values};
 use crate::base::units::{Count, Typed};
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::files::read_small;
-use crate::config::{ConfigError, Env, Globals, Member, Run, build};
+use crate::config::{ConfigError, Env, Globals, Member, Run, build, console_of};
+use crate::roles::console::config::ConsoleConfig;
+use crate::roles::console::options as console_options;
 use crate::roles::relay::config::{RelayConfig, Slow};
 
 /// A run file without mistakes.
@@ -156,8 +158,9 @@ impl RunFile {
         let spins = |draft: &Draft| {
             draft.entry.section.role == RoleId::Relay && draft.entry.values.given("busy-poll")
         };
+        globals.console = rest.console.take();
         globals.busy_poll |= crew.iter().any(spins);
-        clashes::note(&mut reader, &crew, &rest.metrics, text);
+        clashes::note(&mut reader, &crew, &rest.watchers, text);
         match reader.mistakes.is_empty() {
             true => Ok((
                 globals,
@@ -189,7 +192,9 @@ impl RunFile {
 struct Rest<'a> {
     values: Values,
     flags: &'a [(&'static str, String)],
-    metrics: Option<(Endpoint, Range<usize>)>,
+    /// Where those listen who only watch, and where that stands.
+    watchers: Vec<(Endpoint, Range<usize>)>,
+    console: Option<ConsoleConfig>,
 }
 
 impl<'a> Rest<'a> {
@@ -197,7 +202,8 @@ impl<'a> Rest<'a> {
         Self {
             values: Values::new(vec![GLOBALS]),
             flags,
-            metrics: None,
+            watchers: Vec::new(),
+            console: None,
         }
     }
 
@@ -256,14 +262,21 @@ fn top(
     match (name, item.as_table()) {
         ("metrics", Some(table)) => metrics(reader, rest, table),
         ("log", Some(table)) => log(reader, rest, table),
-        ("metrics" | "log", None) => reader.note(at, format!("{name} is a section: [{name}]")),
+        ("console", Some(table)) => console(reader, rest, table),
+        ("metrics" | "log" | "console", None) => {
+            reader.note(at, format!("{name} is a section: [{name}]"))
+        }
         _ => unknown_section(reader, name, at),
     }
 }
 
 fn unknown_section(reader: &mut Reader<'_>, name: &str, at: Range<usize>) {
     let all = SECTIONS.iter().map(|section| section.name);
-    let near = near(name, all.chain(["metrics", "log"]), "hydrant run --example");
+    let near = near(
+        name,
+        all.chain(["metrics", "log", "console"]),
+        "hydrant run --example",
+    );
     reader.note(at, format!("unknown section {}: {near}", Typed(name)));
 }
 
@@ -311,7 +324,7 @@ fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
                 };
                 match Endpoint::plain(&text) {
                     Ok(endpoint) => {
-                        rest.metrics = Some((endpoint, at));
+                        rest.watchers.push((endpoint, at));
                         rest.values.put(opt, text);
                     }
                     Err(error) => reader.note(at, error.to_string()),
@@ -321,6 +334,45 @@ fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
     }
     if table.is_empty() {
         reader.note(table.span().unwrap_or_default(), "metrics needs listen");
+    }
+}
+
+/// `[console]`: the page in front of all of them.
+fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
+    let mut values = Values::new(vec![console_options::OPTIONS]);
+    let mut bind = table.span().unwrap_or_default();
+    let known = reader.mistakes.len();
+    let all = || {
+        let own = console_options::OPTIONS.iter();
+        own.filter(|opt| !NOT_IN_FILE.contains(&opt.name()))
+    };
+    for (key, item) in keys_of(table) {
+        match all().find(|opt| opt.name() == key.get()) {
+            Some(opt) => {
+                if opt.name() == "bind" {
+                    bind = section::place(item);
+                }
+                reader.setting(&mut values, opt, item);
+            }
+            None => {
+                let near = near(key.get(), all().map(Opt::name), "hydrant console --help");
+                let name = Typed(key.get()).to_string();
+                reader.note(
+                    key_place(key),
+                    format!("unknown key {name} of console: {near}"),
+                );
+            }
+        }
+    }
+    if reader.mistakes.len() > known {
+        return;
+    }
+    match console_of(&values) {
+        Ok(config) => {
+            rest.watchers.push((config.bind.clone(), bind));
+            rest.console = Some(config);
+        }
+        Err(error) => reader.note(bind, in_file(&error.to_string())),
     }
 }
 
@@ -336,6 +388,13 @@ fn log(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
             }
         }
     }
+}
+
+/// The keys for the words of a role's command line; none where it has no section.
+pub(super) fn word_keys(role: RoleId) -> Vec<&'static str> {
+    let section = SECTIONS.iter().find(|section| section.role == role);
+    let words = section.map_or(&[][..], |section| section.words);
+    words.iter().map(|(key, _)| *key).collect()
 }
 
 /// What stands in a section, and the role that it makes if nothing is wrong.
@@ -366,6 +425,7 @@ fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>, env: &Env, text: &str) -> 
             Ok(Some((run, certificates))) => {
                 let mut member = Member::alone(run, certificates);
                 quieten(&mut member.run, &entry.slows);
+                member.sheet = Some(entry.sheet());
                 Some(member)
             }
             Ok(None) => None,
@@ -421,5 +481,7 @@ fn set_slow(relay: &mut RelayConfig, index: usize, word: &str) {
 
 /// The longest file that is read.
 const SIZE_MAX: u64 = 1 << 20;
+/// Options of the console that make no sense where its relays come from a file.
+const NOT_IN_FILE: &[&str] = &["no-browser", "import"];
 /// The options that `[log]` has.
 const LOG: &[&str] = &["log-file", "verbose", "quiet"];

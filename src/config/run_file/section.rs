@@ -10,6 +10,7 @@ use super::mistake::Mistake;
 use crate::base::option::{Kind, Opt, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
+use crate::config::Sheet;
 
 /// A kind of section.
 #[derive(Debug)]
@@ -104,6 +105,13 @@ impl Entry {
         let own = self.values.text("name").ok().flatten();
         let word = self.section.name.split('.').next().unwrap_or_default();
         own.unwrap_or_else(|| word.to_owned())
+    }
+
+    /// What it says, as a command line would.
+    pub(super) fn sheet(&self) -> Sheet {
+        let words = self.words.iter();
+        let words: Vec<(&str, &str)> = words.map(|(key, word, _)| (*key, word.as_str())).collect();
+        Sheet::new(self.section.role, &words, &self.values)
     }
 
     /// The words alone, for what builds orders out of them.
@@ -366,22 +374,39 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// What is said about a command line, as it is said about a file: keys have no dashes, and words small letters.
+/// What is said about a command line, as it is said about a file: keys have no dashes, and words small letters. What
+/// stands in quotes, or in the middle of something else, was typed so.
 pub(super) fn in_file(text: &str) -> String {
     let mut told = String::new();
+    let mut is_quoted = false;
     let mut rest = text;
-    while let Some(at) = rest.find("--") {
-        let is_flag = rest[at + 2..].starts_with(|c: char| c.is_ascii_lowercase());
-        let (before, after) = rest.split_at(at);
-        told += before;
-        told += if is_flag { "" } else { "--" };
-        rest = &after[2..];
-    }
-    told += rest;
-    for (word, key) in WORDS {
-        told = told.replace(word, key);
+    while let Some(c) = rest.chars().next() {
+        is_quoted ^= c == '"';
+        let is_start = !is_quoted && !told.ends_with(is_inner);
+        let ends = |at: usize| !rest[at..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let word = WORDS
+            .iter()
+            .find(|(word, _)| rest.starts_with(word) && ends(word.len()));
+        let flag = rest.strip_prefix("--");
+        let flag = flag.filter(|flag| flag.starts_with(|c: char| c.is_ascii_lowercase()));
+        match (word, flag) {
+            (Some((word, key)), _) if is_start => {
+                told += key;
+                rest = &rest[word.len()..];
+            }
+            (_, Some(flag)) if is_start => rest = flag,
+            _ => {
+                told.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
     }
     told
+}
+
+/// Whether something goes on that has begun: a path, a host, a number.
+fn is_inner(c: char) -> bool {
+    c.is_alphanumeric() || "/._-".contains(c)
 }
 
 /// Stands for a socket that is not known.
@@ -417,6 +442,11 @@ mod tests {
             ("--retry: x is no wait", "retry: x is no wait"),
             ("SRC -- and --mode a", "src -- and mode a"),
             ("--", "--"),
+            (
+                "--tokens /x/--y/URL.txt: no URL",
+                "tokens /x/--y/URL.txt: no url",
+            ),
+            ("\"a --b DST\" is no DST", "\"a --b DST\" is no dst"),
         ];
         for (said, told) in cases {
             assert_eq!(in_file(said), told);

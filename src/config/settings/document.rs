@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value, value};
 
 use crate::config::settings::Settings;
 
@@ -97,6 +97,7 @@ impl Document {
             Some(_) => return Err(DocumentError::NoTables),
         }
         let mut names = BTreeSet::new();
+        name_the_nameless(&mut all);
         for settings in &all {
             if !names.insert(settings.name.clone()) {
                 return Err(DocumentError::Twice {
@@ -137,10 +138,30 @@ impl Document {
         }
     }
 
-    /// Takes a relay out, by its place.
+    /// Takes a relay out, by its place. What stands above it is not its own alone: it stays, above what follows.
     pub fn remove(&mut self, place: usize) {
-        if let Some(tables) = self.tables().filter(|tables| place < tables.len()) {
-            tables.remove(place);
+        let Some(tables) = self.tables().filter(|tables| place < tables.len()) else {
+            return;
+        };
+        let gone = tables.get(place).map(Table::decor);
+        let above = gone.and_then(|decor| decor.prefix()?.as_str());
+        let above = above.unwrap_or_default().trim().to_owned();
+        tables.remove(place);
+        if above.is_empty() {
+            return;
+        }
+        match tables.get_mut(place) {
+            Some(next) => {
+                let decor = next.decor_mut();
+                let own = decor.prefix().and_then(RawString::as_str);
+                let own = own.unwrap_or_default().to_owned();
+                decor.set_prefix(format!("{above}\n{own}"));
+            }
+            None => {
+                let rest = self.text.trailing().as_str().unwrap_or_default();
+                let trailing = format!("{above}\n{rest}");
+                self.text.set_trailing(trailing);
+            }
         }
     }
 
@@ -210,9 +231,21 @@ fn typed(text: &str) -> Value {
     }
 }
 
+/// Gives those a name that have none, and not one that another has.
+fn name_the_nameless(all: &mut [Settings]) {
+    for place in 0..all.len() {
+        let is_taken = |name: &str| all.iter().any(|settings| settings.name == name);
+        if all[place].name.is_empty() {
+            let names = (place + 1..).map(|number| format!("relay {number}"));
+            let mut free = names.filter(|name| !is_taken(name));
+            let name = free.next().expect("there is no end of numbers");
+            all[place].name = name;
+        }
+    }
+}
+
 fn settings(number: usize, table: &Table) -> Result<Settings, DocumentError> {
     let mut settings = Settings {
-        name: format!("relay {number}"),
         enabled: true,
         ..Settings::default()
     };
@@ -300,12 +333,33 @@ enabled = false
         document.set(0, &first);
         assert!(!document.text().contains("retry") && document.text().contains("# two"));
         document.remove(0);
-        assert!(
-            document.text().starts_with("\n[[relay]]\nsrc = \"a:1\"")
-                || document.text().starts_with("[[relay]]"),
-            "{}",
-            document.text()
-        );
+        let second = "\n[[relay]]\nsrc = \"a:1\"\ndst = \":2\"\nenabled = false\n";
+        assert_eq!(document.text(), format!("# ours\n{second}"));
+        document.remove(0);
+        assert_eq!(document.text(), "# ours\n");
+    }
+
+    #[test]
+    fn what_stands_above_a_relay_outlives_it() {
+        let mut document = Document::empty();
+        for name in ["a", "b"] {
+            document.push(&Settings {
+                name: name.to_owned(),
+                ..Settings::default()
+            });
+        }
+        for _ in 0..2 {
+            document.remove(0);
+            let text = document.text();
+            assert!(text.starts_with(HEAD.trim_end()), "{text}");
+            assert_eq!(
+                text.matches('#').count(),
+                HEAD.matches('#').count(),
+                "{text}"
+            );
+        }
+        document.push(&Settings::default());
+        assert_eq!(document.text().matches("# The relays").count(), 1);
     }
 
     #[test]

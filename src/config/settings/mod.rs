@@ -10,10 +10,12 @@ use std::fmt::Write;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
-use crate::cli::{Args, GLOBALS, RoleId};
-use crate::config::{Config, Env, Member, Run};
+use crate::cli::{GLOBALS, RoleId};
+use crate::config::member::quoted;
+use crate::config::{Env, Member, Run, build, relay_unread};
 use crate::roles::relay::config::{Source, Way};
 use crate::roles::relay::options::OPTIONS;
+use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh};
 pub use self::document::{Document, DocumentError};
@@ -49,12 +51,22 @@ impl Settings {
         }
     }
 
-    /// The role that they make, or what is wrong, by the field.
+    /// The role that they make, or what is wrong, by the field. Files that they name are read, which takes as long as a
+    /// disk likes.
     pub fn member(&self) -> Result<Member, Faults> {
+        self.made(true).map(|(member, _)| member)
+    }
+
+    /// As above, but for what files hold; and whether they name any.
+    pub fn check(&self) -> Result<(Member, bool), Faults> {
+        self.made(false)
+    }
+
+    fn made(&self, reads: bool) -> Result<(Member, bool), Faults> {
         let mut faults = self.name_faults();
         faults.extend(self.option_faults());
         if faults.is_empty() {
-            return self.checked();
+            return self.checked(reads);
         }
         // What else is wrong is to be seen at once too: the rest is looked at as if those fields were empty.
         let mut rest = self.clone();
@@ -63,20 +75,21 @@ impl Settings {
             let is_known = is_editable(key) || OPTIONS.iter().any(|opt| opt.name() == key);
             is_known && faults.iter().all(|(field, _)| field != key)
         });
-        faults.extend(rest.checked().err().unwrap_or_default());
+        faults.extend(rest.checked(false).err().unwrap_or_default());
         Err(faults)
     }
 
     /// As above, where each field for itself is right.
-    fn checked(&self) -> Result<Member, Faults> {
-        let args = Args {
-            role: RoleId::Relay,
-            values: self.values(),
-            words: self.words(),
+    fn checked(&self, reads: bool) -> Result<(Member, bool), Faults> {
+        let (values, words, env) = (self.values(), self.words(), Env::default());
+        let wrong = |error| vec![faults::of_config(self, &error)];
+        let (relay, files) = relay_unread(&values, &words, &env).map_err(wrong)?;
+        let names_files = files != Files::default() || values.given("upstream-send");
+        let (run, certificates) = match reads && names_files {
+            true => build(RoleId::Relay, &values, &words, &env).map_err(wrong)?,
+            false => (Run::Relay(Box::new(relay)), None),
         };
-        let config = Config::from_args(&args, Env::default())
-            .map_err(|error| vec![faults::of_config(self, &error)])?;
-        if let Run::Relay(relay) = &config.run {
+        if let Run::Relay(relay) = &run {
             let is_stdin = relay.source == Source::Stdin;
             if is_stdin {
                 return Err(vec![fault(
@@ -91,11 +104,13 @@ impl Settings {
                 )]);
             }
         }
-        Ok(Member {
+        let member = Member {
             name: self.name.clone(),
-            run: config.run,
-            certificates: config.certificates,
-        })
+            run,
+            certificates,
+            sheet: None,
+        };
+        Ok((member, names_files))
     }
 
     /// The command line that does the same, for a shell.
@@ -203,8 +218,15 @@ pub fn option_rows() -> Vec<OptionRow> {
                 Preset::Value(text) | Preset::Said(text) => text.to_owned(),
             },
             help: opt.help,
+            is_live: opt.live,
         })
         .collect()
+}
+
+/// Whether a page may change it while the relay runs.
+pub fn is_live(key: &str) -> bool {
+    let opt = OPTIONS.iter().find(|opt| opt.name() == key);
+    is_editable(key) && opt.is_some_and(|opt| opt.live)
 }
 
 /// Whether a page may change it. A page must not have files read or sent that it could not read itself.
@@ -217,15 +239,6 @@ pub fn is_editable(key: &str) -> bool {
 
 fn fault(field: &str, text: &str) -> (String, String) {
     (field.to_owned(), text.to_owned())
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 /// Options that belong to the whole process, or to a terminal.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::book::{Book, Known};
 use super::scenario::Scenario;
 use crate::base::time::Time;
+use crate::roles::relay::ACKS_LOOK_MAX;
 use crate::roles::relay::config::{Resume, Slow};
 
 impl Book {
@@ -53,9 +54,9 @@ impl Book {
             let droppable = taking.filter(|known| !blocks(known.output));
             let hindmost = droppable.map(|known| known.cursor).min();
             // Nor are those overtaken who are close behind it.
-            let near = |lead: u64| hindmost.map(|at| at.clamp(near(scenario, lead), lead));
+            let spared = |lead: u64| hindmost.map(|at| at.clamp(near(scenario, lead), lead));
             kept.extend(lead);
-            kept.extend(lead.and_then(near));
+            kept.extend(lead.and_then(spared));
         }
         let keep = kept.into_iter().min();
         keep.is_some_and(|keep| self.held - keep > scenario.room_behind())
@@ -90,4 +91,4 @@ fn near(scenario: &Scenario, lead: u64) -> u64 {
 }
 
 /// How often the relay looks, at the least, whether a client still lags for whom the upstream waits, and a little more.
-const LAG_LOOK: Duration = Duration::from_millis(1_010);
+const LAG_LOOK: Duration = ACKS_LOOK_MAX.saturating_add(Duration::from_millis(10));

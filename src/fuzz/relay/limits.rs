@@ -1,9 +1,13 @@
-//! What must hold of limits: whoever is over one is dropped in time.
+//! What must hold of limits: whoever is over one is dropped in time, or waited for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Play;
+use super::book::Known;
 use super::ledger::surely;
+use crate::base::time::Time;
+use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::{MaxLag, Slow};
 
@@ -33,55 +37,62 @@ impl Play {
         }
     }
 
-    /// `--stall-timeout` and `--max-lag`: whoever is over them is not kept for longer.
-    pub(super) fn look_at_lags(&self) {
-        let config = &self.stage.scenario.config;
+    /// `--stall-timeout`: whoever takes nothing is not kept for longer.
+    pub(super) fn look_at_stalled(&self) {
+        let Some(stall) = self.stage.scenario.config.stall_timeout else {
+            return;
+        };
         let (now, book) = (self.now(), self.book.borrow());
-        for (sock, known) in &book.clients {
-            if known.is_finishing() {
-                continue;
-            }
-            if let (Some(stall), Some(since)) =
-                (config.stall_timeout, known.waits_since(&book.ledger))
-            {
-                let waits = now.since(since);
-                assert!(
-                    waits <= surely(stall),
-                    "{sock:?} has taken nothing for {waits:?}: {known:?}"
-                );
-            }
-            let drops = config.outputs[known.output].slow == Slow::Drop;
-            if let (Some(MaxLag::Age(max)), true) = (config.max_lag, drops) {
-                let (bytes, since) = known.lag(&book.ledger, book.ledger.head());
-                let age = since.map_or(Duration::ZERO, |since| now.since(since));
-                if known.may_catch_up(MaxLag::Age(max), bytes, now) {
-                    continue;
-                }
-                assert!(age <= surely(max), "{sock:?} is {age:?} behind: {known:?}");
-            }
+        let takes = |known: &&Known| !known.is_finishing();
+        for known in book.clients.values().filter(takes) {
+            let since = known.waits_since(&book.ledger);
+            let waits = since.map_or(Duration::ZERO, |since| now.since(since));
+            assert!(
+                waits <= surely(stall),
+                "it has taken nothing for {waits:?}: {known:?}"
+            );
         }
     }
 
-    /// `--max-lag` under `block`: while somebody is beyond it, by what has arrived at its kernel, the upstream waits.
+    /// `--max-lag`: whoever is beyond it, by what has arrived at its kernel, is dropped, or the upstream waits.
     pub(super) fn look_at_laggards(&mut self) {
         let config = &self.stage.scenario.config;
         let Some(max) = config.max_lag else { return };
         let (now, book) = (self.now(), self.book.borrow());
-        let lags = |output: usize| config.outputs[output].slow == Slow::Block;
-        let known = book.clients.iter().filter(|(_, known)| {
-            let (bytes, since) = known.lag(&book.ledger, book.head());
-            let age = since.map_or(Duration::ZERO, |since| now.since(since));
+        let mut lagging = BTreeMap::new();
+        for (sock, known) in &book.clients {
+            let (bytes, arrived) = known.lag(&book.ledger, book.head());
+            let age = arrived.map_or(Duration::ZERO, |arrived| now.since(arrived));
             let takes = known.is_finishing() || known.may_catch_up(max, bytes, now);
-            lags(known.output) && !takes && max.is_passed((bytes, age))
-        });
-        let since = |sock| self.watch.lagging.get(sock).copied().unwrap_or(now);
-        self.watch.lagging = known.map(|(sock, _)| (*sock, since(sock))).collect();
+            if !takes && max.is_passed((bytes, age)) {
+                let before = self.watch.lagging.get(sock).copied();
+                let since = match (max, arrived) {
+                    (MaxLag::Age(max), Some(arrived)) => arrived + max,
+                    _ => before.unwrap_or(now),
+                };
+                lagging.insert(*sock, since);
+            }
+        }
+        self.watch.lagging = lagging;
         let soon = match max {
             MaxLag::Age(max) => surely(max) - max,
             MaxLag::Bytes(_) => surely(Duration::from_secs(1)) - Duration::from_secs(1),
         };
-        let mut overdue = self.watch.lagging.iter();
-        let Some((laggard, _)) = overdue.find(|(_, since)| now.since(**since) > soon) else {
+        let is_overdue = |(_, since): &(&SockId, &Time)| now.since(**since) > soon;
+        let overdue = self.watch.lagging.iter().filter(is_overdue);
+        let overdue = overdue.map(|(sock, _)| &book.clients[sock]);
+        let slow = |known: &Known| config.outputs[known.output].slow;
+        for known in overdue.clone() {
+            let drops = slow(known) == Slow::Drop;
+            assert!(
+                !drops,
+                "it is kept at {} of {}: {known:?}",
+                known.cursor,
+                book.head()
+            );
+        }
+        let blocks = |known: &&Known| slow(known) == Slow::Block;
+        let Some(known) = { overdue }.find(blocks) else {
             return;
         };
         if self.relay().is_none_or(Relay::is_ending) {
@@ -89,7 +100,7 @@ impl Play {
         }
         for sock in self.watch.upstreams.keys() {
             let is_read = self.reactor.wants(*sock).0 && book.standby != Some(*sock);
-            assert!(!is_read, "{laggard:?} lags, and the upstream is read");
+            assert!(!is_read, "the upstream is read in spite of {known:?}");
         }
     }
 }

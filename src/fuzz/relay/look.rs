@@ -17,7 +17,7 @@ pub(super) struct Watch {
     pub(super) upstreams: BTreeMap<SockId, (RemoteId, u16)>,
     /// What they had been read to when it last grew or they were not read, when that was, and whether they are read.
     pub(super) quiet: BTreeMap<SockId, (u64, Time, bool)>,
-    /// Clients under `block` that are beyond `--max-lag`, and since when.
+    /// Clients that are beyond `--max-lag`, and since when.
     pub(super) lagging: BTreeMap<SockId, Time>,
     /// How much had been read when the pass under way began, and for how many turns it has been.
     pass: (u64, usize),
@@ -33,7 +33,7 @@ impl Play {
         self.look_at_upstreams();
         self.look_at_wants();
         self.look_at_silence();
-        self.look_at_lags();
+        self.look_at_stalled();
         self.look_at_laggards();
         self.look_at_pass();
         self.note_held_back();

@@ -13,6 +13,8 @@
 //! the network calms down, new clients are served to the last byte, and a stopped tunnel ends in time.
 
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -164,7 +166,12 @@ impl Play {
             turns: 0,
             over: 0,
         };
-        for _ in 0..script.pick(14) {
+        let clients = match script.pick(16) {
+            // More than wait for room with one write.
+            15 => 40,
+            _ => script.pick(14),
+        };
+        for _ in 0..clients {
             play.draw_client(script);
         }
         for _ in 0..script.pick(3) {
@@ -288,19 +295,7 @@ impl Play {
             assert_eq!(end, End::Done);
             self.over += 1;
         }
-        self.reactor.check_invariants();
-        for id in &self.parties {
-            let Some(party) = self.reactor.role(*id) else {
-                continue;
-            };
-            party.check_invariants();
-            let known: BTreeSet<_> = party.sockets().collect();
-            let owned: BTreeSet<_> = self.reactor.sockets_of(*id).into_iter().collect();
-            assert_eq!(
-                known, owned,
-                "the sockets that it knows, and those that it has"
-            );
-        }
+        check(&self.reactor, &self.parties);
         if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();
         }
@@ -386,6 +381,23 @@ impl Play {
     }
 }
 
+/// What always holds of these parties, between two turns.
+fn check(reactor: &Reactor<Party>, parties: &[RoleId]) {
+    reactor.check_invariants();
+    for id in parties {
+        let Some(party) = reactor.role(*id) else {
+            continue;
+        };
+        party.check_invariants();
+        let known: BTreeSet<_> = party.sockets().collect();
+        let owned: BTreeSet<_> = reactor.sockets_of(*id).into_iter().collect();
+        assert_eq!(
+            known, owned,
+            "the sockets that it knows, and those that it has"
+        );
+    }
+}
+
 /// Someone who says a pattern, in pieces of any size, and reads what comes.
 fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> Actor {
     Actor::Source(Source {
@@ -412,7 +424,7 @@ const ECHO_PORT: u16 = 7002;
 const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
-const SCRIPT_WORDS: usize = 60;
+const SCRIPT_WORDS: usize = 100;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);

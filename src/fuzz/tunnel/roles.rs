@@ -85,7 +85,8 @@ pub(super) fn through_a_hub() -> [Party; 3] {
     ]
 }
 
-fn party(line: &str) -> Party {
+/// The role that a command line asks for.
+pub(super) fn party(line: &str) -> Party {
     let words = line.split(' ').map(OsString::from);
     match Config::from_command_line(words, Env::default()).map(|config| config.run) {
         Ok(Run::TunnelServe { config, .. }) => Party::Serve(Serve::new(*config)),

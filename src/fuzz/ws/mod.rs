@@ -6,25 +6,38 @@
 //!                 strangers ──┘     └── strangers
 //! ```
 //!
-//! After every turn: what a program has received is a beginning of what its other end said, and the other way round; an
-//! end comes behind all of it; the sockets are those that the roles know; the books of roles and sessions agree. When
-//! the network calms down, new programs are served to the last byte, and a stopped tunnel ends in time.
+//! After every turn the sockets are those that the roles know, and the books of roles and sessions agree. Every few
+//! thousand turns, and in the end: what a program has received is a beginning of what its other end said, and the other
+//! way round; an end comes behind all of it. When the network calms down, new programs are served to the last byte, and
+//! a stopped tunnel ends in time, under load, too.
+//!
+//! Some lives have tokens, which change under way, a second host that wants the first one's name, or a relay that takes
+//! few WebSockets.
 
+#[cfg(test)]
+mod ends_tests;
+#[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
+mod memory_tests;
 mod roles;
+#[cfg(test)]
+mod stage;
+mod strangers;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::roles::Party;
+use self::roles::{Party, Terms};
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::fuzz::script::Script;
-use crate::proto::websocket::{FrameHead, Key, Opcode};
 use crate::reactor::net::{Addr, Close, Signal};
-use crate::reactor::{End, Options, Reactor, RoleId};
+use crate::reactor::{End, Event, Options, Reactor, RoleId};
+use crate::roles::ws::Tokens;
 use crate::sim::{
     Actor, Behaviour, Content, Ending, Faults, Follower, Handle, Receiver, RemoteId, SimNet,
     Source, pattern_into,
@@ -74,6 +87,12 @@ struct Play {
     says_max: u64,
     /// How much the service says to each caller, by the caller's number.
     service: Rc<RefCell<Vec<u64>>>,
+    /// The service ends well, and says something to everybody.
+    is_calm: Rc<Cell<bool>>,
+    /// Tokens that hold from these moments on, the last one first.
+    tokens: Vec<(Time, &'static str)>,
+    /// It is stopped while all goes on.
+    is_cut_short: bool,
     chaos: Duration,
     turns: u64,
     over: usize,
@@ -94,9 +113,11 @@ impl Play {
         handle.world().trace(traced);
         let service = Rc::new(RefCell::new(Vec::new()));
         let said = Rc::clone(&service);
+        let is_calm = Rc::new(Cell::new(false));
+        let calm = Rc::clone(&is_calm);
         let mut temper = Rng::new(script.take_u64());
         let serve = Behaviour::Serve(Box::new(move |number| {
-            let bytes = temper.below(says_max);
+            let bytes = temper.below(says_max) + u64::from(calm.get());
             said.borrow_mut().push(bytes);
             let ending = [
                 Ending::HalfClose,
@@ -104,19 +125,20 @@ impl Play {
                 Ending::Close,
                 Ending::Reset,
             ];
-            source(
-                SERVICE + number as u16,
-                bytes,
-                ending[temper.below(4) as usize],
-                &mut temper,
-            )
+            let ending = match calm.get() {
+                true => Ending::HalfClose,
+                false => ending[temper.below(4) as usize],
+            };
+            source(SERVICE + number as u16, bytes, ending, &mut temper)
         }));
         handle
             .world()
             .listen_remote(Addr::Tcp(at(SERVICE_PORT)), serve);
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let ping = ["0.5", "5", "25"][script.pick(3)];
-        let parties = roles::all(ping).map(|party| reactor.add(party)).to_vec();
+        let terms = Terms::draw(script);
+        let parties = roles::all(ping, terms).into_iter();
+        let parties = parties.map(|party| reactor.add(party)).collect();
         let mut play = Self {
             reactor,
             parties,
@@ -124,7 +146,10 @@ impl Play {
             clients: Vec::new(),
             says_max,
             service,
-            chaos: Duration::from_millis(200 + script.pick(5000) as u64),
+            is_calm,
+            tokens: Vec::new(),
+            is_cut_short: script.pick(8) == 7,
+            chaos: Duration::from_millis(200 + script.pick(6000) as u64),
             turns: 0,
             over: 0,
         };
@@ -133,6 +158,12 @@ impl Play {
         }
         for number in 0..script.pick(6) {
             play.draw_stranger(script, number as u16);
+        }
+        if terms.has_tokens && script.pick(2) == 1 {
+            let gone = play.chaos * script.pick(100) as u32 / 100;
+            let others = [roles::OTHERS, roles::FEWER][script.pick(2)];
+            let back = (Time::ZERO + play.chaos, roles::TOKENS);
+            play.tokens = vec![back, (Time::ZERO + gone, others)];
         }
         for _ in 0..script.pick(3) {
             let when = Time::from_millis(script.pick(5000) as u64);
@@ -171,43 +202,6 @@ impl Play {
         self.add_client(actor, says, when, false);
     }
 
-    /// Somebody who is let in under another name, and leaves before all is calm.
-    fn draw_stranger(&mut self, script: &mut Script<'_>, number: u16) {
-        let mut rng = Rng::new(script.take_u64());
-        let path = ["/host/x", "/client/x", "/client/x", "/nowhere"][script.pick(4)];
-        let protocol = ["", "Sec-WebSocket-Protocol: hydrant.mux.v1\r\n"][script.pick(2)];
-        let mut says = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
-        )
-        .into_bytes();
-        for _ in 0..script.pick(8) {
-            let len = script.pick(40);
-            let payload: Vec<u8> = (0..len).map(|_| script.take_u8()).collect();
-            let opcode =
-                [Opcode::Binary, Opcode::Binary, Opcode::Ping, Opcode::Close][script.pick(4)];
-            // Masked by zeros it is what it was.
-            let head = FrameHead::new(opcode, true, len as u64, Some(Key([0; 4])));
-            says.extend_from_slice(&head);
-            says.extend(payload);
-        }
-        let how = [Close::Orderly, Close::Reset][rng.below(2) as usize];
-        let actor = Actor::Receiver(Receiver {
-            bytes: 1 + rng.below(5000) as usize,
-            every: Duration::from_micros(100 + rng.below(20_000)),
-            stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
-            leave_after: Some((Duration::from_millis(rng.below(5000)), how)),
-            says: vec![(Duration::from_millis(rng.below(1500)), says)],
-            ..Receiver::eager()
-        });
-        let from = SocketAddr::from(([10, 2, 0, 1], 10_000 + number));
-        let to = Addr::Tcp(at(RELAY_PORT));
-        let mut world = self.handle.world();
-        let id = world.connect_remote(to, from, Actor::Manual);
-        let when = world.time() + Duration::from_millis(script.pick(3000) as u64);
-        world.at(when, move |world| world.set_actor(id, actor));
-    }
-
     fn add_client(&mut self, actor: Actor, says: u64, after: Duration, is_calm: bool) {
         let number = self.clients.len() as u16;
         let to = Addr::Tcp(at(CLIENT_PORT));
@@ -229,21 +223,34 @@ impl Play {
     /// From the first turn to the last.
     fn live(&mut self) {
         self.run_until(Time::ZERO + self.chaos);
+        if self.is_cut_short {
+            return self.stop();
+        }
         *self.handle.world().faults() = Faults::none();
+        // Two hosts would take over from each other for ever.
+        for rival in self.parties[PARTIES..].iter().copied() {
+            self.reactor.tell(rival, Event::Drain(Signal::Terminate));
+        }
         // Whatever was lost is found again, or timed out.
         self.run_for(SETTLE);
+        self.is_calm.set(true);
         let mut rng = Rng::new(self.turns);
         for _ in 0..6 {
-            let says = rng.below(self.says_max);
+            let says = 1 + rng.below(self.says_max);
             let number = self.clients.len() as u16;
             let actor = source(number, says, Ending::HalfClose, &mut rng);
             self.add_client(actor, says, Duration::ZERO, true);
         }
         self.run_for(SETTLE);
         self.check_calm();
+        self.stop();
+    }
+
+    fn stop(&mut self) {
         self.handle.world().signal(Signal::Terminate);
         self.run_for(STOP);
         assert_eq!(self.over, self.parties.len(), "a stopped tunnel still runs");
+        self.look();
     }
 
     fn now(&self) -> Time {
@@ -261,6 +268,16 @@ impl Play {
     }
 
     fn turn(&mut self) {
+        if self.tokens.last().is_some_and(|(at, _)| *at <= self.now())
+            && let Some((_, text)) = self.tokens.pop()
+        {
+            let tokens = Tokens::parse(text).expect("they are good");
+            self.reactor.with(self.parties[0], |role, cx| {
+                if let Party::Relay(relay) = role {
+                    relay.set_tokens(cx, tokens);
+                }
+            });
+        }
         let mut ended = Vec::new();
         self.reactor
             .turn(&mut ended)
@@ -336,23 +353,27 @@ impl Play {
         assert!(whole, "program {} saw an end too early", client.number);
     }
 
-    /// Whether the service said nothing at all to one of its callers, as it may have been told to.
-    fn says_nothing(&self) -> bool {
-        self.service.borrow().contains(&0)
-    }
-
-    /// Those who came when all was calm have got everything, unless the service has reset them.
+    /// Those who came when all was calm have got everything, and so has the service from them.
     fn check_calm(&self) {
         self.look();
         let world = self.handle.world();
+        let said = self.service.borrow();
+        let callers = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT)));
         for client in self.clients.iter().filter(|client| client.is_calm) {
-            let over = world.saw_fin(client.id) || world.saw_reset(client.id);
-            assert!(over, "program {} of the service", client.number);
-            let was_served = world.saw_reset(client.id) || !world.received(client.id).is_empty();
+            let number = client.number;
+            assert!(!world.saw_reset(client.id), "program {number} was reset");
+            assert!(world.saw_fin(client.id), "program {number} saw no end");
+            let got = world.received(client.id);
+            let is_it = |caller: usize| {
+                let heard = world.received(callers[caller]);
+                got.len() as u64 == said[caller]
+                    && begins(SERVICE + caller as u16, got)
+                    && heard.len() as u64 == client.says
+                    && begins(number, heard)
+            };
             assert!(
-                was_served || client.says == 0 || self.says_nothing(),
-                "program {}",
-                client.number
+                (0..said.len()).any(is_it),
+                "program {number} was not served"
             );
         }
     }
@@ -379,12 +400,14 @@ fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
+/// The relay, a host and a client; who comes behind them wants the host's name.
+const PARTIES: usize = 3;
 const RELAY_PORT: u16 = 8080;
 const CLIENT_PORT: u16 = 7001;
 const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
-const SCRIPT_WORDS: usize = 60;
+const SCRIPT_WORDS: usize = 80;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);

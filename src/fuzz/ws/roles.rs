@@ -1,12 +1,14 @@
 //! The roles of a simulated WebSocket tunnel, made from command lines as a user would write them.
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 
 use super::{CLIENT_PORT, RELAY_PORT, SERVICE_PORT};
 use crate::config::{Config, Env, Run};
+use crate::fuzz::script::Script;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
-use crate::roles::ws::{Adapter, Relay};
+use crate::roles::ws::{Adapter, Relay, Tokens};
 
 /// One of them.
 #[allow(clippy::large_enum_variant, reason = "there are three of them")]
@@ -40,25 +42,86 @@ impl Role for Party {
     }
 }
 
-/// A relay, a host and a client that ping so often.
-pub(super) fn all(ping: &str) -> [Party; 3] {
-    let flags = format!("--ping {ping} --retry 0.1..1");
-    [
-        party(&format!("ws relay {RELAY_PORT} --ping {ping}")),
-        party(&format!(
-            "ws host ws://127.0.0.1:{RELAY_PORT}/host {SERVICE_PORT} {flags}"
-        )),
-        party(&format!(
-            "ws client ws://127.0.0.1:{RELAY_PORT}/client {CLIENT_PORT} {flags}"
-        )),
-    ]
+/// On which terms a tunnel runs.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) has_tokens: bool,
+    takes_few: bool,
+    has_rival: bool,
 }
 
-fn party(line: &str) -> Party {
-    let words = line.split(' ').map(OsString::from);
-    match Config::from_command_line(words, Env::default()).map(|config| config.run) {
+impl Terms {
+    pub(super) fn draw(script: &mut Script<'_>) -> Self {
+        Self {
+            has_tokens: script.pick(2) == 1,
+            takes_few: script.pick(3) == 2,
+            has_rival: script.pick(4) == 3,
+        }
+    }
+}
+
+/// A relay, a host and a client that ping so often, and perhaps another host with the same name.
+pub(super) fn all(ping: &str, terms: Terms) -> Vec<Party> {
+    let tokens = if terms.has_tokens { TOKENS } else { "" };
+    let few = if terms.takes_few {
+        " --max-connections 3"
+    } else {
+        ""
+    };
+    let flags = format!("--ping {ping} --retry 0.1..1");
+    let host = format!("ws host ws://127.0.0.1:{RELAY_PORT}/host {SERVICE_PORT} {flags}");
+    let client = format!("ws client ws://127.0.0.1:{RELAY_PORT}/client {CLIENT_PORT} {flags}");
+    let trusted = "--trust-proxy 10.2.0.0/16";
+    let mut all = vec![
+        relay(&format!("--ping {ping} {trusted}{few}"), tokens),
+        end(&host),
+        end(&client),
+    ];
+    if terms.has_rival {
+        all.push(end(&host));
+    }
+    all
+}
+
+/// A host or a client with the token that is good for everything.
+fn end(line: &str) -> Party {
+    let Ok(Run::WsAdapter(mut config)) = run(line) else {
+        panic!("{line}");
+    };
+    config.token = Some(TOKEN.as_bytes().to_vec().into());
+    Party::Adapter(Adapter::new(*config))
+}
+
+/// A relay with these flags, and with these tokens where there are any.
+pub(super) fn relay(flags: &str, tokens: &str) -> Party {
+    let line = format!("ws relay {RELAY_PORT} {flags}");
+    let Ok(Run::WsRelay { mut config, .. }) = run(line.trim_end()) else {
+        panic!("{line}");
+    };
+    config.tokens = (!tokens.is_empty()).then(|| Tokens::parse(tokens).expect("they are good"));
+    Party::Relay(Relay::new(*config))
+}
+
+/// The role of a command line.
+#[cfg(test)]
+pub(super) fn party(line: &str) -> Party {
+    match run(line) {
         Ok(Run::WsRelay { config, .. }) => Party::Relay(Relay::new(*config)),
         Ok(Run::WsAdapter(config)) => Party::Adapter(Adapter::new(*config)),
         other => panic!("{line}: {other:?}"),
     }
 }
+
+fn run(line: &str) -> Result<Run, impl Debug> {
+    let words = line.split(' ').map(OsString::from);
+    Config::from_command_line(words, Env::default()).map(|config| config.run)
+}
+
+/// Good for everything.
+pub(super) const TOKEN: &str = "tunnels-0123456789";
+/// The tokens of most of the time.
+pub(super) const TOKENS: &str = "- tunnels-0123456789\nx tunnels-0123456789\n";
+/// Others, by which nobody who is there may stay.
+pub(super) const OTHERS: &str = "- another-0123456789\nx another-0123456789\n";
+/// Fewer: the strangers' tunnel is gone.
+pub(super) const FEWER: &str = "- tunnels-0123456789\n";

@@ -40,6 +40,8 @@ impl Status {
         CONFLICT = 409 "Conflict";
         /// A body's length has to be said before.
         LENGTH_REQUIRED = 411 "Length Required";
+        /// What the request was made for is not so any more.
+        PRECONDITION_FAILED = 412 "Precondition Failed";
         /// A body that is too long.
         CONTENT_TOO_LARGE = 413 "Content Too Large";
         /// It can be read, and what it says can't be.
@@ -105,13 +107,19 @@ impl Answer {
 
     /// As it is written. The connection is closed behind it.
     pub fn bytes(self) -> Vec<u8> {
-        let Self { head, body } = self;
+        let (head, body) = self.parts();
         let length = body.len();
-        let text = format!(
-            "{head}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"
+        format!("{head}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    }
+
+    /// Its status line and fields, without those that depend on the connection, and its body.
+    pub fn parts(self) -> (String, String) {
+        let Self { head, body } = self;
+        let head = format!(
+            "{head}Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\n"
         );
-        text.into_bytes()
+        (head, body)
     }
 }
 

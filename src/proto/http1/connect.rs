@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -87,10 +88,13 @@ pub fn client_address(peer: IpAddr, fields: &Fields<'_>, trusted: &Access) -> Ip
     if !is_trusted(from) {
         return from;
     }
-    let members: Vec<&str> = fields.list("X-Forwarded-For").collect();
+    let members: Vec<&[u8]> = fields.members("X-Forwarded-For").collect();
     for member in members.into_iter().rev() {
         // What can't be read hides what stands before it: the last one known is as far as it goes.
-        let Some(ip) = address(member) else { break };
+        let member = str::from_utf8(member).ok();
+        let Some(ip) = member.and_then(address) else {
+            break;
+        };
         from = ip;
         if !is_trusted(from) {
             break;

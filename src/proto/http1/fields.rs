@@ -33,12 +33,17 @@ impl<'a> Fields<'a> {
     }
 
     /// The members of a list, which may be spread over several fields (RFC 9110, section 5.6.1), without empty ones.
-    pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n, '_> {
+    pub fn members<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n, '_> {
         let members = self.all(name).flat_map(|value| value.split(|b| *b == b','));
         members
-            .filter_map(|member| str::from_utf8(member).ok())
-            .map(|member| member.trim_matches([' ', '\t']))
+            .map(<[u8]>::trim_ascii)
             .filter(|member| !member.is_empty())
+    }
+
+    /// Those of [`Fields::members`] that are text.
+    pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n, '_> {
+        self.members(name)
+            .filter_map(|member| str::from_utf8(member).ok())
     }
 
     /// Whether a list has this member, in any case.

@@ -55,7 +55,7 @@ impl HeadBuf {
             return Err(Fault::TooLong);
         }
         match (byte, self.bytes.last()) {
-            (TLS_HANDSHAKE, None) => return Err(Fault::Tls),
+            (TLS_HANDSHAKE | TLS_ALERT, None) => return Err(Fault::Tls),
             (b'\n', Some(b'\r')) => {}
             // A line feed alone may end a line for one reader and not for the next (RFC 9112, section 2.2).
             (b'\n', _) | (_, Some(b'\r')) => return Err(Fault::LineEnd),
@@ -78,5 +78,6 @@ pub const HEAD_MAX: usize = 8 << 10;
 /// The most fields of a head.
 pub const FIELDS_MAX: usize = 64;
 
-/// The first byte of TLS: no method begins with it.
+/// The first byte of TLS, or of its answer to what is not TLS: nothing of HTTP begins with either.
 const TLS_HANDSHAKE: u8 = 0x16;
+const TLS_ALERT: u8 = 0x15;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::fields::is_visible;
@@ -18,6 +19,26 @@ impl Origin {
         field
             .parse()
             .is_ok_and(|origin: Self| allowed.contains(&origin))
+    }
+
+    /// Whether a page comes from this machine, by its `Origin` field: from an address of the loopback, or from
+    /// `localhost`. A name that somebody else has let stand for such an address is none of them.
+    pub fn is_of_this_machine(field: &str) -> bool {
+        let Ok(Self(origin)) = field.parse() else {
+            return false;
+        };
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let host = match host.rsplit_once(':') {
+            Some((host, port)) if is_port(port) => host,
+            _ => host,
+        };
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let ip = bare.unwrap_or(host).parse::<IpAddr>();
+        let is_local = |name: &str| name == "localhost" || name.ends_with(".localhost");
+        ip.map_or_else(|_| is_local(host), |ip| ip.to_canonical().is_loopback())
     }
 }
 

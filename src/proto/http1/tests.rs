@@ -457,6 +457,46 @@ fn only_trusted_proxies_say_for_whom_they_ask() {
 }
 
 #[test]
+fn an_address_that_is_no_text_hides_what_stands_before_it() {
+    let mut trusted = Access::ALL;
+    trusted.push("10.0.0.0/8".parse().unwrap());
+    let mut head = HeadBuf::new();
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, \xff, 10.2.2.2\r\n\r\n";
+    head.feed(bytes).unwrap();
+    let request = Request::parse(&head).unwrap();
+    let from = client_address("10.1.1.1".parse().unwrap(), &request.fields, &trusted);
+    assert_eq!(from.to_string(), "10.2.2.2");
+}
+
+#[test]
+fn pages_of_this_machine_are_told_from_others() {
+    for good in [
+        "http://localhost:8080",
+        "https://LOCALHOST",
+        "http://app.localhost:3000",
+        "http://127.0.0.1:8080",
+        "http://127.9.9.9",
+        "http://[::1]:8080",
+        "http://[::ffff:127.0.0.1]",
+    ] {
+        assert!(Origin::is_of_this_machine(good), "{good}");
+    }
+    for bad in [
+        "null",
+        "",
+        "http://evil.example",
+        "http://localhost.evil.example",
+        "http://notlocalhost",
+        "http://127.0.0.1.evil.example",
+        "http://10.0.0.1",
+        "http://[2001:db8::1]:80",
+        "file://",
+    ] {
+        assert!(!Origin::is_of_this_machine(bad), "{bad}");
+    }
+}
+
+#[test]
 fn origins_are_compared_whole() {
     let allowed: Vec<Origin> = ["https://Feed.example", "http://localhost:8080"]
         .iter()

@@ -66,6 +66,8 @@ pub enum CertificateFault {
     UnknownIssuer,
     /// It has been revoked.
     Revoked,
+    /// It is one to issue others with, which openssl makes where it is asked for a self-signed one.
+    Issuers,
     /// Something else, in the library's words.
     Other(String),
 }
@@ -112,6 +114,9 @@ impl fmt::Display for CertificateFault {
                 f.write_str("is issued by nobody we trust; --tls-ca FILE says whom else to trust")
             }
             Self::Revoked => f.write_str("has been revoked"),
+            Self::Issuers => f.write_str(
+                "is an issuer's: issue one for the server with it, or make it with basicConstraints=CA:FALSE",
+            ),
             Self::Other(what) => write!(f, "is not accepted ({what})"),
         }
     }
@@ -170,10 +175,16 @@ impl From<CertificateError> for CertificateFault {
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             CertificateError::Revoked => Self::Revoked,
+            // The library's word for it stands nowhere but in its text.
+            CertificateError::Other(other) if format!("{other:?}").contains(ISSUERS) => {
+                Self::Issuers
+            }
             other => Self::Other(other.to_string()),
         }
     }
 }
+
+const ISSUERS: &str = "CaUsedAsEndEntity";
 
 /// What an alert of the peer's most likely is about.
 fn meaning(alert: AlertDescription) -> &'static str {

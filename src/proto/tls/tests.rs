@@ -382,6 +382,12 @@ fn mistakes_about_the_servers_certificate_are_told_to_both() {
             "TLS: its certificate is not valid yet, or this machine's clock is wrong",
             "TLS: it says that our certificate has expired (alert certificate_expired)",
         ),
+        (
+            authority.issue_issuers(&["feed.example"]),
+            "TLS: its certificate is an issuer's: issue one for the server with it, or make it with \
+             basicConstraints=CA:FALSE",
+            "TLS: it does not accept our certificate (alert certificate_unknown)",
+        ),
     ];
     for (issued, dialling, listening) in cases {
         let said = disagreement(&trusting(&authority), &serving(&issued));

@@ -27,8 +27,6 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// Something unforeseen happened at the sender.
     pub const UNEXPECTED: Self = Self(1011);
-    /// The sender has too much to do; come back later.
-    pub const TRY_LATER: Self = Self(1013);
 
     /// The code with this number. `None` for one that no frame may carry: out of every range, reserved, or kept for
     /// what was never sent (1005, 1006, 1015).

@@ -76,7 +76,7 @@ impl Frame {
 
 impl Reader {
     /// At the first byte after the upgrade. No message longer than `message_max` bytes is taken; since nothing of it is
-    /// held, that guards only those who hold it themselves.
+    /// held, that guards only those who hold it themselves: the roles do not, and take messages of any length.
     pub fn new(side: Side, message_max: u64) -> Self {
         Self {
             side,
@@ -141,11 +141,6 @@ impl Reader {
             return Err(violation);
         }
         Ok((taken + count, self.event(frame, kind, payload)))
-    }
-
-    /// Whether nothing is left over: no frame and no message has begun that has not ended.
-    pub fn is_between_messages(&self) -> bool {
-        self.have == 0 && self.frame.is_none() && self.message.is_none()
     }
 
     /// Looks at the next bytes of a payload, and keeps them where they are a control frame's.

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::frame::{Flags, HEADER_LEN, Header, Kind};
-use super::{FLIGHT_MARK, PAYLOAD_MAX};
+use super::{FLIGHT_MARK, PAYLOAD_FAIR, PAYLOAD_MAX};
 
 /// What is under way, and the pings in between.
 #[derive(Clone, Debug)]
@@ -42,7 +42,18 @@ impl Flight {
 
     /// Whether there is room for one more frame of data.
     pub(super) fn is_room(&self) -> bool {
-        self.sent - self.arrived + (HEADER_LEN + PAYLOAD_MAX) as u64 <= self.max
+        self.room() > 0
+    }
+
+    /// How much payload the next frame may have.
+    pub(super) fn room(&self) -> usize {
+        let room = self
+            .max
+            .saturating_sub(self.under_way() + HEADER_LEN as u64);
+        match room < PAYLOAD_FAIR as u64 {
+            true => 0,
+            false => room.min(PAYLOAD_MAX as u64) as usize,
+        }
     }
 
     /// Bytes that are not known to have arrived.
@@ -100,7 +111,7 @@ mod tests {
         let mut flight = Flight::new(1 << 20);
         let mut pings = VecDeque::new();
         while flight.is_room() {
-            pings.extend(flight.send(HEADER_LEN + PAYLOAD_MAX));
+            pings.extend(flight.send(HEADER_LEN + flight.room().min(PAYLOAD_FAIR)));
             flight.check_invariants();
         }
         assert!(flight.under_way() <= 1 << 20);

@@ -51,9 +51,12 @@ impl Used {
     }
 }
 
-/// How many frames that move nothing may still come: a store that fills up with time.
+/// How many frames that move nothing may still come: a store that fills up with time. Payload that was granted to
+/// streams which we reset since is no peer's fault, in however many frames it comes.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
+    /// Payload that the peer was granted on streams that are gone, and that has not come.
+    granted: u64,
     left: u32,
     since: Time,
 }
@@ -61,26 +64,54 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new() -> Self {
         Self {
+            granted: 0,
             left: USELESS_AT_ONCE,
             since: Time::ZERO,
         }
     }
 
+    /// A stream is reset on which the peer may have sent so much more.
+    pub(super) fn owe(&mut self, granted: u32) {
+        self.granted = self.granted.saturating_add(u64::from(granted));
+    }
+
+    /// So much payload comes for a stream that is gone. Whether it was granted once.
+    pub(super) fn was_granted(&mut self, len: u32) -> bool {
+        let left = self.granted.checked_sub(u64::from(len));
+        self.granted = left.unwrap_or(self.granted);
+        left.is_some()
+    }
+
+    /// A stream that the peer opened was not wanted.
+    pub(super) fn refuse(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// Whether too much has come already.
+    pub(super) fn is_over(&mut self, now: Time) -> bool {
+        self.refill(now);
+        self.left == 0
+    }
+
     /// One more came. False: that was too much.
     pub(super) fn bear(&mut self, now: Time) -> bool {
-        let seconds = now.since(self.since).as_secs();
-        if seconds > 0 {
-            self.since = now;
-            let more = seconds.saturating_mul(u64::from(USELESS_A_SECOND));
-            let left = u64::from(self.left).saturating_add(more);
-            self.left = left.min(u64::from(USELESS_AT_ONCE)) as u32;
-        }
+        self.refill(now);
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
                 true
             }
             None => false,
+        }
+    }
+
+    fn refill(&mut self, now: Time) {
+        let seconds = now.since(self.since).as_secs();
+        if seconds > 0 {
+            self.since = now;
+            let more = seconds.saturating_mul(u64::from(USELESS_A_SECOND));
+            let left = u64::from(self.left).saturating_add(more);
+            self.left = left.min(u64::from(USELESS_AT_ONCE)) as u32;
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::error::Violation;
 use super::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
 use super::session::{Event, Session, Side};
-use super::stream::Stream;
+use super::stream::{Stream, WINDOW_MIN};
 use crate::base::time::Time;
 
 /// Where in a frame the input stands.
@@ -189,6 +189,10 @@ impl Session {
             if kind == Kind::Data && length > max {
                 return Err(Violation::FrameTooLong { len: length, max });
             }
+            let is_payload = kind == Kind::Data && length > 0 && !flags.has(Flags::SYN);
+            if is_payload && self.patience.was_granted(length) {
+                return Ok(());
+            }
             return self.bear(now);
         };
         if kind == Kind::Data {
@@ -228,10 +232,15 @@ impl Session {
         if !self.used.take(id) {
             return Err(Violation::IdReused(id));
         }
+        if self.patience.is_over(now) {
+            return Err(Violation::Flood);
+        }
         if flags.has(Flags::RST) {
             return Ok(());
         }
         if self.said_goaway || self.streams.len() >= self.limits.streams_max {
+            // The opener may say so much before it learns of that.
+            self.patience.owe(WINDOW_MIN);
             return self.answer(Header {
                 kind: Kind::WindowUpdate,
                 flags: Flags::RST,

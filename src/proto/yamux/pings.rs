@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::Silent;
+use super::session::Session;
 use crate::base::time::Time;
 
 /// Our pings, and what came back.
@@ -18,6 +19,8 @@ pub(super) struct Pings {
     last: Time,
     /// When anything last came in.
     heard: Time,
+    /// When what stands before the ping under way was last seen to move.
+    moved: Time,
     round_trip: Option<Duration>,
 }
 
@@ -30,12 +33,21 @@ impl Pings {
             asked: None,
             last: now,
             heard: now,
+            moved: now,
             round_trip: None,
         }
     }
 
     pub(super) fn hear(&mut self, now: Time) {
         self.heard = now;
+    }
+
+    pub(super) fn moves(&mut self, now: Time) {
+        self.moved = now;
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some()
     }
 
     pub(super) fn heard(&self) -> Time {
@@ -75,8 +87,8 @@ impl Pings {
     /// Whether it is time to ask again, unless the peer has been silent for too long.
     pub(super) fn tick(&mut self, now: Time) -> Result<bool, Silent> {
         if let Some((_, since)) = self.asked {
-            // Whatever has come since is an answer, too: a pong may wait behind much data.
-            let silent = now.since(since.max(self.heard));
+            // Whatever has come since is an answer, too: a pong may wait behind much data, and so may the ping.
+            let silent = now.since(since.max(self.heard).max(self.moved));
             if silent >= self.timeout {
                 return Err(Silent { after: silent });
             }
@@ -87,9 +99,21 @@ impl Pings {
     /// When `tick` has something to do again.
     pub(super) fn due(&self) -> Time {
         match self.asked {
-            Some((_, since)) => since.max(self.heard) + self.timeout,
+            Some((_, since)) => since.max(self.heard).max(self.moved) + self.timeout,
             None => self.last + self.every,
         }
+    }
+}
+
+impl Session {
+    /// Whether a ping of ours has not been answered yet.
+    pub fn is_asking(&self) -> bool {
+        self.pings.is_asking()
+    }
+
+    /// What stands before the ping under way moves, though it takes its time: the peer can't have answered yet.
+    pub fn moves(&mut self, now: Time) {
+        self.pings.moves(now);
     }
 }
 
@@ -130,6 +154,17 @@ mod tests {
         assert_eq!(pings.tick(at(14_999)), Ok(false));
         let after = Duration::from_secs(10);
         assert_eq!(pings.tick(at(15_000)), Err(Silent { after }));
+    }
+
+    #[test]
+    fn a_question_that_is_on_its_way_still_is_no_silence() {
+        let mut pings = pings();
+        pings.ask(at(1_000));
+        assert!(pings.is_asking());
+        pings.moves(at(9_000));
+        assert_eq!(pings.due(), at(19_000));
+        assert_eq!(pings.tick(at(18_999)), Ok(false));
+        assert!(pings.tick(at(19_000)).is_err());
     }
 
     #[test]

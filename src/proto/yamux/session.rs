@@ -201,6 +201,10 @@ impl Session {
         let Some(stream) = self.remove(id.0) else {
             return;
         };
+        self.patience.owe(stream.granted());
+        if !stream.ours && !stream.taken {
+            self.patience.refuse();
+        }
         let unknown_to_peer = stream.ours && stream.greet;
         if !unknown_to_peer {
             self.answers.push_back(Header {
@@ -224,11 +228,9 @@ impl Session {
     /// How much payload the next frame of a stream may have; 0 while it has no credit, or is gone, or too much is under
     /// way. [`Event::Credit`] tells when that is over.
     pub fn sendable(&self, id: StreamId) -> usize {
-        if self.flight.as_ref().is_some_and(|flight| !flight.is_room()) {
-            return 0;
-        }
+        let room = self.flight.as_ref().map_or(PAYLOAD_MAX, Flight::room);
         let credit = self.streams.get(&id.0).map_or(0, Stream::credit);
-        (credit as usize).min(PAYLOAD_MAX)
+        (credit as usize).min(room)
     }
 
     /// The header of a frame with `len` bytes of payload, 1 at least, which the caller sends right behind it. What

@@ -173,6 +173,11 @@ impl Stream {
         !self.peer_finished && self.due >= self.window / 2
     }
 
+    /// What the peer may still send, and may have sent already.
+    pub(super) fn granted(&self) -> u32 {
+        self.granted
+    }
+
     pub(super) fn window(&self) -> u32 {
         self.window
     }

@@ -264,13 +264,16 @@ fn all_windows_together_have_a_cap() {
 }
 
 #[test]
-fn a_frame_has_at_most_16_kib_and_credit_runs_out() {
+fn a_frame_has_at_most_a_segment_and_credit_runs_out() {
     let mut client = session(Side::Client);
     let id = client.open(START, 4).expect("nothing is in the way");
     assert_eq!(client.sendable(id), PAYLOAD_MAX);
     for _ in 0..WINDOW_MIN as usize / PAYLOAD_MAX {
         client.data(id, PAYLOAD_MAX);
     }
+    let rest = WINDOW_MIN as usize % PAYLOAD_MAX;
+    assert_eq!(client.sendable(id), rest);
+    client.data(id, rest);
     assert_eq!(client.sendable(id), 0);
     let grant = |n| frame(Kind::WindowUpdate, Flags::NONE, 1, n);
     let seen = feed(&mut client, &grant(9)).expect("in order");
@@ -539,12 +542,40 @@ fn floods_of_what_moves_nothing_end_the_session() {
     let nothing = frame(Kind::Data, Flags::NONE, 1, 0);
     let update = frame(Kind::WindowUpdate, Flags::NONE, 1, 0);
     let ack = frame(Kind::WindowUpdate, Flags::ACK, 1, 0);
+    // Bits that mean nothing yet, in the lower byte of the flags, change nothing either.
+    let [update_with, data_with] = [1, 0].map(|kind| {
+        let bits = [0x10, 0x12];
+        bits.map(|bits| vec![0, kind, 0, bits, 0, 0, 0, 1, 0, 0, 0, 0])
+    });
+    for frame in [update_with, data_with].concat() {
+        assert_eq!(flood(&frame), Violation::Flood);
+    }
+    let data_ack = frame(Kind::Data, Flags::ACK, 1, 0);
     let ping = frame(Kind::Ping, Flags::SYN, 0, 1);
     let dead = data(99, b"x");
     let goaway = frame(Kind::GoAway, Flags::NONE, 0, 0);
-    for frame in [nothing, update, ack, ping, dead, goaway] {
+    for frame in [nothing, update, ack, data_ack, ping, dead, goaway] {
         assert_eq!(flood(&frame), Violation::Flood);
     }
+}
+
+/// What was granted may be on its way in frames as small as the peer likes when a stream is reset.
+#[test]
+fn the_granted_rest_of_streams_that_we_reset_is_no_flood() {
+    let mut server = session(Side::Server);
+    let pieces = data(0, &[7; 64]).repeat(4096);
+    for id in (1..40).step_by(2) {
+        feed(&mut server, &syn(id)).expect("in order");
+        server.reset(StreamId(id));
+        let mut rest = pieces.clone();
+        for at in (0..rest.len()).step_by(HEADER_LEN + 64) {
+            rest[at + 4..at + 8].copy_from_slice(&id.to_be_bytes());
+        }
+        feed(&mut server, &rest).expect("it was granted");
+    }
+    // What was not granted moves nothing.
+    let more = (0..1_000_000).find_map(|_| feed(&mut server, &data(1, b"x")).err());
+    assert_eq!(more, Some(Violation::Flood));
 }
 
 #[test]
@@ -558,6 +589,23 @@ fn a_flood_of_syns_opens_no_more_than_may_be_and_ends() {
     let ended = ended.take(1_000_000).find_map(Result::err);
     assert_eq!(ended, Some(Violation::Flood));
     assert_eq!(server.len(), 10);
+}
+
+/// As where nobody takes the peer's streams, and it reads all the answers.
+#[test]
+fn a_flood_of_syns_that_are_all_reset_ends() {
+    let mut server = session(Side::Server);
+    let ended = (0..1_000_000).find_map(|i| {
+        let bytes = syn(2 * i + 1);
+        match server.feed(START, &mut &bytes[..]) {
+            Ok(Some(Event::Opened(id))) => server.reset(id),
+            Ok(other) => panic!("{other:?}"),
+            Err(violation) => return Some(violation),
+        }
+        while server.poll(START).is_some() {}
+        None
+    });
+    assert_eq!(ended, Some(Violation::Flood));
 }
 
 #[test]

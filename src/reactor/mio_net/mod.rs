@@ -11,6 +11,7 @@
 //! `WouldBlock`.
 
 mod alarm;
+pub mod blocking;
 mod listen;
 mod passed;
 mod resolver;
@@ -441,8 +442,14 @@ impl Net for MioNet {
         if find(&self.sockets, id).is_none() {
             return;
         }
-        // Dropping the descriptor takes it out of the poll too.
+        // Dropping the descriptor takes it out of the poll too, unless another one stands for the same listener.
         let entry = self.sockets.remove(id.key as usize);
+        if let Kind::Listener(_) = entry.kind {
+            let _ = self
+                .poll
+                .registry()
+                .deregister(&mut SourceFd(&entry.socket.as_raw_fd()));
+        }
         if let Kind::Stream {
             what: Stream::Stdout,
             ..

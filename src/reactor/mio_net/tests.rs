@@ -319,6 +319,19 @@ fn a_port_in_use_is_said_to_be() {
 }
 
 #[test]
+fn a_listener_is_shared_again_and_again() {
+    let mut net = network();
+    let (mut listener, at) = net.listen(&local(0)).expect("a port is free");
+    for _ in 0..3 {
+        let next = net.share(listener).expect("it listens");
+        net.close(listener, Close::Orderly);
+        listener = next;
+        let _client = TcpStream::connect(tcp_address(&at)).expect("somebody listens");
+        accept(&mut net, listener);
+    }
+}
+
+#[test]
 fn a_unix_socket_takes_its_file_with_it() {
     let mut net = network();
     let path = fresh_path();

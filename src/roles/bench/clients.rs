@@ -9,11 +9,13 @@ use hdrhistogram::Histogram;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
+use crate::proto::tls::Connector;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::bench::board::{Board, Cue, Cut, Told, delays, lock};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Filler, Follower, Found};
+use crate::roles::bench::sealed::Sealed;
 
 /// How the clients are to behave.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Setup {
     pub(super) reading: Reading,
     /// Each leaves after its first message, and comes again.
     pub(super) churn: bool,
+    /// They speak TLS by this.
+    pub(super) tls: Option<Connector>,
     /// Nanoseconds from 1970 to the zero of the loop's clock.
     pub(super) utc: u64,
 }
@@ -57,6 +61,8 @@ pub struct Clients {
     /// Finds out how long messages are, by what this client gets.
     learner: Option<(usize, Follower)>,
     buffer: Box<[u8]>,
+    /// What has been decrypted last.
+    plain: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +73,7 @@ struct Client {
     /// Of them, those before counting began.
     before: u64,
     follower: Follower,
+    sealed: Option<Box<Sealed>>,
 }
 
 /// What is counted while it is told to be.
@@ -108,6 +115,7 @@ impl Clients {
             stalled: None,
             learner: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            plain: Vec::new(),
         }
     }
 
@@ -145,14 +153,24 @@ impl Clients {
         let Some(place) = self.vacant.pop() else {
             return cx.close(sock, Close::Orderly);
         };
+        let check = self.setup.reading == Reading::Check;
+        let sealed = (self.setup.tls.as_ref()).map(|tls| Sealed::begin(cx, sock, tls, check));
+        let (sealed, failed) = match sealed.transpose() {
+            Ok(sealed) => (sealed.map(Box::new), false),
+            Err(_) => (None, true),
+        };
         self.clients[place as usize] = Client {
             sock: Some(sock),
             since: cx.clock(),
+            sealed,
             ..Client::default()
         };
         cx.set_tag(sock, place);
         cx.want_read(sock, true);
         self.setup.board.clients.connected.fetch_add(1, Relaxed);
+        if failed {
+            self.lose(cx, place as usize);
+        }
         self.dial(cx);
     }
 
@@ -160,7 +178,17 @@ impl Clients {
         let Some(place) = cx.tag(sock).map(|tag| tag as usize) else {
             return;
         };
+        let sealed = &mut self.clients[place].sealed;
         let read = match self.setup.reading {
+            _ if let Some(sealed) = sealed => match cx.read(sock, &mut self.buffer) {
+                Ok(Some(n @ 1..)) => {
+                    let bytes = &self.buffer[..n];
+                    sealed
+                        .take(cx, sock, bytes, &mut self.plain)
+                        .map(|n| (n > 0).then_some(n))
+                }
+                other => other,
+            },
             Reading::Count => cx.discard(sock, DISCARD_MAX),
             Reading::Messages | Reading::Check => cx.read(sock, &mut self.buffer),
         };
@@ -193,8 +221,11 @@ impl Clients {
 
     /// Tells the messages apart that the buffer's first bytes bring.
     fn follow(&mut self, now: Time, place: usize, n: usize) {
-        let (board, follower) = (&self.setup.board, &mut self.clients[place].follower);
-        let bytes = &self.buffer[..n];
+        let (board, client) = (&self.setup.board, &mut self.clients[place]);
+        let bytes = match client.sealed.is_some() {
+            true => &self.plain[..n],
+            false => &self.buffer[..n],
+        };
         let Some(filler) = &self.setup.filler else {
             // Whoever is first tells it to the others.
             let (teacher, learner) = self.learner.get_or_insert((place, Follower::default()));
@@ -210,18 +241,20 @@ impl Clients {
         let (tally, wrong) = (&mut self.tally, &mut self.wrong);
         let check = self.setup.reading == Reading::Check;
         let (churn, counts_all) = (self.setup.churn, to == 0);
-        follower.feed(bytes, filler, check, |found| match found {
-            Found::Message(_) if churn => {}
-            Found::Message(head) => {
-                if counts_all || (from..to).contains(&head.seq) {
-                    let delay = arrived.saturating_sub(head.due).max(1);
-                    tally.delays.saturating_record(delay);
+        client
+            .follower
+            .feed(bytes, filler, check, |found| match found {
+                Found::Message(_) if churn => {}
+                Found::Message(head) => {
+                    if counts_all || (from..to).contains(&head.seq) {
+                        let delay = arrived.saturating_sub(head.due).max(1);
+                        tally.delays.saturating_record(delay);
+                    }
                 }
-            }
-            Found::Lost(count) => wrong.lost += count,
-            Found::Repeated => wrong.repeated += 1,
-            Found::Altered => wrong.altered += 1,
-        });
+                Found::Lost(count) => wrong.lost += count,
+                Found::Repeated => wrong.repeated += 1,
+                Found::Altered => wrong.altered += 1,
+            });
         board.clients.arrived.store(tally.delays.len(), Relaxed);
     }
 

@@ -37,6 +37,8 @@ pub struct Places<'a> {
     pub dst_port: u16,
     /// The port where its processes meet each other, on 127.0.0.1.
     pub link_port: u16,
+    /// The file of a certificate and its key, where clients speak TLS.
+    pub cert: &'a str,
 }
 
 impl Template {
@@ -58,6 +60,7 @@ impl Template {
             src_port: 1,
             dst_port: 2,
             link_port: 3,
+            cert: "cert",
         };
         let unknown = |word: &String| PLACES.iter().any(|place| word.contains(place));
         match this.fill(&sample).iter().flatten().any(unknown) {
@@ -94,7 +97,9 @@ impl Template {
             ("link", places.link_port),
         ];
         let fill = |word: &String| {
-            let mut word = word.replace("{hydrant}", places.hydrant);
+            let mut word = word
+                .replace("{hydrant}", places.hydrant)
+                .replace("{cert}", places.cert);
             for (name, port) in ports {
                 word = word
                     .replace(&format!("{{{name}}}"), &format!("127.0.0.1:{port}"))
@@ -106,11 +111,16 @@ impl Template {
         self.commands.iter().map(fill_all).collect()
     }
 
-    /// What it is called in a table: the program's name.
+    /// What it is called in a table: the program's name, or that of the bench's part which it is.
     pub fn label(&self) -> &str {
-        let first = &self.commands[0][0];
-        let name = first.rsplit('/').next().unwrap_or(first);
-        name.trim_matches(['{', '}'])
+        match &self.commands[0][..] {
+            [_, bench, part, ..] if bench == "bench" => part,
+            [first, ..] => {
+                let name = first.rsplit('/').next().unwrap_or(first);
+                name.trim_matches(['{', '}'])
+            }
+            [] => unreachable!("a command has words"),
+        }
     }
 
     fn names(&self, place: &str) -> bool {
@@ -126,7 +136,7 @@ impl fmt::Display for Template {
 }
 
 /// What a slip in a place's name still has.
-const PLACES: [&str; 4] = ["{src", "{dst", "{link", "{hydrant"];
+const PLACES: [&str; 5] = ["{src", "{dst", "{link", "{hydrant", "{cert"];
 
 /// Splits at spaces, and commands at a `;` between spaces. `'...'` and `"..."` keep spaces, and the other quote.
 fn split(text: &str) -> Result<Vec<Vec<String>>, CommandError> {
@@ -166,6 +176,7 @@ mod tests {
             src_port: 5,
             dst_port: 6,
             link_port: 7,
+            cert: "c.pem",
         };
         Template::parse(text).expect(text).fill(&places)
     }

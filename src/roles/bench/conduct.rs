@@ -23,6 +23,7 @@ use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
 use crate::roles::bench::machine::{Family, Usage, is_listened_at, thread};
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
+use crate::roles::bench::sealed::{self, Certificate};
 use crate::roles::bench::source::{self, Source, local};
 
 /// What a bench needs of the program that it runs in.
@@ -40,6 +41,8 @@ pub trait House {
     fn close(&mut self);
     /// Nanoseconds from 1970 to the zero of the clock that all players share.
     fn utc(&self) -> u64;
+    /// What nobody can guess.
+    fn random(&mut self) -> u64;
     /// How many sockets can be opened.
     fn sockets_left(&self) -> usize;
     /// Shows how far the bench is.
@@ -102,6 +105,8 @@ pub(super) struct Run<'a, H> {
     label: String,
     /// What the relay had before there were clients.
     pub(super) bare: Family,
+    /// Where clients speak TLS: what the relay shows them.
+    _certificate: Option<Certificate>,
 }
 
 /// The relay's and the bench's use of the machine up to a moment.
@@ -159,8 +164,12 @@ impl<'a, H: House> Run<'a, H> {
             }))),
         };
         play(house, player, cores, &board)?;
-        let started = begin(house, &board, template, cores, listens);
-        let (relay, port) = match started {
+        let started = Certificate::of(house, job.scenario).and_then(|certificate| {
+            let cert = certificate.as_ref().map_or("", Certificate::path);
+            let started = begin(house, &board, template, cores, (listens, cert))?;
+            Ok((started, certificate))
+        });
+        let ((relay, port), certificate) = match started {
             Ok(started) => started,
             Err(halt) => {
                 board.give_order(Order::Stop);
@@ -176,6 +185,7 @@ impl<'a, H: House> Run<'a, H> {
             cores,
             label: label.to_owned(),
             bare: Family::default(),
+            _certificate: certificate,
         };
         let met = match job.scenario {
             Scenario::Tunnel(work) | Scenario::Ws(work) => run.meet_service(port, work),
@@ -210,6 +220,10 @@ impl<'a, H: House> Run<'a, H> {
                 _ => Reading::Count,
             },
             churn,
+            tls: match self.job.scenario {
+                Scenario::Tls => Some(sealed::connector().map_err(Halt::Failed)?),
+                _ => None,
+            },
             utc: self.house.utc(),
         };
         let player = Player::Clients(Box::new(Clients::new(setup)));
@@ -380,7 +394,7 @@ fn begin<H: House>(
     board: &Board,
     template: &Template,
     cores: &Cores,
-    listens: bool,
+    (listens, cert): (bool, &str),
 ) -> Result<(RelayProcesses, u16), Halt> {
     let end = house.now() + MEET_WAIT;
     let (src_port, dst_port, link_port) = loop {
@@ -405,6 +419,7 @@ fn begin<H: House>(
         src_port,
         dst_port,
         link_port,
+        cert,
     });
     let mut relay = RelayProcesses::default();
     for (at, words) in words.iter().enumerate() {

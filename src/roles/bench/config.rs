@@ -15,6 +15,8 @@ pub enum BenchConfig {
     Source(SourceOrders),
     /// Plays the clients only, of a relay on another machine.
     Sink(SinkOrders),
+    /// Encrypts for clients and does nothing else, for relays to be compared with.
+    Loop(LoopOrders),
 }
 
 /// What is measured on this machine.
@@ -51,6 +53,8 @@ pub struct Plan {
 pub enum Scenario {
     /// A source that is never at a loss: how fast, and at what cost.
     Throughput,
+    /// The same over TLS, beside a loop that does nothing but encrypt and write.
+    Tls,
     /// A source that keeps a schedule: how late the bytes are.
     Latency,
     /// One client stops reading: what the others notice.
@@ -89,8 +93,9 @@ pub enum Work {
 
 impl Scenario {
     /// All of them, by name. One that begins with another word and a dash belongs to the family of this word.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("throughput", Self::Throughput),
+        ("tls", Self::Tls),
         ("latency", Self::Latency),
         ("slow", Self::Slow),
         ("idle", Self::Idle),
@@ -134,6 +139,7 @@ impl Scenario {
     fn clients(self) -> &'static [usize] {
         match self {
             Self::Throughput | Self::Latency => &[1, 10, 100, 1000],
+            Self::Tls => &[1, 10, 100],
             Self::Slow | Self::Churn => &[100],
             Self::Idle => &[1000],
             Self::Tunnel(Work::Up | Work::Down) | Self::Ws(Work::Up | Work::Down) => &[1, 32],
@@ -145,8 +151,7 @@ impl Scenario {
     /// How long the messages, in bytes, where nothing is said.
     fn size(self) -> usize {
         match self {
-            Self::Throughput => 64 << 10,
-            Self::Slow => 64 << 10,
+            Self::Throughput | Self::Tls | Self::Slow => 64 << 10,
             Self::Latency | Self::Idle | Self::Churn => 256,
             Self::Tunnel(Work::Up | Work::Down) | Self::Ws(Work::Up | Work::Down) => 64 << 10,
             Self::Tunnel(Work::Echo) | Self::Ws(Work::Echo) => 1024,
@@ -157,7 +162,7 @@ impl Scenario {
     /// How many messages a second, where nothing is said; `None`: as many as are taken.
     fn rate(self) -> Option<u64> {
         match self {
-            Self::Throughput | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => None,
+            Self::Throughput | Self::Tls | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => None,
             Self::Latency => Some(100),
             Self::Slow => Some(160),
             Self::Idle | Self::Churn => Some(1000),
@@ -199,14 +204,18 @@ impl Plan {
         if !self.relays.is_empty() {
             return self.relays.clone();
         }
+        let parse = |text: &str| Template::parse(text).expect("it is a command");
         let text = match scenario {
+            // What is sent again and again is not what the source sends.
+            Scenario::Tls if self.check => return [LOOP, TLS].map(parse).to_vec(),
+            Scenario::Tls => return [LOOP_ONCE, LOOP, TLS].map(parse).to_vec(),
             Scenario::Throughput | Scenario::Latency => BLOCKING,
             Scenario::Slow | Scenario::Idle | Scenario::Churn => PLAIN,
             Scenario::Tunnel(_) => TUNNEL,
             Scenario::Ws(_) => WS,
             Scenario::Hub(_) => HUB,
         };
-        vec![Template::parse(text).expect("it is a command")]
+        vec![parse(text)]
     }
 
     /// All that is to be measured, in order.
@@ -271,6 +280,22 @@ pub struct SinkOrders {
     pub json: bool,
 }
 
+/// What `bench tls-loop` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopOrders {
+    /// Where the source listens.
+    pub src: Endpoint,
+    /// Where clients connect.
+    pub dst: Endpoint,
+    /// A certificate and its key.
+    pub cert: PathBuf,
+    /// The source's first bytes are sent again and again.
+    pub once: bool,
+}
+
+const LOOP_ONCE: &str = "{hydrant} bench tls-loop {src} {dst} --tls-cert {cert} --once";
+const LOOP: &str = "{hydrant} bench tls-loop {src} {dst} --tls-cert {cert}";
+const TLS: &str = "{hydrant} {src} tls://{dst} -q --slow block --tls-cert {cert}";
 const PLAIN: &str = "{hydrant} {src} {dst} -q";
 const HUB: &str = "{hydrant} hub serve {dst} --idle-timeout off -q";
 const TUNNEL: &str = "{hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \

@@ -79,6 +79,7 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
             false => Reading::Messages,
         },
         churn: false,
+        tls: None,
         utc: house.utc(),
     });
     let cores = Cores::divide(false);

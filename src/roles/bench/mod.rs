@@ -6,6 +6,8 @@
 //!   exchange/service.rs <─────────────────────────────────> exchange/callers.rs, where bytes go both ways
 //!   pairs/: senders ──> a hub ──> receivers
 //!        └──────────────────── board.rs ────────────────────┘
+//!   tls_loop.rs: what a relay over TLS is compared with, a process of its own
+//!
 //!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
 //! ```
 //!
@@ -34,8 +36,10 @@ mod plan;
 mod relay_process;
 mod report;
 mod scenarios;
+mod sealed;
 mod source;
 mod svg;
+pub mod tls_loop;
 mod watch;
 
 pub use self::board::Board;
@@ -87,5 +91,6 @@ pub fn run<H: House>(house: &mut H, config: &BenchConfig) -> Result<(), Halt> {
         BenchConfig::Local(plan) => plan::carry_out(house, plan),
         BenchConfig::Source(orders) => lab::source(house, orders),
         BenchConfig::Sink(orders) => lab::sink(house, orders),
+        BenchConfig::Loop(_) => unreachable!("it needs no house"),
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn draw(scenario: Scenario, outcomes: &[&Outcome], names: &[String]) 
 /// The figure that a scenario is about.
 pub(super) fn subject(scenario: Scenario) -> &'static Figure {
     match scenario {
-        Scenario::Throughput => &figure::COST,
+        Scenario::Throughput | Scenario::Tls => &figure::COST,
         Scenario::Latency => &figure::P50,
         Scenario::Slow => &figure::AFTER,
         Scenario::Idle => &figure::BYTES_A_CLIENT,

@@ -19,15 +19,18 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
     }
     let cores = Cores::divide(plan.pin);
     let jobs = plan.jobs();
-    let first = plan.relays_in(plan.scenarios[0]);
-    let names = report::names(&first);
     let mut all: Vec<Outcome> = Vec::new();
-    let total = jobs.len() * plan.repeat * names.len();
+    let relays: usize = (jobs.iter())
+        .map(|job| plan.relays_in(job.scenario).len())
+        .sum();
+    let total = relays * plan.repeat;
     let mut begun = 0;
     if !plan.json {
         house.print(&report::opening(plan, &cores))?;
     }
     for (at, job) in jobs.iter().enumerate() {
+        let templates = plan.relays_in(job.scenario);
+        let names = report::names(&templates);
         for repeat in 0..plan.repeat {
             for relay in turn(names.len(), repeat) {
                 let left = each(job) * (total - begun) as u32;
@@ -38,7 +41,7 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
                     describe(job),
                     names[relay]
                 );
-                let template = &plan.relays_in(job.scenario)[relay];
+                let template = &templates[relay];
                 let made = perform(house, job, (relay, template), &cores, &label);
                 let outcome = or_fault(made, job, relay)?;
                 if plan.json {
@@ -60,9 +63,10 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
         }
     }
     if let Some(path) = &plan.svg {
-        fs::write(path, svg::draw(&all, &names)).map_err(|error| unwritable(path, &error))?;
+        fs::write(path, svg::draw(&all, |scenario| names(plan, scenario)))
+            .map_err(|error| unwritable(path, &error))?;
     }
-    verdict(&all, &names, plan.tolerate)
+    verdict(&all, plan)
 }
 
 /// Finds out now, rather than when all is measured, whether a file can be written. It is left as it is.
@@ -82,6 +86,11 @@ fn check_writable(path: &Path) -> Result<(), Halt> {
 
 fn unwritable(path: &Path, error: &io::Error) -> Halt {
     Halt::Failed(format!("can't write {}: {}", path.display(), plain(error)))
+}
+
+/// What the relays of a scenario are called.
+fn names(plan: &Plan, scenario: Scenario) -> Vec<String> {
+    report::names(&plan.relays_in(scenario))
 }
 
 /// The order of the relays in a repeat: there and back, so that what drifts meets all of them alike.
@@ -128,9 +137,10 @@ fn or_fault(made: Result<Outcome, Halt>, job: &Job, relay: usize) -> Result<Outc
 }
 
 /// Faults always make the exit code; doubts do where they are not tolerated.
-fn verdict(all: &[Outcome], names: &[String], tolerate: bool) -> Result<(), Halt> {
+fn verdict(all: &[Outcome], plan: &Plan) -> Result<(), Halt> {
     let faulty = all.iter().find(|outcome| !outcome.faults.is_empty());
     if let Some(outcome) = faulty {
+        let names = names(plan, outcome.job.scenario);
         let (job, relay) = (describe(&outcome.job), &names[outcome.relay]);
         let text = format!("bench {job} of {relay}: {}", outcome.faults.join("; "));
         return Err(Halt::Failed(text));
@@ -138,7 +148,7 @@ fn verdict(all: &[Outcome], names: &[String], tolerate: bool) -> Result<(), Halt
     let void = all.iter().filter(|outcome| !outcome.doubts.is_empty());
     let (count, first) = (void.clone().count(), void.clone().next());
     match first {
-        Some(outcome) if !tolerate => Err(Halt::Failed(format!(
+        Some(outcome) if !plan.tolerate => Err(Halt::Failed(format!(
             "{count} of {} runs are void: {}",
             all.len(),
             outcome.doubts_said().unwrap_or_default()

@@ -16,7 +16,7 @@ impl<H: House> Run<'_, H> {
     pub(super) fn measure(&mut self, relay: usize) -> Result<Outcome, Halt> {
         let mut outcome = Outcome::new(self.job, relay);
         match self.job.scenario {
-            Scenario::Throughput => self.throughput(&mut outcome),
+            Scenario::Throughput | Scenario::Tls => self.throughput(&mut outcome),
             Scenario::Latency => self.latency(&mut outcome),
             Scenario::Slow => self.slow(&mut outcome),
             Scenario::Idle => self.idle(&mut outcome),

@@ -7,8 +7,8 @@ use crate::roles::bench::figure::{Form, Outcome};
 use crate::roles::bench::picture::{label, merged, subject};
 use crate::roles::bench::report::{Row, rows};
 
-/// All results.
-pub(super) fn draw(outcomes: &[Outcome], names: &[String]) -> String {
+/// All results, with the names that the relays have in each scenario.
+pub(super) fn draw(outcomes: &[Outcome], names: impl Fn(Scenario) -> Vec<String>) -> String {
     let mut panels = String::new();
     let mut top = 0;
     for (_, scenario) in Scenario::ALL {
@@ -21,8 +21,8 @@ pub(super) fn draw(outcomes: &[Outcome], names: &[String]) -> String {
             continue;
         }
         let (panel, height) = match scenario {
-            Scenario::Latency => curve(&rows, names),
-            _ => bars(scenario, &rows, names),
+            Scenario::Latency => curve(&rows, &names(scenario)),
+            _ => bars(scenario, &rows, &names(scenario)),
         };
         let _ = writeln!(panels, "<g transform=\"translate(0 {top})\">\n{panel}</g>");
         top += height;
@@ -193,7 +193,7 @@ mod tests {
         let mut histogram = delays();
         histogram.record(41_000).expect("within bounds");
         curve.delays = Some(histogram);
-        let text = draw(&[bar, curve], &["a<b>&".to_owned()]);
+        let text = draw(&[bar, curve], |_| vec!["a<b>&".to_owned()]);
         assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"));
         assert!(text.contains("a&lt;b&gt;&amp; 10 x 256"));
         for tag in ["g", "text"] {

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
+use crate::reactor::net::Peer;
 use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
-use super::answer::Answer;
+use super::answer::{self, error, json as answered};
 use super::guard::Right;
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
-use super::{ConnId, Console};
+use super::{Asked, ConnId, Console, Content, TOO_MANY};
 
 /// What a question is for.
 #[derive(Debug)]
@@ -23,8 +24,10 @@ pub(super) enum Goal {
     Options,
     Log,
     Payload(ConnId),
+    /// Clients for the gathering of this number.
     Clients {
         tab: u64,
+        serial: u64,
     },
     /// Something was to be done.
     Deed(ConnId),
@@ -48,6 +51,7 @@ pub(super) enum Waiting {
 /// Who waits for the clients of a tab.
 #[derive(Debug)]
 pub(super) struct Look {
+    pub(super) tab: u64,
     pub(super) conn: ConnId,
     pub(super) page: Page,
 }
@@ -72,39 +76,50 @@ impl Console {
     pub(super) fn serve(
         &mut self,
         cx: &mut Cx<'_>,
-        key: usize,
+        asked: &Asked,
         route: Route,
         body: &Value,
         right: Right,
-    ) -> Option<Answer> {
-        let conn = self.id_of(key);
+    ) -> Option<Content> {
+        let conn = asked.conn;
         match route {
-            Route::Asset(asset) => return Some(Answer::asset(asset)),
-            Route::Options => return Some(Answer::json(Status::OK, &self.options)),
-            Route::Login => return Some(self.login(cx, body)),
+            Route::Asset(asset) => return Some(answer::asset(asset)),
+            Route::Options => return Some(answered(Status::OK, &self.options)),
+            Route::Login => return Some(self.login(cx, asked.peer, body)),
             Route::Logout => {
-                let answer = Answer::json(Status::OK, &json!({}));
-                return Some(answer.with_cookie(self.guard.no_cookie()));
+                let answer = answered(Status::OK, &json!({}));
+                return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
             }
             Route::State => self.list(cx, Waiting::State(conn, right)),
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
-            Route::Events { relay } => self.stream(cx, key, relay, right),
-            Route::Clients { relay, page } => return self.look(cx, relay, Look { conn, page }),
+            Route::Events { .. } if asked.is_head() => return Some(answer::stream()),
+            Route::Events { relay } => self.stream(cx, conn, relay, right),
+            Route::Clients { relay, page } => {
+                return self.look(
+                    cx,
+                    Look {
+                        tab: relay,
+                        conn,
+                        page,
+                    },
+                );
+            }
             Route::Add => {
                 let after = body["after"].as_u64();
                 self.ask(cx, Goal::Deed(conn), TabCommand::Add { after });
             }
+            Route::Reload => self.ask(cx, Goal::Deed(conn), TabCommand::Reload),
             Route::Change { relay: tab } => {
                 let fields = match fields(body) {
                     Ok(fields) => fields,
-                    Err(why) => return Some(Answer::error(Status::BAD_REQUEST, why)),
+                    Err(why) => return Some(error(Status::BAD_REQUEST, why)),
                 };
                 self.ask(cx, Goal::Deed(conn), TabCommand::Change { tab, fields });
             }
             Route::Act { relay: tab, act } => {
                 let command = match deed(tab, act, body) {
                     Ok(command) => command,
-                    Err(why) => return Some(Answer::error(Status::BAD_REQUEST, why)),
+                    Err(why) => return Some(error(Status::BAD_REQUEST, why)),
                 };
                 self.ask(cx, Goal::Deed(conn), command);
             }
@@ -112,50 +127,44 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &Cx<'_>, body: &Value) -> Answer {
-        if self.wrong >= WRONG_MAX {
-            return Answer::error(Status::TOO_MANY, "too many wrong tokens: wait a minute");
+    fn login(&mut self, cx: &Cx<'_>, peer: Peer, body: &Value) -> Content {
+        if !self.guesses.may(peer, cx.now()) {
+            return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
         match self.guard.cookie_for(said.as_bytes()) {
-            Some(cookie) => Answer::json(Status::OK, &json!({})).with_cookie(cookie),
+            Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
-                if self.wrong == 0 {
-                    self.wrong_since = cx.now();
-                }
-                self.wrong += 1;
-                Answer::error(Status::UNAUTHORIZED, "that is not the token")
+                self.guesses.wrong(peer, cx.now());
+                error(Status::UNAUTHORIZED, "that is not the token")
             }
         }
     }
 
     /// Clients, out of those that were gathered within the last second, or as soon as they are.
-    fn look(&mut self, cx: &mut Cx<'_>, tab: u64, look: Look) -> Option<Answer> {
-        let now = cx.now();
+    fn look(&mut self, cx: &mut Cx<'_>, look: Look) -> Option<Content> {
+        let (now, tab) = (cx.now(), look.tab);
         let known = self.rosters.iter_mut().position(|roster| roster.tab == tab);
         let at = match known {
             Some(at) if self.rosters[at].is_fresh(now) => {
-                return Some(Answer::json(Status::OK, &self.rosters[at].json(&look.page)));
+                return Some(answered(Status::OK, &self.rosters[at].json(&look.page)));
             }
             Some(at) if !self.rosters[at].is_complete() => {
                 self.rosters[at].looks.push(look);
                 return None;
             }
-            Some(at) => {
-                self.rosters[at] = Roster::new(tab);
-                at
-            }
+            Some(at) => at,
             None => {
-                self.rosters.push(Roster::new(tab));
+                self.rosters.push(Roster::new(tab, 0, now));
                 self.rosters.len() - 1
             }
         };
+        self.gatherings += 1;
+        let serial = self.gatherings;
+        self.rosters[at] = Roster::new(tab, serial, now);
         self.rosters[at].looks.push(look);
-        self.ask(
-            cx,
-            Goal::Clients { tab },
-            TabCommand::Clients { tab, from: 0 },
-        );
+        let goal = Goal::Clients { tab, serial };
+        self.ask(cx, goal, TabCommand::Clients { tab, from: 0 });
         None
     }
 
@@ -170,10 +179,15 @@ impl Console {
             (Goal::Log, TabReply::Log(lines)) => self.logged(cx, lines),
             (Goal::Payload(conn), TabReply::Payload(payload)) => self.flowed(cx, conn, &payload),
             (Goal::Payload(conn), _) => self.flow_ended(conn),
-            (Goal::Clients { tab }, TabReply::Clients(page)) => self.gathered(cx, tab, page),
-            (Goal::Clients { tab }, _) => self.gathered(cx, tab, ClientPage::default()),
+            (Goal::Clients { tab, serial }, TabReply::Clients(page)) => {
+                self.gathered(cx, tab, serial, page);
+            }
+            (Goal::Clients { tab, serial }, _) => {
+                self.gathered(cx, tab, serial, ClientPage::default());
+            }
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
-            (Goal::List(_) | Goal::Options | Goal::Log, _) => {}
+            (Goal::List(_), _) => self.unlisted(cx),
+            (Goal::Options | Goal::Log, _) => {}
         }
     }
 
@@ -203,11 +217,26 @@ impl Console {
             "started": self.started,
             "utc": cx.utc_millis(),
             "settings": { "path": tabs.file, "error": tabs.fault },
+            "guarded": self.config.token.is_some(),
             "roles": rows,
         });
         self.tabs = so_far;
         for waiting in waiting {
             self.tell(cx, waiting);
+        }
+    }
+
+    /// The tabs can't be had: whoever waits for them is told so, and the next one asks again.
+    fn unlisted(&mut self, cx: &mut Cx<'_>) {
+        self.listing = false;
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Sample | Waiting::Streams => {}
+                Waiting::Answer(conn, status, body) => self.answer_to(cx, conn, status, &body),
+                Waiting::State(conn, _) | Waiting::History(conn, _) => {
+                    self.answer_to(cx, conn, Status::UNAVAILABLE, &no_answer());
+                }
+            }
         }
     }
 
@@ -230,29 +259,45 @@ impl Console {
         }
     }
 
-    /// The state of everything, for somebody with this right.
+    /// The state of everything, for somebody with this right: what is on the wall, without what it is made of, for
+    /// whoever may only look.
     pub(super) fn state_for(&self, right: Right) -> Value {
         let mut state = self.state.clone();
-        state["view_only"] = json!(right != Right::All);
+        let is_viewer = right != Right::All;
+        state["view_only"] = json!(is_viewer);
+        if is_viewer {
+            state["settings"] = Value::Null;
+            let roles = state["roles"].as_array_mut().into_iter().flatten();
+            for role in roles.filter_map(Value::as_object_mut) {
+                for hidden in ["fields", "command", "errors"] {
+                    role.remove(hidden);
+                }
+            }
+        }
         state
     }
 
-    fn gathered(&mut self, cx: &mut Cx<'_>, tab: u64, page: ClientPage) {
-        let Some(roster) = self.rosters.iter_mut().find(|roster| roster.tab == tab) else {
+    fn gathered(&mut self, cx: &mut Cx<'_>, tab: u64, serial: u64, page: ClientPage) {
+        let found = self.rosters.iter_mut();
+        let Some(roster) = found.rev().find(|roster| roster.serial == serial) else {
             return;
         };
         roster.take(page.rows);
         if let Some(from) = page.next {
-            return self.ask(cx, Goal::Clients { tab }, TabCommand::Clients { tab, from });
+            let goal = Goal::Clients { tab, serial };
+            return self.ask(cx, goal, TabCommand::Clients { tab, from });
         }
         roster.complete(cx.now());
-        let looks = std::mem::take(&mut roster.looks);
-        let answers: Vec<_> = looks
-            .into_iter()
-            .map(|look| (look.conn, roster.json(&look.page)))
-            .collect();
-        for (conn, body) in answers {
-            self.answer_to(cx, conn, Status::OK, &body);
+        self.looks.extend(std::mem::take(&mut roster.looks));
+        self.server.wake(cx);
+    }
+
+    /// Shows somebody what was gathered.
+    pub(super) fn show(&mut self, cx: &mut Cx<'_>, look: Look) {
+        let roster = self.rosters.iter().find(|roster| roster.tab == look.tab);
+        match roster.map(|roster| roster.json(&look.page)) {
+            Some(body) => self.answer_to(cx, look.conn, Status::OK, &body),
+            None => self.answer_to(cx, look.conn, Status::UNAVAILABLE, &no_answer()),
         }
     }
 
@@ -267,17 +312,18 @@ impl Console {
                 (Status::UNPROCESSABLE, body)
             }
             TabReply::Refused(why) => (Status::CONFLICT, json!({ "error": why })),
-            _ => (Status::INTERNAL, json!({ "error": "there was no answer" })),
+            _ => (Status::INTERNAL, no_answer()),
         };
         self.list(cx, Waiting::Answer(conn, status, body));
     }
 
     fn answer_to(&mut self, cx: &mut Cx<'_>, conn: ConnId, status: Status, body: &Value) {
-        if let Some(key) = self.key_at(conn) {
-            self.answer(cx, key, Answer::json(status, body));
-        }
+        self.server.answer(cx, conn, answered(status, body));
     }
 }
+
+/// Where a body says which run of hydrant it means, by the moment that it was started at.
+pub(super) const STARTED: &str = "started";
 
 /// What a body says of fields: a text, a number, or whether something is on.
 fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
@@ -293,6 +339,7 @@ fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
     };
     let fields = object
         .iter()
+        .filter(|(key, _)| *key != STARTED)
         .map(|(key, value)| Some((key.clone(), text(value)?)));
     fields
         .collect::<Option<_>>()
@@ -306,7 +353,8 @@ fn deed(tab: u64, act: Act, body: &Value) -> Result<TabCommand, &'static str> {
         Act::Remove => TabCommand::Remove { tab },
         Act::Dump => {
             let on = body["on"].as_bool().ok_or("on is true or false")?;
-            TabCommand::Dump { tab, on }
+            let to_stdout = body["stdout"].as_bool().unwrap_or(false);
+            TabCommand::Dump { tab, on, to_stdout }
         }
         Act::Kick => {
             let client = body["client"].as_str().and_then(|id| id.parse().ok());
@@ -326,6 +374,7 @@ fn groups(rows: &[OptionRow]) -> Value {
             "choices": (!row.choices.is_empty()).then_some(&row.choices),
             "default": row.default,
             "help": row.help,
+            "live": row.is_live,
         });
         match groups.iter_mut().find(|(name, _)| *name == row.group) {
             Some((_, options)) => options.push(option),
@@ -338,9 +387,10 @@ fn groups(rows: &[OptionRow]) -> Value {
     json!({ "groups": groups.collect::<Vec<_>>() })
 }
 
+fn no_answer() -> Value {
+    json!({ "error": "there was no answer" })
+}
+
 fn no_such() -> Value {
     json!({ "error": "there is no such relay" })
 }
-
-/// Wrong tokens within a minute, after which nobody is let in by one.
-const WRONG_MAX: u32 = 20;

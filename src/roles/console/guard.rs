@@ -63,6 +63,13 @@ impl Guard {
         }
     }
 
+    /// Other tokens hold from now on. Whether they are others.
+    pub(super) fn set_tokens(&mut self, token: Option<Secret>, view_token: Option<Secret>) -> bool {
+        let is_new = (&self.token, &self.view_token) != (&token, &view_token);
+        (self.token, self.view_token) = (token, view_token);
+        is_new
+    }
+
     pub(super) fn listens_at(&mut self, port: u16) {
         self.port = port;
     }
@@ -90,6 +97,12 @@ impl Guard {
             true => Err(OTHER_ORIGIN),
             false => Ok(()),
         }
+    }
+
+    /// Whether a token is said here, right or wrong, where one is asked for. A cookie is none: there are too many to
+    /// try.
+    pub(super) fn is_told_a_token(&self, request: &Request<'_>) -> bool {
+        self.token.is_some() && request.bearer().ok().flatten().is_some()
     }
 
     /// What whoever sent this may do.

@@ -2,22 +2,23 @@
 //! loop for everything that it shows, and hands on what is to be done. It knows no other role, and no settings file.
 //!
 //! ```text
-//!   conn.rs: a connection ──> guard.rs: who may ──> routes.rs: what for ──┬─> assets.rs: the page's files
-//!                                                                         ├─> ask.rs: Command ──> owner of the loop
-//!   answer.rs <── state.rs, history.rs, roster.rs <── Reply ──────────────┘
+//!   http: a request ──> guard.rs: who may ──> routes.rs: what for ──┬─> assets.rs: the page's files
+//!                                                                   ├─> ask.rs: Command ──> owner of the loop
+//!   answer.rs <── state.rs, history.rs, roster.rs <── Reply ────────┘
 //!   streams.rs: what is pushed to pages that are open
 //! ```
 //!
 //! **Invariant.** No GET changes anything but for what is shown, and nothing is done for whoever may only look.
 //!
 //! **Invariant.** Connections, heads, bodies and what waits for a reader are bounded; one that stops reading is closed.
+//! A turn serves one request.
 
 mod answer;
 mod ask;
 mod assets;
 pub mod config;
-mod conn;
 mod guard;
+mod guesses;
 mod history;
 pub mod options;
 mod roster;
@@ -30,32 +31,32 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use slab::Slab;
 
-use crate::base::time::Time;
-use crate::proto::http1::{Fault, Request, Status};
+use crate::proto::http1::{Request, Status};
 use crate::reactor::command::{Reply, Ticket};
-use crate::reactor::net::{Addr, Close, SockId};
-use crate::reactor::tabs::{LogLine, Tab, TabCommand};
+use crate::reactor::net::{Addr, SockId};
+use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
+use crate::roles::http::{Asked, ConnId, Content, Limits, Server};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
-use self::answer::{Answer, stream_head};
-use self::ask::{Goal, Waiting};
+use self::answer::error;
+use self::ask::{Goal, Look, STARTED, Waiting};
 use self::config::ConsoleConfig;
-use self::conn::{BODY_MAX, Conn, Next, Phase, Stream};
 use self::guard::{Guard, Right};
+use self::guesses::Guesses;
 use self::history::History;
 use self::roster::Roster;
 use self::routes::{Astray, Route};
+use self::streams::Stream;
 
 /// A console that runs.
 pub struct Console {
     config: ConsoleConfig,
     guard: Guard,
-    conns: Slab<Conn>,
-    serial: u64,
+    server: Server,
+    streams: Vec<Stream>,
     bound: Vec<Addr>,
     /// What has been asked of the owner of the loop.
     asked: BTreeMap<Ticket, Goal>,
@@ -68,21 +69,16 @@ pub struct Console {
     options: Value,
     history: History,
     rosters: Vec<Roster>,
+    /// Who is to be shown clients that are gathered.
+    looks: VecDeque<Look>,
+    /// How often clients have been gathered.
+    gatherings: u64,
     lines: VecDeque<LogLine>,
     line: u64,
-    /// Tokens that were wrong within the last minute.
-    wrong: u32,
-    wrong_since: Time,
+    served: u64,
+    guesses: Guesses,
     started: u64,
     journal: Journal,
-    buffer: Box<[u8]>,
-}
-
-/// A connection, and which of its place's tenants it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ConnId {
-    key: usize,
-    serial: u64,
 }
 
 impl Console {
@@ -93,11 +89,20 @@ impl Console {
             config.token.clone(),
             config.view_token.clone(),
         );
+        let server = Server::new(Limits {
+            connections: config.max_connections,
+            body: BODY_MAX,
+            asking: ASKING,
+            idle: Some(IDLE),
+            waiting: WAITING,
+            telling: STALL,
+            refusal: |fault| error(fault.status(), &fault.to_string()),
+        });
         Self {
             config,
             guard,
-            conns: Slab::new(),
-            serial: 0,
+            server,
+            streams: Vec::new(),
             bound: Vec::new(),
             asked: BTreeMap::new(),
             waiting: Vec::new(),
@@ -107,13 +112,14 @@ impl Console {
             options: Value::Null,
             history: History::default(),
             rosters: Vec::new(),
+            looks: VecDeque::new(),
+            gatherings: 0,
             lines: VecDeque::new(),
             line: 0,
-            wrong: 0,
-            wrong_since: Time::ZERO,
+            served: 0,
+            guesses: Guesses::default(),
             started: 0,
             journal: Journal::new("console".to_owned()),
-            buffer: vec![0; BUFFER].into_boxed_slice(),
         }
     }
 
@@ -137,7 +143,17 @@ impl Console {
 
     /// Every socket that it knows but its listeners.
     pub fn sockets(&self) -> impl Iterator<Item = SockId> {
-        self.conns.iter().map(|(_, conn)| conn.sock)
+        self.server.sockets()
+    }
+
+    /// Requests that it has looked at, and looks at clients that it has shown.
+    pub fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// Panics where an invariant does not hold. For tests and the simulator.
+    pub fn check_invariants(&self) {
+        self.server.check_invariants();
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
@@ -145,269 +161,125 @@ impl Console {
             if let Addr::Tcp(at) = &at {
                 self.guard.listens_at(at.port());
             }
-            self.journal.info(format!("listening on {at} for browsers"));
+            match self.config.is_private {
+                true => log::debug!("hydrant: listening on {at} for hydrant status"),
+                false => self.journal.info(format!("listening on {at} for browsers")),
+            }
             self.bound.push(at);
         }
         self.started = cx.utc_millis();
         self.ask(cx, Goal::Options, TabCommand::Options);
         self.tick(cx);
-        cx.timer(PUSH, Tick::Push as u32);
+        if !self.config.is_private {
+            cx.timer(PUSH, Tick::Push as u32);
+        }
         Ok(())
     }
 
-    /// Once a second: a sample of everything, and a look at who has had their time.
+    /// Once a second: a sample of everything.
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        self.list(cx, Waiting::Sample);
+        if !self.config.is_private {
+            self.list(cx, Waiting::Sample);
+        }
         let now = cx.now();
-        if now.since(self.wrong_since) > WRONG_FOR {
-            self.wrong = 0;
-        }
-        let overdue: Vec<usize> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| conn.is_overdue(now))
-            .map(|(key, _)| key)
-            .collect();
-        for key in overdue {
-            self.drop_conn(cx, key, Close::Reset);
-        }
-        self.rosters
-            .retain(|roster| !roster.is_complete() || roster.is_fresh(now));
+        self.rosters.retain(|roster| !roster.is_over(now));
         self.journal.tick(now);
         cx.timer(SECOND, Tick::Second as u32);
     }
 
-    fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        if self.conns.len() >= self.config.max_connections {
-            self.journal.warn(
-                cx.now(),
-                "full",
-                format!(
-                    "{} connections are enough (--max-connections)",
-                    self.conns.len()
-                ),
-            );
-            return cx.close(sock, Close::Reset);
+    /// One thing that takes time: a look at clients, or the next request.
+    fn serve_next(&mut self, cx: &mut Cx<'_>) {
+        self.server.woken(cx, !self.looks.is_empty());
+        if let Some(look) = self.looks.pop_front() {
+            self.served += 1;
+            return self.show(cx, look);
         }
-        self.serial += 1;
-        let key = self.conns.insert(Conn::new(sock, self.serial, cx.now()));
-        cx.set_tag(sock, key as u32);
-        cx.want_read(sock, true);
-    }
-
-    fn readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some(key) = self.key_of(cx, sock) else {
+        let Some(asked) = self.server.next() else {
             return;
         };
-        match cx.read(sock, &mut self.buffer) {
-            Ok(None) => {}
-            Ok(Some(n)) if n > 0 => {
-                let conn = &mut self.conns[key];
-                if conn.is_idle() {
-                    conn.progress = cx.now();
-                }
-                let next = conn.feed(&self.buffer[..n]);
-                self.go_on(cx, key, next);
-            }
-            _ => self.drop_conn(cx, key, Close::Orderly),
-        }
-    }
-
-    fn writable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        if let Some(key) = self.key_of(cx, sock) {
-            self.flush(cx, key);
-        }
-    }
-
-    fn key_of(&self, cx: &Cx<'_>, sock: SockId) -> Option<usize> {
-        let key = cx.tag(sock)? as usize;
-        self.conns
-            .get(key)
-            .filter(|conn| conn.sock == sock)
-            .map(|_| key)
-    }
-
-    /// Follows what came in as far as it goes.
-    fn go_on(&mut self, cx: &mut Cx<'_>, key: usize, next: Next) {
-        match next {
-            Next::More => {}
-            Next::Head => {
-                let next = self.head(cx, key);
-                if next != Next::More {
-                    self.go_on(cx, key, next);
-                }
-            }
-            Next::Request => self.request(cx, key),
-            Next::Fault(fault) => self.refuse(cx, key, fault),
-        }
-    }
-
-    /// A head is whole: how long may its body be?
-    fn head(&mut self, cx: &mut Cx<'_>, key: usize) -> Next {
-        let conn = &mut self.conns[key];
-        let (length, keeps) = match Request::parse(&conn.head) {
-            Ok(request) => (
-                request.content_length.unwrap_or(0),
-                request.is_1_1 && !request.fields.lists("Connection", "close"),
-            ),
-            Err(fault) => return Next::Fault(fault),
-        };
-        conn.keeps = keeps;
-        match usize::try_from(length) {
-            Ok(length) if length <= BODY_MAX => conn.expect_body(length),
-            _ => {
-                self.refuse(cx, key, Fault::Body);
-                Next::More
-            }
-        }
-    }
-
-    /// A request is whole.
-    fn request(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let conn = &mut self.conns[key];
-        conn.phase = Phase::Waiting;
-        cx.want_read(conn.sock, false);
-        let head = std::mem::take(&mut conn.head);
-        let body = std::mem::take(&mut conn.body);
-        let answer = match Request::parse(&head) {
-            Ok(request) => self.route(cx, key, &request, &body),
-            Err(fault) => Some(Answer::error(fault.status(), &fault.to_string())),
+        self.served += 1;
+        let answer = match Request::parse(&asked.head) {
+            Ok(request) => self.route(cx, &asked, &request),
+            Err(fault) => Some(error(fault.status(), &fault.to_string())),
         };
         if let Some(answer) = answer {
-            self.answer(cx, key, answer);
+            self.server.answer(cx, asked.conn, answer);
         }
     }
 
     /// Answers what can be answered at once.
-    fn route(
-        &mut self,
-        cx: &mut Cx<'_>,
-        key: usize,
-        request: &Request<'_>,
-        body: &[u8],
-    ) -> Option<Answer> {
+    fn route(&mut self, cx: &mut Cx<'_>, asked: &Asked, request: &Request<'_>) -> Option<Content> {
         let route = Route::of(request.method, request.path, request.query);
         let is_page = matches!(&route, Ok(Route::Asset(asset)) if asset.is_page());
         if let Err(refusal) = self.guard.admit(request, is_page) {
-            return Some(Answer::error(refusal.status, refusal.why));
+            return Some(error(refusal.status, refusal.why));
         }
         let route = match route {
             Ok(route) => route,
             Err(Astray::Nowhere) => {
-                return Some(Answer::error(Status::NOT_FOUND, "there is nothing here"));
+                return Some(error(Status::NOT_FOUND, "there is nothing here"));
             }
             Err(Astray::Method(method)) => {
-                let answer = Answer::error(Status::METHOD_NOT_ALLOWED, "this takes another method");
-                return Some(answer.with_allow(method));
+                let answer = error(Status::METHOD_NOT_ALLOWED, "this takes another method");
+                return Some(answer.with("Allow", method));
             }
             Err(Astray::Query(key)) => {
-                return Some(Answer::error(
-                    Status::BAD_REQUEST,
-                    &format!("{key} can't be that"),
-                ));
+                return Some(error(Status::BAD_REQUEST, &format!("{key} can't be that")));
             }
         };
+        let is_said = self.guard.is_told_a_token(request);
+        if is_said && !self.guesses.may(asked.peer, cx.now()) {
+            return Some(error(Status::TOO_MANY, TOO_MANY));
+        }
         let right = self.guard.right(request);
+        if is_said && right == Right::Nothing {
+            self.guesses.wrong(asked.peer, cx.now());
+        }
         if right == Right::Nothing && !route.is_open() {
-            return Some(Answer::error(Status::UNAUTHORIZED, "a token is needed"));
+            return Some(error(Status::UNAUTHORIZED, "a token is needed"));
         }
         if right == Right::View && !route.is_for_viewers() {
-            return Some(Answer::error(
-                Status::FORBIDDEN,
-                "this token is for looking only",
-            ));
+            return Some(error(Status::FORBIDDEN, "this token is for looking only"));
+        }
+        if right != Right::Nothing {
+            self.server.vouch(asked.conn);
+        }
+        if self.config.is_private && matches!(route, Route::Events { .. } | Route::History { .. }) {
+            return Some(error(Status::NOT_FOUND, "this is for pages"));
         }
         let body = match request.method {
-            "POST" => match json_of(request, body) {
+            "POST" => match json_of(request, &asked.body) {
                 Ok(body) => body,
                 Err(answer) => return Some(answer),
             },
             _ => Value::Null,
         };
-        self.serve(cx, key, route, &body, right)
-    }
-
-    /// The head that was said is no good: the answer is the last thing on this connection.
-    fn refuse(&mut self, cx: &mut Cx<'_>, key: usize, fault: Fault) {
-        let conn = &mut self.conns[key];
-        conn.keeps = false;
-        conn.phase = Phase::Waiting;
-        cx.want_read(conn.sock, false);
-        self.answer(cx, key, Answer::error(fault.status(), &fault.to_string()));
-    }
-
-    fn answer(&mut self, cx: &mut Cx<'_>, key: usize, answer: Answer) {
-        let conn = &mut self.conns[key];
-        let bytes = answer.bytes(conn.keeps);
-        conn.phase = Phase::Answering;
-        conn.progress = cx.now();
-        match conn.push(&bytes) {
-            true => self.flush(cx, key),
-            false => self.drop_conn(cx, key, Close::Reset),
+        if !self.is_meant(&body) {
+            return Some(error(
+                Status::PRECONDITION_FAILED,
+                "hydrant was started again meanwhile: look at what runs now, and ask again",
+            ));
         }
+        self.serve(cx, asked, route, &body, right)
     }
 
-    /// Begins a stream of events.
-    fn stream(&mut self, cx: &mut Cx<'_>, key: usize, relay: Option<u64>, right: Right) {
-        let conn = &mut self.conns[key];
-        conn.phase = Phase::Streaming(Stream::new(relay, right));
-        conn.progress = cx.now();
-        // Its end is noticed at once; what it says is nothing to us.
-        cx.want_read(conn.sock, true);
-        let fits = conn.push(&stream_head());
-        debug_assert!(fits, "nothing was before it");
-        self.list(cx, Waiting::Streams);
-    }
-
-    fn flush(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let conn = &mut self.conns[key];
-        match conn.flush(cx) {
-            Err(_) => self.drop_conn(cx, key, Close::Reset),
-            Ok(false) => {}
-            Ok(true) => match conn.phase {
-                Phase::Answering if conn.keeps => {
-                    cx.want_read(conn.sock, true);
-                    let next = conn.next_request(cx.now());
-                    self.go_on(cx, key, next);
-                }
-                Phase::Answering => {
-                    // The end follows the answer; what still comes in is not read, but waited for.
-                    conn.phase = Phase::Closing;
-                    conn.progress = cx.now();
-                    match cx.shutdown(conn.sock) {
-                        Ok(()) => cx.want_read(conn.sock, true),
-                        Err(_) => self.drop_conn(cx, key, Close::Orderly),
-                    }
-                }
-                _ => {}
-            },
-        }
-    }
-
-    fn drop_conn(&mut self, cx: &mut Cx<'_>, key: usize, how: Close) {
-        let conn = self.conns.remove(key);
-        cx.close(conn.sock, how);
-    }
-
-    fn id_of(&self, key: usize) -> ConnId {
-        ConnId {
-            key,
-            serial: self.conns[key].serial,
-        }
-    }
-
-    /// The connection, if it is still there.
-    fn key_at(&self, id: ConnId) -> Option<usize> {
-        let conn = self.conns.get(id.key)?;
-        (conn.serial == id.serial).then_some(id.key)
+    /// Whether this run is the one whose relays are meant by their ids: another one gives the same ids to others.
+    fn is_meant(&self, body: &Value) -> bool {
+        body.get(STARTED)
+            .is_none_or(|started| *started == self.started)
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         match tag {
             tag if tag == Tick::Second as u32 => self.tick(cx),
-            _ => {
+            tag if tag == Tick::Push as u32 => {
                 self.ask_for_streams(cx);
                 cx.timer(PUSH, Tick::Push as u32);
+            }
+            tag => {
+                if let Some(text) = self.server.overdue(cx, tag) {
+                    self.journal.warn(cx.now(), "slow", text);
+                }
             }
         }
     }
@@ -421,22 +293,36 @@ impl Role for Console {
                     cx.finish(End::Failed(text));
                 }
             }
-            Event::Accepted { sock, .. } => self.accepted(cx, sock),
-            Event::Readable(sock) => self.readable(cx, sock),
-            Event::Writable(sock) => self.writable(cx, sock),
+            Event::Accepted { sock, peer, .. } => {
+                if let Some(text) = self.server.accepted(cx, sock, peer) {
+                    self.journal
+                        .warn(cx.now(), "full", format!("{text} (--max-connections)"));
+                }
+            }
+            Event::Readable(sock) => self.server.readable(cx, sock),
+            Event::Writable(sock) => {
+                if let Some(conn) = self.server.writable(cx, sock) {
+                    self.push_lines(cx, conn);
+                }
+            }
+            Event::Again => self.serve_next(cx),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
-            Event::Reply {
-                ticket,
-                reply: Reply::Tab(reply),
-            } => self.heard(cx, ticket, reply),
+            Event::Reply { ticket, reply } => {
+                let reply = match reply {
+                    Reply::Tab(reply) => reply,
+                    _ => TabReply::Refused("there was no answer".to_owned()),
+                };
+                self.heard(cx, ticket, reply);
+            }
             Event::Drain(_) => cx.finish(End::Done),
-            _ => {}
+            Event::Connected { .. } | Event::ConnectFailed { .. } => {}
+            Event::Reload | Event::Report => {}
         }
     }
 }
 
 /// What a request's body says. Forms of other sites can't send this type unasked.
-fn json_of(request: &Request<'_>, body: &[u8]) -> Result<Value, Answer> {
+fn json_of(request: &Request<'_>, body: &[u8]) -> Result<Value, Content> {
     let kind = request
         .fields
         .list("Content-Type")
@@ -444,17 +330,14 @@ fn json_of(request: &Request<'_>, body: &[u8]) -> Result<Value, Answer> {
         .unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(Answer::error(
+        return Err(error(
             Status::BAD_REQUEST,
             "a body is application/json here",
         ));
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(Value::Object(object)),
-        _ => Err(Answer::error(
-            Status::BAD_REQUEST,
-            "the body is no JSON object",
-        )),
+        _ => Err(error(Status::BAD_REQUEST, "the body is no JSON object")),
     }
 }
 
@@ -465,9 +348,18 @@ enum Tick {
     Push,
 }
 
+/// What is said to whoever has said too many wrong tokens.
+const TOO_MANY: &str = "too many wrong tokens: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
 /// How often new lines of the log, and payload, are pushed.
 const PUSH: Duration = Duration::from_millis(250);
-const BUFFER: usize = 16 << 10;
-/// How long wrong tokens are remembered.
-const WRONG_FOR: Duration = Duration::from_secs(60);
+/// The longest that a body may be: a relay's settings are far shorter.
+const BODY_MAX: usize = 64 << 10;
+/// How long a request may take to come in.
+const ASKING: Duration = Duration::from_secs(10);
+/// How long a connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long an answer may take to be known.
+const WAITING: Duration = Duration::from_secs(30);
+/// How long a reader may take nothing while bytes wait for it.
+const STALL: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ pub static OPTIONS: &[Opt] = &[
         unit: "FILE",
         preset: Preset::Said("HYDRANT_TOKEN, or none"),
         group: ACCESS,
-        help: "FILE holds the token that opens the console; it is asked for once in the page",
+        help: "FILE, which nobody else may read, holds the token that opens the console; the page asks for it once",
         ..Opt::SWITCH
     },
     Opt {
@@ -50,7 +50,7 @@ pub static OPTIONS: &[Opt] = &[
         unit: "FILE",
         preset: Preset::Said("none"),
         group: ACCESS,
-        help: "FILE holds a token for looking only, for the screen on the wall (/wall)",
+        help: "FILE, which nobody else may read, holds a token for looking only, for the screen on the wall (/wall)",
         ..Opt::SWITCH
     },
     Opt {
@@ -157,6 +157,7 @@ pub fn build(
         token,
         view_token,
         max_connections: values.amount("max-connections")?.expect(PRESET),
+        is_private: false,
     })
 }
 

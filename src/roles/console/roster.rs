@@ -2,6 +2,7 @@
 //! is looked at. It is asked for and gathered afresh when it is older than a second, however many pages look.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,10 @@ pub(super) enum Sort {
     Bytes,
     Joined,
     Peer,
+    /// By the name that it said, or the way that it came.
+    Label,
+    /// By the bytes that it sent.
+    Sent,
 }
 
 impl Sort {
@@ -39,6 +44,8 @@ impl Sort {
             "bytes" => Self::Bytes,
             "joined" => Self::Joined,
             "peer" => Self::Peer,
+            "label" => Self::Label,
+            "sent" => Self::Sent,
             _ => return None,
         })
     }
@@ -50,6 +57,8 @@ impl Sort {
             Self::Bytes => a.bytes_out.cmp(&b.bytes_out),
             Self::Joined => a.age.cmp(&b.age),
             Self::Peer => a.peer.cmp(&b.peer),
+            Self::Label => a.label.cmp(&b.label),
+            Self::Sent => a.bytes_in.cmp(&b.bytes_in),
         }
         // Equals keep their places from one look to the next.
         .then(b.id.cmp(&a.id))
@@ -62,16 +71,21 @@ pub(super) struct Roster {
     pub(super) tab: u64,
     /// Who waits for all of them.
     pub(super) looks: Vec<Look>,
-    rows: Vec<ClientRow>,
+    /// Which gathering this is: what an older one still brings is not taken.
+    pub(super) serial: u64,
+    rows: Vec<Row>,
+    begun: Time,
     /// When the last of them came; `None` while more are to come.
     gathered: Option<Time>,
 }
 
 impl Roster {
-    pub(super) fn new(tab: u64) -> Self {
+    pub(super) fn new(tab: u64, serial: u64, now: Time) -> Self {
         Self {
             tab,
             looks: Vec::new(),
+            serial,
+            begun: now,
             rows: Vec::new(),
             gathered: None,
         }
@@ -79,7 +93,7 @@ impl Roster {
 
     /// Takes some more.
     pub(super) fn take(&mut self, rows: Vec<ClientRow>) {
-        self.rows.extend(rows);
+        self.rows.extend(rows.into_iter().map(Row::new));
     }
 
     /// There are no more.
@@ -91,18 +105,23 @@ impl Roster {
         self.gathered.is_some()
     }
 
+    /// Whether it is of no use any more: too old, or never to be whole.
+    pub(super) fn is_over(&self, now: Time) -> bool {
+        match self.gathered {
+            Some(_) => !self.is_fresh(now),
+            None => now.since(self.begun) > GIVEN_UP,
+        }
+    }
+
     pub(super) fn is_fresh(&self, now: Time) -> bool {
         self.gathered.is_some_and(|at| now.since(at) < FRESH)
     }
 
     /// What a page looks at.
-    pub(super) fn json(&mut self, page: &Page) -> Value {
-        let fits = |row: &ClientRow| {
-            page.search.is_empty()
-                || row.peer.to_ascii_lowercase().contains(&page.search)
-                || row.label.to_ascii_lowercase().contains(&page.search)
-        };
-        let mut found: Vec<&ClientRow> = self.rows.iter().filter(|row| fits(row)).collect();
+    pub(super) fn json(&self, page: &Page) -> Value {
+        let fits = |row: &&Row| page.search.is_empty() || row.searched.contains(&page.search);
+        let found = self.rows.iter().filter(fits).map(|row| &row.row);
+        let mut found: Vec<&ClientRow> = found.collect();
         let matched = found.len();
         let compare = |a: &&ClientRow, b: &&ClientRow| match page.is_descending {
             true => page.sort.compare(b, a),
@@ -125,6 +144,21 @@ impl Roster {
     }
 }
 
+/// A client, and what of it is searched, in small letters: made once, however often it is searched.
+#[derive(Debug)]
+struct Row {
+    row: ClientRow,
+    searched: String,
+}
+
+impl Row {
+    fn new(row: ClientRow) -> Self {
+        let mut searched = format!("{}\n{}", row.peer, row.label);
+        searched.make_ascii_lowercase();
+        Self { row, searched }
+    }
+}
+
 fn client(row: &ClientRow) -> Value {
     json!({
         // A number of 64 bits is no number of a page's.
@@ -134,17 +168,18 @@ fn client(row: &ClientRow) -> Value {
         "lag": row.lag.map_or(0.0, |lag| lag.as_secs_f64()),
         "behind": row.waiting,
         "bytes": row.bytes_out,
-        "bytes_in": row.bytes_in,
+        "sent": row.bytes_in,
         "joined": row.age.as_secs_f64(),
     })
 }
 
-const FRESH: std::time::Duration = std::time::Duration::from_millis(900);
+const FRESH: Duration = Duration::from_millis(900);
+/// After how long a gathering that does not end is forgotten.
+const GIVEN_UP: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn row(id: u64) -> ClientRow {
         ClientRow {
@@ -178,7 +213,7 @@ mod tests {
 
     #[test]
     fn pages_are_pieces_of_what_is_sorted() {
-        let mut roster = Roster::new(1);
+        let mut roster = Roster::new(1, 0, Time::ZERO);
         roster.take((0..10_000).map(row).collect());
         assert_eq!(
             ids(&roster.json(&page(Sort::Lag, true, 0, 3))),
@@ -190,6 +225,8 @@ mod tests {
             Sort::Bytes,
             Sort::Joined,
             Sort::Peer,
+            Sort::Label,
+            Sort::Sent,
         ] {
             for is_descending in [true, false] {
                 let all = roster.json(&page(sort, is_descending, 0, 10_000));
@@ -208,7 +245,7 @@ mod tests {
 
     #[test]
     fn they_are_searched_by_address() {
-        let mut roster = Roster::new(1);
+        let mut roster = Roster::new(1, 0, Time::ZERO);
         roster.take((0..1000).map(row).collect());
         let mut search = page(Sort::Joined, false, 0, 10);
         search.search = "10.0.3.".to_owned();
@@ -222,10 +259,17 @@ mod tests {
 
     #[test]
     fn it_is_fresh_for_a_moment() {
-        let mut roster = Roster::new(1);
+        let mut roster = Roster::new(1, 0, Time::ZERO);
         assert!(!roster.is_complete() && !roster.is_fresh(Time::ZERO));
         roster.complete(Time::ZERO);
         assert!(roster.is_fresh(Time::ZERO));
         assert!(!roster.is_fresh(Time::ZERO + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn one_that_is_never_whole_is_forgotten() {
+        let roster = Roster::new(1, 0, Time::ZERO);
+        assert!(!roster.is_over(Time::ZERO + GIVEN_UP));
+        assert!(roster.is_over(Time::ZERO + GIVEN_UP + Duration::from_millis(1)));
     }
 }

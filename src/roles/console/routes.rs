@@ -8,10 +8,14 @@
 //!   GET   /api/v1/relays/ID/clients?...       some of its clients, sorted and searched
 //!   GET   /api/v1/relays/ID/history           its last five minutes
 //!   POST  /api/v1/login  {"token"}            POST /api/v1/logout
+//!   POST  /api/v1/reload                      reads the run file again
 //!   POST  /api/v1/relays {"after": ID}        a new one, chained from another
 //!   POST  /api/v1/relays/ID {"src", ...}      changes its settings
 //!   POST  /api/v1/relays/ID/start, stop, remove, dump {"on"}, kick {"client"}
 //! ```
+//!
+//! A POST may say `started`, as the state does: it is refused by a hydrant that was started at another moment, since
+//! that one's ids are those of other relays.
 
 use super::assets::Asset;
 use super::roster::{Page, Sort};
@@ -27,6 +31,7 @@ pub(super) enum Route {
     History { relay: u64 },
     Login,
     Logout,
+    Reload,
     Add,
     Change { relay: u64 },
     Act { relay: u64, act: Act },
@@ -47,7 +52,7 @@ pub(super) enum Act {
 pub(super) enum Astray {
     /// There is no such path.
     Nowhere,
-    /// The path takes this method only.
+    /// The path takes these methods only.
     Method(&'static str),
     /// The query says what can't be.
     Query(&'static str),
@@ -62,9 +67,11 @@ impl Route {
             }
             Some(rest) => Self::of_api(rest, &Query::new(query))?,
         };
-        match method == taken {
-            true => Ok(route),
-            false => Err(Astray::Method(taken)),
+        // A HEAD is a GET whose answer has no body; that is left out where it is written.
+        match (method, taken) {
+            ("GET" | "HEAD", GET) | ("POST", POST) => Ok(route),
+            (_, GET) => Err(Astray::Method("GET, HEAD")),
+            _ => Err(Astray::Method(taken)),
         }
     }
 
@@ -79,6 +86,7 @@ impl Route {
             }
             ["login"] => (Self::Login, POST),
             ["logout"] => (Self::Logout, POST),
+            ["reload"] => (Self::Reload, POST),
             ["relays"] => (Self::Add, POST),
             ["relays", relay] => {
                 let relay = id(relay)?;
@@ -101,9 +109,14 @@ impl Route {
         })
     }
 
-    /// Whether those may have it who may only look.
+    /// Whether those may have it who may only look: at what is on the wall, and no further.
     pub(super) fn is_for_viewers(&self) -> bool {
-        !matches!(self, Self::Add | Self::Change { .. } | Self::Act { .. })
+        match self {
+            Self::Asset(_) | Self::Login | Self::Logout => true,
+            Self::State | Self::Events { .. } | Self::History { .. } => true,
+            Self::Options | Self::Clients { .. } => false,
+            Self::Reload | Self::Add | Self::Change { .. } | Self::Act { .. } => false,
+        }
     }
 
     /// Whether everybody may have it: a page has to be there before anybody can say who they are.
@@ -224,8 +237,12 @@ mod tests {
             assert!(Route::of("POST", &path, None).is_ok(), "{path}");
         }
         for path in ["/", "/wall", "/console.js", "/api/v1/events"] {
-            assert_eq!(Route::of("POST", path, None), Err(Astray::Method("GET")));
+            assert_eq!(
+                Route::of("POST", path, None),
+                Err(Astray::Method("GET, HEAD"))
+            );
             assert!(get(path, "").is_ok(), "{path}");
+            assert_eq!(Route::of("HEAD", path, None), get(path, ""));
         }
     }
 

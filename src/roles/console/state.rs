@@ -111,6 +111,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "why": state.why,
         "since": state.since.map(|since| since.as_secs_f64()),
         "drops_10m": history.drops(tab.id),
+        "fixed": tab.settings.as_ref().is_none_or(|settings| settings.is_fixed),
         "fields": Value::Null,
         "command": Value::Null,
         "errors": {},
@@ -155,6 +156,16 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
         .filter(|gone| gone.is_drop)
         .map(|gone| (gone.reason, gone.times));
     let listening: Vec<String> = view.listens.iter().map(|(at, _)| at.to_string()).collect();
+    let doors: Vec<Value> = view
+        .listens
+        .iter()
+        .map(|(at, whom)| json!({ "at": at.to_string(), "for": whom }))
+        .collect();
+    let figures = view
+        .figures
+        .iter()
+        .map(|figure| (figure.name, figure.value));
+    let figures: Vec<_> = figures.collect();
     let more = json!({
         "age": view.age.as_secs_f64(),
         "in": rate_in,
@@ -164,6 +175,9 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
         "clients": view.clients,
         "clients_most": view.clients_most,
         "listening": listening,
+        "doors": doors,
+        "figures": counts(figures),
+        "has_lag": view.lag.is_some(),
         "upstream": upstream.map(|upstream| json!({
             "peer": upstream.who,
             "last_byte": upstream.last_byte.map(|ago| ago.as_secs_f64()),

@@ -1,91 +1,145 @@
 //! What is pushed to pages that are open: the state each second, new lines of the log, and what flows through the relay
-//! that the page shows, if its dump is on. A page that stops reading is closed, and is told nothing twice.
+//! that the page shows, if its dump is on. A page that is slow gets the states that it has room for, and every line and
+//! piece of payload that is still there when it has; one that stops reading is closed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::base::secret::Secret;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
 use crate::reactor::tabs::{LogLine, Payload, TabCommand};
+use crate::roles::http::ConnId;
 
-use super::answer::event;
-use super::ask::Goal;
-use super::conn::{Phase, Stream};
+use super::Console;
+use super::answer::{self, event};
+use super::ask::{Goal, Waiting};
 use super::guard::Right;
-use super::{ConnId, Console};
+
+/// What a stream of events has had.
+#[derive(Debug)]
+pub(super) struct Stream {
+    conn: ConnId,
+    /// Whose payload it follows.
+    relay: Option<u64>,
+    /// The last line of the log that it has.
+    line: u64,
+    /// Where in the relay's payload it is; `None` before the first piece.
+    payload: Option<u64>,
+    /// A piece has been asked for.
+    asked: bool,
+    /// It has had the state.
+    begun: bool,
+    /// What whoever reads it may do.
+    right: Right,
+}
 
 impl Console {
-    fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
-        self.conns
-            .iter()
-            .filter_map(|(key, conn)| match &conn.phase {
-                Phase::Streaming(stream) => Some((key, stream)),
-                _ => None,
-            })
+    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them.
+    pub fn set_tokens(
+        &mut self,
+        cx: &mut Cx<'_>,
+        token: Option<Secret>,
+        view_token: Option<Secret>,
+    ) {
+        if !self.guard.set_tokens(token, view_token) {
+            return;
+        }
+        self.journal.info("tokens read again".to_owned());
+        for stream in std::mem::take(&mut self.streams) {
+            self.server.end(cx, stream.conn);
+        }
     }
 
-    fn stream_at(&mut self, key: usize) -> Option<&mut Stream> {
-        match &mut self.conns.get_mut(key)?.phase {
-            Phase::Streaming(stream) => Some(stream),
-            _ => None,
-        }
+    /// Begins a stream of events.
+    pub(super) fn stream(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        relay: Option<u64>,
+        right: Right,
+    ) {
+        self.server.stream(cx, conn, answer::stream());
+        self.streams.push(Stream {
+            conn,
+            relay: relay.filter(|_| right == Right::All),
+            line: 0,
+            payload: None,
+            asked: false,
+            begun: false,
+            right,
+        });
+        self.list(cx, Waiting::Streams);
+    }
+
+    fn stream_at(&mut self, conn: ConnId) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.conn == conn)
     }
 
     /// Several times a second, while anybody looks: what is new?
     pub(super) fn ask_for_streams(&mut self, cx: &mut Cx<'_>) {
-        let keys: Vec<usize> = self.streams().map(|(key, _)| key).collect();
-        if keys.is_empty() {
+        let server = &self.server;
+        self.streams
+            .retain(|stream| server.backlog(stream.conn).is_some());
+        if self.streams.is_empty() {
             return;
         }
         if !self.asked.values().any(|goal| matches!(goal, Goal::Log)) {
             self.ask(cx, Goal::Log, TabCommand::Log { after: self.line });
         }
-        for key in keys {
-            let conn = self.id_of(key);
+        for conn in self.pages() {
+            self.push_lines(cx, conn);
             // What waits already is enough for a reader that is slow.
-            let is_behind = self.conns[key].is_pending();
-            let Some((tab, from)) = self.follows(key).filter(|_| !is_behind) else {
+            let is_behind = self.server.backlog(conn) != Some(0);
+            let Some((tab, from)) = self.follows(conn).filter(|_| !is_behind) else {
                 continue;
             };
             self.ask(cx, Goal::Payload(conn), TabCommand::Payload { tab, from });
-            if let Some(stream) = self.stream_at(key) {
+            if let Some(stream) = self.stream_at(conn) {
                 stream.asked = true;
             }
         }
     }
 
+    fn pages(&self) -> Vec<ConnId> {
+        self.streams.iter().map(|stream| stream.conn).collect()
+    }
+
     /// Whose payload a page is to be sent, and from where on.
-    fn follows(&mut self, key: usize) -> Option<(u64, Option<u64>)> {
-        let stream = self.stream_at(key)?;
+    fn follows(&mut self, conn: ConnId) -> Option<(u64, Option<u64>)> {
+        let stream = self.stream_at(conn)?;
         let (tab, from, asked) = (stream.relay?, stream.payload, stream.asked);
         let shown = self.tabs.iter().find(|shown| shown.id == tab)?;
         let is_on = shown.dump;
         if !is_on {
             // Once it is on again it begins at the newest.
-            self.stream_at(key)?.payload = None;
+            self.stream_at(conn)?.payload = None;
         }
         (is_on && !asked).then_some((tab, from))
     }
 
-    /// The state, to all pages that are open, or only to those that have had none yet.
+    /// The state, to all pages that are open, or only to those that have had none yet. A page that has not taken the
+    /// one before misses this one: the next one says as much.
     pub(super) fn push_state(&mut self, cx: &mut Cx<'_>, fresh_only: bool) {
         let mut by_right: [Option<Vec<u8>>; 2] = [None, None];
-        let wanting = |stream: &Stream| !fresh_only || !stream.begun;
-        let keys: Vec<(usize, Right)> = self
-            .streams()
-            .filter(|(_, stream)| wanting(stream))
-            .map(|(key, stream)| (key, stream.right))
-            .collect();
-        for (key, right) in keys {
+        let server = &self.server;
+        let is_due = |stream: &&Stream| {
+            let is_behind = server
+                .backlog(stream.conn)
+                .is_none_or(|backlog| backlog > BEHIND);
+            !stream.begun || !(fresh_only || is_behind)
+        };
+        let due = self.streams.iter().filter(is_due);
+        let due: Vec<_> = due.map(|stream| (stream.conn, stream.right)).collect();
+        for (conn, right) in due {
             let bytes = by_right[usize::from(right == Right::All)]
                 .get_or_insert_with(|| event("state", &self.state_for(right)))
                 .clone();
-            if let Some(stream) = self.stream_at(key) {
+            if let Some(stream) = self.stream_at(conn) {
                 stream.begun = true;
             }
-            self.push(cx, key, &bytes);
-            self.push_lines(cx, key);
+            self.server.push(cx, conn, &bytes);
+            self.push_lines(cx, conn);
         }
     }
 
@@ -96,37 +150,40 @@ impl Console {
         self.lines.extend(lines);
         let excess = self.lines.len().saturating_sub(LINES_MAX);
         self.lines.drain(..excess);
-        let keys: Vec<usize> = self
-            .streams()
-            .filter(|(_, stream)| stream.begun)
-            .map(|(key, _)| key)
-            .collect();
-        for key in keys {
-            self.push_lines(cx, key);
+        for conn in self.pages() {
+            self.push_lines(cx, conn);
         }
     }
 
-    /// Those lines that a page has not had.
-    fn push_lines(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let last = self.line;
-        let Some(stream) = self.stream_at(key) else {
+    /// Those lines that a page has not had, as far as there is room: the rest follows when it has taken these.
+    pub(super) fn push_lines(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
+        let Some(backlog) = self.server.backlog(conn) else {
             return;
         };
-        let after = stream.line;
-        stream.line = last;
-        let fresh = self.lines.iter().filter(|line| line.seq > after);
-        let bytes: Vec<u8> = fresh
-            .flat_map(|line| event("log", &log_line(line)))
-            .collect();
+        let lines = &self.lines;
+        let found = self.streams.iter_mut().find(|stream| stream.conn == conn);
+        let may_have = |stream: &&mut Stream| stream.begun && stream.right == Right::All;
+        let Some(stream) = found.filter(may_have) else {
+            return;
+        };
+        let first = lines.partition_point(|line| line.seq <= stream.line);
+        let mut bytes = Vec::new();
+        for line in lines.range(first..) {
+            let event = event("log", &log_line(line));
+            if backlog + bytes.len() + event.len() > OUT_MAX {
+                break;
+            }
+            bytes.extend(event);
+            stream.line = line.seq;
+        }
         if !bytes.is_empty() {
-            self.push(cx, key, &bytes);
+            self.server.push(cx, conn, &bytes);
         }
     }
 
     /// A piece of payload for a page.
     pub(super) fn flowed(&mut self, cx: &mut Cx<'_>, conn: ConnId, payload: &Payload) {
-        let Some(key) = self.key_at(conn) else { return };
-        let Some(stream) = self.stream_at(key) else {
+        let Some(stream) = self.stream_at(conn) else {
             return;
         };
         stream.asked = false;
@@ -139,31 +196,15 @@ impl Console {
             "skipped": payload.skipped,
             "data": STANDARD.encode(&payload.bytes),
         });
-        self.push(cx, key, &event("dump", &data));
+        self.server.push(cx, conn, &event("dump", &data));
     }
 
     /// There is no payload to be had: the relay does not run.
     pub(super) fn flow_ended(&mut self, conn: ConnId) {
-        let Some(stream) = self.key_at(conn).and_then(|key| self.stream_at(key)) else {
-            return;
-        };
-        stream.asked = false;
-        stream.payload = None;
-    }
-
-    fn push(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
-        let Some(conn) = self.conns.get_mut(key) else {
-            return;
-        };
-        if conn.push(bytes) {
-            return self.flush(cx, key);
+        if let Some(stream) = self.stream_at(conn) {
+            stream.asked = false;
+            stream.payload = None;
         }
-        self.journal.warn(
-            cx.now(),
-            "slow",
-            "a page that reads too slowly was closed".to_owned(),
-        );
-        self.drop_conn(cx, key, Close::Reset);
     }
 }
 
@@ -179,6 +220,10 @@ fn log_line(line: &LogLine) -> Value {
 
 /// Lines that a page gets when it is opened.
 const LINES_MAX: usize = 1000;
+/// How much may wait for a page before it misses a state.
+const BEHIND: usize = 64 << 10;
+/// How much may wait for a page before it gets no more lines.
+const OUT_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,11 @@
 use std::rc::Rc;
 
 use super::exposition::Text;
-use super::server::Content;
 use crate::proto::http1::{Answer, Status};
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Process, Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::view::View;
+use crate::roles::http::{ConnId, Content};
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum What {
 
 /// A round under way.
 pub(super) struct Gather {
-    waiting: Vec<(usize, What)>,
+    waiting: Vec<(ConnId, What)>,
     process: Process,
     rows: Vec<RoleRow>,
     /// The answers that are still to come.
@@ -39,8 +39,13 @@ impl Gather {
     }
 
     /// One more waits for it.
-    pub(super) fn wait(&mut self, key: usize, what: What) {
-        self.waiting.push((key, what));
+    pub(super) fn wait(&mut self, conn: ConnId, what: What) {
+        self.waiting.push((conn, what));
+    }
+
+    /// Whether all has been answered.
+    pub(super) fn is_whole(&self) -> bool {
+        self.asked.is_empty()
     }
 
     /// An answer came. Whether it was the last one.
@@ -56,7 +61,7 @@ impl Gather {
                 let more = next.map(|from| cx.ask(Command::Roles { from }));
                 self.asked.extend(more);
             }
-            Reply::Clients(_) | Reply::Tab(_) | Reply::Done | Reply::Refused(_) => {}
+            Reply::Tab(_) => {}
         }
         self.asked.is_empty()
     }
@@ -68,15 +73,15 @@ impl Gather {
     }
 
     /// What each gets.
-    pub(super) fn answers(self) -> Vec<(usize, Content)> {
+    pub(super) fn answers(self) -> Vec<(ConnId, Content)> {
         let body: Rc<[u8]> = self.text.into_bytes().into();
         let ready = readiness(&self.rows);
         let answer = |what| match what {
-            What::Metrics => Content::of(TEXT, Rc::clone(&body)),
+            What::Metrics => Content::new(Status::OK, TEXT, Rc::clone(&body)),
             What::Ready => ready.clone().into(),
         };
         let waiting = self.waiting.into_iter();
-        waiting.map(|(key, what)| (key, answer(what))).collect()
+        waiting.map(|(conn, what)| (conn, answer(what))).collect()
     }
 }
 

@@ -1,9 +1,9 @@
 //! What others may ask of a running hydrant by HTTP: `/metrics` for Prometheus, `/healthz` and `/readyz`.
 //!
 //! ```text
-//!   server.rs: connections ──request──> mod.rs ──ask──> the owner of the loop
-//!                   ^─────── answer ──── gather.rs <──Reply── (pages of at most 256 roles)
-//!                                          └─ exposition.rs: text, a family a visit
+//!   http: connections ──request──> mod.rs ──ask──> the owner of the loop
+//!            ^─────── answer ──── gather.rs <──Reply── (pages of at most 256 roles)
+//!                                   └─ exposition.rs: text, a family a visit
 //! ```
 //!
 //! It knows no role: all that it shows are [`crate::reactor::view::View`]s. Nothing here costs the feed anything but
@@ -11,16 +11,19 @@
 
 mod exposition;
 mod gather;
-mod server;
 
-use crate::base::endpoint::Endpoint;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::base::endpoint::{Endpoint, Host};
 use crate::proto::http1::{Answer, Request, Status};
+use crate::reactor::net::SockId;
 use crate::reactor::{Cx, End, Event, Role};
+use crate::roles::http::{Limits, Server};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
 use self::gather::{Gather, What};
-use self::server::{Content, Server};
 
 /// What it is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub struct Metrics {
     config: MetricsConfig,
     server: Server,
     gather: Option<Gather>,
+    served: u64,
     journal: Journal,
 }
 
@@ -42,51 +46,80 @@ impl Metrics {
     pub fn new(config: MetricsConfig) -> Self {
         Self {
             config,
-            server: Server::new(),
+            server: Server::new(Limits {
+                connections: CONNECTIONS_MAX,
+                body: 0,
+                asking: ASKING,
+                idle: None,
+                waiting: WAITING,
+                telling: TELLING,
+                refusal: |fault| Answer::from(fault).into(),
+            }),
             gather: None,
+            served: 0,
             journal: Journal::new("metrics".to_owned()),
         }
     }
 
+    /// Every socket that it knows but its listeners.
+    pub fn sockets(&self) -> impl Iterator<Item = SockId> {
+        self.server.sockets()
+    }
+
+    /// Requests that it has looked at.
+    pub fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// Panics where an invariant does not hold. For tests and the simulator.
+    pub fn check_invariants(&self) {
+        self.server.check_invariants();
+    }
+
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
-        for (sock, at) in listen(cx, &self.config.listen)? {
-            self.server.listens(cx, sock);
+        for (_, at) in listen(cx, &self.config.listen)? {
             self.journal.info(format!("listening on {at} for metrics"));
         }
         Ok(())
     }
 
-    /// A request is whole: it is answered at once, or when what it asks for has been gathered.
-    fn serve(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let asked = self.server.head(key).map(|head| {
-            let request = Request::parse(head)?;
-            route(&request)
+    /// The next request is answered at once, or when what it asks for has been gathered.
+    fn serve(&mut self, cx: &mut Cx<'_>) {
+        let Some(asked) = self.server.next() else {
+            return;
+        };
+        self.served += 1;
+        // Only programs of this machine reach it; a page elsewhere may have pointed a name of its own here.
+        let is_private = is_loopback(&self.config.listen);
+        let route = Request::parse(&asked.head).map_err(Answer::from);
+        let route = route.and_then(|request| match is_private && !is_by_address(request.host) {
+            true => Err(Answer::new(Status::FORBIDDEN, "ask for it by its address")),
+            false => route_of(&request),
         });
-        match asked {
-            None => {}
-            Some(Err(answer)) => self.server.answer(cx, key, answer.into()),
-            Some(Ok(Route::Alive)) => self.server.answer(cx, key, ok("ok").into()),
-            Some(Ok(Route::Gathered(what))) => {
+        match route {
+            Err(answer) => self.server.answer(cx, asked.conn, answer.into()),
+            Ok(Route::Alive) => self.server.answer(cx, asked.conn, ok("ok").into()),
+            Ok(Route::Gathered(what)) => {
                 let gather = self.gather.get_or_insert_with(|| Gather::begin(cx));
-                gather.wait(key, what);
+                gather.wait(asked.conn, what);
             }
         }
     }
 
-    /// Everything has been gathered, and is written down piece by piece.
+    /// A request, or a piece of the text.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
-        let Some(gather) = &mut self.gather else {
-            return;
+        let is_written = match &mut self.gather {
+            Some(gather) if gather.is_whole() => gather.write_some(),
+            _ => false,
         };
-        if !gather.write_some() {
-            return cx.again();
+        if is_written && let Some(gather) = self.gather.take() {
+            for (conn, content) in gather.answers() {
+                self.server.answer(cx, conn, content);
+            }
         }
-        let Some(gather) = self.gather.take() else {
-            return;
-        };
-        for (key, content) in gather.answers() {
-            self.server.answer(cx, key, content);
-        }
+        let is_writing = self.gather.as_ref().is_some_and(Gather::is_whole);
+        self.server.woken(cx, is_writing);
+        self.serve(cx);
     }
 }
 
@@ -97,7 +130,7 @@ enum Route {
     Gathered(What),
 }
 
-fn route(request: &Request<'_>) -> Result<Route, Answer> {
+fn route_of(request: &Request<'_>) -> Result<Route, Answer> {
     request.without_body()?;
     if !["GET", "HEAD"].contains(&request.method) {
         let answer = Answer::new(
@@ -117,6 +150,31 @@ fn route(request: &Request<'_>) -> Result<Route, Answer> {
     }
 }
 
+fn is_loopback(at: &Endpoint) -> bool {
+    let is_any = matches!(
+        at,
+        Endpoint::Tcp {
+            host: Host::Any,
+            ..
+        }
+    );
+    matches!(at, Endpoint::Tcp { .. }) && at.is_this_machine() && !is_any
+}
+
+/// Whether the Host field is an address or `localhost`, which no name server can point elsewhere.
+fn is_by_address(host: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    let inner = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let name = inner.unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
 fn ok(text: &str) -> Answer {
     Answer::new(Status::OK, text)
 }
@@ -134,12 +192,10 @@ impl Role for Metrics {
                     self.journal.warn(cx.now(), "full", text);
                 }
             }
-            Event::Readable(sock) => {
-                if let Some(key) = self.server.readable(cx, sock) {
-                    self.serve(cx, key);
-                }
+            Event::Readable(sock) => self.server.readable(cx, sock),
+            Event::Writable(sock) => {
+                self.server.writable(cx, sock);
             }
-            Event::Writable(sock) => self.server.writable(cx, sock),
             Event::Timer { tag, .. } => {
                 if let Some(text) = self.server.overdue(cx, tag) {
                     self.journal.warn(cx.now(), "slow", text);
@@ -148,7 +204,7 @@ impl Role for Metrics {
             Event::Reply { ticket, reply } => {
                 let gather = self.gather.as_mut();
                 if gather.is_some_and(|gather| gather.take_in(cx, ticket, reply)) {
-                    cx.again();
+                    self.server.wake(cx);
                 }
             }
             Event::Again => self.go_on(cx),
@@ -159,8 +215,11 @@ impl Role for Metrics {
     }
 }
 
-impl From<Answer> for Content {
-    fn from(answer: Answer) -> Self {
-        Self::whole(answer.bytes())
-    }
-}
+/// Connections at a time; one more takes the place of the oldest.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a request may take to be whole.
+const ASKING: Duration = Duration::from_secs(5);
+/// How long an answer may take to be known.
+const WAITING: Duration = Duration::from_secs(30);
+/// How long a reader may take nothing of its answer.
+const TELLING: Duration = Duration::from_secs(10);

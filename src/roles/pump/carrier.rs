@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{DATA_MAX, FRAME_MAX, Mux};
+use super::{DATA_MAX, Mux, PAYLOAD_FAIR};
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, StreamId};
 use crate::reactor::Cx;
@@ -74,16 +74,13 @@ impl<C: Carrier> Mux<C> {
     pub fn send(&mut self, cx: &mut Cx<'_>, stream: StreamId, bytes: &[u8]) -> usize {
         self.say(cx);
         let mut taken = 0;
-        while taken < bytes.len() && self.has_room() {
-            let count = self.session.sendable(stream).min(bytes.len() - taken);
+        while taken < bytes.len() {
+            let most = self.session.sendable(stream).min(self.room());
+            let count = most.min(bytes.len() - taken);
             if count == 0 {
                 break;
             }
-            let space = self.out.space(HEADER_LEN + count);
-            let header = self.session.data(stream, count);
-            space[..HEADER_LEN].copy_from_slice(&header);
-            space[HEADER_LEN..].copy_from_slice(&bytes[taken..taken + count]);
-            self.out.commit(HEADER_LEN + count);
+            self.put_frame(stream, &bytes[taken..taken + count]);
             taken += count;
         }
         if taken > 0 {
@@ -92,9 +89,13 @@ impl<C: Carrier> Mux<C> {
         taken
     }
 
-    /// Whether there is room for one more frame of payload.
-    pub fn has_room(&self) -> bool {
-        self.out.len() + FRAME_MAX <= DATA_MAX
+    /// How much payload one more frame may have; 0 where it had better wait.
+    pub(super) fn room(&self) -> usize {
+        let room = DATA_MAX.saturating_sub(self.out.len() + HEADER_LEN);
+        match room < PAYLOAD_FAIR {
+            true => 0,
+            false => room,
+        }
     }
 
     /// [`Mux::flush`] shall return this key when there is room again.
@@ -105,5 +106,14 @@ impl<C: Carrier> Mux<C> {
     /// Nobody waits for room under this key any more.
     pub fn forget_room(&mut self, key: u32) {
         self.waiting.retain(|(other, _)| *other != key);
+    }
+
+    /// Panics where the books do not agree. For tests and the simulator, between events.
+    pub fn check_invariants(&self) {
+        self.session.check_invariants();
+        assert!(
+            self.waiting.is_empty() || !self.out.is_empty(),
+            "nothing will wake those who wait for room"
+        );
     }
 }

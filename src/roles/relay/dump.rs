@@ -31,6 +31,12 @@ impl Dump {
         self.sock
     }
 
+    /// Goes on in another format, behind what has begun in the one before.
+    pub(super) fn show_as(&mut self, format: DumpFormat) {
+        self.format.finish(&mut self.text);
+        self.format = Formatter::new(format);
+    }
+
     /// Formats the next piece of what is `whole` if the last one is out.
     fn refill(&mut self, ring: &Ring, whole: u64) {
         if self.sent < self.text.len() {

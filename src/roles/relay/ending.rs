@@ -22,6 +22,7 @@ use crate::reactor::{Cx, End};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.
@@ -54,6 +55,8 @@ pub(super) struct Flush {
     unacknowledged: usize,
     cut: usize,
     deadline: Option<TimerKey>,
+    /// It was said which destinations are waited for though they are not connected.
+    owed_said: bool,
     over: bool,
 }
 
@@ -78,6 +81,7 @@ impl Relay {
             }
             return;
         }
+        self.hurry_granted(cx);
         let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,
@@ -86,6 +90,7 @@ impl Relay {
             unacknowledged: 0,
             cut: 0,
             deadline,
+            owed_said: false,
             over: false,
         });
         self.close_upstream(cx);
@@ -230,9 +235,7 @@ impl Relay {
             Reason::Left => {}
             _ => flush.cut += 1,
         }
-        let outlet = &self.outputs[output];
-        let unfinished = outlet.parked().is_some_and(|parked| parked < head);
-        if flush.deadline.is_none() && outlet.is_dialled() && unfinished {
+        if flush.deadline.is_none() && self.outputs[output].is_owed(head) {
             self.redial_output(cx, output, joined);
         }
         self.check_flushed(cx);
@@ -248,11 +251,14 @@ impl Relay {
         }
     }
 
-    /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none.
+    /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none,
+    /// or of a destination that is not even connected.
     pub(super) fn watch_end(&mut self, now: Time) {
-        let Some(flush) = self.flush.as_ref().filter(|flush| flush.source_ended()) else {
+        let ended = self.flush.as_ref().filter(|flush| flush.source_ended());
+        let Some(began) = ended.map(|flush| flush.began) else {
             return;
         };
+        self.name_owed();
         let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
             .clients
@@ -262,7 +268,7 @@ impl Relay {
         let Some((_, client)) = waited_for else {
             return;
         };
-        let (peer, quiet) = (client.peer, now.since(client.progress.max(flush.began)));
+        let (peer, quiet) = (client.peer, now.since(client.progress.max(began)));
         if quiet >= QUIET_SAID {
             let quiet = Span(quiet);
             let until = match client.finishing && peer != Peer::Stdio {
@@ -274,6 +280,26 @@ impl Relay {
                  {until}"
             );
             self.journal.warn(now, "the end waits", text);
+        }
+    }
+
+    /// Says once which destinations are dialled on, as bytes are left for them.
+    fn name_owed(&mut self) {
+        let head = self.records.whole();
+        let Some(flush) = self.flush.as_mut().filter(|flush| !flush.owed_said) else {
+            return;
+        };
+        let owed = self.outputs.iter().filter(|outlet| outlet.is_owed(head));
+        let owed = owed.map(|outlet| {
+            let left = head - outlet.parked().unwrap_or(head);
+            format!("{} ({} left for it)", outlet.name(), Bytes(left))
+        });
+        let owed: Vec<_> = owed.collect();
+        flush.owed_said = !owed.is_empty();
+        if flush.owed_said {
+            let owed = owed.join(", ");
+            let text = format!("the source has ended; not connected and waited for: {owed}");
+            self.journal.info(text);
         }
     }
 
@@ -298,10 +324,8 @@ impl Relay {
     pub(super) fn check_flushed(&mut self, cx: &mut Cx<'_>) {
         let head = self.records.whole();
         let Some(flush) = &mut self.flush else { return };
-        let unfinished = |outlet: &super::outputs::Outlet| {
-            outlet.is_dialled() && outlet.parked().is_some_and(|parked| parked < head)
-        };
-        let dialling = flush.deadline.is_none() && self.outputs.iter().any(unfinished);
+        let is_owed = |outlet: &Outlet| outlet.is_owed(head);
+        let dialling = flush.deadline.is_none() && self.outputs.iter().any(is_owed);
         if self.clients.len() > 0 || dialling {
             return;
         }

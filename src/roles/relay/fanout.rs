@@ -112,6 +112,7 @@ impl Relay {
             self.dump.as_ref().map(Dump::cursor),
             self.retained(),
             Some(whole - self.backlog_now()),
+            self.framed.as_ref().and_then(|framed| framed.lacks(whole)),
         ];
         let needed = needed.into_iter().flatten().fold(whole, u64::min);
         self.records.keep_from(needed)

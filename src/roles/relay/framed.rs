@@ -25,9 +25,12 @@ pub(super) struct Framed {
     ring: Ring,
     /// How far the stream is framed.
     whole: u64,
-    /// Beginnings of messages, some KiB apart, the oldest first.
+    /// Beginnings of messages, about a KiB apart, the oldest first.
     marks: VecDeque<Mark>,
     active: bool,
+    /// Messages that were looked at to find a place.
+    #[cfg(test)]
+    pub(super) steps: std::cell::Cell<usize>,
 }
 
 /// The boundary between two messages, by both of its offsets.
@@ -56,7 +59,7 @@ impl Framed {
     }
 
     /// For a stream of which a ring of `capacity` bytes holds the latest.
-    fn new(framing: Framing, record_max: usize, capacity: usize) -> Self {
+    pub(super) fn new(framing: Framing, record_max: usize, capacity: usize) -> Self {
         let longest = MESSAGE_MAX.max(framing.partial_max(record_max) + 1);
         let spare = longest + HEAD_MAX + SPACING as usize;
         Self {
@@ -66,6 +69,8 @@ impl Framed {
             whole: 0,
             marks: VecDeque::new(),
             active: false,
+            #[cfg(test)]
+            steps: std::cell::Cell::default(),
         }
     }
 
@@ -89,12 +94,15 @@ impl Framed {
         self.ring.rewind(self.ring.head());
     }
 
-    /// Frames the stream up to `whole`, where a record ends.
-    pub(super) fn extend(&mut self, stream: &Ring, whole: u64) {
+    /// Frames what is not framed yet of the stream up to `whole`, where a record ends: `least` bytes in any case, and
+    /// of the rest as much as one visit may take.
+    pub(super) fn extend(&mut self, stream: &Ring, whole: u64, least: u64) {
         if !self.active {
             return;
         }
-        while self.whole < whole {
+        let least = self.whole.saturating_add(least);
+        let mut work = 0;
+        while self.whole < whole && (self.whole < least || work < VISIT) {
             let rest = stream
                 .read_up_to(self.whole, (whole - self.whole) as usize)
                 .expect("what has just come is held");
@@ -115,11 +123,18 @@ impl Framed {
             self.ring.append(first);
             self.ring.append(&rest[1][..len - first.len()]);
             self.whole += len as u64;
+            work += EACH + len as u64;
         }
         let tail = self.ring.tail();
         while self.marks.front().is_some_and(|mark| mark.framed < tail) {
             self.marks.pop_front();
         }
+    }
+
+    /// The first byte of the stream that it has still to frame, where the stream is whole up to `whole`: while it is
+    /// behind, and nobody has begun to take from it.
+    pub(super) fn lacks(&self, whole: u64) -> Option<u64> {
+        (self.active && self.whole < whole).then_some(self.whole)
     }
 
     /// The ring of the stream starts over with what stands from `keep_from` on: so does this one.
@@ -180,9 +195,7 @@ impl Framed {
     /// The offset of the stream that goes with `at`: a client that has everything below `at` has everything below it.
     pub(super) fn plain_at(&self, at: u64) -> u64 {
         match self.message_at(at) {
-            Some(message) => {
-                message.begin.plain + at.saturating_sub(message.begin.framed + message.head)
-            }
+            Some(message) => message.plain_at(at),
             None => self.whole,
         }
     }
@@ -192,13 +205,13 @@ impl Framed {
         self.active && at >= self.ring.tail() && at <= self.ring.head()
     }
 
-    /// How many bytes of the stream are in the last `waiting` bytes before `at`.
-    pub(super) fn payload_before(&self, at: u64, waiting: u32) -> u32 {
+    /// How many bytes of the stream are in the last `waiting` bytes before `at`, which `plain` of it goes with.
+    pub(super) fn payload_before(&self, at: u64, plain: u64, waiting: u32) -> u32 {
         let from = at.saturating_sub(u64::from(waiting));
         if self.marks.front().is_none_or(|mark| from < mark.framed) {
             return waiting;
         }
-        (self.plain_at(at) - self.plain_at(from)) as u32
+        plain.saturating_sub(self.plain_at(from)) as u32
     }
 
     /// Goes from mark to message to the one that an offset lies in, by one of the two kinds of offsets.
@@ -210,6 +223,8 @@ impl Framed {
         let mut begin = *self.marks.get(after.checked_sub(1)?)?;
         loop {
             let message = self.message(begin)?;
+            #[cfg(test)]
+            self.steps.update(|steps| steps + 1);
             if of(&message.end) > offset {
                 return Some(message);
             }
@@ -241,6 +256,11 @@ impl Message {
     pub(super) fn begins_at(&self) -> u64 {
         self.begin.framed
     }
+
+    /// The offset of the stream that goes with one within it.
+    pub(super) fn plain_at(&self, at: u64) -> u64 {
+        self.begin.plain + at.saturating_sub(self.begin.framed + self.head)
+    }
 }
 
 /// How much room `bytes` of a stream take as messages of `shortest` bytes or more: heads are the most of it where
@@ -257,8 +277,12 @@ fn grown(bytes: usize, shortest: usize) -> usize {
 
 /// The longest message that a raw stream is cut into.
 pub(super) const MESSAGE_MAX: usize = 64 << 10;
+/// Bytes that are framed in one visit where nobody has to have them at once, and how many of them a message is worth
+/// beside its own.
+const VISIT: u64 = 256 << 10;
+const EACH: u64 = 64;
 /// How far marks are apart, at the least.
-const SPACING: u64 = 4 << 10;
+const SPACING: u64 = 1 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -285,7 +309,8 @@ mod tests {
     impl Bench {
         fn write(&mut self, bytes: &[u8]) {
             self.stream.append(bytes);
-            self.framed.extend(&self.stream, self.stream.head());
+            self.framed
+                .extend(&self.stream, self.stream.head(), bytes.len() as u64);
         }
 
         /// The messages from a boundary on.
@@ -329,7 +354,44 @@ mod tests {
             0, 0, 0, 1, 2, 3, 4, 4, 4, 5, 6, 7, 8, 8, 8, 9, 9, 9, 10, 11, 12, 13, 14,
         ];
         assert_eq!(plain, expected);
-        assert_eq!(bench.framed.payload_before(22, 10), 6);
+        assert_eq!(bench.framed.payload_before(22, 14, 10), 6);
+    }
+
+    /// What nobody has to have at once is framed little by little, and what is read meanwhile does not add to it.
+    #[test]
+    fn a_long_stream_is_framed_in_many_visits() {
+        for (framing, shortest) in [("fixed:1", 1), ("raw", MESSAGE_MAX as u64)] {
+            let mut bench = bench(framing, 4 << 20);
+            bench.framed.stop();
+            bench.stream.append(&vec![b'x'; 2 << 20]);
+            bench.framed.begin(0);
+            let (mut visits, mut behind) = (0, 2 << 20);
+            while let Some(from) = bench.framed.lacks(bench.stream.head()) {
+                bench.stream.append(&[b'x'; 1000]);
+                bench
+                    .framed
+                    .extend(&bench.stream, bench.stream.head(), 1000);
+                bench.framed.extend(&bench.stream, bench.stream.head(), 0);
+                let (done, left) = (
+                    bench.framed.whole - from,
+                    bench.stream.head() - bench.framed.whole,
+                );
+                assert!(
+                    done <= 1000 + 2 * (VISIT + MESSAGE_MAX as u64),
+                    "{done} at once"
+                );
+                assert!(
+                    shortest > 1 || done <= 1000 + 2 * VISIT / EACH,
+                    "{done} at once"
+                );
+                assert!(left < behind, "it does not catch up");
+                (visits, behind) = (visits + 1, left);
+            }
+            assert!(visits >= 4, "{framing} in {visits} visits");
+            let first = bench.framed.at_or_before(0);
+            let payload = bench.messages(first).concat();
+            assert_eq!(payload.len() as u64, bench.stream.head());
+        }
     }
 
     #[test]

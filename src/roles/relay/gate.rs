@@ -1,12 +1,16 @@
 //! When the upstream may be read: not before `--wait-clients` are there, not in the middle of a pass, not into a ring
 //! that is full of what somebody has a right to (to get it, or to get it again as long as it is not acknowledged), not
-//! while `--max-lag` is passed under `block`, and for a moment not while a busy leader is a MiB behind.
+//! while `--max-lag` is passed under `block`, however empty the ring is, and for a moment not while a leader that is
+//! worth it is behind.
 //!
 //! ```text
 //!   Waiting ──> Open ──read──> Passing ──> Open
-//!                │ ^
-//!                │ └── the leader is current, or takes nothing for 5 ms ── Ahead (of a busy leader by a MiB)
-//!                └──── room again <── Full (of what `block` or the leader still need) ── `--hold` is over: stalled
+//!               ^  │
+//!               │  ├──> Ahead: the leader is behind and takes bytes (leader.rs)
+//!               ├──┼─────── it is current, or not worth the wait
+//!               │  │
+//!               │  └──> Held: the ring is full of what `block` or the leader still need, or `--max-lag` is passed
+//!               └────────── room, and nobody lags: somebody took, acknowledged or left, or was stalled for `--hold`
 //! ```
 
 use std::time::Duration;
@@ -24,17 +28,12 @@ use crate::roles::relay::{Relay, Tick};
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: State,
-    full_since: Time,
+    held_since: Time,
     /// When it was last looked who takes bytes.
     looked: Option<Time>,
     hold: Option<TimerKey>,
     /// The next question what was acknowledged, and when it is asked.
     acks: Option<(TimerKey, Time)>,
-    /// While the leader is being waited for: the timer, and how far it was when that was set.
-    ahead: Option<(TimerKey, u64)>,
-    /// The leader takes too little to be worth waiting for: since when, and how far it was then. Until somebody is
-    /// current again, or it has turned out to be quick after all.
-    slow_leader: Option<(Time, u64)>,
     held_said: bool,
     /// `--wait-clients` has been met once.
     met: bool,
@@ -53,8 +52,8 @@ enum State {
     /// The upstream is so far ahead of the leader, who is taking bytes all the time, that more of it would only push
     /// out of the cache what the leader is about to get.
     Ahead,
-    /// The ring has no room that somebody does not still need.
-    Full,
+    /// The ring has no room that somebody does not still need, or a client under `block` is beyond `--max-lag`.
+    Held,
 }
 
 impl Gate {
@@ -62,25 +61,9 @@ impl Gate {
         self.state == State::Open
     }
 
-    /// A leader that was slow may only have been without a core for a moment, and would then be far behind for ever:
-    /// as fast as it takes bytes, others come in.
-    fn judge_leader(&mut self, lead: u64, head: u64, now: Time) {
-        let Some((since, from)) = self.slow_leader else {
-            return;
-        };
-        let took = lead.saturating_sub(from);
-        if lead == head
-            || took >= AHEAD_MAX && would_take(head - lead, took, now.since(since)) < CATCH_UP
-        {
-            self.slow_leader = None;
-        } else if took >= AHEAD_MAX {
-            self.slow_leader = Some((now, lead));
-        }
-    }
-
     /// Whether it is the clients' turn: what they take may open it.
     pub(super) fn is_shut(&self) -> bool {
-        matches!(self.state, State::Full | State::Ahead)
+        matches!(self.state, State::Held | State::Ahead)
     }
 }
 
@@ -92,11 +75,11 @@ impl Relay {
             self.cancel_gate_timers(cx);
             self.gate.state = state;
             match state {
-                State::Full => self.hold_back(cx),
+                State::Held => self.hold_back(cx),
                 State::Ahead => self.await_leader(cx),
                 State::Open | State::Waiting | State::Passing => {}
             }
-        } else if state == State::Full {
+        } else if state == State::Held {
             self.arm_missing(cx);
         }
         self.set_reading(cx, state == State::Open);
@@ -109,7 +92,7 @@ impl Relay {
         } else if self.pass.is_some() {
             State::Passing
         } else if self.room(cx) < self.read_max || self.lags_too_far(cx.now()) {
-            State::Full
+            State::Held
         } else if self.is_far_ahead(cx.now()) {
             State::Ahead
         } else {
@@ -117,25 +100,11 @@ impl Relay {
         }
     }
 
-    /// Whether the upstream should wait a moment for a leader that is behind and keeps taking bytes. Once it waits, it
-    /// does so until the leader has everything: then the ring starts over with what is hot in the cache.
-    fn is_far_ahead(&mut self, now: Time) -> bool {
-        let head = self.records.whole();
-        let lead = self.clients.lead(head).unwrap_or(head);
-        self.gate.judge_leader(lead, head, now);
-        let far = if self.gate.state == State::Ahead {
-            0
-        } else {
-            AHEAD_MAX
-        };
-        head - lead > far && self.gate.slow_leader.is_none() && !self.config.hold.is_zero()
-    }
-
     /// Bytes that can be read without overwriting any that somebody has a right to.
     fn room(&mut self, cx: &Cx<'_>) -> usize {
         let room = self.known_room();
-        // Whatever happens while it is full, a timer asks.
-        if room >= self.read_max || self.gate.state == State::Full || self.retained().is_none() {
+        // Whatever happens while the upstream is held, a timer asks.
+        if room >= self.read_max || self.gate.state == State::Held || self.retained().is_none() {
             return room;
         }
         // It may be that only what nobody has acknowledged, as far as we know, stands in the way: ask.
@@ -234,31 +203,9 @@ impl Relay {
         }
     }
 
-    /// The next byte of the client that is furthest ahead, for which the upstream waits.
-    fn leader(&mut self) -> Option<u64> {
-        match self.config.hold.is_zero() {
-            true => None,
-            false => self.clients.lead(self.records.whole()),
-        }
-    }
-
-    /// The first byte that the ring must not overwrite for clients that may be overtaken: the leader's next one, or
-    /// that of the hindmost, but not more than half a ring before the leader's. Who is nearer than that is not slower
-    /// than the others: receivers that pause together, as behind one switch, would otherwise all be lost but for the
-    /// one that goes on first.
-    fn protected(&mut self) -> Option<u64> {
-        let leader = self.leader()?;
-        let near = leader.saturating_sub(self.config.ring as u64 / 2);
-        if self.ring.room(near) >= self.read_max {
-            return Some(leader); // so that nobody near can be overtaken
-        }
-        let hindmost = self.clients.hindmost_droppable();
-        Some(hindmost.map_or(leader, |cursor| cursor.clamp(near, leader)))
-    }
-
-    /// The ring is full: the upstream waits, but not for ever for clients that take nothing.
+    /// The upstream waits, but not for ever for clients that take nothing, unless they are under `block`.
     fn hold_back(&mut self, cx: &mut Cx<'_>) {
-        self.gate.full_since = cx.now();
+        self.gate.held_since = cx.now();
         self.gate.held_said = false;
         // A gate that shuts with every read must not look at all who are behind each time.
         let pause = self.config.hold / HOLD_LOOKS;
@@ -270,7 +217,7 @@ impl Relay {
         self.arm_acks(cx, ACKS_LOOK);
     }
 
-    /// It is full still, but not always because of the same ones: a destination that has come back may have taken the
+    /// It waits still, but not always because of the same ones: a destination that has come back may have taken the
     /// place of its own absence.
     fn arm_missing(&mut self, cx: &mut Cx<'_>) {
         if self.gate.hold.is_none() {
@@ -307,45 +254,22 @@ impl Relay {
 
     pub(super) fn look_at_acks(&mut self, cx: &mut Cx<'_>) {
         // The longer it has been, the less a moment more matters.
-        let full = cx.now().since(self.gate.full_since);
+        let held = cx.now().since(self.gate.held_since);
         self.gate.acks = None;
         self.ask_retaining(cx);
         self.ask_laggards(cx);
-        self.arm_acks(cx, full.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
+        self.arm_acks(cx, held.clamp(ACKS_LOOK, ACKS_LOOK_MAX));
         self.refresh_gate(cx);
     }
 
     fn cancel_gate_timers(&mut self, cx: &mut Cx<'_>) {
         let hold = self.gate.hold.take();
-        let ahead = self.gate.ahead.take().map(|(timer, _)| timer);
+        let ahead = self.leader.end_wait();
         let acks = self.gate.acks.take().map(|(timer, _)| timer);
         hold.into_iter()
             .chain(ahead)
             .chain(acks)
             .for_each(|timer| cx.cancel(timer));
-    }
-
-    fn await_leader(&mut self, cx: &mut Cx<'_>) {
-        let lead = self.clients.lead(self.records.whole()).unwrap_or_default();
-        self.gate.ahead = Some((cx.timer(AHEAD_LOOK, Tick::Ahead.tag(0)), lead));
-    }
-
-    /// The leader has been waited for for a moment: as long as it takes bytes, it is worth another.
-    pub(super) fn look_at_leader(&mut self, cx: &mut Cx<'_>) {
-        let Some((_, then)) = self.gate.ahead.take() else {
-            return;
-        };
-        let head = self.records.whole();
-        let lead = self.clients.lead(head).unwrap_or_default();
-        // However far it is, the wait for it must not be long.
-        if lead > then
-            && (head - lead <= 2 * AHEAD_MAX
-                || would_take(head - lead, lead - then, AHEAD_LOOK) < CATCH_UP)
-        {
-            return self.await_leader(cx);
-        }
-        self.gate.slow_leader = Some((cx.now(), lead));
-        self.refresh_gate(cx);
     }
 
     fn arm_hold(&mut self, cx: &mut Cx<'_>) {
@@ -356,14 +280,14 @@ impl Relay {
         self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
     }
 
-    /// A quarter of `--hold` is over while the ring is full.
+    /// A quarter of `--hold` is over while the upstream is held.
     pub(super) fn look_at_held(&mut self, cx: &mut Cx<'_>) {
         self.gate.hold = None;
-        if self.gate.state != State::Full {
+        if self.gate.state != State::Held {
             return;
         }
-        self.drop_stalled(cx, self.gate.full_since);
-        if self.gate.state == State::Full && self.gate.hold.is_none() {
+        self.drop_stalled(cx, self.gate.held_since);
+        if self.gate.state == State::Held && self.gate.hold.is_none() {
             self.arm_hold(cx);
         }
     }
@@ -413,8 +337,8 @@ impl Relay {
     /// Says so, once a time, when clients that must not lose a byte have held the upstream back for a while.
     pub(super) fn watch_held(&mut self, cx: &Cx<'_>) {
         let now = cx.now();
-        let held = now.since(self.gate.full_since);
-        if self.gate.state != State::Full
+        let held = now.since(self.gate.held_since);
+        if self.gate.state != State::Held
             || self.gate.held_said
             || held < HELD_SAID
             || !self.upstream.is_up()
@@ -463,50 +387,7 @@ impl Relay {
 const HOLD_LOOKS: u32 = 4;
 /// How long the upstream is held back before a line says so.
 const HELD_SAID: Duration = Duration::from_secs(5);
-/// How far the upstream gets ahead of a leader that keeps taking bytes: about what a processor's own cache holds.
-const AHEAD_MAX: u64 = 1 << 20;
-/// How long the rest takes, at the pace at which `done` took `time`.
-fn would_take(rest: u64, done: u64, time: Duration) -> Duration {
-    time.mul_f64(rest as f64 / done.max(1) as f64)
-}
-
-/// A leader that needs no longer than this for all that it lacks is waited for, however far it is behind.
-const CATCH_UP: Duration = Duration::from_millis(40);
-/// How long a leader may take nothing and still count as one that keeps taking.
-const AHEAD_LOOK: Duration = Duration::from_millis(5);
-/// How often the kernel is asked what was acknowledged, while the ring is full of what was not.
+/// How often the kernel is asked what was acknowledged, while that may be all that the upstream waits for: as often as
+/// this at first, and less and less, but never less than the second.
 const ACKS_LOOK: Duration = Duration::from_millis(2);
-const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: u64 = 16 * AHEAD_MAX;
-
-    fn slow() -> Gate {
-        Gate {
-            slow_leader: Some((Time::ZERO, 0)),
-            ..Gate::default()
-        }
-    }
-
-    #[test]
-    fn a_leader_that_takes_quickly_is_not_slow_any_more() {
-        let mut gate = slow();
-        gate.judge_leader(AHEAD_MAX - 1, HEAD, Time::from_millis(1));
-        assert!(gate.slow_leader.is_some(), "that may have been chance");
-        gate.judge_leader(AHEAD_MAX, HEAD, Time::from_millis(1));
-        assert_eq!(gate.slow_leader, None);
-    }
-
-    #[test]
-    fn a_leader_on_a_thin_line_stays_slow_until_it_has_everything() {
-        let mut gate = slow();
-        let then = Time::from_millis(100);
-        gate.judge_leader(AHEAD_MAX, HEAD, then);
-        assert_eq!(gate.slow_leader, Some((then, AHEAD_MAX)));
-        gate.judge_leader(HEAD, HEAD, then);
-        assert_eq!(gate.slow_leader, None);
-    }
-}
+pub(crate) const ACKS_LOOK_MAX: Duration = Duration::from_secs(1);

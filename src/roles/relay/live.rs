@@ -14,6 +14,7 @@ impl RelayConfig {
         Self {
             retry: other.retry,
             connect_timeout: other.connect_timeout,
+            upstream_send: other.upstream_send.clone(),
             dump: other.dump,
             backlog: other.backlog,
             resume: other.resume,
@@ -98,10 +99,16 @@ impl Relay {
     /// # Errors
     /// That stdout can't be had.
     pub fn set_dump(&mut self, cx: &mut Cx<'_>, format: Option<DumpFormat>) -> Result<(), String> {
+        self.config.dump = format;
+        if let (Some(dump), Some(format)) = (&mut self.dump, format) {
+            // Stdout can't be had a second time before it is closed, and there is no need to.
+            dump.show_as(format);
+            cx.want_write(dump.sock(), true);
+            return Ok(());
+        }
         if let Some(dump) = self.dump.take() {
             cx.close(dump.sock(), Close::Orderly);
         }
-        self.config.dump = format;
         let started = self.start_dump(cx);
         if started.is_err() {
             self.config.dump = None;

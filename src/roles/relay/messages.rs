@@ -14,7 +14,7 @@ use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::encrypted::TLS_SEND;
 use crate::roles::relay::fanout::Sent;
-use crate::roles::relay::framed::{Framed, Mark};
+use crate::roles::relay::framed::{Framed, Mark, Message};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::pings::{Pinged, UNANSWERED_MAX};
 
@@ -23,8 +23,8 @@ use crate::roles::relay::pings::{Pinged, UNANSWERED_MAX};
 pub(super) struct WebSocket {
     /// The offset of the next byte that it gets, in the ring of messages.
     at: u64,
-    /// Whether that is within a message.
-    within: bool,
+    /// The message that it has begun and not finished, so that it need not be looked for at each send.
+    begun: Option<Message>,
     /// Bytes of control frames that were sent after the last of a message.
     control: u32,
     session: Session,
@@ -39,7 +39,7 @@ impl WebSocket {
     pub(super) fn new(begin: Mark) -> Self {
         Self {
             at: begin.framed,
-            within: false,
+            begun: None,
             control: 0,
             // Nothing of a message is kept, so none is too long.
             session: Session::new(Side::Server, u64::MAX),
@@ -50,14 +50,13 @@ impl WebSocket {
 
     /// What of a message it has begun is still to be sent, and where in the stream the next one begins.
     pub(super) fn rest<'a>(&self, framed: &'a Framed) -> Option<(u64, [&'a [u8]; 2])> {
-        let message = framed.message_at(self.at).filter(|_| self.within)?;
-        let rest = framed.read(self.at, message.end.framed - self.at);
-        Some((message.end.plain, rest))
+        let end = self.begun?.end;
+        Some((end.plain, framed.read(self.at, end.framed - self.at)))
     }
 
     /// Whether it has begun a message.
     pub(super) fn is_within(&self) -> bool {
-        self.within
+        self.begun.is_some()
     }
 
     /// Whether a control frame is to be sent.
@@ -68,7 +67,7 @@ impl WebSocket {
     /// It goes on at another boundary.
     pub(super) fn jump(&mut self, to: Mark) {
         self.at = to.framed;
-        self.within = false;
+        self.begun = None;
     }
 
     /// Pings it, unless it is dead.
@@ -85,37 +84,41 @@ impl WebSocket {
     }
 
     /// One send of a control frame, or of at most `max` bytes of messages. `end`: where the client's messages end for
-    /// now. How much of the messages went.
+    /// now. How much of the messages went, and which place in the stream that has come to.
     fn send(
         &mut self,
         mut write: impl FnMut([&[u8]; 2]) -> io::Result<usize>,
         framed: &Framed,
         end: u64,
         max: u64,
-    ) -> io::Result<u64> {
-        if !self.within && self.session.owes() {
+    ) -> io::Result<Option<(u64, u64)>> {
+        if self.begun.is_none() && self.session.owes() {
             let control = self.session.control(|| Key([0; 4]));
             let sent = write([control, &[]])?;
             self.session.control_sent(sent);
             self.control = self.control.saturating_add(sent as u32);
-            return Ok(0);
+            return Ok(None);
         }
         if self.at >= end {
-            return Ok(0);
+            return Ok(None);
         }
-        let end = match framed.message_at(self.at) {
+        let end = match self.begun {
             Some(message) if self.session.owes() => message.end.framed,
             _ => end,
         };
         let from = framed.read(self.at, max.min(end - self.at));
         let sent = write(from)? as u64;
-        if sent > 0 {
-            self.at += sent;
-            self.control = 0;
+        if sent == 0 {
+            return Ok(None);
         }
-        let message = framed.message_at(self.at);
-        self.within = message.is_some_and(|message| message.begins_at() < self.at);
-        Ok(sent)
+        self.at += sent;
+        self.control = 0;
+        let at = self.at;
+        let message = self.begun.filter(|message| at < message.end.framed);
+        let message = message.or_else(|| framed.message_at(at));
+        self.begun = message.filter(|message| message.begins_at() < at);
+        let plain = message.map_or(framed.end().plain, |message| message.plain_at(at));
+        Ok(Some((sent, plain)))
     }
 }
 
@@ -125,7 +128,7 @@ impl Client {
         match (&self.websocket, framed) {
             (Some(websocket), Some(framed)) => {
                 let waiting = waiting?.saturating_sub(websocket.control);
-                Some(framed.payload_before(websocket.at, waiting))
+                Some(framed.payload_before(websocket.at, self.cursor, waiting))
             }
             _ => waiting,
         }
@@ -161,15 +164,15 @@ impl Relay {
             Some(tls) => Ok(tls.write(cx, sock, from)?.unwrap_or(0)),
         };
         let sent = websocket.send(write, framed, end, max as u64)?;
-        self.counts.bytes_out += sent;
-        if client.tls.is_some() {
-            self.effort += sent as usize / TLS_SEND;
-        }
-        if sent > 0 {
-            client.cursor = framed.plain_at(websocket.at);
+        if let Some((sent, plain)) = sent {
+            self.counts.bytes_out += sent;
+            client.cursor = plain;
+            if client.tls.is_some() {
+                self.effort += sent as usize / TLS_SEND;
+            }
         }
         let cursor = client.cursor;
-        let has_ended = cursor == client.until && !websocket.within;
+        let has_ended = cursor == client.until && websocket.begun.is_none();
         if has_ended && websocket.session.is_open() {
             let code = match is_over {
                 true => CloseCode::NORMAL,
@@ -200,7 +203,7 @@ impl Relay {
 
     /// Looks at what a WebSocket client has said: the first `count` bytes of the scratch.
     pub(super) fn heed(&mut self, cx: &mut Cx<'_>, id: ClientId, count: usize) {
-        let (Some(framed), Some(client)) = (&self.framed, self.clients.get_mut(id)) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let Some(websocket) = &mut client.websocket else {
@@ -225,9 +228,7 @@ impl Relay {
                 Some(_) => Reason::Protocol,
                 None => Reason::Left,
             });
-            let message = framed.message_at(websocket.at);
-            let end = message.filter(|_| websocket.within);
-            let until = end.map_or(client.cursor, |message| message.end.plain);
+            let until = (websocket.begun).map_or(client.cursor, |message| message.end.plain);
             client.until = client.until.min(until);
         }
         if websocket.session.owes() {
@@ -242,18 +243,28 @@ impl Relay {
         }
     }
 
-    /// Where a client of the stream begins that is a WebSocket, whose messages are followed from now on.
-    pub(super) fn begin_messages(&mut self, output: usize, plain: u64) -> Option<Mark> {
-        let slow = self.outputs[output].slow;
+    /// Follows the stream from where a client of this output would begin. There may be a whole ring to frame, and
+    /// nobody else is to wait for that: each call does what one visit may take. Whether all is framed.
+    pub(super) fn follow_messages(&mut self, output: usize) -> bool {
+        let plain = self.joins_at(output);
         let parked = self.outputs.iter().filter(|outlet| outlet.websocket);
         let earliest = parked.filter_map(|outlet| outlet.parked()).min();
-        let framed = self.framed.as_mut()?;
+        let whole = self.records.whole();
+        let Some(framed) = &mut self.framed else {
+            return true;
+        };
         if !framed.is_active() {
             let begin = earliest.map_or(plain, |parked| parked.min(plain));
             framed.begin(begin.max(self.ring.tail()));
-            framed.extend(&self.ring, self.records.whole());
         }
-        Some(match slow {
+        framed.extend(&self.ring, whole, 0);
+        framed.lacks(whole).is_none()
+    }
+
+    /// Where a client of the stream begins that is a WebSocket.
+    pub(super) fn first_message(&self, output: usize, plain: u64) -> Option<Mark> {
+        let framed = self.framed.as_ref()?;
+        Some(match self.outputs[output].slow {
             Slow::Block => framed.at_or_before(plain),
             _ => framed.at_or_after(plain),
         })
@@ -278,13 +289,49 @@ impl Relay {
         }
     }
 
-    /// A client is gone: when it was the last WebSocket, nobody is left for whom to make messages.
+    /// A client is gone, or will never be one: when it was the last WebSocket, nobody is left for whom to make
+    /// messages.
     pub(super) fn end_messages(&mut self) {
         let mut outlets = self.outputs.iter().filter(|outlet| outlet.websocket);
         if outlets.all(|outlet| outlet.clients == 0)
+            && !self.upgrades.are_granted()
             && let Some(framed) = &mut self.framed
         {
             framed.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ring::Ring;
+
+    /// A client that takes little at a time costs no more for it than a look at the messages about its place, and none
+    /// while it is within one.
+    #[test]
+    fn a_place_is_not_looked_for_again_and_again() {
+        for (framing, at_once, steps_max) in [("fixed:1", 7, 400), ("raw", 1000, 1)] {
+            let mut stream = Ring::new(64 << 10);
+            stream.append(&[b'x'; 60_000]);
+            let mut framed = Framed::new(framing.parse().expect("a framing"), 1000, 64 << 10);
+            framed.begin(0);
+            framed.extend(&stream, stream.head(), u64::MAX);
+            let mut websocket = WebSocket::new(framed.at_or_after(0));
+            let (end, mut plain) = (framed.end(), 0);
+            while plain < end.plain {
+                framed.steps.set(0);
+                let write = |from: [&[u8]; 2]| Ok((from[0].len() + from[1].len()).min(at_once));
+                let sent = websocket.send(write, &framed, end.framed, u64::MAX);
+                let (_, now) = sent.expect("it writes").expect("it takes some");
+                assert!(
+                    framed.steps.get() <= steps_max,
+                    "{} steps",
+                    framed.steps.get()
+                );
+                assert_eq!(now, framed.plain_at(websocket.at));
+                plain = now;
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one-way relay: one upstream byte stream, fanned out to any number of receivers.
 //!
 //! ```text
-//!   failover.rs, standby.rs ┐             gate.rs: when, pace.rs: how much
+//!   failover.rs, standby.rs ┐             gate.rs, leader.rs: when, pace.rs: how much
 //!   takeover.rs ────────────┴> upstream.rs ────────> ring ──fanout.rs──> clients.rs: a cursor each ──> outputs.rs
 //!                                      records.rs: what of it       ├──> dump.rs
 //!                           framed.rs: the same as messages ───────> messages.rs: WebSocket clients
@@ -33,6 +33,7 @@ mod framed;
 mod gate;
 mod handshakes;
 mod lag;
+mod leader;
 mod leaving;
 mod live;
 mod messages;
@@ -70,9 +71,11 @@ use self::config::{RelayConfig, Source};
 use self::dump::Dump;
 use self::ending::{Flush, Why};
 use self::framed::Framed;
+pub(crate) use self::gate::ACKS_LOOK_MAX;
 use self::gate::Gate;
 use self::handshakes::Handshakes;
 use self::lag::Sampler;
+use self::leader::Leader;
 pub use self::leaving::Reason;
 use self::outputs::Outlet;
 use self::pace::Pace;
@@ -107,6 +110,7 @@ pub struct Relay {
     /// The place in the table of clients that has the next ping.
     next_ping: u32,
     gate: Gate,
+    leader: Leader,
     sampler: Sampler,
     flush: Option<Flush>,
     /// Looks at those who only have to acknowledge their last bytes.
@@ -187,6 +191,7 @@ impl Relay {
             asked_at: 0,
             next_ping: 0,
             gate: Gate::default(),
+            leader: Leader::default(),
             sampler: Sampler::new(&config),
             flush: None,
             poll: None,
@@ -433,7 +438,10 @@ impl Role for Relay {
             Event::Readable(sock) => self.on_readable(cx, sock),
             Event::Writable(sock) => self.on_writable(cx, sock),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
-            Event::Again => self.go_on(cx),
+            Event::Again => {
+                self.go_on(cx);
+                self.admit_granted(cx);
+            }
             Event::Reload | Event::Reply { .. } => {}
             Event::Report => self.report(cx),
             Event::Drain(signal) => self.begin_flush(cx, Why::Stopped(signal)),

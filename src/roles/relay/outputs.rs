@@ -90,6 +90,11 @@ impl Outlet {
         }
     }
 
+    /// Whether it is a destination that is not connected, or not any more, and for which bytes below `head` wait.
+    pub(super) fn is_owed(&self, head: u64) -> bool {
+        self.is_dialled() && self.parked().is_some_and(|parked| parked < head)
+    }
+
     /// Its client, while what that has not acknowledged must stay in the ring.
     pub(super) fn retaining(&self) -> Option<ClientId> {
         match self.next {
@@ -300,8 +305,9 @@ impl Relay {
     ) -> ClientId {
         let now = cx.now();
         let cursor = self.joins_at(output);
+        self.outputs[output].next = Next::Newest;
         let is_websocket = self.outputs[output].websocket;
-        let begin = is_websocket.then(|| self.begin_messages(output, cursor));
+        let begin = is_websocket.then(|| self.first_message(output, cursor));
         let begin = begin.flatten();
         // The message may have begun below what the ring of the stream has.
         let cursor = begin.map_or(cursor, |begin| begin.plain.max(self.ring.tail()));
@@ -358,9 +364,9 @@ impl Relay {
 
     /// The offset at which a newcomer begins: where bytes wait for it, where it was when it was lost, within the
     /// backlog, or at the newest; in any case where a record begins.
-    fn joins_at(&mut self, output: usize) -> u64 {
-        let outlet = &mut self.outputs[output];
-        let next = std::mem::replace(&mut outlet.next, Next::Newest);
+    pub(super) fn joins_at(&self, output: usize) -> u64 {
+        let outlet = &self.outputs[output];
+        let next = outlet.next;
         let listens = matches!(outlet.way, Way::Listen(_));
         let whole = self.records.whole();
         match next {
@@ -469,11 +475,11 @@ impl Relay {
             for listener in outlet.listeners.drain(..) {
                 cx.close(listener, Close::Orderly);
             }
-            let waited_for = outlet.parked().is_some_and(|parked| parked < head);
+            let is_owed = outlet.is_owed(head);
             let Some(dialled) = &mut outlet.dialled else {
                 continue;
             };
-            if keep_dialling && (waited_for || outlet.clients > 0) {
+            if keep_dialling && (is_owed || outlet.clients > 0) {
                 continue;
             }
             dialled.redial.stop(cx);

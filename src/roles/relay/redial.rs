@@ -17,10 +17,7 @@ use crate::reactor::{Cx, DialId};
 pub(super) struct Redial {
     dial: Option<DialId>,
     retry: Option<TimerKey>,
-    first_wait: Duration,
     backoff: Backoff,
-    /// The wait before the attempt that succeeded last, or the one that would come first.
-    wait: Duration,
     /// Attempts since the owner last set this to zero.
     pub(super) attempts: u32,
 }
@@ -30,18 +27,14 @@ impl Redial {
         Self {
             dial: None,
             retry: None,
-            first_wait: retry.min,
             backoff: Backoff::new(retry),
-            wait: retry.min,
             attempts: 0,
         }
     }
 
     /// Other waits hold from the next one on.
     pub(super) fn set_retry(&mut self, retry: Retry) {
-        self.first_wait = retry.min;
-        self.backoff = Backoff::new(retry);
-        self.wait = self.wait.min(retry.max);
+        self.backoff.set_retry(retry);
     }
 
     /// Whether this is the attempt under way.
@@ -75,19 +68,14 @@ impl Redial {
 
     /// Waits as `--retry` says; then comes a timer with this tag.
     pub(super) fn wait(&mut self, cx: &mut Cx<'_>, tag: u32) {
-        self.wait = self.backoff.next(cx.random());
-        self.retry = Some(cx.timer(self.wait, tag));
+        let wait = self.backoff.next(cx.random());
+        self.retry = Some(cx.timer(wait, tag));
     }
 
     /// A connection that had lasted for so long was lost. Whether it had lasted longer than the wait before it: then it
     /// had not failed, the next failure begins at the first wait again, and an attempt may be made at once.
     pub(super) fn had_lasted(&mut self, lasted: Duration) -> bool {
-        let well = lasted > self.wait;
-        if well {
-            self.backoff.reset();
-            self.wait = self.first_wait;
-        }
-        well
+        self.backoff.had_lasted(lasted)
     }
 
     /// Gives up, for now or for good.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   accepted ──good request──> client (the grant is the first that it gets)
+//!      │ └──good request, and much of the stream is to be framed first──> granted ──framed──> client
 //!      │ └──bad request, or none in time──> answered (a status that says why) ──its end, or the deadline──> closed
 //!      └──its end──> closed
 //! ```
@@ -26,6 +27,8 @@ use crate::roles::tls::Secured;
 #[derive(Default)]
 pub(super) struct Upgrades {
     table: Slab<Pending>,
+    /// Those that are granted and wait until the stream is framed as far as it goes, in their order.
+    granted: Vec<usize>,
 }
 
 /// One of them.
@@ -40,12 +43,19 @@ struct Pending {
     head: HeadBuf,
     /// What it is answered and how much of it was sent, if it is refused.
     answer: Option<(Vec<u8>, usize)>,
+    /// What it is told if it is granted, and what it has said already behind its request.
+    grant: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Upgrades {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Whether any is granted and waits.
+    pub(super) fn are_granted(&self) -> bool {
+        !self.granted.is_empty()
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = SockId> {
@@ -65,6 +75,7 @@ impl Relay {
     ) {
         if self.upgrades.len() >= UPGRADES_MAX {
             let oldest = self.upgrades.table.iter();
+            let oldest = oldest.filter(|(_, pending)| pending.grant.is_none());
             let oldest = oldest.min_by_key(|(_, pending)| pending.since);
             if let Some(key) = oldest.map(|(key, _)| key) {
                 let why =
@@ -86,6 +97,7 @@ impl Relay {
             head: HeadBuf::new(),
             tls,
             answer: None,
+            grant: None,
         });
         cx.set_tag(sock, Kind::Upgrade.tag(key));
         cx.want_read(sock, true);
@@ -97,7 +109,8 @@ impl Relay {
     /// Bytes of a request, or of whatever comes behind one that was refused.
     pub(super) fn upgrade_readable(&mut self, cx: &mut Cx<'_>, key: u32) {
         let key = key as usize;
-        let Some(pending) = self.upgrades.table.get_mut(key) else {
+        let pending = self.upgrades.table.get_mut(key);
+        let Some(pending) = pending.filter(|pending| pending.grant.is_none()) else {
             return;
         };
         let read = match &mut pending.tls {
@@ -158,19 +171,45 @@ impl Relay {
         upgrade: &Upgrade,
         said: std::ops::Range<usize>,
     ) {
-        let pending = self.upgrades.table.remove(key);
+        let pending = &mut self.upgrades.table[key];
         cx.cancel(pending.deadline);
-        let count = said.len();
-        self.scratch.copy_within(said, 0);
-        let id = self.join(
-            cx,
-            pending.output,
-            pending.sock,
-            pending.peer,
-            pending.tls,
-            upgrade.grant(),
-        );
-        self.heed(cx, id, count);
+        cx.want_read(pending.sock, false);
+        pending.grant = Some((upgrade.grant(), self.scratch[said].to_vec()));
+        self.upgrades.granted.push(key);
+        self.admit_granted(cx);
+    }
+
+    /// Takes those in who are granted, once the stream is framed for them; else goes on with that in the next visit.
+    pub(super) fn admit_granted(&mut self, cx: &mut Cx<'_>) {
+        let Some(first) = self.upgrades.granted.first() else {
+            return;
+        };
+        let output = self.upgrades.table[*first].output;
+        if !self.follow_messages(output) {
+            return cx.again();
+        }
+        self.join_granted(cx);
+    }
+
+    /// Takes in at once all who are granted: the relay ends, and what there is is theirs.
+    pub(super) fn hurry_granted(&mut self, cx: &mut Cx<'_>) {
+        while let Some(first) = self.upgrades.granted.first() {
+            let output = self.upgrades.table[*first].output;
+            if self.follow_messages(output) {
+                self.join_granted(cx);
+            }
+        }
+    }
+
+    fn join_granted(&mut self, cx: &mut Cx<'_>) {
+        for key in std::mem::take(&mut self.upgrades.granted) {
+            let pending = self.upgrades.table.remove(key);
+            let (grant, said) = pending.grant.expect("it is among those that are granted");
+            let (output, sock, peer) = (pending.output, pending.sock, pending.peer);
+            let id = self.join(cx, output, sock, peer, pending.tls, grant);
+            self.scratch[..said.len()].copy_from_slice(&said);
+            self.heed(cx, id, said.len());
+        }
     }
 
     fn refuse_upgrade(&mut self, cx: &mut Cx<'_>, key: usize, answer: Answer, why: &str) {
@@ -223,6 +262,10 @@ impl Relay {
             return;
         };
         cx.cancel(pending.deadline);
+        if pending.grant.is_some() {
+            self.upgrades.granted.retain(|granted| *granted != key);
+            self.end_messages();
+        }
         part(cx, pending.sock, pending.tls.as_deref_mut(), Close::Orderly);
         self.dismiss_client(pending.peer);
     }

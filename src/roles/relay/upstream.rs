@@ -413,7 +413,8 @@ impl Relay {
         }
         self.counts.discarded += before - self.ring.head();
         if let Some(framed) = &mut self.framed {
-            framed.extend(&self.ring, self.records.whole());
+            let now_whole = self.records.whole();
+            framed.extend(&self.ring, now_whole, now_whole - whole);
         }
         if let Some(wrong) = wrong {
             let text = format!(

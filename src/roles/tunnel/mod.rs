@@ -19,7 +19,7 @@ pub use self::tokens::{Grant, PortRange, Tokens};
 
 use std::time::Duration;
 
-use crate::proto::yamux::Limits;
+use crate::proto::yamux::{HEADER_LEN, Limits, PAYLOAD_MAX};
 use crate::reactor::net::Keepalive;
 use crate::roles::tags::{pack, unpack};
 
@@ -49,7 +49,8 @@ fn client_keepalive(idle: Duration) -> Keepalive {
 
 /// A client that holds more than its share is reset rather than that a session holds more than this.
 const HELD_MAX: usize = 64 << 20;
-/// One read of a carrier: several frames, so that a fast session takes few reads.
-const READ_MAX: usize = 256 << 10;
+/// One read of a carrier: a frame of the largest, so that the reads of a fast session begin and end where its frames
+/// do, and what was read is still in the cache when it is written.
+const READ_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// How often a role looks at what has no timer of its own.
 const STOCK: Duration = Duration::from_secs(1);

@@ -22,6 +22,11 @@ impl PortRange {
     pub fn has(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
+
+    /// As [`PortRange::has`]; 0 stands for any port.
+    pub fn may(self, port: u16) -> bool {
+        self.last == 0 || self.has(port)
+    }
 }
 
 impl FromStr for PortRange {
@@ -121,7 +126,9 @@ mod tests {
         assert_eq!(get("web").ports, None);
         let ports = get("db").ports.unwrap();
         assert_eq!(ports.to_string(), "8000-8010");
-        assert!(ports.has(8010) && !ports.has(8011));
+        assert!(ports.has(8010) && !ports.has(8011) && !ports.may(8011));
+        let any: PortRange = "0".parse().unwrap();
+        assert!(!any.has(8011) && any.may(8011));
         assert_eq!(get("x").ports.unwrap().to_string(), "9");
     }
 

@@ -36,6 +36,8 @@ pub struct RelayConfig {
     pub max_connections: Option<usize>,
     /// Connections at a time over one WebSocket.
     pub max_streams: usize,
+    /// Bytes that all WebSockets may hold together.
+    pub memory: usize,
     /// How often the other ends are pinged.
     pub ping: Duration,
     /// TCP keepalive.
@@ -65,6 +67,8 @@ pub struct AdapterConfig {
     pub connect_timeout: Duration,
     /// Connections at a time.
     pub max_streams: usize,
+    /// Bytes that connections may hold together since our own ends do not take them.
+    pub memory: usize,
     /// How often the relay is pinged.
     pub ping: Duration,
     /// TCP keepalive.

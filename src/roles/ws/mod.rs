@@ -31,12 +31,12 @@ use crate::roles::tags::{pack, unpack};
 /// The subprotocol of our own hosts and clients.
 const MUX: &str = "hydrant.mux.v1";
 
-/// The limits of a session: `ping` is what `--ping` says.
-fn limits(streams_max: usize, ping: Duration) -> Limits {
+/// The limits of a session, which may hold so many bytes. `ping` is what `--ping` says.
+fn limits(streams_max: usize, held_max: usize, ping: Duration) -> Limits {
     Limits {
         streams_max,
         window_max: 4 << 20,
-        windows_max: HELD_MAX as u64,
+        windows_max: held_max as u64,
         ping_every: ping,
         ping_timeout: 2 * ping,
         flight_max: None,
@@ -51,7 +51,7 @@ fn keepalive(idle: Duration) -> Keepalive {
     }
 }
 
-/// What one session may hold: whoever holds the most of it is reset rather than that it holds more.
+/// What one session of a relay's may hold: whoever holds the most of it is reset rather than that it holds more.
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.
 const READ_MAX: usize = 256 << 10;

@@ -38,7 +38,7 @@ impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let given = || text.to_owned();
+        let given = || shown(text);
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| UrlError::Scheme { given: given() })?;
@@ -52,14 +52,18 @@ impl FromStr for Url {
         if authority.contains('@') {
             return Err(UrlError::User);
         }
+        // A password may have anything in it: where no host can be made out, all before an @ may be one.
+        let own_port = if tls { 443 } else { 80 };
+        let endpoint = match endpoint_of(authority, own_port) {
+            Err(_) if rest.contains('@') => return Err(UrlError::User),
+            endpoint => endpoint.map_err(UrlError::Endpoint)?,
+        };
         if path.contains('#') {
             return Err(UrlError::Fragment);
         }
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(UrlError::Path { given: given() });
         }
-        let own_port = if tls { 443 } else { 80 };
-        let endpoint = endpoint_of(authority, own_port).map_err(UrlError::Endpoint)?;
         let host = match &endpoint {
             Endpoint::Tcp { host, port, .. } if *port == own_port => host.to_string(),
             Endpoint::Tcp { host, port, .. } => format!("{host}:{port}"),
@@ -91,6 +95,21 @@ impl fmt::Display for Url {
     }
 }
 
+/// What may be shown of an address that is none: neither what stands before an `@` nor what stands behind a `?` or `#`,
+/// which may be anybody's secret. Either may have the other's sign in it.
+fn shown(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['@', '?', '#']) => (format!("{scheme}://"), rest),
+        _ => (String::new(), text),
+    };
+    match (rest.rsplit_once('@'), rest.split_once(['?', '#'])) {
+        (None, None) => text.to_owned(),
+        (Some((_, host)), None) => format!("{scheme}...@{host}"),
+        (None, Some((before, _))) => format!("{scheme}{before}?..."),
+        (Some(_), Some(_)) => format!("{scheme}..."),
+    }
+}
+
 /// An endpoint whose port may be left out.
 fn endpoint_of(authority: &str, own_port: u16) -> Result<Endpoint, EndpointError> {
     match Endpoint::plain(authority) {
@@ -111,7 +130,7 @@ fn endpoint_of(authority: &str, own_port: u16) -> Result<Endpoint, EndpointError
 pub enum UrlError {
     /// It does not begin with `ws://` or `wss://`.
     Scheme {
-        /// As it was given.
+        /// As it was given, without what may be a secret.
         given: String,
     },
     /// A user stands in it: a command line is no place for secrets.
@@ -120,7 +139,7 @@ pub enum UrlError {
     Fragment,
     /// Something in it can't stand in a request.
     Path {
-        /// As it was given.
+        /// As it was given, without what may be a secret.
         given: String,
     },
     /// The host or the port is wrong.
@@ -282,6 +301,40 @@ mod tests {
             let error = text.parse::<Url>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_shows_no_secret() {
+        for (text, shown) in [
+            (
+                "http://me:secret@relay.example/host",
+                "http://...@relay.example/host",
+            ),
+            ("me:secret@relay.example", "...@relay.example is no"),
+            (
+                "http://relay.example/host?token=secret",
+                "http://relay.example/host?...",
+            ),
+            (
+                "http://me:sec?ret@relay.example/?t=secret",
+                "http://... is no",
+            ),
+            (
+                "ws://relay.example/h\u{f6}st?token=secret",
+                "ws://relay.example/h",
+            ),
+            (
+                "ws://relay.example/host?token=secret\u{f6}",
+                "ws://relay.example/host?...",
+            ),
+            ("ws://relay.example/host?token=secret#", "#"),
+            ("ws://me:secret/word@relay.example", "--token-file"),
+            ("ws://me:sec?ret@relay.example", "--token-file"),
+        ] {
+            let error = text.parse::<Url>().unwrap_err().to_string();
+            assert!(error.contains(shown), "{text}: {error}");
+            assert!(!error.contains("sec"), "{error}");
         }
     }
 

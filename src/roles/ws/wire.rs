@@ -28,6 +28,8 @@ pub(super) struct Wire {
     left: usize,
     /// Our close follows what waits.
     closes: Option<(CloseCode, String)>,
+    /// Our close was to follow what waits, whether it has begun or not.
+    finishes: bool,
     ping_every: Duration,
     /// When the next ping is due, and how many have not been answered.
     ping_due: Time,
@@ -41,8 +43,8 @@ pub(super) struct Wire {
 pub(super) enum Heard {
     /// Payload of this kind, at the end of what was taken.
     Data(Kind, usize),
-    /// The other end will send nothing more, for this reason.
-    Close(Option<CloseCode>),
+    /// The other end will send nothing more, for this reason, and in these words.
+    Close(Option<CloseCode>, String),
     /// Nothing that the caller needs to know.
     Nothing,
 }
@@ -64,6 +66,7 @@ impl Wire {
             head: None,
             left: 0,
             closes: None,
+            finishes: false,
             ping_every,
             ping_due: cx.now() + ping_every,
             missed: 0,
@@ -99,7 +102,7 @@ impl Wire {
         let fed = self.session.feed(bytes).map(|(taken, event)| {
             let heard = match event {
                 Some(Event::Data { kind, bytes, .. }) => Heard::Data(kind, bytes.len()),
-                Some(Event::Close(close)) => Heard::Close(close.code),
+                Some(Event::Close(close)) => Heard::Close(close.code, close.reason.to_owned()),
                 Some(Event::Ping(_) | Event::Pong(_)) | None => Heard::Nothing,
             };
             (taken, heard)
@@ -112,14 +115,14 @@ impl Wire {
 
     /// Closes at once: what waits is not sent any more.
     pub(super) fn close(&mut self, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
-        self.closes = None;
+        (self.closes, self.finishes) = (None, false);
         self.session.close(code, reason);
         self.link.want_write(cx, true);
     }
 
     /// Closes behind what waits.
     pub(super) fn finish(&mut self, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
-        self.closes = Some((code, reason.to_owned()));
+        (self.closes, self.finishes) = (Some((code, reason.to_owned())), true);
         self.link.want_write(cx, true);
     }
 
@@ -138,6 +141,16 @@ impl Wire {
         self.session.is_open() && self.closes.is_none()
     }
 
+    /// Whether our close follows what waits, or has followed it: who reads slowly may still be at it.
+    pub(super) fn finishes(&self) -> bool {
+        self.finishes
+    }
+
+    /// Bytes that the other end's kernel has not acknowledged.
+    pub(super) fn unacknowledged(&self, cx: &Cx<'_>) -> usize {
+        cx.unacknowledged(self.sock()).unwrap_or(0) as usize
+    }
+
     /// Reads the link, or leaves it alone.
     pub(super) fn want_read(&mut self, cx: &mut Cx<'_>, wanted: bool) {
         self.link.want_read(cx, wanted);
@@ -153,13 +166,19 @@ impl Wire {
         self.link.close(cx, how);
     }
 
-    /// Pings when it is time to. Whether the other end is alive: it has let fewer than two go by.
+    /// Pings when it is time to. Whether the other end is alive: it has let fewer than two go by, or, behind our close,
+    /// which no ping may follow, has said something in so much time. One that has closed can answer nothing more; it is
+    /// pinged all the same, since its proxy, or itself, may take silence for death.
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) -> bool {
         let now = cx.now();
-        if now < self.ping_due || self.peer_has_ended() || !self.session.is_open() {
+        if now < self.ping_due {
             return true;
         }
         self.ping_due = now + self.ping_every;
+        if self.peer_has_ended() {
+            self.ask(cx);
+            return true;
+        }
         self.missed = match std::mem::take(&mut self.heard) {
             true => 0,
             false => self.missed + 1,
@@ -265,7 +284,9 @@ impl Carrier for Wire {
     }
 
     fn is_flushed(&self) -> bool {
-        self.link.is_flushed()
+        let is_under_way = self.head.is_some() || self.left > 0 || !self.preface.is_empty();
+        let is_due = self.session.owes() || self.closes.is_some();
+        !is_under_way && !is_due && self.link.is_flushed()
     }
 }
 

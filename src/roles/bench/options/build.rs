@@ -7,19 +7,23 @@ use super::table;
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Value, Values};
 use crate::roles::bench::command::Template;
-use crate::roles::bench::config::{BenchConfig, Meet, Plan, Scenario, SinkOrders, SourceOrders};
+use crate::roles::bench::config::{
+    BenchConfig, LoopOrders, Meet, Plan, Scenario, SinkOrders, SourceOrders,
+};
 
 /// Makes a bench's orders out of its settings and of the words that are no flags: scenarios, or `source ADDR`, or
-/// `sink ADDR`.
+/// `sink ADDR`, or `tls-loop SRC DST`.
 pub fn build(values: &Values, words: &[String]) -> Result<BenchConfig, OrderError> {
     match words.first().map(String::as_str) {
         Some("source") => Ok(BenchConfig::Source(source(values, &words[1..])?)),
         Some("sink") => Ok(BenchConfig::Sink(sink(values, &words[1..])?)),
+        Some("tls-loop") => Ok(BenchConfig::Loop(tls_loop(values, &words[1..])?)),
         _ => Ok(BenchConfig::Local(plan(values, words)?)),
     }
 }
 
 fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
+    refuse(values, "scenarios", OF_LOOP)?;
     let mut scenarios = Vec::new();
     for word in words {
         scenarios.extend(named(word)?);
@@ -67,6 +71,7 @@ fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError>
             "relay", "clients", "check", "repeat", "unpinned", "tolerate", "json", "svg",
         ],
     )?;
+    refuse(values, part, OF_LOOP)?;
     let word = only(words, part)?;
     let meet = match word.strip_prefix("connect:") {
         Some(to) => Meet::Dial(dialled(to)?),
@@ -100,6 +105,7 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
             "relay", "size", "rate", "repeat", "unpinned", "tolerate", "svg",
         ],
     )?;
+    refuse(values, part, OF_LOOP)?;
     let clients = list(values, "clients", &table::CLIENTS)?;
     let clients = match clients.as_deref() {
         None => 1,
@@ -117,6 +123,28 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
         time: values.duration("time")?.unwrap_or(TIME),
         check: values.given("check"),
         json: values.given("json"),
+    })
+}
+
+fn tls_loop(values: &Values, words: &[String]) -> Result<LoopOrders, OrderError> {
+    let part = "tls-loop";
+    let is_other = |opt: &&Opt| !OF_LOOP.contains(&opt.name());
+    let others: Vec<&str> = table::OPTIONS
+        .iter()
+        .filter(is_other)
+        .map(Opt::name)
+        .collect();
+    refuse(values, part, &others)?;
+    let [src, dst] = match words {
+        [src, dst] => [src, dst],
+        [] | [_] => return Err(OrderError::NoAddress { part }),
+        [_, _, word, ..] => return Err(OrderError::Leftover { word: word.clone() }),
+    };
+    Ok(LoopOrders {
+        src: dialled(src)?,
+        dst: Endpoint::plain(dst)?,
+        cert: values.path("tls-cert")?.ok_or(OrderError::NoCertificate)?,
+        once: values.given("once"),
     })
 }
 
@@ -165,5 +193,7 @@ fn rate(values: &Values) -> Result<Option<u64>, OrderError> {
     Ok(values.amount("rate")?.map(|rate| rate as u64))
 }
 
+/// What only `tls-loop` takes.
+const OF_LOOP: &[&str] = &["tls-cert", "once"];
 const TIME: Duration = Duration::from_secs(3);
 const SOURCE_SIZE: usize = 64 << 10;

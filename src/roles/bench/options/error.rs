@@ -21,6 +21,8 @@ pub enum OrderError {
         /// The word.
         word: String,
     },
+    /// `tls-loop` has no certificate to show.
+    NoCertificate,
     /// `source` or `sink` stands without an address.
     NoAddress {
         /// Which.
@@ -59,12 +61,18 @@ impl fmt::Display for OrderError {
                 let word = Typed(word);
                 write!(
                     f,
-                    "unknown scenario {word}: there are {names}; or source, or sink"
+                    "unknown scenario {word}: there are {names}; or source, or sink, or tls-loop"
                 )
             }
-            Self::NoAddress { part } => {
-                write!(f, "ADDR is missing: hydrant bench {part} ADDR")
-            }
+            Self::NoCertificate => f.write_str(
+                "tls-loop needs a certificate and its key in one file: add --tls-cert FILE",
+            ),
+            Self::NoAddress { part } => match *part {
+                "tls-loop" => {
+                    f.write_str("SRC and DST are missing: hydrant bench tls-loop SRC DST")
+                }
+                part => write!(f, "ADDR is missing: hydrant bench {part} ADDR"),
+            },
             Self::Leftover { word } => {
                 write!(f, "leftover word {}: see hydrant bench --help", Typed(word))
             }
@@ -78,7 +86,7 @@ impl fmt::Display for OrderError {
                         "nothing says where clients connect: put {dst} or {dst_port} into it",
                     ),
                     CommandError::Place => f.write_str(
-                        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port} and {hydrant}",
+                        "places are {src}, {dst}, {link}, {src_port}, {dst_port}, {link_port}, {cert} and {hydrant}",
                     ),
                 }
             }

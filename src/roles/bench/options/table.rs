@@ -11,14 +11,16 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Text { max: 4096 },
         unit: "COMMAND",
         preset: Preset::Said(
-            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency; both its ends \
-             for tunnel; relay, host and client for ws; hydrant hub serve for hub",
+            "hydrant itself: {hydrant} {src} {dst} -q, with --slow block for throughput and latency; with \
+             tls://{dst} for tls, beside two loops that only encrypt; both its ends for tunnel; relay, host and \
+             client for ws; hydrant hub serve for hub",
         ),
         many: true,
         group: WHAT,
         help: "the relay to measure, with places for the addresses: {src}, {dst}, {src_port}, {dst_port}; without \
-               {src} the source connects to {dst} too; ' ; ' between commands that belong together, which meet at \
-               {link} or {link_port}; given again: relays are measured in turns and compared with the first",
+               {src} the source connects to {dst} too; for tls, {cert} is a file with a certificate and its key; ' ; ' \
+               between commands that belong together, which meet at {link} or {link_port}; given again: relays are \
+               measured in turns and compared with the first",
         ..Opt::SWITCH
     },
     Opt {
@@ -26,7 +28,8 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Text { max: LIST_MAX },
         unit: "N,...",
         preset: Preset::Said(
-            "1,10,100,1000; slow and churn 100; idle 1000; tunnel and ws 1,32, their -echo 32; hub 1,100 pairs",
+            "1,10,100,1000; slow and churn 100; idle 1000; tls 1,10,100; tunnel and ws 1,32, their -echo 32; hub 1,100 \
+             pairs",
         ),
         group: WHAT,
         help: "how many clients, each number in a run of its own",
@@ -51,7 +54,9 @@ pub static OPTIONS: &[Opt] = &[
             off: false,
         },
         unit: "N",
-        preset: Preset::Said("latency 100, slow 160, churn 1000; throughput: as many as are taken"),
+        preset: Preset::Said(
+            "latency 100, slow 160, churn 1000; throughput, tls: as many as are taken",
+        ),
         group: WHAT,
         help: "how many messages a second the source sends",
         ..Opt::SWITCH
@@ -116,6 +121,21 @@ pub static OPTIONS: &[Opt] = &[
         help: "draw the results into FILE too",
         ..Opt::SWITCH
     },
+    Opt {
+        flag: "--tls-cert",
+        kind: Kind::Path { max: 4095 },
+        unit: "FILE",
+        preset: Preset::Said("none"),
+        group: LOOP,
+        help: "the certificate to show to clients, and its key, in PEM",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--once",
+        group: LOOP,
+        help: "send the first bytes of SRC again and again, rather than read on",
+        ..Opt::SWITCH
+    },
 ];
 
 /// One number of `--clients`.
@@ -143,3 +163,4 @@ pub(super) static SIZE: Opt = Opt {
 const LIST_MAX: usize = 256;
 const WHAT: &str = "What is measured";
 const HOW: &str = "How";
+const LOOP: &str = "The loop of tls-loop";

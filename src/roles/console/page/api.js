@@ -8,11 +8,19 @@ export class ApiError extends Error {
   }
 }
 
+// When the hydrant was started whose relays the page shows.
+let started = null;
+
+// From now on it is this one whose relays are meant by their ids. Another one, at the same address, refuses.
+export function meet(when) {
+  started = when;
+}
+
 async function request(method, path, body) {
   const options = { method, cache: "no-store", credentials: "same-origin", redirect: "error" };
   if (method === "POST") {
     options.headers = { "Content-Type": "application/json" };
-    options.body = JSON.stringify(body ?? {});
+    options.body = JSON.stringify({ ...body, ...(path.startsWith("relays") && { started }) });
   }
   let answer;
   try {

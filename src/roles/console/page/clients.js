@@ -4,17 +4,25 @@ import { get, post, ApiError } from "./api.js";
 import { ask, byId, element, setText, toast } from "./dom.js";
 import { bytes, count, plural, span } from "./units.js";
 
+// A relay's clients only take, and what counts is how late; others have a name, or a port that they came by, and send.
+const RELAY_COLUMNS = [
+  { key: "peer", title: "Address" },
+  { key: "lag", title: "Lag", number: true, text: (row) => (row.lag > 0 ? span(row.lag) : "-") },
+  { key: "behind", title: "Behind", number: true, text: (row) => (row.behind > 0 ? bytes(row.behind) : "-") },
+  { key: "bytes", title: "Taken", number: true, text: (row) => bytes(row.bytes) },
+  { key: "joined", title: "For", number: true, text: (row) => span(row.joined) },
+];
 const COLUMNS = [
   { key: "peer", title: "Address" },
-  { key: "lag", title: "Lag", number: true },
-  { key: "behind", title: "Behind", number: true },
-  { key: "bytes", title: "Taken", number: true },
-  { key: "joined", title: "For", number: true },
+  { key: "label", title: "Name or port", text: (row) => row.label || "-" },
+  { key: "sent", title: "Sent", number: true, text: (row) => (row.sent == null ? "-" : bytes(row.sent)) },
+  { key: "bytes", title: "Received", number: true, text: (row) => bytes(row.bytes) },
+  { key: "joined", title: "For", number: true, text: (row) => span(row.joined) },
 ];
 
 export class Clients {
   #role = null;
-  #kind = "relay";
+  #columns = RELAY_COLUMNS;
   #sort = "lag";
   #descending = true;
   #search = "";
@@ -24,8 +32,8 @@ export class Clients {
   #timer = 0;
   #scroll = byId("clients-scroll");
   #sizer = element("div", { class: "sizer" });
-  #empty = element("p", { class: "empty" });
-  #isReadOnly = false;
+  #nobody = element("span", { role: "cell" });
+  #empty = element("div", { class: "empty", role: "row" }, this.#nobody);
 
   constructor() {
     this.#drawHead();
@@ -38,11 +46,20 @@ export class Clients {
     });
   }
 
-  select(role, kind, isReadOnly) {
-    this.#kind = kind;
-    this.#isReadOnly = isReadOnly;
-    if (this.#role === role) return;
-    this.#role = role;
+  select(one) {
+    const before = this.#role;
+    this.#role = one;
+    if (before?.kind !== one.kind) this.#show(one.kind === "relay" ? RELAY_COLUMNS : COLUMNS);
+    if (before?.id !== one.id) this.#restart();
+  }
+
+  #show(columns) {
+    this.#columns = columns;
+    this.#sort = columns === RELAY_COLUMNS ? "lag" : "bytes";
+    this.#descending = true;
+    byId("clients-grid").classList.toggle("named", columns === COLUMNS);
+    this.#sizer.replaceChildren();
+    this.#drawHead();
     this.#restart();
   }
 
@@ -72,7 +89,7 @@ export class Clients {
       limit: Math.min(PAGE_MAX, this.#inView() + 2 * MARGIN),
     });
     try {
-      const page = await get(`relays/${this.#role}/clients?${query}`);
+      const page = await get(`relays/${this.#role.id}/clients?${query}`);
       if (asked !== this.#asked) return;
       this.#rows = new Map(page.rows.map((row, index) => [page.offset + index, row]));
       this.#total = page.matched;
@@ -80,7 +97,7 @@ export class Clients {
         byId("clients-count"),
         this.#search ? `${count(page.matched)} of ${plural(page.total, "client")}` : plural(page.total, "client"),
       );
-      setText(this.#empty, this.#search ? "Nobody by that address." : "Nobody is connected.");
+      setText(this.#nobody, this.#search ? "Nobody by that address or name." : "Nobody is connected.");
       this.#draw();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -117,21 +134,15 @@ export class Clients {
     const made = old ?? this.#newRow(row);
     made.style.transform = `translateY(${index * ROW}px)`;
     made.setAttribute("aria-rowindex", index + 2);
-    const [peer, lag, behind, taken, joined] = made.children;
-    // Of a relay's clients the address is all there is; others have a name, or a port that they came by.
-    setText(peer, this.#kind === "relay" || !row.label ? row.peer : `${row.label}  ${row.peer}`);
-    setText(lag, row.lag > 0 ? span(row.lag) : "-");
-    setText(behind, row.behind > 0 ? bytes(row.behind) : "-");
-    setText(taken, bytes(row.bytes));
-    setText(joined, span(row.joined));
+    this.#columns.forEach(({ text }, column) => setText(made.children[column], text ? text(row) : row.peer));
+    made.children[0].title = row.peer;
     made.classList.toggle("late", row.lag >= LATE);
-    made.title = row.note ?? "";
     return made;
   }
 
   #newRow(row) {
     const made = element("div", { class: "row", role: "row", "data-id": row.id });
-    for (const { key, number } of COLUMNS) {
+    for (const { key, number } of this.#columns) {
       made.append(element("span", { role: "cell", class: `${key} ${number ? "number" : ""}` }));
     }
     const disconnect = element("button", {
@@ -141,16 +152,18 @@ export class Clients {
       title: "Disconnect this client",
       onclick: () => this.#disconnect(row),
     }, "Disconnect");
-    made.append(element("span", { role: "cell", class: "do" }, this.#isReadOnly ? null : disconnect));
+    made.append(element("span", { role: "cell", class: "do" }, disconnect));
     return made;
   }
 
   async #disconnect(row) {
-    if (!(await ask("Disconnect this client?", `${row.peer} has taken ${bytes(row.bytes)}. It may connect again.`, "Disconnect"))) return;
+    const role = this.#role;
+    const text = `${row.peer} has taken ${bytes(row.bytes)}. It may connect again.`;
+    if (!(await ask(role, "Disconnect this client?", text, "Disconnect"))) return;
     try {
-      await post(`relays/${this.#role}/kick`, { client: row.id });
+      await post(`relays/${role.id}/kick`, { client: row.id });
       toast(`${row.peer} disconnected`);
-      this.#restart();
+      if (this.#role.id === role.id) this.#restart();
     } catch (error) {
       toast(error.message);
     }
@@ -159,7 +172,7 @@ export class Clients {
   #drawHead() {
     const head = byId("clients-head");
     head.replaceChildren();
-    for (const { key, title, number } of COLUMNS) {
+    for (const { key, title, number } of this.#columns) {
       const isSort = key === this.#sort;
       const arrow = isSort ? (this.#descending ? " ▾" : " ▴") : "";
       head.append(element("span", {
@@ -172,10 +185,10 @@ export class Clients {
   }
 
   #sortBy(key) {
-    this.#descending = key === this.#sort ? !this.#descending : key !== "peer";
+    this.#descending = key === this.#sort ? !this.#descending : key !== "peer" && key !== "label";
     this.#sort = key;
     this.#drawHead();
-    byId("clients-head").querySelectorAll("button")[COLUMNS.findIndex((column) => column.key === key)].focus();
+    byId("clients-head").querySelectorAll("button")[this.#columns.findIndex((column) => column.key === key)].focus();
     this.#restart();
   }
 }

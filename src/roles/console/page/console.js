@@ -1,9 +1,9 @@
 // The console: tabs, what the chosen one does, and the connection to hydrant.
 
-import { ApiError, Events, get, post } from "./api.js";
+import { ApiError, Events, get, meet, post } from "./api.js";
 import { Chart } from "./chart.js";
 import { Clients } from "./clients.js";
-import { ask, byId, element, setFigure, setText, shape, show, toast } from "./dom.js";
+import { ask, byId, element, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
 import { Dump, Log } from "./feed.js";
 import { Form } from "./form.js";
 import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
@@ -12,7 +12,7 @@ let state = null;
 let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
-let instance = null;
+let isBack = false;
 
 const form = new Form();
 const clients = new Clients();
@@ -30,7 +30,9 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    showConsole();
     loadHistory();
+    isBack = true;
   },
   down() {
     isUp = false;
@@ -39,14 +41,10 @@ const events = new Events({
     checkLogin();
   },
   state(next) {
-    if (instance !== next.started) {
-      instance = next.started;
-      log.restart();
-    }
-    state = next;
-    received = Date.now();
-    if (!role()) select(state.roles[0]?.id ?? null);
-    draw();
+    take(next);
+    // Only now the relays are known that what was typed meanwhile is for.
+    if (isBack) form.settled(selected);
+    isBack = false;
     pushHistory();
     clients.refresh();
   },
@@ -56,16 +54,42 @@ const events = new Events({
 
 const role = () => state?.roles.find((one) => one.id === selected) ?? null;
 
+// Everything as it is now.
+function take(next) {
+  const before = role();
+  const past = state?.roles ?? [];
+  const isAnother = state !== null && state.started !== next.started;
+  meet(next.started);
+  state = next;
+  received = Date.now();
+  if (isAnother) {
+    // It counts its relays and its lines afresh: what was in view goes on by its name.
+    reconsider([]);
+    log.restart();
+    form.move((id) => named(past.find((one) => one.id === id)?.name)?.id);
+    select(named(before?.name)?.id ?? null);
+  } else {
+    form.move((id) => (state.roles.some((one) => one.id === id) ? id : undefined));
+  }
+  reconsider(state.roles);
+  if (!role()) select(state.roles[0]?.id ?? null);
+  draw();
+}
+
+const named = (name) => state.roles.find((one) => one.name === name);
+
 async function begin() {
   try {
     const { groups } = await get("options");
     form.setOptions(groups);
-    show(byId("login"), false);
+    showConsole();
     byId("token").value = "";
     events.follow(query());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return showLogin();
+    // Whoever may only look has the wall for that.
+    if (error.status === 403) return location.replace("/wall");
     drawLink(error.message);
     setTimeout(begin, 1000);
   }
@@ -119,16 +143,20 @@ function draw() {
   byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
   drawState(one);
   drawTiles();
-  show(byId("settings"), one.fields !== null);
-  if (one.fields) form.set(one, state.view_only);
-  clients.select(one.id, one.kind, state.view_only);
+  const hasForm = one.fields !== null && one.kind === "relay";
+  show(byId("settings"), hasForm);
+  byId("panel").classList.toggle("is-fixed", !hasForm);
+  // A hub, or a tunnel, keeps nobody waiting that it could measure.
+  show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
+  if (hasForm) form.set(one);
+  clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
+  show(byId("feed-title"), one.kind !== "relay");
   if (one.kind !== "relay" && !byId("dump").hidden) showFeed("log");
   const isDumping = one.dump;
   setText(byId("dump-switch"), isDumping ? "Dump is on" : "Dump is off");
   byId("dump-switch").setAttribute("aria-pressed", isDumping);
-  byId("dump-switch").disabled = state.view_only;
 }
 
 function drawTabs() {
@@ -153,7 +181,7 @@ function drawTabs() {
 }
 
 // A role out of a run file is changed there.
-const canChange = (one) => one.fields !== null && !state.view_only;
+const canChange = (one) => one.fields !== null && !one.fixed;
 
 function newTab(id) {
   return element("button", {
@@ -174,21 +202,34 @@ function drawState(one) {
   const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
   setText(byId("state-word"), `${one.word}${since}`);
   setText(byId("state-why"), one.why);
-  show(byId("start"), !one.running && !state.view_only);
-  show(byId("stop"), one.running && !state.view_only);
+  show(byId("start"), !one.running);
+  show(byId("stop"), one.running);
   show(byId("close"), canChange(one));
   show(byId("copy"), one.command !== null);
-  const facts = one.running
-    ? [
-        ["Last byte", one.upstream?.last_byte == null ? "none yet" : `${span(one.upstream.last_byte)} ago`],
-        ["Listens at", one.listening.join(", ") || "nowhere"],
-        ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
-        ["Reconnects", count(one.reconnects)],
-        ["Drops", drops(one)],
-        ["Refused", reasons(one.refused) || "0"],
-      ]
-    : [];
-  drawFacts(facts);
+  drawFacts(one.running ? facts(one) : []);
+}
+
+function facts(one) {
+  const { upstream } = one;
+  const doors = one.doors.map(({ at, for: whom }) => (one.kind === "relay" ? at : `${at} (${whom})`));
+  return [
+    upstream && ["Last byte", upstream.last_byte == null ? "none yet" : `${span(upstream.last_byte)} ago`],
+    (doors.length || one.kind === "relay") && ["Listens at", doors.join(", ") || "nowhere"],
+    ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
+    upstream && ["Reconnects", count(one.reconnects)],
+    ["Drops", drops(one)],
+    ["Refused", reasons(one.refused) || "0"],
+    ...Object.entries(one.figures).map(([name, value]) => figure(name, value)),
+  ].filter(Boolean);
+}
+
+// `skipped_bytes` as a person reads it.
+function figure(name, value) {
+  const words = name.replaceAll("_", " ");
+  const term = words[0].toUpperCase() + words.slice(1);
+  if (name.endsWith("_bytes")) return [term.replace(/ bytes$/, ""), bytes(value)];
+  if (name.endsWith("_seconds")) return [term.replace(/ seconds$/, ""), span(value)];
+  return [term, count(value)];
 }
 
 function drawFacts(facts) {
@@ -233,6 +274,7 @@ function drawLink(text) {
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
   if (state) {
     const { settings } = state;
+    show(byId("logout"), state.guarded && byId("login").hidden);
     setText(byId("saved"), settings.error ? `Not saved: ${settings.error}` : "");
     byId("saved").classList.toggle("bad", Boolean(settings.error));
     byId("saved").title = settings.path ?? "";
@@ -245,8 +287,15 @@ function drawLink(text) {
   }
 }
 
+function showConsole() {
+  show(byId("login"), false);
+  show(byId("console"), true);
+}
+
 function showLogin() {
-  show(byId("panel"), false);
+  show(byId("console"), false);
+  show(byId("logout"), false);
+  if (!byId("login").hidden) return;
   show(byId("login"), true);
   byId("token").focus();
 }
@@ -260,9 +309,8 @@ async function checkLogin() {
   }
 }
 
-// Runs an action of the chosen relay; what was wrong is said beside the field.
-async function act(path, body) {
-  const id = selected;
+// Runs an action of a relay; what was wrong is said beside the field.
+async function act({ id }, path, body) {
   try {
     const answer = await post(`relays/${id}/${path}`, body);
     await refresh();
@@ -281,39 +329,41 @@ async function act(path, body) {
 }
 
 async function refresh() {
-  state = await get("state");
-  received = Date.now();
-  draw();
+  take(await get("state"));
 }
 
 byId("start").addEventListener("click", async () => {
-  await form.settled();
-  if (await act("start")) byId("stop").focus();
+  const one = role();
+  if (!(await form.settled(one.id))) return toast("Not started: hydrant has not got the settings yet.");
+  if ((await act(one, "start")) && selected === one.id) byId("stop").focus();
 });
 
 byId("stop").addEventListener("click", async () => {
   const one = role();
   const who = one.clients === 1 ? "1 client is" : `${count(one.clients)} clients are`;
   const text = one.clients > 0 ? `${who} connected and will be disconnected.` : "Nobody is connected.";
-  if ((await ask(`Stop ${one.name}?`, text, "Stop")) && (await act("stop"))) byId("start").focus();
+  if ((await ask(one, `Stop ${one.name}?`, text, "Stop")) && (await act(one, "stop")) && selected === one.id) {
+    byId("start").focus();
+  }
 });
 
 byId("close").addEventListener("click", async () => {
   const one = role();
   if (one.running) {
     const text = `It is running, with ${plural(one.clients, "client")} connected. It is stopped and its settings are removed.`;
-    if (!(await ask(`Close ${one.name}?`, text, "Close"))) return;
+    if (!(await ask(one, `Close ${one.name}?`, text, "Close"))) return;
   }
-  const index = state.roles.indexOf(one);
+  const index = state.roles.findIndex(({ id }) => id === one.id);
   const next = state.roles[index + 1] ?? state.roles[index - 1];
-  const answer = await act("remove");
-  if (!answer) return;
-  select(answer.fresh ?? next?.id ?? null);
+  const wasShown = selected === one.id;
+  const answer = await act(one, "remove");
+  if (!answer || !wasShown) return;
+  select(answer.id ?? (state.roles.some(({ id }) => id === next?.id) ? next.id : selected));
   byId(`tab-${selected}`)?.focus();
 });
 
 byId("add").addEventListener("click", async () => {
-  await form.settled();
+  await form.settled(selected);
   try {
     const { id } = await post("relays", { after: selected });
     await refresh();
@@ -336,8 +386,8 @@ byId("copy").addEventListener("click", async () => {
 });
 
 byId("dump-switch").addEventListener("click", () => {
-  const on = !role().dump;
-  act("dump", { on });
+  const one = role();
+  act(one, "dump", { on: !one.dump });
 });
 
 // The keys of a tab list: arrows, Home, End.
@@ -375,6 +425,16 @@ byId("login-form").addEventListener("submit", async (event) => {
     await begin();
   } catch (error) {
     setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
+    byId("token").select();
+  }
+});
+
+byId("logout").addEventListener("click", async () => {
+  try {
+    await post("logout");
+    location.reload();
+  } catch (error) {
+    toast(error.message);
   }
 });
 

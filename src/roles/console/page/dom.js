@@ -61,15 +61,33 @@ export function toast(text) {
   toastTimer = setTimeout(() => (target.hidden = true), 4000);
 }
 
-// Asks before something that others would feel. Resolves to whether it is meant.
-export function ask(title, text, yes) {
+// The relay that a question is about, as it was when it was asked.
+let subject = null;
+
+// Asks before something that others would feel, about a relay that runs. Resolves to whether it is meant.
+export function ask(one, title, text, yes) {
   const dialog = byId("ask");
   byId("ask-title").textContent = title;
   byId("ask-text").textContent = text;
   byId("ask-yes").textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
+  subject = one;
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener("close", () => {
+      subject = null;
+      resolve(dialog.returnValue === "yes");
+    }, { once: true });
   });
+}
+
+// Takes a question back whose relay has gone, has stopped, or has been started again meanwhile: the answer would
+// mean something else than what was asked.
+export function reconsider(roles) {
+  if (subject === null) return;
+  const now = roles.find((one) => one.id === subject.id);
+  if (now?.running && now.age >= subject.age) return;
+  const { name } = subject;
+  byId("ask").close("no");
+  toast(`${name} is not what it was when you were asked. Nothing was done.`);
 }

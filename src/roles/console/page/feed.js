@@ -1,6 +1,7 @@
 // The log and the dump: what came last, as much as a person can look at.
 
 import { byId, element, setText } from "./dom.js";
+import { plural } from "./units.js";
 
 const LEVELS = { ERROR: 1, WARN: 2, INFO: 3, DEBUG: 4, TRACE: 5 };
 
@@ -26,7 +27,13 @@ export class Log {
   // A stream that was opened again begins with lines that may be known.
   add(line) {
     if (line.seq <= this.#last) return;
+    const missing = this.#last > 0 ? line.seq - this.#last - 1 : 0;
+    if (missing > 0) this.#keep({ ...line, level: "WARN", text: `${plural(missing, "line")} did not reach this page` });
     this.#last = line.seq;
+    this.#keep(line);
+  }
+
+  #keep(line) {
     this.#lines.push(line);
     if (this.#lines.length > LINES_MAX) this.#lines.shift();
     if (this.#admits(line)) this.#append([line]);
@@ -38,7 +45,7 @@ export class Log {
   }
 
   #admits(line) {
-    if (LEVELS[line.level] > Number(byId("log-level").value) && line.level !== "DEBUG") return false;
+    if (LEVELS[line.level] > Number(byId("log-level").value)) return false;
     const isOthers = /^\w+(\[.*?\])?: /.test(line.text) && !line.text.startsWith(`${this.#role}: `);
     if (isOthers && !byId("log-all").checked) return false;
     const wanted = byId("log-filter").value.trim().toLowerCase();

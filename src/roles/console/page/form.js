@@ -14,16 +14,17 @@ const FIELDS = [
   { key: "name", label: "Name", hint: "stands in the log and on the tab" },
   { key: "src", label: "Upstream", hint: "HOST:PORT; several, with commas between, are tried in turn", placeholder: "HOST:PORT" },
   { key: "dst", label: "Downstream", hint: "HOST:PORT, or :PORT for every interface; several with spaces", placeholder: "HOST:PORT" },
-  { key: "mode", label: "Mode", choices: Object.keys(MODES) },
-  { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5" },
-  { key: "dump", label: "Dump what flows", check: true },
+  { key: "mode", label: "Mode", choices: Object.keys(MODES), preset: "connect-listen" },
+  { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5", live: true },
+  { key: "dump", label: "Dump what flows", check: true, live: true },
 ];
 
 export class Form {
   #role = null;
   #inputs = new Map();
   #timer = 0;
-  #dirty = new Set();
+  // What was typed and hydrant does not have yet: of each relay, by its id, the fields and what stands in them.
+  #typed = new Map();
   #saving = Promise.resolve();
 
   constructor() {
@@ -44,6 +45,7 @@ export class Form {
           label: `--${option.key}`,
           hint: option.help,
           placeholder: option.default,
+          live: option.live,
           switch: option.kind === "switch",
           choices: option.choices,
         }));
@@ -70,7 +72,7 @@ export class Form {
     }
     input.addEventListener("input", () => this.#changed(field.key, TYPING_MS));
     input.addEventListener("change", () => this.#changed(field.key, 0));
-    this.#inputs.set(field.key, { input, error });
+    this.#inputs.set(field.key, { input, error, preset: field.preset, isLive: field.live === true });
     const label = element("label", { for: id }, field.label);
     const isCheck = input.type === "checkbox";
     return element("div", { class: `field ${isCheck ? "check" : ""}` },
@@ -78,23 +80,28 @@ export class Form {
   }
 
   // What hydrant has, but for what is being typed.
-  set(role, isReadOnly) {
+  set(role) {
     const isOther = this.#role?.id !== role.id;
-    if (isOther) {
-      this.#flush();
-      this.#dirty.clear();
-    }
+    if (isOther) this.#flush();
     this.#role = role;
-    for (const [key, { input }] of this.#inputs) {
-      const value = key === "name" ? role.name : role.fields[key];
-      const isTyped = this.#dirty.has(key) || (!isOther && input === document.activeElement && input.type === "text");
-      if (!isTyped) write(input, value);
-      input.disabled = isReadOnly || (role.running && key !== "dump");
+    const typed = this.#typed.get(role.id) ?? new Map();
+    for (const [key, { input, preset, isLive }] of this.#inputs) {
+      const isAtWork = !isOther && input === document.activeElement && input.type === "text";
+      if (typed.has(key)) write(input, typed.get(key));
+      else if (!isAtWork) write(input, key === "name" ? role.name : role.fields[key] || preset);
+      input.disabled = role.fixed || (role.running && !isLive);
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
-    show(byId("locked"), role.running && !isReadOnly);
+    show(byId("locked"), role.running);
     this.showErrors(role.errors);
+  }
+
+  // These relays are left: `became` says what each one's id is now, and nothing of one that is gone.
+  move(became) {
+    const moved = [...this.#typed].map(([id, typed]) => [became(id), typed]);
+    this.#typed = new Map(moved.filter(([id]) => id !== undefined));
+    if (this.#role && became(this.#role.id) !== this.#role.id) this.#role = null;
   }
 
   showErrors(errors = {}) {
@@ -117,44 +124,57 @@ export class Form {
     }
   }
 
-  // Resolves when hydrant has all that was typed.
-  settled() {
+  // Resolves to whether hydrant has all that was typed for a relay.
+  async settled(id) {
     this.#flush();
-    return this.#saving;
+    await this.#saving;
+    return !this.#typed.has(id);
   }
 
   #changed(key, wait) {
-    this.#dirty.add(key);
-    if (key === "mode") setText(byId("field-mode-hint"), MODES[read(this.#inputs.get(key).input)]);
+    const { id } = this.#role;
+    const value = read(this.#inputs.get(key).input);
+    if (!this.#typed.has(id)) this.#typed.set(id, new Map());
+    this.#typed.get(id).set(key, value);
+    if (key === "mode") setText(byId("field-mode-hint"), MODES[value]);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), wait);
   }
 
   #flush() {
     clearTimeout(this.#timer);
-    if (!this.#dirty.size || !this.#role) return;
-    const role = this.#role;
-    const sent = {};
-    for (const key of this.#dirty) sent[key] = read(this.#inputs.get(key).input);
-    this.#saving = this.#saving.then(() => this.#send(role, sent));
+    for (const id of this.#typed.keys()) this.#saving = this.#saving.then(() => this.#send(id));
   }
 
-  async #send(role, sent) {
+  async #send(id) {
+    const typed = this.#typed.get(id);
+    if (!typed) return;
+    const sent = Object.fromEntries(typed);
+    // What has been typed on since is still to be sent.
+    const isKnown = () => {
+      for (const [key, value] of Object.entries(sent)) if (typed.get(key) === value) typed.delete(key);
+      if (!typed.size && this.#typed.get(id) === typed) this.#typed.delete(id);
+    };
     try {
-      const answer = await post(`relays/${role.id}`, sent);
-      // What has been typed on since is still to be sent.
-      for (const [key, value] of Object.entries(sent)) {
-        if (this.#role === null || this.#role.id !== role.id || read(this.#inputs.get(key).input) === value) this.#dirty.delete(key);
-      }
-      if (this.#role?.id === role.id) this.showErrors(answer.errors);
+      const answer = await post(`relays/${id}`, sent);
+      isKnown();
+      if (this.#role?.id === id) this.showErrors(answer.errors);
     } catch (error) {
-      if (error.status === 0) return; // stays dirty, and the page says that the connection is lost
-      for (const key of Object.keys(sent)) this.#dirty.delete(key);
-      if (Object.keys(error.errors).length) this.showErrors(error.errors);
-      else toast(error.message);
+      // No answer, or none to what was said: it is sent again once the page is connected, and logged in.
+      if (!(error.status in FINAL)) return;
+      isKnown();
+      if (Object.keys(error.errors).length) {
+        if (this.#role?.id === id) this.showErrors(error.errors);
+      } else {
+        toast(error.message);
+      }
     }
   }
 }
+
+// Answers that will be the same again: a relay that runs by now is not changed, and one that is gone is not there. 412
+// is none: hydrant was started again, and the page does not know yet.
+const FINAL = { 400: true, 403: true, 404: true, 409: true, 413: true, 422: true };
 
 function write(input, value) {
   if (input.type === "checkbox") input.checked = value === true;

@@ -18,6 +18,7 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    showWall();
     for (const tile of tiles.values()) tile.load();
   },
   down() {
@@ -28,6 +29,7 @@ const events = new Events({
   state(next) {
     state = next;
     received = Date.now();
+    show(byId("logout"), state.guarded);
     draw();
   },
   log() {},
@@ -73,15 +75,23 @@ class Tile {
     }
     setText(parts.name, one.name);
     setText(parts.word, one.running && one.since != null ? `${one.word} ${span(one.since)}` : one.word);
-    const age = one.upstream?.last_byte;
-    setText(parts.age, !one.running ? "-" : age == null ? "none" : span(age));
-    setText(parts.ageNote, one.running ? "since the last upstream byte" : one.why);
+    const [large, note] = headline(one);
+    setText(parts.age, large);
+    setText(parts.ageNote, note);
     setText(parts.rate, one.running ? rate(one.in) : "-");
     setText(parts.clients, one.running ? `${count(one.clients)} now, ${count(one.clients_most)} at most` : "-");
     setText(parts.lag, one.lag ? `${span(one.lag.seconds)}, ${bytes(one.lag.bytes)}, ${one.lag.peer}` : one.running ? "none" : "-");
     setText(parts.drops, one.running ? count(one.drops_10m) : "-");
     this.chart.push(one.in);
   }
+}
+
+// What is to be read from afar, and what it is.
+function headline(one) {
+  if (!one.running) return ["-", one.why];
+  if (one.upstream === null) return [count(one.clients), one.clients === 1 ? "client" : "clients"];
+  const age = one.upstream.last_byte;
+  return age == null ? ["none yet", "no byte from the upstream so far"] : [span(age), "since the last upstream byte"];
 }
 
 function draw() {
@@ -120,8 +130,7 @@ function tick() {
 async function begin() {
   try {
     await get("state");
-    show(byId("login"), false);
-    show(byId("wall"), true);
+    showWall();
     events.follow("?wall=1");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -139,11 +148,28 @@ begin.check = async () => {
   }
 };
 
+function showWall() {
+  show(byId("login"), false);
+  show(byId("wall"), true);
+}
+
 function showLogin() {
   show(byId("wall"), false);
+  show(byId("logout"), false);
+  if (!byId("login").hidden) return;
   show(byId("login"), true);
   byId("token").focus();
 }
+
+byId("logout").addEventListener("click", async () => {
+  try {
+    await post("logout");
+    location.reload();
+  } catch (error) {
+    setText(byId("lost"), error.message);
+    show(byId("lost"), true);
+  }
+});
 
 byId("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -154,6 +180,7 @@ byId("login-form").addEventListener("submit", async (event) => {
     await begin();
   } catch (error) {
     setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
+    byId("token").select();
   }
 });
 

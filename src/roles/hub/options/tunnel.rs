@@ -89,7 +89,7 @@ pub static TUNNEL: &[Opt] = &[
         unit: "TIME|MIN..MAX",
         preset: Preset::Value("0.2..30"),
         group: HUB,
-        help: "wait between attempts to reach the hub, for ever; a range doubles from MIN to MAX, then each wait is \
+        help: "wait between attempts to reach the hub, for ever; a range doubles from MIN to MAX; each wait is \
                spread at random",
         ..Opt::SWITCH
     },

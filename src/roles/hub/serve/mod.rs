@@ -139,7 +139,9 @@ impl Hub {
 
     /// Gives it another list of tokens. Clients that are registered stay.
     pub fn set_tokens(&mut self, tokens: Tokens) {
-        if let Auth::Tokens(list) = &mut self.config.auth {
+        if let Auth::Tokens(list) = &mut self.config.auth
+            && *list != tokens
+        {
             let names = Count(tokens.len(), "name");
             *list = tokens;
             self.journal.info(format!("tokens read again: {names}"));

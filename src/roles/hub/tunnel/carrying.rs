@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     fn let_in(&mut self, cx: &mut Cx<'_>) {
-        self.backoff.reset();
+        self.let_in_at = Some(cx.now());
         self.journal.forget(cx.now(), HUB_DOWN);
         let hub = &self.config.account.hub;
         self.journal.info(format!("hub {hub} connected"));
@@ -286,7 +286,10 @@ impl Tunnel {
             .warn(cx.now(), HUB_DOWN, format!("{why}{lost}; retrying"));
         self.hub = Session::enveloped(self.config.account.clone(), super::TAGS);
         self.inbox = super::Inbox::default();
-        let wait = self.backoff.next(cx.random());
+        if let Some(since) = self.let_in_at.take() {
+            self.backoff.had_lasted(cx.now().since(since));
+        }
+        let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry as u32);
     }
 }

@@ -26,6 +26,7 @@ use self::carrying::WAITING_MAX;
 use self::inbox::Inbox;
 use self::streams::Stream;
 use crate::base::backoff::Backoff;
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
 use crate::proto::mailbox::{HELLO_EVERY, Pairing};
@@ -35,7 +36,7 @@ use crate::reactor::{Cx, DialId, End, Event, Role};
 use crate::roles::hub::config::TunnelConfig;
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
-use crate::roles::journal::Journal;
+use crate::roles::journal::{Journal, TOKEN_READ};
 use crate::roles::listening::listen;
 use crate::roles::pump::{Mux, Owner};
 use crate::roles::tags::{pack, unpack};
@@ -59,6 +60,8 @@ pub struct Tunnel {
     listeners: Vec<SockId>,
     bound: Vec<Addr>,
     backoff: Backoff,
+    /// Since when the hub has it in.
+    let_in_at: Option<Time>,
     counts: Counts,
     journal: Journal,
     started: Time,
@@ -108,6 +111,7 @@ impl Tunnel {
             listeners: Vec::new(),
             bound: Vec::new(),
             backoff: Backoff::new(config.retry),
+            let_in_at: None,
             counts: Counts::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
             started: Time::ZERO,
@@ -116,6 +120,14 @@ impl Tunnel {
             draining: None,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
+        }
+    }
+
+    /// Gives it another token, which holds from the next connection to the hub on.
+    pub fn set_token(&mut self, token: Option<Secret>) {
+        if self.config.account.token != token {
+            self.config.account.token = token;
+            self.journal.info(TOKEN_READ.to_owned());
         }
     }
 
@@ -150,7 +162,7 @@ impl Tunnel {
         assert!(waiting <= WAITING_MAX, "{waiting} bytes wait for the hub");
         match &self.mux {
             Some(mux) => {
-                mux.session.check_invariants();
+                mux.check_invariants();
                 assert!(mux.held() <= HELD_MAX);
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);

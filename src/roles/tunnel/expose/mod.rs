@@ -5,6 +5,7 @@
 //!                                  └ knows no hello: dialled again at once, and spoken to in its own way ──> Up
 //! ```
 
+mod address;
 mod session;
 mod streams;
 mod view;
@@ -35,6 +36,8 @@ pub struct Expose {
     backoff: Backoff,
     /// The server turned out to know no hello, and the next connection speaks its way.
     speaks_plain: bool,
+    /// The server has answered a hello once: whatever goes wrong later, it knows one.
+    knows_hello: bool,
     /// The port that it had last; 0: none.
     last_port: u16,
     /// Where the public side was, as it was last printed.
@@ -53,6 +56,8 @@ pub struct Expose {
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
     draining: Option<Signal>,
+    /// It has stopped, and only closes what is left.
+    finished: bool,
     scratch: Box<[u8]>,
 }
 
@@ -89,6 +94,7 @@ impl Expose {
             state: State::Ended,
             backoff: Backoff::new(config.retry),
             speaks_plain: false,
+            knows_hello: false,
             last_port: 0,
             printed: String::new(),
             stdout: None,
@@ -101,9 +107,16 @@ impl Expose {
             down: None,
             said_down: BTreeSet::new(),
             draining: None,
+            finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
         }
+    }
+
+    /// Its orders, before it runs.
+    #[cfg(test)]
+    pub(crate) fn orders(&mut self) -> &mut ExposeConfig {
+        &mut self.config
     }
 
     /// What it has counted so far.
@@ -168,20 +181,13 @@ impl Expose {
         self.state = State::Dialing(dial);
     }
 
-    /// The next attempt, after a wait that is spread over its second half, so that those who lost one server at one
-    /// moment do not all return at one moment.
+    /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
             return self.finish(cx);
         }
-        let wait = self.backoff.next(cx.random());
-        let half = wait / 2;
-        let spread = half.as_nanos() as u64;
-        let more = match spread {
-            0 => 0,
-            spread => cx.random() % spread,
-        };
-        cx.timer(half + Duration::from_nanos(more), Tick::Retry.tag(0));
+        let wait = self.backoff.next_spread(cx.random());
+        cx.timer(wait, Tick::Retry.tag(0));
         self.state = State::Resting;
     }
 
@@ -271,9 +277,10 @@ impl Expose {
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
         // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
+        let Some(signal) = self.draining.filter(|_| !self.finished) else {
             return;
         };
+        self.finished = true;
         let cut: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let clients = Count(cut.len(), "client");

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::address::ADDRESS;
 use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
 use crate::base::units::{Count, Span, Typed};
@@ -39,11 +40,11 @@ pub(super) struct Greeting {
 }
 
 pub(super) struct Up {
-    mux: Mux,
+    pub(super) mux: Mux,
     /// Each stream begins with its client's address.
     client_address: bool,
     /// The stream on which a server that knows no hello says where the public side is, and what it has said so far.
-    address: Option<(StreamId, Vec<u8>)>,
+    pub(super) address: Option<(StreamId, Vec<u8>)>,
     /// The server takes the backend for gone once its clients are.
     leaving: bool,
 }
@@ -94,7 +95,7 @@ impl Connection {
 
     pub(super) fn check_invariants(&self) {
         if let Stage::Up(up) = &self.stage {
-            up.mux.session.check_invariants();
+            up.mux.check_invariants();
         }
     }
 }
@@ -145,6 +146,13 @@ impl Expose {
             Some(_) => None,
             None => mux.session.open(cx.now(), ADDRESS).ok(),
         };
+        if client_address != Some(true) && self.config.proxy_protocol.is_some() {
+            let server = &self.config.server;
+            let text = format!(
+                "server {server} does not say who its clients are, so --proxy-protocol can't tell the service either"
+            );
+            self.journal.warn(cx.now(), "unknown-clients", text);
+        }
         mux.session.ping(cx.now());
         mux.say(cx);
         self.state = State::Connected(Box::new(Connection {
@@ -239,6 +247,12 @@ impl Expose {
         match answer {
             Answer::Prove(proof) => {
                 greeting.out.extend(proof);
+                self.knows_hello = true;
+                if self.config.token.is_none() && self.config.name.is_some() {
+                    // The server may have to find out whether the name's holder is alive.
+                    cx.cancel(greeting.timer);
+                    greeting.timer = cx.timer(NAME_TIMEOUT, Tick::Hello.tag(0));
+                }
                 self.carrier_writable(cx);
             }
             Answer::Accepted {
@@ -294,6 +308,10 @@ impl Expose {
             return;
         };
         match &mut connection.stage {
+            Stage::Greeting(greeting) if !greeting.answered && self.knows_hello => {
+                let why = format!("{why} instead of answering the hello");
+                self.lose_server(cx, &why);
+            }
             Stage::Greeting(greeting) if !greeting.answered => {
                 let config = &self.config;
                 let is_free =
@@ -312,7 +330,7 @@ impl Expose {
     }
 
     /// Says so, resets all that went through it, and tries again later.
-    fn lose_server(&mut self, cx: &mut Cx<'_>, why: &str) {
+    pub(super) fn lose_server(&mut self, cx: &mut Cx<'_>, why: &str) {
         let State::Connected(mut connection) = std::mem::replace(&mut self.state, State::Ended)
         else {
             return;
@@ -337,15 +355,15 @@ impl Expose {
         if was_up {
             text = format!("server {server} lost: it {why}; {reset} reset; retrying");
             self.down = Some(now);
+            self.backoff.had_lasted(now.since(connection.since));
         }
         self.say_down(now, why, text);
         self.rest(cx);
     }
 
     /// The public side is ready.
-    fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
+    pub(super) fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
         let now = cx.now();
-        self.backoff.reset();
         self.counts.sessions += 1;
         for kind in std::mem::take(&mut self.said_down) {
             self.journal.forget(now, &kind);
@@ -436,42 +454,9 @@ impl Expose {
             && let Stage::Up(up) = &connection.stage
             && up.leaving
             && self.streams.is_empty()
+            && !self.finished
         {
             self.lose_server(cx, "went away");
-        }
-    }
-
-    fn address_data(&mut self, cx: &mut Cx<'_>, id: StreamId, bytes: &[u8]) {
-        let State::Connected(connection) = &mut self.state else {
-            return;
-        };
-        let Stage::Up(up) = &mut connection.stage else {
-            return;
-        };
-        if let Some((_, text)) = &mut up.address {
-            text.extend_from_slice(bytes);
-            if text.len() > ADDRESS_MAX {
-                return self.lose_server(cx, "says more than an address");
-            }
-        }
-        up.mux.consume(cx, id, bytes.len());
-    }
-
-    fn address_finished(&mut self, cx: &mut Cx<'_>) {
-        let State::Connected(connection) = &mut self.state else {
-            return;
-        };
-        let Stage::Up(up) = &mut connection.stage else {
-            return;
-        };
-        let Some((stream, text)) = up.address.take() else {
-            return;
-        };
-        up.mux.session.finish(stream);
-        up.mux.say(cx);
-        match String::from_utf8(text) {
-            Ok(text) if !text.is_empty() && !text.contains(char::is_control) => self.up(cx, &text),
-            _ => self.lose_server(cx, "says no address"),
         }
     }
 
@@ -479,8 +464,8 @@ impl Expose {
         let Some(mux) = self.mux() else {
             return;
         };
-        match mux.session.tick(cx.now()) {
-            Ok(()) => mux.say(cx),
+        match mux.tick(cx) {
+            Ok(()) => {}
             Err(silent) => {
                 let why = format!("shows no sign of life for {}", Span(silent.after));
                 self.lose_server(cx, &why);
@@ -489,9 +474,7 @@ impl Expose {
     }
 }
 
-/// The tag of the stream on which a server that knows no hello says where the public side is.
-const ADDRESS: u32 = u32::MAX;
-/// It has fewer than 128 bytes.
-const ADDRESS_MAX: usize = 127;
-/// All of a hello has to be over by then; the server may first ask whether the holder of a name is alive.
+/// The server has to answer each message of the hello by then...
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// ...but where a name is not proven, it may first ask for up to a minute whether its holder is alive.
+const NAME_TIMEOUT: Duration = Duration::from_secs(65);

@@ -2,10 +2,12 @@
 
 use super::session::Stage;
 use super::{Expose, State};
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::reactor::Cx;
 use crate::reactor::net::Close;
 use crate::reactor::view::{ClientPage, ClientRow, Figure, Upstream, UpstreamState, View};
+use crate::roles::journal::TOKEN_READ;
 
 impl Expose {
     /// Its figures; no work for a client.
@@ -58,6 +60,14 @@ impl Expose {
                 lag: None,
             })
         })
+    }
+
+    /// Gives it another token, which holds from the next connection to the server on.
+    pub fn set_token(&mut self, token: Option<Secret>) {
+        if self.config.token != token {
+            self.config.token = token;
+            self.journal.info(TOKEN_READ.to_owned());
+        }
     }
 
     /// Disconnects a client. Whether there was one of this id.

@@ -1,5 +1,7 @@
 //! Backends that were taken in: their sessions, whether they are alive, and their ends.
 
+use std::time::Duration;
+
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
@@ -10,7 +12,7 @@ use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Mux, Question};
 
 /// A backend and its session.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Backend {
     pub(super) token: Option<Secret>,
     /// Each stream begins with its client's address.
     pub(super) client_address: bool,
+    /// It replaced another one of its name.
+    took_over: bool,
     pub(super) since: Time,
     /// Bytes of clients that have left; those of the others are in their channels.
     pub(super) to_clients: u64,
@@ -30,7 +34,7 @@ pub(super) struct Backend {
     /// It speaks the seed's way, and is to be told its address on the first stream that it opens.
     wants_address: bool,
     /// It is asked whether it is alive, since a client or another backend wants to know, and for how long yet.
-    asked: Option<TimerKey>,
+    asked: Option<(TimerKey, Question)>,
     /// Handshakes that wait for it to prove dead or alive.
     rivals: Vec<usize>,
     /// It takes no new streams.
@@ -46,6 +50,8 @@ pub(super) struct Newcomer {
     pub(super) token: Option<Secret>,
     pub(super) client_address: bool,
     pub(super) is_plain: bool,
+    /// It replaced another one of its name.
+    pub(super) took_over: bool,
     /// What it is to be sent before anything else.
     pub(super) preface: Vec<u8>,
 }
@@ -54,6 +60,11 @@ impl Backend {
     /// Whether a client's stream can be opened.
     pub(super) fn takes_streams(&self) -> bool {
         !self.leaving
+    }
+
+    /// Whether it is asked whether it is alive, and has not answered yet.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Tells it that no more clients come.
@@ -82,6 +93,7 @@ impl Serve {
             token,
             client_address,
             is_plain,
+            took_over,
             preface,
         } = newcomer;
         let limits = super::super::limits(self.config.max_streams);
@@ -96,6 +108,7 @@ impl Serve {
             name,
             token,
             client_address,
+            took_over,
             since: cx.now(),
             to_clients: 0,
             from_clients: 0,
@@ -253,7 +266,7 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let Some(timer) = backend.asked.take() else {
+        let Some((timer, _)) = backend.asked.take() else {
             return;
         };
         cx.cancel(timer);
@@ -272,7 +285,7 @@ impl Serve {
             backend.mux.session.ping(cx.now());
             backend.mux.say(cx);
             let timer = cx.timer(self.config.alive_timeout, Tick::Alive.tag(key));
-            backend.asked = Some(timer);
+            backend.asked = Some((timer, Question::behind(&backend.mux, cx)));
         }
     }
 
@@ -282,12 +295,29 @@ impl Serve {
         self.ask_backend(cx, key);
     }
 
-    pub(super) fn backend_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.asked = None;
-            let limit = Span(self.config.alive_timeout);
-            self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
+    /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
+    pub(super) fn forget_rival(&mut self, rival: usize) {
+        for (_, backend) in &mut self.backends {
+            backend.rivals.retain(|other| *other != rival);
         }
+        self.settled.retain(|(other, _)| *other != rival);
+    }
+
+    pub(super) fn backend_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let limit = self.config.alive_timeout;
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        if let Some((_, mut question)) = backend.asked.take() {
+            // On a thin line it may have been behind what clients have sent, and not be heard yet.
+            let left = (question.owed_since(&backend.mux, cx) + limit).since(cx.now());
+            if !left.is_zero() {
+                backend.asked = Some((cx.timer(left, Tick::Alive.tag(key)), question));
+                return;
+            }
+        }
+        let limit = Span(limit);
+        self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
     }
 
     /// A dead backend's clients are closed at once, those that wait for its sign of life among them.
@@ -303,8 +333,11 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        match backend.mux.session.tick(cx.now()) {
-            Ok(()) => backend.mux.say(cx),
+        if let Some((_, question)) = &mut backend.asked {
+            question.owed_since(&backend.mux, cx);
+        }
+        match backend.mux.tick(cx) {
+            Ok(()) => {}
             Err(silent) => {
                 let after = Span(silent.after);
                 self.backend_dies(cx, key, &format!("no sign of life within {after}"));
@@ -324,6 +357,14 @@ impl Serve {
     }
 
     pub(super) fn replace_backend(&mut self, cx: &mut Cx<'_>, key: usize, by: Peer) {
+        let now = cx.now();
+        let backend = &self.backends[key];
+        if backend.took_over && now.since(backend.since) < AGAIN {
+            let label = backend.label();
+            let text =
+                format!("backend {label} is replaced again: do two have its name and token?");
+            self.journal.warn(now, "replaced-again", text);
+        }
         self.end_backend(cx, key, &format!("it is back, from {by}"));
     }
 
@@ -333,7 +374,7 @@ impl Serve {
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
         backend.mux.carrier_mut().close(cx, Close::Orderly);
-        if let Some(timer) = backend.asked {
+        if let Some((timer, _)) = backend.asked {
             cx.cancel(timer);
         }
         for rival in backend.rivals.drain(..) {
@@ -383,5 +424,7 @@ impl Serve {
 
 /// The tag of the stream on which a backend is told its address.
 const ADDRESS: u32 = u32::MAX;
+/// A backend that is replaced so soon behind one that was has a rival.
+const AGAIN: Duration = Duration::from_secs(60);
 /// The seed's buffer has 128 bytes.
 const ADDRESS_MAX: usize = 127;

@@ -3,6 +3,7 @@
 //! ```text
 //!   accepted ──> waits in its place's queue ──> piped ──> left
 //!                  │ the backend is away: for --linger at most
+//!                  │ it has as many streams as it takes: for 75 s at most
 //!                  └ the backend is asked whether it is alive: for --alive-timeout at most
 //! ```
 
@@ -30,9 +31,18 @@ pub(super) struct Client {
     /// How many came before it.
     pub(super) number: u64,
     /// The end of its wait for a backend.
-    held: Option<TimerKey>,
+    held: Option<(TimerKey, Wait)>,
     /// The backend that it talks to, and its stream.
     pub(super) piped: Option<(usize, Channel)>,
+}
+
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Its backend's return.
+    Return,
+    /// Its backend to take a stream.
+    Room,
 }
 
 impl Client {
@@ -42,9 +52,10 @@ impl Client {
         channel.map_or((0, 0), |c| (c.from_stream, c.to_stream))
     }
 
-    pub(super) fn is_paused(&self) -> bool {
+    /// Whether it is not read at the moment, so that only a probe shows that it is gone.
+    pub(super) fn is_unread(&self) -> bool {
         let channel = self.piped.as_ref().map(|(_, channel)| channel);
-        channel.is_some_and(Channel::is_paused)
+        channel.is_none_or(Channel::is_paused)
     }
 }
 
@@ -136,17 +147,36 @@ impl Serve {
 
     /// Lets a client wait for its backend's return.
     pub(super) fn hold_client(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.let_wait(cx, key, Wait::Return);
+    }
+
+    /// One that waits for the same already has no more time for it.
+    fn let_wait(&mut self, cx: &mut Cx<'_>, key: usize, wait: Wait) {
         let client = &mut self.clients[key];
-        if client.held.is_none() {
-            let timer = cx.timer(self.config.linger, Tick::Held.tag(key));
-            client.held = Some(timer);
+        match client.held {
+            Some((_, other)) if other == wait => return,
+            Some((timer, _)) => cx.cancel(timer),
+            None => {}
+        }
+        let timer = cx.timer(self.patience(wait), Tick::Held.tag(key));
+        self.clients[key].held = Some((timer, wait));
+    }
+
+    fn patience(&self, wait: Wait) -> Duration {
+        match wait {
+            Wait::Return => self.config.linger,
+            Wait::Room => ROOM_TIMEOUT,
         }
     }
 
     pub(super) fn client_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.held = None;
-            let why = format!("its backend was away for {}", Span(self.config.linger));
+        let held = self.clients.get_mut(key).and_then(|it| it.held.take());
+        if let Some((_, wait)) = held {
+            let after = Span(self.patience(wait));
+            let why = match wait {
+                Wait::Return => format!("its backend was away for {after}"),
+                Wait::Room => format!("its backend took no more streams for {after}"),
+            };
             self.end_client(cx, key, Close::Orderly, &why);
         }
     }
@@ -160,8 +190,8 @@ impl Serve {
             match self.pipe(cx, backend, key) {
                 Ok(()) => {}
                 // The next one that is taken makes room.
-                Err(OpenError::Backlog) => return,
-                Err(OpenError::GoingAway) => return self.hold_all(cx, place),
+                Err(OpenError::Backlog) => return self.let_all_wait(cx, place, Wait::Room),
+                Err(OpenError::GoingAway) => return self.let_all_wait(cx, place, Wait::Return),
                 Err(OpenError::IdsUsedUp) => {
                     let entry = &mut self.backends[backend];
                     entry.mux.session.go_away(GoAway::Normal);
@@ -173,9 +203,15 @@ impl Serve {
         }
     }
 
-    fn hold_all(&mut self, cx: &mut Cx<'_>, place: usize) {
-        for key in self.places[place].waiting.clone() {
-            self.hold_client(cx, key);
+    fn let_all_wait(&mut self, cx: &mut Cx<'_>, place: usize, wait: Wait) {
+        for at in (0..self.places[place].waiting.len()).rev() {
+            let key = self.places[place].waiting[at];
+            let waits = |(_, other)| other == wait;
+            if wait == Wait::Room && self.clients[key].held.is_some_and(waits) {
+                // Those before it have been told, too.
+                return;
+            }
+            self.let_wait(cx, key, wait);
         }
     }
 
@@ -194,7 +230,7 @@ impl Serve {
         let mut channel = Channel::new(stream, key as u32);
         let outcome = channel.connect(cx, Link::new(client.sock));
         client.piped = Some((backend, channel));
-        if let Some(timer) = client.held.take() {
+        if let Some((timer, _)) = client.held.take() {
             cx.cancel(timer);
         }
         let place = client.place;
@@ -286,9 +322,11 @@ impl Serve {
         };
         self.forget_client(cx, key, &mut client, why);
         if let Some(backend) = backend {
-            // One more stream may be opened now.
+            // One more stream may be opened now; while the backend is asked whether it is alive, that has to wait.
             let place = client.place;
-            if !self.places[place].waiting.is_empty() && self.backends[backend].takes_streams() {
+            let entry = &self.backends[backend];
+            let is_alive = entry.takes_streams() && !entry.is_asked();
+            if is_alive && !self.places[place].waiting.is_empty() {
                 self.open_waiting(cx, place);
             }
             self.leave_if_done(cx, backend);
@@ -306,7 +344,7 @@ impl Serve {
 
     fn forget_client(&mut self, cx: &mut Cx<'_>, key: usize, client: &mut Client, why: &str) {
         self.counts.left += 1;
-        if let Some(timer) = client.held.take() {
+        if let Some((timer, _)) = client.held.take() {
             cx.cancel(timer);
         }
         if let Some(ip) = address(client.peer) {
@@ -337,5 +375,7 @@ fn full(clients: usize, how: &str) -> String {
     format!("{} {verb} {how}", Count(clients, "client"))
 }
 
+/// As long as hashicorp's yamux waits for a stream to be taken.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(75);
 /// A backend that was heard from so lately need not be waited for.
 const FRESH: Duration = Duration::from_secs(1);

@@ -6,6 +6,8 @@
 //!                                  └─ the name is held: its holder is asked ──> gone: taken in
 //! ```
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::backend::Newcomer;
@@ -29,6 +31,8 @@ pub(super) struct Handshake {
     since: Time,
     timer: TimerKey,
     serving: Serving,
+    /// Who it says it is, proven or not.
+    name: Option<hello::Name>,
     stage: Stage,
     /// What it is still to be sent.
     out: Vec<u8>,
@@ -52,7 +56,7 @@ impl Serve {
     pub(super) fn backend_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         if address(peer).is_some_and(|ip| !self.config.allow.allows(ip)) {
             cx.close(sock, Close::Orderly);
-            self.refused_backend(cx.now(), peer, "not in --allow");
+            self.refused_backend(cx.now(), peer, None, "not in --allow");
             return;
         }
         if let Some(idle) = self.config.keepalive {
@@ -62,7 +66,7 @@ impl Serve {
             Ok(link) => link,
             Err(error) => {
                 cx.close(sock, Close::Orderly);
-                return self.refused_backend(cx.now(), peer, &plain(&error));
+                return self.refused_backend(cx.now(), peer, None, &plain(&error));
             }
         };
         link.want_read(cx, true);
@@ -75,6 +79,7 @@ impl Serve {
             since: cx.now(),
             timer: cx.timer(HELLO_TIMEOUT, Tick::Handshake.tag(key)),
             serving: Serving::new(),
+            name: None,
             stage: Stage::Silent,
             out: Vec::new(),
         });
@@ -92,34 +97,51 @@ impl Serve {
         }
     }
 
-    /// Those who say nothing must not keep out those who wait for their places.
-    pub(super) fn evict_silent_handshakes(&mut self, cx: &mut Cx<'_>) {
+    /// Where places are short, those who had their time and have not proven themselves make way: those who have said
+    /// nothing, and of the others the ones from the address that has the most.
+    pub(super) fn evict_slow_handshakes(&mut self, cx: &mut Cx<'_>) {
         if self.accepting {
             return;
         }
         let now = cx.now();
-        let is_silent = |handshake: &Handshake| {
-            // Who speaks TLS may have to wait until it is his turn to be heard.
-            let waits = handshake.link.is_handshaking() && handshake.link.is_readable(cx);
-            let late = now.since(handshake.since) >= PATIENCE;
-            matches!(handshake.stage, Stage::Silent) && late && !waits
+        let is_slow = |handshake: &Handshake| {
+            // What it has said may have to wait until it is its turn to be heard.
+            let waits_for_us = handshake.link.is_readable(cx);
+            let is_judged = matches!(handshake.stage, Stage::Waiting { .. } | Stage::Leaving);
+            now.since(handshake.since) >= PATIENCE && !waits_for_us && !is_judged
         };
-        let silent: Vec<usize> = self
-            .handshakes
-            .iter()
-            .filter(|(_, handshake)| is_silent(handshake))
-            .map(|(key, _)| key)
+        let slow = self.handshakes.iter().filter(|(_, it)| is_slow(it));
+        let slow: Vec<(usize, bool, Option<IpAddr>)> = slow
+            .map(|(key, it)| (key, matches!(it.stage, Stage::Silent), address(it.peer)))
             .collect();
-        for key in silent {
-            self.drop_handshake(cx, key, Some("it said nothing, and others wait"));
+        let mut from = BTreeMap::new();
+        for (_, _, ip) in &slow {
+            *from.entry(*ip).or_insert(0) += 1;
+        }
+        let most = from.iter().max_by_key(|(_, count)| **count);
+        let most = most.map(|(ip, _)| *ip);
+        for (key, is_silent, ip) in slow {
+            if is_silent {
+                self.drop_handshake(cx, key, Some("it said nothing, and others wait"));
+            } else if Some(ip) == most {
+                self.drop_handshake(
+                    cx,
+                    key,
+                    Some("its hello took longer than 1 s, and others wait"),
+                );
+            }
         }
     }
 
     pub(super) fn handshake_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let handshake = self.handshakes.get(key);
-        let why = match handshake.is_some_and(|handshake| handshake.link.is_handshaking()) {
-            true => "no TLS handshake within 5 s",
-            false => "its hello took longer than 5 s",
+        let Some(handshake) = self.handshakes.get(key) else {
+            return;
+        };
+        let why = match handshake.stage {
+            // Its holder is neither heard nor dead: on a thin line a question takes its time.
+            Stage::Waiting { .. } => return self.refuse_name(cx, key),
+            _ if handshake.link.is_handshaking() => "no TLS handshake within 5 s",
+            _ => "its hello took longer than 5 s",
         };
         self.drop_handshake(cx, key, Some(why));
     }
@@ -184,6 +206,7 @@ impl Serve {
         let asks_proof = self.config.tokens.is_some();
         let handshake = &mut self.handshakes[key];
         let message = handshake.serving.challenge(nonce, asks_proof);
+        handshake.name = hello.name.clone();
         handshake.stage = Stage::Challenged(hello);
         self.send(cx, key, &message);
     }
@@ -226,12 +249,8 @@ impl Serve {
                 };
                 self.ask_holder(cx, holder, key);
             }
-            (Some(holder), _) => {
-                let by = self.handshakes[key].peer;
-                self.replace_backend(cx, holder, by);
-                self.take_in(cx, key, hello, token, rest);
-            }
-            (None, _) => self.take_in(cx, key, hello, token, rest),
+            (_, Proven::Yes) | (None, _) => self.take_in(cx, key, hello, token, rest),
+            (_, Proven::No) => {}
         }
     }
 
@@ -240,7 +259,6 @@ impl Serve {
         let Some(handshake) = self.handshakes.get_mut(key) else {
             return;
         };
-        // The one that waited may be gone, and its place another's.
         let stage = std::mem::replace(&mut handshake.stage, Stage::Leaving);
         let Stage::Waiting { hello, rest } = stage else {
             handshake.stage = stage;
@@ -249,11 +267,16 @@ impl Serve {
         let is_free = is_free && self.holder(hello.name.as_ref()).is_none();
         match is_free {
             true => self.take_in(cx, key, hello, None, &rest),
-            false => self.refuse(cx, key, Code::NameInUse, "another backend has this name"),
+            false => self.refuse_name(cx, key),
         }
     }
 
-    /// Whoever proved all that was to be proven becomes a backend, unless there is no port for it.
+    fn refuse_name(&mut self, cx: &mut Cx<'_>, key: usize) {
+        self.refuse(cx, key, Code::NameInUse, "another backend has this name");
+    }
+
+    /// Whoever proved all that was to be proven becomes a backend, in place of the one that has its name, unless there
+    /// is no port for it.
     fn take_in(
         &mut self,
         cx: &mut Cx<'_>,
@@ -267,6 +290,11 @@ impl Serve {
             Ok(place) => place,
             Err((code, why)) => return self.refuse(cx, key, code, &why),
         };
+        let took_over = self.places[place].backend;
+        if let Some(holder) = took_over {
+            let by = self.handshakes[key].peer;
+            self.replace_backend(cx, holder, by);
+        }
         let handshake = self.remove_handshake(cx, key);
         let at = self.places[place].public.clone();
         let linger_secs = match hello.name {
@@ -285,6 +313,7 @@ impl Serve {
             token,
             client_address: hello.client_address,
             is_plain: false,
+            took_over: took_over.is_some(),
             preface: [handshake.out, accept].concat(),
         };
         self.add_backend(cx, newcomer, rest);
@@ -311,6 +340,7 @@ impl Serve {
             token: None,
             client_address: false,
             is_plain: true,
+            took_over: false,
             preface: Vec::new(),
         };
         self.add_backend(cx, newcomer, bytes);
@@ -327,17 +357,18 @@ impl Serve {
     /// Says why, and closes once that has left.
     fn refuse(&mut self, cx: &mut Cx<'_>, key: usize, code: Code, why: &str) {
         let handshake = &mut self.handshakes[key];
-        let peer = handshake.peer;
+        let (peer, name) = (handshake.peer, handshake.name.clone());
         handshake.stage = Stage::Leaving;
-        self.refused_backend(cx.now(), peer, why);
+        self.refused_backend(cx.now(), peer, name.as_ref(), why);
         self.send(cx, key, &hello::refuse(code, why));
     }
 
-    fn refused_backend(&mut self, now: Time, peer: Peer, why: &str) {
+    fn refused_backend(&mut self, now: Time, peer: Peer, name: Option<&hello::Name>, why: &str) {
         self.counts.backends_refused += 1;
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
-        let kind = format!("refused: backend {from}: {why}");
-        let text = format!("backend {from} refused: {why}");
+        let who = name.map_or_else(|| from.clone(), |name| format!("{name} ({from})"));
+        let kind = format!("refused: backend {who}: {why}");
+        let text = format!("backend {who} refused: {why}");
         self.journal.refused(now, &kind, text);
     }
 
@@ -368,7 +399,7 @@ impl Serve {
         let mut handshake = self.remove_handshake(cx, key);
         handshake.link.close(cx, Close::Orderly);
         if let Some(why) = why.filter(|_| !matches!(handshake.stage, Stage::Leaving)) {
-            self.refused_backend(cx.now(), handshake.peer, why);
+            self.refused_backend(cx.now(), handshake.peer, handshake.name.as_ref(), why);
         }
         self.finish_if_drained(cx);
     }
@@ -376,6 +407,9 @@ impl Serve {
     fn remove_handshake(&mut self, cx: &mut Cx<'_>, key: usize) -> Handshake {
         let handshake = self.handshakes.remove(key);
         cx.cancel(handshake.timer);
+        if let Stage::Waiting { .. } = handshake.stage {
+            self.forget_rival(key);
+        }
         self.accept_if_room(cx);
         handshake
     }
@@ -385,7 +419,7 @@ impl Serve {
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be before their proof at a time.
 pub(super) const HANDSHAKES_MAX: usize = 256;
-/// Where places are short, one that has said nothing for so long loses its own.
+/// Where places are short, one that has not proven itself for so long loses its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// No hello is longer than two messages.
 const HELLO_READ: usize = 4096;

@@ -56,6 +56,8 @@ pub struct Serve {
     journal: Journal,
     started: Time,
     draining: Option<Signal>,
+    /// It has stopped, and only closes what is left.
+    finished: bool,
     scratch: Box<[u8]>,
 }
 
@@ -103,8 +105,15 @@ impl Serve {
             journal: Journal::new(label),
             started: Time::ZERO,
             draining: None,
+            finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
         }
+    }
+
+    /// Its orders, before it runs.
+    #[cfg(test)]
+    pub(crate) fn orders(&mut self) -> &mut ServeConfig {
+        &mut self.config
     }
 
     /// What it has counted so far.
@@ -117,22 +126,28 @@ impl Serve {
         &self.listens_at
     }
 
-    /// Other tokens hold from now on. A backend whose name or token is no longer among them is sent away.
+    /// Other tokens hold from now on. A backend whose name, token or port is no longer among them is sent away, and
+    /// a port that its name may not have any more is closed.
     pub fn set_tokens(&mut self, cx: &mut Cx<'_>, tokens: Tokens) {
-        let gone = |backend: &Backend| match (&backend.name, &backend.token) {
-            (Some(name), Some(token)) => tokens.get(name).is_none_or(|grant| grant.token != *token),
-            _ => true,
-        };
-        let gone: Vec<usize> = self
-            .backends
-            .iter()
-            .filter(|(_, backend)| gone(backend))
-            .map(|(key, _)| key)
-            .collect();
         self.config.tokens = Some(tokens);
-        for key in gone {
-            self.end_backend(cx, key, "its token is not in --tokens any more");
+        let lost = |backend: &Backend| {
+            let grant = self.grant(backend.name.as_ref());
+            match grant.is_some_and(|grant| Some(&grant.token) == backend.token.as_ref()) {
+                false => Some("its token is not in --tokens any more"),
+                true if !self.is_granted(&self.places[backend.place]) => {
+                    Some("its port is not among those of its name in --tokens any more")
+                }
+                true => None,
+            }
+        };
+        let backends = self.backends.iter();
+        let lost: Vec<(usize, &str)> = backends
+            .filter_map(|(key, backend)| Some((key, lost(backend)?)))
+            .collect();
+        for (key, why) in lost {
+            self.end_backend(cx, key, why);
         }
+        self.close_lost_places(cx);
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.
@@ -157,7 +172,7 @@ impl Serve {
         }
         for (key, backend) in &self.backends {
             assert_eq!(self.places[backend.place].backend, Some(key));
-            backend.mux.session.check_invariants();
+            backend.mux.check_invariants();
             assert!(backend.mux.held() <= super::HELD_MAX);
         }
     }
@@ -194,7 +209,8 @@ impl Serve {
     /// less than was asked for. Where there are few, no more than half of them.
     fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
         let backends = self.config.max_backends.unwrap_or(usize::MAX);
-        let wanted = backends.saturating_mul(2).saturating_add(HANDSHAKES_MAX);
+        let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
+        let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
         let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve)?;
         self.config.max_clients = Some(most);
@@ -206,7 +222,7 @@ impl Serve {
 
     fn stock(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        self.evict_silent_handshakes(cx);
+        self.evict_slow_handshakes(cx);
         let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.tick_backend(cx, key);
@@ -214,7 +230,7 @@ impl Serve {
         let paused: Vec<usize> = self
             .clients
             .iter()
-            .filter(|(_, client)| client.is_paused())
+            .filter(|(_, client)| client.is_unread())
             .map(|(key, _)| key)
             .collect();
         for key in paused {
@@ -227,6 +243,10 @@ impl Serve {
     /// Accepts nobody any more, tells the backends, and lets what is under way finish within `--drain`.
     fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
         self.draining = Some(signal);
+        // First of all, since the end of whoever comes below may be the last thing to wait for.
+        for (_, backend) in &mut self.backends {
+            backend.go_away(cx);
+        }
         for sock in std::mem::take(&mut self.listeners) {
             cx.close(sock, Close::Orderly);
         }
@@ -248,9 +268,6 @@ impl Serve {
         for key in waiting {
             self.end_client(cx, key, Close::Orderly, "hydrant stops");
         }
-        for (_, backend) in &mut self.backends {
-            backend.go_away(cx);
-        }
         cx.timer(
             self.config.drain.max(Duration::from_millis(1)),
             Tick::Deadline.tag(0),
@@ -268,9 +285,10 @@ impl Serve {
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
         // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
+        let Some(signal) = self.draining.filter(|_| !self.finished) else {
             return;
         };
+        self.finished = true;
         let cut: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let backends = Count(self.backends.len(), "backend");

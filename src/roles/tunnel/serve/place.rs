@@ -43,6 +43,11 @@ impl Place {
             None => format!("port {}", self.port),
         }
     }
+
+    /// Whether nobody is there: neither a backend nor a client that waits for one.
+    fn is_away(&self) -> bool {
+        self.backend.is_none() && self.clients == 0
+    }
 }
 
 impl Serve {
@@ -67,23 +72,17 @@ impl Serve {
         let ports = self.ports_of(name);
         if let Some(&place) = name.and_then(|name| self.names.get(name)) {
             let has = self.places[place].port;
-            if port == 0 || port == has {
+            if (port == 0 || port == has) && ports.may(has) {
                 return Ok(place);
             }
-            // It asks for another one than it had.
-            self.check_port(ports, port)?;
-            let socks = self.listen_public(cx, port)?;
+            // It asks for another one than it had, or may not have that one any more.
+            let (port, socks) = self.wanted_port(cx, ports, port)?;
             self.close_place_socks(cx, place);
             self.open_place(cx, place, sock, port, socks);
             return Ok(place);
         }
-        let (port, socks) = match port {
-            0 => self.any_port(cx, ports)?,
-            port => {
-                self.check_port(ports, port)?;
-                (port, self.listen_public(cx, port)?)
-            }
-        };
+        self.forget_oldest_name(cx);
+        let (port, socks) = self.wanted_port(cx, ports, port)?;
         let place = self.places.insert(Place {
             port,
             socks: Vec::new(),
@@ -154,8 +153,43 @@ impl Serve {
         })
     }
 
+    /// A listener on the port that is wanted; 0: on any.
+    fn wanted_port(
+        &mut self,
+        cx: &mut Cx<'_>,
+        ports: PortRange,
+        port: u16,
+    ) -> Result<(u16, Listeners), Refusal> {
+        if port == 0 {
+            return self.any_port(cx, ports);
+        }
+        self.check_port(ports, port)?;
+        Ok((port, self.listen_public(cx, port)?))
+    }
+
+    /// Whether the name of a place, where it has one, may still have that port.
+    pub(super) fn is_granted(&self, place: &Place) -> bool {
+        let name = place.name.as_ref();
+        let is_known = self.config.tokens.is_none() || self.grant(name).is_some();
+        is_known && self.ports_of(name).may(place.port)
+    }
+
+    /// Closes the ports that nobody may have any more. Clients who wait for their backends are turned away.
+    pub(super) fn close_lost_places(&mut self, cx: &mut Cx<'_>) {
+        let is_lost = |place: &Place| place.backend.is_none() && !self.is_granted(place);
+        let lost = self.places.iter().filter(|(_, place)| is_lost(place));
+        let lost: Vec<usize> = lost.map(|(key, _)| key).collect();
+        for key in lost {
+            for client in self.places[key].waiting.clone() {
+                let why = "its backend may not be public here any more";
+                self.end_client(cx, client, Close::Orderly, why);
+            }
+            self.remove_place(cx, key);
+        }
+    }
+
     fn check_port(&self, ports: PortRange, port: u16) -> Result<(), Refusal> {
-        if !ports.has(port) && ports.last != 0 {
+        if !ports.may(port) {
             return Err((Code::Port, format!("port {port} is not among {ports}")));
         }
         match self.places.iter().any(|(_, place)| place.port == port) {
@@ -175,9 +209,10 @@ impl Serve {
                 return Ok((port, socks));
             }
         }
-        let is_away =
-            |place: &Place| place.backend.is_none() && place.clients == 0 && ports.has(place.port);
-        let away = self.places.iter().filter(|(_, place)| is_away(place));
+        let away = self
+            .places
+            .iter()
+            .filter(|(_, place)| place.is_away() && ports.has(place.port));
         let oldest = away.min_by_key(|(_, place)| place.away).map(|(key, _)| key);
         let Some(oldest) = oldest else {
             return Err((Code::Full, format!("no port of {ports} is left")));
@@ -187,6 +222,17 @@ impl Serve {
         let socks = std::mem::take(&mut self.places[oldest].socks);
         self.remove_place(cx, oldest);
         Ok((port, socks))
+    }
+
+    /// A name that proves nothing may be made up: so many at most keep their ports while they are away.
+    fn forget_oldest_name(&mut self, cx: &mut Cx<'_>) {
+        let away = || self.places.iter().filter(|(_, place)| place.is_away());
+        if self.config.tokens.is_none()
+            && away().count() >= NAMES_AWAY_MAX
+            && let Some((oldest, _)) = away().min_by_key(|(_, place)| place.away)
+        {
+            self.remove_place(cx, oldest);
+        }
     }
 
     fn listen_public(&mut self, cx: &mut Cx<'_>, port: u16) -> Result<Listeners, Refusal> {
@@ -234,5 +280,7 @@ impl Serve {
     }
 }
 
+/// Names without a proof that keep their ports while nobody is there.
+pub(super) const NAMES_AWAY_MAX: usize = 256;
 /// As the seed does, backends get the ports after the server's own.
 const PORTS_AFTER_OWN: u16 = 20;

@@ -3,7 +3,7 @@
 use super::{Adapter, Kind, State, Tick};
 use crate::base::units::Typed;
 use crate::base::wheel::TimerKey;
-use crate::proto::http1::{Ask, HeadBuf, Nonce, Response, connect_request, connected};
+use crate::proto::http1::{Ask, Fault, HeadBuf, Nonce, Response, connect_request, connected};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, plain};
 use crate::roles::link::Link;
@@ -157,8 +157,15 @@ impl Adapter {
             }
             match asking.head.feed(&bytes[at..]) {
                 Ok(taken) => at += taken,
-                Err(_) => {
-                    return self.asking_failed(cx, "answers with something that is not HTTP");
+                Err(fault) => {
+                    let why = match (fault, asking.stage) {
+                        (Fault::Tls, Stage::Proxy) => {
+                            "the proxy speaks TLS, which is not supported"
+                        }
+                        (Fault::Tls, Stage::Upgrade) => "speaks TLS: write wss://",
+                        _ => "answers with something that is not HTTP",
+                    };
+                    return self.asking_failed(cx, why);
                 }
             }
             if asking.head.is_complete()
@@ -194,6 +201,10 @@ impl Adapter {
         match outcome {
             Ok(None) => {
                 let (sock, url) = (asking.link.sock(), &self.config.url);
+                if url.is_tls() && !rest.is_empty() {
+                    // Nobody has proven that it comes from the relay, which says nothing before it is asked.
+                    return Err("the proxy says more than its answer, before TLS".to_owned());
+                }
                 asking.link = Link::dialled(cx, sock, &url.endpoint, &self.config.tls)
                     .map_err(|error| plain(&error))?;
                 asking.link.want_read(cx, true);
@@ -222,6 +233,9 @@ impl Adapter {
             let why = match (asking.refused.take(), asking.stage) {
                 (Some((why, _)), _) => explained(&why, &asking.text),
                 (None, Stage::Proxy) => "the proxy does not answer".to_owned(),
+                (None, Stage::Upgrade) if asking.link.is_handshaking() => {
+                    "does not finish the TLS handshake".to_owned()
+                }
                 (None, Stage::Upgrade) => "does not answer the request for a WebSocket".to_owned(),
             };
             self.asking_failed(cx, &why);

@@ -183,8 +183,8 @@ impl Adapter {
         if let State::Up(up) = &self.state
             && let Up::Mux(mux) = &**up
         {
-            mux.session.check_invariants();
-            assert!(mux.held() <= super::HELD_MAX);
+            mux.check_invariants();
+            assert!(mux.held() <= self.config.memory);
         } else {
             let piped = self.streams.iter().filter(|(_, s)| s.is_piped());
             assert_eq!(piped.count(), 0, "streams without a session");
@@ -231,18 +231,13 @@ impl Adapter {
         self.state = State::Dialing(dial);
     }
 
-    /// The next attempt, after a wait that is spread over its second half, so that those who lost one relay at one
-    /// moment do not all return at one moment.
+    /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
             return self.finish(cx);
         }
-        let half = self.backoff.next(cx.random()) / 2;
-        let more = match half.as_nanos() as u64 {
-            0 => 0,
-            spread => cx.random() % spread,
-        };
-        cx.timer(half + Duration::from_nanos(more), Tick::Retry.tag(0));
+        let wait = self.backoff.next_spread(cx.random());
+        cx.timer(wait, Tick::Retry.tag(0));
         self.state = State::Resting;
     }
 
@@ -303,7 +298,7 @@ impl Adapter {
         let is_idle = match &self.state {
             State::Up(up) => match &**up {
                 Up::Mux(mux) => mux.is_flushed(),
-                Up::Plain(plain) => plain.is_idle(),
+                Up::Plain(plain) => plain.is_flushed(),
             },
             _ => true,
         };
@@ -347,10 +342,9 @@ impl Adapter {
             (State::Up(up), None) if matches!(**up, Up::Plain(_)) => "UP plain".to_owned(),
             (_, None) => "UP".to_owned(),
         };
-        let mut totals = (self.counts.from_relay, self.counts.to_relay);
+        let totals = self.bytes();
         for (_, stream) in &self.streams {
-            let (from, to) = stream.bytes();
-            totals = (totals.0 + from, totals.1 + to);
+            let (from, to) = self.bytes_of(stream);
             self.journal.info(format!(
                 "{} | {} from the relay, {} to it",
                 stream.label(),

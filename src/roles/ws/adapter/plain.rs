@@ -67,7 +67,6 @@ impl Plain {
         self.link.as_ref().map(Link::sock)
     }
 
-    /// Whether nothing is under way.
     /// Bytes from the relay, and to it, of a connection that is not over.
     pub(super) fn bytes(&self) -> (u64, u64) {
         match self.stream {
@@ -76,8 +75,14 @@ impl Plain {
         }
     }
 
+    /// Whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.stream.is_none() && (self.out.is_empty() || self.cut)
+    }
+
+    /// Whether all that the relay was to be told has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.is_idle() && self.wire.is_flushed()
     }
 
     /// Whether it takes nobody any more.

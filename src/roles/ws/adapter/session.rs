@@ -1,15 +1,15 @@
 //! The WebSocket that is up: what comes of it, whether the relay is alive, and its end.
 
 use super::{Adapter, Kind, Plain, State, Up};
-use crate::base::units::{Count, Span};
+use crate::base::units::{Count, Span, Typed};
 use crate::proto::websocket::{CloseCode, Kind as Payload, Side};
 use crate::proto::yamux::{self, Event, GoAway, Session};
 use crate::reactor::net::Close;
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
 use crate::roles::pump::Mux;
+use crate::roles::ws::limits;
 use crate::roles::ws::wire::{Heard, Wire};
-use crate::roles::ws::{HELD_MAX, limits};
 
 impl Adapter {
     /// The relay has granted the upgrade; `rest` came behind its answer.
@@ -20,7 +20,7 @@ impl Adapter {
         cx.set_tag(wire.sock(), Kind::Relay.tag(0));
         let up = match mux {
             true => {
-                let limits = limits(self.config.max_streams, ping);
+                let limits = limits(self.config.max_streams, self.config.memory, ping);
                 let session = Session::new(yamux::Side::Client, limits, now);
                 let mut mux = Mux::new(session, wire);
                 mux.session.ping(now);
@@ -31,10 +31,6 @@ impl Adapter {
         };
         self.state = State::Up(Box::new(up));
         self.is_plain = !mux;
-        // A plain connection shows only by its end what it was good for.
-        if mux {
-            self.backoff.reset();
-        }
         self.counts.sessions += 1;
         self.up_since = cx.now();
         for kind in std::mem::take(&mut self.said_down) {
@@ -92,7 +88,7 @@ impl Adapter {
                     at += taken;
                     match heard {
                         Heard::Data(kind, len) => self.relay_says(cx, kind, &bytes[at - len..at]),
-                        Heard::Close(code) => self.relay_closes(cx, code),
+                        Heard::Close(code, said) => self.relay_closes(cx, code, &said),
                         Heard::Nothing => {}
                     }
                 }
@@ -142,7 +138,8 @@ impl Adapter {
         if self.mux().is_some_and(|mux| mux.is_choked()) {
             return self.lose_relay(cx, "does not read what it asks for");
         }
-        while self.mux().is_some_and(|mux| mux.held() > HELD_MAX) {
+        let most = self.config.memory;
+        while self.mux().is_some_and(|mux| mux.held() > most) {
             self.end_fullest(cx);
         }
     }
@@ -161,7 +158,7 @@ impl Adapter {
     }
 
     /// The relay will send nothing more.
-    fn relay_closes(&mut self, cx: &mut Cx<'_>, code: Option<CloseCode>) {
+    fn relay_closes(&mut self, cx: &mut Cx<'_>, code: Option<CloseCode>, said: &str) {
         let State::Up(up) = &mut self.state else {
             return;
         };
@@ -169,7 +166,11 @@ impl Adapter {
             Up::Plain(_) => self.plain_ends(cx, code),
             Up::Mux(_) => {
                 let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
-                self.lose_relay(cx, &format!("has closed ({code})"));
+                let said = match said {
+                    "" => String::new(),
+                    said => format!(": {}", Typed(said)),
+                };
+                self.lose_relay(cx, &format!("has closed ({code}{said})"));
             }
         }
     }
@@ -225,6 +226,9 @@ impl Adapter {
         let _ = match &mut *up {
             Up::Mux(mux) => mux.flush(cx).map(drop),
             Up::Plain(plain) => {
+                let (from, to) = plain.bytes();
+                self.counts.from_relay += from;
+                self.counts.to_relay += to;
                 plain.drop_local(cx, Close::Reset);
                 plain.flush(cx)
             }
@@ -238,6 +242,7 @@ impl Adapter {
         }
         let now = cx.now();
         self.down = Some(now);
+        self.backoff.had_lasted(now.since(self.up_since));
         let url = &self.config.url;
         let text = format!("relay {url} lost: it {why}; {reset} reset; retrying");
         self.say_down(now, why, text);

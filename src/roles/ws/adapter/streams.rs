@@ -65,6 +65,11 @@ impl Stream {
         matches!(self.body, Body::Waits(_))
     }
 
+    /// Whether it is over all of a plain WebSocket, which counts its bytes.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.body, Body::Plain)
+    }
+
     pub(super) fn is_piped(&self) -> bool {
         matches!(self.body, Body::Piped(_))
     }
@@ -133,9 +138,20 @@ impl Adapter {
     pub(super) fn stream_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.timer = None;
+            let who = match stream.peer {
+                Some(peer) => format!("program {peer}"),
+                None => "a program".to_owned(),
+            };
+            let why = match &self.state {
+                State::Up(up) => match &**up {
+                    Up::Plain(_) => "the relay takes one connection at a time, and has one",
+                    Up::Mux(_) => "the relay takes no more connections",
+                },
+                _ => "there is no relay",
+            };
             let span = Span(self.config.connect_timeout);
-            let text = format!("a program was turned away: no relay within {span}");
-            self.journal.warn(cx.now(), "no-relay", text);
+            let text = format!("{who} was turned away after {span}: {why}");
+            self.journal.warn(cx.now(), why, text);
             self.end_stream(cx, key, Close::Reset);
         }
     }
@@ -363,7 +379,7 @@ impl Adapter {
         };
         let fullest = self.streams.iter().max_by_key(|(_, s)| queued(s));
         if let Some((key, _)) = fullest {
-            let text = "a connection is read too slowly, and the session's memory is full: reset";
+            let text = "a connection is read too slowly, and all memory is taken (--memory): reset";
             self.journal.warn(cx.now(), "memory", text.to_owned());
             self.end_stream(cx, key, Close::Reset);
         }

@@ -1,10 +1,21 @@
 //! What a host or a client shows of itself to those who watch.
 
+use super::streams::Stream;
 use super::{Adapter, State, Up};
+use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::reactor::view::{Figure, Upstream, UpstreamState, View};
+use crate::roles::journal::TOKEN_READ;
 
 impl Adapter {
+    /// Gives it another token, which holds from the next connection to the relay on.
+    pub fn set_token(&mut self, token: Option<Secret>) {
+        if self.config.token != token {
+            self.config.token = token;
+            self.journal.info(TOKEN_READ.to_owned());
+        }
+    }
+
     /// Its figures, for which it goes through its connections, of which there are `--max-streams` at most.
     pub fn view(&self, now: Time) -> View {
         let (from_relay, to_relay) = self.bytes();
@@ -52,18 +63,21 @@ impl Adapter {
     }
 
     /// Bytes from the relay and to it since its start.
-    fn bytes(&self) -> (u64, u64) {
-        let mut bytes = (self.counts.from_relay, self.counts.to_relay);
-        let mut add = |(from, to): (u64, u64)| bytes = (bytes.0 + from, bytes.1 + to);
-        self.streams
-            .iter()
-            .for_each(|(_, stream)| add(stream.bytes()));
-        if let State::Up(up) = &self.state
-            && let Up::Plain(plain) = &**up
-        {
-            add(plain.bytes());
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let counted = (self.counts.from_relay, self.counts.to_relay);
+        let streams = self.streams.iter().map(|(_, stream)| self.bytes_of(stream));
+        streams.fold(counted, |sum, bytes| (sum.0 + bytes.0, sum.1 + bytes.1))
+    }
+
+    /// Bytes of a connection from the relay and to it.
+    pub(super) fn bytes_of(&self, stream: &Stream) -> (u64, u64) {
+        match &self.state {
+            State::Up(up) if stream.is_plain() => match &**up {
+                Up::Plain(plain) => plain.bytes(),
+                Up::Mux(_) => (0, 0),
+            },
+            _ => stream.bytes(),
         }
-        bytes
     }
 
     /// A connection has come.

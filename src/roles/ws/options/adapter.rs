@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::error::OrderError;
-use super::{CONNECTIONS, DRAIN, HOUR, KEEPALIVE, MAX_STREAMS, NAME, PATH_MAX, PING, PRESET, WHO};
+use super::{
+    CONNECTIONS, DRAIN, HOUR, KEEPALIVE, MAX_STREAMS, MEMORY, NAME, PATH_MAX, PING, PRESET, WHO,
+};
 use crate::base::access::Access;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
@@ -109,6 +111,7 @@ fn build(
         retry: values.wait("retry")?.expect(PRESET),
         connect_timeout: values.duration("connect-timeout")?.expect(PRESET),
         max_streams: values.amount("max-streams")?.expect(PRESET),
+        memory: values.amount("memory")?.expect(PRESET),
         ping: values.duration("ping")?.expect(PRESET),
         keepalive: values.duration("keepalive")?,
         drain: values.duration("drain")?.unwrap_or_default(),
@@ -177,6 +180,7 @@ pub static HOST: &[Opt] = &[
     tls::CLIENT_KEY,
     tls::INSECURE,
     MAX_STREAMS,
+    MEMORY,
     PING,
     KEEPALIVE,
     DRAIN,
@@ -204,6 +208,7 @@ pub static CLIENT: &[Opt] = &[
     tls::CLIENT_KEY,
     tls::INSECURE,
     MAX_STREAMS,
+    MEMORY,
     PING,
     KEEPALIVE,
     DRAIN,

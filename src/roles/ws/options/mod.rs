@@ -70,6 +70,22 @@ const MAX_STREAMS: Opt = Opt {
     ..Opt::SWITCH
 };
 
+/// What waits for those who read slowly.
+const MEMORY: Opt = Opt {
+    flag: "--memory",
+    kind: Kind::Size {
+        min: 1 << 20,
+        max: 64 << 30,
+        off: false,
+    },
+    unit: "SIZE",
+    preset: Preset::Value("16M"),
+    group: LIMITS,
+    help: "what may wait for TARGET, or for programs, that read slowly; beyond it the connection that holds the most \
+           is reset",
+    ..Opt::SWITCH
+};
+
 const NAME: Opt = Opt {
     flag: "--name",
     kind: Kind::Text { max: 64 },

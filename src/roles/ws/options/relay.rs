@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::error::OrderError;
-use super::{DRAIN, HOUR, KEEPALIVE, LIMITS, MAX_STREAMS, NAME, PATH_MAX, PING, PRESET, WHO};
+use super::{
+    DRAIN, HOUR, KEEPALIVE, LIMITS, MAX_STREAMS, MEMORY, NAME, PATH_MAX, PING, PRESET, WHO,
+};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::roles::tls::{Tls, options as tls};
@@ -12,8 +14,7 @@ use crate::roles::ws::config::RelayConfig;
 use crate::roles::ws::tokens::Tokens;
 
 /// Makes a relay's orders out of its settings and of the words that are no flags: `[ADDR]`. `port` is what the variable
-/// `PORT` says. What `--tokens` and
-/// `--tls-...` name is left to the caller to read.
+/// `PORT` says. What `--tokens` and `--tls-...` name is left to the caller to read.
 pub fn build_relay(
     values: &Values,
     words: &[String],
@@ -47,6 +48,7 @@ pub fn build_relay(
         pair_timeout: values.duration("pair-timeout")?.expect(PRESET),
         max_connections: values.amount("max-connections")?,
         max_streams: values.amount("max-streams")?.expect(PRESET),
+        memory: values.amount("memory")?.expect(PRESET),
         ping: values.duration("ping")?.expect(PRESET),
         keepalive: values.duration("keepalive")?,
         drain: values.duration("drain")?.unwrap_or_default(),
@@ -124,7 +126,9 @@ pub static RELAY: &[Opt] = &[
         flag: "--origin",
         kind: Kind::Text { max: 253 },
         unit: "ORIGIN",
-        preset: Preset::Said("all"),
+        preset: Preset::Said(
+            "all; where neither --tokens nor --no-auth is given, those of this machine",
+        ),
         many: true,
         group: WHO,
         help: "pages that may connect from a browser: https://HOST; programs send no origin and may",
@@ -160,6 +164,12 @@ pub static RELAY: &[Opt] = &[
     tls::KEY,
     tls::CLIENT_CA,
     MAX_STREAMS,
+    Opt {
+        preset: Preset::Value("256M"),
+        help: "what may wait in all WebSockets together for those who read slowly; beyond it the connection that holds \
+               the most is reset",
+        ..MEMORY
+    },
     PING,
     KEEPALIVE,
     DRAIN,

@@ -9,9 +9,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::judging::{Refusal, fault};
+use super::judging::{Refusal, fault, unauthorized};
 use super::peers::Newcomer;
-use super::{Kind, Relay, Tick};
+use super::{BACK, Kind, REVOKED, Relay, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::base::units::{Count, Span};
@@ -23,13 +23,15 @@ use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::link::{Link, tls_error};
 use crate::roles::ws::keepalive;
-use crate::roles::ws::tokens::Part;
+use crate::roles::ws::tokens::{Part, Tokens, Verdict};
 
 /// A connection that is no WebSocket yet.
 #[derive(Debug)]
 pub(super) struct Arrival {
     link: Link,
     peer: Peer,
+    /// Whom its request comes from, as far as that is known: a trusted proxy's word, or else `peer`.
+    from: Option<IpAddr>,
     since: Time,
     timer: TimerKey,
     stage: Stage,
@@ -71,24 +73,33 @@ impl Arrival {
     pub(super) fn sock(&self) -> SockId {
         self.link.sock()
     }
+
+    fn waits(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_))
+    }
+
+    /// What it has asked for, where it waits.
+    fn asked(&self) -> Option<&Asked> {
+        match &self.stage {
+            Stage::Waiting(asked) => Some(asked),
+            Stage::Asking(_) | Stage::Leaving(_) => None,
+        }
+    }
+
+    /// "192.0.2.7", "192.0.2.7 by 127.0.0.1"
+    fn caller(&self) -> String {
+        match (address(self.peer), self.from) {
+            (Some(at), Some(from)) if at.to_canonical() != from => format!("{from} by {at}"),
+            (Some(at), _) => at.to_string(),
+            (None, _) => self.peer.to_string(),
+        }
+    }
 }
 
 impl Relay {
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         if self.arrivals.len() >= ARRIVALS_MAX {
-            let waits = |arrival: &Arrival| matches!(arrival.stage, Stage::Waiting(_));
-            let oldest = self.arrivals.iter().filter(|(_, a)| !waits(a));
-            let oldest = oldest.min_by_key(|(_, arrival)| arrival.since);
-            match oldest.map(|(key, arrival)| (key, &arrival.stage)) {
-                Some((key, stage)) => {
-                    // One that has its answer is counted already.
-                    if matches!(stage, Stage::Asking(_)) {
-                        self.say_refused(cx, key, "no request yet, and others wait");
-                    }
-                    self.drop_arrival(cx, key);
-                }
-                None => return cx.close(sock, Close::Orderly),
-            }
+            self.make_way(cx);
         }
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
@@ -108,10 +119,26 @@ impl Relay {
         entry.insert(Arrival {
             link,
             peer,
+            from: None,
             since: cx.now(),
             timer: cx.timer(HEAD_TIMEOUT, Tick::Arrival.tag(key)),
             stage: Stage::Asking(HeadHolder(HeadBuf::new())),
         });
+    }
+
+    /// The place of one is for another: of those who have their answer already, or else of those whose request has not
+    /// come, the one that is there for the longest time. Those who wait never have all places.
+    fn make_way(&mut self, cx: &mut Cx<'_>) {
+        let others = self.arrivals.iter().filter(|(_, other)| !other.waits());
+        let is_asking = |arrival: &Arrival| matches!(arrival.stage, Stage::Asking(_));
+        let first = others.min_by_key(|(_, other)| (is_asking(other), other.since));
+        if let Some((key, is_asking)) = first.map(|(key, other)| (key, is_asking(other))) {
+            // One that has its answer is counted already.
+            if is_asking {
+                self.say_refused(cx, key, "no request yet, and others wait");
+            }
+            self.drop_arrival(cx, key);
+        }
     }
 
     pub(super) fn arrival_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
@@ -156,9 +183,12 @@ impl Relay {
         let Stage::Asking(head) = &arrival.stage else {
             return;
         };
-        let asked = Request::parse(&head.0)
-            .map_err(fault)
-            .and_then(|request| self.read_request(arrival.peer, &request));
+        let (mut from, peer) = (None, arrival.peer);
+        let asked = Request::parse(&head.0).map_err(fault).and_then(|request| {
+            from = self.caller_of(peer, &request);
+            self.read_request(from, &request)
+        });
+        self.arrivals[key].from = from;
         match asked {
             Ok(mut asked) => {
                 asked.rest = rest;
@@ -174,24 +204,12 @@ impl Relay {
             let refusal = Refusal::new(Status::UNAVAILABLE, "this relay is about to end");
             return self.refuse(cx, key, refusal);
         }
-        let connections = self.peers.len();
-        if self
-            .config
-            .max_connections
-            .is_some_and(|max| connections >= max)
-        {
-            let why = format!(
-                "{} here (--max-connections)",
-                Count(connections, "WebSocket")
-            );
-            return self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
-        }
         let place = self.places.get(&asked.name);
         let host = place.and_then(|place| place.host);
         let after = match (asked.part, host) {
             (Part::Host, Some(_)) if asked.token.is_some() => {
                 // Whoever proves that it is this host takes over from its stale self.
-                self.retire(cx, &asked.name, "it is back");
+                self.retire(cx, &asked.name, BACK);
                 None
             }
             (Part::Host, Some(host)) => {
@@ -208,7 +226,13 @@ impl Relay {
         let Some(after) = after else {
             return self.grant(cx, key, asked);
         };
+        let most = self.waiting_most(&asked.name);
         let place = self.places.entry(asked.name.clone()).or_default();
+        if most <= place.callers.len() + place.rivals.len() {
+            let why = format!("too many wait for the host{} already", as_name(&asked.name));
+            self.tidy(&asked.name);
+            return self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+        }
         match asked.part {
             Part::Host => place.rivals.push(key),
             Part::Client => place.callers.push_back(key),
@@ -219,7 +243,21 @@ impl Relay {
         arrival.stage = Stage::Waiting(Box::new(asked));
     }
 
+    /// How many may wait for one name: few enough that others, and other names, find places.
+    fn waiting_most(&self, name: &Option<Name>) -> usize {
+        let elsewhere =
+            |arrival: &Arrival| arrival.asked().is_some_and(|asked| asked.name != *name);
+        let elsewhere = self.arrivals.iter().filter(|(_, other)| elsewhere(other));
+        WAITING_MAX.min(WAITING_ALL_MAX.saturating_sub(elsewhere.count()))
+    }
+
     fn grant(&mut self, cx: &mut Cx<'_>, key: usize, asked: Asked) {
+        let most = self.config.max_connections.unwrap_or(usize::MAX);
+        if self.peers.len() >= most {
+            let here = Count(self.peers.len(), "WebSocket");
+            let why = format!("{here} here (--max-connections)");
+            return self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
+        }
         let arrival = self.remove_arrival(cx, key);
         let newcomer = Newcomer {
             link: arrival.link,
@@ -255,7 +293,13 @@ impl Relay {
                 match asked.part {
                     Part::Client => {
                         let span = Span(self.config.pair_timeout);
-                        let why = format!("the host has a client, and was not free within {span}");
+                        let place = self.places.get(&asked.name);
+                        let why = match place.and_then(|place| place.host) {
+                            Some(_) => {
+                                format!("the host has a client, and was not free within {span}")
+                            }
+                            None => format!("the host has left, and was not back within {span}"),
+                        };
                         self.refuse(cx, key, Refusal::new(Status::UNAVAILABLE, why));
                     }
                     Part::Host => {
@@ -317,6 +361,23 @@ impl Relay {
             other => {
                 arrival.stage = other;
                 None
+            }
+        }
+    }
+
+    /// Other tokens hold: who waits and would not be let in by them is told so.
+    pub(super) fn rejudge(&mut self, cx: &mut Cx<'_>, tokens: &Tokens) {
+        let good = |asked: &Asked| {
+            let token = asked.token.as_deref();
+            token.is_some_and(|token| tokens.judge(&asked.name, asked.part, token) == Verdict::Good)
+        };
+        let gone = self.arrivals.iter();
+        let gone = gone.filter(|(_, arrival)| arrival.asked().is_some_and(|asked| !good(asked)));
+        let gone: Vec<usize> = gone.map(|(key, _)| key).collect();
+        for key in gone {
+            if let Some(asked) = self.take_asked(key) {
+                self.leave_queue(key, &asked);
+                self.refuse(cx, key, unauthorized(REVOKED));
             }
         }
     }
@@ -386,8 +447,7 @@ impl Relay {
 
     fn say_refused(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
         self.counts.refused += 1;
-        let peer = self.arrivals[key].peer;
-        let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
+        let from = self.arrivals[key].caller();
         let kind = format!("refused: {from}: {why}");
         self.journal
             .refused(cx.now(), &kind, format!("{from} refused: {why}"));
@@ -416,8 +476,11 @@ fn as_name(name: &Option<Name>) -> String {
 
 /// How long a request may take, and how long its answer.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that may be before their upgrade at a time: one more takes the place of the oldest.
+/// Connections that may be before their upgrade at a time: one more takes the place of another.
 const ARRIVALS_MAX: usize = 256;
+/// Those of them that may wait for one host, and for all.
+const WAITING_MAX: usize = 32;
+const WAITING_ALL_MAX: usize = ARRIVALS_MAX / 2;
 /// A host that is asked whether it is alive, since another wants its name, has so long to show it.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One read of a head.

@@ -2,6 +2,7 @@
 //! token and the addresses are read here and nowhere else.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::Relay;
 use super::arrivals::Asked;
@@ -37,10 +38,18 @@ impl Refusal {
 }
 
 impl Relay {
-    /// Looks at a request from `peer`.
-    pub(super) fn read_request(&self, peer: Peer, request: &Request<'_>) -> Result<Asked, Refusal> {
-        let from = address(peer);
-        let from = from.map(|ip| client_address(ip, &request.fields, &self.config.trust_proxy));
+    /// Whom a request comes from that `peer` has brought.
+    pub(super) fn caller_of(&self, peer: Peer, request: &Request<'_>) -> Option<IpAddr> {
+        let trusted = &self.config.trust_proxy;
+        address(peer).map(|ip| client_address(ip, &request.fields, trusted))
+    }
+
+    /// Looks at a request that comes from this address.
+    pub(super) fn read_request(
+        &self,
+        from: Option<IpAddr>,
+        request: &Request<'_>,
+    ) -> Result<Asked, Refusal> {
         if request.path == "/healthz" {
             return Err(self.health(request));
         }
@@ -52,8 +61,7 @@ impl Relay {
             Refusal::new(Status::NOT_FOUND, why)
         })?;
         if let Some(origin) = request.origin().map_err(fault)?
-            && !self.config.origins.is_empty()
-            && !Origin::allows(&self.config.origins, origin)
+            && !self.lets_in_pages_of(origin)
         {
             let why = "pages of this origin may not connect (--origin)";
             return Err(Refusal::new(Status::FORBIDDEN, why));
@@ -72,9 +80,7 @@ impl Relay {
                         Some(_) => "the token or the name is wrong",
                         None => "a token is needed: Authorization: Bearer TOKEN",
                     };
-                    return Err(
-                        Refusal::new(Status::UNAUTHORIZED, why).field("WWW-Authenticate", "Bearer")
-                    );
+                    return Err(unauthorized(why));
                 }
             }
         }
@@ -90,6 +96,17 @@ impl Relay {
         })
     }
 
+    /// Whether a page from there may connect. Where nothing else keeps strangers out but that this is not reached from
+    /// elsewhere, the browser of this machine must not let them in: only pages of its own may.
+    fn lets_in_pages_of(&self, origin: &str) -> bool {
+        let origins = &self.config.origins;
+        match origins.is_empty() {
+            false => Origin::allows(origins, origin),
+            true if self.config.tokens.is_some() || self.config.no_auth => true,
+            true => Origin::is_of_this_machine(origin),
+        }
+    }
+
     fn health(&self, request: &Request<'_>) -> Refusal {
         let answer = match (request.method, self.draining) {
             ("GET" | "HEAD", None) => Answer::new(Status::OK, "ok"),
@@ -102,6 +119,11 @@ impl Relay {
             head_only: request.method == "HEAD",
         }
     }
+}
+
+/// It brings no token, or not the right one.
+pub(super) fn unauthorized(why: &str) -> Refusal {
+    Refusal::new(Status::UNAUTHORIZED, why).field("WWW-Authenticate", "Bearer")
 }
 
 /// A rule of HTTP, or of the upgrade, was broken.

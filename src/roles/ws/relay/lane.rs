@@ -30,6 +30,8 @@ pub(super) struct Lane {
     pub(super) since: Time,
     /// Who the client is, for the log.
     pub(super) label: String,
+    /// What it holds, as it stands in the books.
+    pub(super) noted: usize,
 }
 
 /// One end of a lane.
@@ -39,11 +41,19 @@ pub(super) enum End {
     Stream(usize, StreamId),
     /// All of this peer.
     Plain(usize),
-    /// A plain host that has ended; its last words may still be on their way to the client.
+    /// A plain host or client that has ended; its last words may still be on their way.
     Gone,
 }
 
 impl End {
+    /// A stream of this peer's session, or all of the peer.
+    pub(super) fn of(peer: usize, stream: Option<StreamId>) -> Self {
+        match stream {
+            Some(stream) => Self::Stream(peer, stream),
+            None => Self::Plain(peer),
+        }
+    }
+
     pub(super) fn peer(self) -> Option<usize> {
         match self {
             Self::Stream(peer, _) | Self::Plain(peer) => Some(peer),
@@ -114,6 +124,11 @@ impl Lane {
     /// Whether it goes over this peer.
     pub(super) fn has(&self, peer: usize) -> bool {
         self.peers().any(|end| end.peer() == Some(peer))
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.up.queue.len() + self.down.queue.len()
     }
 
     /// Bytes of this peer's that it holds.

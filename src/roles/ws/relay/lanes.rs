@@ -34,7 +34,7 @@ impl Relay {
 
     /// A client's connection, which waits for its host from now on.
     pub(super) fn open_lane(&mut self, cx: &mut Cx<'_>, client: usize, stream: Option<StreamId>) {
-        let end = self.end_of(client, stream);
+        let end = End::of(client, stream);
         let entry = self.lanes.vacant_entry();
         let key = entry.key();
         let peer = &mut self.peers[client];
@@ -57,6 +57,7 @@ impl Relay {
             timer,
             since: cx.now(),
             label: peer.label(),
+            noted: 0,
         });
         self.counts.connections_most = self.lanes.len().max(self.counts.connections_most);
         let place = self.places.entry(name.clone()).or_default();
@@ -93,6 +94,8 @@ impl Relay {
                     }
                     peer.held += early.len();
                     self.lanes[key].down.queue.extend(early);
+                    self.note_peer(host);
+                    self.note_lane(key);
                     End::Plain(host)
                 }
                 Body::Mux(mux) => match mux.session.open(cx.now(), key as u32) {
@@ -137,8 +140,7 @@ impl Relay {
         };
         let (source, sink) = lane.ends(way);
         if sink == Some(End::Gone) {
-            // As a TCP connection does whose other end is closed.
-            return self.reset_lane(cx, key, "the host has ended");
+            return self.lane_unheard(cx, key, way, bytes.len());
         }
         let flow = lane.flow(way);
         let mut taken = 0;
@@ -160,7 +162,27 @@ impl Relay {
                 plain.wire.want_read(cx, false);
             }
         }
+        self.note_lane(key);
         self.account(cx, key, way, taken);
+    }
+
+    /// Bytes for somebody who has ended: the lane is reset, as a TCP connection is whose other end is closed. What that
+    /// one has said before comes first.
+    fn lane_unheard(&mut self, cx: &mut Cx<'_>, key: usize, way: Way, len: usize) {
+        let lane = &mut self.lanes[key];
+        let (source, _) = lane.ends(way);
+        let (back, why) = match way {
+            Way::Up => (&lane.down, "the host has ended"),
+            Way::Down => (&lane.up, "the client has ended"),
+        };
+        if back.queue.is_empty() {
+            return self.reset_lane(cx, key, why);
+        }
+        if let Some(End::Stream(peer, stream)) = source
+            && let Some(mux) = self.mux(peer)
+        {
+            mux.consume(cx, stream, len);
+        }
     }
 
     /// A lane's source has said all.
@@ -189,8 +211,36 @@ impl Relay {
             plain.wire.finish(cx, CloseCode::NORMAL, "");
         }
         self.leave(cx, host);
+        self.note_lane(key);
         self.pump(cx, key, Way::Down);
         self.pump(cx, key, Way::Up);
+    }
+
+    /// A plain client has closed and is gone: what it has said still reaches its host, and nothing reaches itself.
+    pub(super) fn client_ends(&mut self, cx: &mut Cx<'_>, client: usize, key: usize) {
+        let Self { lanes, peers, .. } = self;
+        let lane = &mut lanes[key];
+        let unheard = std::mem::take(&mut lane.down.queue).len();
+        lane.client = End::Gone;
+        let gone = &mut peers[client];
+        gone.held = 0;
+        gone.lanes.remove(&key);
+        if let Some(at) = lane.host.and_then(End::peer) {
+            let host = &mut peers[at];
+            host.held -= unheard;
+            if let Body::Plain(plain) = &mut host.body
+                && std::mem::take(&mut plain.paused)
+            {
+                plain.wire.want_read(cx, true);
+            }
+        }
+        if let Some(End::Stream(host, stream)) = lane.host
+            && let Some(mux) = self.mux(host)
+        {
+            mux.consume(cx, stream, unheard);
+        }
+        self.note_lane(key);
+        self.pump(cx, key, Way::Down);
     }
 
     /// A lane's sink takes bytes again.
@@ -232,6 +282,7 @@ impl Relay {
         if let Some(source) = source.and_then(End::peer) {
             self.peers[source].held -= moved;
         }
+        self.note_lane(key);
         if ends {
             self.finish_end(cx, sink);
         }
@@ -255,6 +306,7 @@ impl Relay {
         let queued = lane.flow(way).queue.len();
         if let Some(peer) = sink.and_then(End::peer) {
             self.peers[peer].to += moved as u64;
+            self.note_peer(peer);
         }
         match source {
             Some(End::Stream(peer, stream)) => {
@@ -333,6 +385,7 @@ impl Relay {
     /// A lane is over. Its plain ends are left to close.
     fn end_lane(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         let lane = self.lanes.remove(key);
+        self.memory.changed(lane.noted, 0);
         if let Some(timer) = lane.timer {
             cx.cancel(timer);
         }

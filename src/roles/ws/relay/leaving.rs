@@ -1,6 +1,6 @@
 //! How WebSockets end: a host that gets no more clients, a close from either end, a connection that is gone.
 
-use super::peers::Body;
+use super::peers::{Body, Peer};
 use super::{Place, Relay, Tick};
 use crate::base::units::{Bytes, Span};
 use crate::proto::hello::Name;
@@ -11,11 +11,25 @@ use crate::roles::pump::Carrier;
 use crate::roles::ws::CLOSE_TIMEOUT;
 use crate::roles::ws::tokens::Part;
 
+impl Peer {
+    /// Bytes on their way to it that it has not read, as far as that can be known.
+    pub(super) fn unread_now(&self, cx: &Cx<'_>) -> usize {
+        self.unsent() + self.wire().unacknowledged(cx)
+    }
+}
+
 impl Relay {
     /// A name's host is taken to be gone.
     pub(super) fn retire(&mut self, cx: &mut Cx<'_>, name: &Option<Name>, why: &str) {
-        if let Some(host) = self.places.get(name).and_then(|place| place.host) {
-            self.close_peer(cx, host, CloseCode::POLICY, why);
+        let Some(host) = self.places.get(name).and_then(|place| place.host) else {
+            return;
+        };
+        self.close_peer(cx, host, CloseCode::POLICY, why);
+        let most = self.config.max_connections.unwrap_or(usize::MAX);
+        if self.peers.len() >= most {
+            // Its place is wanted at once.
+            self.flush_peer(cx, host);
+            self.peer_gone(cx, host, why);
         }
     }
 
@@ -66,6 +80,7 @@ impl Relay {
             plain.paused = false;
             plain.wire.want_read(cx, true);
         }
+        peer.unread = peer.unread_now(cx);
         if let Some(before) = peer.leaving.replace(timer) {
             cx.cancel(before);
         }
@@ -75,8 +90,10 @@ impl Relay {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if !peer.is_flushed() && peer.wire().is_open() {
-            // It reads slowly, and is to be told more before it is closed.
+        let unread = peer.unread_now(cx);
+        if peer.wire().finishes() && unread < peer.unread {
+            // It reads slowly, and our close comes behind what it is to be told before.
+            peer.unread = unread;
             peer.leaving = Some(cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key)));
             return;
         }
@@ -95,6 +112,7 @@ impl Relay {
             self.say_left(cx, key, why);
         }
         let mut peer = self.peers.remove(key);
+        self.memory.changed(peer.noted, 0);
         if let Some(timer) = peer.leaving.take() {
             cx.cancel(timer);
         }
@@ -102,12 +120,42 @@ impl Relay {
         self.place_changed(cx, &peer.name);
     }
 
+    /// A peer has ended its TCP connection. A plain client that has closed before has said all.
+    pub(super) fn peer_hangs_up(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let peer = &self.peers[key];
+        let is_client = peer.part == Part::Client && matches!(peer.body, Body::Plain(_));
+        if is_client
+            && let Some(lane) = peer.lanes.first().copied()
+            && self.lanes[lane].up.ended
+            && self.lanes[lane].host.is_some()
+        {
+            self.client_ends(cx, key, lane);
+        }
+        self.peer_gone(cx, key, "it closed the connection");
+    }
+
+    /// A WebSocket that both ends have closed is over.
+    pub(super) fn settle_peer(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if self
+            .peers
+            .get(key)
+            .is_some_and(|peer| peer.wire().is_closed())
+        {
+            self.peer_gone(cx, key, "it has closed");
+        }
+    }
+
     /// The last word to a peer, as far as it is taken at once.
     pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let peer = &mut self.peers[key];
-        peer.wire_mut()
-            .close(cx, CloseCode::GOING_AWAY, "hydrant stops");
-        let _ = match &mut peer.body {
+        let wire = self.peers[key].wire_mut();
+        wire.close(cx, CloseCode::GOING_AWAY, "hydrant stops");
+        self.flush_peer(cx, key);
+    }
+
+    /// Sends what is taken at once of what it is to be told.
+    fn flush_peer(&mut self, cx: &mut Cx<'_>, key: usize) {
+        // Where that fails it is gone, which is seen elsewhere.
+        let _ = match &mut self.peers[key].body {
             Body::Mux(mux) => mux.flush(cx).map(drop),
             Body::Plain(plain) => plain.wire.send(cx, &mut plain.out),
         };

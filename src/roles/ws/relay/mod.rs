@@ -14,6 +14,7 @@ mod judging;
 mod lane;
 mod lanes;
 mod leaving;
+mod memory;
 mod peers;
 mod report;
 mod view;
@@ -25,6 +26,7 @@ use slab::Slab;
 
 use self::arrivals::Arrival;
 use self::lane::Lane;
+use self::memory::Memory;
 use self::peers::Peer;
 use super::config::RelayConfig;
 use super::tokens::Tokens;
@@ -50,6 +52,7 @@ pub struct Relay {
     places: BTreeMap<Option<Name>, Place>,
     /// Names where something has changed that others wait for.
     changed: VecDeque<Option<Name>>,
+    memory: Memory,
     counts: Counts,
     journal: Journal,
     started: Time,
@@ -84,6 +87,8 @@ pub struct Counts {
     pub connections: u64,
     /// The most connections that there were at a time, those that wait for a host among them.
     pub connections_most: usize,
+    /// Connections and WebSockets that were ended since all memory was taken.
+    pub shed: u64,
 }
 
 impl Relay {
@@ -94,6 +99,7 @@ impl Relay {
             None => "ws".to_owned(),
         };
         Self {
+            memory: Memory::new(config.memory),
             config,
             listeners: Vec::new(),
             listens_at: Vec::new(),
@@ -127,17 +133,18 @@ impl Relay {
             .iter()
             .filter(|(_, peer)| !peer.may_stay(&tokens));
         let gone: Vec<usize> = gone.map(|(key, _)| key).collect();
-        self.config.tokens = Some(tokens);
         for key in gone {
-            let why = "its token is not in --tokens any more";
-            self.close_peer(cx, key, CloseCode::POLICY, why);
+            self.close_peer(cx, key, CloseCode::POLICY, REVOKED);
         }
+        self.rejudge(cx, &tokens);
+        self.config.tokens = Some(tokens);
     }
 
     /// Panics where the books do not agree. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         self.check_peers();
         self.check_lanes();
+        self.check_memory();
         for (name, place) in &self.places {
             let is_used = !place.is_idle() || self.changed.contains(name);
             assert!(is_used, "a place that nobody uses");
@@ -310,6 +317,11 @@ fn called(name: &Option<Name>) -> String {
     name.as_ref()
         .map_or_else(String::new, |name| format!(" {name}"))
 }
+
+/// Why somebody is sent away whose token is gone.
+const REVOKED: &str = "its token is not in --tokens any more";
+/// Why a host is sent away: itself, or somebody else who has its token.
+const BACK: &str = "another host has come with its token";
 
 /// What a socket is to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

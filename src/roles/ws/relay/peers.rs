@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::lane::{End, Way};
+use super::lane::Way;
 use super::{Kind, Relay, called};
 use crate::base::outbox::Outbox;
 use crate::base::secret::Secret;
@@ -25,7 +25,7 @@ use crate::roles::link::Link;
 use crate::roles::pump::{Carrier, Mux};
 use crate::roles::ws::tokens::{Part, Tokens, Verdict};
 use crate::roles::ws::wire::{Heard, Wire};
-use crate::roles::ws::{HELD_MAX, QUEUE_MAX, limits};
+use crate::roles::ws::{QUEUE_MAX, limits};
 
 /// A host or a client.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ pub(super) struct Peer {
     pub(super) leaving: Option<TimerKey>,
     /// It is to show that it is alive, since another host wants its name.
     pub(super) asked: bool,
+    /// What it had not read when it was looked at last, while it is about to be closed.
+    pub(super) unread: usize,
+    /// What waits for it, or was said before it has a client, as it stands in the books.
+    pub(super) noted: usize,
     /// Bytes that it was given, and bytes that it has said.
     pub(super) to: u64,
     pub(super) said: u64,
@@ -118,7 +122,7 @@ impl Peer {
     pub(super) fn is_flushed(&self) -> bool {
         match &self.body {
             Body::Mux(mux) => mux.is_flushed(),
-            Body::Plain(plain) => plain.out.is_empty(),
+            Body::Plain(plain) => plain.out.is_empty() && plain.wire.is_flushed(),
         }
     }
 
@@ -160,8 +164,8 @@ impl Relay {
             assert_eq!(peer.held, held.sum::<usize>(), "what a peer's lanes hold");
             match &peer.body {
                 Body::Mux(mux) => {
-                    mux.session.check_invariants();
-                    assert!(peer.held <= HELD_MAX);
+                    mux.check_invariants();
+                    assert!(peer.held <= self.held_max());
                 }
                 Body::Plain(plain) => {
                     assert!(peer.lanes.len() <= 1, "one connection at a time");
@@ -183,13 +187,14 @@ impl Relay {
             grant,
         } = newcomer;
         let ping = self.config.ping;
+        let held_max = self.held_max();
         let mut wire = Wire::new(cx, link, Side::Server, ping, grant);
         let entry = self.peers.vacant_entry();
         let key = entry.key();
         cx.set_tag(wire.sock(), Kind::Peer.tag(key));
         let body = match mux {
             true => {
-                let limits = limits(self.config.max_streams, ping);
+                let limits = limits(self.config.max_streams, held_max, ping);
                 let session = Session::new(yamux::Side::Server, limits, cx.now());
                 Body::Mux(Box::new(Mux::new(session, wire)))
             }
@@ -215,6 +220,8 @@ impl Relay {
             held: 0,
             leaving: None,
             asked: false,
+            unread: 0,
+            noted: 0,
             to: 0,
             said: 0,
         });
@@ -243,7 +250,7 @@ impl Relay {
         let mut scratch = std::mem::take(&mut self.scratch);
         match peer.wire_mut().read(cx, &mut scratch) {
             Ok(None) => {}
-            Ok(Some(0)) => self.peer_gone(cx, key, "it closed the connection"),
+            Ok(Some(0)) => self.peer_hangs_up(cx, key),
             Ok(Some(count)) => self.feed_peer(cx, key, &mut scratch[..count]),
             Err(error) => self.peer_gone(cx, key, &plain(&error)),
         }
@@ -269,7 +276,7 @@ impl Relay {
                         Heard::Data(kind, len) => {
                             self.peer_says(cx, key, kind, &bytes[at - len..at]);
                         }
-                        Heard::Close(code) => self.peer_closes(cx, key, code),
+                        Heard::Close(code, _) => self.peer_closes(cx, key, code),
                         Heard::Nothing => {}
                     }
                 }
@@ -281,6 +288,8 @@ impl Relay {
             }
         }
         self.settle_peer(cx, key);
+        self.note_peer(key);
+        self.shed(cx);
     }
 
     fn peer_says(&mut self, cx: &mut Cx<'_>, key: usize, kind: Payload, bytes: &[u8]) {
@@ -329,7 +338,7 @@ impl Relay {
         if self.mux(key).is_some_and(|mux| mux.is_choked()) {
             return self.peer_gone(cx, key, "it does not read what it asks for");
         }
-        while self.mux(key).is_some() && self.peers[key].held > HELD_MAX {
+        while self.mux(key).is_some() && self.peers[key].held > self.held_max() {
             self.reset_fullest(cx, key);
         }
     }
@@ -423,6 +432,7 @@ impl Relay {
         };
         match lanes {
             Ok(lanes) => {
+                self.note_peer(key);
                 for lane in lanes {
                     self.lane_has_room(cx, lane as usize, way);
                 }
@@ -430,17 +440,6 @@ impl Relay {
                 self.finish_if_drained(cx);
             }
             Err(error) => self.peer_gone(cx, key, &plain(&error)),
-        }
-    }
-
-    /// A WebSocket that both ends have closed is over.
-    fn settle_peer(&mut self, cx: &mut Cx<'_>, key: usize) {
-        if self
-            .peers
-            .get(key)
-            .is_some_and(|peer| peer.wire().is_closed())
-        {
-            self.peer_gone(cx, key, "it has closed");
         }
     }
 
@@ -484,13 +483,5 @@ impl Relay {
         }
         peer.asked = true;
         peer.wire_mut().ask(cx);
-    }
-
-    /// Ends of lanes that are this peer's.
-    pub(super) fn end_of(&self, key: usize, stream: Option<StreamId>) -> End {
-        match stream {
-            Some(stream) => End::Stream(key, stream),
-            None => End::Plain(key),
-        }
     }
 }

@@ -44,10 +44,11 @@ impl Relay {
                 .info(format!("and {}", Count(more, "more line")));
         }
         self.journal.info(format!(
-            "{} | {} | refused: {} | in all {} to clients, {} from them",
+            "{} | {} | refused: {} | {} held | in all {} to clients, {} from them",
             Count(self.peers.len(), "WebSocket"),
             Count(self.lanes.len(), "connection"),
             Count(counts.refused as usize, "request"),
+            Bytes(self.held() as u64),
             Bytes(counts.to_clients),
             Bytes(counts.from_clients)
         ));

@@ -52,6 +52,18 @@ impl Relay {
                     true,
                     counts.connections,
                 ),
+                figure(
+                    "held_bytes",
+                    "Memory that bytes take which nobody has taken yet",
+                    false,
+                    self.held() as u64,
+                ),
+                figure(
+                    "shed",
+                    "Connections and WebSockets that were ended since all memory was taken",
+                    true,
+                    counts.shed,
+                ),
             ],
             ..View::new("ws relay", now.since(self.started))
         }

@@ -1,0 +1,254 @@
+//! What a console, or `hydrant status`, sees of the roles that run beside each other, and what it may do to them. They
+//! come from a run file or from a command line, so their settings are shown, and are changed where they came from.
+
+use super::RoleSet;
+use super::errand::{Errand, Known, look_up};
+use super::fleet::{Fleet, Origin, Post, Standing, reserve};
+use crate::base::time::Time;
+use crate::config::settings::option_rows;
+use crate::logger;
+use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
+use crate::reactor::net::Signal;
+use crate::reactor::tabs::{self, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
+use crate::reactor::view::{ClientPage, PAGE_MAX, View};
+use crate::reactor::{Event, Reactor, RoleId};
+use crate::roles::relay::config::DumpFormat;
+
+/// A role that is to begin as soon as the names at which it listens have been looked up.
+pub(super) struct Beginning {
+    id: u64,
+    names: Errand<Vec<Known>>,
+    asked: (RoleId, Ticket),
+}
+
+impl Post {
+    /// As those see it who look at all roles.
+    pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
+        let now = reactor.clock();
+        RoleRow {
+            name: self.member.name.clone(),
+            state: match &self.standing {
+                Standing::Stopped { .. } => RoleState::Stopped,
+                Standing::Failed(text) => RoleState::Failed(text.clone()),
+                Standing::Running(role) | Standing::Told(role) => {
+                    let view = reactor.role(*role).and_then(|role| role.view(now));
+                    // A client of a hub runs, and has nothing to show.
+                    let plain = || View::new(self.member.run.kind(), now.since(Time::ZERO));
+                    RoleState::Running(Box::new(view.unwrap_or_else(plain)))
+                }
+            },
+        }
+    }
+
+    fn tab(&self, reactor: &Reactor<RoleSet>) -> tabs::Tab {
+        let row = self.row(reactor);
+        let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
+        tabs::Tab {
+            id: self.id,
+            kind: self.member.run.kind(),
+            row,
+            dump: self.shows || dumps,
+            settings: self.member.sheet.clone().map(|sheet| TabSettings {
+                fields: sheet.fields,
+                command: sheet.command,
+                faults: Vec::new(),
+                is_fixed: true,
+            }),
+        }
+    }
+}
+
+impl Fleet {
+    /// Does what somebody asks who looks at all roles. `None`: the answer comes later.
+    pub(super) fn obey(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: (RoleId, Ticket),
+        command: TabCommand,
+    ) -> Option<TabReply> {
+        let wanted = match command {
+            TabCommand::List { from } => return Some(self.list(reactor, from)),
+            TabCommand::Options => return Some(TabReply::Options(option_rows())),
+            TabCommand::Log { after } => return Some(TabReply::Log(log_after(after))),
+            TabCommand::Reload => {
+                self.begin_reload(reactor, Some(by));
+                return None;
+            }
+            TabCommand::Add { .. } => return Some(TabReply::Refused(self.come_from())),
+            TabCommand::Payload { tab, .. }
+            | TabCommand::Clients { tab, .. }
+            | TabCommand::Change { tab, .. }
+            | TabCommand::Start { tab }
+            | TabCommand::Stop { tab }
+            | TabCommand::Remove { tab }
+            | TabCommand::Dump { tab, .. }
+            | TabCommand::Kick { tab, .. } => tab,
+        };
+        let Some(place) = self.posts.iter().position(|post| post.id == wanted) else {
+            return Some(refused("there is no such role any more"));
+        };
+        if let TabCommand::Start { .. } = command {
+            return self.begin(reactor, by, place);
+        }
+        Some(self.obey_at(reactor, place, command))
+    }
+
+    fn obey_at(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        place: usize,
+        command: TabCommand,
+    ) -> TabReply {
+        let role = self.posts[place].role();
+        match command {
+            TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
+                Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
+                _ => refused("it does not run"),
+            },
+            TabCommand::Clients { from, .. } => {
+                let role = role.and_then(|role| reactor.role(role));
+                let now = reactor.clock();
+                let page = |role: &RoleSet| role.client_page(now, from);
+                TabReply::Clients(role.map_or_else(ClientPage::default, page))
+            }
+            TabCommand::Kick { client, .. } => {
+                let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));
+                match role.and_then(kick) {
+                    Some(true) => TabReply::Done,
+                    _ => refused("that client is gone already"),
+                }
+            }
+            TabCommand::Dump {
+                on,
+                to_stdout: true,
+                ..
+            } => dump_to_stdout(reactor, role, on),
+            TabCommand::Dump { on, .. } => {
+                self.posts[place].shows = on;
+                TabReply::Done
+            }
+            TabCommand::Stop { .. } => self.stop(reactor, place),
+            _ => TabReply::Refused(self.come_from()),
+        }
+    }
+
+    fn list(&self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
+        let rest = self.posts.get(from..).unwrap_or_default();
+        let rows = rest.iter().take(PAGE_MAX).map(|post| post.tab(reactor));
+        TabReply::List(Tabs {
+            rows: rows.collect(),
+            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
+            file: self.file().map(|path| path.display().to_string()),
+            fault: None,
+        })
+    }
+
+    /// What is said to those who would change what they are.
+    fn come_from(&self) -> String {
+        match self.file() {
+            Some(path) => format!(
+                "it comes from {}: change it there, and have that read again",
+                path.display()
+            ),
+            None => "it comes from a command line, and goes with it".to_owned(),
+        }
+    }
+
+    fn file(&self) -> Option<&std::path::Path> {
+        match &self.origin {
+            Origin::File(file) => Some(&file.path),
+            Origin::Line(_) => None,
+        }
+    }
+
+    fn stop(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
+        let post = &mut self.posts[place];
+        match post.role() {
+            Some(role) => {
+                post.standing = Standing::Told(role);
+                reactor.tell(role, Event::Drain(Signal::Command));
+                TabReply::Done
+            }
+            None => refused("it does not run"),
+        }
+    }
+
+    /// Begins a role once the names at which it listens are known.
+    fn begin(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        asked: (RoleId, Ticket),
+        place: usize,
+    ) -> Option<TabReply> {
+        let post = &self.posts[place];
+        let id = post.id;
+        if post.role().is_some() || self.beginning.iter().any(|one| one.id == id) {
+            return Some(refused("it runs already, or is still stopping"));
+        }
+        let places: Vec<_> = post.member.run.listens().into_iter().cloned().collect();
+        let names = move || look_up(&places);
+        match Errand::begin("names", reactor.waker(), names) {
+            Ok(names) => self.beginning.push(Beginning { id, names, asked }),
+            Err(text) => return Some(TabReply::Refused(text)),
+        }
+        None
+    }
+
+    /// Begins those whose names are known by now.
+    pub(super) fn begin_ready(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let mut at = 0;
+        while at < self.beginning.len() {
+            let Some(names) = self.beginning[at].names.outcome() else {
+                at += 1;
+                continue;
+            };
+            let Beginning { id, asked, .. } = self.beginning.remove(at);
+            reactor.know_hosts(names.unwrap_or_default());
+            let begun = self.begin_now(reactor, id);
+            reactor.know_hosts([]);
+            let reply = begun.map_or_else(TabReply::Refused, |()| TabReply::Done);
+            reactor.answer(asked.0, asked.1, Reply::Tab(reply));
+        }
+    }
+
+    fn begin_now(&mut self, reactor: &mut Reactor<RoleSet>, id: u64) -> Result<(), String> {
+        let post = self.posts.iter_mut().find(|post| post.id == id);
+        // A reload may have taken it away, or begun it, meanwhile.
+        let post = post.ok_or("there is no such role any more")?;
+        if post.role().is_some() {
+            return Ok(());
+        }
+        let reserved = reserve(reactor, &post.member, None, &[])?;
+        let mut begun = Post::begin(reactor, post.member.clone(), reserved)?;
+        begun.id = id;
+        begun.shows = post.shows;
+        *post = begun;
+        Ok(())
+    }
+}
+
+/// Shows a role's payload on stdout, or ends that.
+pub(super) fn dump_to_stdout(
+    reactor: &mut Reactor<RoleSet>,
+    role: Option<RoleId>,
+    on: bool,
+) -> TabReply {
+    let format = on.then_some(DumpFormat::Text);
+    match role.and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format))) {
+        Some(Ok(())) => TabReply::Done,
+        Some(Err(text)) => TabReply::Refused(text),
+        None => refused("it does not run"),
+    }
+}
+
+/// Lines of the log behind the one of this number.
+pub(super) fn log_after(after: u64) -> Vec<tabs::LogLine> {
+    let lines = logger::tail(after).into_iter();
+    lines
+        .map(|(seq, text)| tabs::LogLine { seq, text })
+        .collect()
+}
+
+fn refused(why: &str) -> TabReply {
+    TabReply::Refused(why.to_owned())
+}

@@ -1,0 +1,441 @@
+//! Roles that answer requests, on the real loop, in a simulated network: strangers of every temper come to a console or
+//! to metrics, and one good client, who asks again and again, has to have each of its answers. Connections and buffers
+//! stay within their bounds, and whoever sends requests ahead gets the answers in their order.
+
+mod owner;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use self::owner::Owner;
+use crate::base::endpoint::Endpoint;
+use crate::base::rng::Rng;
+use crate::base::secret::Secret;
+use crate::base::time::Time;
+use crate::fuzz::script::Script;
+use crate::reactor::net::Addr;
+use crate::reactor::{Cx, Event, Options, Reactor, Role, RoleId};
+use crate::roles::console::Console;
+use crate::roles::console::config::ConsoleConfig;
+use crate::roles::metrics::{Metrics, MetricsConfig};
+use crate::sim::{Actor, Faults, Handle, RemoteId, SimNet};
+
+/// Lets a console, or metrics, live through what the script says.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn console(data: &[u8]) {
+    play(&mut Script::new(data));
+}
+
+/// As [`console`], with a script that is drawn from `seed`.
+///
+/// # Panics
+/// When something that must hold does not.
+pub fn console_by_seed(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let words = (0..SCRIPT_WORDS).flat_map(|_| rng.next().to_le_bytes());
+    console(&words.collect::<Vec<u8>>());
+}
+
+/// Who is asked.
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
+enum Party {
+    Console(Console),
+    Metrics(Metrics),
+}
+
+impl Role for Party {
+    fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match self {
+            Self::Console(console) => console.on(cx, event),
+            Self::Metrics(metrics) => metrics.on(cx, event),
+        }
+    }
+}
+
+impl Party {
+    fn console(connections: usize, token: Option<&str>) -> Self {
+        let secret = |text: &str| Secret::from(text.as_bytes().to_vec());
+        Self::Console(Console::new(ConsoleConfig {
+            bind: Endpoint::plain(AT).expect("an address"),
+            hosts: Vec::new(),
+            token: token.map(secret),
+            view_token: token.map(|_| secret(VIEW_TOKEN)),
+            max_connections: connections,
+            is_private: false,
+        }))
+    }
+
+    fn metrics() -> Self {
+        let listen = Endpoint::plain(AT).expect("an address");
+        Self::Metrics(Metrics::new(MetricsConfig { listen }))
+    }
+}
+
+/// A run under way.
+struct Play {
+    reactor: Reactor<Party>,
+    role: RoleId,
+    handle: Handle,
+    owner: Owner,
+    turns: u64,
+    guests: u16,
+    /// Requests that the role has served so far.
+    served: u64,
+}
+
+impl Play {
+    fn new(party: Party, seed: u64, faults: Faults) -> Self {
+        let (net, handle) = SimNet::new(seed, faults);
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let role = reactor.add(party);
+        Self {
+            reactor,
+            role,
+            handle,
+            owner: Owner::new(),
+            turns: 0,
+            guests: 0,
+            served: 0,
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.handle.world().time()
+    }
+
+    fn turn(&mut self) {
+        let mut ended = Vec::new();
+        let turn = self.reactor.turn(&mut ended);
+        turn.expect("a simulated wait works");
+        assert!(ended.is_empty(), "{ended:?}");
+        for (role, ticket, command) in self.reactor.asked() {
+            if let Some(reply) = self.owner.obey(command) {
+                self.reactor.answer(role, ticket, reply);
+            }
+        }
+        self.turns += 1;
+        assert!(self.turns < TURNS_MAX, "it never comes to rest");
+        self.check();
+    }
+
+    fn check(&mut self) {
+        self.reactor.check_invariants();
+        let (known, served): (BTreeSet<_>, u64) = match self.reactor.role(self.role) {
+            Some(Party::Console(console)) => {
+                console.check_invariants();
+                (console.sockets().collect(), console.served())
+            }
+            Some(Party::Metrics(metrics)) => {
+                metrics.check_invariants();
+                (metrics.sockets().collect(), metrics.served())
+            }
+            None => panic!("it has ended"),
+        };
+        let open: BTreeSet<_> = self.reactor.sockets_of(self.role).into_iter().collect();
+        let unknown = open.difference(&known).count();
+        assert!(known.is_subset(&open) && unknown <= 1, "{known:?} {open:?}");
+        assert!(served <= self.served + 1, "a turn serves one request");
+        self.served = served;
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now() + time;
+        // Nothing may be left to happen: then a wait has to end all the same.
+        self.handle.world().stop_at(end);
+        while self.now() < end {
+            self.turn();
+        }
+    }
+
+    /// Somebody who connects, from an address of their own.
+    fn guest(&mut self) -> RemoteId {
+        self.guests += 1;
+        let [high, low] = self.guests.to_be_bytes();
+        let from = SocketAddr::from(([10, 0, high, low], 1000));
+        let to = Addr::Tcp(AT.parse().expect("an address"));
+        let remote = self.handle.world().connect_remote(to, from, Actor::Manual);
+        self.pass(Duration::from_millis(200));
+        remote
+    }
+
+    /// Says as much as there is room for on the way.
+    fn says(&mut self, who: RemoteId, words: &[u8]) -> usize {
+        self.handle.world().remote_send(who, words)
+    }
+
+    /// Everything that somebody has been told.
+    fn hears(&mut self, who: RemoteId) -> Vec<u8> {
+        let mut world = self.handle.world();
+        world.remote_read(who, usize::MAX);
+        world.received(who).to_vec()
+    }
+
+    /// As [`Play::hears`], for so long, with little ever waiting on the way.
+    #[cfg(test)]
+    fn hears_for(&mut self, who: RemoteId, time: Duration) -> Vec<u8> {
+        let end = self.now() + time;
+        while self.now() < end {
+            self.pass(Duration::from_millis(50));
+            self.handle.world().remote_read(who, usize::MAX);
+        }
+        self.hears(who)
+    }
+
+    #[cfg(test)]
+    fn is_open(&self, who: RemoteId) -> bool {
+        let mut world = self.handle.world();
+        world.remote_read(who, usize::MAX);
+        !world.saw_fin(who) && !world.saw_reset(who)
+    }
+}
+
+/// An answer, as its reader takes it apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+/// The whole answers at the beginning of what came, to requests of which these were `HEAD`s.
+fn answers(bytes: &[u8], are_heads: impl Fn(usize) -> bool) -> Vec<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut rest = &text[..];
+    let mut all = Vec::new();
+    while let Some((head, after)) = rest.split_once("\r\n\r\n") {
+        let status = head.strip_prefix("HTTP/1.1 ").map(|rest| rest[..3].parse());
+        let Some(Ok(status)) = status else {
+            panic!("no status: {head}");
+        };
+        let length = head.split("Content-Length: ").nth(1);
+        let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+        let length: usize = match are_heads(all.len()) {
+            true => 0,
+            false => length.unwrap_or_else(|| panic!("no length: {head}")),
+        };
+        let Some(body) = after.get(..length) else {
+            break;
+        };
+        all.push(Answer {
+            status,
+            body: body.to_owned(),
+        });
+        rest = &after[length..];
+    }
+    all
+}
+
+fn request(method: &str, path: &str, fields: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {AT}\r\n{fields}\r\n")
+}
+
+/// What a stranger does.
+#[derive(Clone, Debug)]
+struct Stranger {
+    remote: RemoteId,
+    /// What is still to be said.
+    words: Vec<u8>,
+    /// At most so much at a time.
+    piece: usize,
+    /// Of each request, whether it is a `HEAD`, and the status that it has to have.
+    expects: Vec<(bool, u16)>,
+    reads: bool,
+}
+
+impl Stranger {
+    fn draw(script: &mut Script<'_>, remote: RemoteId) -> Self {
+        let mut stranger = Self {
+            remote,
+            words: Vec::new(),
+            piece: [1, 7, 100, 1 << 20][script.pick(4)],
+            expects: Vec::new(),
+            reads: script.pick(4) > 0,
+        };
+        match script.pick(6) {
+            0 => stranger.words = (0..script.pick(400)).map(|_| script.take_u8()).collect(),
+            1 => stranger.words = b"GET / HTTP/1.1\r\nX: ".to_vec(),
+            2 => {
+                stranger.words =
+                    format!("POST / HTTP/1.1\r\nHost: {AT}\r\nContent-Length: 9\r\n\r\n{{").into()
+            }
+            3 => {
+                let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+                stranger.words = request("GET", "/api/v1/events?relay=1", &bearer).into();
+            }
+            4 => {}
+            _ => stranger.asks(script),
+        }
+        stranger
+    }
+
+    /// Many requests, one behind the other.
+    fn asks(&mut self, script: &mut Script<'_>) {
+        for _ in 0..script.pick(40) {
+            let is_head = script.pick(3) == 0;
+            let (path, status) = [
+                ("/icon.svg", 200),
+                ("/nowhere", 404),
+                ("/api/v1/state", 401),
+            ][script.pick(3)];
+            let method = if is_head { "HEAD" } else { "GET" };
+            self.words.extend(request(method, path, "").bytes());
+            self.expects.push((is_head, status));
+        }
+    }
+
+    fn act(&mut self, play: &mut Play) {
+        let piece = &self.words[..self.piece.min(self.words.len())];
+        let said = play.says(self.remote, piece);
+        self.words.drain(..said);
+        if self.reads {
+            let heard = play.hears(self.remote);
+            if !self.expects.is_empty() {
+                self.check(&heard);
+            }
+        }
+    }
+
+    fn check(&self, heard: &[u8]) -> usize {
+        let is_head = |number: usize| {
+            self.expects
+                .get(number)
+                .is_some_and(|(is_head, _)| *is_head)
+        };
+        let heard = answers(heard, is_head);
+        let statuses: Vec<u16> = heard.iter().map(|answer| answer.status).collect();
+        let expected: Vec<u16> = self.expects.iter().map(|(_, status)| *status).collect();
+        assert!(
+            expected.starts_with(&statuses),
+            "{statuses:?} for {expected:?}"
+        );
+        statuses.len()
+    }
+}
+
+fn play(script: &mut Script<'_>) {
+    let seed = u64::from(script.take_u16());
+    let faults = Faults::draw_harmless(&mut Rng::new(seed));
+    let is_metrics = script.pick(4) == 0;
+    let party = match is_metrics {
+        true => Party::metrics(),
+        false => Party::console(8 + script.pick(16), Some(TOKEN)),
+    };
+    let mut play = Play::new(party, seed, faults);
+    play.owner.lines = [0, 20, 900][script.pick(3)];
+    let mut good = Good::new(is_metrics);
+    let mut strangers: Vec<Stranger> = Vec::new();
+    for _ in 0..ROUNDS {
+        if !script.is_empty() && script.pick(3) > 0 {
+            let remote = play.guest();
+            let mut stranger = Stranger::draw(script, remote);
+            if is_metrics {
+                stranger.expects.clear();
+            }
+            strangers.push(stranger);
+        }
+        if script.pick(8) == 0 && !strangers.is_empty() {
+            let gone = strangers.swap_remove(script.pick(strangers.len()));
+            play.handle.world().remote_reset(gone.remote);
+        }
+        strangers
+            .iter_mut()
+            .for_each(|stranger| stranger.act(&mut play));
+        good.act(&mut play);
+        play.pass(Duration::from_millis([1, 100, 1000, 4000][script.pick(4)]));
+    }
+    good.finish(&mut play);
+}
+
+/// The good client: it asks, reads, and asks again.
+struct Good {
+    is_metrics: bool,
+    remote: Option<RemoteId>,
+    asked: usize,
+    had: usize,
+}
+
+impl Good {
+    fn new(is_metrics: bool) -> Self {
+        Self {
+            is_metrics,
+            remote: None,
+            asked: 0,
+            had: 0,
+        }
+    }
+
+    fn act(&mut self, play: &mut Play) {
+        let Some(remote) = self.remote else {
+            self.remote = Some(play.guest());
+            self.asked = 0;
+            self.had = 0;
+            return self.ask(play);
+        };
+        let heard = play.hears(remote);
+        let heard = answers(&heard, |_| false);
+        assert!(heard.iter().all(|answer| answer.status == 200), "{heard:?}");
+        self.had = heard.len();
+        match (self.had == self.asked, self.is_metrics) {
+            (true, true) => self.remote = None,
+            (true, false) => self.ask(play),
+            (false, _) => {}
+        }
+    }
+
+    fn ask(&mut self, play: &mut Play) {
+        let Some(remote) = self.remote else { return };
+        let words = match self.is_metrics {
+            true => request("GET", "/metrics", ""),
+            false => {
+                let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+                request(
+                    "GET",
+                    "/api/v1/relays/1/clients?search=10.0.0.1&limit=3",
+                    &bearer,
+                )
+            }
+        };
+        // A small buffer takes it piece by piece.
+        let mut words = words.as_bytes();
+        for _ in 0..ROUNDS {
+            words = &words[play.says(remote, words)..];
+            if words.is_empty() {
+                break;
+            }
+            play.pass(Duration::from_millis(100));
+        }
+        assert!(words.is_empty(), "nobody reads what is asked");
+        self.asked += 1;
+    }
+
+    /// What it has asked last is answered, however many strangers there are.
+    fn finish(mut self, play: &mut Play) {
+        for _ in 0..PATIENCE {
+            if self.remote.is_none() || self.had == self.asked && self.asked > 0 {
+                return;
+            }
+            play.pass(Duration::from_millis(100));
+            let asked = self.asked;
+            self.act(play);
+            if self.asked > asked {
+                return;
+            }
+        }
+        panic!("{} answers to {} requests", self.had, self.asked);
+    }
+}
+
+const AT: &str = "127.0.0.1:7700";
+const TOKEN: &str = "open-sesame-and-more";
+const VIEW_TOKEN: &str = "look-only-and-no-more";
+/// More than any life takes.
+const TURNS_MAX: u64 = 400_000;
+const SCRIPT_WORDS: usize = 64;
+/// Moments at which somebody does something.
+const ROUNDS: usize = 40;
+/// How many tenths of a second an answer may take on a slow line.
+const PATIENCE: usize = 3000;

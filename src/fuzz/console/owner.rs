@@ -1,0 +1,126 @@
+//! Whoever owns the loop, as far as roles that answer requests ask: relays, clients and lines of any number.
+
+use std::time::Duration;
+
+use crate::reactor::command::{Command, Reply, RoleRow, RoleState};
+use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply, TabSettings, Tabs};
+use crate::reactor::view::{ClientPage, ClientRow, PAGE_MAX, View};
+
+/// What there is.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) tabs: usize,
+    /// How long a field of each is, in bytes.
+    pub(super) field: usize,
+    pub(super) clients: u64,
+    pub(super) lines: u64,
+    /// How long a line is, in bytes.
+    pub(super) line: usize,
+    /// Nothing is answered.
+    pub(super) is_silent: bool,
+    /// What was to be done.
+    pub(super) deeds: Vec<TabCommand>,
+}
+
+impl Owner {
+    pub(super) fn new() -> Self {
+        Self {
+            tabs: 2,
+            field: 10,
+            clients: 300,
+            lines: 20,
+            line: 80,
+            is_silent: false,
+            deeds: Vec::new(),
+        }
+    }
+
+    pub(super) fn obey(&mut self, command: Command) -> Option<Reply> {
+        if self.is_silent {
+            return None;
+        }
+        Some(match command {
+            Command::Tab(command) => Reply::Tab(self.tab(command)),
+            Command::Process => Reply::Process(Box::default()),
+            Command::Roles { from } => {
+                let rows = (from..self.tabs).take(PAGE_MAX).map(role);
+                Reply::Roles {
+                    rows: rows.collect(),
+                    next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
+                }
+            }
+        })
+    }
+
+    fn tab(&mut self, command: TabCommand) -> TabReply {
+        match command {
+            TabCommand::List { from } => TabReply::List(Tabs {
+                rows: (from..self.tabs)
+                    .take(PAGE_MAX)
+                    .map(|number| self.row(number))
+                    .collect(),
+                next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
+                file: None,
+                fault: None,
+            }),
+            TabCommand::Options => TabReply::Options(Vec::new()),
+            TabCommand::Log { after } => {
+                let line = |seq| LogLine {
+                    seq,
+                    text: format!(
+                        "2026-01-01T12:00:00.123Z [INFO] {seq:0width$}",
+                        width = self.line
+                    ),
+                };
+                TabReply::Log((after + 1..=self.lines).map(line).collect())
+            }
+            TabCommand::Clients { from, .. } => {
+                let to = self.clients.min(from + PAGE_MAX as u64);
+                TabReply::Clients(ClientPage {
+                    rows: (from..to).map(client).collect(),
+                    next: (to < self.clients).then_some(to),
+                })
+            }
+            TabCommand::Payload { .. } => TabReply::Refused("it does not run".to_owned()),
+            deed => {
+                self.deeds.push(deed);
+                TabReply::Done
+            }
+        }
+    }
+
+    fn row(&self, number: usize) -> Tab {
+        Tab {
+            id: number as u64 + 1,
+            kind: "relay",
+            row: role(number),
+            dump: false,
+            settings: Some(TabSettings {
+                fields: vec![("src".to_owned(), "x".repeat(self.field))],
+                command: format!("hydrant {}", "x".repeat(self.field)),
+                faults: Vec::new(),
+                is_fixed: false,
+            }),
+        }
+    }
+}
+
+fn role(number: usize) -> RoleRow {
+    RoleRow {
+        name: format!("relay {number}"),
+        state: RoleState::Running(Box::new(View::new("relay", Duration::from_secs(1)))),
+    }
+}
+
+fn client(id: u64) -> ClientRow {
+    ClientRow {
+        id,
+        peer: format!("10.0.{}.{}:4000", id / 250, id % 250),
+        label: String::new(),
+        age: Duration::from_secs(id),
+        bytes_in: None,
+        bytes_out: id,
+        waiting: 0,
+        lag: None,
+    }
+}

@@ -1,0 +1,217 @@
+//! What strangers and slow readers can't do, one by one.
+
+use super::*;
+use crate::reactor::tabs::TabCommand;
+
+const BEARER: &str = "Authorization: Bearer open-sesame-and-more\r\n";
+
+fn console(connections: usize) -> Play {
+    let party = Party::console(connections, Some(TOKEN));
+    Play::new(party, 1, Faults::none())
+}
+
+/// The one answer to a request of somebody new.
+fn asked(play: &mut Play, words: &str) -> Answer {
+    let guest = play.guest();
+    assert_eq!(play.says(guest, words.as_bytes()), words.len());
+    let heard = play.hears_for(guest, SECOND * 3);
+    let length = heard.len();
+    let mut heard = answers(&heard, |_| words.starts_with("HEAD"));
+    assert_eq!(heard.len(), 1, "{length} bytes for {words}");
+    heard.remove(0)
+}
+
+fn state(play: &mut Play) -> Answer {
+    asked(play, &request("GET", "/api/v1/state", BEARER))
+}
+
+#[test]
+fn seeds() {
+    let lives = |seed: &u64| std::panic::catch_unwind(|| console_by_seed(*seed)).is_ok();
+    let failed: Vec<u64> = (0..48).filter(|seed| !lives(seed)).collect();
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+}
+
+#[test]
+fn requests_that_are_sent_ahead_take_a_turn_each() {
+    let mut play = console(64);
+    play.owner.clients = 10_000;
+    let greedy = play.guest();
+    let path = "/api/v1/relays/1/clients?search=10.0.1.&limit=1";
+    let words = request("GET", path, BEARER).repeat(150);
+    assert_eq!(play.says(greedy, words.as_bytes()), words.len());
+    // That no turn serves two is looked at after each of them.
+    let before = play.served;
+    let heard = play.hears_for(greedy, SECOND * 2);
+    assert!(play.served >= before + 150);
+    let heard = answers(&heard, |_| false);
+    assert_eq!(heard.len(), 150);
+    let fits = |answer: &Answer| answer.body.contains(r#""matched":250,"#);
+    assert!(heard.iter().all(fits), "{:?}", heard[0]);
+}
+
+#[test]
+fn a_head_has_no_body_and_what_follows_is_the_next_answer() {
+    let mut play = console(64);
+    let guest = play.guest();
+    let words = [
+        request("HEAD", "/icon.svg", ""),
+        request("HEAD", "/api/v1/nowhere", ""),
+        request("HEAD", "/api/v1/events", BEARER),
+        request("GET", "/icon.svg", ""),
+    ];
+    play.says(guest, words.concat().as_bytes());
+    play.pass(SECOND);
+    let heard = answers(&play.hears(guest), |number| number < 3);
+    let statuses: Vec<u16> = heard.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 404, 200, 200]);
+    assert!(heard[3].body.starts_with("<svg"));
+}
+
+#[test]
+fn strangers_that_say_nothing_do_not_fill_it() {
+    let mut play = console(8);
+    let owner = play.guest();
+    play.says(owner, request("GET", "/api/v1/state", BEARER).as_bytes());
+    play.pass(SECOND);
+    let silent: Vec<_> = (0..20).map(|_| play.guest()).collect();
+    let open = silent.iter().filter(|guest| play.is_open(**guest)).count();
+    assert_eq!(open, 7, "the newest of them");
+    assert_eq!(state(&mut play).status, 200, "somebody new is served");
+    play.says(owner, request("GET", "/api/v1/state", BEARER).as_bytes());
+    play.pass(SECOND);
+    let heard = answers(&play.hears(owner), |_| false);
+    assert_eq!(heard.len(), 2, "who has a right stays");
+    play.pass(Duration::from_secs(11));
+    assert!(!silent.iter().any(|guest| play.is_open(*guest)));
+}
+
+#[test]
+fn a_request_that_trickles_is_given_up() {
+    let mut play = console(8);
+    let slow = play.guest();
+    for byte in b"GET / HTTP/1.1" {
+        play.says(slow, &[*byte]);
+        play.pass(SECOND);
+    }
+    assert!(!play.is_open(slow));
+    let guest = play.guest();
+    play.says(guest, request("GET", "/icon.svg", "").as_bytes());
+    play.pass(Duration::from_secs(50));
+    assert!(play.is_open(guest), "it is kept for another request");
+    play.says(guest, b"GET");
+    play.pass(Duration::from_secs(9));
+    assert!(play.is_open(guest));
+    play.pass(Duration::from_secs(2));
+    assert!(!play.is_open(guest));
+}
+
+#[test]
+fn a_page_that_stops_reading_is_closed() {
+    let mut play = console(8);
+    play.owner.tabs = 50;
+    play.owner.field = 1000;
+    let (stuck, reading) = (play.guest(), play.guest());
+    for guest in [stuck, reading] {
+        play.says(guest, request("GET", "/api/v1/events", BEARER).as_bytes());
+    }
+    let begun = play.now();
+    while play.reactor.sockets_of(play.role).len() > 2 {
+        play.hears_for(reading, SECOND);
+        assert!(play.now() < begun + Duration::from_secs(15), "it stays");
+    }
+    assert!(!play.is_open(stuck));
+    assert!(play.is_open(reading));
+    assert_eq!(state(&mut play).status, 200);
+}
+
+#[test]
+fn a_page_gets_all_long_lines_and_a_state_of_any_length() {
+    let mut play = console(8);
+    play.owner.tabs = 140;
+    play.owner.field = 4096;
+    play.owner.lines = 1000;
+    play.owner.line = 2 << 10;
+    play.pass(SECOND);
+    let state = state(&mut play);
+    assert!(state.body.len() > 1 << 20, "{}", state.body.len());
+    let page = play.guest();
+    play.says(page, request("GET", "/api/v1/events", BEARER).as_bytes());
+    let heard = play.hears_for(page, SECOND * 4);
+    let heard = String::from_utf8_lossy(&heard);
+    let lines = heard.matches("event: log\n").count();
+    let states = heard.matches("event: state\n").count();
+    assert_eq!(lines, 1000, "each once");
+    assert!(states >= 2, "{states}");
+    assert!(heard.contains(&format!("{:02048}", 1)), "the oldest too");
+    assert!(play.is_open(page));
+}
+
+#[test]
+fn an_answer_that_never_comes_is_not_waited_for() {
+    let mut play = console(8);
+    play.pass(SECOND);
+    play.owner.is_silent = true;
+    let guests: Vec<_> = ["state", "relays/1/clients", "relays/1/history"]
+        .map(|path| {
+            let guest = play.guest();
+            let words = request("GET", &format!("/api/v1/{path}"), BEARER);
+            play.says(guest, words.as_bytes());
+            guest
+        })
+        .to_vec();
+    play.pass(Duration::from_secs(29));
+    assert!(guests.iter().all(|guest| play.is_open(*guest)));
+    play.pass(Duration::from_secs(4));
+    assert!(!guests.iter().any(|guest| play.is_open(*guest)));
+}
+
+#[test]
+fn who_may_look_does_nothing() {
+    let mut play = console(8);
+    let looks = format!(
+        "Authorization: Bearer {VIEW_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+    );
+    let stop = request("POST", "/api/v1/relays/1/stop", &looks) + "{}";
+    assert_eq!(asked(&mut play, &stop).status, 403);
+    assert!(play.owner.deeds.is_empty());
+    let stop = stop.replace(VIEW_TOKEN, TOKEN);
+    assert_eq!(asked(&mut play, &stop).status, 200);
+    assert_eq!(play.owner.deeds, [TabCommand::Stop { tab: 1 }]);
+}
+
+#[test]
+fn metrics_are_served_whoever_else_comes() {
+    let mut play = Play::new(Party::metrics(), 1, Faults::none());
+    let first = play.guest();
+    play.says(first, b"GET /met");
+    let others: Vec<_> = (0..63).map(|_| play.guest()).collect();
+    // Sixty-four guests take longer to come than a request may take.
+    assert!(!play.is_open(first));
+    let text = asked(&mut play, &request("GET", "/metrics", ""));
+    assert!(text.body.contains(r#"role="relay 1""#), "{}", text.body);
+    assert_eq!(
+        asked(&mut play, &request("HEAD", "/readyz", "")).status,
+        200
+    );
+    play.pass(Duration::from_secs(6));
+    assert!(!others.iter().any(|guest| play.is_open(*guest)));
+}
+
+#[test]
+fn the_oldest_makes_way_for_the_newest() {
+    let mut play = Play::new(Party::metrics(), 1, Faults::none());
+    let guests: Vec<_> = (0..70u16)
+        .map(|number| {
+            let from = SocketAddr::from(([10, 1, 0, number as u8], 1000));
+            let to = Addr::Tcp(AT.parse().expect("an address"));
+            let mut world = play.handle.world();
+            world.connect_remote(to, from, Actor::Manual)
+        })
+        .collect();
+    play.pass(SECOND);
+    let open: Vec<bool> = guests.iter().map(|guest| play.is_open(*guest)).collect();
+    assert_eq!(open.iter().filter(|is_open| **is_open).count(), 64);
+}
+
+const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,85 @@
+//! What all connections may hold together, step by step: `--memory`.
+
+use std::time::Duration;
+
+use super::SERVICE_PORT;
+use super::stage::{Caller, Stage};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn clients_without_hosts_hold_no_more_than_memory_together() {
+    let mut stage = Stage::relay("--memory 1M --pair-timeout 1h", "");
+    let mut host = stage.admitted("/host", "");
+    let mut client = stage.admitted("/client", "");
+    let mut waiting = Vec::new();
+    for name in 0..20 {
+        let caller = stage.admitted(&format!("/client/n{name}"), "");
+        stage.stuff(&caller, 100_000);
+        waiting.push(caller);
+    }
+    let held = stage.with_relay(|relay, _| relay.held());
+    assert!(held > MIB / 2 && held <= MIB, "{held}");
+    waiting.iter_mut().for_each(|caller| stage.hear(caller));
+    let is_reset = |caller: &&Caller| caller.close == Some(1011);
+    assert_eq!(waiting.iter().filter(is_reset).count(), 10);
+    assert_eq!(stage.with_relay(|relay, _| relay.counts().shed), 10);
+    // Those who hold little are not touched.
+    stage.say(&client, b"and we?");
+    stage.hear(&mut host);
+    assert_eq!(host.heard, b"and we?");
+    stage.hear(&mut client);
+    assert_eq!(client.close, None);
+}
+
+#[test]
+fn what_waits_for_those_who_do_not_read_counts() {
+    let mut stage = Stage::relay("--memory 1M", "");
+    let mut clients = Vec::new();
+    for name in 0..8 {
+        let host = stage.admitted(&format!("/host/n{name}"), "");
+        clients.push((stage.admitted(&format!("/client/n{name}"), ""), host.id));
+        stage.stuff(&host, 400_000);
+    }
+    let held = stage.with_relay(|relay, _| relay.held());
+    assert!(held > MIB / 2 && held <= MIB, "{held}");
+    assert!(stage.with_relay(|relay, _| relay.counts().shed) > 0);
+    // Whoever is left gets what there is as soon as it reads.
+    stage.run(Duration::from_secs(10));
+    let open =
+        |(client, host): &&(Caller, _)| !stage.is_over(client.id) && stage.world().is_open(*host);
+    assert!(clients.iter().filter(open).count() >= 2);
+}
+
+#[test]
+fn what_hosts_say_before_they_have_clients_counts() {
+    let mut stage = Stage::relay("--memory 1M", "");
+    let mut hosts = Vec::new();
+    for name in 0..12 {
+        hosts.push(stage.admitted(&format!("/host/n{name}"), ""));
+        stage.stuff(&hosts[name], 120_000);
+    }
+    let held = stage.with_relay(|relay, _| relay.held());
+    assert!(held > MIB / 2 && held <= MIB, "{held}");
+    assert_eq!(stage.with_relay(|relay, _| relay.counts().shed), 4);
+}
+
+#[test]
+fn an_end_holds_no_more_than_its_own_memory() {
+    let mut stage = Stage::relay("", "");
+    stage.service();
+    stage.add("ws host ws://127.0.0.1:8080/host 80 --memory 1M");
+    stage.add("ws client ws://127.0.0.1:8080/client 7001");
+    stage.run(Duration::from_secs(1));
+    let programs: Vec<_> = (0..12).map(|_| stage.program()).collect();
+    stage.run(Duration::from_millis(10));
+    // Nobody reads what they say.
+    for program in &programs {
+        stage.stuff_bytes(*program, &[b'x'; 400_000]);
+    }
+    stage.run(Duration::from_secs(1));
+    let reset = programs.iter().filter(|id| stage.world().saw_reset(**id));
+    assert!((4..12).contains(&reset.count()), "some are, and not all");
+    let service = stage.called(SERVICE_PORT);
+    assert!(!stage.world().saw_fin(service));
+}

@@ -1,0 +1,138 @@
+//! What a terminal is shown of the state that a process tells of itself.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::base::units::{Bytes, Rate, Span};
+
+/// All roles of a process, a line each below a head.
+pub(super) fn roles(process: &str, state: &Value) -> String {
+    let head = [
+        "ROLE", "STATE", "IN", "OUT", "CLIENTS", "LAG", "DROPS", "WHY",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    for role in list(state, "roles") {
+        let lag = &role["lag"];
+        rows.push([
+            text(role, "label"),
+            text(role, "word"),
+            Rate(count(role, "in")).to_string(),
+            Rate(count(role, "out")).to_string(),
+            count(role, "clients").to_string(),
+            match lag.is_object() {
+                true => format!("{} {}", span(lag, "seconds"), text(lag, "peer")),
+                false => "-".to_owned(),
+            },
+            count(role, "drops_total").to_string(),
+            text(role, "why"),
+        ]);
+    }
+    let version = text(state, "version");
+    format!("hydrant {version}, process {process}\n{}", table(&rows))
+}
+
+/// Clients of a role.
+pub(super) fn clients(page: &Value) -> String {
+    let head = ["CLIENT", "LABEL", "LAG", "BEHIND", "TOOK", "FOR"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for client in list(page, "rows") {
+        rows.push([
+            text(client, "peer"),
+            text(client, "label"),
+            span(client, "lag"),
+            Bytes(count(client, "behind")).to_string(),
+            Bytes(count(client, "bytes")).to_string(),
+            span(client, "joined"),
+        ]);
+    }
+    let mut shown = table(&rows);
+    let left = count(page, "total").saturating_sub(rows.len() as u64 - 1);
+    if left > 0 {
+        let _ = writeln!(shown, "and {left} more, none of them further behind");
+    }
+    shown
+}
+
+/// Columns as wide as their widest value; what is empty throughout is left out, and the last one is not filled up.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let is_used = |column: &usize| rows.iter().skip(1).any(|row| !row[*column].is_empty());
+    let used: Vec<usize> = (0..N)
+        .filter(|column| rows.len() == 1 || is_used(column))
+        .collect();
+    let mut shown = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for column in &used {
+            let width = width(*column).unwrap_or_default();
+            let _ = write!(line, "{:<width$}  ", row[*column]);
+        }
+        shown += line.trim_end();
+        shown.push('\n');
+    }
+    shown
+}
+
+pub(super) fn list<'a>(of: &'a Value, key: &str) -> &'a [Value] {
+    of[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A text as a terminal may be shown it: what stands there comes from other processes and from peers.
+pub(super) fn text(of: &Value, key: &str) -> String {
+    let text = of[key].as_str().unwrap_or_default();
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn count(of: &Value, key: &str) -> u64 {
+    let number = &of[key];
+    number
+        .as_u64()
+        .unwrap_or_else(|| number.as_f64().unwrap_or_default() as u64)
+}
+
+fn span(of: &Value, key: &str) -> String {
+    let seconds = of[key].as_f64().filter(|seconds| *seconds >= 0.0);
+    let time = Duration::try_from_secs_f64(seconds.unwrap_or_default());
+    Span(time.unwrap_or_default()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let state = json!({ "version": "1.2.3", "roles": [
+            { "label": "relay[sports]", "word": "Relaying", "in": 2048, "out": 4096.0, "clients": 2,
+              "lag": { "seconds": 0.2, "bytes": 9, "peer": "10.0.0.9:5" }, "drops_total": 1, "why": "It sends." },
+            { "label": "hub", "word": "Stopped\u{1b}[2J", "why": "It does not run." },
+        ] });
+        let shown = roles("7", &state);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], "hydrant 1.2.3, process 7");
+        let column = |line: &str, part: &str| line.find(part).unwrap_or_else(|| panic!("{shown}"));
+        assert_eq!(column(lines[1], "STATE"), column(lines[2], "Relaying"));
+        assert_eq!(column(lines[1], "WHY"), column(lines[3], "It does"));
+        assert!(
+            lines[2].contains("2 KiB/s") && lines[2].contains("10.0.0.9:5"),
+            "{shown}"
+        );
+        assert!(!shown.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn clients_that_are_left_out_are_counted() {
+        let page = json!({ "total": 3, "rows": [
+            { "id": "1", "peer": "a:1", "label": "", "lag": 1.5, "behind": 10, "bytes": 20, "joined": 60.0 },
+        ] });
+        let shown = clients(&page);
+        assert!(
+            shown.ends_with("and 2 more, none of them further behind\n"),
+            "{shown}"
+        );
+        assert!(!shown.contains("LABEL"), "{shown}");
+    }
+}

@@ -1,0 +1,234 @@
+//! `hydrant status`, and the console of a run file: what runs is seen and moved from outside.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::common::feed::{Feed, Taker};
+use crate::common::hydrant::{Finished, hydrant, read_all};
+use crate::common::peers::{Place, connect};
+use crate::common::scratch::Scratch;
+use crate::common::within;
+use crate::rig::{File, ask, clients_of};
+
+fn relay(name: &str, src: SocketAddr, more: &str) -> String {
+    format!(
+        "[[relay]]\nname = \"{name}\"\nsrc = \"{src}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n{more}\n"
+    )
+}
+
+fn status(home: &Scratch, words: &str) -> Finished {
+    hydrant(&format!("status {words}"))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .run()
+}
+
+/// What was said, where it has to succeed.
+#[track_caller]
+fn told(home: &Scratch, words: &str) -> String {
+    let said = status(home, words);
+    assert_eq!(
+        (said.code, said.stderr.len()),
+        (0, 0),
+        "{words}: {:?}",
+        said.stderr
+    );
+    said.stdout
+}
+
+/// Why it was not done.
+#[track_caller]
+fn refused(home: &Scratch, words: &str) -> String {
+    let said = status(home, words);
+    assert_eq!(
+        (said.code, said.stderr.len()),
+        (1, 1),
+        "{words}: {:?}",
+        said.stderr
+    );
+    said.stderr[0].clone()
+}
+
+#[test]
+fn a_terminal_sees_and_moves_what_runs() {
+    let (home, mut a) = (Scratch::new(), Place::new());
+    let file = File::new(&(relay("a", a.at, "") + &relay("b", a.at, "")));
+    let mut hydrant = hydrant("run")
+        .arg(file.path())
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    let at = clients_of(&hydrant, "relay[a]");
+    clients_of(&hydrant, "relay[b]");
+    let _ups = (a.accept(), a.accept());
+    let client = connect(at);
+    let peer = client.local_addr().expect("it is connected");
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    let shown = told(&home, "");
+    assert!(
+        shown.contains(&format!("process {}", hydrant.pid())),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("relay[a]  ") && shown.contains("relay[b]  "),
+        "{shown}"
+    );
+    let json: Value = serde_json::from_str(&told(&home, "--json")).expect("it is JSON");
+    assert_eq!(json["roles"][0]["fields"]["retry"], json!("20ms"));
+    assert!(told(&home, "clients a").contains(&peer.to_string()));
+    assert_eq!(
+        told(&home, &format!("kick {peer} a")),
+        format!("{peer} disconnected\n")
+    );
+    hydrant.wait_logs(&["relay[a]: client", &peer.to_string()]);
+    drop(client);
+    let why = refused(&home, &format!("kick {peer} a"));
+    // For a moment it may stand among those that were gathered for the question before.
+    assert!(
+        why.contains("no client") || why.contains("gone already"),
+        "{why}"
+    );
+    assert!(refused(&home, "stop").contains("several roles run here"));
+    assert!(refused(&home, "stop c").contains("no role c runs here"));
+    assert_eq!(told(&home, "stop b"), "b is told to stop\n");
+    hydrant.wait_log("relay[b]: stopped");
+    assert!(refused(&home, "stop b").contains("it does not run"));
+    // What was stopped by hand is not begun by a reload, and all of it may be.
+    assert_eq!(told(&home, "reload"), "read again\n");
+    hydrant.wait_log("0 begun, 0 changed, 0 stopped, 2 untouched");
+    assert_eq!(told(&home, "stop a"), "a is told to stop\n");
+    hydrant.wait_log("relay[a]: stopped");
+    let (places, mut ups): (Vec<_>, Vec<_>) = ["a", "b"]
+        .map(|name| {
+            assert_eq!(
+                told(&home, &format!("start {name}")),
+                format!("{name} started\n")
+            );
+            (clients_of(&hydrant, &format!("relay[{name}]")), a.accept())
+        })
+        .into_iter()
+        .unzip();
+    file.write("[[relay]]\nrong = 1\n");
+    assert!(refused(&home, "reload").contains("unknown key rong"));
+    let stdout = hydrant.stdout();
+    told(&home, "dump on a");
+    told(&home, "dump off b");
+    for (place, (up, text)) in places.iter().zip(ups.iter_mut().zip(["shown!", "hidden"])) {
+        let mut client = connect(*place);
+        hydrant.wait_logs(&[
+            "client",
+            &client.local_addr().expect("it is").to_string(),
+            "connected",
+        ]);
+        up.write_all(text.as_bytes()).expect("it is read");
+        client.read_exact(&mut [0; 6]).expect("it comes through");
+    }
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 0);
+    let shown = within("reading stdout", move || read_all(stdout));
+    assert_eq!(String::from_utf8_lossy(&shown), "shown!");
+    assert!(refused(&home, "").contains("no hydrant of yours runs here"));
+}
+
+/// One role without a file has a socket too, which nobody else can reach; and a dead one's is no obstacle.
+#[test]
+fn the_socket_is_its_user_s_alone() {
+    let (home, place) = (Scratch::new(), Place::new());
+    let start = || {
+        let line = format!("{} 127.0.0.1:0 --name x", place.at);
+        let hydrant = hydrant(&line).env("XDG_RUNTIME_DIR", home.path()).start();
+        hydrant.wait_log("listening on");
+        hydrant
+    };
+    let first = start();
+    let folder = home.path().join("hydrant");
+    let socket = folder.join(format!("{}.sock", first.pid()));
+    let mode = |path| {
+        fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode(&folder), mode(&socket)), (0o700, 0o600));
+    assert!(refused(&home, "reload --pid 1").contains("no hydrant of yours"));
+    assert!(told(&home, "").contains("relay[x]"));
+    let second = start();
+    let shown = told(&home, "");
+    assert_eq!(shown.matches("relay[x]").count(), 2, "{shown}");
+    assert!(refused(&home, "stop x").contains("add --pid PID"));
+    told(&home, &format!("stop x --pid {}", second.pid()));
+    let mut second = second;
+    assert_eq!(second.wait_exit(), 0);
+    // It is killed.
+    drop(first);
+    assert!(refused(&home, "").contains("no hydrant of yours"));
+    let _third = start();
+    assert!(!socket.exists(), "what is left of the dead is cleared away");
+}
+
+#[test]
+fn a_run_file_has_a_console() {
+    let mut a = Place::new();
+    let text = relay("a", a.at, "") + "[[hub]]\nlisten = \"127.0.0.1:0\"\n";
+    let text = text + "[console]\nbind = \"127.0.0.1:0\"\n";
+    let file = File::new(&text);
+    let hydrant = file.run();
+    let at = hydrant.address_of("browsers");
+    let get = |path: &str| {
+        ask(
+            at,
+            &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
+        )
+    };
+    let post = |path: &str, body: &str| {
+        let head = format!(
+            "POST /api/v1/{path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        );
+        ask(
+            at,
+            &format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
+        )
+    };
+    let to = clients_of(&hydrant, "relay[a]");
+    let mut up = a.accept();
+    let mut taker = Taker::new(connect(to), 0);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    let state: Value = serde_json::from_str(&get("/api/v1/state").1).expect("it is JSON");
+    let kinds: Vec<&str> = state["roles"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|role| role["kind"].as_str())
+        .collect();
+    assert_eq!(kinds, ["relay", "hub serve"]);
+    assert_eq!(state["roles"][0]["fixed"], json!(true));
+    assert_eq!(state["settings"]["path"], json!(file.path()));
+    // They come from the file.
+    for (path, body) in [
+        ("relays", "{}"),
+        ("relays/1", "{\"retry\":\"9\"}"),
+        ("relays/1/remove", "{}"),
+    ] {
+        let (status, said) = post(path, body);
+        assert!(
+            status == 409 && said.contains("change it there"),
+            "{path}: {status} {said}"
+        );
+    }
+    assert_eq!(post("reload", "{}").0, 200);
+    hydrant.wait_log("2 untouched");
+    // The hub is stopped and begun; the relay beside it does not notice.
+    assert_eq!(post("relays/2/stop", "{}").0, 200);
+    hydrant.wait_log("hub: stopped");
+    assert_eq!(post("relays/2/start", "{}").0, 200);
+    assert_eq!(post("relays/2/start", "{}").0, 409);
+    file.write(&text.replace("retry = \"20ms\"", "retry = \"x\""));
+    assert_eq!(post("reload", "{}").0, 409);
+    Feed::default().send(&mut up, 10_000);
+    taker.take(10_000);
+    assert_eq!(get("/").0, 200);
+    hydrant.stop();
+}
