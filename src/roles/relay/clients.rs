@@ -105,17 +105,6 @@ impl Client {
             self.has_skipped = false;
         }
     }
-
-    /// Panics where it is sent no more of the stream, and may not be kept from it.
-    fn check_withheld(&self) {
-        let websocket = self.websocket.as_ref();
-        let within = websocket.is_some_and(|websocket| websocket.is_within());
-        assert!(
-            self.withheld == 0
-                || self.slow == Slow::Skip && self.behind && self.aside.is_none() && !within,
-            "it is kept from the stream: {self:?}"
-        );
-    }
 }
 
 /// All clients.
@@ -448,20 +437,13 @@ impl Clients {
 
     /// Panics where the books do not agree with each other.
     pub(super) fn check_invariants(&self, tail: u64, head: u64) {
-        let behind = self
-            .table
-            .iter()
-            .filter(|(_, client)| client.behind)
-            .count();
+        let all = || self.table.iter().map(|(_, client)| client);
+        let behind = all().filter(|client| client.behind).count();
         assert_eq!(
             behind, self.behind,
             "the count of those who are behind is off"
         );
-        let finishing = self
-            .table
-            .iter()
-            .filter(|(_, client)| client.finishing)
-            .count();
+        let finishing = all().filter(|client| client.finishing).count();
         assert_eq!(
             finishing, self.finishing,
             "the count of those who are finishing is off"

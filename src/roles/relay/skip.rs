@@ -14,7 +14,7 @@ use std::io;
 use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
-use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, framed};
@@ -132,6 +132,19 @@ impl Relay {
             client.withheld = 0;
             cx.want_write(client.sock, true);
         }
+    }
+}
+
+impl Client {
+    /// Panics where it is sent no more of the stream, and may not be kept from it.
+    pub(super) fn check_withheld(&self) {
+        let websocket = self.websocket.as_ref();
+        let within = websocket.is_some_and(|websocket| websocket.is_within());
+        assert!(
+            self.withheld == 0
+                || self.slow == Slow::Skip && self.behind && self.aside.is_none() && !within,
+            "it is kept from the stream: {self:?}"
+        );
     }
 }
 
