@@ -160,7 +160,7 @@ fn a_length_is_not_trusted_before_its_bytes_are_there() {
         // What comes before it, and with it, is delivered: so it has been read.
         sender.send("to|1|.to|4194304|");
     }
-    to.gets(&".".repeat(20));
+    to.gets(".".repeat(20));
     let report = hub.run.report();
     assert!(
         report.contains("hub 21 clients | waiting 0 B, held 0 B |"),
