@@ -83,13 +83,18 @@ impl<K: Copy + Ord> Laggards<K> {
 
     /// The least cursor of all who are behind. O(log n) for each entry that had gone stale below it, which is then put
     /// right, so asking again costs nothing.
-    pub fn min(&mut self, mut real: impl FnMut(K) -> Real) -> Option<u64> {
+    pub fn min(&mut self, real: impl FnMut(K) -> Real) -> Option<u64> {
+        self.hindmost(real).map(|(cursor, _)| cursor)
+    }
+
+    /// The same cursor, and whose it is.
+    pub fn hindmost(&mut self, mut real: impl FnMut(K) -> Real) -> Option<(u64, K)> {
         loop {
             let mut top = self.heap.peek_mut()?;
             let Reverse((bound, key)) = *top;
             match real(key) {
                 Real::At(cursor) if cursor > bound => *top = Reverse((cursor, key)),
-                Real::At(cursor) => return Some(cursor),
+                Real::At(cursor) => return Some((cursor, key)),
                 Real::Gone => {
                     PeekMut::pop(top);
                 }

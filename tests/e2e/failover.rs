@@ -128,7 +128,8 @@ fn an_upstream_that_is_back_with_long_pauses_says_why_it_is_not_in_use() {
 /// Everybody gets what is theirs first, however slowly they take it.
 #[test]
 fn upstream_loss_exit_ends_in_order() {
-    let mut rig = Rig::with("connect-listen", "--upstream-loss exit");
+    // They are read one after the other: none is to be taken for stalled meanwhile.
+    let mut rig = Rig::with("connect-listen", "--upstream-loss exit --hold off");
     let mut upstream = rig.upstream();
     let mut clients: Vec<_> = (0..3).map(|_| rig.downstream()).collect();
     clients.push(rig.narrow_client());

@@ -107,12 +107,12 @@ fn the_end_of_stdin_says_which_destination_was_never_there() {
 
 #[test]
 fn the_end_of_stdin_waits_for_every_client() {
-    let mut hydrant = hydrant("- 127.0.0.1:0 --wait-clients 3 --drain 1ms")
+    let mut hydrant = hydrant("- 127.0.0.1:0 --wait-clients 3 --drain 1ms --hold off")
         .stdin_pipe()
         .start();
     let at = hydrant.address_of("clients");
     let takers: Vec<_> = (0..3).map(|_| connect_narrow(at)).collect();
-    // Less than the ring holds, so that the others need not read while one does.
+    // Less than the ring holds, so that the others need not read while one does, nor are they taken for stalled then.
     send_and_close(&mut hydrant, 12_000_000);
     for stream in takers {
         assert!(!hydrant.has_logged("source ended"));

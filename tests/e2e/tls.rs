@@ -601,6 +601,32 @@ fn a_client_that_goes_on_skips_from_record_to_record() {
     assert!(relay.hydrant.report().contains("| drops 0 | "));
 }
 
+/// The upstream is lost, and that is the end for a client that is behind; the next upstream overtakes it. It misses
+/// bytes, and is told of the end all the same.
+#[test]
+fn a_client_that_skips_to_its_end_is_told_of_it() {
+    let mut relay = Relay::new("--slow skip --ring 64K --hold off --upstream-loss close");
+    let mut upstream = relay.place.accept();
+    let narrow = connect_narrow(relay.secure);
+    let frozen = relay.office.client(narrow, DEFAULT_VERSIONS, None);
+    let mut frozen = relay.joined(frozen).stream;
+    let who = frozen.sock.local_addr().expect("it is connected");
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 8 << 20);
+    relay.hydrant.wait_log(&format!("client {who} skipped "));
+    relay.hydrant.report_until("in all 8.0 MiB in");
+    feed.send(&mut upstream, 4 << 10);
+    leave(&upstream);
+    relay.hydrant.wait_log(", 1 client to be closed");
+    let mut next = relay.place.accept();
+    feed.send(&mut next, 1 << 20);
+    relay.hydrant.report_until("in all 9.0 MiB in");
+    let mut got = Vec::new();
+    let end = frozen.read_to_end(&mut got);
+    end.expect("it is told of the end");
+    assert!((got.len() as u64) < feed.at);
+}
+
 /// Of what a destination's kernel has acknowledged, the last record of TLS may be cut, and no use to anybody.
 #[test]
 fn every_record_arrives_in_one_of_a_destinations_lives() {

@@ -157,10 +157,10 @@ fn a_length_is_not_trusted_before_its_bytes_are_there() {
     let mut to = hub.plain("to");
     let mut senders: Vec<Client> = (0..20).map(|n| hub.plain(&format!("s{n}"))).collect();
     for sender in &mut senders {
-        sender.send("to|4194304|");
+        // What comes before it, and with it, is delivered: so it has been read.
+        sender.send("to|1|.to|4194304|");
     }
-    to.send("to|1|.");
-    to.gets(".");
+    to.gets(".".repeat(20));
     let report = hub.run.report();
     assert!(
         report.contains("hub 21 clients | waiting 0 B, held 0 B |"),

@@ -46,6 +46,8 @@ pub(super) struct Book {
     pub(super) served: BTreeMap<RemoteId, Served>,
     pub(super) ending_since: Option<Time>,
     pub(super) drained_at: Option<Time>,
+    /// Since when the upstream has been held back at the end of each turn.
+    pub(super) held_back: Option<Time>,
     pub(super) counts: Counts,
 }
 
@@ -213,10 +215,13 @@ impl Book {
             Reason::Stalled => {
                 let holds = slow != Slow::Block && !config.hold.is_zero();
                 let holds = holds && known.path.place(known.landed) < end;
-                let holds = holds && (full || self.ending_since.is_some());
+                // What it took before the ring was full, or the end began, is not held against it.
+                let since = [self.ending_since, self.held_back.filter(|_| full)];
+                let since = since.into_iter().flatten().min();
+                let since = since.map(|since| since.max(known.progress));
                 let waits = known.waits_since(&self.ledger);
                 let stall = config.stall_timeout;
-                (holds && over(Some(known.progress), config.hold))
+                (holds && over(since, config.hold))
                     || stall.is_some_and(|stall| over(waits, nearly(stall)))
             }
             Reason::HalfClosed => {

@@ -47,7 +47,7 @@ pub(super) fn listen() -> Way {
     Way::Listen(endpoint(":1001"))
 }
 
-fn stalled() -> Guest {
+pub(super) fn stalled() -> Guest {
     let mut receiver = Receiver::eager();
     receiver.stall_after = Some(Duration::ZERO);
     let at = Duration::ZERO;
@@ -60,7 +60,7 @@ pub(super) fn live(scenario: Scenario) -> Counts {
     play.book.borrow().counts.clone()
 }
 
-fn gone(counts: &Counts, reason: Reason) -> u64 {
+pub(super) fn gone(counts: &Counts, reason: Reason) -> u64 {
     counts.gone[reason as usize]
 }
 
@@ -150,7 +150,7 @@ fn what_a_guest_was_given_when_it_joined_is_no_lag() {
 }
 
 /// A thin feed, all of which would fit into the kernel, and a guest under `skip` that freezes for some seconds.
-fn frozen() -> Scenario {
+pub(super) fn frozen() -> Scenario {
     let mut scenario = lines(listen(), Slow::Skip);
     scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(200)));
     scenario.config.hold = Duration::ZERO;
@@ -351,7 +351,7 @@ fn ending(guest: Guest) -> Scenario {
 }
 
 /// Lives until the relay has ended by itself, and says how that was.
-fn live_to_the_end(scenario: Scenario) -> (Time, Counts) {
+pub(super) fn live_to_the_end(scenario: Scenario) -> (Time, Counts) {
     let mut play = Play::new(scenario, false);
     play.run_until(Time::ZERO + Duration::from_secs(100));
     assert!(play.over, "it does not end");

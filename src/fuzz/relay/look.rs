@@ -36,7 +36,16 @@ impl Play {
         self.look_at_stalled();
         self.look_at_laggards();
         self.look_at_pass();
+        self.note_held_back();
         self.look_for_spinning();
+    }
+
+    fn note_held_back(&self) {
+        let mut book = self.book.borrow_mut();
+        let now = self.now();
+        let is_held = book.is_held(&self.stage.scenario, now, false);
+        let since = book.held_back.unwrap_or(now);
+        book.held_back = is_held.then_some(since);
     }
 
     pub(super) fn relay(&self) -> Option<&Relay> {

@@ -260,4 +260,6 @@ mod demanding_tests;
 #[cfg(test)]
 mod failback_tests;
 #[cfg(test)]
+mod patience_tests;
+#[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 //!                └──────── leave ─────────┘   overtaken by the ring, stalled, gone, ...
 //! ```
 //!
+//! One under `skip` may be withheld while it is behind (skip.rs): it is sent nothing of the stream then, and skips.
+//!
 //! A current client stands in a queue that each pass of the fan-out walks through; one that is behind stands in a
 //! heap by its cursor and is not touched until it is writable or the ring reaches it. So the work for a read of the
 //! upstream depends on those who can take bytes, never on all who are connected.
@@ -387,8 +389,13 @@ impl Clients {
 
     /// The hindmost of the clients that must not lose a byte.
     pub(super) fn hindmost_blocking(&mut self) -> Option<u64> {
+        self.hindmost_waited_for().map(|(cursor, _)| cursor)
+    }
+
+    /// The same, and who that is.
+    pub(super) fn hindmost_waited_for(&mut self) -> Option<(u64, ClientId)> {
         let table = &mut self.table;
-        self.blocking.min(|id| real(table, id))
+        self.blocking.hindmost(|id| real(table, id))
     }
 
     /// Notes that a client will send nothing more.
@@ -430,20 +437,13 @@ impl Clients {
 
     /// Panics where the books do not agree with each other.
     pub(super) fn check_invariants(&self, tail: u64, head: u64) {
-        let behind = self
-            .table
-            .iter()
-            .filter(|(_, client)| client.behind)
-            .count();
+        let all = || self.table.iter().map(|(_, client)| client);
+        let behind = all().filter(|client| client.behind).count();
         assert_eq!(
             behind, self.behind,
             "the count of those who are behind is off"
         );
-        let finishing = self
-            .table
-            .iter()
-            .filter(|(_, client)| client.finishing)
-            .count();
+        let finishing = all().filter(|client| client.finishing).count();
         assert_eq!(
             finishing, self.finishing,
             "the count of those who are finishing is off"
@@ -464,6 +464,7 @@ impl Clients {
                 !client.behind || client.heaped,
                 "{id:?} is behind and in no heap"
             );
+            client.check_withheld();
             assert!(
                 self.lead.is_none_or(|lead| lead >= client.cursor),
                 "{id:?} is ahead of the leader"

@@ -49,6 +49,8 @@ impl fmt::Display for Why {
 #[derive(Debug)]
 pub(super) struct Flush {
     why: Why,
+    /// Nobody is judged by what he took before.
+    began: Time,
     drained: usize,
     unacknowledged: usize,
     cut: usize,
@@ -83,6 +85,7 @@ impl Relay {
         let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
         self.flush = Some(Flush {
             why,
+            began: cx.now(),
             drained: 0,
             unacknowledged: 0,
             cut: 0,
@@ -109,18 +112,26 @@ impl Relay {
                 continue;
             };
             client.until = client.until.min(head);
-            let withheld = std::mem::take(&mut client.withheld) > 0;
-            let has_all = client.cursor == client.until && client.aside.is_none();
-            // A WebSocket gets its close first, and TLS has one of its own.
-            if has_all && client.tls.is_some() {
-                self.end_encrypted(cx, id);
-            } else if has_all && client.websocket.is_none() {
-                self.finish_client(cx, id);
-            } else if withheld || !client.behind && self.pass.is_none() {
-                let sock = client.sock;
-                self.clients.fall_behind(id);
-                cx.want_write(sock, true);
-            }
+            self.end_client(cx, id);
+        }
+    }
+
+    /// A client for whom there is an end: if it has every byte already, it gets that end as well. A WebSocket gets its
+    /// close first, and TLS has one of its own.
+    pub(super) fn end_client(&mut self, cx: &mut Cx<'_>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let withheld = std::mem::take(&mut client.withheld) > 0;
+        let has_all = client.cursor == client.until && client.aside.is_none();
+        if has_all && client.tls.is_some() {
+            self.end_encrypted(cx, id);
+        } else if has_all && client.websocket.is_none() {
+            self.finish_client(cx, id);
+        } else if withheld || !client.behind && self.pass.is_none() {
+            let sock = client.sock;
+            self.clients.fall_behind(id);
+            cx.want_write(sock, true);
         }
     }
 
@@ -232,23 +243,21 @@ impl Relay {
 
     /// While the source's end is being waited for, a client that takes nothing is not waited for longer than `--hold`.
     pub(super) fn shed_stalled(&mut self, cx: &mut Cx<'_>) {
-        if self.config.hold.is_zero()
-            || self
-                .flush
-                .as_ref()
-                .is_none_or(|flush| flush.why != Why::SourceEnded)
+        let ended = self.flush.as_ref().filter(|flush| flush.source_ended());
+        if let Some(flush) = ended
+            && !self.config.hold.is_zero()
         {
-            return;
+            self.drop_stalled(cx, flush.began);
         }
-        self.drop_stalled(cx, Time::ZERO);
     }
 
     /// Says so, when the source's end is being waited for because of a client that must not lose a byte and takes none,
     /// or of a destination that is not even connected.
     pub(super) fn watch_end(&mut self, now: Time) {
-        if !self.flush.as_ref().is_some_and(Flush::source_ended) {
+        let ended = self.flush.as_ref().filter(|flush| flush.source_ended());
+        let Some(began) = ended.map(|flush| flush.began) else {
             return;
-        }
+        };
         self.name_owed();
         let waits = |client: &Client| client.behind || client.finishing;
         let waited_for = self
@@ -259,7 +268,7 @@ impl Relay {
         let Some((_, client)) = waited_for else {
             return;
         };
-        let (peer, quiet) = (client.peer, now.since(client.progress));
+        let (peer, quiet) = (client.peer, now.since(client.progress.max(began)));
         if quiet >= QUIET_SAID {
             let quiet = Span(quiet);
             let until = match client.finishing && peer != Peer::Stdio {

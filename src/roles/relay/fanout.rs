@@ -166,10 +166,10 @@ impl Relay {
             Ok(Sent::All) => self.clients.stay_current(id),
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
-            Ok(Sent::Part | Sent::Withheld) => {
+            Ok(sent @ (Sent::Part | Sent::Withheld)) => {
                 self.clients.fall_behind(id);
                 if let Some(client) = self.clients.get(id) {
-                    cx.want_write(client.sock, true);
+                    cx.want_write(client.sock, matches!(sent, Sent::Part));
                 }
             }
             Err(error) => self.drop_failed(cx, id, &error),

@@ -153,8 +153,8 @@ impl Relay {
         let Some(max) = self.config.max_lag else {
             return false;
         };
-        if let Some(hindmost) = self.clients.hindmost_blocking()
-            && max.is_passed(self.lag(hindmost, now))
+        if let Some((hindmost, id)) = self.clients.hindmost_waited_for()
+            && self.is_over_at(id, hindmost, max, now)
         {
             return true;
         }
@@ -328,7 +328,9 @@ impl Relay {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            self.ask_acknowledged(cx, id);
+            let left = self.ask_acknowledged(cx, id);
+            // Or it would be dropped for taking nothing while it is sent nothing.
+            self.release(cx, id, left);
         }
     }
 

@@ -299,6 +299,9 @@ impl Relay {
     /// Says whether those who would have to shake hands are accepted.
     fn accept_tls(&mut self, cx: &mut Cx<'_>, accepted: bool) {
         self.handshakes.full = !accepted;
+        if matches!(&self.config.source, Source::Listen(at) if at.is_tls()) {
+            self.upstream.set_crowded(cx, !accepted);
+        }
         for outlet in &self.outputs {
             if matches!(&outlet.way, Way::Listen(at) if at.is_tls()) {
                 outlet

@@ -183,7 +183,7 @@ impl Relay {
             Slow::Block => self.note_laggard(cx, id),
             Slow::Drop => self.drop_client(cx, id, Reason::Lagging, None),
             Slow::Skip => {
-                self.skip_lagging(cx, id, left);
+                self.withhold(cx, id, left);
                 // A leader that has skipped holds nobody up any more.
                 self.refresh_gate(cx);
             }
@@ -197,16 +197,24 @@ impl Relay {
         let Some(client) = self.clients.get(id) else {
             return false;
         };
-        let given = client.live.saturating_sub(client.first);
-        let (quiet, has_taken_it) = (now.since(client.progress), client.acked >= client.live);
-        let (bytes, age) = self.lag_since(client.acked, client.joined, now);
-        let over = max.is_passed((bytes, age));
-        if !over
-            && has_taken_it
-            && let Some(client) = self.clients.get_mut(id)
-        {
+        let (acked, joined) = (client.acked, client.joined);
+        let has_caught_up =
+            acked >= client.live && !max.is_passed(self.lag_since(acked, joined, now));
+        if has_caught_up && let Some(client) = self.clients.get_mut(id) {
             client.live = 0;
         }
+        self.is_over_at(id, acked, max, now)
+    }
+
+    /// The same of a client that has everything below `cursor`, as far as that matters.
+    pub(super) fn is_over_at(&self, id: ClientId, cursor: u64, max: MaxLag, now: Time) -> bool {
+        let Some(client) = self.clients.get(id) else {
+            return false;
+        };
+        let given = client.live.saturating_sub(client.first);
+        let quiet = now.since(client.progress);
+        let (bytes, age) = self.lag_since(cursor, client.joined, now);
+        let over = max.is_passed((bytes, age));
         match max {
             _ if !over || given == 0 => over,
             MaxLag::Age(age) => quiet > age || bytes > 2 * given,

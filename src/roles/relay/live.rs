@@ -40,7 +40,8 @@ impl Relay {
     /// Takes over what may change of other orders. Clients that are there stay, whatever would let them in now.
     ///
     /// # Errors
-    /// That stdout, for the dump, can't be had; the rest holds all the same.
+    /// That there are too few descriptors for so many clients, or that stdout, for the dump, can't be had; the rest
+    /// holds all the same.
     pub fn set_options(&mut self, cx: &mut Cx<'_>, new: &RelayConfig) -> Result<(), String> {
         let old = std::mem::replace(
             &mut self.config,
@@ -48,7 +49,7 @@ impl Relay {
         );
         self.config = old.with_live_of(new);
         // What there are descriptors for is found anew, and said only where it is worth a line.
-        self.limit_clients(cx)?;
+        let limited = self.limit_clients(cx);
         if self.config.retry != old.retry {
             self.set_retries();
         }
@@ -68,10 +69,11 @@ impl Relay {
         }
         self.begin_stats(cx);
         self.refresh_gate(cx);
-        match old.dump == self.config.dump {
+        let shown = match old.dump == self.config.dump {
             true => Ok(()),
             false => self.set_dump(cx, self.config.dump),
-        }
+        };
+        limited.and(shown)
     }
 
     /// `--retry` has changed: it holds from the next wait on.
@@ -82,6 +84,7 @@ impl Relay {
             .filter_map(|outlet| outlet.dialled.as_mut());
         diallers.for_each(|dialler| dialler.redial.set_retry(self.config.retry));
         self.upstream.dialler.redial.set_retry(self.config.retry);
+        self.standby.set_retry(self.config.retry);
     }
 
     /// `--resume` may have changed: it holds for those who come from now on.
@@ -144,7 +147,10 @@ pub(super) fn resumption(config: &RelayConfig, slow: Slow) -> Resume {
 mod tests {
     use super::super::options::{OPTIONS, build};
     use super::*;
+    use crate::base::backoff::Retry;
     use crate::base::option::{Kind, Opt, Values};
+    use crate::roles::relay::redial::Redial;
+    use std::time::Duration;
 
     fn config(opt: Option<(&'static Opt, &str)>) -> Option<RelayConfig> {
         let mut values = Values::new(vec![OPTIONS]);
@@ -187,6 +193,23 @@ mod tests {
             .find(differs)
             .unwrap_or_default()
             .to_owned()
+    }
+
+    #[test]
+    fn whoever_is_dialled_goes_by_a_new_retry() {
+        let mut relay = Relay::new(config(None).expect("it is right"));
+        let mut like = Redial::new(relay.config.retry);
+        let (min, max) = (Duration::from_millis(3), Duration::from_millis(5));
+        relay.config.retry = Retry { min, max };
+        relay.set_retries();
+        like.set_retry(relay.config.retry);
+        let mut outputs = relay.outputs.iter().filter_map(|it| it.dialled.as_ref());
+        let shown = [
+            format!("{:?}", relay.upstream.dialler.redial),
+            format!("{:?}", relay.standby.redial()),
+            format!("{:?}", outputs.next().expect("one is dialled").redial),
+        ];
+        assert_eq!(shown, [(); 3].map(|()| format!("{like:?}")));
     }
 
     fn find(name: &str) -> &'static Opt {

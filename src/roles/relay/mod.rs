@@ -10,6 +10,7 @@
 //!   who skips: skip.rs   who says nothing: silence.rs   who is pinged: pings.rs   whose socket is whose: tags.rs
 //!   who speaks TLS: handshakes.rs, encrypted.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
+//!   which of those may change meanwhile: live.rs   what is shown of it: view.rs
 //! ```
 //!
 //! **Invariant.** What a client has received is a contiguous piece of what may be passed on; with `--slow skip`, pieces

@@ -1,12 +1,20 @@
 //! A client that is too far behind: dropped, or, by `--slow skip`, let to jump to the newest record. The rest of the
-//! one that it has begun is kept aside for it.
+//! one that it has begun is kept aside for it. Where what waits in its kernel alone is too old, it is sent no more, and
+//! goes on skipping, until half of that is taken.
+//!
+//! ```text
+//!   behind ──overtaken, or beyond --max-lag──> jumps ──the rest of its record is sent──> behind, at the newest
+//!     ^                                          │
+//!     │                                          └── beyond --max-lag by its kernel: withheld ──┐
+//!     └── half of what waited there is taken, or it gets its end ────────────────────────────────┘
+//! ```
 
 use std::io;
 
 use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
-use crate::roles::relay::clients::ClientId;
+use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, framed};
@@ -88,13 +96,13 @@ impl Relay {
             self.journal.skipped(now, &peer.to_string(), skipped, text);
         }
         if is_over {
-            self.finish_client(cx, id);
+            self.end_client(cx, id);
         }
     }
 
     /// What our kernel has of the stream can't be skipped. So a client that is too far behind, by what waits there, is
     /// sent no more, and skips what comes in meanwhile: until `left`, the bytes that wait there, are half as many.
-    pub(super) fn skip_lagging(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
+    pub(super) fn withhold(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
         self.skip(cx, id, Reason::Lagging);
         let Some(client) = self.clients.get_mut(id) else {
             return;
@@ -124,6 +132,19 @@ impl Relay {
             client.withheld = 0;
             cx.want_write(client.sock, true);
         }
+    }
+}
+
+impl Client {
+    /// Panics where it is sent no more of the stream, and may not be kept from it.
+    pub(super) fn check_withheld(&self) {
+        let websocket = self.websocket.as_ref();
+        let within = websocket.is_some_and(|websocket| websocket.is_within());
+        assert!(
+            self.withheld == 0
+                || self.slow == Slow::Skip && self.behind && self.aside.is_none() && !within,
+            "it is kept from the stream: {self:?}"
+        );
     }
 }
 

@@ -46,6 +46,16 @@ impl Standby {
         self.redial.is_under_way() || self.probation.is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn redial(&self) -> &Redial {
+        &self.redial
+    }
+
+    /// `--retry` has changed: it holds from the next wait on.
+    pub(super) fn set_retry(&mut self, retry: Retry) {
+        self.redial.set_retry(retry);
+    }
+
     pub(super) fn conn_mut(&mut self) -> Option<&mut Conn> {
         self.probation.as_mut().map(|probation| &mut probation.conn)
     }

@@ -1,5 +1,7 @@
 //! What the relay writes on its sockets and timers, so that an event says whose it is.
 
+use crate::roles::tags::{pack, unpack};
+
 /// What a socket is to the relay. It stands on the socket, in its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -26,12 +28,12 @@ impl Kind {
     ];
 
     pub(super) fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
+        pack(self as u32, index as usize)
     }
 
     pub(super) fn of(tag: u32) -> (Self, u32) {
         let (kind, index) = unpack(tag);
-        (Self::ALL[kind as usize], index)
+        (Self::ALL[kind as usize], index as u32)
     }
 }
 
@@ -77,23 +79,13 @@ impl Tick {
     ];
 
     pub(super) fn tag(self, index: u32) -> u32 {
-        pack(self as u32, index)
+        pack(self as u32, index as usize)
     }
 
     pub(super) fn of(tag: u32) -> (Self, u32) {
         let (tick, index) = unpack(tag);
-        (Self::ALL[tick as usize], index)
+        (Self::ALL[tick as usize], index as u32)
     }
-}
-
-const INDEX_BITS: u32 = 28;
-
-fn pack(kind: u32, index: u32) -> u32 {
-    kind << INDEX_BITS | index
-}
-
-fn unpack(tag: u32) -> (u32, u32) {
-    (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1))
 }
 
 #[cfg(test)]

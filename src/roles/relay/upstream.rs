@@ -44,6 +44,8 @@ pub(super) struct Upstream {
     pub(super) reading_since: Time,
     /// Whether newcomers are taken in at present.
     pub(super) accepting: bool,
+    /// Whether they are kept waiting all the same, since they would have to shake hands as too many do already.
+    crowded: bool,
     /// Whether the connections are read at present.
     pub(super) reading: bool,
 }
@@ -125,6 +127,7 @@ impl Upstream {
             idle: None,
             reading_since: Time::ZERO,
             accepting: true,
+            crowded: false,
             reading: false,
         }
     }
@@ -147,9 +150,20 @@ impl Upstream {
     /// Says whether newcomers are taken in from now on.
     pub(super) fn set_accepting(&mut self, cx: &mut Cx<'_>, accepting: bool) {
         self.accepting = accepting;
+        self.listen(cx);
+    }
+
+    /// Says whether as many shake hands already as may: newcomers, who would have to, wait until some have done so.
+    pub(super) fn set_crowded(&mut self, cx: &mut Cx<'_>, crowded: bool) {
+        self.crowded = crowded;
+        self.listen(cx);
+    }
+
+    fn listen(&self, cx: &mut Cx<'_>) {
+        let listens = self.accepting && !self.crowded;
         self.listeners
             .iter()
-            .for_each(|listener| cx.want_read(*listener, accepting));
+            .for_each(|listener| cx.want_read(*listener, listens));
     }
 
     /// A connection, active or not.

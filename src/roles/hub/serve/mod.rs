@@ -275,3 +275,15 @@ const STOCK: std::time::Duration = std::time::Duration::from_secs(1);
 fn shared(name: &[u8]) -> Name {
     Rc::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_come_back_as_they_were() {
+        for tick in Tick::ALL {
+            assert_eq!(Tick::of(tick.tag(999_999)), (tick, 999_999));
+        }
+    }
+}

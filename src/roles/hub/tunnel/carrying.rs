@@ -84,7 +84,8 @@ impl Tunnel {
             return;
         };
         // The other end has all that it is to have from us, and begins anew; what it has said may still be on its way
-        // to the service.
+        // to the service. One that has crashed and is back says the same, and is not heard either: it asks again until
+        // we have ended, which is once what was under way with the one before is over, or --drain is.
         if self.draining.is_some() && Pairing::is_hello(body) {
             return;
         }
