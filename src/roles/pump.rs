@@ -15,6 +15,7 @@
 mod carrier;
 mod channel;
 mod line;
+mod parting;
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,6 +25,7 @@ pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
 
 use self::channel::{End, Ending};
+use self::parting::Parting;
 use crate::base::byte_queue::ByteQueue;
 use crate::base::outbox::Outbox;
 use crate::proto::yamux::{HEADER_LEN, PAYLOAD_FAIR, PAYLOAD_MAX, Session, StreamId};
@@ -47,6 +49,8 @@ pub struct Mux<C = Link> {
     choked: bool,
     /// The ping under way, where the session's owner lets it [`Mux::tick`].
     question: Option<Question>,
+    /// How far it has taken its leave.
+    parting: Parting,
 }
 
 impl<C: Carrier> Mux<C> {
@@ -60,6 +64,7 @@ impl<C: Carrier> Mux<C> {
             held: 0,
             choked: false,
             question: None,
+            parting: Parting::No,
         }
     }
 
@@ -102,6 +107,10 @@ impl<C: Carrier> Mux<C> {
     /// Sends what the session has to say for itself.
     pub fn say(&mut self, cx: &mut Cx<'_>) {
         while let Some(header) = self.session.poll(cx.now()) {
+            if self.has_finished() {
+                // Our direction has ended.
+                continue;
+            }
             self.choked |= !self.out.push(&header);
         }
         if !self.out.is_empty() {
@@ -142,7 +151,10 @@ impl<C: Carrier> Mux<C> {
     /// The carrier takes bytes: it sends. Channels that waited for room are read again.
     /// Returns the keys of those that are to be [`Mux::resume`]d, or have something to [`Mux::send`].
     pub fn flush(&mut self, cx: &mut Cx<'_>) -> io::Result<Vec<u32>> {
-        self.carrier.send(cx, &mut self.out)?;
+        if !self.has_finished() || !self.carrier.is_flushed() {
+            self.carrier.send(cx, &mut self.out)?;
+        }
+        self.finish_if_parting(cx)?;
         Ok(self.wake(cx))
     }
 

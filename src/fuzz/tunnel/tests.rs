@@ -575,3 +575,104 @@ fn a_server_that_knows_no_hello_is_spoken_to_in_its_own_way() {
     assert!(world.received(*hello).starts_with(b"HYD\x01"));
     assert_eq!(world.received(*plain).first(), Some(&0));
 }
+
+/// Reads slowly what comes behind `before`, and talks all the while, as a live peer does: a ping each time. Returns the
+/// payload, once nothing comes any more.
+fn read_on(stage: &mut Stage, id: RemoteId, mut before: Vec<u8>) -> usize {
+    let ping = Header {
+        kind: Type::Ping,
+        flags: Flags::SYN,
+        stream: 0,
+        length: 7,
+    };
+    for _ in 0..100 {
+        stage.world().remote_send(id, &ping.encode());
+        match stage.over < stage.parties.len() {
+            true => stage.settle(),
+            false => stage.world().run_for(Duration::from_millis(20)),
+        }
+        before.extend(stage.world().remote_read(id, 8 << 10));
+    }
+    let mut rest = &before[..];
+    let mut payload = 0;
+    while let Some((header, behind)) = rest.split_first_chunk::<HEADER_LEN>() {
+        let header = Header::decode(header).expect("a header");
+        let len = match header.kind {
+            Type::Data => (header.length as usize).min(behind.len()),
+            _ => 0,
+        };
+        payload += len;
+        rest = &behind[len..];
+    }
+    payload
+}
+
+/// A socket that is closed would answer the ping with a reset, and what is under way would be lost.
+#[test]
+fn the_tail_arrives_at_a_backend_that_talks_while_the_server_stops() {
+    let mut stage = Stage::new("", None, &[]);
+    let mut web = stage.backend("web", 0);
+    let client = stage.caller(7001);
+    let said = stage.answer_pings(&mut web);
+    let opened = said.iter().find(|it| it.flags.has(Flags::SYN));
+    let stream = opened.expect("a stream is opened").stream;
+    stage.send(&web, Type::WindowUpdate, Flags::ACK, stream, 0);
+    stage.send(&web, Type::WindowUpdate, Flags::FIN, stream, 0);
+    let upload = source(1, TAIL as u64, Ending::Close, &mut Rng::new(1));
+    stage.world().set_actor(client, upload);
+    stage.run_for(secs(1));
+    assert_eq!(stage.clients(), 0, "all of it is on the carrier");
+    stage.world().signal(Signal::Terminate);
+    stage.settle();
+    let rest = std::mem::take(&mut web.rest);
+    assert_eq!(read_on(&mut stage, web.id, rest), TAIL);
+    assert_eq!(stage.over, 1);
+}
+
+/// As above, for the other end: it stops, or its server goes away.
+#[test]
+fn the_tail_arrives_at_a_server_that_talks_while_the_backend_leaves() {
+    for stops in [false, true] {
+        let mut stage = Stage::with(vec![party("tunnel expose 7000 --echo --retry 60")], false);
+        let manual = Behaviour::Serve(Box::new(|_| Actor::Manual));
+        stage.world().listen_remote(Addr::Tcp(at(7000)), manual);
+        stage.settle();
+        let id = stage.world().accepted_at(&Addr::Tcp(at(7000)))[0];
+        for part in [challenge(), accept()] {
+            stage.world().remote_send(id, &part);
+            stage.settle();
+        }
+        stage.world().remote_read(id, 1 << 20);
+        let header = |kind, flags, stream, length| {
+            Header {
+                kind,
+                flags,
+                stream,
+                length,
+            }
+            .encode()
+        };
+        let mut says = header(Type::WindowUpdate, Flags::SYN, 2, 0).to_vec();
+        says.extend(header(Type::Data, Flags::FIN, 2, TAIL as u32));
+        says.resize(says.len() + TAIL, b'x');
+        if !stops {
+            says.extend(header(Type::GoAway, Flags::NONE, 0, 0));
+        }
+        let mut rest = &says[..];
+        while !rest.is_empty() {
+            let taken = stage.world().remote_send(id, rest);
+            rest = &rest[taken..];
+            stage.settle();
+        }
+        stage.run_for(secs(1));
+        if stops {
+            stage.world().signal(Signal::Terminate);
+            stage.settle();
+        }
+        assert_eq!(read_on(&mut stage, id, Vec::new()), TAIL, "{stops}");
+        assert_eq!(stage.over, usize::from(stops));
+    }
+}
+
+/// Fits into the buffers on the way, and is more than is read at once.
+const TAIL: usize = 100_000;

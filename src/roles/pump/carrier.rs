@@ -18,6 +18,11 @@ pub trait Carrier {
 
     /// Whether all that it took has left.
     fn is_flushed(&self) -> bool;
+
+    /// Ends our direction, behind all that it took. What can't do that leaves it to its close.
+    fn finish(&mut self, _: &mut Cx<'_>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Carrier for Link {
@@ -36,6 +41,10 @@ impl Carrier for Link {
 
     fn is_flushed(&self) -> bool {
         Self::is_flushed(self)
+    }
+
+    fn finish(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        Self::finish(self, cx)
     }
 }
 

@@ -19,6 +19,7 @@ pub use self::tokens::{Grant, PortRange, Tokens};
 
 use std::time::Duration;
 
+use crate::base::units::Bytes;
 use crate::proto::yamux::{HEADER_LEN, Limits, PAYLOAD_MAX};
 use crate::reactor::net::Keepalive;
 use crate::roles::tags::{pack, unpack};
@@ -54,3 +55,11 @@ const HELD_MAX: usize = 64 << 20;
 const READ_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// How often a role looks at what has no timer of its own.
 const STOCK: Duration = Duration::from_secs(1);
+
+/// What a last line says of bytes that the other end of the session is not known to have.
+fn lost(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(", up to {} under way lost", Bytes(bytes)),
+    }
+}

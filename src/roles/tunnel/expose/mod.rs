@@ -6,6 +6,7 @@
 //! ```
 
 mod address;
+mod leaving;
 mod session;
 mod streams;
 mod view;
@@ -266,11 +267,14 @@ impl Expose {
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let flushed = match &self.state {
-            State::Connected(connection) => connection.is_flushed(),
-            _ => true,
+        if self.draining.is_none() || !self.streams.is_empty() || self.finished {
+            return;
+        }
+        let is_parted = match &mut self.state {
+            State::Connected(connection) => connection.part(cx),
+            State::Resting | State::Dialing(_) | State::Ended => true,
         };
-        if self.draining.is_some() && self.streams.is_empty() && flushed {
+        if is_parted {
             self.finish(cx);
         }
     }
@@ -284,8 +288,12 @@ impl Expose {
         let cut: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let clients = Count(cut.len(), "client");
+        let lost = super::lost(match &self.state {
+            State::Connected(connection) => connection.undelivered(cx),
+            State::Resting | State::Dialing(_) | State::Ended => 0,
+        });
         self.journal
-            .info(format!("stopped by {signal}: {clients} cut; up {up}"));
+            .info(format!("stopped by {signal}: {clients} cut{lost}; up {up}"));
         for key in cut {
             self.end_stream(cx, key, Close::Reset);
         }

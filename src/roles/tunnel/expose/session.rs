@@ -46,7 +46,7 @@ pub(super) struct Up {
     /// The stream on which a server that knows no hello says where the public side is, and what it has said so far.
     pub(super) address: Option<(StreamId, Vec<u8>)>,
     /// The server takes the backend for gone once its clients are.
-    leaving: bool,
+    pub(super) leaving: bool,
 }
 
 impl Connection {
@@ -79,13 +79,6 @@ impl Connection {
         if let Stage::Up(up) = &mut self.stage {
             up.mux.session.go_away(GoAway::Normal);
             up.mux.say(cx);
-        }
-    }
-
-    pub(super) fn is_flushed(&self) -> bool {
-        match &self.stage {
-            Stage::Greeting(_) => true,
-            Stage::Up(up) => up.mux.is_flushed(),
         }
     }
 
@@ -207,7 +200,7 @@ impl Expose {
         let mut scratch = std::mem::take(&mut self.scratch);
         match connection.link_mut().read(cx, &mut scratch) {
             Ok(None) => {}
-            Ok(Some(0)) => self.carrier_broken(cx, "closed the connection"),
+            Ok(Some(0)) => self.carrier_ended(cx),
             Ok(Some(count)) => self.feed(cx, &scratch[..count]),
             Err(error) => self.carrier_failed(cx, &error),
         }
@@ -297,13 +290,13 @@ impl Expose {
     /// The connection can't be used. What TLS has against it is no reason to try the way of those who know no hello.
     fn carrier_failed(&mut self, cx: &mut Cx<'_>, error: &io::Error) {
         match tls_error(error) {
-            None => self.carrier_broken(cx, &plain(error)),
+            None => self.carrier_broken(cx, &format!("failed ({})", plain(error))),
             Some(error) => self.lose_server(cx, &format!("can't be used ({error})")),
         }
     }
 
     /// The connection is lost. One to a server that knows no hello is made again at once, in its own way.
-    fn carrier_broken(&mut self, cx: &mut Cx<'_>, why: &str) {
+    pub(super) fn carrier_broken(&mut self, cx: &mut Cx<'_>, why: &str) {
         let State::Connected(connection) = &mut self.state else {
             return;
         };
@@ -448,22 +441,19 @@ impl Expose {
         }
     }
 
-    /// A server that goes away is left once the last client is gone.
-    pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
-        if let State::Connected(connection) = &self.state
-            && let Stage::Up(up) = &connection.stage
-            && up.leaving
-            && self.streams.is_empty()
-            && !self.finished
-        {
-            self.lose_server(cx, "went away");
-        }
-    }
-
     pub(super) fn tick_session(&mut self, cx: &mut Cx<'_>) {
+        let (drain, draining) = (self.config.drain, self.draining);
         let Some(mux) = self.mux() else {
             return;
         };
+        if let Some(since) = mux.parting_since() {
+            let is_late = cx.now().since(since) >= drain;
+            return match draining {
+                Some(_) => self.finish_if_drained(cx),
+                None if is_late || mux.is_parted(cx) => self.lose_server(cx, "went away"),
+                None => {}
+            };
+        }
         match mux.tick(cx) {
             Ok(()) => {}
             Err(silent) => {

@@ -73,6 +73,10 @@ impl Expose {
         let Some(mux) = connection.mux() else {
             return;
         };
+        if mux.parting_since().is_some() {
+            // It said that it would open none, and hears the end next.
+            return mux.session.reset(id);
+        }
         let entry = self.streams.vacant_entry();
         let key = entry.key();
         mux.session.accept(id, key as u32);

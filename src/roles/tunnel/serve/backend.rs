@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::client::Client;
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
@@ -138,11 +139,23 @@ impl Serve {
         let mut scratch = std::mem::take(&mut self.scratch);
         match backend.mux.carrier_mut().read(cx, &mut scratch) {
             Ok(None) => {}
-            Ok(Some(0)) => self.end_backend(cx, key, "it closed the connection"),
+            Ok(Some(0)) => self.backend_ended(cx, key),
             Ok(Some(count)) => self.feed_backend(cx, key, &scratch[..count]),
             Err(error) => self.end_backend(cx, key, &plain(&error)),
         }
         self.scratch = scratch;
+    }
+
+    fn backend_ended(&mut self, cx: &mut Cx<'_>, key: usize) {
+        let mux = &mut self.backends[key].mux;
+        if mux.parting_since().is_none() {
+            return self.end_backend(cx, key, "it closed the connection");
+        }
+        mux.peer_parted(cx);
+        match self.draining {
+            Some(_) => self.finish_if_drained(cx),
+            None => self.end_backend(cx, key, "it went away"),
+        }
     }
 
     fn feed_backend(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
@@ -291,8 +304,12 @@ impl Serve {
 
     /// A handshake wants the name of a backend: it shall have it if that is dead.
     pub(super) fn ask_holder(&mut self, cx: &mut Cx<'_>, key: usize, rival: usize) {
-        self.backends[key].rivals.push(rival);
-        self.ask_backend(cx, key);
+        let backend = &mut self.backends[key];
+        backend.rivals.push(rival);
+        match backend.mux.parting_since() {
+            Some(_) => self.end_backend(cx, key, "it went away"),
+            None => self.ask_backend(cx, key),
+        }
     }
 
     /// A handshake that waited for a name is gone: whatever becomes of the holder is no news for its place any more.
@@ -333,6 +350,13 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
+        if let Some(since) = backend.mux.parting_since() {
+            let is_late = cx.now().since(since) >= self.config.drain;
+            if self.draining.is_none() && (is_late || backend.mux.is_parted(cx)) {
+                self.end_backend(cx, key, "it went away");
+            }
+            return;
+        }
         if let Some((_, question)) = &mut backend.asked {
             question.owed_since(&backend.mux, cx);
         }
@@ -345,14 +369,18 @@ impl Serve {
         }
     }
 
-    /// A backend that goes away is gone once its last client is.
+    /// A backend that goes away is gone once its last client is, and has all that the clients have said.
     pub(super) fn leave_if_done(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let Some(backend) = self.backends.get(key) else {
+        let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let is_done = backend.leaving && backend.mux.session.is_empty();
-        if is_done && self.draining.is_none() {
-            self.end_backend(cx, key, "it went away");
+        if !backend.leaving || !backend.mux.session.is_empty() || self.draining.is_some() {
+            return;
+        }
+        // A stream may have left the session before its client has taken all of it.
+        let is_its = |client: &Client| matches!(client.piped, Some((of, _)) if of == key);
+        if !self.clients.iter().any(|(_, client)| is_its(client)) {
+            backend.mux.part(cx);
         }
     }
 
@@ -387,7 +415,7 @@ impl Serve {
         let (piped, waiting): (Vec<usize>, Vec<usize>) = {
             let ours = self.clients.iter().filter(|(_, c)| c.place == place);
             let (piped, waiting): (Vec<_>, Vec<_>) = ours.partition(|(_, c)| c.piped.is_some());
-            let key = |(key, _): (usize, &super::client::Client)| key;
+            let key = |(key, _): (usize, &Client)| key;
             (
                 piped.into_iter().map(key).collect(),
                 waiting.into_iter().map(key).collect(),

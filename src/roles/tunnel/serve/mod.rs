@@ -237,6 +237,7 @@ impl Serve {
             self.probe_client(cx, key);
         }
         self.journal.tick(now);
+        self.finish_if_drained(cx);
         cx.timer(STOCK, Tick::Stock.tag(0));
     }
 
@@ -276,9 +277,14 @@ impl Serve {
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let flushed = self.backends.iter().all(|(_, b)| b.mux.is_flushed());
-        let is_done = self.clients.is_empty() && self.handshakes.is_empty() && flushed;
-        if self.draining.is_some() && is_done {
+        let is_empty = self.clients.is_empty() && self.handshakes.is_empty();
+        if self.draining.is_none() || !is_empty || self.finished {
+            return;
+        }
+        for (_, backend) in &mut self.backends {
+            backend.mux.part(cx);
+        }
+        if self.backends.iter().all(|(_, b)| b.mux.is_parted(cx)) {
             self.finish(cx);
         }
     }
@@ -293,8 +299,11 @@ impl Serve {
         let up = Span(cx.now().since(self.started));
         let backends = Count(self.backends.len(), "backend");
         let clients = Count(cut.len(), "client");
+        let parted = self.backends.iter().filter(|(_, b)| !b.mux.is_parted(cx));
+        let rest = parted.map(|(_, b)| b.mux.undelivered(cx)).sum();
+        let lost = super::lost(rest);
         self.journal.info(format!(
-            "stopped by {signal}: {backends}, {clients} cut; up {up}"
+            "stopped by {signal}: {backends}, {clients} cut{lost}; up {up}"
         ));
         for key in cut {
             self.end_client(cx, key, Close::Reset, "hydrant stops");
