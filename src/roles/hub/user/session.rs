@@ -70,7 +70,10 @@ enum State {
     Dialling(DialId),
     Opening,
     Ready,
-    Closing,
+    /// Nothing more will be said; whether the hub has been told.
+    Closing {
+        told: bool,
+    },
     Over,
 }
 
@@ -199,7 +202,7 @@ impl Session {
             self.late = Some(cx.timer(deadline.since(cx.now()), self.tags.late));
             return Ok(Step::On);
         }
-        if matches!(self.state, State::Closing) && self.is_flushed() {
+        if matches!(self.state, State::Closing { .. }) && self.is_flushed() {
             // Its kernel has everything; that it does not close is its own affair.
             return Ok(Step::Closed);
         }
@@ -403,11 +406,12 @@ impl Session {
             }
         }
         link.want_write(cx, !self.out.is_empty());
-        if self.out.is_empty()
-            && matches!(self.state, State::Closing)
-            && let Err(error) = link.finish(cx)
-        {
-            return self.lost(cx, Some(&error));
+        if self.out.is_empty() && self.state == (State::Closing { told: false }) {
+            // Once: a second time is an error where the hub has closed since.
+            self.state = State::Closing { told: true };
+            if let Err(error) = link.finish(cx) {
+                return self.lost(cx, Some(&error));
+            }
         }
         Ok(Step::On)
     }
@@ -426,7 +430,7 @@ impl Session {
             self.state = State::Over;
             return Ok(Step::Closed);
         }
-        self.state = State::Closing;
+        self.state = State::Closing { told: false };
         self.expect_answer(cx);
         self.want_read(cx, true);
         self.flush(cx)
@@ -449,7 +453,7 @@ impl Session {
             link.close(cx, Close::Orderly);
         }
         let state = std::mem::replace(&mut self.state, State::Over);
-        if matches!(state, State::Closing) && error.is_none() && has_all {
+        if matches!(state, State::Closing { .. }) && error.is_none() && has_all {
             return Ok(Step::Closed);
         }
         let is_tls = error.is_some_and(|error| tls_error(error).is_some());
