@@ -383,6 +383,31 @@ fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
     assert_eq!(ended.len(), 1, "{ended:?}");
 }
 
+/// An end that is stopped cuts, in the end, what does not finish, and its other end resets that at once.
+#[test]
+fn a_connection_that_is_cut_by_a_stop_is_reset_at_the_other_end() {
+    let (net, handle) = SimNet::new(1, Faults::none());
+    let local = |port| Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+    let behaviour = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(local(9000), behaviour);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    reactor.add(party("hub serve 7000"));
+    let a = reactor.add(party("hub tunnel 7000 a --to b --listen 8000 --drain 1s"));
+    reactor.add(party("hub tunnel 7000 b --to a --forward 9000"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 10, &mut ended);
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    handle
+        .world()
+        .connect_remote(local(8000), from, Actor::Manual);
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    let service = handle.world().accepted_at(&local(9000))[0];
+    reactor.tell(a, Event::Drain(Signal::Terminate));
+    turns_for(&mut reactor, &handle, 4, &mut ended);
+    assert!(handle.world().saw_reset(service));
+    assert_eq!(ended.len(), 1, "{ended:?}");
+}
+
 /// An end that is stopped says so behind all that it has said, however slowly a hub with TLS takes that.
 #[test]
 fn an_end_that_is_stopped_says_so_through_a_slow_hub_with_tls() {

@@ -70,6 +70,8 @@ pub struct Tunnel {
     /// Since when the other end has been asked for.
     asking: Option<Time>,
     draining: Option<Signal>,
+    /// Connections that were cut because the time to finish was over.
+    cut: usize,
     scratch: Box<[u8]>,
 }
 
@@ -118,6 +120,7 @@ impl Tunnel {
             down: None,
             asking: None,
             draining: None,
+            cut: 0,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
         }
@@ -247,7 +250,7 @@ impl Tunnel {
                 Ok(())
             }
             Tick::Deadline => {
-                self.finish(cx);
+                self.cut(cx);
                 Ok(())
             }
         }
@@ -326,6 +329,20 @@ impl Tunnel {
         }
     }
 
+    /// The time to finish is over: the connections that are left are cut, and the other end is told so, for which the
+    /// hub gets some time too.
+    fn cut(&mut self, cx: &mut Cx<'_>) {
+        if self.mux.is_none() || self.cut > 0 {
+            return self.finish(cx);
+        }
+        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
+        self.cut = keys.len();
+        for key in keys {
+            self.end_stream(cx, key, Close::Reset, "hydrant is stopped");
+        }
+        cx.timer(LAST_WORDS, Tick::Deadline as u32);
+    }
+
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
         let is_flushed = self.mux.as_ref().is_none_or(Mux::is_flushed) && self.hub.is_flushed();
         if self.draining.is_some() && self.streams.is_empty() && is_flushed {
@@ -337,7 +354,7 @@ impl Tunnel {
         let Some(signal) = self.draining.take() else {
             return;
         };
-        let cut = Count(self.drop_session(cx), "connection");
+        let cut = Count(self.cut + self.drop_session(cx), "connection");
         let up = Span(cx.now().since(self.started));
         self.journal
             .info(format!("stopped by {signal}: {cut} cut; up {up}"));
@@ -416,6 +433,8 @@ const TAGS: Tags = Tags {
 };
 /// One read of the hub's.
 const READ_MAX: usize = 128 << 10;
+/// How long a hub has to take what an end that is stopped says of the connections that it cuts.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often it looks at what has no timer of its own.
 const STOCK: Duration = Duration::from_secs(1);
 /// An end that has not answered for so long is spoken of.
