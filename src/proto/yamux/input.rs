@@ -107,6 +107,10 @@ impl Session {
             }
             Note::Reset(id) => {
                 let gone = self.remove(id.0);
+                if gone.as_ref().is_some_and(|stream| !stream.ours) {
+                    // To open streams and reset them is cheap for a peer, and each may have been dialled for.
+                    self.patience.refuse();
+                }
                 gone.map(|stream| Event::Reset(id, stream.tag))
             }
             Note::Pong => Some(Event::Pong),

@@ -608,6 +608,31 @@ fn a_flood_of_syns_that_are_all_reset_ends() {
     assert_eq!(ended, Some(Violation::Flood));
 }
 
+/// As from a peer that resets whatever it opens, and what it opens is taken.
+#[test]
+fn a_flood_of_streams_that_the_peer_resets_itself_ends() {
+    let mut server = session(Side::Server);
+    let ended = (0..1_000_000).find_map(|i| {
+        let id = 2 * i + 1;
+        let reset = frame(Kind::WindowUpdate, Flags::RST, id, 0);
+        let bytes = [syn(id), reset].concat();
+        let mut rest = &bytes[..];
+        loop {
+            match server.feed(START, &mut rest) {
+                Ok(Some(Event::Opened(id))) => server.accept(id, 0),
+                Ok(Some(Event::Reset(..))) => {}
+                Ok(Some(other)) => panic!("{other:?}"),
+                Ok(None) => return None,
+                Err(violation) => return Some((i, violation)),
+            }
+            while server.poll(START).is_some() {}
+        }
+    });
+    let (pairs, violation) = ended.expect("it bears everything");
+    assert_eq!(violation, Violation::Flood);
+    assert!(pairs <= 65_536, "{pairs}");
+}
+
 #[test]
 fn a_peer_that_asks_and_never_lets_us_answer_is_given_up() {
     let mut server = session(Side::Server);
