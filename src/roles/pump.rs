@@ -16,6 +16,7 @@ mod carrier;
 mod channel;
 mod line;
 mod parting;
+mod rest;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,6 +24,7 @@ use std::io;
 pub use self::carrier::{Carrier, Owner};
 pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
+pub use self::rest::hindmost;
 
 use self::channel::{End, Ending};
 use self::parting::Parting;
@@ -229,18 +231,10 @@ impl<C: Carrier> Mux<C> {
 
     /// A channel's link takes bytes again.
     pub fn link_writable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(link) = &mut channel.end else {
-            return Outcome::Going;
-        };
-        let count = match link.write(cx, channel.queue.front()) {
-            Ok(count) => count,
+        let consumed = match channel.write_out(cx) {
+            Ok(consumed) => consumed,
             Err(error) => return Outcome::Broken(error),
         };
-        channel.queue.consume(count);
-        if channel.queue.is_empty() {
-            link.want_write(cx, false);
-        }
-        let consumed = channel.taken(count);
         self.held -= consumed;
         self.consume(cx, channel.stream, consumed);
         channel.end_if_due(cx)
@@ -264,6 +258,7 @@ impl<C: Carrier> Mux<C> {
             }
         }
         channel.queue.push(rest);
+        channel.note_oldest(cx.now());
         self.held += rest.len();
         match channel.end {
             End::Echo => self.echo(cx, channel),
@@ -320,6 +315,7 @@ impl<C: Carrier> Mux<C> {
             self.held -= count;
             channel.from_stream += count as u64;
             channel.to_stream += count as u64;
+            channel.note_oldest(cx.now());
             self.consume(cx, channel.stream, count);
         }
         if channel.ending == Ending::Due {

@@ -4,6 +4,9 @@
 //!   Heading (its client's address) ──> Dialing the service ──> Piped
 //!                                          └ refused: reset, at once
 //! ```
+//!
+//! A stream whose session goes after all that its client had to say has come lives on, alone, until the service has it
+//! (owed.rs).
 
 use super::{Expose, Kind, State};
 use crate::base::time::Time;
@@ -12,14 +15,14 @@ use crate::proto::yamux::StreamId;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome};
+use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
 use crate::roles::tunnel::config::{ProxyProtocol, Target};
 
 /// A stream that the server opened: one client of the public side.
 pub(super) struct Stream {
-    channel: Channel,
+    pub(super) channel: Channel,
     /// What has come of the header in front, while it is not whole.
-    heading: Option<Vec<u8>>,
+    pub(super) heading: Option<Vec<u8>>,
     dial: Option<DialId>,
     call: Call,
     since: Time,
@@ -73,8 +76,9 @@ impl Expose {
         let Some(mux) = connection.mux() else {
             return;
         };
-        if mux.parting_since().is_some() {
-            // It said that it would open none, and hears the end next.
+        // A server that parts said that it would open none, and hears the end next. Those whose session is gone have
+        // descriptors, too.
+        if mux.parting_since().is_some() || self.streams.len() >= self.config.max_streams {
             return mux.session.reset(id);
         }
         let entry = self.streams.vacant_entry();
@@ -197,11 +201,23 @@ impl Expose {
     }
 
     pub(super) fn service_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.read_away(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel)),
+        }
     }
 
     pub(super) fn service_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.deliver(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel)),
+        }
     }
 
     /// Looks whether a service that is not read is still there.
@@ -238,13 +254,10 @@ impl Expose {
         }
     }
 
-    /// Resets the stream whose service holds it up the most.
-    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>) {
-        let fullest = self
-            .streams
-            .iter()
-            .max_by_key(|(_, stream)| stream.channel.queued());
-        if let Some((key, _)) = fullest {
+    /// Resets the stream that the service holds up the most, see [`hindmost`].
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>) {
+        let streams = self.streams.iter().map(|(key, it)| (key, &it.channel));
+        if let Some(key) = hindmost(streams.filter(|(_, channel)| !channel.is_alone())) {
             let text =
                 "the service reads too little, and the session's memory is full: a client is reset";
             self.journal.warn(cx.now(), "memory", text.to_owned());
@@ -265,8 +278,9 @@ impl Expose {
         self.counts.to_service += to;
         self.counts.from_service += from;
         match self.mux() {
-            Some(mux) => mux.end(cx, &mut stream.channel, how),
-            None => {
+            // The session may be another one, with an equal stream of its own.
+            Some(mux) if !stream.channel.is_alone() => mux.end(cx, &mut stream.channel, how),
+            _ => {
                 if let Some(link) = stream.channel.link() {
                     link.close(cx, how);
                 }
