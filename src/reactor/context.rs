@@ -198,6 +198,12 @@ impl Cx<'_> {
         let _ = self.core.net.set_keepalive(id, keepalive);
     }
 
+    /// Gives memory that is free back to the operating system, which takes a look through all of the heap: for when
+    /// much of it has become so.
+    pub fn trim_memory(&mut self) {
+        self.core.net.trim_memory();
+    }
+
     /// Bytes that the peer's kernel has not acknowledged yet, where that is known.
     pub fn unacknowledged(&self, id: SockId) -> Option<u32> {
         self.core.net.unacknowledged(id)

@@ -290,6 +290,9 @@ pub trait Net {
 
     /// Fresh randomness, good enough for jitter and for secrets.
     fn random(&mut self) -> u64;
+
+    /// Gives the operating system back what the allocator keeps of memory that is free, where it has such a call.
+    fn trim_memory(&mut self) {}
 }
 
 /// Whether `error` says that descriptors or memory have run out: waiting a little may help, trying at once does not.

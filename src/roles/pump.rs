@@ -17,6 +17,7 @@ mod channel;
 mod line;
 mod parting;
 mod rest;
+mod tide;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,6 +26,7 @@ pub use self::carrier::{Carrier, Owner};
 pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
 pub use self::rest::hindmost;
+pub use self::tide::Tide;
 
 use self::channel::{End, Ending};
 use self::parting::Parting;

@@ -522,6 +522,10 @@ impl Net for MioNet {
         since.map_or(0, |since| since.as_millis() as u64)
     }
 
+    fn trim_memory(&mut self) {
+        sys::trim_memory();
+    }
+
     fn random(&mut self) -> u64 {
         getrandom::u64().expect("Linux has a source of randomness")
     }

@@ -40,7 +40,7 @@ use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::{Journal, TOKEN_READ};
 use crate::roles::listening::listen;
-use crate::roles::pump::{Mux, Owner};
+use crate::roles::pump::{Mux, Owner, Tide};
 use crate::roles::tags::{pack, unpack};
 
 /// One end of a tunnel.
@@ -65,6 +65,7 @@ pub struct Tunnel {
     /// Since when the hub has it in.
     let_in_at: Option<Time>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     /// Since when there is no session.
@@ -117,6 +118,7 @@ impl Tunnel {
             backoff: Backoff::new(config.retry),
             let_in_at: None,
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
             started: Time::ZERO,
             down: None,
@@ -267,6 +269,8 @@ impl Tunnel {
         self.tick_session(cx);
         self.probe_paused(cx);
         self.tick_owed(cx);
+        let held = self.mux.as_ref().map_or(0, Mux::held) + self.owed();
+        self.tide.look(cx, held);
         let now = cx.now();
         if let Some(since) = self.asking
             && now.since(since) >= ABSENT

@@ -28,6 +28,7 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
 use crate::roles::listening;
+use crate::roles::pump::Tide;
 use crate::roles::tls::INSECURE;
 
 /// A backend that runs.
@@ -50,6 +51,7 @@ pub struct Expose {
     /// Attempts to reach the service.
     dials: BTreeMap<DialId, usize>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     /// Since when there is no session.
@@ -103,6 +105,7 @@ impl Expose {
             streams: Slab::new(),
             dials: BTreeMap::new(),
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(label),
             started: Time::ZERO,
             down: None,
@@ -249,6 +252,8 @@ impl Expose {
             self.probe_stream(cx, key);
         }
         self.tick_owed(cx);
+        let held = self.mux().map_or(0, |mux| mux.held()) + self.owed();
+        self.tide.look(cx, held);
         self.journal.tick(cx.now());
         cx.timer(STOCK, Tick::Stock.tag(0));
     }

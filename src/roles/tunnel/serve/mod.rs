@@ -36,6 +36,7 @@ use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::callers::Callers;
 use crate::roles::journal::Journal;
 use crate::roles::listening;
+use crate::roles::pump::Tide;
 
 /// A tunnel's server that runs.
 pub struct Serve {
@@ -54,6 +55,7 @@ pub struct Serve {
     /// Handshakes that waited for a name whose holder is gone, or has answered.
     settled: VecDeque<(usize, bool)>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     draining: Option<Signal>,
@@ -103,6 +105,7 @@ impl Serve {
             callers: Callers::default(),
             settled: VecDeque::new(),
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(label),
             started: Time::ZERO,
             draining: None,
@@ -243,6 +246,8 @@ impl Serve {
             self.probe_client(cx, key);
         }
         self.tick_owed(cx);
+        let held: usize = self.backends.iter().map(|(_, b)| b.mux.held()).sum();
+        self.tide.look(cx, held + self.owed());
         self.journal.tick(now);
         self.finish_if_drained(cx);
         cx.timer(STOCK, Tick::Stock.tag(0));
