@@ -1,6 +1,6 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -107,6 +107,16 @@ impl Cx<'_> {
     /// stream has ended.
     pub fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Option<usize>> {
         let done = self.core.net.read(id, into);
+        self.settle(id, Way::Read, done)
+    }
+
+    /// As [`Cx::read`], into any number of slices, one filled before the next. It may leave any out at the end.
+    pub fn read_slices(
+        &mut self,
+        id: SockId,
+        into: &mut [IoSliceMut<'_>],
+    ) -> io::Result<Option<usize>> {
+        let done = self.core.net.read_slices(id, into);
         self.settle(id, Way::Read, done)
     }
 

@@ -598,7 +598,10 @@ fn read_on(stage: &mut Stage, id: RemoteId, mut before: Vec<u8>) -> usize {
     while let Some((header, behind)) = rest.split_first_chunk::<HEADER_LEN>() {
         let header = Header::decode(header).expect("a header");
         let len = match header.kind {
-            Type::Data => (header.length as usize).min(behind.len()),
+            Type::Data => {
+                assert!(header.length <= 16 << 10, "a frame of {}", header.length);
+                (header.length as usize).min(behind.len())
+            }
             _ => 0,
         };
         payload += len;

@@ -21,7 +21,7 @@ mod std_stream;
 mod tests;
 
 use std::fs;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
@@ -400,6 +400,11 @@ impl Net for MioNet {
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io> {
         let max = into.len();
         self.take_in(id, max, |socket, _| socket::recv(socket, into))
+    }
+
+    fn read_slices(&mut self, id: SockId, into: &mut [IoSliceMut<'_>]) -> io::Result<Io> {
+        let max = into.iter().map(|slice| slice.len()).sum();
+        self.take_in(id, max, |socket, _| socket::recv_slices(socket, into))
     }
 
     fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io> {

@@ -1,6 +1,6 @@
 //! What is done to one socket, without the poll and the table of sockets.
 
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -60,6 +60,10 @@ pub(super) fn recv(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Takes what is there off a TCP stream, without copying it: MSG_TRUNC leaves `room` alone.
+pub(super) fn recv_slices(mut socket: &Socket, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    retry(|| socket.read_vectored(into))
+}
+
 pub(super) fn recv_away(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     retry(|| socket.recv_with_flags(room, libc::MSG_TRUNC))
 }

@@ -184,7 +184,7 @@ impl Tunnel {
         match event {
             Event::Opened(id) => self.stream_opened(cx, id),
             Event::Taken(..) => self.open_waiting(cx),
-            Event::Data(_, tag, bytes) => self.stream_data(cx, tag as usize, bytes),
+            Event::Data(_, tag, payload) => self.stream_data(cx, tag as usize, payload),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),
             Event::Reset(_, tag) => {

@@ -9,7 +9,7 @@
 use super::{Kind, Tunnel};
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
-use crate::proto::yamux::{OpenError, StreamId};
+use crate::proto::yamux::{OpenError, Payload, StreamId};
 use crate::reactor::net::{Close, Keepalive, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::callers::address;
@@ -231,9 +231,9 @@ impl Tunnel {
         self.end_stream(cx, key, Close::Reset, "it can't be reached");
     }
 
-    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
+    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, key: usize, payload: Payload<'_>) {
         self.with_channel(cx, key, |cx, mux, channel| {
-            mux.stream_data(cx, channel, bytes)
+            mux.stream_data(cx, channel, payload)
         });
     }
 

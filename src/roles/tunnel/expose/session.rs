@@ -425,8 +425,8 @@ impl Expose {
     fn on_event(&mut self, cx: &mut Cx<'_>, event: Event<'_>) {
         match event {
             Event::Opened(id) => self.stream_opened(cx, id),
-            Event::Data(id, ADDRESS, bytes) => self.address_data(cx, id, bytes),
-            Event::Data(id, tag, bytes) => self.stream_data(cx, id, tag as usize, bytes),
+            Event::Data(id, ADDRESS, payload) => self.address_data(cx, id, payload),
+            Event::Data(id, tag, payload) => self.stream_data(cx, id, tag as usize, payload),
             Event::Finished(_, ADDRESS) => self.address_finished(cx),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),

@@ -11,7 +11,7 @@
 use super::{Expose, Kind, State};
 use crate::base::time::Time;
 use crate::proto::proxy::{self, Call};
-use crate::proto::yamux::StreamId;
+use crate::proto::yamux::{Payload, StreamId};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::link::Link;
@@ -104,24 +104,30 @@ impl Expose {
         }
     }
 
-    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, id: StreamId, key: usize, bytes: &[u8]) {
+    pub(super) fn stream_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: StreamId,
+        key: usize,
+        payload: Payload<'_>,
+    ) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         let Some(heading) = &mut stream.heading else {
             return self.with_channel(cx, key, |cx, mux, channel| {
-                mux.stream_data(cx, channel, bytes)
+                mux.stream_data(cx, channel, payload)
             });
         };
         let before = heading.len();
-        heading.extend_from_slice(&bytes[..bytes.len().min(HEADING_MAX)]);
+        heading.extend(payload.pieces().flatten().take(HEADING_MAX));
         match proxy::read_v2(heading) {
-            Ok(None) => self.consume(cx, id, bytes.len()),
+            Ok(None) => self.consume(cx, id, payload.len()),
             Ok(Some((call, len))) => {
                 stream.call = call;
                 stream.heading = None;
-                let rest = &bytes[len - before..];
-                self.consume(cx, id, bytes.len() - rest.len());
+                let rest = payload.skip(len - before);
+                self.consume(cx, id, payload.len() - rest.len());
                 self.reach_service(cx, key);
                 if !rest.is_empty() {
                     self.stream_data(cx, id, key, rest);

@@ -195,12 +195,12 @@ impl Serve {
                 let place = self.backends[key].place;
                 self.open_waiting(cx, place);
             }
-            Event::Data(id, ADDRESS, bytes) => {
-                self.backends[key].mux.consume(cx, id, bytes.len());
+            Event::Data(id, ADDRESS, payload) => {
+                self.backends[key].mux.consume(cx, id, payload.len());
             }
-            Event::Data(_, tag, bytes) => {
+            Event::Data(_, tag, payload) => {
                 self.with_channel(cx, tag as usize, |cx, mux, channel| {
-                    mux.stream_data(cx, channel, bytes)
+                    mux.stream_data(cx, channel, payload)
                 });
             }
             Event::Credit(_, tag) => {
