@@ -226,7 +226,7 @@ impl Session {
     }
 
     /// `len` bytes of a stream's payload have left the user: the peer may send as many more. Credit goes back once half
-    /// of the window is free; if that took no more than two round trips, and little is held, the window grows.
+    /// of the window is free; if that took no more than a round trip, and little is held, the window grows.
     pub fn consumed(&mut self, now: Time, id: StreamId, len: usize) {
         let Some(stream) = self.streams.get_mut(&id.0) else {
             return;

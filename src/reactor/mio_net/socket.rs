@@ -59,11 +59,12 @@ pub(super) fn recv(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
     retry(|| socket.read(into))
 }
 
-/// Takes what is there off a TCP stream, without copying it: MSG_TRUNC leaves `room` alone.
+/// As `recv`, into one slice after the other.
 pub(super) fn recv_slices(mut socket: &Socket, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     retry(|| socket.read_vectored(into))
 }
 
+/// Takes what is there off a TCP stream, without copying it: MSG_TRUNC leaves `room` alone.
 pub(super) fn recv_away(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     retry(|| socket.recv_with_flags(room, libc::MSG_TRUNC))
 }
