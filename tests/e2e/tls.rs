@@ -385,6 +385,39 @@ fn plain_and_tls_on_each_others_ports_are_explained() {
     listens.wait_log("speaks TLS, which is passed on as it is: write tls:// before the SRC");
 }
 
+/// What one of an address did wrong hides nothing of what others of it do; the same again is only counted.
+#[test]
+fn each_mistake_of_an_address_is_said_and_each_once() {
+    let mut relay = Relay::new("");
+    let _upstream = relay.place.accept();
+    let at = relay.secure;
+    let says = |words: &[u8]| {
+        let mut stream = connect(at);
+        stream.write_all(words).expect("it is read");
+        half_close(&stream);
+        while matches!(stream.read(&mut [0; 64]), Ok(1..)) {}
+    };
+    for _ in 0..3 {
+        says(b"GET / HTTP/1.1\r\n\r\n");
+        says(b"a plain greeting\n");
+        says(b"\x16\x03\x01\x02");
+    }
+    let told = [
+        "TLS: plain HTTP came instead",
+        "TLS: plain bytes came instead",
+        "TLS: it left in the middle of the handshake",
+    ];
+    for why in told {
+        relay
+            .hydrant
+            .wait_log(&format!("client 127.0.0.1 refused: {why}"));
+    }
+    relay.hydrant.signal("TERM");
+    for why in told {
+        relay.hydrant.wait_logs(&[why, "(2 times in"]);
+    }
+}
+
 #[test]
 fn mistakes_in_the_files_end_it_at_once() {
     let office = Office::new();
