@@ -107,9 +107,19 @@ impl Secured {
         self.session.wants_send()
     }
 
-    /// How many bytes it has for the network, or somewhat fewer.
+    /// How many bytes it has for the network, or somewhat more.
     pub fn unsent(&self) -> usize {
         self.session.unsent()
+    }
+
+    /// How many bytes of what was written the peer may lack: see [`Session::lacks`].
+    pub fn lacks(&self, unacknowledged: u64) -> u64 {
+        self.session.lacks(unacknowledged)
+    }
+
+    /// The peer's kernel has acknowledged all that ours took.
+    pub fn all_acknowledged(&mut self) {
+        self.session.all_arrived();
     }
 
     /// One flight of the handshake: what came in is read, and what is to be said to it is written. `scratch` is what it

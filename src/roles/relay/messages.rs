@@ -48,6 +48,12 @@ impl WebSocket {
         }
     }
 
+    /// How many bytes of the stream are in the last `waiting` bytes that it was sent, whose end is at `plain` there.
+    pub(super) fn payload_of(&self, framed: &Framed, plain: u64, waiting: u64) -> u64 {
+        let waiting = waiting.saturating_sub(self.control.into());
+        framed.payload_before(self.at, plain, waiting)
+    }
+
     /// What of a message it has begun is still to be sent, and where in the stream the next one begins.
     pub(super) fn rest<'a>(&self, framed: &'a Framed) -> Option<(u64, [&'a [u8]; 2])> {
         let end = self.begun?.end;
@@ -119,19 +125,6 @@ impl WebSocket {
         self.begun = message.filter(|message| message.begins_at() < at);
         let plain = message.map_or(framed.end().plain, |message| message.plain_at(at));
         Ok(Some((sent, plain)))
-    }
-}
-
-impl Client {
-    /// How many bytes of the stream wait in its kernel, which says how many bytes of any sort do.
-    pub(super) fn waiting(&self, framed: Option<&Framed>, waiting: Option<u32>) -> Option<u32> {
-        match (&self.websocket, framed) {
-            (Some(websocket), Some(framed)) => {
-                let waiting = waiting?.saturating_sub(websocket.control);
-                Some(framed.payload_before(websocket.at, self.cursor, waiting))
-            }
-            _ => waiting,
-        }
     }
 }
 
