@@ -6,6 +6,7 @@
 #[path = "sim_websocket/tls.rs"]
 mod tls;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,12 +17,12 @@ use hydrant::fuzz::websocket::{Told, told};
 use hydrant::proto::http1::{Ask, HeadBuf, Response};
 use hydrant::proto::websocket::{FrameHead, Key, Opcode, Side};
 use hydrant::reactor::net::{Addr, Close, Signal};
-use hydrant::reactor::{Options, Reactor, Turn};
-use hydrant::roles::relay::config::{Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
+use hydrant::reactor::{Options, Reactor, RoleId, Turn};
+use hydrant::roles::relay::config::{MaxLag, Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
 use hydrant::roles::relay::{Reason, Relay};
 use hydrant::roles::tls::Tls;
 use hydrant::sim::{
-    Actor, Behaviour, Content, Ending, Faults, Receiver, RemoteId, SimNet, Source as Feed,
+    Actor, Behaviour, Content, Ending, Faults, Handle, Receiver, RemoteId, SimNet, Source as Feed,
 };
 
 /// What one of them does.
@@ -94,6 +95,17 @@ impl Life {
             is_raw,
             stream,
         }
+    }
+
+    /// The same, of a stream so long that no session's buffer swallows it.
+    fn long(seed: u64) -> Self {
+        let mut life = Self::new(seed);
+        for number in 0..5000 {
+            let padding = "y".repeat(number % 80);
+            let record = format!("{number:05}{padding}\n");
+            life.stream.extend_from_slice(record.as_bytes());
+        }
+        life
     }
 
     fn config(&mut self) -> RelayConfig {
@@ -614,4 +626,189 @@ fn whoever_answers_no_ping_is_dropped() {
         pings.count()
     };
     assert_eq!((pings(silent), pings(alive)), (2, 5));
+}
+
+/// One WebSocket client, plainly or by TLS, and somebody beside it who takes all there is, in a network that keeps
+/// little on its way.
+struct Scene {
+    life: Life,
+    handle: Handle,
+    reactor: Reactor<Relay>,
+    role: RoleId,
+    client: Who,
+    beside: RemoteId,
+}
+
+enum Who {
+    Plain(RemoteId),
+    Secure(Rc<RefCell<tls::Remote>>),
+}
+
+impl Scene {
+    fn new(
+        slow: Slow,
+        by_tls: bool,
+        plan: Receiver,
+        arrange: impl FnOnce(&mut RelayConfig),
+    ) -> Self {
+        let mut life = Life::long(0);
+        (life.slow, life.is_raw) = (slow, false);
+        let faults = Faults {
+            send_buffer: 2000,
+            receive_buffer: 2000,
+            ..Faults::none()
+        };
+        let (net, handle) = SimNet::new(0, faults);
+        let (acceptor, connector) = tls::authority();
+        let mut config = life.config();
+        (config.ring, config.backlog, config.wait_clients) = (8000, 0, 2);
+        config.hold = Duration::from_secs(2);
+        if by_tls {
+            config.tls.acceptor = Some(acceptor);
+            config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
+        }
+        arrange(&mut config);
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let role = reactor.add(Relay::new(config));
+        let mut feed = life.feed();
+        (feed.chunk_max, feed.gap_max) = (700, Duration::from_millis(1));
+        let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+        handle
+            .world()
+            .listen_remote(upstream, Behaviour::serve(Actor::Source(feed)));
+        let at = |port: u16| {
+            let to = Addr::Tcp(([127, 0, 0, 1], port).into());
+            (to, ([192, 168, 0, 1], port).into())
+        };
+        let (to, from) = at(1001);
+        let client = match by_tls {
+            true => Who::Secure(tls::connect(&handle, &connector, (to, from), plan)),
+            false => {
+                let actor = Actor::Receiver(plan);
+                Who::Plain(handle.world().connect_remote(to, from, actor))
+            }
+        };
+        let (to, from) = at(1002);
+        let actor = Actor::Receiver(Receiver::eager());
+        let beside = handle.world().connect_remote(to, from, actor);
+        Self {
+            life,
+            handle,
+            reactor,
+            role,
+            client,
+            beside,
+        }
+    }
+
+    /// Goes on until this moment, or until the relay has ended.
+    fn run_until(&mut self, end: Duration) {
+        let mut ended = Vec::new();
+        while self.handle.world().time() < Time::ZERO + end {
+            let turn = self.reactor.turn(&mut ended);
+            if turn.expect("a simulated wait works") == Turn::Over {
+                return self.handle.world().run_for(Duration::from_secs(9));
+            }
+            let relay = self.reactor.role(self.role).expect("it runs");
+            relay.check_invariants();
+        }
+    }
+
+    fn beside(&self) -> usize {
+        self.handle.world().received(self.beside).len()
+    }
+
+    /// How many clients have gone of themselves.
+    fn left(&self) -> u64 {
+        let relay = self.reactor.role(self.role).expect("it runs");
+        relay.counts().gone[Reason::Left as usize]
+    }
+
+    /// What the client has got besides the answer to its request.
+    fn told(&self) -> Vec<Told> {
+        let received = match &self.client {
+            Who::Plain(remote) => self.handle.world().received(*remote).to_vec(),
+            Who::Secure(remote) => remote.borrow().plain.clone(),
+        };
+        let mut head = HeadBuf::new();
+        let taken = head.feed(&received).expect("a good head");
+        let all = received.len();
+        told(Side::Client, u64::MAX, &received[taken..], &mut || all)
+    }
+}
+
+/// Whoever has said that it closes holds nobody up, whatever it still does not take. What it had begun to get it gets
+/// to the end of the message, and the answer to its close.
+#[test]
+fn whoever_closes_holds_the_upstream_no_more() {
+    let seconds = Duration::from_secs;
+    let soon = Duration::from_millis(100);
+    for (slow, by_tls, max_lag) in [
+        (Slow::Block, false, None),
+        (Slow::Block, true, None),
+        (Slow::Block, false, Some(MaxLag::Bytes(500))),
+        (Slow::Block, true, Some(MaxLag::Bytes(500))),
+        (Slow::Block, false, Some(MaxLag::Age(soon))),
+        (Slow::Skip, false, Some(MaxLag::Age(soon))),
+    ] {
+        let mut plan = Receiver::eager();
+        let close = framed(Opcode::Close, &1000u16.to_be_bytes());
+        plan.says = vec![(Duration::from_millis(1), ask()), (seconds(1), close)];
+        plan.stall_after = Some(Duration::from_millis(20));
+        plan.resume_after = Some(Duration::from_millis(2500));
+        let mut scene = Scene::new(slow, by_tls, plan, |config| {
+            (config.max_lag, config.upstream_loss) = (max_lag, UpstreamLoss::Keep);
+        });
+        scene.run_until(Duration::from_millis(990));
+        let held = scene.beside();
+        assert!(
+            held < 150_000 || slow == Slow::Skip,
+            "{by_tls} {max_lag:?}: it holds the upstream up: {held}"
+        );
+        scene.run_until(Duration::from_millis(2400));
+        assert_eq!(
+            scene.beside(),
+            scene.life.stream.len(),
+            "{by_tls} {max_lag:?}"
+        );
+        scene.run_until(seconds(8));
+        assert_eq!(scene.left(), 1);
+        let told = scene.told();
+        let (last, messages) = told.split_last().expect("it got something");
+        assert!(
+            matches!(last, Told::Close(Some(code), _) if code.number() == 1000),
+            "{last:?}"
+        );
+        assert!(
+            matches!(messages.last(), Some(Told::Message { ends: true, .. })),
+            "{messages:?}"
+        );
+    }
+}
+
+/// Whoever says that it closes, and then takes nothing, is not waited for: as long as one is at the end of the feed.
+#[test]
+fn whoever_closes_and_stalls_is_let_go() {
+    let seconds = Duration::from_secs;
+    for (slow, by_tls, patience) in [
+        (Slow::Block, true, 30),
+        (Slow::Block, false, 30),
+        (Slow::Drop, false, 2),
+        (Slow::Skip, true, 2),
+    ] {
+        let mut plan = Receiver::eager();
+        let close = framed(Opcode::Close, &1000u16.to_be_bytes());
+        plan.says = vec![
+            (Duration::from_millis(1), ask()),
+            (Duration::from_millis(25), close),
+        ];
+        plan.stall_after = Some(Duration::from_millis(20));
+        let mut scene = Scene::new(slow, by_tls, plan, |config| {
+            config.upstream_loss = UpstreamLoss::Keep;
+        });
+        scene.run_until(seconds(patience) - Duration::from_millis(500));
+        assert_eq!(scene.left(), 0, "{slow:?}");
+        scene.run_until(seconds(patience + 4));
+        assert_eq!(scene.left(), 1, "{slow:?}");
+    }
 }

@@ -382,7 +382,8 @@ impl Clients {
     /// The same, and who that is.
     pub(super) fn hindmost_waited_for(&mut self) -> Option<(u64, ClientId)> {
         let table = &mut self.table;
-        self.blocking.hindmost(|id| real(table, id))
+        let hindmost = self.blocking.hindmost(|id| real(table, id));
+        hindmost.filter(|(needs_from, _)| *needs_from < u64::MAX)
     }
 
     /// Notes that a client will send nothing more.

@@ -179,15 +179,23 @@ impl Relay {
             true => self.ask_acknowledged(cx, id),
             false => None,
         };
-        let Some(client) = self.clients.get_mut(id) else {
-            return;
-        };
         let keepalive = self.config.keepalive;
-        if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {
+        let client = self.clients.get_mut(id);
+        if let (Some(patience), Some(client)) = (keepalive, client)
+            && client.is_dead(cx, patience)
+        {
             return self.drop_client(cx, id, Reason::Dead, None);
         }
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
         if client.finishing {
             return; // it has all that it will ever get, and only the end is still to be acknowledged
+        }
+        if let Some(reason) = client.leaving()
+            && now.since(client.progress) >= self.patience(client.slow)
+        {
+            return self.drop_client(cx, id, reason, None);
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
