@@ -19,7 +19,7 @@ use hydrant::proto::websocket::{FrameHead, Key, Opcode, Side};
 use hydrant::reactor::net::{Addr, Close, Signal};
 use hydrant::reactor::{Options, Reactor, RoleId, Turn};
 use hydrant::roles::relay::config::{MaxLag, Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
-use hydrant::roles::relay::{Reason, Relay};
+use hydrant::roles::relay::{Reason, Refusal, Relay};
 use hydrant::roles::tls::Tls;
 use hydrant::sim::{
     Actor, Behaviour, Content, Ending, Faults, Handle, Receiver, RemoteId, SimNet, Source as Feed,
@@ -218,6 +218,7 @@ impl Life {
             let place = self.find(message, at.unwrap_or(0));
             let place = place.expect("it is a piece of the stream, and in order");
             if self.is_raw && self.slow == Slow::Skip {
+                at = Some(place + message.len());
                 continue;
             }
             let is_next = at.is_none_or(|at| at == place);
@@ -294,6 +295,9 @@ impl Life {
 /// place and speak no TLS, or stop within their handshake.
 fn live_by_tls(seed: u64, sum: &mut Sum) {
     let mut life = Life::new(seed);
+    if life.slow == Slow::Skip {
+        life = Life::long(seed);
+    }
     let (acceptor, connector) = tls::authority();
     let faults = Faults::draw_harmless(&mut life.rng);
     let (net, handle) = SimNet::new(seed, faults);
@@ -302,6 +306,9 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
         acceptor: Some(acceptor),
         ..Tls::default()
     };
+    if life.slow == Slow::Skip && life.rng.below(2) == 0 {
+        config.max_lag = Some(MaxLag::Bytes(3000));
+    }
     config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
     config.outputs.push(Output {
         way: Way::Listen("tls://:1003".parse().unwrap()),
@@ -310,7 +317,10 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
     });
     let mut reactor = Reactor::new(Box::new(net), Options::default());
     let role = reactor.add(Relay::new(config));
-    let feed = life.feed();
+    let mut feed = life.feed();
+    if life.slow == Slow::Skip {
+        (feed.chunk_max, feed.gap_max) = (4000, Duration::from_millis(2));
+    }
     let at = |port: u16, number: u16| {
         let to = Addr::Tcp(([127, 0, 0, 1], port).into());
         (to, ([192, 168, 0, 1], 10_000 + number).into())
@@ -517,6 +527,7 @@ fn clients_by_tls_get_what_they_may_get() {
             sum.whole,
             sum.pongs,
             sum.refused,
+            sum.skips as usize,
             sum.drops as usize,
         ];
         assert!(
@@ -811,4 +822,134 @@ fn whoever_closes_and_stalls_is_let_go() {
         scene.run_until(seconds(patience + 4));
         assert_eq!(scene.left(), 1, "{slow:?}");
     }
+}
+
+/// A client that has skipped, and takes nothing until the feed is over, gets the rest of what it had begun, the newest,
+/// and the close that says that it was all.
+#[test]
+fn whoever_skips_to_the_end_is_told_of_it() {
+    let seconds = Duration::from_secs;
+    for (by_tls, max_lag) in [
+        (false, None),
+        (true, None),
+        (false, Some(MaxLag::Bytes(500))),
+        (true, Some(MaxLag::Bytes(500))),
+        (false, Some(MaxLag::Age(Duration::from_millis(100)))),
+        (true, Some(MaxLag::Age(Duration::from_millis(100)))),
+    ] {
+        let mut plan = Receiver::eager();
+        plan.says = vec![(Duration::from_millis(1), ask())];
+        plan.stall_after = Some(Duration::from_millis(20));
+        plan.resume_after = Some(Duration::from_millis(1500));
+        let mut scene = Scene::new(Slow::Skip, by_tls, plan, |config| config.max_lag = max_lag);
+        scene.run_until(Duration::from_millis(1400));
+        assert_eq!(scene.beside(), scene.life.stream.len(), "the feed is over");
+        scene.run_until(seconds(8));
+        let told = scene.told();
+        let mut sum = Sum::default();
+        let received: usize = told
+            .iter()
+            .map(|told| match told {
+                Told::Message { bytes, ends, .. } => {
+                    assert!(ends, "a message is whole");
+                    assert!(scene.life.find(bytes, 0).is_some(), "and a record");
+                    sum.messages += 1;
+                    bytes.len()
+                }
+                _ => 0,
+            })
+            .sum();
+        assert!(received < scene.life.stream.len(), "it has skipped");
+        let last = told.last().expect("it got something");
+        assert!(
+            matches!(last, Told::Close(Some(code), _) if code.number() == 1000),
+            "{last:?}"
+        );
+    }
+}
+
+/// More than 1,024 upstreams that shake hands, or do not, are never there at once: of those who say nothing the oldest
+/// go, and of those who all have something to say the next are left waiting. One that is good gets in.
+#[test]
+fn upstreams_that_shake_hands_are_so_many_at_most() {
+    const CROWD: u16 = 1100;
+    let (net, handle) = SimNet::new(0, Faults::none());
+    let (acceptor, connector) = tls::authority();
+    let source = Source::Listen("tls://:1003".parse().unwrap());
+    let mut config = RelayConfig::new(source, Life::new(0).config().outputs);
+    config.tls.acceptor = Some(acceptor);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let mut ended = Vec::new();
+    let to = || Addr::Tcp(([127, 0, 0, 1], 1003).into());
+    let from = |number: u16| ([192, 168, (number >> 8) as u8, number as u8], 1).into();
+    let mut run_until = |end: Duration| {
+        while handle.world().time() < Time::ZERO + end {
+            reactor.turn(&mut ended).expect("a simulated wait works");
+            let open = handle.world().open_sockets().len();
+            assert!(open <= LISTENERS + HANDSHAKES_MAX, "{open} sockets");
+        }
+        reactor.role(role).expect("it runs").counts().clone()
+    };
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|number| {
+            let mut receiver = Receiver::eager();
+            if number % 2 == 1 {
+                receiver.says = vec![(Duration::from_micros(1), b"\x16\x03\x01".to_vec())];
+            }
+            let actor = Actor::Receiver(receiver);
+            handle.world().connect_remote(to(), from(number), actor)
+        })
+        .collect();
+    let counts = run_until(Duration::from_secs(2));
+    let gone = |remote: &&RemoteId| handle.world().saw_fin(**remote);
+    let gone = crowd.iter().filter(gone).count();
+    assert_eq!(gone, usize::from(CROWD) - HANDSHAKES_MAX);
+    assert_eq!(counts.refused[Refusal::Tls as usize], gone as u64);
+    let mut plan = Receiver::eager();
+    plan.says = vec![(Duration::from_millis(1), b"news".to_vec())];
+    let good = tls::connect(&handle, &connector, (to(), from(CROWD)), plan);
+    let counts = run_until(Duration::from_secs(3));
+    assert_eq!((counts.bytes_in, good.borrow().wrong.as_ref()), (4, None));
+    // Nobody stays for ever, either.
+    run_until(Duration::from_secs(9));
+    assert!(crowd.iter().all(|remote| handle.world().saw_fin(*remote)));
+}
+
+const HANDSHAKES_MAX: usize = 1024;
+const LISTENERS: usize = 3;
+
+/// Descriptors may be too few by the time when options change: that is said, and whatever else has changed holds.
+#[test]
+fn of_new_options_one_that_can_not_be_keeps_no_other_back() {
+    let seconds = Duration::from_secs;
+    let (net, handle) = SimNet::new(0, Faults::none());
+    let mut config = Life::new(0).config();
+    (config.wait_clients, config.upstream_loss) = (0, UpstreamLoss::Keep);
+    let mut new = config.clone();
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+    let silent = Actor::Receiver(Receiver::eager());
+    handle
+        .world()
+        .listen_remote(upstream.clone(), Behaviour::serve(silent));
+    let mut ended = Vec::new();
+    let mut run_until = |reactor: &mut Reactor<Relay>, end: Duration| {
+        while handle.world().time() < Time::ZERO + end {
+            reactor.turn(&mut ended).expect("a simulated wait works");
+        }
+        handle.world().accepted_at(&upstream).len()
+    };
+    assert_eq!(run_until(&mut reactor, seconds(20)), 1);
+    handle.world().set_socket_limit(4);
+    new.max_clients = Some(5000);
+    new.idle_timeout = Some(seconds(2));
+    let held = reactor.with(role, |relay, cx| relay.set_options(cx, &new));
+    let said = held.expect("it runs").expect_err("there are too few");
+    assert!(said.starts_with("too few file descriptors"), "{said}");
+    assert!(
+        run_until(&mut reactor, seconds(30)) > 2,
+        "it is not dialled again"
+    );
 }
