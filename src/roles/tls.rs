@@ -281,6 +281,11 @@ impl Secured {
         !self.rest.is_empty() || self.session.holds_plaintext() || end_waits || error_waits
     }
 
+    /// Whether the peer has said its last: all of it has come, whatever becomes of the connection.
+    pub fn peer_has_closed(&self) -> bool {
+        self.session.peer_has_closed()
+    }
+
     /// One write of plaintext, as [`Cx::write`] is one. What is taken may wait here for the network: see
     /// [`Secured::unsent`].
     ///
