@@ -207,7 +207,13 @@ impl Session {
         match &self.failed {
             Some(error) => Err(error.clone()),
             None if self.peer_closed => Ok(()),
-            None if self.is_handshaking() => Err(self.fail(TlsError::Left)),
+            None if self.is_handshaking() => {
+                let is_dialled = matches!(self.conn, Connection::Client(_));
+                Err(self.fail(match is_dialled && self.first.len == 0 {
+                    true => TlsError::NoAnswer,
+                    false => TlsError::Left,
+                }))
+            }
             // It may still take what we have for it.
             None => Err(TlsError::Truncated),
         }

@@ -372,7 +372,9 @@ impl Secured {
             // It is over in any case: what the kernel does not take is lost with it.
             let _ = self.flush(cx, sock);
             let kind = match error {
-                TlsError::Truncated | TlsError::Left => io::ErrorKind::UnexpectedEof,
+                TlsError::Truncated | TlsError::Left | TlsError::NoAnswer => {
+                    io::ErrorKind::UnexpectedEof
+                }
                 _ => io::ErrorKind::InvalidData,
             };
             io::Error::new(kind, error)

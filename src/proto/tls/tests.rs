@@ -332,6 +332,7 @@ fn a_truncation_is_no_end() {
     let (connector, acceptor) = both();
     let mut pair = Pair::new(&connector, &acceptor);
     assert_eq!(pair.server.end(), Err(TlsError::Left));
+    assert_eq!(pair.client.end(), Err(TlsError::NoAnswer));
     let mut pair = Pair::new(&connector, &acceptor);
     pair.connect();
     pair.server.write([b"whole", &[]]);
@@ -589,11 +590,17 @@ fn mistakes_in_the_files_are_told() {
     assert_eq!(read(&one.certificate, &one.certificate), Err(Fault::NoKey));
     let encrypted = one.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert_eq!(read(&one.certificate, &encrypted), Err(Fault::EncryptedKey));
-    let cut = one.certificate.replace("-----END", "-----");
-    assert!(matches!(
-        read(&cut, &one.key),
-        Err(Fault::BadCertificate(_) | Fault::NoCertificate)
-    ));
+    for at in [60, one.certificate.len() - 5] {
+        let cut = read(&one.certificate[..at], &one.key).map_err(|fault| fault.to_string());
+        let said = "has a certificate that can't be read (-----END CERTIFICATE----- is missing)";
+        assert_eq!(cut, Err(said.to_owned()));
+        let cut = read(&one.certificate, &one.key[..at.min(one.key.len() - 5)]);
+        let said = "has a key that can't be used (-----END PRIVATE KEY----- is missing)";
+        assert_eq!(cut.map_err(|fault| fault.to_string()), Err(said.to_owned()));
+    }
+    let garbled = one.certificate.replacen("\nM", "\n\u{1b}[2J", 1);
+    let garbled = read(&garbled, &one.key).expect_err("it is no base64");
+    assert!(!garbled.to_string().contains('\u{1b}'), "{garbled}");
     let both = format!("{}{}", one.certificate, one.key);
     assert!(read(&both, &both).is_ok(), "one text may hold both");
     let other = one.certificate.replace("CERTIFICATE", "SOMETHING");
