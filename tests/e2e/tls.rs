@@ -501,6 +501,11 @@ fn a_new_certificate_is_for_new_connections() {
         .hydrant
         .wait_log("certificates read again; they hold for new connections");
     let third = shown(&relay.client().stream);
+    let said = relay.hydrant.log();
+    let bad = said
+        .iter()
+        .filter(|line| line.contains("has no private key"));
+    assert_eq!(bad.count(), 1, "it is said once");
     assert!(third != first && third != second);
 
     let mut feed = Feed::default();
