@@ -679,10 +679,13 @@ impl Scene {
             config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
         }
         arrange(&mut config);
-        let mut reactor = Reactor::new(Box::new(net), Options::default());
-        let role = reactor.add(Relay::new(config));
         let mut feed = life.feed();
         (feed.chunk_max, feed.gap_max) = (700, Duration::from_millis(1));
+        if config.upstream_loss == UpstreamLoss::Keep {
+            feed.ending = Ending::Stay;
+        }
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let role = reactor.add(Relay::new(config));
         let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
         handle
             .world()
