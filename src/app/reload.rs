@@ -12,7 +12,6 @@ use super::certificates::Watch;
 use super::change::{Change, change};
 use super::errand::{Broken, Errand, Known, look_up};
 use super::fleet::{Fleet, Origin, Post, reserve};
-use crate::base::endpoint::Endpoint;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
@@ -215,7 +214,7 @@ impl Fleet {
             .collect();
         let before: Vec<Option<RoleId>> = self.posts.iter().map(Post::role).collect();
         if let Err((at, text)) = reserve_all(reactor, &mut steps, &before, &leaving) {
-            return Err(self.why_not(&steps[at].member, &text));
+            return Err(format!("{}: {text}", steps[at].member.label()));
         }
         let lent = self.give_up_stdout(reactor, &steps);
         let begun = match begin_all(reactor, &mut steps) {
@@ -276,26 +275,6 @@ impl Fleet {
                     role.set_tokens(cx, console.token, console.view_token);
                 }
             });
-        }
-    }
-
-    /// Why a role can't have a place: for one that is a part of what this very process listens at, or more than that,
-    /// nobody else is to blame.
-    fn why_not(&self, member: &Member, text: &str) -> String {
-        let label = member.label();
-        let wanted = member.run.listens();
-        let running = self.posts.iter().filter(|post| post.role().is_some());
-        let mut ours = running.flat_map(|post| {
-            let places = post.member.run.listens().into_iter();
-            places.map(|at| (post.member.label(), at))
-        });
-        let in_the_way =
-            |(_, at): &(String, &Endpoint)| wanted.iter().any(|new| new != at && new.overlaps(at));
-        match ours.find(in_the_way) {
-            Some((own, at)) => {
-                format!("{label}: {text}; {own} listens on {at}, which only a restart changes")
-            }
-            None => format!("{label}: {text}"),
         }
     }
 

@@ -71,7 +71,7 @@ impl Cx<'_> {
         let places = self.core.places(at)?;
         let open = match self.core.take_reserved(&places) {
             Some(reserved) => reserved,
-            None => self.core.open_listeners(&places)?,
+            None => self.core.open_listeners(&places, &[])?,
         };
         for (id, _) in &open {
             self.core.table.adopt(*id, Owner::Role(self.role), true);

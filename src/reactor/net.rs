@@ -207,6 +207,15 @@ pub trait Net {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// As [`Net::listen`], at a place that takes in those of these listeners, or is a part of one: they are about to be
+    /// closed, and until then each gets what is called by the more exact of the two addresses.
+    ///
+    /// # Errors
+    /// As `listen`; that the place is in use where somebody else has a part of it, or the network can't do this.
+    fn listen_beside(&mut self, at: &Addr, _ours: &[SockId]) -> io::Result<(SockId, Addr)> {
+        self.listen(at)
+    }
+
     /// Something that other threads may call to end a [`Net::wait`] early, with nothing found.
     fn waker(&self) -> Wake {
         Arc::new(|| {})

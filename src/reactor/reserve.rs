@@ -36,7 +36,8 @@ pub(super) struct Listening {
 
 impl<R: Role> Reactor<R> {
     /// Listens at an endpoint for a role that is still to come. Where one of `leaving` listens there, the listener is
-    /// shared with it, so that it can go at any time.
+    /// shared with it, so that it can go at any time; where it listens at a part of that, or at more, the new one
+    /// stands beside its own.
     ///
     /// # Errors
     /// Why it can't be had; then nothing has changed.
@@ -44,7 +45,7 @@ impl<R: Role> Reactor<R> {
         let places = self.core.places(at)?;
         let open = match self.core.share(&places, leaving) {
             Some(shared) => shared?,
-            None => self.core.open_listeners(&places)?,
+            None => self.core.open_listeners(&places, leaving)?,
         };
         Ok(Reserved { places, open })
     }
@@ -81,15 +82,20 @@ impl<R: Role> Reactor<R> {
 }
 
 impl Core {
-    /// Opens all of these places, or none. Those of one name share a port.
-    pub(super) fn open_listeners(&mut self, places: &[Addr]) -> io::Result<Vec<(SockId, Addr)>> {
+    /// Opens all of these places, or none. Those of one name share a port. What roles that are `leaving` have of them
+    /// is not in the way.
+    pub(super) fn open_listeners(
+        &mut self,
+        places: &[Addr],
+        leaving: &[RoleId],
+    ) -> io::Result<Vec<(SockId, Addr)>> {
         let mut open: Vec<(SockId, Addr)> = Vec::new();
         for place in places {
             let mut place = place.clone();
             if let (Addr::Tcp(addr), Some((_, Addr::Tcp(first)))) = (&mut place, open.first()) {
                 addr.set_port(first.port());
             }
-            match self.open_listener(&place) {
+            match self.open_listener(&place, leaving) {
                 Ok(listener) => open.push(listener),
                 Err(error) => {
                     self.close_listeners(&open);
@@ -100,12 +106,35 @@ impl Core {
         Ok(open)
     }
 
-    fn open_listener(&mut self, at: &Addr) -> io::Result<(SockId, Addr)> {
+    fn open_listener(&mut self, at: &Addr, leaving: &[RoleId]) -> io::Result<(SockId, Addr)> {
         match self.net.listen(at) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let ours = self.at_port_of(at, leaving);
+                match ours.is_empty() {
+                    true => Err(error),
+                    false => self.net.listen_beside(at, &ours),
+                }
+            }
             // A machine without IPv6 has no `[::]` to take both families on.
             Err(error) if is_any_v6(at) && is_no_v6(&error) => self.net.listen(&any_v4(at)),
             listening => listening,
         }
+    }
+
+    /// The listeners that these roles have at the port of a place.
+    fn at_port_of(&self, at: &Addr, roles: &[RoleId]) -> Vec<SockId> {
+        let Addr::Tcp(at) = at else {
+            return Vec::new();
+        };
+        let theirs = self
+            .listening
+            .iter()
+            .filter(|it| roles.contains(&it.role))
+            .flat_map(|it| &it.open);
+        theirs
+            .filter(|(_, open)| matches!(open, Addr::Tcp(open) if open.port() == at.port()))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// What was reserved at these places, if anything was.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, SockFilter, SockRef, Socket, Type};
@@ -89,6 +90,28 @@ pub(crate) fn leave(stream: &TcpStream) {
 /// Ends our direction of a connection.
 pub(crate) fn half_close(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).expect("it is connected");
+}
+
+/// A service on a free port that says again what it is told.
+pub(crate) fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let at = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut from = stream.try_clone().expect("a descriptor");
+                let _ = io::copy(&mut from, &mut stream);
+                let _ = stream.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    at
+}
+
+/// A port that nobody has, though anybody may take it.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    free.expect("a port is free").port()
 }
 
 /// A port of this machine that is ours, whether anybody listens there or not.

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::common::feed::{Feed, Taker};
+use socket2::{Domain, Socket, Type};
+
+use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::{hydrant, read_all};
-use crate::common::peers::{Place, connect};
+use crate::common::peers::{Place, connect, free_port};
 use crate::common::within;
-use crate::rig::File;
-use crate::rig::clients_of;
+use crate::rig::{File, clients_of};
 
 fn relay(name: &str, src: SocketAddr, more: &str) -> String {
     format!(
@@ -201,25 +202,78 @@ fn a_mistake_or_a_place_that_is_taken_changes_nothing() {
     hydrant.stop();
 }
 
-/// A place that takes in the one before, or is a part of it, can't be had while that is listened at; and it is said
-/// whose it is.
+/// A place that takes in the one before, or is a part of it, is listened at before that goes; who is connected gets
+/// what is theirs.
 #[test]
-fn a_place_of_our_own_is_said_to_be() {
-    let a = Place::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
-    let at = free.expect("a port is free");
-    let with = |dst: String| relay("a", a.at, "").replace("127.0.0.1:0", &dst);
-    let file = File::new(&with(at.to_string()));
+fn a_place_is_widened_and_narrowed() {
+    let mut a = Place::new();
+    let port = free_port();
+    let src = a.at;
+    let with = |dst: String| relay("a", src, "").replace("127.0.0.1:0", &dst);
+    let (narrow, wide) = (with(format!("127.0.0.1:{port}")), with(format!(":{port}")));
+    let other = with(format!("127.0.0.2:{port}"));
+    let file = File::new(&narrow);
     let hydrant = file.run();
-    clients_of(&hydrant, "relay[a]");
-    file.write(&with(format!(":{}", at.port())));
+    let mut ups = vec![a.accept()];
+    let steps = [
+        (&wide, "127.0.0.2"),
+        (&narrow, "127.0.0.1"),
+        (&wide, "127.0.0.1"),
+        (&other, "127.0.0.2"),
+    ];
+    let mut before: Option<Taker<_>> = None;
+    for (text, reached) in steps {
+        let line = file.reload(&hydrant, text);
+        assert!(
+            line.ends_with("1 begun, 0 changed, 1 stopped, 0 untouched"),
+            "{line}"
+        );
+        hydrant.wait_log("relay[a]: stopped by a reload");
+        if let Some(mut before) = before.take() {
+            assert_eq!(before.take_rest(), Ending::Orderly);
+        }
+        let mut up = a.accept();
+        hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+        let at = format!("{reached}:{port}").parse().expect("an address");
+        let mut newcomer = Taker::new(connect(at), 0);
+        hydrant.wait_logs(&["relay[a]: client", "connected"]);
+        Feed::default().send(&mut up, 10_000);
+        newcomer.take(10_000);
+        before = Some(newcomer);
+        ups.push(up);
+    }
+    let gone = std::net::TcpStream::connect(("127.0.0.1", port));
+    assert!(gone.is_err(), "it was left behind");
+    hydrant.stop();
+}
+
+/// Where something else can't be had, the wider place is given up again, and the old one serves as before.
+#[test]
+fn a_place_that_was_widened_in_vain_is_as_it_was() {
+    let (mut a, taken) = (Place::new(), Place::opened());
+    let port = free_port();
+    let src = a.at;
+    let with = |dst: String| relay("a", src, "").replace("127.0.0.1:0", &dst);
+    let file = File::new(&with(format!("127.0.0.1:{port}")));
+    let hydrant = file.run();
+    let mut up = a.accept();
+    hydrant.wait_logs(&["relay[a]: upstream", "connected"]);
+    let second = relay("b", a.at, "").replace("127.0.0.1:0", &taken.at.to_string());
+    file.write(&(with(format!(":{port}")) + &second));
     hydrant.signal("HUP");
     let line = hydrant.wait_log("port in use");
-    let said = format!("; relay[a] listens on {at}, which only a restart changes");
-    assert!(line.ends_with(&said), "{line}");
+    assert!(line.contains("relay[b]"), "{line}");
     hydrant.wait_log("nothing has changed");
-    let _client = connect(at);
+    assert!(std::net::TcpStream::connect(("127.0.0.2", port)).is_err());
+    let at = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut taker = Taker::new(connect(at), 0);
     hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    Feed::default().send(&mut up, 10_000);
+    taker.take(10_000);
+    // Nobody who asks for the same stands beside it.
+    let beside = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let wide = SocketAddr::from(([0, 0, 0, 0], port));
+    assert!(beside.bind(&wide.into()).is_err());
     hydrant.stop();
 }
 

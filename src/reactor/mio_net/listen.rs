@@ -13,6 +13,24 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 ///
 /// `[::]` takes both families; where the machine has no IPv6 it becomes `0.0.0.0`, which is then all there is.
 pub(super) fn tcp(at: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    tcp_with(at, false)
+}
+
+/// As [`tcp`], though `ours` listen at a part of `at`, or at more than that.
+///
+/// The kernel lets sockets of one user stand beside each other where all of them say so, and they say so for the length
+/// of this call only: whoever else has the port keeps it.
+pub(super) fn tcp_beside(at: SocketAddr, ours: &[&Socket]) -> io::Result<(Socket, SocketAddr)> {
+    let allow = |allowed| ours.iter().try_for_each(|one| one.set_reuse_port(allowed));
+    let listening = allow(true).and_then(|()| tcp_with(at, true));
+    allow(false)?;
+    let (socket, bound) = listening?;
+    socket.set_reuse_port(false)?;
+    Ok((socket, bound))
+}
+
+fn tcp_with(at: SocketAddr, is_beside: bool) -> io::Result<(Socket, SocketAddr)> {
+    let bind = |at, dual_stack| bind(at, dual_stack, is_beside);
     let any = at.is_ipv6() && at.ip().is_unspecified();
     let socket = match bind(at, any) {
         Err(error) if any && lacks_ipv6(&error) => {
@@ -30,13 +48,16 @@ pub(super) fn tcp(at: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     ))
 }
 
-fn bind(at: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+fn bind(at: SocketAddr, dual_stack: bool, is_beside: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(at),
         Type::STREAM.nonblocking(),
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    if is_beside {
+        socket.set_reuse_port(true)?;
+    }
     if at.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }

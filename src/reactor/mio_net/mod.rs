@@ -341,6 +341,17 @@ impl Net for MioNet {
         self.insert(socket, Kind::Listener(family))
     }
 
+    fn listen_beside(&mut self, at: &Addr, ours: &[SockId]) -> io::Result<(SockId, Addr)> {
+        let Addr::Tcp(place) = at else {
+            return self.listen(at);
+        };
+        let ours = ours.iter().filter_map(|id| find(&self.sockets, *id));
+        let ours: Vec<&Socket> = ours.map(|entry| &entry.socket).collect();
+        let (socket, bound) = listen::tcp_beside(*place, &ours)?;
+        let id = self.insert(socket, Kind::Listener(Family::Tcp))?;
+        Ok((id, Addr::Tcp(bound)))
+    }
+
     fn waker(&self) -> Wake {
         let waker = Arc::clone(&self.waker);
         // Where it fails, the next event wakes the loop.
