@@ -16,3 +16,5 @@ mod page;
 mod rig;
 #[path = "console/settings.rs"]
 mod settings;
+#[path = "console/tabs.rs"]
+mod tabs;

@@ -95,9 +95,9 @@ impl RoleSet {
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => {
                 ClientPage::default()
             }
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => {
-                ClientPage::default()
-            }
+            Self::WsRelay(relay) => relay.client_page(now, from),
+            Self::WsAdapter(adapter) => adapter.client_page(now, from),
+            Self::Console(_) | Self::Status(_) => ClientPage::default(),
         }
     }
 
@@ -172,7 +172,9 @@ impl RoleSet {
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
             Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => false,
-            Self::WsRelay(_) | Self::WsAdapter(_) | Self::Console(_) | Self::Status(_) => false,
+            Self::WsRelay(relay) => relay.kick(cx, client),
+            Self::WsAdapter(adapter) => adapter.kick(cx, client),
+            Self::Console(_) | Self::Status(_) => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::common::tools::{have, skip};
 use crate::rig::{Console, keep};
 
 /// The checker; `None`, and it is said, where it is not there.
-fn axe() -> Option<String> {
+pub(crate) fn axe() -> Option<String> {
     const FILE: &str = "target/axe-core-4.10.3/axe.min.js";
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE));
     if text.is_err() && env::var_os("HYDRANT_TEST_WITHOUT").is_some_and(|it| it == "axe-core") {
@@ -38,7 +38,9 @@ fn audit(page: &mut Page, axe: &str, look: &str) {
     assert_eq!(found, json!([]), "{look}");
 }
 
-fn looks(page: &mut Page, axe: &str, what: &str) {
+/// Has it looked at in every colour and width.
+#[track_caller]
+pub(crate) fn looks(page: &mut Page, axe: &str, what: &str) {
     for (width, is_phone) in [(1280, false), (390, true)] {
         let size =
             json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": is_phone });

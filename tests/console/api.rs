@@ -14,12 +14,14 @@ use crate::rig::Console;
 #[track_caller]
 fn clients_until(console: &Console, are_so: impl Fn(&Value) -> bool) -> Value {
     let end = Instant::now() + DEADLINE;
+    let mut states = console.states();
     loop {
         let clients = console.get("/api/v1/relays/1/clients?sort=bytes").json();
         if are_so(&clients) {
             return clients;
         }
         assert!(Instant::now() < end, "never so: {clients}");
+        states.wait();
     }
 }
 

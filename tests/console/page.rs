@@ -383,6 +383,14 @@ fn guarded(home: &Scratch) -> Console {
     )
 }
 
+/// One that asks for a token, and a page of it.
+fn at_the_door(home: &Scratch) -> (Console, Browser, Page) {
+    let console = guarded(home);
+    let browser = Browser::start();
+    let page = browser.open(&format!("http://{}/", console.at));
+    (console, browser, page)
+}
+
 fn log_in(page: &mut Page, token: &str) {
     page.until("document.activeElement.id === 'token'");
     page.fill("#token", token);
@@ -395,9 +403,7 @@ fn a_token_opens_the_page_until_it_is_given_back() {
         return;
     }
     let home = Scratch::new();
-    let console = guarded(&home);
-    let browser = Browser::start();
-    let mut page = browser.open(&format!("http://{}/", console.at));
+    let (console, _browser, mut page) = at_the_door(&home);
     log_in(&mut page, "wrong-and-long-enough");
     page.until_text("#login-error", "That is not the token");
     log_in(&mut page, "right-and-long-enough");
@@ -445,9 +451,7 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
         return;
     }
     let home = Scratch::new();
-    let console = guarded(&home);
-    let browser = Browser::start();
-    let mut page = browser.open(&format!("http://{}/", console.at));
+    let (console, _browser, mut page) = at_the_door(&home);
     log_in(&mut page, "look-only-and-no-more");
     page.until(
         "location.pathname === '/wall' && document.querySelectorAll('.board article').length === 1",
@@ -475,74 +479,6 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
     );
     page.until_text("#link", "live");
     drop(console);
-}
-
-/// What a page would be told of a hub, in place of the relay that there is.
-const HUB: &str = r#"
-    const Events = window.EventSource, ask = window.fetch;
-    const hub = (state) => {
-        Object.assign(state.roles[0], {
-            kind: "hub serve", name: "scores", label: "hub[scores]", fields: null, command: null, upstream: null,
-            has_lag: false, doors: [{ at: "127.0.0.1:8080", for: "clients" }],
-            figures: { messages: 4821, held_bytes: 2048 },
-        });
-        return state;
-    };
-    window.EventSource = class extends Events {
-        addEventListener(kind, tell) {
-            const told = (event) => tell({ data: JSON.stringify(hub(JSON.parse(event.data))) });
-            super.addEventListener(kind, kind === "state" ? told : tell);
-        }
-    };
-    window.fetch = async (path, options) => {
-        const answer = await ask(path, options);
-        if (!path.includes("/clients?")) return answer;
-        window.asked = path;
-        const page = await answer.json();
-        page.rows = page.rows.map((row) => ({ ...row, label: "pit-wall", sent: 3072 }));
-        return new Response(JSON.stringify(page));
-    };
-"#;
-
-#[test]
-fn what_is_no_relay_shows_who_is_connected() {
-    if !have("chromium") {
-        return;
-    }
-    let home = Scratch::new();
-    let console = Console::start(&home);
-    let mut place = Place::opened();
-    let feed = console.relay(place.at, "127.0.0.1:0");
-    let _upstream = place.accept();
-    let mut client = connect(feed);
-    let browser = Browser::start();
-    let mut page = browser.open("about:blank");
-    page.call(
-        "Page.addScriptToEvaluateOnNewDocument",
-        &json!({ "source": HUB }),
-    );
-    page.goto(&format!("http://{}/", console.at));
-    page.until_text("#clients-scroll", "pit-wall");
-    assert_eq!(
-        page.text("#clients-head"),
-        "AddressName or portSentReceived ▾ForActions"
-    );
-    page.until_text("#clients-scroll .row .sent", "3.0 KiB");
-    let facts = page.text("#facts");
-    for fact in ["127.0.0.1:8080 (clients)", "Messages4,821", "Held2.0 KiB"] {
-        assert!(facts.contains(fact), "{facts}");
-    }
-    for hidden in ["settings", "feed-tabs", "close", "copy", "add", "lag-tile"] {
-        let is_hidden = format!("document.getElementById('{hidden}').hidden");
-        assert_eq!(page.eval(&is_hidden), true, "{hidden}");
-    }
-    page.click("#clients-head .label button");
-    page.until("window.asked.includes('sort=label&order=asc')");
-    page.click("#clients-scroll .row .do button");
-    page.until_text("#ask-text", "It may connect again");
-    page.click("#ask-yes");
-    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
-    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
 }
 
 /// A site elsewhere.

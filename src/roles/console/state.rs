@@ -58,6 +58,20 @@ impl State {
             );
         };
         let since = Some(upstream.since);
+        if view.kind != "relay" {
+            // An end of a tunnel has nobody who should always send, and is well while nobody needs it.
+            let who = &upstream.who;
+            return match upstream.state {
+                UpstreamState::Down => {
+                    let why = format!("{who} can't be reached, and is tried again.");
+                    Self::new("down", "Not connected", why, since)
+                }
+                _ => {
+                    let why = format!("{who} is connected; whoever comes is passed on.");
+                    Self::new("up", "Connected", why, since)
+                }
+            };
+        }
         let who = match upstream.who.as_str() {
             "" => "The upstream".to_owned(),
             who => format!("Upstream {who}"),

@@ -12,13 +12,22 @@ const RELAY_COLUMNS = [
   { key: "bytes", title: "Taken", number: true, text: (row) => bytes(row.bytes) },
   { key: "joined", title: "For", number: true, text: (row) => span(row.joined) },
 ];
-const COLUMNS = [
+const ADDRESS = { key: "peer", title: "Address", text: (row) => (row.label ? `${row.peer} (${row.label})` : row.peer) };
+const NAMED_COLUMNS = [
   { key: "peer", title: "Address" },
   { key: "label", title: "Name or port", text: (row) => row.label || "-" },
   { key: "sent", title: "Sent", number: true, text: (row) => (row.sent == null ? "-" : bytes(row.sent)) },
   { key: "bytes", title: "Received", number: true, text: (row) => bytes(row.bytes) },
   { key: "joined", title: "For", number: true, text: (row) => span(row.joined) },
 ];
+// Those at a tunnel's own end came by no name.
+const PLAIN_COLUMNS = [ADDRESS, ...NAMED_COLUMNS.slice(2)];
+const NAMELESS = ["tunnel expose", "ws host", "ws client"];
+
+function columnsOf({ kind }) {
+  if (kind === "relay") return RELAY_COLUMNS;
+  return NAMELESS.includes(kind) ? PLAIN_COLUMNS : NAMED_COLUMNS;
+}
 
 export class Clients {
   #role = null;
@@ -49,7 +58,7 @@ export class Clients {
   select(one) {
     const before = this.#role;
     this.#role = one;
-    if (before?.kind !== one.kind) this.#show(one.kind === "relay" ? RELAY_COLUMNS : COLUMNS);
+    if (this.#columns !== columnsOf(one)) this.#show(columnsOf(one));
     if (before?.id !== one.id) this.#restart();
   }
 
@@ -57,7 +66,8 @@ export class Clients {
     this.#columns = columns;
     this.#sort = columns === RELAY_COLUMNS ? "lag" : "bytes";
     this.#descending = true;
-    byId("clients-grid").classList.toggle("named", columns === COLUMNS);
+    byId("clients-grid").classList.toggle("named", columns === NAMED_COLUMNS);
+    byId("clients-grid").classList.toggle("plain", columns === PLAIN_COLUMNS);
     this.#sizer.replaceChildren();
     this.#drawHead();
     this.#restart();
@@ -126,8 +136,18 @@ export class Clients {
       else misses = true;
     }
     for (const child of [...this.#sizer.children]) if (!drawn.includes(child)) child.remove();
-    for (const child of drawn) if (!child.parentNode) this.#sizer.append(child);
+    this.#order(drawn);
     if (misses && this.#total > 0) this.#load();
+  }
+
+  // Keys and screen readers go through the rows as they stand there; who moves keeps the focus.
+  #order(drawn) {
+    const focused = document.activeElement;
+    drawn.forEach((child, place) => {
+      const there = this.#sizer.children[place];
+      if (there !== child) this.#sizer.insertBefore(child, there ?? null);
+    });
+    if (focused !== document.activeElement && this.#sizer.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   #row(row, index, old) {

@@ -48,14 +48,15 @@ impl Expose {
     /// Its clients, a page at a time.
     pub fn client_page(&self, now: Time, from: u64) -> ClientPage {
         ClientPage::of(self.streams.iter(), from, |_, stream| {
-            let (to, from) = stream.bytes();
+            // What the client has sent goes to the service.
+            let (sent, received) = stream.bytes();
             Some(ClientRow {
                 id: stream.number(),
                 peer: stream.label(),
                 label: String::new(),
                 age: now.since(stream.since()),
-                bytes_in: Some(from),
-                bytes_out: to,
+                bytes_in: Some(sent),
+                bytes_out: received,
                 waiting: 0,
                 lag: None,
             })

@@ -49,6 +49,8 @@ pub struct Adapter {
     listens_at: Vec<Addr>,
     accepting: bool,
     streams: Slab<Stream>,
+    /// Connections that have come so far.
+    streams_seen: u64,
     /// Local connections that wait for the relay, the oldest first.
     waiting: VecDeque<usize>,
     /// Attempts to reach the target.
@@ -135,6 +137,7 @@ impl Adapter {
             listens_at: Vec::new(),
             accepting: true,
             streams: Slab::new(),
+            streams_seen: 0,
             waiting: VecDeque::new(),
             dials: BTreeMap::new(),
             counts: Counts::default(),

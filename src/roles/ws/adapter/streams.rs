@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Adapter, Kind, State, Tick, Up};
+use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::proto::proxy::{self, Call};
@@ -21,6 +22,9 @@ use crate::roles::ws::wire::Wire;
 
 /// One connection.
 pub(super) struct Stream {
+    /// No other one has it, or has had it.
+    pub(super) number: u64,
+    pub(super) since: Time,
     pub(super) body: Body,
     /// What has come of the header in front, while it is not whole.
     heading: Option<Vec<u8>>,
@@ -42,8 +46,10 @@ pub(super) enum Body {
 }
 
 impl Stream {
-    fn new(body: Body) -> Self {
+    fn new(body: Body, number: u64, since: Time) -> Self {
         Self {
+            number,
+            since,
             body,
             heading: None,
             dial: None,
@@ -86,6 +92,15 @@ impl Stream {
         }
     }
 
+    /// Its other end's address, as far as that is known.
+    pub(super) fn address(&self) -> String {
+        match (self.call.ends, self.peer) {
+            (Some((from, _)), _) => from.to_string(),
+            (None, Some(peer)) => peer.to_string(),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+
     /// Who it is, as far as that is known.
     pub(super) fn label(&self) -> String {
         let state = if self.waits() { " waits" } else { "" };
@@ -98,6 +113,11 @@ impl Stream {
 }
 
 impl Adapter {
+    fn number(&mut self) -> u64 {
+        self.streams_seen += 1;
+        self.streams_seen
+    }
+
     /// A program has connected; whether it may is seen first.
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
         let ip = address(peer);
@@ -116,6 +136,7 @@ impl Adapter {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }
+        let number = self.number();
         let entry = self.streams.vacant_entry();
         let key = entry.key();
         cx.set_tag(sock, Kind::Local.tag(key));
@@ -123,7 +144,7 @@ impl Adapter {
         entry.insert(Stream {
             peer: Some(peer),
             timer: Some(cx.timer(after, Tick::Stream.tag(key))),
-            ..Stream::new(Body::Waits(Link::new(sock)))
+            ..Stream::new(Body::Waits(Link::new(sock)), number, cx.now())
         });
         self.waiting.push_back(key);
         self.note_most();
@@ -196,9 +217,9 @@ impl Adapter {
     }
 
     /// The relay has opened a stream: a client of a host's.
-    pub(super) fn stream_opened(&mut self, id: StreamId) {
+    pub(super) fn stream_opened(&mut self, now: Time, id: StreamId) {
         let is_host = self.is_host() && self.draining.is_none();
-        let key = self.streams.vacant_key();
+        let (key, number) = (self.streams.vacant_key(), self.number());
         let Some(mux) = self.mux() else {
             return;
         };
@@ -209,7 +230,7 @@ impl Adapter {
         let channel = Channel::new(id, key as u32);
         self.streams.insert(Stream {
             heading: Some(Vec::new()),
-            ..Stream::new(Body::Piped(Box::new(channel)))
+            ..Stream::new(Body::Piped(Box::new(channel)), number, now)
         });
         self.counts.connections += 1;
         self.note_most();
@@ -217,7 +238,10 @@ impl Adapter {
 
     /// A plain host's only connection.
     pub(super) fn add_plain_stream(&mut self, cx: &mut Cx<'_>) -> usize {
-        let key = self.streams.insert(Stream::new(Body::Plain));
+        let number = self.number();
+        let key = self
+            .streams
+            .insert(Stream::new(Body::Plain, number, cx.now()));
         self.counts.connections += 1;
         self.note_most();
         self.reach_target(cx, key);

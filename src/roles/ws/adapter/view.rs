@@ -4,7 +4,9 @@ use super::streams::Stream;
 use super::{Adapter, State, Up};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
-use crate::reactor::view::{Figure, Upstream, UpstreamState, View};
+use crate::reactor::Cx;
+use crate::reactor::net::Close;
+use crate::reactor::view::{ClientPage, ClientRow, Figure, Upstream, UpstreamState, View};
 use crate::roles::journal::TOKEN_READ;
 
 impl Adapter {
@@ -52,6 +54,37 @@ impl Adapter {
             }],
             ..View::new(self.kind(), now.since(self.started))
         }
+    }
+
+    /// Its connections, a page at a time: the programs of a client, and those who reach a host's target.
+    pub fn client_page(&self, now: Time, from: u64) -> ClientPage {
+        ClientPage::of(self.streams.iter(), from, |_, stream| {
+            let (from_relay, to_relay) = self.bytes_of(stream);
+            let (sent, received) = match self.is_host() {
+                true => (from_relay, to_relay),
+                false => (to_relay, from_relay),
+            };
+            Some(ClientRow {
+                id: stream.number,
+                peer: stream.address(),
+                label: if stream.waits() { "waits" } else { "" }.to_owned(),
+                age: now.since(stream.since),
+                bytes_in: Some(sent),
+                bytes_out: received,
+                waiting: 0,
+                lag: None,
+            })
+        })
+    }
+
+    /// Ends a connection. Whether there was one of this id.
+    pub fn kick(&mut self, cx: &mut Cx<'_>, client: u64) -> bool {
+        let mut streams = self.streams.iter();
+        let Some((key, _)) = streams.find(|(_, stream)| stream.number == client) else {
+            return false;
+        };
+        self.end_stream(cx, key, Close::Reset);
+        true
     }
 
     /// What it is, in the words of the command line.

@@ -19,6 +19,8 @@ use crate::roles::ws::tokens::Part;
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct Lane {
+    /// No other one has it, or has had it.
+    pub(super) number: u64,
     pub(super) client: End,
     /// `None`: it waits for one.
     pub(super) host: Option<End>,

@@ -48,7 +48,9 @@ impl Relay {
         };
         peer.lanes.insert(key);
         let name = peer.name.clone();
+        self.lanes_seen += 1;
         entry.insert(Lane {
+            number: self.lanes_seen,
             client: end,
             host: None,
             name: name.clone(),

@@ -48,6 +48,8 @@ pub struct Relay {
     arrivals: Slab<Arrival>,
     peers: Slab<Peer>,
     lanes: Slab<Lane>,
+    /// Connections of clients that have come so far, those that wait for a host among them.
+    lanes_seen: u64,
     /// What is known of each name that somebody uses. `None` is the tunnel without a name.
     places: BTreeMap<Option<Name>, Place>,
     /// Names where something has changed that others wait for.
@@ -106,6 +108,7 @@ impl Relay {
             arrivals: Slab::new(),
             peers: Slab::new(),
             lanes: Slab::new(),
+            lanes_seen: 0,
             places: BTreeMap::new(),
             changed: VecDeque::new(),
             counts: Counts::default(),

@@ -30,6 +30,8 @@ use crate::roles::ws::{QUEUE_MAX, limits};
 /// A host or a client.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// No other one has it, or has had it.
+    pub(super) number: u64,
     pub(super) at: At,
     /// Whom it comes from: a trusted proxy's word, or else `at`.
     pub(super) from: Option<IpAddr>,
@@ -134,11 +136,15 @@ impl Peer {
 
     /// "host web (10.0.0.5:4000)"
     pub(super) fn label(&self) -> String {
-        let from = match (self.at, self.from) {
+        format!("{}{} ({})", self.part, called(&self.name), self.address())
+    }
+
+    /// Whom it comes from, and by which proxy.
+    pub(super) fn address(&self) -> String {
+        match (self.at, self.from) {
             (At::Tcp(at), Some(from)) if at.ip() != from => format!("{from} by {at}"),
             (at, _) => at.to_string(),
-        };
-        format!("{}{} ({from})", self.part, called(&self.name))
+        }
     }
 
     /// Who calls, for the host's target.
@@ -209,6 +215,7 @@ impl Relay {
             }
         };
         entry.insert(Peer {
+            number: self.counts.upgrades,
             at,
             from,
             part,
