@@ -10,6 +10,8 @@ mod metrics;
 mod reload;
 #[path = "run/rig.rs"]
 mod rig;
+#[path = "run/saved.rs"]
+mod saved;
 #[path = "run/service.rs"]
 mod service;
 #[path = "run/status.rs"]

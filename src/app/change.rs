@@ -15,6 +15,10 @@ pub(super) enum Change {
     Source,
     /// It is begun anew.
     Anew,
+    /// It is not to run any more.
+    Stop,
+    /// It does not run, and still does not.
+    Rest,
 }
 
 /// What it takes to make one role out of another of the same name. What `new` shares with `old` is taken over by it:

@@ -15,6 +15,7 @@ use super::control;
 use super::panel::Beginning;
 use super::process;
 use super::reload::Reading;
+use super::scribe::Scribe;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, Run, RunFile};
 use crate::reactor::command::{Command, Reply, Ticket};
@@ -45,6 +46,8 @@ pub(super) struct Fleet {
     /// Those that are about to begin.
     pub(super) beginning: Vec<Beginning>,
     pub(super) next_id: u64,
+    /// What is changed on the page goes into the run file through this.
+    pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
 }
@@ -112,6 +115,26 @@ impl Post {
                 shows: false,
             }),
         }
+    }
+
+    /// One that does not run until somebody starts it.
+    pub(super) fn resting(member: Member) -> Self {
+        Self {
+            id: 0,
+            member,
+            standing: Standing::Stopped { was_told: true },
+            watch: None,
+            shows: false,
+        }
+    }
+
+    /// It does not run, or does not any more, and has these orders when it is begun.
+    pub(super) fn rests(mut self, member: Member) -> Self {
+        if let Standing::Running(role) = self.standing {
+            self.standing = Standing::Told(role);
+        }
+        self.member = member;
+        self
     }
 
     /// It takes the place of another, or is the next.
@@ -209,6 +232,7 @@ impl Fleet {
         origin: Origin,
         watch: Watching,
     ) -> Result<Self, String> {
+        let saves = watch.console.as_ref().is_some_and(|console| console.saves);
         let mut fleet = Self {
             posts: Vec::new(),
             is_alone: matches!(origin, Origin::Line(_)),
@@ -220,10 +244,14 @@ impl Fleet {
             next_reading: None,
             beginning: Vec::new(),
             next_id: 1,
+            scribe: None,
             reloads: (0, 0),
         };
+        if let (Origin::File(file), true) = (&fleet.origin, saves) {
+            fleet.scribe = Some(Scribe::start(file.path.clone(), file.text.clone())?);
+        }
         let mut all = Vec::new();
-        for member in &members {
+        for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
                 Err(text) => {
@@ -237,9 +265,16 @@ impl Fleet {
             reactor.cancel(all.into_iter().flatten().collect());
             return Err(text);
         }
-        for (member, reserved) in members.into_iter().zip(all) {
-            let post = Post::begin(reactor, member.clone(), reserved)
-                .map_err(|text| fleet.named(&member, &text))?;
+        let mut all = all.into_iter();
+        for member in members {
+            let post = match member.is_enabled {
+                true => {
+                    let reserved = all.next().expect("each has its places");
+                    Post::begin(reactor, member.clone(), reserved)
+                        .map_err(|text| fleet.named(&member, &text))?
+                }
+                false => Post::resting(member),
+            };
             let post = post.after(None, &mut fleet.next_id);
             fleet.posts.push(post);
         }
@@ -281,6 +316,13 @@ impl Fleet {
         self.reading.is_some()
     }
 
+    /// All is over: waits until what was changed on the page is in the run file.
+    pub(super) fn finish(&mut self) {
+        if let Some(scribe) = &mut self.scribe {
+            scribe.finish();
+        }
+    }
+
     /// The exit code of a process whose roles are all over.
     pub(super) fn code(&self) -> u8 {
         let failed = |post: &Post| matches!(post.standing, Standing::Failed(_));
@@ -316,8 +358,15 @@ impl Fleet {
                 reactor.answer(by, ticket, reply);
             }
         }
-        self.end_reload(reactor);
-        self.begin_ready(reactor);
+        if reactor.is_stopping() {
+            // Nothing begins any more, or it would never end.
+            self.beginning.clear();
+        } else {
+            self.end_reload(reactor);
+            self.end_edit(reactor);
+            self.begin_edit(reactor);
+            self.begin_ready(reactor);
+        }
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
             !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })

@@ -8,11 +8,14 @@ mod demo;
 mod desk;
 mod errand;
 mod fleet;
+mod keeper;
 mod notify;
 mod panel;
+mod plan;
 mod process;
 mod reload;
 mod roles;
+mod scribe;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -149,6 +152,7 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
         notify.between_turns(reactor.clock(), reactor.is_stopping(), fleet.is_reloading());
         Ok(())
     });
+    fleet.finish();
     code.map(|code| if code == 0 { fleet.code() } else { code })
 }
 

@@ -4,6 +4,7 @@
 use super::RoleSet;
 use super::errand::{Errand, Known, look_up};
 use super::fleet::{Fleet, Origin, Post, Standing, reserve};
+use super::scribe::Scribe;
 use crate::base::time::Time;
 use crate::config::settings::option_rows;
 use crate::logger;
@@ -40,7 +41,7 @@ impl Post {
         }
     }
 
-    fn tab(&self, reactor: &Reactor<RoleSet>) -> tabs::Tab {
+    fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> tabs::Tab {
         let row = self.row(reactor);
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         tabs::Tab {
@@ -52,7 +53,7 @@ impl Post {
                 fields: sheet.fields,
                 command: sheet.command,
                 faults: Vec::new(),
-                is_fixed: true,
+                is_fixed: !(is_kept && self.member.run.kind() == "relay"),
             }),
         }
     }
@@ -74,6 +75,10 @@ impl Fleet {
                 self.begin_reload(reactor, Some(by));
                 return None;
             }
+            TabCommand::Add { after } if self.scribe.is_some() => {
+                self.add(reactor, by, after);
+                return None;
+            }
             TabCommand::Add { .. } => return Some(TabReply::Refused(self.come_from())),
             TabCommand::Payload { tab, .. }
             | TabCommand::Clients { tab, .. }
@@ -87,10 +92,17 @@ impl Fleet {
         let Some(place) = self.posts.iter().position(|post| post.id == wanted) else {
             return Some(refused("there is no such role any more"));
         };
-        if let TabCommand::Start { .. } = command {
-            return self.begin(reactor, by, place);
+        match command {
+            TabCommand::Start { .. } => self.begin(reactor, by, place),
+            TabCommand::Change { fields, .. } if self.scribe.is_some() => {
+                self.change(reactor, by, place, fields)
+            }
+            TabCommand::Remove { .. } if self.scribe.is_some() => {
+                self.remove(reactor, by, place);
+                None
+            }
+            command => Some(self.obey_at(reactor, place, command)),
         }
-        Some(self.obey_at(reactor, place, command))
     }
 
     fn obey_at(
@@ -99,30 +111,10 @@ impl Fleet {
         place: usize,
         command: TabCommand,
     ) -> TabReply {
-        let role = self.posts[place].role();
+        if let Some(reply) = of_role(reactor, self.posts[place].role(), &command) {
+            return reply;
+        }
         match command {
-            TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
-                Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
-                _ => refused("it does not run"),
-            },
-            TabCommand::Clients { from, .. } => {
-                let role = role.and_then(|role| reactor.role(role));
-                let now = reactor.clock();
-                let page = |role: &RoleSet| role.client_page(now, from);
-                TabReply::Clients(role.map_or_else(ClientPage::default, page))
-            }
-            TabCommand::Kick { client, .. } => {
-                let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));
-                match role.and_then(kick) {
-                    Some(true) => TabReply::Done,
-                    _ => refused("that client is gone already"),
-                }
-            }
-            TabCommand::Dump {
-                on,
-                to_stdout: true,
-                ..
-            } => dump_to_stdout(reactor, role, on),
             TabCommand::Dump { on, .. } => {
                 self.posts[place].shows = on;
                 TabReply::Done
@@ -134,12 +126,14 @@ impl Fleet {
 
     fn list(&self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
         let rest = self.posts.get(from..).unwrap_or_default();
-        let rows = rest.iter().take(PAGE_MAX).map(|post| post.tab(reactor));
+        let is_kept = self.scribe.is_some();
+        let rows = rest.iter().take(PAGE_MAX);
+        let rows = rows.map(|post| post.tab(reactor, is_kept));
         TabReply::List(Tabs {
             rows: rows.collect(),
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
             file: self.file().map(|path| path.display().to_string()),
-            fault: None,
+            fault: self.scribe.as_ref().and_then(Scribe::fault),
         })
     }
 
@@ -147,7 +141,7 @@ impl Fleet {
     fn come_from(&self) -> String {
         match self.file() {
             Some(path) => format!(
-                "it comes from {}: change it there, and have that read again",
+                "it comes from {}: change it there and have that read again, or say save = true in its [console]",
                 path.display()
             ),
             None => "it comes from a command line, and goes with it".to_owned(),
@@ -167,6 +161,7 @@ impl Fleet {
             Some(role) => {
                 post.standing = Standing::Told(role);
                 reactor.tell(role, Event::Drain(Signal::Command));
+                self.note_enabled(reactor, place, false);
                 TabReply::Done
             }
             None => refused("it does not run"),
@@ -212,9 +207,10 @@ impl Fleet {
     }
 
     fn begin_now(&mut self, reactor: &mut Reactor<RoleSet>, id: u64) -> Result<(), String> {
-        let post = self.posts.iter_mut().find(|post| post.id == id);
+        let place = self.posts.iter().position(|post| post.id == id);
         // A reload may have taken it away, or begun it, meanwhile.
-        let post = post.ok_or("there is no such role any more")?;
+        let place = place.ok_or("there is no such role any more")?;
+        let post = &self.posts[place];
         if post.role().is_some() {
             return Ok(());
         }
@@ -222,17 +218,48 @@ impl Fleet {
         let mut begun = Post::begin(reactor, post.member.clone(), reserved)?;
         begun.id = id;
         begun.shows = post.shows;
-        *post = begun;
+        self.posts[place] = begun;
+        self.note_enabled(reactor, place, true);
         Ok(())
     }
 }
 
-/// Shows a role's payload on stdout, or ends that.
-pub(super) fn dump_to_stdout(
+/// Does what a role itself is asked, wherever it came from. `None`: that is about more than the role.
+pub(super) fn of_role(
     reactor: &mut Reactor<RoleSet>,
     role: Option<RoleId>,
-    on: bool,
-) -> TabReply {
+    command: &TabCommand,
+) -> Option<TabReply> {
+    let reply = match *command {
+        TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
+            Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
+            _ => refused("it does not run"),
+        },
+        TabCommand::Clients { from, .. } => {
+            let role = role.and_then(|role| reactor.role(role));
+            let now = reactor.clock();
+            let page = |role: &RoleSet| role.client_page(now, from);
+            TabReply::Clients(role.map_or_else(ClientPage::default, page))
+        }
+        TabCommand::Kick { client, .. } => {
+            let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));
+            match role.and_then(kick) {
+                Some(true) => TabReply::Done,
+                _ => refused("that client is gone already"),
+            }
+        }
+        TabCommand::Dump {
+            on,
+            to_stdout: true,
+            ..
+        } => dump_to_stdout(reactor, role, on),
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// Shows a role's payload on stdout, or ends that.
+fn dump_to_stdout(reactor: &mut Reactor<RoleSet>, role: Option<RoleId>, on: bool) -> TabReply {
     let format = on.then_some(DumpFormat::Text);
     match role.and_then(|role| reactor.with(role, |role, cx| role.dump(cx, format))) {
         Some(Ok(())) => TabReply::Done,

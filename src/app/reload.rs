@@ -7,16 +7,21 @@
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
+use std::sync::mpsc::Receiver;
+
 use super::RoleSet;
 use super::certificates::Watch;
 use super::change::{Change, change};
 use super::errand::{Broken, Errand, Known, look_up};
-use super::fleet::{Fleet, Origin, Post, reserve};
+use super::fleet::{Fleet, Origin, Post, Standing};
+use super::keeper::LAST;
+use super::plan::{Step, begin_all, plan, reserve_all, summary};
+use super::scribe::Scribe;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
 use crate::reactor::tabs::TabReply;
-use crate::reactor::{End, Event, Reactor, Reserved, RoleId};
+use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
 /// Files that are being read.
@@ -24,21 +29,24 @@ pub(super) type Reading = Errand<Result<Read, ConfigError>>;
 
 /// What files say now.
 pub(super) struct Read {
-    members: Vec<Member>,
-    globals: Globals,
+    pub(super) members: Vec<Member>,
+    pub(super) globals: Globals,
     /// The run file, where there is one.
-    file: Option<Box<RunFile>>,
+    pub(super) file: Option<Box<RunFile>>,
     /// The addresses of names at which its roles listen.
-    hosts: Vec<Known>,
+    pub(super) hosts: Vec<Known>,
 }
 
 impl Origin {
-    /// Reads all files again.
-    fn read_again(&self, wake: Wake) -> Result<Reading, String> {
+    /// Reads all files again, behind what is still to be written.
+    fn read_again(&self, wake: Wake, behind: Option<Receiver<()>>) -> Result<Reading, String> {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
                 Reading::begin("run file", wake, move || {
+                    if let Some(behind) = behind {
+                        let _ = behind.recv_timeout(LAST);
+                    }
                     let mut file = origin.load()?;
                     let members = std::mem::take(&mut file.members);
                     let places = members.iter().flat_map(|member| member.run.listens());
@@ -67,15 +75,6 @@ impl Origin {
     }
 }
 
-/// What is to be done to one role, and what it will be.
-struct Step {
-    member: Member,
-    /// Its place among those that run, if it is one of them.
-    old: Option<usize>,
-    change: Change,
-    reserved: Vec<Reserved>,
-}
-
 impl Fleet {
     /// Reads all files again. `asked`: who waits for what comes of it.
     pub(super) fn begin_reload(
@@ -92,7 +91,8 @@ impl Fleet {
             self.renew_certificates();
         }
         let waiting: Vec<_> = asked.into_iter().collect();
-        match self.origin.read_again(reactor.waker()) {
+        let behind = self.scribe.as_ref().map(Scribe::tried);
+        match self.origin.read_again(reactor.waker(), behind) {
             Ok(reading) => self.reading = Some((reading, waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
@@ -133,9 +133,14 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         read: Result<Read, ConfigError>,
     ) -> TabReply {
-        let applied = read
-            .map_err(|error| error.to_string())
-            .and_then(|read| self.apply(reactor, read));
+        let applied = read.map_err(|error| error.to_string()).and_then(|read| {
+            let text = read.file.as_ref().map(|file| file.text.clone());
+            let said = self.apply(reactor, read, true)?;
+            if let (Some(scribe), Some(text)) = (&mut self.scribe, text) {
+                scribe.found(&text);
+            }
+            Ok(said)
+        });
         reactor.know_hosts([]);
         match applied {
             Ok(text) => {
@@ -166,7 +171,7 @@ impl Fleet {
         let (post, reply) = match read.map(|read| read.members.into_iter().next()) {
             Ok(Some(mut member)) => match change(&post.member, &mut member) {
                 // Nothing of it that a file does not say can be another.
-                Change::None | Change::Anew => (post, TabReply::Done),
+                Change::None | Change::Anew | Change::Stop | Change::Rest => (post, TabReply::Done),
                 how => (post.changed(reactor, how, member), TabReply::Done),
             },
             Ok(None) => (post, TabReply::Done),
@@ -194,7 +199,12 @@ impl Fleet {
     }
 
     /// Makes what runs what the file says: "2 begun, 1 changed, 0 stopped, 4 untouched".
-    fn apply(&mut self, reactor: &mut Reactor<RoleSet>, read: Read) -> Result<String, String> {
+    pub(super) fn apply(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        read: Read,
+        is_reread: bool,
+    ) -> Result<String, String> {
         let Read {
             members,
             globals,
@@ -202,16 +212,27 @@ impl Fleet {
             hosts,
         } = read;
         reactor.know_hosts(hosts);
-        let mut steps = self.plan(&members);
+        let mut steps = plan(&self.posts, &members, is_reread);
         let goes = |index: &usize| {
             let kept = |step: &Step| step.old == Some(*index) && step.change != Change::Anew;
             !steps.iter().any(kept)
         };
         let gone: Vec<usize> = (0..self.posts.len()).filter(goes).collect();
-        let leaving: Vec<RoleId> = gone
+        let roles = gone.iter().filter_map(|at| self.posts[*at].role());
+        let stops = |step: &&Step| step.change == Change::Stop;
+        let stopped = steps
             .iter()
-            .filter_map(|at| self.posts[*at].role())
-            .collect();
+            .filter(stops)
+            .filter_map(|step| self.posts[step.old?].role());
+        // What they listen at can be had.
+        let leaving: Vec<RoleId> = roles.chain(stopped).collect();
+        // Those who were told already go on going.
+        let told = |role: &&RoleId| {
+            let is_it =
+                |post: &Post| matches!(post.standing, Standing::Told(told) if told == **role);
+            self.posts.iter().any(is_it)
+        };
+        let tell: Vec<RoleId> = leaving.iter().filter(|role| !told(role)).copied().collect();
         let before: Vec<Option<RoleId>> = self.posts.iter().map(Post::role).collect();
         if let Err((at, text)) = reserve_all(reactor, &mut steps, &before, &leaving) {
             return Err(format!("{}: {text}", steps[at].member.label()));
@@ -227,11 +248,20 @@ impl Fleet {
             }
         };
         // From here on nothing can fail that would have to be taken back.
-        for role in &leaving {
-            reactor.tell(*role, Event::Drain(Signal::Reload));
+        for role in tell {
+            reactor.tell(role, Event::Drain(Signal::Reload));
         }
-        self.leaving.extend(&leaving);
-        let text = summary(&steps, leaving.len());
+        let gone: Vec<RoleId> = gone.iter().filter_map(|at| before[*at]).collect();
+        let text = summary(&steps, gone.len());
+        self.leaving.extend(gone);
+        self.settle(reactor, steps, begun);
+        self.renew_certificates();
+        self.take_over(reactor, globals, file);
+        Ok(text)
+    }
+
+    /// What runs is what was planned.
+    fn settle(&mut self, reactor: &mut Reactor<RoleSet>, steps: Vec<Step>, begun: Vec<Post>) {
         let mut old: Vec<Option<Post>> = self.posts.drain(..).map(Some).collect();
         let mut begun = begun.into_iter();
         for step in steps {
@@ -241,14 +271,12 @@ impl Fleet {
                     let post = begun.next().expect("each was begun");
                     post.after(before.as_ref(), &mut self.next_id)
                 }
+                (Change::Rest | Change::Stop, Some(post)) => post.rests(step.member),
                 (change, Some(post)) => post.changed(reactor, change, step.member),
-                (_, None) => unreachable!("what is new is begun anew"),
+                (_, None) => Post::resting(step.member).after(None, &mut self.next_id),
             };
             self.posts.push(post);
         }
-        self.renew_certificates();
-        self.take_over(reactor, globals, file);
-        Ok(text)
     }
 
     /// What holds for the whole process: the tokens of the page at once, the rest from the next start on.
@@ -300,96 +328,10 @@ impl Fleet {
         }
         lent
     }
-
-    fn plan(&self, members: &[Member]) -> Vec<Step> {
-        let step = |member: &Member| {
-            let mut member = member.clone();
-            let old = self
-                .posts
-                .iter()
-                .position(|post| post.member.name == member.name);
-            let change =
-                old.map(|at| &self.posts[at])
-                    .map_or(Change::Anew, |post| match post.is_over() {
-                        true => Change::Anew,
-                        false => change(&post.member, &mut member),
-                    });
-            Step {
-                member,
-                old,
-                change,
-                reserved: Vec::new(),
-            }
-        };
-        members.iter().map(step).collect()
-    }
-}
-
-/// "2 begun, 1 changed, 0 stopped, 4 untouched"
-fn summary(steps: &[Step], stopped: usize) -> String {
-    let count = |wanted: &[Change]| {
-        let steps = steps.iter();
-        steps.filter(|step| wanted.contains(&step.change)).count()
-    };
-    format!(
-        "{} begun, {} changed, {stopped} stopped, {} untouched",
-        count(&[Change::Anew]),
-        count(&[Change::Options, Change::Source]),
-        count(&[Change::None])
-    )
 }
 
 fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &TabReply) {
     for (by, ticket) in waiting {
         reactor.answer(by, ticket, Reply::Tab(reply.clone()));
     }
-}
-
-/// Listens for all that begin, at places of theirs or of those who go.
-fn reserve_all(
-    reactor: &mut Reactor<RoleSet>,
-    steps: &mut [Step],
-    before: &[Option<RoleId>],
-    leaving: &[RoleId],
-) -> Result<(), (usize, String)> {
-    let mut failed = None;
-    let all = steps.iter_mut().enumerate();
-    for (at, step) in all.filter(|(_, step)| step.change == Change::Anew) {
-        let own = step.old.and_then(|at| before[at]);
-        match reserve(reactor, &step.member, own, leaving) {
-            Ok(reserved) => step.reserved = reserved,
-            Err(text) => {
-                failed = Some((at, text));
-                break;
-            }
-        }
-    }
-    let Some(failed) = failed else { return Ok(()) };
-    let reserved = steps
-        .iter_mut()
-        .flat_map(|step| std::mem::take(&mut step.reserved));
-    reactor.cancel(reserved.collect());
-    Err(failed)
-}
-
-/// Begins all that are new or other. Where one can't, those before it end at once, and nothing has changed.
-fn begin_all(reactor: &mut Reactor<RoleSet>, steps: &mut [Step]) -> Result<Vec<Post>, String> {
-    let mut begun: Vec<Post> = Vec::new();
-    let mut failed = None;
-    for step in steps.iter_mut().filter(|step| step.change == Change::Anew) {
-        let reserved = std::mem::take(&mut step.reserved);
-        if failed.is_some() {
-            reactor.cancel(reserved);
-            continue;
-        }
-        match Post::begin(reactor, step.member.clone(), reserved) {
-            Ok(post) => begun.push(post),
-            Err(text) => failed = Some(format!("{}: {text}", step.member.label())),
-        }
-    }
-    let Some(text) = failed else { return Ok(begun) };
-    for role in begun.iter().filter_map(Post::role) {
-        reactor.with(role, |_, cx| cx.finish(End::Done));
-    }
-    Err(text)
 }

@@ -20,6 +20,8 @@ pub struct Member {
     pub certificates: Option<Certificates>,
     /// What it was made of; `None` where somebody else keeps that.
     pub sheet: Option<Sheet>,
+    /// `enabled`: it is to run.
+    pub is_enabled: bool,
 }
 
 /// What a role was made of, as it was typed.
@@ -89,6 +91,7 @@ impl Member {
             run,
             certificates,
             sheet: None,
+            is_enabled: true,
         }
     }
 

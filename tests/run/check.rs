@@ -328,6 +328,11 @@ fn a_console_is_checked_as_on_its_command_line() {
             "bnd = \"127.0.0.1:1\"",
             "F:5:1: unknown key bnd of console: did you mean bind?",
         ),
+        ("save = 1", "F:5:8: save is true or false"),
+        (
+            "sav = true",
+            "F:5:1: unknown key sav of console: did you mean save?",
+        ),
         ("import = \"x\"", "F:5:1: unknown key import of console: "),
         (
             "view-token-file = \"nowhere\"",

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 
 use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::scratch::Scratch;
@@ -29,6 +30,10 @@ impl File {
 
     pub(crate) fn path(&self) -> String {
         self.folder.at("f.toml")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs it.

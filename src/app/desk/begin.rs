@@ -1,14 +1,14 @@
 //! How a tab's relay begins, and how it changes as it runs. Names and files are looked up in a thread, so that no dead
 //! name server and no slow disk holds up the relays beside it.
 
-use super::tabs::{FIELD_MAX, Standing};
+use super::tabs::Standing;
 use super::{Desk, RoleSet};
 use crate::app::certificates::Watch;
 use crate::app::change::{Change, change};
 use crate::app::errand::{Errand, Known, look_up};
 
 use crate::base::endpoint::{Endpoint, Host};
-use crate::config::settings::is_live;
+use crate::config::settings::{FIELD_MAX, is_live};
 use crate::config::{Member, Run};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
@@ -211,7 +211,7 @@ impl Desk {
             let held = reactor.with(role, |role, cx| match how {
                 Change::None => Ok(()),
                 Change::Options => role.set_options(cx, &new.run),
-                Change::Source | Change::Anew => Err("it runs: stop it to change this".to_owned()),
+                _ => Err("it runs: stop it to change this".to_owned()),
             });
             match held {
                 Some(Err(text)) => faults.push((String::new(), text)),

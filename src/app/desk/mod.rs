@@ -7,7 +7,6 @@
 //! ```
 
 mod begin;
-mod keeper;
 mod tabs;
 
 use std::fs;
@@ -15,10 +14,10 @@ use std::io;
 use std::path::Path;
 
 use self::begin::Starting;
-use self::keeper::Keeper;
 use self::tabs::{Standing, TABS_MAX, Tab};
 use super::control;
 use super::errand::{Broken, Errand};
+use super::keeper::Keeper;
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use super::{Desk, RoleSet};
 use crate::app::certificates::Watch;
-use crate::app::panel::{dump_to_stdout, log_after};
+use crate::app::panel::{log_after, of_role};
 use crate::config::Member;
-use crate::config::settings::{Settings, chained, fresh, is_editable, option_rows};
+use crate::config::settings::{
+    FIELD_MAX, Settings, chained, fresh, is_editable, names_socket, option_rows,
+};
 use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::net::Signal;
-use crate::reactor::tabs::{Faults, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
-use crate::reactor::view::{ClientPage, PAGE_MAX};
+use crate::reactor::tabs::{Faults, TabCommand, TabReply, TabSettings, Tabs};
+use crate::reactor::view::PAGE_MAX;
 use crate::reactor::{Event, Reactor, RoleId, tabs};
 
 /// A tab.
@@ -148,6 +150,9 @@ impl Desk {
         command: TabCommand,
     ) -> TabReply {
         let role = self.tabs[place].role();
+        if let Some(reply) = of_role(reactor, role, &command) {
+            return reply;
+        }
         match command {
             TabCommand::Stop { .. } | TabCommand::Remove { .. } | TabCommand::Change { .. }
                 if self.tabs[place].is_lent =>
@@ -156,34 +161,10 @@ impl Desk {
                     "the demo needs it as it is: Ctrl-C in its terminal ends both".to_owned(),
                 )
             }
-            TabCommand::Payload { from, .. } => match role.and_then(|role| reactor.role(role)) {
-                Some(RoleSet::Relay(relay)) => TabReply::Payload(relay.payload(from, PAYLOAD_MAX)),
-                _ => TabReply::Refused("it does not run".to_owned()),
-            },
-            TabCommand::Clients { from, .. } => {
-                let role = role.and_then(|role| reactor.role(role));
-                let now = reactor.clock();
-                TabReply::Clients(
-                    role.map_or_else(ClientPage::default, |role| role.client_page(now, from)),
-                )
-            }
-            TabCommand::Kick { client, .. } => {
-                let kicked =
-                    role.and_then(|role| reactor.with(role, |role, cx| role.kick(cx, client)));
-                match kicked {
-                    Some(true) => TabReply::Done,
-                    _ => TabReply::Refused("that client is gone already".to_owned()),
-                }
-            }
             TabCommand::Change { fields, .. } => match role {
                 Some(role) => self.change_running(reactor, place, role, &fields),
                 None => self.change(place, &fields),
             },
-            TabCommand::Dump {
-                on,
-                to_stdout: true,
-                ..
-            } => dump_to_stdout(reactor, role, on),
             TabCommand::Dump { on, .. } => {
                 self.tabs[place].settings.dump = on;
                 self.changed(place);
@@ -205,8 +186,11 @@ impl Desk {
             | TabCommand::Log { .. }
             | TabCommand::Start { .. }
             | TabCommand::Reload
-            | TabCommand::Add { .. } => {
-                unreachable!("they are about no tab")
+            | TabCommand::Add { .. }
+            | TabCommand::Payload { .. }
+            | TabCommand::Clients { .. }
+            | TabCommand::Kick { .. } => {
+                unreachable!("they are about no tab, or its relay has answered")
             }
         }
     }
@@ -340,12 +324,6 @@ impl Desk {
     }
 }
 
-/// Whether a relay would dial a Unix socket, or listen at one.
-fn names_socket(key: &str, value: &str) -> bool {
-    let mut places = value.split([',', ' ']).map(str::trim_start);
-    matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
-}
-
 /// Gives settings a name that none of `all` has.
 pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
     let names: BTreeSet<String> = all.iter().map(|settings| settings.name.clone()).collect();
@@ -356,5 +334,3 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
 
 /// The most tabs: more than anybody can look at.
 pub(super) const TABS_MAX: usize = 200;
-/// The most that a field holds.
-pub(super) const FIELD_MAX: usize = 4096;

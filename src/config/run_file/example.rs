@@ -57,6 +57,7 @@ const HEAD: &str = "\
 # A run file of hydrant: hydrant check FILE finds mistakes, hydrant run FILE runs it, SIGHUP applies what has changed.
 # Keys are the names of the flags; hydrant relay --help says more about each. Paths start from this file's folder.
 # A value that is shown in a comment is the default, where there is one; a switch is off by default.
+# A section with enabled=false is not begun until somebody starts it.
 
 # [log]
 # log-file = \"hydrant.log\"
@@ -65,6 +66,7 @@ const HEAD: &str = "\
 # [console]
 # bind = \"127.0.0.1:7700\"           # a page in front of all of them; others than this machine need a token-file
 # token-file = \"console.token\"
+# save = true                        # what is changed on the page is written to this file
 
 # [metrics]
 # listen = \"127.0.0.1:9100\"         # /metrics for Prometheus, /healthz, /readyz

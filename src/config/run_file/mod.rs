@@ -9,28 +9,29 @@
 
 mod blame;
 mod clashes;
+mod edit;
 mod example;
 mod mistake;
+mod rest;
 mod section;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Document, Item, Table};
+use toml_edit::{Document, Item};
 
 use self::blame::{blame, listens_alone};
+pub use self::edit::Edit;
 pub use self::example::example;
 pub use self::mistake::Mistake;
 use self::mistake::show;
-use self::section::{Entry, Reader, SECTIONS, Section, in_file, key_place, keys_of, near, texts};
+use self::rest::{Rest, console, log, metrics};
+use self::section::{Entry, Reader, SECTIONS, Section, key_place, keys_of, near};
 use crate::base::endpoint::Endpoint;
-use crate::base::option::{Opt, Values};
 use crate::base::units::{Count, Typed};
-use crate::cli::{GLOBALS, RoleId};
+use crate::cli::RoleId;
 use crate::config::files::read_small;
-use crate::config::{ConfigError, Env, Globals, Member, Run, build, console_of};
-use crate::roles::console::config::ConsoleConfig;
-use crate::roles::console::options as console_options;
+use crate::config::{ConfigError, Env, Globals, Member, Run, build};
 use crate::roles::relay::config::{RelayConfig, Slow};
 
 /// A run file without mistakes.
@@ -38,6 +39,8 @@ use crate::roles::relay::config::{RelayConfig, Slow};
 pub struct RunFile {
     /// Where it is.
     pub path: PathBuf,
+    /// What stands in it.
+    pub text: String,
     /// What holds for the whole process, `[log]` and `[metrics]` taken in.
     pub globals: Globals,
     /// The roles, in the order of their kinds and of the file.
@@ -63,6 +66,22 @@ impl Origin {
     pub fn load(&self) -> Result<RunFile, ConfigError> {
         RunFile::load(&self.path, &self.flags, &self.env)
     }
+
+    /// What stands in it now.
+    ///
+    /// # Errors
+    /// That it can't be read.
+    pub fn text(&self) -> Result<String, ConfigError> {
+        RunFile::read(&self.path)
+    }
+
+    /// What it would be with another text.
+    ///
+    /// # Errors
+    /// All mistakes in that.
+    pub fn with(&self, text: String) -> Result<RunFile, ConfigError> {
+        RunFile::of(&self.path, text, &self.flags, &self.env)
+    }
 }
 
 impl RunFile {
@@ -84,6 +103,11 @@ impl RunFile {
         flags: &[(&'static str, String)],
         env: &Env,
     ) -> Result<Self, ConfigError> {
+        let text = Self::read(path)?;
+        Self::of(path, text, flags, env)
+    }
+
+    fn read(path: &Path) -> Result<String, ConfigError> {
         let name = path.to_string_lossy();
         let unreadable = |fault| ConfigError::File {
             flag: "the run file",
@@ -91,16 +115,26 @@ impl RunFile {
             fault,
         };
         let (bytes, _) = read_small(path, SIZE_MAX).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| {
+        String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());
             let wrong = Mistake::new(at..at + 1, "this is not UTF-8");
             Self::shown(&name, &text, vec![wrong])
-        })?;
+        })
+    }
+
+    fn of(
+        path: &Path,
+        text: String,
+        flags: &[(&'static str, String)],
+        env: &Env,
+    ) -> Result<Self, ConfigError> {
+        let name = path.to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new(""));
         match Self::parse(&text, folder, flags, env) {
             Ok((globals, members)) => Ok(Self {
                 path: path.to_owned(),
+                text,
                 globals,
                 members,
                 flags: flags.to_vec(),
@@ -188,41 +222,6 @@ impl RunFile {
     }
 }
 
-/// What is no role.
-struct Rest<'a> {
-    values: Values,
-    flags: &'a [(&'static str, String)],
-    /// Where those listen who only watch, and where that stands.
-    watchers: Vec<(Endpoint, Range<usize>)>,
-    console: Option<ConsoleConfig>,
-}
-
-impl<'a> Rest<'a> {
-    fn new(flags: &'a [(&'static str, String)]) -> Self {
-        Self {
-            values: Values::new(vec![GLOBALS]),
-            flags,
-            watchers: Vec::new(),
-            console: None,
-        }
-    }
-
-    fn globals(&mut self, reader: &mut Reader<'_>) -> Globals {
-        for (flag, given) in self.flags {
-            if let Some(opt) = self.values.find(flag) {
-                self.values.put(opt, given.clone());
-            }
-        }
-        match Globals::from_values(&self.values) {
-            Ok(globals) => globals,
-            Err(error) => {
-                reader.note(0..0, in_file(&error.to_string()));
-                Globals::default()
-            }
-        }
-    }
-}
-
 /// One key at the top of the file.
 fn top(
     reader: &mut Reader<'_>,
@@ -299,97 +298,6 @@ fn sections(
     }
 }
 
-fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
-    let opt = GLOBALS.iter().find(|opt| opt.name() == "metrics");
-    let opt = opt.expect("it is one of the global options");
-    for (key, item) in keys_of(table) {
-        if key.get() != "listen" {
-            let near = near(key.get(), ["listen"].into_iter(), "listen");
-            reader.note(
-                key_place(key),
-                format!("unknown key {} of metrics: {near}", Typed(key.get())),
-            );
-            continue;
-        }
-        match texts(item, false) {
-            Err((at, text)) => reader.note(at, format!("listen: {text}")),
-            Ok(given) => {
-                let (text, at) = given.into_iter().next().expect("one text");
-                let text = match reader.place_passed("listen", text) {
-                    Ok(text) => text,
-                    Err(text) => {
-                        reader.note(at, text);
-                        continue;
-                    }
-                };
-                match Endpoint::plain(&text) {
-                    Ok(endpoint) => {
-                        rest.watchers.push((endpoint, at));
-                        rest.values.put(opt, text);
-                    }
-                    Err(error) => reader.note(at, error.to_string()),
-                }
-            }
-        }
-    }
-    if table.is_empty() {
-        reader.note(table.span().unwrap_or_default(), "metrics needs listen");
-    }
-}
-
-/// `[console]`: the page in front of all of them.
-fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
-    let mut values = Values::new(vec![console_options::OPTIONS]);
-    let mut bind = table.span().unwrap_or_default();
-    let known = reader.mistakes.len();
-    let all = || {
-        let own = console_options::OPTIONS.iter();
-        own.filter(|opt| !NOT_IN_FILE.contains(&opt.name()))
-    };
-    for (key, item) in keys_of(table) {
-        match all().find(|opt| opt.name() == key.get()) {
-            Some(opt) => {
-                if opt.name() == "bind" {
-                    bind = section::place(item);
-                }
-                reader.setting(&mut values, opt, item);
-            }
-            None => {
-                let near = near(key.get(), all().map(Opt::name), "hydrant console --help");
-                let name = Typed(key.get()).to_string();
-                reader.note(
-                    key_place(key),
-                    format!("unknown key {name} of console: {near}"),
-                );
-            }
-        }
-    }
-    if reader.mistakes.len() > known {
-        return;
-    }
-    match console_of(&values) {
-        Ok(config) => {
-            rest.watchers.push((config.bind.clone(), bind));
-            rest.console = Some(config);
-        }
-        Err(error) => reader.note(bind, in_file(&error.to_string())),
-    }
-}
-
-fn log(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
-    for (key, item) in keys_of(table) {
-        let opt = GLOBALS.iter().find(|opt| opt.name() == key.get());
-        match opt.filter(|opt| LOG.contains(&opt.name())) {
-            Some(opt) => reader.setting(&mut rest.values, opt, item),
-            None => {
-                let near = near(key.get(), LOG.iter().copied(), &LOG.join(", "));
-                let name = Typed(key.get()).to_string();
-                reader.note(key_place(key), format!("unknown key {name} of log: {near}"));
-            }
-        }
-    }
-}
-
 /// The keys for the words of a role's command line; none where it has no section.
 pub(super) fn word_keys(role: RoleId) -> Vec<&'static str> {
     let section = SECTIONS.iter().find(|section| section.role == role);
@@ -426,6 +334,7 @@ fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>, env: &Env, text: &str) -> 
                 let mut member = Member::alone(run, certificates);
                 quieten(&mut member.run, &entry.slows);
                 member.sheet = Some(entry.sheet());
+                member.is_enabled = entry.is_enabled;
                 Some(member)
             }
             Ok(None) => None,
@@ -481,7 +390,3 @@ fn set_slow(relay: &mut RelayConfig, index: usize, word: &str) {
 
 /// The longest file that is read.
 const SIZE_MAX: u64 = 1 << 20;
-/// Options of the console that make no sense where its relays come from a file.
-const NOT_IN_FILE: &[&str] = &["no-browser", "import"];
-/// The options that `[log]` has.
-const LOG: &[&str] = &["log-file", "verbose", "quiet"];

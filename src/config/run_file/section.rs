@@ -89,6 +89,8 @@ pub(super) struct Entry {
     pub(super) places: Vec<(&'static str, Range<usize>)>,
     /// What `[[relay.output]]` says of its own: which of the words it is, and `--slow`.
     pub(super) slows: Vec<(usize, String)>,
+    /// It is to run.
+    pub(super) is_enabled: bool,
     /// Nothing in it was wrong by itself.
     pub(super) is_sound: bool,
 }
@@ -143,6 +145,7 @@ impl Reader<'_> {
             words: Vec::new(),
             places: Vec::new(),
             slows: Vec::new(),
+            is_enabled: true,
             is_sound: true,
         };
         let known = self.mistakes.len();
@@ -155,6 +158,8 @@ impl Reader<'_> {
             } else if let Some(opt) = opt {
                 self.setting(&mut entry.values, opt, item);
                 entry.places.push((opt.name(), place(item)));
+            } else if name == "enabled" {
+                entry.is_enabled = self.truth(name, item).unwrap_or(true);
             } else if name != "output" || section.role != RoleId::Relay {
                 self.unknown_key(section, key);
             }
@@ -169,6 +174,15 @@ impl Reader<'_> {
         }
         entry.is_sound = self.mistakes.len() == known;
         entry
+    }
+
+    /// What no flag stands for: a truth.
+    pub(super) fn truth(&mut self, name: &str, item: &Item) -> Option<bool> {
+        let truth = item.as_bool();
+        if truth.is_none() {
+            self.note(place(item), format!("{name} is true or false"));
+        }
+        truth
     }
 
     /// `[[relay.output]]`: one more DST each, with a policy of its own.
@@ -212,7 +226,7 @@ impl Reader<'_> {
         let words = section.words.iter().map(|(word, _)| *word);
         let all = words.chain(section.options().iter().map(Opt::name));
         let see = format!("hydrant {} --help", section.command());
-        let near = near(name, all, &see);
+        let near = near(name, all.chain(["enabled"]), &see);
         self.note(
             key_place(key),
             format!("unknown key {} of {}: {near}", Typed(name), section.name),

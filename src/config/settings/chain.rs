@@ -58,7 +58,7 @@ pub fn chained(before: &Settings, names: &BTreeSet<String>) -> Settings {
 }
 
 /// The same host and the next port; nothing where there is no port, or none above.
-fn next_port(place: &str) -> String {
+pub fn next_port(place: &str) -> String {
     let (host, port) = place
         .rsplit_once(':')
         .map_or(("", place), |(host, port)| (host, port));

@@ -205,7 +205,14 @@ fn write(table: &mut Table, settings: &Settings) {
     }
 }
 
-fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
+/// What a relay that is new to a run file says.
+pub(crate) fn write_new(table: &mut Table, settings: &Settings) {
+    write(table, settings);
+    table.remove("dump");
+}
+
+/// Puts a value where it is not there yet; what stands beside it stays.
+pub(crate) fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
     match table.get_mut(key) {
         Some(item) if read(item).as_deref() == Some(text) => {}
         Some(Item::Value(old)) => {
@@ -220,7 +227,7 @@ fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
 }
 
 /// A switch is a truth; everything else is a text, several of which are a list.
-fn typed(text: &str) -> Value {
+pub(crate) fn typed(text: &str) -> Value {
     match text {
         "true" => Value::from(true),
         "false" => Value::from(false),

@@ -17,8 +17,9 @@ use crate::roles::relay::config::{Source, Way};
 use crate::roles::relay::options::OPTIONS;
 use crate::roles::tls::options::Files;
 
-pub use self::chain::{chained, fresh};
+pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
+pub(crate) use self::document::{put, typed, write_new};
 pub use self::import::{ImportError, import};
 
 /// A relay's settings.
@@ -109,6 +110,7 @@ impl Settings {
             run,
             certificates,
             sheet: None,
+            is_enabled: true,
         };
         Ok((member, names_files))
     }
@@ -237,10 +239,18 @@ pub fn is_editable(key: &str) -> bool {
     is_known && !is_file && !ELSEWHERE.contains(&key)
 }
 
+/// Whether a relay would dial a Unix socket, or listen at one.
+pub fn names_socket(key: &str, value: &str) -> bool {
+    let mut places = value.split([',', ' ']).map(str::trim_start);
+    matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
+}
+
 fn fault(field: &str, text: &str) -> (String, String) {
     (field.to_owned(), text.to_owned())
 }
 
+/// The most that a field holds, in bytes.
+pub const FIELD_MAX: usize = 4096;
 /// Options that belong to the whole process, or to a terminal.
 const ELSEWHERE: &[&str] = &[
     "name",

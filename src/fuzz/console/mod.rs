@@ -66,6 +66,7 @@ impl Party {
             token: token.map(secret),
             view_token: token.map(|_| secret(VIEW_TOKEN)),
             max_connections: connections,
+            saves: false,
             is_private: false,
         }))
     }

@@ -157,6 +157,7 @@ pub fn build(
         token,
         view_token,
         max_connections: values.amount("max-connections")?.expect(PRESET),
+        saves: false,
         is_private: false,
     })
 }

@@ -1,4 +1,4 @@
-//! Keeps the console's settings in their file, in a thread of its own, since a disk may take as long as it likes. It
+//! Keeps what is changed on a page in its file, in a thread of its own, since a disk may take as long as it likes. It
 //! writes what it was given last, beside the old file, and then takes that one's place, so that there is always a whole
 //! one; the one that was there at the start stays as `.bak`. A file that somebody else has changed is not overwritten.
 
@@ -15,11 +15,25 @@ use crate::reactor::plain;
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
 pub(super) struct Keeper {
-    jobs: Option<Sender<String>>,
-    fault: Arc<Mutex<Option<String>>>,
+    jobs: Option<Sender<Job>>,
+    fault: Shared,
+    /// What the file held when it was last looked at.
+    known: Shared,
     /// Its other end goes with the thread.
     through: Receiver<()>,
     path: PathBuf,
+}
+
+/// Something that is told across threads, if there is anything to tell.
+pub(super) type Shared = Arc<Mutex<Option<String>>>;
+
+enum Job {
+    /// This is to be in the file.
+    Keep(String),
+    /// This is in the file, whatever was to be.
+    Found(String),
+    /// It goes away once all that was given before is in the file, or could not be written.
+    Tried(Sender<()>),
 }
 
 impl Keeper {
@@ -29,6 +43,7 @@ impl Keeper {
         let (jobs, asked) = mpsc::channel();
         let (over, through) = mpsc::channel();
         let file = SettingsFile::new(path.clone(), known);
+        let known = Arc::clone(&file.known);
         let said = Arc::clone(&fault);
         thread::Builder::new()
             .name("settings".to_owned())
@@ -40,6 +55,7 @@ impl Keeper {
         Ok(Self {
             jobs: Some(jobs),
             fault,
+            known,
             through,
             path,
         })
@@ -47,10 +63,31 @@ impl Keeper {
 
     /// This is to be in the file.
     pub(super) fn keep(&self, text: String) {
+        self.tell(Job::Keep(text));
+    }
+
+    /// The file has been read again, and this is what it says: what was to be written before counts no more.
+    pub(super) fn found(&self, text: String) {
+        self.tell(Job::Found(text));
+    }
+
+    /// Ends once all that was given is in the file, or could not be written: for a thread that is about to read it.
+    pub(super) fn tried(&self) -> Receiver<()> {
+        let (held, ends) = mpsc::channel();
+        self.tell(Job::Tried(held));
+        ends
+    }
+
+    fn tell(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // The thread lives as long as this does.
-            let _ = jobs.send(text);
+            let _ = jobs.send(job);
         }
+    }
+
+    /// What the file holds, as far as is known.
+    pub(super) fn known(&self) -> Shared {
+        Arc::clone(&self.known)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -75,8 +112,9 @@ impl Keeper {
     }
 }
 
-fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<String>>) {
+fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<String>>) {
     let mut unwritten: Option<String> = None;
+    let mut waiting: Vec<Sender<()>> = Vec::new();
     loop {
         let wait = match unwritten {
             Some(_) => asked.recv_timeout(AGAIN),
@@ -84,7 +122,19 @@ fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<S
         };
         match wait {
             // Of several that wait, the last one says it all.
-            Ok(text) => unwritten = Some(asked.try_iter().last().unwrap_or(text)),
+            Ok(first) => {
+                for job in std::iter::once(first).chain(asked.try_iter()) {
+                    match job {
+                        Job::Keep(text) => unwritten = Some(text),
+                        Job::Found(text) => {
+                            file.found(text);
+                            *lock(fault) = None;
+                            unwritten = None;
+                        }
+                        Job::Tried(held) => waiting.push(held),
+                    }
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 // What could not be written may be by now.
@@ -94,8 +144,12 @@ fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<S
                 return;
             }
         }
-        let Some(text) = &unwritten else { continue };
+        let Some(text) = &unwritten else {
+            waiting.clear();
+            continue;
+        };
         let written = file.write(text);
+        waiting.clear();
         let now = written.err();
         if now.is_none() {
             unwritten = None;
@@ -111,14 +165,14 @@ fn keep(mut file: SettingsFile, asked: &Receiver<String>, fault: &Mutex<Option<S
     }
 }
 
-fn lock(fault: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+pub(super) fn lock(fault: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     fault.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct SettingsFile {
     path: PathBuf,
     /// What it held when it was last looked at.
-    known: Option<String>,
+    known: Shared,
     /// The file that was there at the start is kept beside it.
     has_copy: bool,
 }
@@ -128,9 +182,15 @@ impl SettingsFile {
     fn new(path: PathBuf, known: Option<String>) -> Self {
         Self {
             path: fs::canonicalize(&path).unwrap_or(path),
-            known,
+            known: Arc::new(Mutex::new(known)),
             has_copy: false,
         }
+    }
+
+    /// What somebody else has written counts, and is kept beside it like the file of the start.
+    fn found(&mut self, text: String) {
+        let known = lock(&self.known).replace(text);
+        self.has_copy &= known == *lock(&self.known);
     }
 
     fn write(&mut self, text: &str) -> Result<(), String> {
@@ -142,31 +202,35 @@ impl SettingsFile {
             Err(error) => return Err(format!("can't read {shown}: {}", plain(&error))),
         };
         if found.as_deref() == Some(text) {
-            self.known = found;
+            *lock(&self.known) = found;
             return Ok(());
         }
-        if found.is_some() && found != self.known {
+        if found.is_some() && found != *lock(&self.known) {
             return Err(format!(
-                "{shown} was changed by somebody else and is left alone; start the console again to have what it says, \
-                 or move it away to have what you see here"
+                "{shown} was changed by somebody else and is left alone; start the console again, or have a run file \
+                 read again, to have what it says, or move it away to have what you see here"
             ));
         }
         self.replace(text, found.is_some())
             .map_err(|error| format!("can't write {shown}: {}", plain(&error)))?;
-        self.known = Some(text.to_owned());
+        *lock(&self.known) = Some(text.to_owned());
         Ok(())
     }
 
     fn replace(&mut self, text: &str, is_there: bool) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(folder)?;
-        if is_there && fs::metadata(&self.path)?.permissions().readonly() {
+            .create(&folder)?;
+        let mode = match is_there {
+            true => Some(fs::metadata(&self.path)?.permissions()),
+            false => None,
+        };
+        if mode.as_ref().is_some_and(fs::Permissions::readonly) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let beside = self.path.with_extension("toml.new");
+        let beside = self.beside("new");
         let written = OpenOptions::new()
             .write(true)
             .create(true)
@@ -175,23 +239,42 @@ impl SettingsFile {
             .open(&beside)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
+                // Who could read it still can.
+                mode.map_or(Ok(()), |mode| file.set_permissions(mode))?;
                 file.sync_all()
-            });
-        if let Err(error) = written {
+            })
+            .and_then(|()| self.keep_copy(is_there))
+            .and_then(|()| fs::rename(&beside, &self.path));
+        if written.is_err() {
+            // On a full disk it would be in the way of the next attempt.
             let _ = fs::remove_file(&beside);
-            return Err(error);
         }
-        if is_there && !self.has_copy {
-            fs::copy(&self.path, self.path.with_extension("toml.bak"))?;
-            self.has_copy = true;
-        }
-        fs::rename(&beside, &self.path)?;
+        written?;
         File::open(folder)?.sync_all()
     }
 }
 
-/// How long the end waits for the disk.
-const LAST: Duration = Duration::from_secs(5);
+impl SettingsFile {
+    /// What was there at the start is kept, once.
+    fn keep_copy(&mut self, is_there: bool) -> io::Result<()> {
+        if is_there && !self.has_copy {
+            fs::copy(&self.path, self.beside("bak"))?;
+            self.has_copy = true;
+        }
+        Ok(())
+    }
+
+    /// `console.toml.bak`
+    fn beside(&self, what: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".");
+        name.push(what);
+        name.into()
+    }
+}
+
+/// How long the end waits for the disk, and so does whoever reads what is to be written.
+pub(super) const LAST: Duration = Duration::from_secs(5);
 /// How soon a file that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,285 @@
+//! A run file that is changed from the page: one value, one section, and nothing else of what a person wrote into it.
+
+use std::collections::BTreeSet;
+
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
+
+use super::section::SECTIONS;
+use crate::base::endpoint::Endpoint;
+use crate::base::form::Faults;
+use crate::config::settings::{Settings, chained, fresh, next_port, put, typed, write_new};
+
+/// What is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Keys of a relay, each with what is to stand there; nothing: its default.
+    Set {
+        /// Which.
+        name: String,
+        /// `name`, `src`, `dst`, and options.
+        fields: Vec<(String, String)>,
+    },
+    /// Whether a role is to run.
+    Enable {
+        /// Which.
+        name: String,
+        /// Whether it is.
+        on: bool,
+    },
+    /// One more relay, which does not run yet.
+    Push(Settings),
+    /// A role goes; the last one leaves a fresh relay.
+    Remove {
+        /// Which.
+        name: String,
+    },
+}
+
+impl Edit {
+    /// One more relay, that goes on where another ends, if that can be dialled. Its own place is the next one that is
+    /// not `taken`.
+    pub fn chain(before: Option<&Settings>, names: &BTreeSet<String>, taken: &[Endpoint]) -> Self {
+        let chained = before.map(|before| chained(before, names));
+        let is_right = |made: &Settings| made.check().is_ok();
+        let mut made = chained.filter(is_right).unwrap_or_else(|| fresh(names));
+        while let Ok((member, _)) = made.check()
+            && member
+                .run
+                .listens()
+                .iter()
+                .any(|at| taken.iter().any(|other| other.overlaps(at)))
+        {
+            let next = next_port(made.get("dst"));
+            made.set("dst", &next);
+        }
+        // There is one stdout, and what flows is shown on pages without it.
+        Self::Push(Settings {
+            dump: false,
+            enabled: false,
+            ..made
+        })
+    }
+
+    /// The file's text with this change.
+    ///
+    /// # Errors
+    /// What can't be changed here, by the field.
+    pub fn apply(&self, text: &str) -> Result<String, Faults> {
+        let wrong = |field: &str, text: &str| vec![(field.to_owned(), text.to_owned())];
+        let mut document: DocumentMut = text
+            .parse()
+            .map_err(|_| wrong("", "the run file is no TOML any more"))?;
+        let gone = || wrong("", "it does not stand in the run file");
+        match self {
+            Self::Set { name, fields } => {
+                let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
+                let table = tables.get_mut(at).ok_or_else(gone)?;
+                let has_outputs = table.contains_key("output");
+                if has_outputs && fields.iter().any(|(key, _)| key == "dst") {
+                    let text = "it has several outputs in the run file: change them there";
+                    return Err(wrong("dst", text));
+                }
+                for (key, value) in fields {
+                    match value.is_empty() {
+                        true => drop(table.remove(key)),
+                        false => put(table, key, value, written(key, value)),
+                    }
+                }
+            }
+            Self::Enable { name, on } => {
+                let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
+                let table = tables.get_mut(at).ok_or_else(gone)?;
+                // What runs needs no word for it.
+                if !on || table.contains_key("enabled") {
+                    put(table, "enabled", &on.to_string(), Value::from(*on));
+                }
+            }
+            Self::Push(settings) => push(&mut document, settings),
+            Self::Remove { name } => {
+                let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
+                tables.remove(at);
+                if names(&mut document).is_empty()
+                    && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), &[])
+                {
+                    push(&mut document, &settings);
+                }
+            }
+        }
+        Ok(document.to_string())
+    }
+}
+
+/// What is typed into a field, as it stands in a file. Several of what is listed have commas between them, but for
+/// `dst`.
+fn written(key: &str, text: &str) -> Value {
+    match (key, text) {
+        ("dst", text) => typed(text),
+        ("src", text) => {
+            let all: Vec<&str> = text.split(',').map(str::trim).collect();
+            Value::from(all.join(","))
+        }
+        ("name", text) => Value::from(text),
+        (_, "true") => Value::from(true),
+        (_, "false") => Value::from(false),
+        (_, text) => Value::from(text),
+    }
+}
+
+fn push(document: &mut DocumentMut, settings: &Settings) {
+    let mut table = Table::new();
+    write_new(&mut table, settings);
+    let gap = if document.is_empty() { "" } else { "\n" };
+    table.decor_mut().set_prefix(gap);
+    let relays = document
+        .entry("relay")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    if let Some(relays) = relays.as_array_of_tables_mut() {
+        relays.push(table);
+    }
+}
+
+/// The list that a role of this name stands in, and its place there.
+fn find<'a>(document: &'a mut DocumentMut, name: &str) -> Option<(&'a mut ArrayOfTables, usize)> {
+    let at = names(document);
+    let (section, at) = at
+        .into_iter()
+        .find_map(|(section, at, own)| (own == name).then_some((section, at)))?;
+    Some((list(document, section)?, at))
+}
+
+/// Each role: its section, its place in there, and its name.
+fn names(document: &mut DocumentMut) -> Vec<(&'static str, usize, String)> {
+    let mut all = Vec::new();
+    for section in SECTIONS {
+        let word = section.name.split('.').next().unwrap_or_default();
+        let Some(tables) = list(document, section.name) else {
+            continue;
+        };
+        for (at, table) in tables.iter().enumerate() {
+            let own = table.get("name").and_then(Item::as_str).unwrap_or(word);
+            all.push((section.name, at, own.to_owned()));
+        }
+    }
+    all
+}
+
+fn list<'a>(document: &'a mut DocumentMut, section: &str) -> Option<&'a mut ArrayOfTables> {
+    let item = match section.split_once('.') {
+        Some((family, kind)) => document.get_mut(family)?.as_table_mut()?.get_mut(kind)?,
+        None => document.get_mut(section)?,
+    };
+    item.as_array_of_tables_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"# ours
+[console]
+save = true # it may
+
+[[relay]] # the first
+name = "a"
+src = "x:1" # where it comes from
+dst = ":2"
+
+[[relay.output]]
+dst = ":3"
+
+[[relay]]
+src = "y:1"
+dst = ":4"
+
+# behind
+[[tunnel.serve]]
+listen = "127.0.0.1:5" # the tunnel
+"#;
+
+    fn set(name: &str, fields: &[(&str, &str)]) -> Result<String, Faults> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let edit = Edit::Set {
+            name: name.to_owned(),
+            fields: fields.iter().map(owned).collect(),
+        };
+        edit.apply(FILE)
+    }
+
+    #[test]
+    fn one_value_changes_and_nothing_else() {
+        let text = set("a", &[("src", "z:9"), ("retry", "7")]).expect("it is there");
+        let expected = FILE.replace(
+            "src = \"x:1\" # where it comes from\ndst = \":2\"\n",
+            "src = \"z:9\" # where it comes from\ndst = \":2\"\nretry = \"7\"\n",
+        );
+        assert_eq!(text, expected);
+        let text = set("a", &[("src", "z:9, y:8"), ("name", "pit wall")]).expect("it is there");
+        assert!(
+            text.contains("name = \"pit wall\"\nsrc = \"z:9,y:8\""),
+            "{text}"
+        );
+        let text = set(
+            "a",
+            &[("allow", "10.0.0.0/8, ::1"), ("tls-insecure", "true")],
+        );
+        let text = text.expect("it is there");
+        assert!(
+            text.contains("allow = \"10.0.0.0/8, ::1\"\ntls-insecure = true\n"),
+            "{text}"
+        );
+        // One without a name goes by what it is.
+        let text = set("relay", &[("dst", ":4 connect:q:7"), ("name", "b")]).expect("it is there");
+        assert!(
+            text.contains("dst = [\":4\", \"connect:q:7\"]\nname = \"b\"\n"),
+            "{text}"
+        );
+        assert_eq!(
+            set("a", &[("dst", ":9")]).expect_err("it has outputs")[0].0,
+            "dst"
+        );
+        assert!(set("c", &[]).is_err());
+    }
+
+    #[test]
+    fn roles_of_every_kind_are_switched() {
+        let switch = |on| Edit::Enable {
+            name: "tunnel".to_owned(),
+            on,
+        };
+        let off = switch(false).apply(FILE).expect("it is there");
+        assert_eq!(off, format!("{FILE}enabled = false\n"));
+        let on = switch(true).apply(&off).expect("it is there");
+        assert_eq!(on, format!("{FILE}enabled = true\n"));
+        assert_eq!(switch(true).apply(FILE).expect("it is there"), FILE);
+    }
+
+    #[test]
+    fn relays_come_and_go_among_the_others() {
+        let names = BTreeSet::from(["a".to_owned()]);
+        let before = Settings {
+            fields: vec![("dst".to_owned(), ":4".to_owned())],
+            ..Settings::default()
+        };
+        let taken = ["127.0.0.1:5".parse().expect("a place")];
+        let chain = Edit::chain(Some(&before), &names, &taken);
+        let more = chain.apply(FILE).expect("there is room");
+        assert!(more.contains("src = \":4\"\ndst = \":6\"\n"), "{more}");
+        let new = "\n[[relay]]\nname = \"relay 1\"\n";
+        assert!(
+            more.contains(new) && more.contains("enabled = false"),
+            "{more}"
+        );
+        assert!(more.find(new) < more.find("# behind"), "{more}");
+        let gone = Edit::Remove {
+            name: "relay 1".to_owned(),
+        };
+        assert_eq!(gone.apply(&more).expect("it is there"), FILE);
+        let last = Edit::Remove {
+            name: "hub".to_owned(),
+        };
+        let left = last
+            .apply("[[hub]]\nlisten = \"1\"\n")
+            .expect("it is there");
+        assert!(left.contains("src = \"127.0.0.1:9999\""), "{left}");
+    }
+}

@@ -1,0 +1,312 @@
+//! A run file that says `save = true`: what is changed on the page stands in it, and runs so the next time.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::common::DEADLINE;
+use crate::common::hydrant::Hydrant;
+use crate::common::peers::{Place, connect};
+use crate::rig::{File, ask, clients_of};
+
+fn text(src: SocketAddr) -> String {
+    format!(
+        r#"# ours
+[console] # the page
+bind = "127.0.0.1:0"
+save = true
+
+[[relay]]
+name = "a" # the first
+src = "{src}" # where it comes from
+dst = "127.0.0.1:0"
+retry = "20ms"
+
+# the mail
+[[hub]]
+listen = "127.0.0.1:0"
+"#
+    )
+}
+
+/// Its page, as a script uses it.
+struct Page(SocketAddr);
+
+impl Page {
+    fn of(hydrant: &Hydrant) -> Self {
+        Self(hydrant.address_of("browsers"))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (at, body) = (self.0, body.to_string());
+        let (status, answer) = ask(
+            at,
+            &format!(
+                "POST /api/v1/{path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        (status, serde_json::from_str(&answer).expect("it is JSON"))
+    }
+
+    #[track_caller]
+    fn does(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body);
+        assert_eq!(status, 200, "{path} {body}: {answer}");
+        answer
+    }
+
+    #[track_caller]
+    fn refuses(&self, path: &str, body: &Value, status: u16) -> String {
+        let (code, answer) = self.post(path, body);
+        assert_eq!(code, status, "{path} {body}: {answer}");
+        answer.to_string()
+    }
+
+    fn state(&self) -> Value {
+        let (_, body) = get_closing(self.0, "/api/v1/state");
+        serde_json::from_str(&body).expect("it is JSON")
+    }
+
+    fn role(&self, name: &str) -> Value {
+        let state = self.state();
+        let roles = state["roles"].as_array().expect("a list");
+        let role = roles.iter().find(|role| role["name"] == json!(name));
+        role.unwrap_or_else(|| panic!("no {name}: {roles:?}"))
+            .clone()
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        while !is_so(&self.state()) {
+            assert!(Instant::now() < end, "never {what}: {}", self.state());
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn get_closing(at: SocketAddr, path: &str) -> (u16, String) {
+    ask(
+        at,
+        &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
+    )
+}
+
+fn saved(file: &File) -> String {
+    fs::read_to_string(file.path()).expect("it is there")
+}
+
+#[test]
+fn what_is_changed_on_the_page_runs_so_the_next_time() {
+    let mut up = Place::new();
+    let before = text(up.at);
+    let file = File::new(&before);
+    fs::set_permissions(file.path(), PermissionsExt::from_mode(0o640)).expect("it is ours");
+    let mut hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let at = clients_of(&hydrant, "relay[a]");
+    let _up = up.accept();
+    let _client = connect(at);
+    hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    // As it runs: what may change then, at once.
+    page.does(
+        "relays/1",
+        &json!({ "max-lag": "3s", "allow": "127.0.0.0/8" }),
+    );
+    assert_eq!(page.role("a")["fields"]["max-lag"], json!("3s"));
+    assert_eq!(
+        page.role("a")["clients"],
+        json!(1),
+        "nobody was disconnected"
+    );
+    assert!(
+        page.refuses("relays/1", &json!({ "dst": ":1" }), 422)
+            .contains("stop it")
+    );
+    assert!(
+        page.refuses("relays/1", &json!({ "tls-ca": "/etc/passwd" }), 422)
+            .contains("run file")
+    );
+    assert!(
+        page.refuses("relays/2", &json!({ "queue": "1M" }), 409)
+            .contains("only relays")
+    );
+    // One more, that goes on where the first ends; one that would be in its way; and another name.
+    let id = page.does("relays", &json!({ "after": 1 }))["id"].clone();
+    let next = format!("relays/{id}");
+    assert_eq!(page.role("relay 1")["state"], json!("stopped"));
+    page.does(
+        &next,
+        &json!({ "src": up.at.to_string(), "dst": "127.0.0.1:0", "name": "next" }),
+    );
+    assert_eq!(page.role("next")["id"], id);
+    assert!(
+        page.refuses(&next, &json!({ "name": "a" }), 409)
+            .contains("the name a is taken")
+    );
+    assert!(
+        page.refuses(&next, &json!({ "src": "nowhere" }), 422)
+            .contains("src")
+    );
+    page.does(&format!("{next}/start"), &json!({}));
+    hydrant.wait_log("relay[next]: listening on");
+    page.does("relays/1/stop", &json!({}));
+    page.does("relays/2/stop", &json!({}));
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 0);
+    let expected = before.replace(
+        "retry = \"20ms\"\n",
+        "retry = \"20ms\"\nallow = \"127.0.0.0/8\"\nmax-lag = \"3s\"\nenabled = false\n",
+    ) + "enabled = false\n";
+    let now = saved(&file);
+    let (first, rest) = now
+        .split_once("\n[[relay]]\nname = \"next\"")
+        .expect("it is there");
+    let added = rest.find("# the mail").expect("it is behind");
+    assert!(rest[..added].contains("enabled = true"), "{now}");
+    assert_eq!(format!("{first}\n{}", &rest[added..]), expected);
+    assert_eq!(
+        fs::read_to_string(file.path() + ".bak").expect("it was kept"),
+        before
+    );
+    let mode = fs::metadata(file.path())
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o640);
+    // The next time.
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    hydrant.wait_log("relay[next]: listening on");
+    assert_eq!(page.role("a")["state"], json!("stopped"));
+    assert_eq!(page.role("hub")["state"], json!("stopped"));
+    let id = page.role("next")["id"].clone();
+    page.does(&format!("relays/{id}/remove"), &json!({}));
+    page.until("gone", |state| {
+        state["roles"].as_array().map(Vec::len) == Some(2)
+    });
+    hydrant.stop();
+    assert_eq!(saved(&file), expected);
+}
+
+/// What somebody else has written is not lost: it is to be read first.
+#[test]
+fn a_file_that_was_changed_meanwhile_is_read_first() {
+    let up = Place::new();
+    let file = File::new(&text(up.at));
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let theirs = text(up.at).replace("# ours", "# theirs");
+    file.write(&theirs);
+    let lag = json!({ "max-lag": "3s" });
+    assert!(
+        page.refuses("relays/1", &lag, 409)
+            .contains("changed by somebody else")
+    );
+    assert_eq!(page.role("a")["fields"]["max-lag"], Value::Null);
+    assert_eq!(saved(&file), theirs);
+    page.does("reload", &json!({}));
+    page.does("relays/1", &lag);
+    // What has just been changed is read behind that.
+    page.does("reload", &json!({}));
+    assert_eq!(page.role("a")["fields"]["max-lag"], json!("3s"));
+    hydrant.stop();
+    let now = saved(&file);
+    assert!(
+        now.starts_with("# theirs\n") && now.contains("max-lag = \"3s\""),
+        "{now}"
+    );
+}
+
+/// It runs as it was changed, the page says that this is not in the file, and nothing of it is lost.
+#[test]
+fn a_file_that_can_t_be_written_is_said() {
+    let up = Place::new();
+    let file = File::new(&text(up.at));
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let mode = |mode| {
+        fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
+    };
+    mode(0o400);
+    page.does("relays/1", &json!({ "max-lag": "3s" }));
+    let is_said = |state: &Value| {
+        state["settings"]["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("permission denied"))
+    };
+    page.until("said", is_said);
+    assert_eq!(saved(&file), text(up.at));
+    mode(0o600);
+    page.does("relays/1", &json!({ "max-clients": "5" }));
+    page.until("saved", |state| state["settings"]["error"].is_null());
+    hydrant.stop();
+    let now = saved(&file);
+    assert!(
+        now.contains("max-lag = \"3s\"") && now.contains("max-clients = \"5\""),
+        "{now}"
+    );
+}
+
+#[test]
+fn without_it_the_file_is_left_alone() {
+    let up = Place::new();
+    let before = text(up.at).replace("save = true", "save = false");
+    let file = File::new(&before);
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let lag = json!({ "max-lag": "3s" });
+    assert!(page.refuses("relays/1", &lag, 409).contains("save = true"));
+    assert_eq!(page.role("a")["fixed"], json!(true));
+    page.does("relays/1/stop", &json!({}));
+    hydrant.wait_log("relay[a]: stopped");
+    hydrant.stop();
+    assert_eq!(saved(&file), before);
+}
+
+/// `enabled` in the file: what it says holds, and what was moved by hand stays so as long as it says nothing new.
+#[test]
+fn what_is_not_enabled_does_not_run() {
+    let up = Place::new();
+    let plain = text(up.at).replace("save = true", "save = false");
+    let off = plain.replace("retry =", "enabled = false\nretry =");
+    let file = File::new(&off);
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    assert_eq!(page.role("a")["state"], json!("stopped"));
+    assert!(!hydrant.has_logged("relay[a]"));
+    let says = |text: &str, said: &str| {
+        let line = file.reload(&hydrant, text);
+        assert!(line.ends_with(said), "{line}");
+    };
+    says(&plain, "1 begun, 0 changed, 0 stopped, 1 untouched");
+    clients_of(&hydrant, "relay[a]");
+    says(&off, "0 begun, 0 changed, 1 stopped, 1 untouched");
+    hydrant.wait_log("relay[a]: stopped by a reload");
+    page.until("stopped", |state| {
+        state["roles"][0]["running"] == json!(false)
+    });
+    page.does("relays/1/start", &json!({}));
+    clients_of(&hydrant, "relay[a]");
+    says(
+        &off.replace("# ours", ""),
+        "0 begun, 0 changed, 0 stopped, 2 untouched",
+    );
+    page.does("relays/1/stop", &json!({}));
+    page.until("stopped", |state| {
+        state["roles"][0]["running"] == json!(false)
+    });
+    // Its ring is another, and it was stopped by hand.
+    says(
+        &off.replace("retry =", "ring = \"1M\"\nretry ="),
+        "0 begun, 0 changed, 0 stopped, 2 untouched",
+    );
+    assert_eq!(page.role("a")["fields"]["ring"], json!("1M"));
+    assert_eq!(page.role("a")["state"], json!("stopped"));
+    hydrant.stop();
+}
