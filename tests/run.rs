@@ -6,6 +6,8 @@ mod common;
 mod check;
 #[path = "run/metrics.rs"]
 mod metrics;
+#[path = "run/others.rs"]
+mod others;
 #[path = "run/reload.rs"]
 mod reload;
 #[path = "run/rig.rs"]

@@ -1,0 +1,278 @@
+//! SIGHUP with a run file of a hub, a tunnel and a relay of WebSockets: as with relays, what has not changed does not
+//! notice.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use crate::common::DEADLINE;
+use crate::common::hydrant::Hydrant;
+use crate::common::peers::{Place, connect, echo, free_port};
+use crate::rig::File;
+
+/// All of them in one file, with what differs from test to test.
+#[derive(Default)]
+struct Text {
+    hub: &'static str,
+    serve: &'static str,
+    ws: &'static str,
+    more: String,
+    ports: (u16, u16),
+    service: Option<SocketAddr>,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self {
+            ports: (free_port(), free_port()),
+            service: Some(echo()),
+            ..Self::default()
+        }
+    }
+
+    fn text(&self) -> String {
+        let (tunnel, ws) = self.ports;
+        let service = self.service.expect("it was made");
+        let Self {
+            hub,
+            serve,
+            ws: ws_more,
+            more,
+            ..
+        } = self;
+        format!(
+            r#"{more}
+[[hub]]
+listen = "127.0.0.1:0"
+{hub}
+[[tunnel.serve]]
+name = "public"
+listen = "127.0.0.1:{tunnel}"
+tokens = "tunnel.tokens"
+{serve}
+[[tunnel.expose]]
+name = "web"
+server = "127.0.0.1:{tunnel}"
+target = "{service}"
+token-file = "key"
+retry = "20ms"
+[[ws.relay]]
+name = "meet"
+listen = "127.0.0.1:{ws}"
+tokens = "ws.tokens"
+{ws_more}
+[[ws.host]]
+name = "host"
+url = "ws://127.0.0.1:{ws}/host/game"
+target = "{service}"
+token-file = "key"
+retry = "20ms"
+[[ws.client]]
+name = "client"
+url = "ws://127.0.0.1:{ws}/client/game"
+listen = "127.0.0.1:0"
+token-file = "key"
+retry = "20ms"
+"#
+        )
+    }
+}
+
+fn keep(file: &File, name: &str, text: &str) {
+    let path = file.folder().join(name);
+    fs::write(&path, text).expect("the folder can be written");
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+}
+
+/// One who talks through each of them.
+struct Users {
+    hub: (TcpStream, TcpStream),
+    tunnel: TcpStream,
+    ws: TcpStream,
+}
+
+impl Users {
+    fn come(hub: SocketAddr, tunnel: SocketAddr, ws: SocketAddr) -> Self {
+        let member = |name: &str| {
+            let mut stream = connect(hub);
+            write!(stream, "{name}|").expect("the hub reads");
+            stream
+        };
+        let mut all = Self {
+            hub: (member("a"), member("b")),
+            tunnel: echoes(tunnel),
+            ws: echoes(ws),
+        };
+        // Only then both have their names.
+        write!(all.hub.1, "b|2|me").expect("the hub reads");
+        expect(&mut all.hub.1, "me");
+        all
+    }
+
+    /// None of them has noticed anything.
+    #[track_caller]
+    fn go_on(&mut self) {
+        write!(self.hub.0, "b|5|hello").expect("the hub reads");
+        expect(&mut self.hub.1, "hello");
+        self.go_on_without_hub();
+    }
+
+    #[track_caller]
+    fn go_on_without_hub(&mut self) {
+        for stream in [&mut self.tunnel, &mut self.ws] {
+            stream.write_all(b"again").expect("it reads");
+            expect(stream, "again");
+        }
+    }
+}
+
+#[track_caller]
+fn expect(stream: &mut TcpStream, text: &str) {
+    let mut got = vec![0; text.len()];
+    stream.read_exact(&mut got).expect("it answers");
+    assert_eq!(String::from_utf8_lossy(&got), text);
+}
+
+/// A connection through which a service answers, as soon as there is a way to it.
+#[track_caller]
+fn echoes(at: SocketAddr) -> TcpStream {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        assert!(Instant::now() < end, "nobody answers at {at}");
+        // Meanwhile nobody may listen, or who comes is turned away.
+        let Ok(mut stream) = TcpStream::connect(at) else {
+            continue;
+        };
+        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+        let mut got = [0; 4];
+        let answered = stream
+            .write_all(b"once")
+            .and_then(|()| stream.read_exact(&mut got));
+        if answered.is_ok() && got == *b"once" {
+            return stream;
+        }
+    }
+}
+
+fn start(file: &File) -> (Hydrant, Users, [SocketAddr; 3]) {
+    keep(file, "tunnel.tokens", "web 0123456789abcdef\n");
+    keep(file, "ws.tokens", "game 0123456789abcdef\n");
+    keep(file, "key", "0123456789abcdef\n");
+    let hydrant = file.run();
+    let at = |label: &str, what: &str| {
+        let line = hydrant.wait_logs(&[label, "listening on ", what]);
+        let at = line.split("listening on ").nth(1).unwrap_or_default();
+        let at = at.split(' ').next().unwrap_or_default();
+        at.parse().unwrap_or_else(|_| panic!("{line:?}"))
+    };
+    let all = [
+        at("hub: ", " for clients"),
+        at("tunnel[public]: ", " for clients of web"),
+        at("ws client[client]: ", " for programs"),
+    ];
+    let users = Users::come(all[0], all[1], all[2]);
+    (hydrant, users, all)
+}
+
+#[test]
+fn a_hub_a_tunnel_and_a_ws_relay_change_in_place() {
+    let mut text = Text::new();
+    let file = File::new(&text.text());
+    let (hydrant, mut users, [hub, ..]) = start(&file);
+    let line = file.reload(&hydrant, &text.text());
+    assert!(
+        line.ends_with("0 begun, 0 changed, 0 stopped, 6 untouched"),
+        "{line}"
+    );
+    users.go_on();
+    // What may change: a limit of the hub, and who may come to the others.
+    text.hub = "max-clients = 2";
+    let tokens = "web 0123456789abcdef\nother 0123456789abcdeg\n";
+    keep(&file, "tunnel.tokens", tokens);
+    keep(&file, "ws.tokens", &tokens.replace("web", "game"));
+    let line = file.reload(&hydrant, &text.text());
+    assert!(
+        line.ends_with("0 begun, 3 changed, 0 stopped, 3 untouched"),
+        "{line}"
+    );
+    users.go_on();
+    let mut third = connect(hub);
+    third.write_all(b"c|").expect("it is sent");
+    assert_eq!(
+        third.read(&mut [0]).unwrap_or(0),
+        0,
+        "there are two already"
+    );
+    users.go_on();
+    // Who is not in the file any more is not let in again, and the others stay.
+    keep(&file, "tunnel.tokens", "other 0123456789abcdeg\n");
+    let line = file.reload(&hydrant, &text.text());
+    assert!(
+        line.ends_with("0 begun, 1 changed, 0 stopped, 5 untouched"),
+        "{line}"
+    );
+    assert_eq!(users.tunnel.read(&mut [0]).unwrap_or(0), 0);
+    users.ws.write_all(b"stays").expect("it reads");
+    expect(&mut users.ws, "stays");
+    hydrant.stop();
+}
+
+#[test]
+fn a_place_that_is_taken_changes_nothing_of_them() {
+    let (taken, mut text) = (Place::opened(), Text::new());
+    let file = File::new(&text.text());
+    let (hydrant, mut users, _) = start(&file);
+    // It would begin all three anew, and can't.
+    (text.hub, text.serve, text.ws) = ("queue = \"2M\"", "linger = \"9s\"", "max-connections = 99");
+    text.more = format!("[[hub]]\nname = \"new\"\nlisten = \"{}\"\n", taken.at);
+    file.write(&text.text());
+    hydrant.signal("HUP");
+    let line = hydrant.wait_log("port in use");
+    assert!(line.contains("hub[new]"), "{line}");
+    hydrant.wait_log("nothing has changed");
+    users.go_on();
+    assert!(!hydrant.has_logged("stopped"), "{:?}", hydrant.log());
+    hydrant.stop();
+}
+
+#[test]
+fn each_of_them_is_begun_anew_alone() {
+    let mut text = Text::new();
+    let file = File::new(&text.text());
+    let (hydrant, mut users, [hub, tunnel, ws]) = start(&file);
+    let one = "1 begun, 0 changed, 1 stopped, 5 untouched";
+    text.hub = "queue = \"2M\"";
+    let line = file.reload(&hydrant, &text.text());
+    assert!(line.ends_with(one), "{line}");
+    assert_eq!(
+        users.hub.1.read(&mut [0]).unwrap_or(0),
+        0,
+        "its clients come again"
+    );
+    users.go_on_without_hub();
+    // At the same places, whatever the system chose once.
+    let mut users = Users::come(hub, tunnel, ws);
+    text.serve = "linger = \"9s\"";
+    let line = file.reload(&hydrant, &text.text());
+    assert!(line.ends_with(one), "{line}");
+    users.ws.write_all(b"stays").expect("it reads");
+    expect(&mut users.ws, "stays");
+    // Its public port is there again once its backend is.
+    hydrant.wait_logs(&["tunnel[public]: ", "listening on ", " for clients of web"]);
+    let mut users = Users {
+        tunnel: echoes(tunnel),
+        ..users
+    };
+    users.go_on();
+    text.ws = "max-connections = 99";
+    let line = file.reload(&hydrant, &text.text());
+    assert!(line.ends_with(one), "{line}");
+    let mut users = Users {
+        ws: echoes(ws),
+        ..users
+    };
+    users.go_on();
+    hydrant.stop();
+}
