@@ -63,10 +63,26 @@ export function toast(text) {
 
 // The relay that a question is about, as it was when it was asked.
 let subject = null;
+// Who waits for its answer.
+let answered = null;
+
+// The wall asks nothing.
+byId("ask")?.addEventListener("close", ({ target: dialog }) => {
+  // It is told late: by then something else may be asked, which this is no answer to.
+  if (!dialog.open) answer(dialog.returnValue === "yes");
+});
+
+function answer(isMeant) {
+  const resolve = answered;
+  subject = null;
+  answered = null;
+  resolve?.(isMeant);
+}
 
 // Asks before something that others would feel, about a relay that runs. Resolves to whether it is meant.
 export function ask(one, title, text, yes) {
   const dialog = byId("ask");
+  answer(false);
   byId("ask-title").textContent = title;
   byId("ask-text").textContent = text;
   byId("ask-yes").textContent = yes;
@@ -74,10 +90,7 @@ export function ask(one, title, text, yes) {
   dialog.showModal();
   subject = one;
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      subject = null;
-      resolve(dialog.returnValue === "yes");
-    }, { once: true });
+    answered = resolve;
   });
 }
 
