@@ -93,7 +93,8 @@ export class Form {
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
-    show(byId("locked"), role.running);
+    setText(byId("locked"), role.fixed ? FIXED : LOCKED);
+    show(byId("locked"), role.running || role.fixed);
     this.showErrors(role.errors);
   }
 
@@ -184,3 +185,5 @@ function write(input, value) {
 const read = (input) => (input.type === "checkbox" ? input.checked : input.value.trim());
 
 const TYPING_MS = 600;
+const LOCKED = "Running: what is greyed out can be changed once the relay is stopped; the rest holds at once.";
+const FIXED = "It comes from a run file, or from a command line, and is changed there.";
