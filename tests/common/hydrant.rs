@@ -204,7 +204,13 @@ impl Hydrant {
     /// The address of the next listener for `what`, with which it can be dialled.
     #[track_caller]
     pub(crate) fn address_of(&self, what: &str) -> SocketAddr {
-        let line = self.wait_logs(&["listening on ", &format!(" for {what}")]);
+        self.address_by("", what)
+    }
+
+    /// As `address_of`, of a role by its label: it may be one of several.
+    #[track_caller]
+    pub(crate) fn address_by(&self, label: &str, what: &str) -> SocketAddr {
+        let line = self.wait_logs(&[&format!("{label}: listening on "), &format!(" for {what}")]);
         let at = line.split("listening on ").nth(1).unwrap_or_default();
         let at = at.split(' ').next().unwrap_or_default();
         let mut at: SocketAddr = at

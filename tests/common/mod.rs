@@ -12,6 +12,7 @@ pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod scratch;
 pub(crate) mod secure;
+pub(crate) mod states;
 pub(crate) mod tools;
 
 use std::sync::mpsc;

@@ -1,28 +1,24 @@
 //! The API as a script uses it: relays are set up, chained, started and stopped, and everything about them is told.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::DEADLINE;
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
+use crate::common::states::States;
 use crate::rig::Console;
 
 /// The clients of the first relay, once they are as they should be: what a client has taken is known once a second.
 #[track_caller]
 fn clients_until(console: &Console, are_so: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + DEADLINE;
-    let mut states = console.states();
-    loop {
+    States::until(console.at, "so", || {
         let clients = console.get("/api/v1/relays/1/clients?sort=bytes").json();
-        if are_so(&clients) {
-            return clients;
+        match are_so(&clients) {
+            true => Ok(clients),
+            false => Err(clients.to_string()),
         }
-        assert!(Instant::now() < end, "never so: {clients}");
-        states.wait();
-    }
+    })
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! A console that runs with settings of its own, and a client for its API.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::DEADLINE;
 use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::peers::connect;
 use crate::common::scratch::Scratch;
+use crate::common::states::States;
 
 /// A console, and the folder that its settings are in.
 pub(crate) struct Console {
@@ -86,28 +85,15 @@ impl Console {
     /// The role of this id, once it is as it should be.
     #[track_caller]
     pub(crate) fn role_until(&self, id: u64, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + DEADLINE;
-        let mut states = None;
-        loop {
+        States::until(self.at, what, || {
             let roles = self.roles();
             let role = roles.iter().find(|role| role["id"] == json!(id));
-            let role = role
-                .unwrap_or_else(|| panic!("no role {id}: {roles:?}"))
-                .clone();
-            if is_so(&role) {
-                return role;
+            let role = role.unwrap_or_else(|| panic!("no role {id}: {roles:?}"));
+            match is_so(role) {
+                true => Ok(role.clone()),
+                false => Err(role.to_string()),
             }
-            assert!(Instant::now() < end, "role {id} was never {what}: {role}");
-            states.get_or_insert_with(|| self.states()).wait();
-        }
-    }
-
-    /// Tells of each new state.
-    pub(crate) fn states(&self) -> States {
-        let mut stream = connect(self.at);
-        let ask = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", self.at);
-        stream.write_all(ask.as_bytes()).expect("it reads");
-        States(BufReader::new(stream).lines())
+        })
     }
 
     /// Sets the one relay up, and starts it.
@@ -116,17 +102,6 @@ impl Console {
         self.does("relays/1", &json!({ "src": src.to_string(), "dst": dst }));
         self.does("relays/1/start", &json!({}));
         self.program.address_of("clients")
-    }
-}
-
-/// What is pushed to a page that is open.
-pub(crate) struct States(Lines<BufReader<TcpStream>>);
-
-impl States {
-    /// Waits for the next one.
-    #[track_caller]
-    pub(crate) fn wait(&mut self) {
-        while self.0.next().expect("it goes on").expect("it is read") != "event: state" {}
     }
 }
 

@@ -5,9 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
-use crate::common::DEADLINE;
 use crate::common::hydrant::Hydrant;
 use crate::common::peers::{Place, connect, echo, free_port};
 use crate::rig::File;
@@ -135,24 +133,19 @@ fn expect(stream: &mut TcpStream, text: &str) {
     assert_eq!(String::from_utf8_lossy(&got), text);
 }
 
-/// A connection through which a service answers, as soon as there is a way to it.
+/// A connection through which a service answers.
 #[track_caller]
 fn echoes(at: SocketAddr) -> TcpStream {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        assert!(Instant::now() < end, "nobody answers at {at}");
-        // Meanwhile nobody may listen, or who comes is turned away.
-        let Ok(mut stream) = TcpStream::connect(at) else {
-            continue;
-        };
-        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-        let mut got = [0; 4];
-        let answered = stream
-            .write_all(b"once")
-            .and_then(|()| stream.read_exact(&mut got));
-        if answered.is_ok() && got == *b"once" {
-            return stream;
-        }
+    let mut stream = connect(at);
+    stream.write_all(b"once").expect("it reads");
+    expect(&mut stream, "once");
+    stream
+}
+
+/// The relay of WebSockets has both its ends.
+fn wait_meeting(hydrant: &Hydrant) {
+    for end in ["ws host[host]", "ws client[client]"] {
+        hydrant.wait_logs(&[end, ": relay ", " connected"]);
     }
 }
 
@@ -161,17 +154,12 @@ fn start(file: &File) -> (Hydrant, Users, [SocketAddr; 3]) {
     keep(file, "ws.tokens", "game 0123456789abcdef\n");
     keep(file, "key", "0123456789abcdef\n");
     let hydrant = file.run();
-    let at = |label: &str, what: &str| {
-        let line = hydrant.wait_logs(&[label, "listening on ", what]);
-        let at = line.split("listening on ").nth(1).unwrap_or_default();
-        let at = at.split(' ').next().unwrap_or_default();
-        at.parse().unwrap_or_else(|_| panic!("{line:?}"))
-    };
     let all = [
-        at("hub: ", " for clients"),
-        at("tunnel[public]: ", " for clients of web"),
-        at("ws client[client]: ", " for programs"),
+        hydrant.address_by("hub", "clients"),
+        hydrant.address_by("tunnel[public]", "clients of web"),
+        hydrant.address_by("ws client[client]", "programs"),
     ];
+    wait_meeting(&hydrant);
     let users = Users::come(all[0], all[1], all[2]);
     (hydrant, users, all)
 }
@@ -260,7 +248,10 @@ fn each_of_them_is_begun_anew_alone() {
     users.ws.write_all(b"stays").expect("it reads");
     expect(&mut users.ws, "stays");
     // Its public port is there again once its backend is.
-    hydrant.wait_logs(&["tunnel[public]: ", "listening on ", " for clients of web"]);
+    assert_eq!(
+        hydrant.address_by("tunnel[public]", "clients of web"),
+        tunnel
+    );
     let mut users = Users {
         tunnel: echoes(tunnel),
         ..users
@@ -269,6 +260,7 @@ fn each_of_them_is_begun_anew_alone() {
     text.ws = "max-connections = 99";
     let line = file.reload(&hydrant, &text.text());
     assert!(line.ends_with(one), "{line}");
+    wait_meeting(&hydrant);
     let mut users = Users {
         ws: echoes(ws),
         ..users

@@ -53,10 +53,7 @@ impl File {
 /// The address at which a role of this name listens for clients.
 #[track_caller]
 pub(crate) fn clients_of(hydrant: &Hydrant, label: &str) -> SocketAddr {
-    let line = hydrant.wait_logs(&[&format!("{label}: listening on "), " for clients"]);
-    let at = line.split("listening on ").nth(1).unwrap_or_default();
-    let at = at.split(' ').next().unwrap_or_default();
-    at.parse().unwrap_or_else(|_| panic!("{line:?}"))
+    hydrant.address_by(label, "clients")
 }
 
 /// What is answered to a request by HTTP: the status, and the body.

@@ -3,13 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::DEADLINE;
 use crate::common::hydrant::Hydrant;
 use crate::common::peers::{Place, connect};
+use crate::common::states::States;
 use crate::rig::{File, ask, clients_of};
 
 fn text(src: SocketAddr) -> String {
@@ -82,11 +81,13 @@ impl Page {
 
     #[track_caller]
     fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
-        let end = Instant::now() + DEADLINE;
-        while !is_so(&self.state()) {
-            assert!(Instant::now() < end, "never {what}: {}", self.state());
-            std::thread::yield_now();
-        }
+        States::until(self.0, what, || {
+            let state = self.state();
+            match is_so(&state) {
+                true => Ok(()),
+                false => Err(state.to_string()),
+            }
+        });
     }
 }
 
