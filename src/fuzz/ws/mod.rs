@@ -22,6 +22,8 @@ mod gate_tests;
 mod memory_tests;
 mod roles;
 #[cfg(test)]
+mod rows_tests;
+#[cfg(test)]
 mod stage;
 mod strangers;
 

@@ -117,6 +117,18 @@ impl Stage {
         }
     }
 
+    /// Something is done with the end that is the first role.
+    pub(super) fn with_adapter<T>(
+        &mut self,
+        act: impl FnOnce(&mut Adapter, &mut Cx<'_>) -> T,
+    ) -> T {
+        let done = self.reactor.with(self.roles[0], |role, cx| match role {
+            Party::Adapter(adapter) => act(adapter, cx),
+            Party::Relay(_) => panic!("it is no end"),
+        });
+        done.expect("it runs")
+    }
+
     pub(super) fn set_tokens(&mut self, text: &str) {
         let tokens = Tokens::parse(text).expect("they are good");
         self.with_relay(|relay, cx| relay.set_tokens(cx, tokens));
