@@ -19,7 +19,8 @@ pub(super) fn tcp(at: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
 /// As [`tcp`], though `ours` listen at a part of `at`, or at more than that.
 ///
 /// The kernel lets sockets of one user stand beside each other where all of them say so, and they say so for the length
-/// of this call only: whoever else has the port keeps it.
+/// of this call only: whoever else has the port keeps it. The kernel itself remembers that it was said: later on,
+/// another program of the same user that says so too gets in, for as long as anything is left at the port.
 pub(super) fn tcp_beside(at: SocketAddr, ours: &[&Socket]) -> io::Result<(Socket, SocketAddr)> {
     let allow = |allowed| ours.iter().try_for_each(|one| one.set_reuse_port(allowed));
     let listening = allow(true).and_then(|()| tcp_with(at, true));
