@@ -7,7 +7,9 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 use super::section::SECTIONS;
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
-use crate::config::settings::{Settings, chained, fresh, next_port, put, typed, write_new};
+use crate::config::settings::{
+    Settings, chained, fresh, next_port, put, put_destinations, write_new,
+};
 
 /// What is to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,24 +67,20 @@ impl Edit {
     /// # Errors
     /// What can't be changed here, by the field.
     pub fn apply(&self, text: &str) -> Result<String, Faults> {
-        let wrong = |field: &str, text: &str| vec![(field.to_owned(), text.to_owned())];
+        let wrong = |text: &str| vec![(String::new(), text.to_owned())];
         let mut document: DocumentMut = text
             .parse()
-            .map_err(|_| wrong("", "the run file is no TOML any more"))?;
-        let gone = || wrong("", "it does not stand in the run file");
+            .map_err(|_| wrong("the run file is no TOML any more"))?;
+        let gone = || wrong("it does not stand in the run file");
         match self {
             Self::Set { name, fields } => {
                 let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
                 let table = tables.get_mut(at).ok_or_else(gone)?;
-                let has_outputs = table.contains_key("output");
-                if has_outputs && fields.iter().any(|(key, _)| key == "dst") {
-                    let text = "it has several outputs in the run file: change them there";
-                    return Err(wrong("dst", text));
-                }
                 for (key, value) in fields {
-                    match value.is_empty() {
-                        true => drop(table.remove(key)),
-                        false => put(table, key, value, written(key, value)),
+                    match (key.as_str(), value.is_empty()) {
+                        ("dst", _) => put_destinations(table, value),
+                        (key, true) => drop(table.remove(key)),
+                        (key, false) => put(table, key, value, written(key, value)),
                     }
                 }
             }
@@ -109,11 +107,9 @@ impl Edit {
     }
 }
 
-/// What is typed into a field, as it stands in a file. Several of what is listed have commas between them, but for
-/// `dst`.
+/// What is typed into a field, as it stands in a file. Several of what is listed have commas between them.
 fn written(key: &str, text: &str) -> Value {
     match (key, text) {
-        ("dst", text) => typed(text),
         ("src", text) => {
             let all: Vec<&str> = text.split(',').map(str::trim).collect();
             Value::from(all.join(","))
@@ -233,10 +229,11 @@ listen = "127.0.0.1:5" # the tunnel
             text.contains("dst = [\":4\", \"connect:q:7\"]\nname = \"b\"\n"),
             "{text}"
         );
-        assert_eq!(
-            set("a", &[("dst", ":9")]).expect_err("it has outputs")[0].0,
-            "dst"
-        );
+        // An output keeps its section as long as it is one.
+        let text = set("a", &[("dst", ":9 :3")]).expect("it is there");
+        assert_eq!(text, FILE.replace("dst = \":2\"", "dst = \":9\""));
+        let text = set("a", &[("dst", ":9")]).expect("it is there");
+        assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
     }
 

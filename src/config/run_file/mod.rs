@@ -380,11 +380,7 @@ fn set_slow(relay: &mut RelayConfig, index: usize, word: &str) {
         .checked_sub(1)
         .and_then(|at| relay.outputs.get_mut(at));
     if let Some(output) = output {
-        output.slow = match word {
-            "drop" => Slow::Drop,
-            "skip" => Slow::Skip,
-            _ => Slow::Block,
-        };
+        output.slow = Slow::of(word);
     }
 }
 

@@ -44,6 +44,11 @@ pub enum DocumentError {
         /// Which key.
         key: String,
     },
+    /// An output of a relay is something else than a section with a `dst`, and perhaps a `slow`.
+    Output {
+        /// Which relay, from 1.
+        number: usize,
+    },
     /// Two relays have one name.
     Twice {
         /// Which.
@@ -62,6 +67,10 @@ impl fmt::Display for DocumentError {
                     "relay {number}: {key} is a text, a number, true, false, or a list of texts"
                 )
             }
+            Self::Output { number } => write!(
+                f,
+                "relay {number}: an output is written as [[relay.output]], and has one dst and perhaps slow"
+            ),
             Self::Twice { name } => write!(f, "two relays have the name {name}"),
         }
     }
@@ -197,8 +206,14 @@ fn write(table: &mut Table, settings: &Settings) {
         &settings.name,
         Value::from(settings.name.clone()),
     );
+    if settings.get(DST).is_empty() {
+        put_destinations(table, "");
+    }
     for (key, text) in &settings.fields {
-        put(table, key, text, typed(text));
+        match key.as_str() {
+            DST => put_destinations(table, text),
+            key => put(table, key, text, typed(text)),
+        }
     }
     for (key, is_on) in [("dump", settings.dump), ("enabled", settings.enabled)] {
         put(table, key, &is_on.to_string(), Value::from(is_on));
@@ -209,6 +224,27 @@ fn write(table: &mut Table, settings: &Settings) {
 pub(crate) fn write_new(table: &mut Table, settings: &Settings) {
     write(table, settings);
     table.remove("dump");
+}
+
+/// Puts destinations, with spaces between them, where they are not there yet. One that has a section of its own keeps
+/// that.
+pub(crate) fn put_destinations(table: &mut Table, text: &str) {
+    let mut left: Vec<&str> = text.split_whitespace().collect();
+    if let Some(outputs) = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut) {
+        outputs.retain(|output| {
+            let own = output.get(DST).and_then(Item::as_str);
+            let place = left.iter().rposition(|word| Some(*word) == own);
+            place.map(|place| left.remove(place)).is_some()
+        });
+        if outputs.is_empty() {
+            table.remove(OUTPUT);
+        }
+    }
+    let left = left.join(" ");
+    match left.is_empty() {
+        true => drop(table.remove(DST)),
+        false => put(table, DST, &left, typed(&left)),
+    }
 }
 
 /// Puts a value where it is not there yet; what stands beside it stays.
@@ -227,7 +263,7 @@ pub(crate) fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
 }
 
 /// A switch is a truth; everything else is a text, several of which are a list.
-pub(crate) fn typed(text: &str) -> Value {
+fn typed(text: &str) -> Value {
     match text {
         "true" => Value::from(true),
         "false" => Value::from(false),
@@ -265,10 +301,34 @@ fn settings(number: usize, table: &Table) -> Result<Settings, DocumentError> {
             "dump" => settings.dump = item.as_bool().ok_or_else(wrong)?,
             "enabled" => settings.enabled = item.as_bool().ok_or_else(wrong)?,
             "name" => settings.name = item.as_str().ok_or_else(wrong)?.to_owned(),
+            OUTPUT => {}
             key => settings.set(key, &read(item).ok_or_else(wrong)?),
         }
     }
+    if let Some(outputs) = table.get(OUTPUT) {
+        read_outputs(&mut settings, outputs).ok_or(DocumentError::Output { number })?;
+    }
     Ok(settings)
+}
+
+/// Each output is one more destination. `None`: it is not as it should be.
+fn read_outputs(settings: &mut Settings, outputs: &Item) -> Option<()> {
+    let mut all = vec![settings.get(DST).to_owned()];
+    for output in outputs.as_array_of_tables()? {
+        let dst = output.get(DST)?.as_str()?;
+        for (key, item) in output {
+            match key {
+                DST if dst.split_whitespace().count() == 1 => {}
+                "slow" => settings
+                    .slows
+                    .push((dst.to_owned(), item.as_str()?.to_owned())),
+                _ => return None,
+            }
+        }
+        all.push(dst.to_owned());
+    }
+    settings.set(DST, all.join(" ").trim());
+    Some(())
 }
 
 /// A value as it would be typed.
@@ -292,13 +352,17 @@ fn read(item: &Item) -> Option<String> {
 
 const RELAY: &str = "relay";
 /// Keys that are no fields.
-const OWN_KEYS: &[&str] = &["name", "dump", "enabled"];
+const OWN_KEYS: &[&str] = &["name", "dump", "enabled", DST, OUTPUT];
+const DST: &str = "dst";
+const OUTPUT: &str = "output";
 const HEAD: &str = "# The relays of hydrant's console. It changes values here by itself and leaves comments alone;\n\
                     # keys are the flags of `hydrant relay --help`. Stop the console before you change anything.\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Run;
+    use crate::roles::relay::config::Slow;
 
     const WRITTEN: &str = r#"# ours
 [[relay]] # the first
@@ -390,9 +454,55 @@ enabled = false
         );
     }
 
+    const OUTPUTS: &str = r#"[[relay]]
+name = "a"
+src = "a:1"
+dst = ":2"
+dump = false
+enabled = true
+
+# the archive must have it all
+[[relay.output]]
+dst = "connect:b:3"
+slow = "block" # it waits
+
+[[relay.output]]
+dst = ":4"
+"#;
+
+    #[test]
+    fn outputs_are_destinations_that_keep_their_sections() {
+        let (mut document, all) = Document::parse(OUTPUTS).expect("it is right");
+        let mut relay = all[0].clone();
+        assert_eq!(relay.get("dst"), ":2 connect:b:3 :4");
+        let (member, _) = relay.check().expect("nothing is wrong");
+        let Run::Relay(orders) = member.run else {
+            panic!("it is a relay");
+        };
+        let slows: Vec<Slow> = orders.outputs.iter().map(|output| output.slow).collect();
+        assert_eq!(slows, [Slow::Drop, Slow::Block, Slow::Drop]);
+        document.set(0, &relay);
+        assert_eq!(document.text(), OUTPUTS, "nothing has changed");
+        relay.set("dst", ":5 connect:b:3 :6");
+        document.set(0, &relay);
+        let expected = OUTPUTS
+            .replace("dst = \":2\"", "dst = [\":5\", \":6\"]")
+            .replace("\n[[relay.output]]\ndst = \":4\"\n", "");
+        assert_eq!(document.text(), expected);
+        relay.set("dst", ":5");
+        document.set(0, &relay);
+        assert!(!document.text().contains("output"), "{}", document.text());
+        let (_, all) = Document::parse(&OUTPUTS.replace("\"block\"", "\"never\"")).expect("it is");
+        let faults = all[0].check().expect_err("it is no policy");
+        assert!(
+            faults[0].0 == "dst" && faults[0].1.contains("never"),
+            "{faults:?}"
+        );
+    }
+
     #[test]
     fn mistakes_are_said_with_their_place() {
-        let error = |text| Document::parse(text).expect_err("it is wrong").to_string();
+        let error = |text: &str| Document::parse(text).expect_err("it is wrong").to_string();
         assert!(
             error("a = 1\nb =\n").starts_with("line 2, column 4: "),
             "{}",
@@ -408,6 +518,16 @@ enabled = false
             "two relays have the name a"
         );
         assert!(error("[[relay]]\nsrc = { a = 1 }").starts_with("relay 1: src"));
+        for output in [
+            "output = 1",
+            "[[relay.output]]\nslow = 'drop'",
+            "[[relay.output]]\ndst = [':1', ':2']",
+            "[[relay.output]]\ndst = ':1 :2'",
+            "[[relay.output]]\ndst = ':1'\nring = '1M'",
+        ] {
+            let text = error(&format!("[[relay]]\n{output}"));
+            assert!(text.starts_with("relay 1: an output is"), "{text}");
+        }
     }
 
     #[test]

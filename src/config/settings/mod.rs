@@ -13,13 +13,13 @@ use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::member::quoted;
 use crate::config::{Env, Member, Run, build, relay_unread};
-use crate::roles::relay::config::{Source, Way};
+use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
 use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, typed, write_new};
+pub(crate) use self::document::{put, put_destinations, write_new};
 pub use self::import::{ImportError, import};
 
 /// A relay's settings.
@@ -30,6 +30,8 @@ pub struct Settings {
     /// `src`, `dst` and options by their names without dashes, each with what was typed; what is not there has its
     /// default. Several destinations have spaces between them.
     pub fields: Vec<(String, String)>,
+    /// `slow` of destinations that have one of their own, each by the destination as it was typed.
+    pub slows: Vec<(String, String)>,
     /// What flows is shown.
     pub dump: bool,
     /// It runs, or is to.
@@ -86,11 +88,12 @@ impl Settings {
         let wrong = |error| vec![faults::of_config(self, &error)];
         let (relay, files) = relay_unread(&values, &words, &env).map_err(wrong)?;
         let names_files = files != Files::default() || values.given("upstream-send");
-        let (run, certificates) = match reads && names_files {
+        let (mut run, certificates) = match reads && names_files {
             true => build(RoleId::Relay, &values, &words, &env).map_err(wrong)?,
             false => (Run::Relay(Box::new(relay)), None),
         };
-        if let Run::Relay(relay) = &run {
+        if let Run::Relay(relay) = &mut run {
+            self.set_slows(relay);
             let is_stdin = relay.source == Source::Stdin;
             if is_stdin {
                 return Err(vec![fault(
@@ -115,7 +118,16 @@ impl Settings {
         Ok((member, names_files))
     }
 
-    /// The command line that does the same, for a shell.
+    fn set_slows(&self, relay: &mut RelayConfig) {
+        let words = self.get("dst").split_whitespace();
+        for (word, output) in words.zip(&mut relay.outputs) {
+            if let Some((_, slow)) = self.slows.iter().find(|(dst, _)| dst == word) {
+                output.slow = Slow::of(slow);
+            }
+        }
+    }
+
+    /// The command line that does the same, for a shell; but for what one destination has of its own.
     pub fn command(&self) -> String {
         let mut line = "hydrant".to_owned();
         for word in self.words() {
@@ -181,6 +193,13 @@ impl Settings {
     /// Each option held against its own limits, so that all that is wrong is said at once.
     fn option_faults(&self) -> Faults {
         let mut faults = Vec::new();
+        let slow = OPTIONS.iter().find(|opt| opt.name() == "slow");
+        let slow = slow.expect("the relay has it");
+        for (dst, word) in &self.slows {
+            if let Err(error) = slow.read(word) {
+                faults.push(fault("dst", &format!("{dst}: {error}")));
+            }
+        }
         for (key, value) in &self.fields {
             let Some(opt) = OPTIONS.iter().find(|opt| opt.name() == key) else {
                 if !["src", "dst"].contains(&key.as_str()) {

@@ -184,6 +184,17 @@ pub enum Slow {
     Block,
 }
 
+impl Slow {
+    /// By the word for it, one of those that `--slow` takes.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "drop" => Self::Drop,
+            "skip" => Self::Skip,
+            _ => Self::Block,
+        }
+    }
+}
+
 /// `--max-lag`: how far a client may be behind, what waits in the kernel included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxLag {

@@ -31,11 +31,7 @@ pub fn build(
     let mode = values.choice("mode")?.expect(PRESET);
     let (src_side, dst_side) = mode.split_once('-').expect("a mode is two sides");
     let source = source(src, Side::of(src_side), dst_side)?;
-    let slow = values.choice("slow")?.map(|word| match word {
-        "drop" => Slow::Drop,
-        "skip" => Slow::Skip,
-        _ => Slow::Block,
-    });
+    let slow = values.choice("slow")?.map(Slow::of);
     let outputs = dsts
         .iter()
         .map(|dst| output(dst, Side::of(dst_side), slow, &source))
