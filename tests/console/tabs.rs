@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use crate::aids::{axe, looks};
 use crate::browser::{Browser, Page};
@@ -45,13 +45,6 @@ retry = "20ms"
     );
     fs::write(home.at("f.toml"), text).expect("the folder can be written");
     hydrant("run").arg(home.at("f.toml")).start()
-}
-
-fn at(hydrant: &Hydrant, label: &str, what: &str) -> SocketAddr {
-    let line = hydrant.wait_logs(&[label, "listening on ", what]);
-    let at = line.split("listening on ").nth(1).unwrap_or_default();
-    let at = at.split(' ').next().unwrap_or_default();
-    at.parse().unwrap_or_else(|_| panic!("{line:?}"))
 }
 
 /// Says so many bytes, and hears them again.
@@ -123,10 +116,10 @@ fn who_is_connected_is_seen_and_disconnected() {
     }
     let home = Scratch::new();
     let hydrant = start(&home);
-    let browsers = at(&hydrant, "console: ", " for browsers");
-    let hub = at(&hydrant, "hub[scores]: ", " for clients");
-    let public = at(&hydrant, "tunnel[public]: ", " for clients of web");
-    let play = at(&hydrant, "ws client[play]: ", " for programs");
+    let browsers = hydrant.address_by("console", "browsers");
+    let hub = hydrant.address_by("hub[scores]", "clients");
+    let public = hydrant.address_by("tunnel[public]", "clients of web");
+    let play = hydrant.address_by("ws client[play]", "programs");
     hydrant.wait_logs(&["ws client[play]: ", "connected"]);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{browsers}/"));
@@ -151,6 +144,8 @@ fn who_is_connected_is_seen_and_disconnected() {
     }
     let facts = page.text("#facts");
     assert!(facts.contains(&format!("{hub} (clients)")), "{facts}");
+    let log = page.text("#log");
+    assert!(!log.contains("ws client"), "lines of others: {log}");
     page.click("#clients-head .label button");
     page.until("document.querySelector('#clients-scroll .row').innerText.includes('timing')");
     page.until("document.querySelectorAll('#clients-scroll .row').length === 2");
@@ -158,18 +153,19 @@ fn who_is_connected_is_seen_and_disconnected() {
     disconnects(&mut page, "timing", &mut timing);
     page.until_text("#clients-count", "1 client");
 
-    // The tunnel, at both its ends: under what port they came.
+    // The tunnel, at both its ends: under what name they came.
     let (mut one, mut other) = (connect(public), connect(public));
     let who = one.local_addr().expect("it is connected").to_string();
     says(&mut one, 5120);
     says(&mut other, 1);
-    shows(&mut page, 2, &who, &[&public.port().to_string(), "5.0 KiB"]);
+    shows(&mut page, 2, &who, &["web", "5.0 KiB"]);
     page.until_text("#state-word", "Running");
     says(&mut one, 1024);
     // The bytes are live.
     shows(&mut page, 2, &who, &["6.0 KiB"]);
     shows(&mut page, 3, &who, &["6.0 KiB"]);
     page.until_text("#state-word", "Connected");
+    page.until_text("#facts", "6.0 KiB in, 6.0 KiB out");
     shows(&mut page, 2, &who, &["6.0 KiB"]);
     disconnects(&mut page, &who, &mut one);
     says(&mut other, 1);
@@ -179,6 +175,11 @@ fn who_is_connected_is_seen_and_disconnected() {
     let who = program.local_addr().expect("it is connected").to_string();
     says(&mut program, 2048);
     shows(&mut page, 6, &who, &["2.0 KiB"]);
+    page.until_text("#log", "listening on");
+    assert!(
+        !page.text("#log").contains("ws "),
+        "lines of others, or no own"
+    );
     page.until_text("#state-word", "Connected");
     shows(&mut page, 5, &who, &["2.0 KiB"]);
     shows(&mut page, 4, "game, host", &["2.0 KiB"]);

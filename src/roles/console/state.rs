@@ -211,8 +211,12 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
 
 /// How its lines in the log begin: `relay[sports]`, or the word alone where that is its name.
 fn label(tab: &Tab) -> String {
-    let word = tab.kind.split(' ').next().unwrap_or(tab.kind);
-    match tab.row.name == word {
+    let family = tab.kind.split(' ').next().unwrap_or(tab.kind);
+    let word = match tab.kind {
+        "ws host" | "ws client" => tab.kind,
+        _ => family,
+    };
+    match tab.row.name == family {
         true => word.to_owned(),
         false => format!("{word}[{}]", tab.row.name),
     }

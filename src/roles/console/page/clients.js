@@ -103,10 +103,8 @@ export class Clients {
       if (asked !== this.#asked) return;
       this.#rows = new Map(page.rows.map((row, index) => [page.offset + index, row]));
       this.#total = page.matched;
-      setText(
-        byId("clients-count"),
-        this.#search ? `${count(page.matched)} of ${plural(page.total, "client")}` : plural(page.total, "client"),
-      );
+      const all = this.#role.kind === "ws relay" ? `${count(page.total)} with hosts` : plural(page.total, "client");
+      setText(byId("clients-count"), this.#search ? `${count(page.matched)} of ${all}` : all);
       setText(this.#nobody, this.#search ? "Nobody by that address or name." : "Nobody is connected.");
       this.#draw();
     } catch (error) {

@@ -171,13 +171,19 @@ function drawTabs() {
     }
     setText(tab.querySelector(".name"), one.name);
     setText(tab.querySelector(".word"), one.running && one.in > 0 ? `${one.word}, ${rate(one.in)}` : one.word);
-    const isChosen = one.id === selected;
-    tab.setAttribute("aria-selected", isChosen);
-    tab.tabIndex = isChosen ? 0 : -1;
     if (strip.children[index] !== tab) strip.insertBefore(tab, strip.children[index] ?? null);
   });
   for (const gone of known.values()) gone.remove();
+  for (const tab of strip.children) choose(tab, Number(tab.dataset.id) === selected);
   show(byId("add"), state.roles.some(canChange));
+}
+
+function choose(tab, isChosen) {
+  const wasChosen = tab.getAttribute("aria-selected") === "true";
+  tab.setAttribute("aria-selected", isChosen);
+  tab.tabIndex = isChosen ? 0 : -1;
+  // Of many, or on a phone, not all have room.
+  if (isChosen && !wasChosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 // A role out of a run file is changed there.
@@ -213,7 +219,7 @@ function facts(one) {
   const { upstream } = one;
   const doors = one.doors.map(({ at, for: whom }) => (one.kind === "relay" ? at : `${at} (${whom})`));
   return [
-    upstream && ["Last byte", upstream.last_byte == null ? "none yet" : `${span(upstream.last_byte)} ago`],
+    upstream && one.kind === "relay" && ["Last byte", upstream.last_byte == null ? "none yet" : `${span(upstream.last_byte)} ago`],
     (doors.length || one.kind === "relay") && ["Listens at", doors.join(", ") || "nowhere"],
     ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
     upstream && ["Reconnects", count(one.reconnects)],

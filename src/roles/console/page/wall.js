@@ -89,7 +89,7 @@ class Tile {
 // What is to be read from afar, and what it is.
 function headline(one) {
   if (!one.running) return ["-", one.why];
-  if (one.upstream === null) return [count(one.clients), one.clients === 1 ? "client" : "clients"];
+  if (one.kind !== "relay" || one.upstream === null) return [count(one.clients), one.clients === 1 ? "client" : "clients"];
   const age = one.upstream.last_byte;
   return age == null ? ["none yet", "no byte from the upstream so far"] : [span(age), "since the last upstream byte"];
 }

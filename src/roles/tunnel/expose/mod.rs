@@ -287,11 +287,9 @@ impl Expose {
             (_, Some(down)) => format!("DOWN {}", Span(now.since(down))),
             (_, None) => "DOWN".to_owned(),
         };
-        let mut totals = (self.counts.to_service, self.counts.from_service);
+        let totals = self.bytes();
         for (_, stream) in &self.streams {
             let (to, from) = stream.bytes();
-            totals.0 += to;
-            totals.1 += from;
             let label = stream.label();
             let alone = match stream.is_alone() {
                 true => " | its session is gone",

@@ -10,7 +10,7 @@ use crate::reactor::view::{ClientPage, ClientRow, Figure, Upstream, UpstreamStat
 use crate::roles::journal::TOKEN_READ;
 
 impl Expose {
-    /// Its figures; no work for a client.
+    /// Its figures, for which it goes through its clients.
     pub fn view(&self, now: Time) -> View {
         let counts = &self.counts;
         let is_up = matches!(&self.state, State::Connected(it) if matches!(it.stage, Stage::Up(_)));
@@ -18,6 +18,7 @@ impl Expose {
             (State::Connected(connection), _) if is_up => connection.since,
             (_, down) => down.unwrap_or(self.started),
         };
+        let (to_service, from_service) = self.bytes();
         View {
             is_ending: self.draining.is_some(),
             upstream: Some(Upstream {
@@ -33,8 +34,8 @@ impl Expose {
             }),
             clients: self.streams.len(),
             clients_most: counts.clients_most,
-            bytes_in: counts.from_service,
-            bytes_out: counts.to_service,
+            bytes_in: from_service,
+            bytes_out: to_service,
             figures: vec![Figure {
                 name: "clients_seen",
                 help: "Clients that were passed on to the service",
@@ -43,6 +44,13 @@ impl Expose {
             }],
             ..View::new("tunnel expose", now.since(self.started))
         }
+    }
+
+    /// Bytes to the service and from it since its start.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let gone = (self.counts.to_service, self.counts.from_service);
+        let there = self.streams.iter().map(|(_, stream)| stream.bytes());
+        there.fold(gone, |sum, bytes| (sum.0 + bytes.0, sum.1 + bytes.1))
     }
 
     /// Its clients, a page at a time.
