@@ -8,7 +8,7 @@ use super::section::SECTIONS;
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::config::settings::{
-    Settings, chained, fresh, next_port, put, put_destinations, write_new,
+    Settings, chained, fresh, next_port, put, put_at_end, put_destinations, take_out, write_new,
 };
 
 /// What is to change.
@@ -95,7 +95,9 @@ impl Edit {
             Self::Push(settings) => push(&mut document, settings),
             Self::Remove { name } => {
                 let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
-                tables.remove(at);
+                if let Some(above) = take_out(tables, at) {
+                    put_at_end(&mut document, &above);
+                }
                 if names(&mut document).is_empty()
                     && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), &[])
                 {
@@ -147,12 +149,12 @@ fn find<'a>(document: &'a mut DocumentMut, name: &str) -> Option<(&'a mut ArrayO
 fn names(document: &mut DocumentMut) -> Vec<(&'static str, usize, String)> {
     let mut all = Vec::new();
     for section in SECTIONS {
-        let word = section.name.split('.').next().unwrap_or_default();
         let Some(tables) = list(document, section.name) else {
             continue;
         };
         for (at, table) in tables.iter().enumerate() {
-            let own = table.get("name").and_then(Item::as_str).unwrap_or(word);
+            let own = table.get("name").and_then(Item::as_str);
+            let own = own.unwrap_or_else(|| section.word());
             all.push((section.name, at, own.to_owned()));
         }
     }
@@ -271,6 +273,15 @@ listen = "127.0.0.1:5" # the tunnel
             name: "relay 1".to_owned(),
         };
         assert_eq!(gone.apply(&more).expect("it is there"), FILE);
+        // What stands above a role may be meant for others too.
+        let mut text = FILE.to_owned();
+        for name in ["relay", "tunnel"] {
+            let gone = Edit::Remove {
+                name: name.to_owned(),
+            };
+            text = gone.apply(&text).expect("it is there");
+        }
+        assert!(text.ends_with("dst = \":3\"\n# behind\n"), "{text}");
         let last = Edit::Remove {
             name: "hub".to_owned(),
         };

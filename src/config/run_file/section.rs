@@ -69,6 +69,11 @@ impl Section {
         role.expect("each section is a role").options
     }
 
+    /// The name of a role that has none of its own.
+    pub(super) fn word(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+
     /// What its role is called on the command line.
     pub(super) fn command(&self) -> &'static str {
         let role = ROLES.iter().find(|role| role.id == self.role);
@@ -105,8 +110,7 @@ impl Entry {
     /// The name that it has: its own, or the word for what it is.
     pub(super) fn name(&self) -> String {
         let own = self.values.text("name").ok().flatten();
-        let word = self.section.name.split('.').next().unwrap_or_default();
-        own.unwrap_or_else(|| word.to_owned())
+        own.unwrap_or_else(|| self.section.word().to_owned())
     }
 
     /// What it says, as a command line would.

@@ -147,30 +147,10 @@ impl Document {
         }
     }
 
-    /// Takes a relay out, by its place. What stands above it is not its own alone: it stays, above what follows.
+    /// Takes a relay out, by its place. What stands above it stays.
     pub fn remove(&mut self, place: usize) {
-        let Some(tables) = self.tables().filter(|tables| place < tables.len()) else {
-            return;
-        };
-        let gone = tables.get(place).map(Table::decor);
-        let above = gone.and_then(|decor| decor.prefix()?.as_str());
-        let above = above.unwrap_or_default().trim().to_owned();
-        tables.remove(place);
-        if above.is_empty() {
-            return;
-        }
-        match tables.get_mut(place) {
-            Some(next) => {
-                let decor = next.decor_mut();
-                let own = decor.prefix().and_then(RawString::as_str);
-                let own = own.unwrap_or_default().to_owned();
-                decor.set_prefix(format!("{above}\n{own}"));
-            }
-            None => {
-                let rest = self.text.trailing().as_str().unwrap_or_default();
-                let trailing = format!("{above}\n{rest}");
-                self.text.set_trailing(trailing);
-            }
+        if let Some(above) = self.tables().and_then(|tables| take_out(tables, place)) {
+            put_at_end(&mut self.text, &above);
         }
     }
 
@@ -188,6 +168,33 @@ impl Document {
             .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         item.as_array_of_tables_mut()
     }
+}
+
+/// Takes a section out, by its place among those of its kind. What stands above it is not its own alone: it stays,
+/// above the next of them. Where there is none, it is returned.
+pub(crate) fn take_out(tables: &mut ArrayOfTables, place: usize) -> Option<String> {
+    let gone = tables.get(place)?;
+    let above = gone.decor().prefix().and_then(RawString::as_str);
+    let above = above.unwrap_or_default().trim().to_owned();
+    tables.remove(place);
+    if above.is_empty() {
+        return None;
+    }
+    let Some(next) = tables.get_mut(place) else {
+        return Some(above);
+    };
+    let decor = next.decor_mut();
+    let own = decor.prefix().and_then(RawString::as_str);
+    let own = own.unwrap_or_default().to_owned();
+    decor.set_prefix(format!("{above}\n{own}"));
+    None
+}
+
+/// Puts comments behind all sections.
+pub(crate) fn put_at_end(document: &mut DocumentMut, comments: &str) {
+    let rest = document.trailing().as_str().unwrap_or_default();
+    let trailing = format!("{comments}\n{rest}");
+    document.set_trailing(trailing);
 }
 
 /// Writes what is not there as it should be, and takes out what should not be there.

@@ -19,7 +19,7 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_destinations, write_new};
+pub(crate) use self::document::{put, put_at_end, put_destinations, take_out, write_new};
 pub use self::import::{ImportError, import};
 
 /// A relay's settings.
