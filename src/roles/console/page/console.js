@@ -231,7 +231,7 @@ function facts(one) {
 
 // `skipped_bytes` as a person reads it.
 function figure(name, value) {
-  const words = name.replaceAll("_", " ");
+  const words = name.replaceAll("_", " ").replace("websocket", "WebSocket");
   const term = words[0].toUpperCase() + words.slice(1);
   if (name.endsWith("_bytes")) return [term.replace(/ bytes$/, ""), bytes(value)];
   if (name.endsWith("_seconds")) return [term.replace(/ seconds$/, ""), span(value)];

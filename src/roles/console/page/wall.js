@@ -80,7 +80,9 @@ class Tile {
     setText(parts.ageNote, note);
     setText(parts.rate, one.running ? rate(one.in) : "-");
     setText(parts.clients, one.running ? `${count(one.clients)} now, ${count(one.clients_most)} at most` : "-");
-    setText(parts.lag, one.lag ? `${span(one.lag.seconds)}, ${bytes(one.lag.bytes)}, ${one.lag.peer}` : one.running ? "none" : "-");
+    const isTimed = one.running && (one.kind === "relay" || one.has_lag);
+    const lag = one.lag && `${span(one.lag.seconds)}, ${bytes(one.lag.bytes)}, ${one.lag.peer}`;
+    setText(parts.lag, lag ?? (isTimed ? "none" : "-"));
     setText(parts.drops, one.running ? count(one.drops_10m) : "-");
     this.chart.push(one.in);
   }
