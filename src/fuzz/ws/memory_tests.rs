@@ -64,6 +64,29 @@ fn what_hosts_say_before_they_have_clients_counts() {
     assert_eq!(stage.with_relay(|relay, _| relay.counts().shed), 4);
 }
 
+/// A fast reader may hold the most at the moment at which the limit is reached.
+#[test]
+fn an_end_resets_whose_bytes_have_waited_for_the_longest() {
+    let mut stage = Stage::relay("", "");
+    stage.service();
+    stage.add("ws host ws://127.0.0.1:8080/host 80 --memory 1M");
+    stage.add("ws client ws://127.0.0.1:8080/client 7001");
+    stage.run(Duration::from_secs(1));
+    let programs: Vec<_> = (0..5).map(|_| stage.program()).collect();
+    stage.run(Duration::from_millis(10));
+    let (stalled, others) = programs.split_first().expect("there are some");
+    // It holds less than a window, and each of the others a whole one.
+    stage.stuff_bytes(*stalled, &[b'x'; 300_000]);
+    stage.run(Duration::from_secs(1));
+    for program in others {
+        stage.stuff_bytes(*program, &[b'x'; 400_000]);
+    }
+    stage.run(Duration::from_secs(1));
+    assert!(stage.world().saw_reset(*stalled));
+    let reset = others.iter().filter(|id| stage.world().saw_reset(**id));
+    assert_eq!(reset.count(), 0);
+}
+
 #[test]
 fn an_end_holds_no_more_than_its_own_memory() {
     let mut stage = Stage::relay("", "");

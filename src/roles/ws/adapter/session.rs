@@ -140,7 +140,7 @@ impl Adapter {
         }
         let most = self.config.memory;
         while self.mux().is_some_and(|mux| mux.held() > most) {
-            self.end_fullest(cx);
+            self.end_hindmost(cx);
         }
     }
 
