@@ -315,7 +315,7 @@ impl Tunnel {
              {strangers} from others",
             Count(self.streams.len(), "connection"),
             Bytes(self.mux.as_ref().map_or(0, |mux| mux.session.under_way())),
-            Bytes(self.mux.as_ref().map_or(0, |mux| mux.held() as u64)),
+            Bytes((self.mux.as_ref().map_or(0, Mux::held) + self.owed()) as u64),
             Bytes(totals.0),
             Bytes(totals.1),
         ));
