@@ -65,8 +65,8 @@ impl Channel {
     }
 
     /// Whether the other end's kernel has all that is owed to it, though it has not ended itself, and how it is to be
-    /// closed then: by a reset if it has said something that went nowhere. To be asked each second or so.
-    pub fn is_delivered(&self, cx: &Cx<'_>) -> Option<Close> {
+    /// closed then: by a reset if it has said something that went nowhere.
+    fn is_delivered(&self, cx: &Cx<'_>) -> Option<Close> {
         let has_all = self.ending == Ending::Done && !self.is_owed(cx);
         has_all.then_some(match self.thrown_away {
             true => Close::Reset,
@@ -97,6 +97,24 @@ impl Channel {
             self.oldest = (now, self.from_stream + waiting as u64);
         }
     }
+}
+
+/// Bytes that wait in those of these channels whose session is gone.
+pub fn left_behind<'a>(channels: impl Iterator<Item = &'a Channel>) -> usize {
+    let alone = channels.filter(|channel| channel.is_alone());
+    alone.map(Channel::queued).sum()
+}
+
+/// Those of these channels whose session is gone, and whose other ends have all that they are owed, though they have
+/// not ended themselves; and how each is to be closed. To be asked each second or so.
+pub fn delivered<'a>(
+    cx: &Cx<'_>,
+    channels: impl Iterator<Item = (usize, &'a Channel)>,
+) -> Vec<(usize, Close)> {
+    let alone = channels.filter(|(_, channel)| channel.is_alone());
+    alone
+        .filter_map(|(key, channel)| Some((key, channel.is_delivered(cx)?)))
+        .collect()
 }
 
 /// Of these channels the one to reset where all of them together hold too much: among those that hold at least half of
