@@ -355,7 +355,7 @@ impl<C: Carrier> Mux<C> {
 
     /// A channel is over, well or badly: its link is closed, and its stream, where it is still there, reset.
     pub fn end(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, how: Close) {
-        self.held -= channel.queue.len() - channel.preface;
+        self.held -= channel.queued();
         channel.queue = ByteQueue::new();
         channel.preface = 0;
         if channel.waiting {

@@ -93,8 +93,7 @@ impl Channel {
     /// at some moment, and the next one is set when it is passed.
     pub(super) fn note_oldest(&mut self, now: Time) {
         if self.from_stream >= self.oldest.1 {
-            let waiting = self.queue.len() - self.preface;
-            self.oldest = (now, self.from_stream + waiting as u64);
+            self.oldest = (now, self.from_stream + self.queued() as u64);
         }
     }
 }

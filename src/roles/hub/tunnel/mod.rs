@@ -170,6 +170,9 @@ impl Tunnel {
         match &self.mux {
             Some(mux) => {
                 mux.check_invariants();
+                let ours = self.channels().filter(|(_, channel)| !channel.is_alone());
+                let queued: usize = ours.map(|(_, channel)| channel.queued()).sum();
+                assert_eq!(queued, mux.held(), "what the session holds");
                 assert!(mux.held() <= HELD_MAX);
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);
