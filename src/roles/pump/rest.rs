@@ -9,7 +9,7 @@
 use super::channel::{Channel, End, Ending, Outcome};
 use crate::base::time::Time;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{Close, SockId};
 
 impl Channel {
     /// Whether its stream has ended, and the other end has yet to get something of it.
@@ -35,6 +35,12 @@ impl Channel {
     /// Whether its session is gone.
     pub fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Where its session is gone: the other end's socket, and how many bytes of the stream that gets in all.
+    pub fn owed_in_all(&self) -> Option<(SockId, u64)> {
+        let sock = self.sock().filter(|_| self.alone)?;
+        Some((sock, self.from_stream + self.queued() as u64))
     }
 
     /// As [`super::Mux::link_readable`], without a session: what the link says is thrown away.

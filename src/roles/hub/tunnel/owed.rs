@@ -5,7 +5,7 @@ use super::streams::Stream;
 use super::{HELD_MAX, Tunnel};
 use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{Close, SockId};
 use crate::roles::pump::{Channel, delivered, left_behind};
 
 impl Stream {
@@ -44,6 +44,12 @@ impl Tunnel {
     /// Bytes that sessions which are gone have left for connections.
     pub(super) fn owed(&self) -> usize {
         left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// The channel of a connection, where its session is gone.

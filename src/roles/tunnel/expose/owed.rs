@@ -5,7 +5,7 @@ use super::Expose;
 use super::streams::Stream;
 use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{Close, SockId};
 use crate::roles::pump::{Channel, delivered, hindmost, left_behind};
 use crate::roles::tunnel::HELD_MAX;
 
@@ -60,6 +60,12 @@ impl Expose {
     /// Bytes that sessions which are gone have left for the service.
     pub(super) fn owed(&self) -> usize {
         left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// Whether a stream of the session is left.

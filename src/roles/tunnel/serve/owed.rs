@@ -4,7 +4,7 @@
 use super::Serve;
 use super::client::{Client, Piped};
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{Close, SockId};
 use crate::roles::pump::{Channel, delivered, hindmost, left_behind};
 use crate::roles::tunnel::HELD_MAX;
 
@@ -37,6 +37,12 @@ impl Serve {
     /// Bytes that backends which are gone have left for their clients.
     pub(super) fn owed(&self) -> usize {
         left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
