@@ -222,8 +222,11 @@ impl Wire {
                 return Ok(sent == len);
             }
             if out.is_empty() || !self.session.is_open() {
-                // What the link has taken may still have to leave.
-                return self.link.write(cx, [&[], &[]]).map(|_| false);
+                if !self.link.is_flushed() {
+                    // What the link has taken still has to leave.
+                    self.link.write(cx, [&[], &[]])?;
+                }
+                return Ok(false);
             }
             self.begin(cx, out);
         }
