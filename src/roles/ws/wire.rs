@@ -141,6 +141,11 @@ impl Wire {
         self.session.is_open() && self.closes.is_none()
     }
 
+    /// Whether our close has left, and the other end's machine has it, with all that stood before it.
+    pub(super) fn has_told(&self, cx: &Cx<'_>) -> bool {
+        !self.session.is_open() && self.is_flushed() && self.unacknowledged(cx) == 0
+    }
+
     /// Whether our close follows what waits, or has followed it: who reads slowly may still be at it.
     pub(super) fn finishes(&self) -> bool {
         self.finishes

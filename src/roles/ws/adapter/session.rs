@@ -217,12 +217,16 @@ impl Adapter {
         }
     }
 
-    /// Says so, resets all that went through it, and tries again later.
+    /// Says so, resets all that went through it, and tries again later. Where we go away ourselves, and all has been
+    /// said, that is no news.
     pub(super) fn lose_relay(&mut self, cx: &mut Cx<'_>, why: &str) {
         let State::Up(mut up) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
         // Whatever there is to say about it, once.
+        if self.draining.is_some() && self.streams.is_empty() {
+            return self.finish(cx);
+        }
         let _ = match &mut *up {
             Up::Mux(mux) => mux.flush(cx).map(drop),
             Up::Plain(plain) => {

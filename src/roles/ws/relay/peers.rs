@@ -118,14 +118,6 @@ impl Peer {
         self.leaving.is_some()
     }
 
-    /// Whether all that it was to be told has left.
-    pub(super) fn is_flushed(&self) -> bool {
-        match &self.body {
-            Body::Mux(mux) => mux.is_flushed(),
-            Body::Plain(plain) => plain.out.is_empty() && plain.wire.is_flushed(),
-        }
-    }
-
     /// Whether these tokens would let it in.
     pub(super) fn may_stay(&self, tokens: &Tokens) -> bool {
         let good = |token| tokens.judge(&self.name, self.part, token) == Verdict::Good;
@@ -250,7 +242,7 @@ impl Relay {
         let mut scratch = std::mem::take(&mut self.scratch);
         match peer.wire_mut().read(cx, &mut scratch) {
             Ok(None) => {}
-            Ok(Some(0)) => self.peer_hangs_up(cx, key),
+            Ok(Some(0)) => self.peer_gone(cx, key, "it closed the connection"),
             Ok(Some(count)) => self.feed_peer(cx, key, &mut scratch[..count]),
             Err(error) => self.peer_gone(cx, key, &plain(&error)),
         }
