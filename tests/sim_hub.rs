@@ -192,7 +192,7 @@ impl Play {
 
     fn client(&mut self, name: &str, port: u16) -> RemoteId {
         let from = SocketAddr::from(([10, 0, 0, 1], port));
-        let to = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 7000)));
+        let to = local(7000);
         let remote = self.handle.world().connect_remote(to, from, Actor::Manual);
         self.pass(SECOND);
         self.says(remote, &format!("{name}|"));
@@ -289,7 +289,7 @@ fn whose_machine_has_gone_is_idle_first() {
 /// Says something to a tunnel's end, as a hub that takes nothing, and looks at what waits for that one meanwhile.
 fn says_to_an_end(words: &[u8]) {
     let (net, handle) = SimNet::new(1, Faults::none());
-    let hub = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 7000)));
+    let hub = local(7000);
     let takes_nothing = Behaviour::serve(Actor::Manual);
     handle.world().listen_remote(hub.clone(), takes_nothing);
     let mut reactor = Reactor::new(Box::new(net), Options::default());
@@ -341,20 +341,34 @@ fn turns_for(
     }
 }
 
-/// An end that is stopped lets its connections finish: what its other end has said comes to the service, however late
-/// that one reads, and then the end of it.
-#[test]
-fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
+/// A hub and the two ends of a tunnel through it, whose session stands; a service that moves by hand is at 9000.
+fn tunnel(flags_of_a: &str, flags_of_b: &str) -> (Reactor<Party>, Handle, [RoleId; 2]) {
     let (net, handle) = SimNet::new(1, Faults::none());
-    let local = |port| Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
     let behaviour = Behaviour::serve(Actor::Manual);
     handle.world().listen_remote(local(9000), behaviour);
     let mut reactor = Reactor::new(Box::new(net), Options::default());
     reactor.add(party("hub serve 7000"));
-    reactor.add(party("hub tunnel 7000 a --to b --listen 8000"));
-    let b = reactor.add(party("hub tunnel 7000 b --to a --forward 9000 --drain 60s"));
+    let ends = [
+        format!("hub tunnel 7000 a --to b --listen 8000{flags_of_a}"),
+        format!("hub tunnel 7000 b --to a --forward 9000{flags_of_b}"),
+    ];
+    let ends = ends.map(|line| reactor.add(party(&line)));
     let mut ended = Vec::new();
     turns_for(&mut reactor, &handle, 10, &mut ended);
+    assert!(ended.is_empty(), "{ended:?}");
+    (reactor, handle, ends)
+}
+
+fn local(port: u16) -> Addr {
+    Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// An end that is stopped lets its connections finish: what its other end has said comes to the service, however late
+/// that one reads, and then the end of it.
+#[test]
+fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
+    let (mut reactor, handle, [_, b]) = tunnel("", " --drain 60s");
+    let mut ended = Vec::new();
     let said = 200_000;
     let from = SocketAddr::from(([10, 0, 0, 1], 1000));
     let actor = Actor::Source(Source {
@@ -386,16 +400,8 @@ fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
 /// An end that is stopped cuts, in the end, what does not finish, and its other end resets that at once.
 #[test]
 fn a_connection_that_is_cut_by_a_stop_is_reset_at_the_other_end() {
-    let (net, handle) = SimNet::new(1, Faults::none());
-    let local = |port| Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
-    let behaviour = Behaviour::serve(Actor::Manual);
-    handle.world().listen_remote(local(9000), behaviour);
-    let mut reactor = Reactor::new(Box::new(net), Options::default());
-    reactor.add(party("hub serve 7000"));
-    let a = reactor.add(party("hub tunnel 7000 a --to b --listen 8000 --drain 1s"));
-    reactor.add(party("hub tunnel 7000 b --to a --forward 9000"));
+    let (mut reactor, handle, [a, _]) = tunnel(" --drain 1s", "");
     let mut ended = Vec::new();
-    turns_for(&mut reactor, &handle, 10, &mut ended);
     let from = SocketAddr::from(([10, 0, 0, 1], 1000));
     handle
         .world()
@@ -406,6 +412,50 @@ fn a_connection_that_is_cut_by_a_stop_is_reset_at_the_other_end() {
     turns_for(&mut reactor, &handle, 4, &mut ended);
     assert!(handle.world().saw_reset(service));
     assert_eq!(ended.len(), 1, "{ended:?}");
+}
+
+/// An end that is stopped has only so much time for its last words, though no connection is there to be cut.
+#[test]
+fn an_end_that_is_stopped_does_not_wait_for_a_hub_that_takes_nothing() {
+    let narrow = Faults {
+        send_buffer: 100,
+        receive_buffer: 100,
+        ..Faults::none()
+    };
+    let (net, handle) = SimNet::new(1, narrow);
+    let hub = local(7000);
+    let takes_nothing = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(hub.clone(), takes_nothing);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let a = reactor.add(party("hub tunnel 7000 a --to b --listen 8000 --drain 5s"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    let hub = handle.world().accepted_at(&hub)[0];
+    handle.world().remote_send(hub, b"|2|ok");
+    turns_for(&mut reactor, &handle, 3, &mut ended);
+    let said = handle.world().remote_read(hub, 1000);
+    let hello = b"b|17|\x01";
+    let at = said.windows(hello.len()).position(|bytes| bytes == hello);
+    let id = at.expect("it has asked for b") + hello.len();
+    let mut answer = Vec::new();
+    let body = [&[1; 9][..], &said[id..id + 8]].concat();
+    write_message(b"b", &body, &mut answer);
+    for _ in 0..20 {
+        handle.world().remote_send(hub, &answer);
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+    }
+    match reactor.role(a) {
+        Some(Party::End(tunnel)) => assert_eq!(tunnel.counts().sessions, 1),
+        _ => panic!("it has ended: {ended:?}"),
+    }
+    reactor.tell(a, Event::Drain(Signal::Terminate));
+    turns_for(&mut reactor, &handle, 4, &mut ended);
+    assert!(ended.is_empty(), "it still has something to say");
+    let overdue = handle.world().time() + Duration::from_secs(4);
+    while ended.is_empty() {
+        reactor.turn(&mut ended).expect("a simulated wait works");
+        assert!(handle.world().time() < overdue, "it waits for ever");
+    }
 }
 
 /// An end that is stopped says so behind all that it has said, however slowly a hub with TLS takes that.
@@ -444,7 +494,7 @@ fn an_end_that_is_stopped_says_so_through_a_slow_hub_with_tls() {
     *handle.world().faults() = Faults::none();
     // Nobody is forwarded to anything there, so that it is reset with much on its way.
     let from = SocketAddr::from(([10, 0, 0, 1], 1000));
-    let to = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)));
+    let to = local(8000);
     let actor = Actor::Source(Source {
         content: Content::Pattern(0),
         from: 0,

@@ -70,8 +70,8 @@ pub struct Tunnel {
     /// Since when the other end has been asked for.
     asking: Option<Time>,
     draining: Option<Signal>,
-    /// Connections that were cut because the time to finish was over.
-    cut: usize,
+    /// Since the time to finish is over: how many connections were cut for it.
+    cut: Option<usize>,
     scratch: Box<[u8]>,
 }
 
@@ -120,7 +120,7 @@ impl Tunnel {
             down: None,
             asking: None,
             draining: None,
-            cut: 0,
+            cut: None,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
         }
@@ -332,11 +332,11 @@ impl Tunnel {
     /// The time to finish is over: the connections that are left are cut, and the other end is told so, for which the
     /// hub gets some time too.
     fn cut(&mut self, cx: &mut Cx<'_>) {
-        if self.mux.is_none() || self.cut > 0 {
+        if self.mux.is_none() || self.cut.is_some() {
             return self.finish(cx);
         }
         let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        self.cut = keys.len();
+        self.cut = Some(keys.len());
         for key in keys {
             self.end_stream(cx, key, Close::Reset, "hydrant is stopped");
         }
@@ -354,7 +354,8 @@ impl Tunnel {
         let Some(signal) = self.draining.take() else {
             return;
         };
-        let cut = Count(self.cut + self.drop_session(cx), "connection");
+        let cut = self.cut.unwrap_or_default() + self.drop_session(cx);
+        let cut = Count(cut, "connection");
         let up = Span(cx.now().since(self.started));
         self.journal
             .info(format!("stopped by {signal}: {cut} cut; up {up}"));
