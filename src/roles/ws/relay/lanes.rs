@@ -122,6 +122,8 @@ impl Relay {
         self.counts.connections += 1;
         let lane = &mut self.lanes[key];
         lane.host = Some(end);
+        self.note_peer(host);
+        let lane = &mut self.lanes[key];
         if let Some(timer) = lane.timer.take() {
             cx.cancel(timer);
         }
@@ -376,8 +378,8 @@ impl Relay {
         }
     }
 
-    /// A peer goes away. Its connections are reset, but not those on which it has said all: that may still be on its way
-    /// to somebody who reads slowly.
+    /// A peer goes away. Its connections are reset, but not those on which it has said all: that may still be on its
+    /// way to somebody who reads slowly.
     pub(super) fn leave_lanes_of(&mut self, cx: &mut Cx<'_>, peer: usize, why: &str) {
         let part = self.peers[peer].part;
         for key in self.peers[peer].lanes.clone() {

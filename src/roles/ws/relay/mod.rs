@@ -190,18 +190,20 @@ impl Relay {
         let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.tick_peer(cx, key);
+            self.note_peer(key);
         }
+        self.shed(cx);
         self.journal.tick(cx.now());
+        self.finish_if_drained(cx);
         cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
     }
-        self.finish_if_drained(cx);
 
     /// Accepts nobody any more, and lets connections finish within `--drain`.
     fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
         self.draining = Some(signal);
+        self.left = self.peers.len();
         for sock in std::mem::take(&mut self.listeners) {
             cx.close(sock, Close::Orderly);
-        self.left = self.peers.len();
         }
         let keys: Vec<usize> = self.arrivals.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -273,6 +275,7 @@ impl Relay {
             self.serve_waiting(cx, &name);
             self.admit_callers(cx, &name);
         }
+        self.shed(cx);
         self.finish_if_drained(cx);
     }
 

@@ -328,7 +328,7 @@ impl Relay {
             }
         }
         if self.mux(key).is_some_and(|mux| mux.is_choked()) {
-            return self.peer_gone(cx, key, "it does not read what it asks for");
+            return self.peer_gone(cx, key, CHOKED);
         }
         while self.mux(key).is_some() && self.peers[key].held > self.held_max() {
             self.reset_fullest(cx, key);
@@ -457,6 +457,10 @@ impl Relay {
         let Some(mux) = self.mux(key) else {
             return;
         };
+        if mux.is_choked() {
+            // What others did has left too much to be said to it.
+            return self.peer_gone(cx, key, CHOKED);
+        }
         match mux.session.tick(cx.now()) {
             Ok(()) => mux.say(cx),
             Err(silent) => {
@@ -477,3 +481,6 @@ impl Relay {
         peer.wire_mut().ask(cx);
     }
 }
+
+/// Why a peer is sent away to which nothing more can be said.
+const CHOKED: &str = "it does not read what it asks for";
