@@ -1,7 +1,7 @@
 //! What an end has to do, case by case, under the numbers of the Autobahn test suite: 1 framing, 2 pings and pongs,
 //! 3 reserved bits, 4 opcodes, 5 fragmentation, 6 UTF-8, 7 closing, 9 limits. The cases themselves are drawn from
-//! RFC 6455. Each is played to a server and to a client, at once, frame by frame, and in pieces of several lengths, byte
-//! by byte where it is short: where only that tells cases of the suite apart, they are one here.
+//! RFC 6455. Each is played to a server and to a client, at once, frame by frame, and in pieces of several lengths,
+//! byte by byte where it is short: where only that tells cases of the suite apart, they are one here.
 
 #[path = "cases/limits.rs"]
 mod limits;

@@ -10,8 +10,11 @@ const MIB: usize = 1 << 20;
 /// What a connection may bring at once.
 const PIECE: usize = 64 * KIB;
 
+/// A group's number, the opcode of its messages, and what they are answered with.
+type Sort = (String, u8, fn(&[u8]) -> Reply);
+
 /// A group for texts and one for bytes, which is the next.
-fn kinds(group: u8) -> [(String, u8, fn(&[u8]) -> Reply); 2] {
+fn kinds(group: u8) -> [Sort; 2] {
     let next = format!("9.{}", group + 1);
     [(format!("9.{group}"), TEXT, text), (next, BINARY, binary)]
 }
