@@ -5,7 +5,7 @@ mod common {
     pub(crate) mod bench;
 }
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::time::Duration;
 
 use common::bench::{Bench, Loopback, Rig, Simulated, fresh_path, local};
@@ -26,6 +26,7 @@ macro_rules! cases {
 cases! {
     bytes_go_both_ways,
     slices_go_in_their_order,
+    slices_are_filled_in_their_order,
     a_dialled_peer_is_known,
     each_end_knows_its_own_address,
     a_fresh_stream_is_announced,
@@ -88,6 +89,45 @@ fn slices_go_in_their_order<B: Bench>(rig: &mut Rig<B>) {
     }
     let all = words.concat();
     assert_eq!(rig.bench.receive(&mut far, all.len()).unwrap(), all);
+}
+
+fn slices_are_filled_in_their_order<B: Bench>(rig: &mut Rig<B>) {
+    let (ours, mut far) = rig.pair();
+    let [mut first, mut second, mut third] = [[b'-'; 3]; 3];
+    let mut read = |rig: &mut Rig<B>| {
+        let mut slices = [
+            IoSliceMut::new(&mut first),
+            IoSliceMut::new(&mut []),
+            IoSliceMut::new(&mut second),
+            IoSliceMut::new(&mut third),
+        ];
+        let io = rig.net.read_slices(ours, &mut slices);
+        (io, [first, second, third].concat())
+    };
+    let (nothing, _) = read(rig);
+    assert_eq!(nothing.unwrap_err().kind(), ErrorKind::WouldBlock);
+    rig.bench.send(&mut far, b"1234567");
+    rig.readable(ours);
+    let (io, filled) = read(rig);
+    let short = Io {
+        bytes: 7,
+        more: false,
+    };
+    assert_eq!((io.unwrap(), &filled[..]), (short, &b"1234567--"[..]));
+    rig.forget(ours);
+    assert!(rig.is_quiet(ours));
+    rig.bench.send(&mut far, b"abcdefghijk");
+    rig.readable(ours);
+    let (io, filled) = read(rig);
+    let full = Io {
+        bytes: 9,
+        more: true,
+    };
+    assert_eq!((io.unwrap(), &filled[..]), (full, &b"abcdefghi"[..]));
+    assert_eq!(read(rig).0.unwrap().bytes, 2);
+    rig.bench.finish(&mut far);
+    rig.readable(ours);
+    assert_eq!(read(rig).0.unwrap(), END);
 }
 
 fn a_dialled_peer_is_known<B: Bench>(rig: &mut Rig<B>) {

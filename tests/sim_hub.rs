@@ -342,21 +342,21 @@ fn turns_for(
 }
 
 /// A hub and the two ends of a tunnel through it, whose session stands; a service that moves by hand is at 9000.
-fn tunnel(flags_of_a: &str, flags_of_b: &str) -> (Reactor<Party>, Handle, [RoleId; 2]) {
+fn tunnel(flags_of_a: &str, flags_of_b: &str) -> (Reactor<Party>, Handle, [RoleId; 3]) {
     let (net, handle) = SimNet::new(1, Faults::none());
     let behaviour = Behaviour::serve(Actor::Manual);
     handle.world().listen_remote(local(9000), behaviour);
     let mut reactor = Reactor::new(Box::new(net), Options::default());
-    reactor.add(party("hub serve 7000"));
-    let ends = [
+    let lines = [
+        "hub serve 7000".to_owned(),
         format!("hub tunnel 7000 a --to b --listen 8000{flags_of_a}"),
         format!("hub tunnel 7000 b --to a --forward 9000{flags_of_b}"),
     ];
-    let ends = ends.map(|line| reactor.add(party(&line)));
+    let parties = lines.map(|line| reactor.add(party(&line)));
     let mut ended = Vec::new();
     turns_for(&mut reactor, &handle, 10, &mut ended);
     assert!(ended.is_empty(), "{ended:?}");
-    (reactor, handle, ends)
+    (reactor, handle, parties)
 }
 
 fn local(port: u16) -> Addr {
@@ -367,7 +367,7 @@ fn local(port: u16) -> Addr {
 /// that one reads, and then the end of it.
 #[test]
 fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
-    let (mut reactor, handle, [_, b]) = tunnel("", " --drain 60s");
+    let (mut reactor, handle, [_, _, b]) = tunnel("", " --drain 60s");
     let mut ended = Vec::new();
     let said = 200_000;
     let from = SocketAddr::from(([10, 0, 0, 1], 1000));
@@ -397,10 +397,78 @@ fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
     assert_eq!(ended.len(), 1, "{ended:?}");
 }
 
+/// What had come whole for a connection when its session went: it is read to its end, and is waited for by a stop. The
+/// next session's streams have the same ids.
+#[test]
+fn what_had_come_whole_is_read_though_the_hub_or_the_other_end_is_lost() {
+    let said = 200_000;
+    for (loses_hub, stops) in [(true, true), (true, false), (false, false)] {
+        let (mut reactor, handle, [hub, a, b]) = tunnel(" --drain 60s", " --drain 60s");
+        let mut ended = Vec::new();
+        let client = |port| {
+            let from = SocketAddr::from(([10, 0, 0, 1], port));
+            let mut world = handle.world();
+            world.connect_remote(local(8000), from, Actor::Manual)
+        };
+        let slow = client(1000);
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+        let service = handle.world().accepted_at(&local(9000))[0];
+        let answers = Actor::Source(Source {
+            content: Content::Pattern(0),
+            from: 0,
+            to: said,
+            chunk_max: 40_000,
+            gap_max: Duration::ZERO,
+            ending: Ending::HalfClose,
+        });
+        handle.world().set_actor(service, answers);
+        handle.world().remote_shutdown(slow);
+        turns_for(&mut reactor, &handle, 2, &mut ended);
+        handle.world().remote_close(service);
+        let open = client(1001);
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+        reactor.tell(
+            if loses_hub { hub } else { b },
+            Event::Drain(Signal::Terminate),
+        );
+        turns_for(&mut reactor, &handle, 3, &mut ended);
+        if !loses_hub {
+            // It lets what is open finish.
+            handle.world().remote_reset(open);
+            turns_for(&mut reactor, &handle, 3, &mut ended);
+        }
+        assert_eq!(
+            handle.world().saw_reset(open),
+            loses_hub,
+            "its end had not come"
+        );
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        if stops {
+            reactor.tell(a, Event::Drain(Signal::Terminate));
+        } else {
+            reactor.add(party(match loses_hub {
+                true => "hub serve 7000",
+                false => "hub tunnel 7000 b --to a --forward 9000",
+            }));
+            turns_for(&mut reactor, &handle, 40, &mut ended);
+        }
+        let next = (!stops).then(|| client(1002));
+        for _ in 0..30 {
+            handle.world().remote_read(slow, 10_000);
+            turns_for(&mut reactor, &handle, 1, &mut ended);
+        }
+        let world = handle.world();
+        assert_eq!(world.received_total(slow), said);
+        assert!(world.saw_fin(slow) && !world.saw_reset(slow));
+        assert_eq!(ended.iter().any(|(role, _)| *role == a), stops, "{ended:?}");
+        assert!(next.is_none_or(|next| world.is_open(next)));
+    }
+}
+
 /// An end that is stopped cuts, in the end, what does not finish, and its other end resets that at once.
 #[test]
 fn a_connection_that_is_cut_by_a_stop_is_reset_at_the_other_end() {
-    let (mut reactor, handle, [a, _]) = tunnel(" --drain 1s", "");
+    let (mut reactor, handle, [_, a, _]) = tunnel(" --drain 1s", "");
     let mut ended = Vec::new();
     let from = SocketAddr::from(([10, 0, 0, 1], 1000));
     handle

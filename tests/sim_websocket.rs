@@ -6,6 +6,7 @@
 #[path = "sim_websocket/tls.rs"]
 mod tls;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,12 +17,12 @@ use hydrant::fuzz::websocket::{Told, told};
 use hydrant::proto::http1::{Ask, HeadBuf, Response};
 use hydrant::proto::websocket::{FrameHead, Key, Opcode, Side};
 use hydrant::reactor::net::{Addr, Close, Signal};
-use hydrant::reactor::{Options, Reactor, Turn};
-use hydrant::roles::relay::config::{Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
-use hydrant::roles::relay::{Reason, Relay};
+use hydrant::reactor::{Options, Reactor, RoleId, Turn};
+use hydrant::roles::relay::config::{MaxLag, Output, RelayConfig, Slow, Source, UpstreamLoss, Way};
+use hydrant::roles::relay::{Reason, Refusal, Relay};
 use hydrant::roles::tls::Tls;
 use hydrant::sim::{
-    Actor, Behaviour, Content, Ending, Faults, Receiver, RemoteId, SimNet, Source as Feed,
+    Actor, Behaviour, Content, Ending, Faults, Handle, Receiver, RemoteId, SimNet, Source as Feed,
 };
 
 /// What one of them does.
@@ -94,6 +95,17 @@ impl Life {
             is_raw,
             stream,
         }
+    }
+
+    /// The same, of a stream so long that no session's buffer swallows it.
+    fn long(seed: u64) -> Self {
+        let mut life = Self::new(seed);
+        for number in 0..5000 {
+            let padding = "y".repeat(number % 80);
+            let record = format!("{number:05}{padding}\n");
+            life.stream.extend_from_slice(record.as_bytes());
+        }
+        life
     }
 
     fn config(&mut self) -> RelayConfig {
@@ -206,6 +218,7 @@ impl Life {
             let place = self.find(message, at.unwrap_or(0));
             let place = place.expect("it is a piece of the stream, and in order");
             if self.is_raw && self.slow == Slow::Skip {
+                at = Some(place + message.len());
                 continue;
             }
             let is_next = at.is_none_or(|at| at == place);
@@ -282,6 +295,9 @@ impl Life {
 /// place and speak no TLS, or stop within their handshake.
 fn live_by_tls(seed: u64, sum: &mut Sum) {
     let mut life = Life::new(seed);
+    if life.slow == Slow::Skip {
+        life = Life::long(seed);
+    }
     let (acceptor, connector) = tls::authority();
     let faults = Faults::draw_harmless(&mut life.rng);
     let (net, handle) = SimNet::new(seed, faults);
@@ -290,6 +306,9 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
         acceptor: Some(acceptor),
         ..Tls::default()
     };
+    if life.slow == Slow::Skip && life.rng.below(2) == 0 {
+        config.max_lag = Some(MaxLag::Bytes(3000));
+    }
     config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
     config.outputs.push(Output {
         way: Way::Listen("tls://:1003".parse().unwrap()),
@@ -298,7 +317,10 @@ fn live_by_tls(seed: u64, sum: &mut Sum) {
     });
     let mut reactor = Reactor::new(Box::new(net), Options::default());
     let role = reactor.add(Relay::new(config));
-    let feed = life.feed();
+    let mut feed = life.feed();
+    if life.slow == Slow::Skip {
+        (feed.chunk_max, feed.gap_max) = (4000, Duration::from_millis(2));
+    }
     let at = |port: u16, number: u16| {
         let to = Addr::Tcp(([127, 0, 0, 1], port).into());
         (to, ([192, 168, 0, 1], 10_000 + number).into())
@@ -480,7 +502,8 @@ impl Sum {
     /// Panics where something never happened that every kind of life has.
     fn check(&self) {
         let each = [self.messages, self.whole, self.pongs, self.refused];
-        let happened = each.iter().all(|count| *count > 0) && self.drops > 0;
+        let happened = each.iter().all(|count| *count > 0);
+        let happened = happened && self.skips > 0 && self.drops > 0;
         assert!(happened, "something never happened");
     }
 }
@@ -489,7 +512,6 @@ impl Sum {
 fn clients_get_what_they_may_get() {
     if let Some(sum) = play(96, live) {
         sum.check();
-        assert!(sum.skips > 0);
     }
 }
 
@@ -600,4 +622,322 @@ fn whoever_answers_no_ping_is_dropped() {
         pings.count()
     };
     assert_eq!((pings(silent), pings(alive)), (2, 5));
+}
+
+/// One WebSocket client, plainly or by TLS, and somebody beside it who takes all there is, in a network that keeps
+/// little on its way.
+struct Scene {
+    life: Life,
+    handle: Handle,
+    reactor: Reactor<Relay>,
+    role: RoleId,
+    client: Who,
+    beside: RemoteId,
+}
+
+enum Who {
+    Plain(RemoteId),
+    Secure(Rc<RefCell<tls::Remote>>),
+}
+
+impl Scene {
+    fn new(
+        slow: Slow,
+        by_tls: bool,
+        plan: Receiver,
+        arrange: impl FnOnce(&mut RelayConfig),
+    ) -> Self {
+        let mut life = Life::long(0);
+        (life.slow, life.is_raw) = (slow, false);
+        let faults = Faults {
+            send_buffer: 2000,
+            receive_buffer: 2000,
+            ..Faults::none()
+        };
+        let (net, handle) = SimNet::new(0, faults);
+        let (acceptor, connector) = tls::authority();
+        let mut config = life.config();
+        (config.ring, config.backlog, config.wait_clients) = (8000, 0, 2);
+        config.hold = Duration::from_secs(2);
+        if by_tls {
+            config.tls.acceptor = Some(acceptor);
+            config.outputs[1].way = Way::Listen("tls://:1001".parse().unwrap());
+        }
+        arrange(&mut config);
+        let mut feed = life.feed();
+        (feed.chunk_max, feed.gap_max) = (700, Duration::from_millis(1));
+        if config.upstream_loss == UpstreamLoss::Keep {
+            feed.ending = Ending::Stay;
+        }
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let role = reactor.add(Relay::new(config));
+        let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+        handle
+            .world()
+            .listen_remote(upstream, Behaviour::serve(Actor::Source(feed)));
+        let at = |port: u16| {
+            let to = Addr::Tcp(([127, 0, 0, 1], port).into());
+            (to, ([192, 168, 0, 1], port).into())
+        };
+        let (to, from) = at(1001);
+        let client = match by_tls {
+            true => Who::Secure(tls::connect(&handle, &connector, (to, from), plan)),
+            false => {
+                let actor = Actor::Receiver(plan);
+                Who::Plain(handle.world().connect_remote(to, from, actor))
+            }
+        };
+        let (to, from) = at(1002);
+        let actor = Actor::Receiver(Receiver::eager());
+        let beside = handle.world().connect_remote(to, from, actor);
+        Self {
+            life,
+            handle,
+            reactor,
+            role,
+            client,
+            beside,
+        }
+    }
+
+    /// Goes on until this moment, or until the relay has ended.
+    fn run_until(&mut self, end: Duration) {
+        let mut ended = Vec::new();
+        while self.handle.world().time() < Time::ZERO + end {
+            let turn = self.reactor.turn(&mut ended);
+            if turn.expect("a simulated wait works") == Turn::Over {
+                return self.handle.world().run_for(Duration::from_secs(9));
+            }
+            let relay = self.reactor.role(self.role).expect("it runs");
+            relay.check_invariants();
+        }
+    }
+
+    fn beside(&self) -> usize {
+        self.handle.world().received(self.beside).len()
+    }
+
+    /// How many clients have gone of themselves.
+    fn left(&self) -> u64 {
+        let relay = self.reactor.role(self.role).expect("it runs");
+        relay.counts().gone[Reason::Left as usize]
+    }
+
+    /// What the client has got besides the answer to its request.
+    fn told(&self) -> Vec<Told> {
+        let received = match &self.client {
+            Who::Plain(remote) => self.handle.world().received(*remote).to_vec(),
+            Who::Secure(remote) => remote.borrow().plain.clone(),
+        };
+        let mut head = HeadBuf::new();
+        let taken = head.feed(&received).expect("a good head");
+        let all = received.len();
+        told(Side::Client, u64::MAX, &received[taken..], &mut || all)
+    }
+}
+
+/// Whoever has said that it closes holds nobody up, whatever it still does not take. What it had begun to get it gets
+/// to the end of the message, and the answer to its close.
+#[test]
+fn whoever_closes_holds_the_upstream_no_more() {
+    let seconds = Duration::from_secs;
+    let soon = Duration::from_millis(100);
+    for (slow, by_tls, max_lag) in [
+        (Slow::Block, false, None),
+        (Slow::Block, true, None),
+        (Slow::Block, false, Some(MaxLag::Bytes(500))),
+        (Slow::Block, true, Some(MaxLag::Bytes(500))),
+        (Slow::Block, false, Some(MaxLag::Age(soon))),
+        (Slow::Skip, false, Some(MaxLag::Age(soon))),
+    ] {
+        let mut plan = Receiver::eager();
+        let close = framed(Opcode::Close, &1000u16.to_be_bytes());
+        plan.says = vec![(Duration::from_millis(1), ask()), (seconds(1), close)];
+        plan.stall_after = Some(Duration::from_millis(20));
+        plan.resume_after = Some(Duration::from_millis(2500));
+        let mut scene = Scene::new(slow, by_tls, plan, |config| {
+            (config.max_lag, config.upstream_loss) = (max_lag, UpstreamLoss::Keep);
+        });
+        scene.run_until(Duration::from_millis(990));
+        let held = scene.beside();
+        assert!(
+            held < 150_000 || slow == Slow::Skip,
+            "{by_tls} {max_lag:?}: it holds the upstream up: {held}"
+        );
+        scene.run_until(Duration::from_millis(2400));
+        assert_eq!(
+            scene.beside(),
+            scene.life.stream.len(),
+            "{by_tls} {max_lag:?}"
+        );
+        scene.run_until(seconds(8));
+        assert_eq!(scene.left(), 1);
+        let told = scene.told();
+        let (last, messages) = told.split_last().expect("it got something");
+        assert!(
+            matches!(last, Told::Close(Some(code), _) if code.number() == 1000),
+            "{last:?}"
+        );
+        assert!(
+            matches!(messages.last(), Some(Told::Message { ends: true, .. })),
+            "{messages:?}"
+        );
+    }
+}
+
+/// Whoever says that it closes, and then takes nothing, is not waited for: as long as one is at the end of the feed.
+#[test]
+fn whoever_closes_and_stalls_is_let_go() {
+    let seconds = Duration::from_secs;
+    for (slow, by_tls, patience) in [
+        (Slow::Block, true, 30),
+        (Slow::Block, false, 30),
+        (Slow::Drop, false, 2),
+        (Slow::Skip, true, 2),
+    ] {
+        let mut plan = Receiver::eager();
+        let close = framed(Opcode::Close, &1000u16.to_be_bytes());
+        plan.says = vec![
+            (Duration::from_millis(1), ask()),
+            (Duration::from_millis(25), close),
+        ];
+        plan.stall_after = Some(Duration::from_millis(20));
+        let mut scene = Scene::new(slow, by_tls, plan, |config| {
+            config.upstream_loss = UpstreamLoss::Keep;
+        });
+        scene.run_until(seconds(patience) - Duration::from_millis(500));
+        assert_eq!(scene.left(), 0, "{slow:?}");
+        scene.run_until(seconds(patience + 4));
+        assert_eq!(scene.left(), 1, "{slow:?}");
+    }
+}
+
+/// A client that has skipped, and takes nothing until the feed is over, gets the rest of what it had begun, the newest,
+/// and the close that says that it was all.
+#[test]
+fn whoever_skips_to_the_end_is_told_of_it() {
+    let seconds = Duration::from_secs;
+    for (by_tls, max_lag) in [
+        (false, None),
+        (true, None),
+        (false, Some(MaxLag::Bytes(500))),
+        (true, Some(MaxLag::Bytes(500))),
+        (false, Some(MaxLag::Age(Duration::from_millis(100)))),
+        (true, Some(MaxLag::Age(Duration::from_millis(100)))),
+    ] {
+        let mut plan = Receiver::eager();
+        plan.says = vec![(Duration::from_millis(1), ask())];
+        plan.stall_after = Some(Duration::from_millis(20));
+        plan.resume_after = Some(Duration::from_millis(1500));
+        let mut scene = Scene::new(Slow::Skip, by_tls, plan, |config| config.max_lag = max_lag);
+        scene.run_until(Duration::from_millis(1400));
+        assert_eq!(scene.beside(), scene.life.stream.len(), "the feed is over");
+        scene.run_until(seconds(8));
+        let told = scene.told();
+        let mut sum = Sum::default();
+        let received: usize = told
+            .iter()
+            .map(|told| match told {
+                Told::Message { bytes, ends, .. } => {
+                    assert!(ends, "a message is whole");
+                    assert!(scene.life.find(bytes, 0).is_some(), "and a record");
+                    sum.messages += 1;
+                    bytes.len()
+                }
+                _ => 0,
+            })
+            .sum();
+        assert!(received < scene.life.stream.len(), "it has skipped");
+        let last = told.last().expect("it got something");
+        assert!(
+            matches!(last, Told::Close(Some(code), _) if code.number() == 1000),
+            "{last:?}"
+        );
+    }
+}
+
+/// More than 1,024 upstreams that shake hands, or do not, are never there at once: of those who say nothing the oldest
+/// go, and of those who all have something to say the next are left waiting. One that is good gets in.
+#[test]
+fn upstreams_that_shake_hands_are_so_many_at_most() {
+    const CROWD: u16 = 1100;
+    let (net, handle) = SimNet::new(0, Faults::none());
+    let (acceptor, connector) = tls::authority();
+    let source = Source::Listen("tls://:1003".parse().unwrap());
+    let mut config = RelayConfig::new(source, Life::new(0).config().outputs);
+    config.tls.acceptor = Some(acceptor);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let mut ended = Vec::new();
+    let to = || Addr::Tcp(([127, 0, 0, 1], 1003).into());
+    let from = |number: u16| ([192, 168, (number >> 8) as u8, number as u8], 1).into();
+    let mut run_until = |end: Duration| {
+        while handle.world().time() < Time::ZERO + end {
+            reactor.turn(&mut ended).expect("a simulated wait works");
+            let open = handle.world().open_sockets().len();
+            assert!(open <= LISTENERS + HANDSHAKES_MAX, "{open} sockets");
+        }
+        reactor.role(role).expect("it runs").counts().clone()
+    };
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|number| {
+            let mut receiver = Receiver::eager();
+            if number % 2 == 1 {
+                receiver.says = vec![(Duration::from_micros(1), b"\x16\x03\x01".to_vec())];
+            }
+            let actor = Actor::Receiver(receiver);
+            handle.world().connect_remote(to(), from(number), actor)
+        })
+        .collect();
+    let counts = run_until(Duration::from_secs(2));
+    let gone = |remote: &&RemoteId| handle.world().saw_fin(**remote);
+    let gone = crowd.iter().filter(gone).count();
+    assert_eq!(gone, usize::from(CROWD) - HANDSHAKES_MAX);
+    assert_eq!(counts.refused[Refusal::Tls as usize], gone as u64);
+    let mut plan = Receiver::eager();
+    plan.says = vec![(Duration::from_millis(1), b"news".to_vec())];
+    let good = tls::connect(&handle, &connector, (to(), from(CROWD)), plan);
+    let counts = run_until(Duration::from_secs(3));
+    assert_eq!((counts.bytes_in, good.borrow().wrong.as_ref()), (4, None));
+    // Nobody stays for ever, either.
+    run_until(Duration::from_secs(9));
+    assert!(crowd.iter().all(|remote| handle.world().saw_fin(*remote)));
+}
+
+const HANDSHAKES_MAX: usize = 1024;
+const LISTENERS: usize = 3;
+
+/// Descriptors may be too few by the time when options change: that is said, and whatever else has changed holds.
+#[test]
+fn of_new_options_one_that_can_not_be_keeps_no_other_back() {
+    let seconds = Duration::from_secs;
+    let (net, handle) = SimNet::new(0, Faults::none());
+    let mut config = Life::new(0).config();
+    (config.wait_clients, config.upstream_loss) = (0, UpstreamLoss::Keep);
+    let mut new = config.clone();
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let role = reactor.add(Relay::new(config));
+    let upstream = Addr::Tcp(([10, 0, 0, 1], 5000).into());
+    let silent = Actor::Receiver(Receiver::eager());
+    handle
+        .world()
+        .listen_remote(upstream.clone(), Behaviour::serve(silent));
+    let mut ended = Vec::new();
+    let mut run_until = |reactor: &mut Reactor<Relay>, end: Duration| {
+        while handle.world().time() < Time::ZERO + end {
+            reactor.turn(&mut ended).expect("a simulated wait works");
+        }
+        handle.world().accepted_at(&upstream).len()
+    };
+    assert_eq!(run_until(&mut reactor, seconds(20)), 1);
+    handle.world().set_socket_limit(4);
+    new.max_clients = Some(5000);
+    new.idle_timeout = Some(seconds(2));
+    let held = reactor.with(role, |relay, cx| relay.set_options(cx, &new));
+    let said = held.expect("it runs").expect_err("there are too few");
+    assert!(said.starts_with("too few file descriptors"), "{said}");
+    assert!(
+        run_until(&mut reactor, seconds(30)) > 2,
+        "it is not dialled again"
+    );
 }

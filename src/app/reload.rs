@@ -171,6 +171,10 @@ impl Fleet {
                 how => (post.changed(reactor, how, member), TabReply::Done),
             },
             Ok(None) => (post, TabReply::Done),
+            // The thread that watches certificates has said so.
+            Err(error @ ConfigError::Certificates(_)) => {
+                (post, TabReply::Refused(error.to_string()))
+            }
             Err(error) => {
                 let kept = match error.is_about_tokens() {
                     true => "the tokens that it had are kept",

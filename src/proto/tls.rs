@@ -126,6 +126,8 @@ pub struct Session {
     closed: bool,
     /// At most so many bytes wait for the network.
     unsent: usize,
+    /// Bytes of plaintext in the longest record since all was seen to have arrived.
+    longest: usize,
     failed: Option<TlsError>,
 }
 
@@ -138,6 +140,7 @@ impl Session {
             peer_closed: false,
             closed: false,
             unsent: 0,
+            longest: 0,
             failed: None,
         }
     }
@@ -204,7 +207,13 @@ impl Session {
         match &self.failed {
             Some(error) => Err(error.clone()),
             None if self.peer_closed => Ok(()),
-            None if self.is_handshaking() => Err(self.fail(TlsError::Left)),
+            None if self.is_handshaking() => {
+                let is_dialled = matches!(self.conn, Connection::Client(_));
+                Err(self.fail(match is_dialled && self.first.len == 0 {
+                    true => TlsError::NoAnswer,
+                    false => TlsError::Left,
+                }))
+            }
             // It may still take what we have for it.
             None => Err(TlsError::Truncated),
         }
@@ -228,6 +237,7 @@ impl Session {
         };
         let taken = self.conn.writer().write_vectored(slices).unwrap_or(0);
         self.unsent += taken + taken.div_ceil(RECORD_MAX) * OVERHEAD;
+        self.longest = self.longest.max(taken.min(RECORD_MAX));
         taken
     }
 
@@ -235,7 +245,7 @@ impl Session {
     pub fn close(&mut self) {
         if !std::mem::replace(&mut self.closed, true) && self.failed.is_none() {
             self.conn.send_close_notify();
-            self.unsent += OVERHEAD;
+            self.unsent += OVERHEAD + ALERT_LEN;
         }
     }
 
@@ -244,7 +254,26 @@ impl Session {
         self.conn.wants_write()
     }
 
-    /// How many bytes wait for the network, or somewhat fewer.
+    /// How many bytes of the plaintext that was taken the peer may lack, where so many bytes of what the network took
+    /// have not arrived: no fewer, and about one of its longest records more. Of a record whose last bytes are missing,
+    /// none can be decrypted.
+    pub fn lacks(&self, on_the_way: u64) -> u64 {
+        let waits = on_the_way + self.unsent() as u64;
+        let longest = self.longest as u64;
+        match waits {
+            0 => 0,
+            _ => (waits * longest).div_ceil(longest + OVERHEAD_MIN) + longest,
+        }
+    }
+
+    /// All that the network took has arrived: how long the records until now were matters no more.
+    pub fn all_arrived(&mut self) {
+        if self.unsent() == 0 {
+            self.longest = 0;
+        }
+    }
+
+    /// How many bytes wait for the network, or somewhat more.
     pub fn unsent(&self) -> usize {
         if self.wants_send() {
             self.unsent.max(1)
@@ -383,9 +412,13 @@ pub const BUFFER_MAX: usize = 64 << 10;
 pub const RECORD_MAX: usize = 16 << 10;
 /// What a record adds to its plaintext at most: header, explicit nonce or content type, tag.
 const OVERHEAD: usize = 5 + 8 + 1 + 16;
+/// And at least: header, content type or nothing, tag.
+const OVERHEAD_MIN: u64 = 5 + 16;
 /// RFC 8446 5.1: content types.
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
+/// RFC 8446 6: its level and its description.
+const ALERT_LEN: usize = 2;
 const HTTP: [&str; 8] = [
     "GET ", "HEAD ", "POST ", "PUT ", "HTTP/", "OPTIO", "CONNE", "DELET",
 ];

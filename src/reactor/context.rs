@@ -1,6 +1,6 @@
 //! What a role may do: the loop, lent to it for the length of one event.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -110,6 +110,16 @@ impl Cx<'_> {
         self.settle(id, Way::Read, done)
     }
 
+    /// As [`Cx::read`], into any number of slices, one filled before the next. It may leave any out at the end.
+    pub fn read_slices(
+        &mut self,
+        id: SockId,
+        into: &mut [IoSliceMut<'_>],
+    ) -> io::Result<Option<usize>> {
+        let done = self.core.net.read_slices(id, into);
+        self.settle(id, Way::Read, done)
+    }
+
     /// One read of at most `max` bytes, which are thrown away; else as [`Cx::read`].
     pub fn discard(&mut self, id: SockId, max: usize) -> io::Result<Option<usize>> {
         let done = self.core.net.discard(id, max);
@@ -196,6 +206,12 @@ impl Cx<'_> {
     pub fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) {
         // A socket that refuses the option is about to report why by itself.
         let _ = self.core.net.set_keepalive(id, keepalive);
+    }
+
+    /// Gives memory that is free back to the operating system, which takes a look through all of the heap: for when
+    /// much of it has become so.
+    pub fn trim_memory(&mut self) {
+        self.core.net.trim_memory();
     }
 
     /// Bytes that the peer's kernel has not acknowledged yet, where that is known.

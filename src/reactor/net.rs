@@ -5,7 +5,7 @@
 //! on both, and `tests/conformance.rs` holds the two to one behaviour.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -237,6 +237,13 @@ pub trait Net {
     /// Reads what is there, up to `into`'s length. `WouldBlock` when nothing is. A TCP urgent byte is left out.
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io>;
 
+    /// As [`Net::read`], into any number of slices, one filled before the next. It may leave any out at the end. One of
+    /// them at least is not empty.
+    fn read_slices(&mut self, id: SockId, into: &mut [IoSliceMut<'_>]) -> io::Result<Io> {
+        let first = into.iter_mut().find(|slice| !slice.is_empty());
+        self.read(id, first.map_or(&mut [][..], |slice| slice))
+    }
+
     /// Reads up to `max` bytes and throws them away; else as [`Net::read`]. A TCP stream's bytes are not even copied.
     fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io>;
 
@@ -290,6 +297,9 @@ pub trait Net {
 
     /// Fresh randomness, good enough for jitter and for secrets.
     fn random(&mut self) -> u64;
+
+    /// Gives the operating system back what the allocator keeps of memory that is free, where it has such a call.
+    fn trim_memory(&mut self) {}
 }
 
 /// Whether `error` says that descriptors or memory have run out: waiting a little may help, trying at once does not.

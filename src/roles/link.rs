@@ -15,7 +15,7 @@
 //! - Bytes that were taken may wait here for the network, 64 KiB at most. Who closes because all has been said looks at
 //!   [`Link::is_flushed`] first.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 
 use crate::base::endpoint::Endpoint;
 use crate::proto::tls::TlsError;
@@ -129,6 +129,22 @@ impl Link {
         read
     }
 
+    /// As [`Link::read`], into any number of slices, one filled before the next. It may leave any out at the end.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_slices(
+        &mut self,
+        cx: &mut Cx<'_>,
+        into: &mut [IoSliceMut<'_>],
+    ) -> io::Result<Option<usize>> {
+        match (&self.tls, into) {
+            (None, into) => cx.read_slices(self.sock, into),
+            (Some(_), [first, ..]) => self.read(cx, first),
+            (Some(_), []) => self.read(cx, &mut []),
+        }
+    }
+
     /// One write of two slices. Returns how many bytes were taken.
     ///
     /// # Errors
@@ -143,6 +159,18 @@ impl Link {
         }
         self.settle(cx);
         written.map(|taken| taken.unwrap_or(0))
+    }
+
+    /// As [`Link::write`], of any number of slices, of which it may leave any out at the end.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn write_slices(&mut self, cx: &mut Cx<'_>, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.tls.is_none() {
+            return Ok(cx.write_slices(self.sock, from)?.unwrap_or(0));
+        }
+        let slice = |at: usize| from.get(at).map_or(&[][..], |slice| slice);
+        self.write(cx, [slice(0), slice(1)])
     }
 
     /// Whether all that was taken has left for the network.

@@ -16,19 +16,24 @@ mod carrier;
 mod channel;
 mod line;
 mod parting;
+mod rest;
+mod tide;
 
+use std::array;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSliceMut};
 
 pub use self::carrier::{Carrier, Owner};
 pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
+pub use self::rest::hindmost;
+pub use self::tide::Tide;
 
 use self::channel::{End, Ending};
 use self::parting::Parting;
 use crate::base::byte_queue::ByteQueue;
 use crate::base::outbox::Outbox;
-use crate::proto::yamux::{HEADER_LEN, PAYLOAD_FAIR, PAYLOAD_MAX, Session, StreamId};
+use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Payload, Session, StreamId};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
@@ -131,21 +136,38 @@ impl<C: Carrier> Mux<C> {
 
     /// Puts a frame with these bytes into the outbox, which has room for it.
     fn put_frame(&mut self, stream: StreamId, bytes: &[u8]) {
-        self.fill_frame(stream, bytes.len(), |space| {
-            space.copy_from_slice(bytes);
-            bytes.len()
-        });
+        let header = self.session.data(stream, bytes.len());
+        let space = self.out.space(HEADER_LEN + bytes.len());
+        space[..HEADER_LEN].copy_from_slice(&header);
+        space[HEADER_LEN..].copy_from_slice(bytes);
+        self.out.commit(HEADER_LEN + bytes.len());
     }
 
-    /// As [`Mux::put_frame`], of what `fill` puts into the space for `most` bytes; none where that is nothing.
-    fn fill_frame(&mut self, stream: StreamId, most: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
-        let space = self.out.space(HEADER_LEN + most);
-        let count = fill(&mut space[HEADER_LEN..]);
-        if count > 0 {
-            let header = self.session.data(stream, count);
-            space[..HEADER_LEN].copy_from_slice(&header);
-            self.out.commit(HEADER_LEN + count);
+    /// Puts as many frames into the outbox, which has room for them, as `fill` fills of the places for their payload,
+    /// for `most` bytes in all, one after the other.
+    fn fill_frames(
+        &mut self,
+        stream: StreamId,
+        most: usize,
+        fill: impl FnOnce(&mut [IoSliceMut<'_>]) -> usize,
+    ) {
+        let space = self.out.space(on_the_wire(most));
+        let mut frames = space.chunks_mut(FRAME_MAX);
+        let mut places: [_; TURN_FRAMES] = array::from_fn(|_| {
+            let frame = frames.next().unwrap_or_default();
+            IoSliceMut::new(frame.get_mut(HEADER_LEN..).unwrap_or_default())
+        });
+        let count = fill(&mut places[..most.div_ceil(PAYLOAD_MAX)]);
+        let mut left = count;
+        for frame in space.chunks_mut(FRAME_MAX) {
+            if left == 0 {
+                break;
+            }
+            let len = left.min(PAYLOAD_MAX);
+            frame[..HEADER_LEN].copy_from_slice(&self.session.data(stream, len));
+            left -= len;
         }
+        self.out.commit(on_the_wire(count));
     }
 
     /// The carrier takes bytes: it sends. Channels that waited for room are read again.
@@ -162,14 +184,14 @@ impl<C: Carrier> Mux<C> {
     /// more, since no flush would follow one that finds nothing to say.
     fn wake(&mut self, cx: &mut Cx<'_>) -> Vec<u32> {
         let mut resumed = Vec::new();
-        let mut frames = match self.out.is_empty() {
+        let mut turns = match self.out.is_empty() {
             true => usize::MAX,
-            false => self.room().div_ceil(PAYLOAD_MAX),
+            false => self.room().div_ceil(TURN_MAX),
         };
-        while frames > 0
+        while turns > 0
             && let Some((key, sock)) = self.waiting.pop_front()
         {
-            frames -= 1;
+            turns -= 1;
             match sock {
                 Some(sock) => cx.want_read(sock, true),
                 None => resumed.push(key),
@@ -178,7 +200,7 @@ impl<C: Carrier> Mux<C> {
         resumed
     }
 
-    /// A channel's link has something to read: one frame of it.
+    /// A channel's link has something to read: one turn's worth of it.
     pub fn link_readable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
         let End::Link(link) = &mut channel.end else {
             return Outcome::Going;
@@ -193,12 +215,12 @@ impl<C: Carrier> Mux<C> {
             };
         }
         self.say(cx);
-        let sendable = self.session.sendable(channel.stream);
-        let most = sendable.min(self.room());
+        let room = self.room().min(TURN_MAX);
+        let most = self.session.sendable_within(channel.stream, room);
         if most == 0 {
             link.want_read(cx, false);
             channel.paused = true;
-            if sendable > 0 {
+            if self.session.sendable(channel.stream) > 0 {
                 channel.waiting = true;
                 let sock = (!link.is_tls()).then_some(link.sock());
                 self.waiting.push_back((channel.key, sock));
@@ -206,8 +228,8 @@ impl<C: Carrier> Mux<C> {
             return Outcome::Going;
         }
         let mut read = Ok(None);
-        self.fill_frame(channel.stream, most, |space| {
-            read = link.read(cx, space);
+        self.fill_frames(channel.stream, most, |places| {
+            read = link.read_slices(cx, places);
             read.as_ref().map_or(0, |count| count.unwrap_or(0))
         });
         match read {
@@ -229,41 +251,40 @@ impl<C: Carrier> Mux<C> {
 
     /// A channel's link takes bytes again.
     pub fn link_writable(&mut self, cx: &mut Cx<'_>, channel: &mut Channel) -> Outcome {
-        let End::Link(link) = &mut channel.end else {
-            return Outcome::Going;
-        };
-        let count = match link.write(cx, channel.queue.front()) {
-            Ok(count) => count,
+        let consumed = match channel.write_out(cx) {
+            Ok(consumed) => consumed,
             Err(error) => return Outcome::Broken(error),
         };
-        channel.queue.consume(count);
-        if channel.queue.is_empty() {
-            link.want_write(cx, false);
-        }
-        let consumed = channel.taken(count);
         self.held -= consumed;
         self.consume(cx, channel.stream, consumed);
         channel.end_if_due(cx)
     }
 
     /// A stream's payload came in.
-    pub fn stream_data(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, bytes: &[u8]) -> Outcome {
-        let mut rest = bytes;
+    pub fn stream_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        channel: &mut Channel,
+        payload: Payload<'_>,
+    ) -> Outcome {
+        let mut rest = payload;
         if let End::Link(link) = &mut channel.end
             && channel.queue.is_empty()
         {
-            let count = match link.write(cx, [bytes, &[]]) {
+            let written = payload.with_slices(|slices| link.write_slices(cx, slices));
+            let count = match written {
                 Ok(count) => count,
                 Err(error) => return Outcome::Broken(error),
             };
-            rest = &bytes[count..];
+            rest = payload.skip(count);
             channel.from_stream += count as u64;
             self.consume(cx, channel.stream, count);
             if !rest.is_empty() {
                 link.want_write(cx, true);
             }
         }
-        channel.queue.push(rest);
+        rest.pieces().for_each(|piece| channel.queue.push(piece));
+        channel.note_oldest(cx.now());
         self.held += rest.len();
         match channel.end {
             End::Echo => self.echo(cx, channel),
@@ -314,12 +335,13 @@ impl<C: Carrier> Mux<C> {
                 return Outcome::Going;
             }
             let [first, _] = channel.queue.front();
-            let count = most.min(self.room()).min(first.len());
+            let count = most.min(first.len());
             self.put_frame(channel.stream, &first[..count]);
             channel.queue.consume(count);
             self.held -= count;
             channel.from_stream += count as u64;
             channel.to_stream += count as u64;
+            channel.note_oldest(cx.now());
             self.consume(cx, channel.stream, count);
         }
         if channel.ending == Ending::Due {
@@ -357,9 +379,21 @@ impl<C: Carrier> Mux<C> {
     }
 }
 
-/// Payload is added to the outbox up to here, two frames of the largest: enough for large writes, little enough that a
-/// ping behind it is soon out, and what is sent is still in the cache.
-const DATA_MAX: usize = 2 * (HEADER_LEN + PAYLOAD_MAX);
+/// How many bytes that much payload takes with its frames' headers.
+fn on_the_wire(payload: usize) -> usize {
+    payload + payload.div_ceil(PAYLOAD_MAX) * HEADER_LEN
+}
+
+/// A frame of the largest.
+const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
+/// What one visit to a link adds to the outbox, by one read into several frames; then it is another stream's turn. It
+/// is no more than the largest segment there is, so that whoever reads the carrier in pieces of this length gets whole
+/// turns, and passes each on by one write.
+pub const TURN_MAX: usize = (64 << 10) - 116;
+const TURN_FRAMES: usize = TURN_MAX.div_ceil(FRAME_MAX);
+/// Payload is added to the outbox up to here: enough for large writes, little enough that a ping behind it is soon out,
+/// and what is sent is still in the cache.
+const DATA_MAX: usize = 2 * TURN_MAX;
 /// What is left above is for the session's own frames; a peer that lets it run full does not read.
 const OUTBOX: usize = DATA_MAX + (128 << 10);
 

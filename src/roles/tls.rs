@@ -107,9 +107,19 @@ impl Secured {
         self.session.wants_send()
     }
 
-    /// How many bytes it has for the network, or somewhat fewer.
+    /// How many bytes it has for the network, or somewhat more.
     pub fn unsent(&self) -> usize {
         self.session.unsent()
+    }
+
+    /// How many bytes of what was written the peer may lack: see [`Session::lacks`].
+    pub fn lacks(&self, unacknowledged: u64) -> u64 {
+        self.session.lacks(unacknowledged)
+    }
+
+    /// The peer's kernel has acknowledged all that ours took.
+    pub fn all_acknowledged(&mut self) {
+        self.session.all_arrived();
     }
 
     /// One flight of the handshake: what came in is read, and what is to be said to it is written. `scratch` is what it
@@ -271,6 +281,11 @@ impl Secured {
         !self.rest.is_empty() || self.session.holds_plaintext() || end_waits || error_waits
     }
 
+    /// Whether the peer has said its last: all of it has come, whatever becomes of the connection.
+    pub fn peer_has_closed(&self) -> bool {
+        self.session.peer_has_closed()
+    }
+
     /// One write of plaintext, as [`Cx::write`] is one. What is taken may wait here for the network: see
     /// [`Secured::unsent`].
     ///
@@ -357,7 +372,9 @@ impl Secured {
             // It is over in any case: what the kernel does not take is lost with it.
             let _ = self.flush(cx, sock);
             let kind = match error {
-                TlsError::Truncated | TlsError::Left => io::ErrorKind::UnexpectedEof,
+                TlsError::Truncated | TlsError::Left | TlsError::NoAnswer => {
+                    io::ErrorKind::UnexpectedEof
+                }
                 _ => io::ErrorKind::InvalidData,
             };
             io::Error::new(kind, error)

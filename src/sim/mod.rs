@@ -40,7 +40,7 @@ mod world;
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -166,6 +166,18 @@ impl Net for SimNet {
         })
     }
 
+    fn read_slices(&mut self, id: SockId, into: &mut [IoSliceMut<'_>]) -> io::Result<Io> {
+        let mut bytes = vec![0; into.iter().map(|slice| slice.len()).sum()];
+        let done = self.read(id, &mut bytes)?;
+        let mut rest = &bytes[..done.bytes];
+        for slice in into {
+            let here;
+            (here, rest) = rest.split_at(rest.len().min(slice.len()));
+            slice[..here.len()].copy_from_slice(here);
+        }
+        Ok(done)
+    }
+
     fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io> {
         self.read(id, &mut vec![0; max])
     }
@@ -175,6 +187,11 @@ impl Net for SimNet {
         self.call(format_args!("write {id:?} {sizes:?}"), |world| {
             world.write(id, from)
         })
+    }
+
+    fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Io> {
+        let from: Vec<&[u8]> = from.iter().map(|slice| &**slice).collect();
+        self.write(id, [&from.concat(), &[]])
     }
 
     fn shutdown(&mut self, id: SockId) -> io::Result<()> {

@@ -192,6 +192,20 @@ fn an_upstreams_end_is_told_from_its_truncation() {
     at.wait_log("lost (TLS: ended without close_notify, so bytes may be missing) after");
 }
 
+/// A reset behind its end takes nothing of it away.
+#[test]
+fn an_upstream_may_reset_what_it_has_ended() {
+    let office = Office::new();
+    let line = format!("tls://0 0 --mode listen-listen {}", office.accepting());
+    let at = hydrant(&line).start();
+    let mut hasty = office.connect(at.address_of("the upstream"));
+    hasty.write_all(b"hasty").expect("it is read");
+    at.wait_log("connected");
+    say_end(&mut hasty);
+    reset(hasty.sock);
+    at.wait_log("closed the connection after");
+}
+
 #[test]
 fn a_client_that_has_said_its_last_still_receives() {
     let mut relay = Relay::new("");
@@ -385,6 +399,39 @@ fn plain_and_tls_on_each_others_ports_are_explained() {
     listens.wait_log("speaks TLS, which is passed on as it is: write tls:// before the SRC");
 }
 
+/// What one of an address did wrong hides nothing of what others of it do; the same again is only counted.
+#[test]
+fn each_mistake_of_an_address_is_said_and_each_once() {
+    let mut relay = Relay::new("");
+    let _upstream = relay.place.accept();
+    let at = relay.secure;
+    let says = |words: &[u8]| {
+        let mut stream = connect(at);
+        stream.write_all(words).expect("it is read");
+        half_close(&stream);
+        while matches!(stream.read(&mut [0; 64]), Ok(1..)) {}
+    };
+    for _ in 0..3 {
+        says(b"GET / HTTP/1.1\r\n\r\n");
+        says(b"a plain greeting\n");
+        says(b"\x16\x03\x01\x02");
+    }
+    let told = [
+        "TLS: plain HTTP came instead",
+        "TLS: plain bytes came instead",
+        "TLS: it left in the middle of the handshake",
+    ];
+    for why in told {
+        relay
+            .hydrant
+            .wait_log(&format!("client 127.0.0.1 refused: {why}"));
+    }
+    relay.hydrant.signal("TERM");
+    for why in told {
+        relay.hydrant.wait_logs(&[why, "(2 times in"]);
+    }
+}
+
 #[test]
 fn mistakes_in_the_files_end_it_at_once() {
     let office = Office::new();
@@ -460,6 +507,11 @@ fn a_new_certificate_is_for_new_connections() {
         .hydrant
         .wait_log("certificates read again; they hold for new connections");
     let third = shown(&relay.client().stream);
+    let said = relay.hydrant.log();
+    let bad = said
+        .iter()
+        .filter(|line| line.contains("has no private key"));
+    assert_eq!(bad.count(), 1, "it is said once");
     assert!(third != first && third != second);
 
     let mut feed = Feed::default();

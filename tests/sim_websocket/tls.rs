@@ -98,7 +98,8 @@ impl Remote {
             return None;
         }
         let shaking = self.session.is_handshaking();
-        let is_stalled = self.plan.stall_after.is_some_and(|after| here >= after);
+        let is_past = |moment: Option<Duration>| moment.is_some_and(|after| here >= after);
+        let is_stalled = is_past(self.plan.stall_after) && !is_past(self.plan.resume_after);
         let bytes = match is_stalled {
             true => Vec::new(),
             false => world.remote_read(self.id, self.plan.bytes),

@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use hydrant::proto::yamux::{Flags, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::is_turned_away;
 use crate::common::peers::connect;
-use crate::peer::{begin, finish, greet};
+use crate::peer::{Peer, begin, finish, greet};
 use crate::rig::{Backend, Server, ask, is_reset, until};
 
 #[test]
@@ -126,6 +127,30 @@ fn a_stopped_server_lets_its_clients_finish() {
     };
     assert!(lines.iter().any(|line| line.contains("stopped by SIGTERM")));
     backend.run.wait_log("lost: it went away");
+}
+
+/// What its backend's machine has not taken by the end of the time.
+#[test]
+fn a_stopped_server_says_how_much_was_under_way() {
+    let mut server = Server::start("--drain 1s");
+    let (mut backend, public) = Peer::plain(server.at);
+    let mut client = connect(public);
+    let (opened, _) = backend.stream_frame();
+    let window = 64 << 20;
+    backend.send(Kind::WindowUpdate, Flags::ACK, opened.stream, window);
+    client.set_nonblocking(true).expect("it is a socket");
+    let chunk = [0; 64 << 10];
+    // It reads nothing from now on.
+    while let Ok(count) = client.write(&chunk) {
+        assert!(count > 0);
+    }
+    server.run.signal("TERM");
+    assert_eq!(server.run.wait_exit(), 0);
+    let parts = [
+        "stopped by SIGTERM: 1 backend, 1 client cut, up to ",
+        " under way lost; up ",
+    ];
+    server.run.wait_logs(&parts);
 }
 
 #[test]

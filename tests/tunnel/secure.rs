@@ -13,6 +13,8 @@ use crate::rig::{Backend, Server, ask, bytes};
 
 /// A ping of yamux: the first word of those who know no hello.
 const PING: [u8; 12] = [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+/// How a frame begins that opens a stream.
+const SYN: [u8; 4] = [0, 1, 0, 1];
 
 fn secured(office: &Office, flags: &str) -> Server {
     Server::start(&format!("{} {flags}", office.accepting()))
@@ -81,6 +83,53 @@ fn whoever_knows_no_hello_may_speak_tls_in_both_versions() {
     leave(&cut.sock);
     let is = "lost: TLS: ended without close_notify, so bytes may be missing";
     server.run.wait_log(is);
+}
+
+/// All of it is with the server's TLS when the connection ends, with a word or without.
+#[test]
+fn the_tail_of_a_carrier_with_tls_arrives_however_that_ends() {
+    let office = Office::new();
+    let server = secured(&office, "");
+    for (in_order, why) in [
+        (true, "it closed the connection"),
+        (false, "TLS: ended without close_notify"),
+    ] {
+        let mut backend = office.connect(server.at);
+        backend.write_all(&PING).expect("it is read");
+        backend.flush().expect("it is read");
+        let line = server.run.wait_log(" connected, public at ");
+        let public = line.rsplit(' ').next().unwrap_or_default();
+        let mut client = connect(public.parse().expect("HOST:PORT"));
+        let mut frame = [0; 12];
+        while frame[..4] != SYN {
+            backend.read_exact(&mut frame).expect("a stream is opened");
+            if frame[..4] == PING[..4] {
+                // Whatever it says shows that it is alive.
+                backend.write_all(&PING).expect("it is read");
+                backend.flush().expect("it is read");
+            }
+        }
+        let tail = bytes(200_000);
+        let header = |kind, flags: u8, length: usize| {
+            let mut header = vec![0, kind, 0, flags];
+            header.extend(&frame[4..8]);
+            header.extend((length as u32).to_be_bytes());
+            header
+        };
+        let (taken, last) = (header(1, 2, 0), header(0, 4, tail.len()));
+        backend
+            .write_all(&[taken, last, tail.clone()].concat())
+            .expect("it is read");
+        backend.flush().expect("it is read");
+        match in_order {
+            true => say_end(&mut backend),
+            false => leave(&backend.sock),
+        }
+        server.run.wait_logs(&[" lost: ", why]);
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).expect("it ends well");
+        assert!(all == tail, "{} bytes came, {why}", all.len());
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Over `wss://`: what goes through is what was sent, and each mistake is explained.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use crate::common::hydrant::{Hydrant, hydrant};
@@ -135,4 +136,19 @@ fn curl_is_answered_by_tls() {
         .expect("curl runs");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"ok\n");
+}
+
+#[test]
+fn a_handshake_has_a_deadline() {
+    let office = Office::new();
+    let relay = secured(&office);
+    let mut silent = connect(relay.at);
+    silent.write_all(b"\x16\x03\x01").expect("it is read");
+    relay
+        .run
+        .wait_log("127.0.0.1 refused: no TLS handshake within 5 s");
+    assert!(
+        matches!(silent.read(&mut [0]), Ok(0) | Err(_)),
+        "it is closed"
+    );
 }

@@ -12,6 +12,8 @@
 //! end comes behind all of it; the sockets are those that the roles know; the books of roles and sessions agree. When
 //! the network calms down, new clients are served to the last byte, and a stopped tunnel ends in time.
 
+#[cfg(test)]
+mod owed_tests;
 mod roles;
 #[cfg(test)]
 mod tests;

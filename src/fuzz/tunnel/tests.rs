@@ -12,18 +12,18 @@ use crate::roles::tunnel::{Expose, Serve, Tokens};
 use crate::sim::{RemoteState, World};
 
 /// A server, its backends of our own, and a network to make others in.
-struct Stage {
-    reactor: Reactor<Party>,
-    parties: Vec<RoleId>,
+pub(super) struct Stage {
+    pub(super) reactor: Reactor<Party>,
+    pub(super) parties: Vec<RoleId>,
     handle: Handle,
-    over: usize,
+    pub(super) over: usize,
     called: u16,
     is_proving: bool,
 }
 
 /// A backend that is moved by hand.
-struct Hand {
-    id: RemoteId,
+pub(super) struct Hand {
+    pub(super) id: RemoteId,
     asking: Asking,
     /// What came behind the hello, and was not looked at yet.
     rest: Vec<u8>,
@@ -31,7 +31,7 @@ struct Hand {
 
 impl Stage {
     /// `tunnel serve 7000` with these flags and lines of tokens, and then one backend for each of the others.
-    fn new(flags: &str, tokens: Option<&str>, backends: &[&str]) -> Self {
+    pub(super) fn new(flags: &str, tokens: Option<&str>, backends: &[&str]) -> Self {
         let mut server = party(format!("tunnel serve 7000 {flags}").trim());
         if let Party::Serve(serve) = &mut server {
             serve.orders().tokens = tokens.map(read);
@@ -47,7 +47,7 @@ impl Stage {
         Self::with(all, tokens.is_some())
     }
 
-    fn with(all: Vec<Party>, is_proving: bool) -> Self {
+    pub(super) fn with(all: Vec<Party>, is_proving: bool) -> Self {
         let (net, handle) = SimNet::new(1, Faults::none());
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let parties = all.into_iter().map(|party| reactor.add(party)).collect();
@@ -61,11 +61,11 @@ impl Stage {
         }
     }
 
-    fn world(&self) -> RefMut<'_, World> {
+    pub(super) fn world(&self) -> RefMut<'_, World> {
         self.handle.world()
     }
 
-    fn run_for(&mut self, time: Duration) {
+    pub(super) fn run_for(&mut self, time: Duration) {
         let end = self.world().time() + time;
         self.world().stop_at(end);
         while !self.world().over() && self.over < self.parties.len() {
@@ -79,11 +79,11 @@ impl Stage {
     }
 
     /// As long as what is under way takes.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.run_for(Duration::from_millis(20));
     }
 
-    fn serve(&self) -> &Serve {
+    pub(super) fn serve(&self) -> &Serve {
         match self.reactor.role(self.parties[0]) {
             Some(Party::Serve(serve)) => serve,
             _ => panic!("the first one is the server"),
@@ -100,19 +100,19 @@ impl Stage {
         self.settle();
     }
 
-    fn expose(&self, backend: usize) -> &Expose {
+    pub(super) fn expose(&self, backend: usize) -> &Expose {
         match self.reactor.role(self.parties[backend]) {
             Some(Party::Expose(expose)) => expose,
             _ => panic!("the others are backends"),
         }
     }
 
-    fn clients(&self) -> usize {
+    pub(super) fn clients(&self) -> usize {
         self.serve().view(self.world().time()).clients
     }
 
     /// Someone who connects to a port, and does nothing by itself.
-    fn caller(&mut self, port: u16) -> RemoteId {
+    pub(super) fn caller(&mut self, port: u16) -> RemoteId {
         self.callers(port, 1)[0]
     }
 
@@ -129,11 +129,11 @@ impl Stage {
         ids
     }
 
-    /// The first message of a hello.
+    /// The first message of a hello; "": without a name.
     fn hello(&mut self, name: &str, port: u16) -> Hand {
         let id = self.caller(7000);
         let hello = Hello {
-            name: Some(name.parse().expect("a good name")),
+            name: (!name.is_empty()).then(|| name.parse().expect("a good name")),
             port,
             client_address: false,
         };
@@ -176,7 +176,7 @@ impl Stage {
     }
 
     /// A backend that is in, and does nothing more by itself.
-    fn backend(&mut self, name: &str, port: u16) -> Hand {
+    pub(super) fn backend(&mut self, name: &str, port: u16) -> Hand {
         let mut hand = self.hello(name, port);
         self.prove(&mut hand);
         self.verdict(&mut hand).expect("it is taken in");
@@ -184,7 +184,7 @@ impl Stage {
     }
 
     /// Reads all that a backend was sent, which is headers only, and answers the pings. Returns the other ones.
-    fn answer_pings(&mut self, hand: &mut Hand) -> Vec<Header> {
+    pub(super) fn answer_pings(&mut self, hand: &mut Hand) -> Vec<Header> {
         let mut bytes = std::mem::take(&mut hand.rest);
         bytes.extend(self.world().remote_read(hand.id, 1 << 20));
         let headers = bytes.chunks_exact(HEADER_LEN).map(|header| {
@@ -199,7 +199,7 @@ impl Stage {
         others
     }
 
-    fn send(&self, hand: &Hand, kind: Type, flags: Flags, stream: u32, length: u32) {
+    pub(super) fn send(&self, hand: &Hand, kind: Type, flags: Flags, stream: u32, length: u32) {
         let header = Header {
             kind,
             flags,
@@ -210,7 +210,7 @@ impl Stage {
     }
 
     /// Whether someone was closed in order.
-    fn is_closed(&self, id: RemoteId) -> bool {
+    pub(super) fn is_closed(&self, id: RemoteId) -> bool {
         self.world().saw_fin(id) && !self.world().saw_reset(id)
     }
 }
@@ -225,7 +225,7 @@ fn token() -> Secret {
 
 const TOKEN: &str = "0123456789abcdef";
 
-fn secs(secs: u64) -> Duration {
+pub(super) fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
@@ -524,11 +524,11 @@ fn a_server_that(parts: Vec<Part>, words: &str) -> Stage {
     stage
 }
 
-fn challenge() -> Vec<u8> {
+pub(super) fn challenge() -> Vec<u8> {
     Serving::new().challenge([7; NONCE_LEN], false)
 }
 
-fn accept() -> Vec<u8> {
+pub(super) fn accept() -> Vec<u8> {
     let mut serving = Serving::new();
     serving.challenge([7; NONCE_LEN], false);
     serving.accept(&[], "127.0.0.1:7001", 10, false)
@@ -598,7 +598,10 @@ fn read_on(stage: &mut Stage, id: RemoteId, mut before: Vec<u8>) -> usize {
     while let Some((header, behind)) = rest.split_first_chunk::<HEADER_LEN>() {
         let header = Header::decode(header).expect("a header");
         let len = match header.kind {
-            Type::Data => (header.length as usize).min(behind.len()),
+            Type::Data => {
+                assert!(header.length <= 16 << 10, "a frame of {}", header.length);
+                (header.length as usize).min(behind.len())
+            }
             _ => 0,
         };
         payload += len;

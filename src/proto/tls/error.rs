@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 /// Why a TLS connection can't be, or can't go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum TlsError {
     Incompatible(String),
     /// The peer left in the middle of the handshake.
     Left,
+    /// The peer that was dialled left and had said nothing.
+    NoAnswer,
     /// The connection ended and the peer had not said that it would: bytes may be missing.
     Truncated,
     /// The peer broke the protocol, or something else went wrong.
@@ -86,6 +88,7 @@ impl fmt::Display for TlsError {
             Self::Alert { alert, meaning } => write!(f, "TLS: {meaning} ({alert})"),
             Self::Incompatible(what) => write!(f, "TLS: nothing in common ({what})"),
             Self::Left => f.write_str("TLS: it left in the middle of the handshake"),
+            Self::NoAnswer => f.write_str("TLS: it left without an answer; it may speak no TLS"),
             Self::Truncated => {
                 f.write_str("TLS: ended without close_notify, so bytes may be missing")
             }
@@ -133,6 +136,10 @@ impl From<rustls::Error> for TlsError {
                 alert: format!("alert {}", snake(&format!("{alert:?}"))),
                 meaning: meaning(alert),
             },
+            // Nobody leaves it out who speaks 1.2.
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::SignatureAlgorithmsExtensionRequired,
+            ) => Self::Incompatible("it speaks TLS 1.1 or older, not 1.2 or 1.3".to_owned()),
             rustls::Error::PeerIncompatible(what) => {
                 Self::Incompatible(words(&format!("{what:?}")))
             }

@@ -199,7 +199,7 @@ pub(super) fn client(
 fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
-        .map_err(|error| Fault::BadCertificate(error.to_string()))?;
+        .map_err(|error| Fault::BadCertificate(why(&error)))?;
     match all.is_empty() {
         true => Err(Fault::NoCertificate),
         false => Ok(all),
@@ -212,8 +212,24 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
         pem::Error::NoItemsFound => Fault::NoKey,
         // RFC 1421's headers, which only encrypted keys have, are not even PEM to the library.
         _ if is_encrypted(text) => Fault::EncryptedKey,
-        error => Fault::BadKey(error.to_string()),
+        error => Fault::BadKey(why(&error)),
     })
+}
+
+/// What is wrong with the text, in words: the library shows lines as numbers.
+fn why(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let marker = String::from_utf8_lossy(end_marker);
+            let bare = marker.trim_matches(|letter: char| letter == '-' || letter.is_whitespace());
+            let bare = bare.strip_prefix("END ").unwrap_or(bare);
+            format!("-----END {bare}----- is missing")
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line that begins with -----BEGIN is broken".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 fn is_encrypted(text: &[u8]) -> bool {

@@ -230,6 +230,45 @@ fn no_more_is_taken_than_the_buffer_holds() {
     assert!(decrypt(&mut pair.client, &wire, 4096) == plain);
 }
 
+/// Wherever what has arrived ends, the peer lacks no more than is said, and what is said is little more than it lacks.
+#[test]
+fn what_the_peer_may_lack_is_known() {
+    let authority = Authority::new();
+    let acceptor = serving(&authority.issue(&["feed.example"]));
+    let lens = [[10, 1, 30], [40_000, 100, 3]];
+    for (version, lens) in VERSIONS
+        .into_iter()
+        .flat_map(|it| lens.map(|lens| (it, lens)))
+    {
+        let mut pair = Pair::new(&only(&authority, version), &acceptor);
+        pair.connect();
+        let (mut wire, mut plain) = (Vec::new(), 0);
+        for len in lens.iter().cycle().take(12) {
+            plain += pair.server.write([&pattern(*len), &[]]);
+            wire.extend(drain(&mut pair.server));
+        }
+        let longest = lens[0].max(lens[2]).min(RECORD_MAX);
+        let (mut arrived, mut got) = (0, 0);
+        while arrived < wire.len() {
+            let lacks = pair.server.lacks((wire.len() - arrived) as u64) as usize;
+            assert!(lacks >= plain - got, "{lacks} of {}", plain - got);
+            // What the overhead of small records is, is known only so far.
+            let most = 3 * (plain - got) / 2 + 2 * longest + OVERHEAD;
+            assert!(lacks <= most, "{lacks} of {}", plain - got);
+            let next = (arrived + 7 * lens[0] / 5).min(wire.len());
+            got += decrypt(&mut pair.client, &wire[arrived..next], usize::MAX).len();
+            arrived = next;
+        }
+        assert_eq!((got, pair.server.lacks(0)), (plain, 0));
+        // What was said once, however much, says nothing of what is said later.
+        pair.server.all_arrived();
+        pair.server.write([b"x", &[]]);
+        assert!(pair.server.lacks(0) <= 4, "{}", pair.server.lacks(0));
+        let wire = drain(&mut pair.server);
+        assert!((1..=4).contains(&pair.server.lacks(wire.len() as u64)));
+    }
+}
+
 #[test]
 fn a_short_write_keeps_the_rest() {
     let (connector, acceptor) = both();
@@ -293,6 +332,7 @@ fn a_truncation_is_no_end() {
     let (connector, acceptor) = both();
     let mut pair = Pair::new(&connector, &acceptor);
     assert_eq!(pair.server.end(), Err(TlsError::Left));
+    assert_eq!(pair.client.end(), Err(TlsError::NoAnswer));
     let mut pair = Pair::new(&connector, &acceptor);
     pair.connect();
     pair.server.write([b"whole", &[]]);
@@ -550,11 +590,17 @@ fn mistakes_in_the_files_are_told() {
     assert_eq!(read(&one.certificate, &one.certificate), Err(Fault::NoKey));
     let encrypted = one.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert_eq!(read(&one.certificate, &encrypted), Err(Fault::EncryptedKey));
-    let cut = one.certificate.replace("-----END", "-----");
-    assert!(matches!(
-        read(&cut, &one.key),
-        Err(Fault::BadCertificate(_) | Fault::NoCertificate)
-    ));
+    for at in [60, one.certificate.len() - 5] {
+        let cut = read(&one.certificate[..at], &one.key).map_err(|fault| fault.to_string());
+        let said = "has a certificate that can't be read (-----END CERTIFICATE----- is missing)";
+        assert_eq!(cut, Err(said.to_owned()));
+        let cut = read(&one.certificate, &one.key[..at.min(one.key.len() - 5)]);
+        let said = "has a key that can't be used (-----END PRIVATE KEY----- is missing)";
+        assert_eq!(cut.map_err(|fault| fault.to_string()), Err(said.to_owned()));
+    }
+    let garbled = one.certificate.replacen("\nM", "\n\u{1b}[2J", 1);
+    let garbled = read(&garbled, &one.key).expect_err("it is no base64");
+    assert!(!garbled.to_string().contains('\u{1b}'), "{garbled}");
     let both = format!("{}{}", one.certificate, one.key);
     assert!(read(&both, &both).is_ok(), "one text may hold both");
     let other = one.certificate.replace("CERTIFICATE", "SOMETHING");

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::frame::{Flags, HEADER_LEN, Header, Kind};
-use super::{FLIGHT_MARK, PAYLOAD_FAIR, PAYLOAD_MAX};
+use super::{FLIGHT_MARK, PAYLOAD_MAX};
 
 /// What is under way, and the pings in between.
 #[derive(Clone, Debug)]
@@ -47,13 +47,16 @@ impl Flight {
 
     /// How much payload the next frame may have.
     pub(super) fn room(&self) -> usize {
-        let room = self
-            .max
-            .saturating_sub(self.under_way() + HEADER_LEN as u64);
-        match room < PAYLOAD_FAIR as u64 {
+        match self.left() < HEADER_LEN + PAYLOAD_MAX {
             true => 0,
-            false => room.min(PAYLOAD_MAX as u64) as usize,
+            false => PAYLOAD_MAX,
         }
+    }
+
+    /// How many bytes may be sent yet, frames' headers included.
+    pub(super) fn left(&self) -> usize {
+        let left = self.max.saturating_sub(self.under_way());
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     /// Bytes that are not known to have arrived.
@@ -111,7 +114,7 @@ mod tests {
         let mut flight = Flight::new(1 << 20);
         let mut pings = VecDeque::new();
         while flight.is_room() {
-            pings.extend(flight.send(HEADER_LEN + flight.room().min(PAYLOAD_FAIR)));
+            pings.extend(flight.send(HEADER_LEN + flight.room()));
             flight.check_invariants();
         }
         assert!(flight.under_way() <= 1 << 20);

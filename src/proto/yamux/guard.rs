@@ -82,7 +82,7 @@ impl Patience {
         left.is_some()
     }
 
-    /// A stream that the peer opened was not wanted.
+    /// A stream that the peer opened was not wanted, or it has reset it itself.
     pub(super) fn refuse(&mut self) {
         self.left = self.left.saturating_sub(1);
     }

@@ -3,6 +3,7 @@
 
 use super::error::Violation;
 use super::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
+use super::payload::Payload;
 use super::session::{Event, Session, Side};
 use super::stream::{Stream, WINDOW_MIN};
 use crate::base::time::Time;
@@ -83,11 +84,50 @@ impl Session {
                     *input = rest;
                     let id = *stream;
                     if let Some(stream) = self.streams.get(&id) {
-                        return Ok(Some(Event::Data(StreamId(id), stream.tag, payload)));
+                        let tag = stream.tag;
+                        let mut payload = Payload::from(payload);
+                        while payload.takes_more()
+                            && let Some(piece) = self.next_piece(id, input)
+                        {
+                            payload.push(piece);
+                        }
+                        return Ok(Some(Event::Data(StreamId(id), tag, payload)));
                     }
                 }
             }
         }
+    }
+
+    /// The payload of the next frame, as far as it is there, where a frame of this stream has just ended and the next
+    /// one, too, brings nothing but data for it. Whatever else comes next is left where it is.
+    fn next_piece<'a>(&mut self, id: u32, input: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let Reading::Payload {
+            left: 0,
+            last: false,
+            ..
+        } = self.reading
+        else {
+            return None;
+        };
+        let (header, rest) = input.split_first_chunk()?;
+        let header = Header::decode(header).ok()?;
+        let is_next = header.kind == Kind::Data
+            && header.flags == Flags::NONE
+            && header.stream == id
+            && header.length > 0;
+        if !is_next || rest.is_empty() {
+            return None;
+        }
+        self.streams.get_mut(&id)?.receive(id, header.length).ok()?;
+        let take = (header.length as usize).min(rest.len());
+        self.reading = Reading::Payload {
+            stream: id,
+            left: header.length - take as u32,
+            last: false,
+        };
+        let piece;
+        (piece, *input) = rest.split_at(take);
+        Some(piece)
     }
 
     /// What a note means by now: the user may have reset the stream since its header was read.
@@ -107,6 +147,10 @@ impl Session {
             }
             Note::Reset(id) => {
                 let gone = self.remove(id.0);
+                if gone.as_ref().is_some_and(|stream| !stream.ours) {
+                    // To open streams and reset them is cheap for a peer, and each may have been dialled for.
+                    self.patience.refuse();
+                }
                 gone.map(|stream| Event::Reset(id, stream.tag))
             }
             Note::Pong => Some(Event::Pong),

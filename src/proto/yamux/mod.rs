@@ -20,20 +20,21 @@ mod flight;
 mod frame;
 mod guard;
 mod input;
+mod payload;
 mod pings;
+mod sending;
 mod session;
 mod stream;
 
 pub use self::error::{OpenError, Silent, Violation};
 pub use self::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
+pub use self::payload::Payload;
 pub use self::session::{Event, Limits, Session, Side};
 pub use self::stream::WINDOW_MIN;
 
-/// The most payload that we put into one frame, so that streams take turns: with its header no more than the largest
-/// segment there is. Every implementation that we know takes a frame as long as the window, or 1 MiB at least.
-pub const PAYLOAD_MAX: usize = (64 << 10) - 128;
-/// There is room for a frame where there is room for so much payload: few of them are much smaller than the largest.
-pub const PAYLOAD_FAIR: usize = 16 << 10;
+/// The most payload that we put into one frame. There is room for more where there is room for as much: few frames are
+/// much smaller than the largest.
+pub const PAYLOAD_MAX: usize = 16 << 10;
 /// Where what is under way is bounded, a ping follows each time so many bytes were sent.
 pub const FLIGHT_MARK: u64 = 256 << 10;
 

@@ -199,10 +199,10 @@ impl Ours {
                 self.session.accept(id, id.get());
                 self.streams.insert(id.get(), Life::default());
             }
-            Event::Data(id, tag, bytes) => {
+            Event::Data(id, tag, payload) => {
                 assert_eq!(id.get(), tag);
-                self.life(id).read.extend_from_slice(bytes);
-                self.session.consumed(START, id, bytes.len());
+                self.life(id).read.extend(payload.pieces().flatten());
+                self.session.consumed(START, id, payload.len());
             }
             Event::Finished(id, _) => self.life(id).saw_end = true,
             Event::Reset(id, _) => self.life(id).saw_reset = true,

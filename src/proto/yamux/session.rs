@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::PAYLOAD_MAX;
 use super::error::{OpenError, Silent, Violation};
 use super::flight::Flight;
 use super::frame::{Flags, GoAway, HEADER_LEN, Header, Kind, StreamId};
 use super::guard::{Patience, Used};
 use super::input::{Note, Reading};
+use super::payload::Payload;
 use super::pings::Pings;
 use super::stream::{Stream, WINDOW_MIN};
 use crate::base::time::Time;
@@ -60,8 +60,8 @@ pub enum Event<'a> {
     Opened(StreamId),
     /// The peer took a stream that we opened.
     Taken(StreamId, u32),
-    /// A piece of a stream's payload. The peer gets credit for it when it is [`Session::consumed`].
-    Data(StreamId, u32, &'a [u8]),
+    /// Payload of a stream. The peer gets credit for it when it is [`Session::consumed`].
+    Data(StreamId, u32, Payload<'a>),
     /// A stream could send nothing, for want of credit or since too much was under way, and may be able to again.
     Credit(StreamId, u32),
     /// The peer ended its direction of a stream. If ours has ended, too, it is gone.
@@ -89,7 +89,7 @@ pub struct Session {
     /// The largest window that any stream needed so far: where the line is long, the next ones begin with it.
     learned: u32,
     /// Answers and the like that are to be sent, oldest first.
-    answers: VecDeque<Header>,
+    pub(super) answers: VecDeque<Header>,
     /// Streams with something to say, oldest first.
     saying: VecDeque<u32>,
     pub(super) pings: Pings,
@@ -225,42 +225,8 @@ impl Session {
         }
     }
 
-    /// How much payload the next frame of a stream may have; 0 while it has no credit, or is gone, or too much is under
-    /// way. [`Event::Credit`] tells when that is over.
-    pub fn sendable(&self, id: StreamId) -> usize {
-        let room = self.flight.as_ref().map_or(PAYLOAD_MAX, Flight::room);
-        let credit = self.streams.get(&id.0).map_or(0, Stream::credit);
-        (credit as usize).min(room)
-    }
-
-    /// The header of a frame with `len` bytes of payload, 1 at least, which the caller sends right behind it. What
-    /// [`Session::poll`] has must have been sent before.
-    ///
-    /// # Panics
-    /// If `len` is 0 or more than [`Session::sendable`].
-    pub fn data(&mut self, id: StreamId, len: usize) -> [u8; HEADER_LEN] {
-        assert!(
-            (1..=self.sendable(id)).contains(&len),
-            "{id:?} may not send {len} bytes now"
-        );
-        let len = len as u32;
-        let stream = self
-            .streams
-            .get_mut(&id.0)
-            .expect("one that may send is there");
-        stream.spend(len);
-        self.sends(HEADER_LEN + len as usize);
-        let header = Header {
-            kind: Kind::Data,
-            flags: Flags::NONE,
-            stream: id.0,
-            length: len,
-        };
-        header.encode()
-    }
-
     /// `len` bytes of a stream's payload have left the user: the peer may send as many more. Credit goes back once half
-    /// of the window is free; if that took no more than two round trips, and little is held, the window grows.
+    /// of the window is free; if that took no more than a round trip, and little is held, the window grows.
     pub fn consumed(&mut self, now: Time, id: StreamId, len: usize) {
         let Some(stream) = self.streams.get_mut(&id.0) else {
             return;
@@ -433,13 +399,6 @@ impl Session {
         stream
             .say_finish()
             .then(|| header(Kind::Data, Flags::FIN, 0))
-    }
-
-    /// So many bytes leave. Where a ping is due, it follows.
-    fn sends(&mut self, len: usize) {
-        if let Some(ping) = self.flight.as_mut().and_then(|flight| flight.send(len)) {
-            self.answers.push_back(ping);
-        }
     }
 
     fn queue(&mut self, id: u32) {

@@ -149,10 +149,10 @@ impl Stream {
         !self.peer_finished && self.due >= self.window / 2
     }
 
-    /// Whether the window is what holds the peer up: half of it was used within two round trips, and what came was
+    /// Whether the window is what holds the peer up: half of it was used within one round trip, and what came was
     /// passed on. Where it waits with us instead, a larger window would only have more of it wait.
     pub(super) fn is_narrow(&self, now: Time, round_trip: Duration) -> bool {
-        now.since(self.updated) <= 2 * round_trip && self.held() < self.window / 4
+        now.since(self.updated) <= round_trip && self.held() < self.window / 4
     }
 
     /// Makes the window larger; the peer learns of it with the next credit.

@@ -72,7 +72,10 @@ fn note(events: &mut Vec<String>, event: Event<'_>) {
         return;
     };
     let name = format!("Data({id:?}, {tag}) ");
-    let shown = payload.escape_ascii().to_string();
+    let shown: String = payload
+        .pieces()
+        .map(|piece| piece.escape_ascii().to_string())
+        .collect();
     match events.last_mut().filter(|last| last.starts_with(&name)) {
         Some(last) => last.push_str(&shown),
         None => events.push(name + &shown),
@@ -264,14 +267,15 @@ fn all_windows_together_have_a_cap() {
 }
 
 #[test]
-fn a_frame_has_at_most_a_segment_and_credit_runs_out() {
+fn a_frame_has_at_most_16_kib_and_credit_runs_out() {
     let mut client = session(Side::Client);
     let id = client.open(START, 4).expect("nothing is in the way");
-    assert_eq!(client.sendable(id), PAYLOAD_MAX);
-    for _ in 0..WINDOW_MIN as usize / PAYLOAD_MAX {
+    assert_eq!(client.sendable(id), 16 << 10);
+    client.data(id, 5);
+    for _ in 1..WINDOW_MIN as usize / PAYLOAD_MAX {
         client.data(id, PAYLOAD_MAX);
     }
-    let rest = WINDOW_MIN as usize % PAYLOAD_MAX;
+    let rest = PAYLOAD_MAX - 5;
     assert_eq!(client.sendable(id), rest);
     client.data(id, rest);
     assert_eq!(client.sendable(id), 0);
@@ -281,6 +285,100 @@ fn a_frame_has_at_most_a_segment_and_credit_runs_out() {
     assert_eq!(client.sendable(id), 9);
     let seen = feed(&mut client, &grant(1)).expect("in order");
     assert!(seen.events.is_empty(), "it had some already");
+}
+
+#[test]
+#[should_panic(expected = "may not send 16385 bytes now")]
+fn a_longer_frame_is_a_mistake() {
+    let mut client = session(Side::Client);
+    let id = client.open(START, 4).expect("nothing is in the way");
+    client.data(id, PAYLOAD_MAX + 1);
+}
+
+#[test]
+fn frames_one_behind_the_other_fit_into_the_room_with_their_headers() {
+    let mut client = session(Side::Client);
+    let id = client.open(START, 4).expect("nothing is in the way");
+    let full = HEADER_LEN + PAYLOAD_MAX;
+    for (room, payload) in [
+        (0, 0),
+        (HEADER_LEN, 0),
+        (HEADER_LEN + 1, 1),
+        (full, PAYLOAD_MAX),
+        (full + HEADER_LEN, PAYLOAD_MAX),
+        (2 * full + HEADER_LEN + 7, 2 * PAYLOAD_MAX + 7),
+        (1 << 20, WINDOW_MIN as usize),
+    ] {
+        assert_eq!(client.sendable_within(id, room), payload, "in {room}");
+    }
+    client.data(id, PAYLOAD_MAX);
+    let left = WINDOW_MIN as usize - PAYLOAD_MAX;
+    assert_eq!(client.sendable_within(id, 1 << 20), left);
+}
+
+#[test]
+fn the_last_frame_under_way_may_be_shorter() {
+    let room = 2 * (HEADER_LEN + PAYLOAD_MAX) + HEADER_LEN + 3;
+    let limits = Limits {
+        flight_max: Some(room as u64),
+        ..Limits::default()
+    };
+    let mut client = Session::new(Side::Client, limits, START);
+    let id = client.open(START, 0).expect("nothing is in the way");
+    assert_eq!(client.sendable_within(id, 1 << 20), 2 * PAYLOAD_MAX + 3);
+    for len in [PAYLOAD_MAX, PAYLOAD_MAX, 3] {
+        client.data(id, len);
+    }
+    assert_eq!(client.under_way(), room as u64);
+    assert_eq!(client.sendable_within(id, 1 << 20), 0);
+    client.check_invariants();
+}
+
+/// What one call tells of `bytes`, piece by piece, and what is left for the next.
+fn pieces_of<'a>(server: &mut Session, bytes: &'a [u8]) -> (Vec<&'a [u8]>, usize) {
+    let mut rest = bytes;
+    match server.feed(START, &mut rest) {
+        Ok(Some(Event::Data(_, _, payload))) => (payload.pieces().collect(), rest.len()),
+        other => panic!("{other:?} of {bytes:?}"),
+    }
+}
+
+#[test]
+fn frames_of_one_stream_that_came_together_are_told_together() {
+    let accepting = || {
+        let mut server = session(Side::Server);
+        feed(&mut server, &[syn(1), syn(3)].concat()).expect("in order");
+        server
+    };
+    let two = [data(1, b"ab"), data(1, b"c")].concat();
+    let apart = [
+        ("another stream's", data(3, b"x")),
+        ("an end", frame(Kind::Data, Flags::FIN, 1, 0)),
+        ("nothing", [data(1, b""), data(1, b"x")].concat()),
+        ("no header", vec![9; HEADER_LEN + 1]),
+        (
+            "more than was granted",
+            [&frame(Kind::Data, Flags::NONE, 1, WINDOW_MIN)[..], b"x"].concat(),
+        ),
+        ("half of a header", data(1, b"")[..HEADER_LEN / 2].to_vec()),
+        (
+            "a header and no payload yet",
+            data(1, b"xyz")[..HEADER_LEN].to_vec(),
+        ),
+    ];
+    for (what, next) in apart {
+        let bytes = [&two[..], &next].concat();
+        let told = pieces_of(&mut accepting(), &bytes);
+        assert_eq!(told, (vec![&b"ab"[..], b"c"], next.len()), "before {what}");
+    }
+    let bytes = [&two[..], &data(1, b"xyz")[..HEADER_LEN + 1]].concat();
+    let mut server = accepting();
+    assert_eq!(
+        pieces_of(&mut server, &bytes),
+        (vec![&b"ab"[..], b"c", b"x"], 0)
+    );
+    assert_eq!(pieces_of(&mut server, b"yz"), (vec![&b"yz"[..]], 0));
+    server.check_invariants();
 }
 
 #[test]
@@ -606,6 +704,31 @@ fn a_flood_of_syns_that_are_all_reset_ends() {
         None
     });
     assert_eq!(ended, Some(Violation::Flood));
+}
+
+/// As from a peer that resets whatever it opens, and what it opens is taken.
+#[test]
+fn a_flood_of_streams_that_the_peer_resets_itself_ends() {
+    let mut server = session(Side::Server);
+    let ended = (0..1_000_000).find_map(|i| {
+        let id = 2 * i + 1;
+        let reset = frame(Kind::WindowUpdate, Flags::RST, id, 0);
+        let bytes = [syn(id), reset].concat();
+        let mut rest = &bytes[..];
+        loop {
+            match server.feed(START, &mut rest) {
+                Ok(Some(Event::Opened(id))) => server.accept(id, 0),
+                Ok(Some(Event::Reset(..))) => {}
+                Ok(Some(other)) => panic!("{other:?}"),
+                Ok(None) => return None,
+                Err(violation) => return Some((i, violation)),
+            }
+            while server.poll(START).is_some() {}
+        }
+    });
+    let (pairs, violation) = ended.expect("it bears everything");
+    assert_eq!(violation, Violation::Flood);
+    assert!(pairs <= 65_536, "{pairs}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod std_stream;
 mod tests;
 
 use std::fs;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
@@ -402,6 +402,11 @@ impl Net for MioNet {
         self.take_in(id, max, |socket, _| socket::recv(socket, into))
     }
 
+    fn read_slices(&mut self, id: SockId, into: &mut [IoSliceMut<'_>]) -> io::Result<Io> {
+        let max = into.iter().map(|slice| slice.len()).sum();
+        self.take_in(id, max, |socket, _| socket::recv_slices(socket, into))
+    }
+
     fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io> {
         let max = max.min(DISCARD_MAX);
         let mut room = std::mem::take(&mut self.discarded);
@@ -520,6 +525,10 @@ impl Net for MioNet {
     fn utc_millis(&self) -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_millis() as u64)
+    }
+
+    fn trim_memory(&mut self) {
+        sys::trim_memory();
     }
 
     fn random(&mut self) -> u64 {

@@ -1,6 +1,6 @@
 //! What is done to one socket, without the poll and the table of sockets.
 
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -57,6 +57,11 @@ pub(super) fn connect_unix(path: &Path) -> io::Result<Socket> {
 /// Reads what is there.
 pub(super) fn recv(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
     retry(|| socket.read(into))
+}
+
+/// As `recv`, into one slice after the other.
+pub(super) fn recv_slices(mut socket: &Socket, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    retry(|| socket.read_vectored(into))
 }
 
 /// Takes what is there off a TCP stream, without copying it: MSG_TRUNC leaves `room` alone.

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{DATA_MAX, Mux, PAYLOAD_FAIR};
+use super::{DATA_MAX, FRAME_MAX, Mux};
 use crate::base::outbox::Outbox;
-use crate::proto::yamux::{HEADER_LEN, StreamId};
+use crate::proto::yamux::StreamId;
 use crate::reactor::Cx;
 use crate::roles::link::Link;
 
@@ -84,9 +84,8 @@ impl<C: Carrier> Mux<C> {
         self.say(cx);
         let mut taken = 0;
         while taken < bytes.len() {
-            let most = self.session.sendable(stream).min(self.room());
-            let count = most.min(bytes.len() - taken);
-            if count == 0 {
+            let count = self.session.sendable(stream).min(bytes.len() - taken);
+            if count == 0 || self.room() == 0 {
                 break;
             }
             self.put_frame(stream, &bytes[taken..taken + count]);
@@ -98,10 +97,11 @@ impl<C: Carrier> Mux<C> {
         taken
     }
 
-    /// How much payload one more frame may have; 0 where it had better wait.
+    /// How many bytes of frames with data may be added, one frame of the largest at least; 0 where they had better
+    /// wait.
     pub(super) fn room(&self) -> usize {
-        let room = DATA_MAX.saturating_sub(self.out.len() + HEADER_LEN);
-        match room < PAYLOAD_FAIR {
+        let room = DATA_MAX.saturating_sub(self.out.len());
+        match room < FRAME_MAX {
             true => 0,
             false => room,
         }

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::base::byte_queue::ByteQueue;
+use crate::base::time::Time;
 use crate::proto::yamux::StreamId;
 use crate::reactor::Cx;
 use crate::reactor::net::SockId;
@@ -31,6 +32,12 @@ pub struct Channel {
     pub(super) waiting: bool,
     /// Its link is not read.
     pub(super) paused: bool,
+    /// When the oldest bytes of the queue came, and the count of the stream's bytes at which the next mark is set.
+    pub(super) oldest: (Time, u64),
+    /// Its session is gone.
+    pub(super) alone: bool,
+    /// Since then the other end has said something.
+    pub(super) thrown_away: bool,
 }
 
 /// What a stream is connected with.
@@ -80,6 +87,9 @@ impl Channel {
             read_ended: false,
             waiting: false,
             paused: false,
+            oldest: (Time::ZERO, 0),
+            alone: false,
+            thrown_away: false,
         }
     }
 

@@ -134,7 +134,11 @@ impl Relay {
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         // As many addresses as a network has are one kind.
         let unit = address(peer).map_or_else(|| from.clone(), |ip| caller(ip).to_string());
-        let kind = format!("{refusal}: {who} {unit}");
+        let mut kind = format!("{refusal}: {who} {unit}");
+        if refusal == Refusal::Tls {
+            // Of many things that can be wrong with it one hides no other.
+            kind = format!("{kind}: {why}");
+        }
         self.journal
             .refused(cx.now(), &kind, format!("{who} {from} refused: {why}"));
     }

@@ -92,19 +92,6 @@ impl Client {
             self.cursor
         }
     }
-
-    /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
-    pub(super) fn note_acknowledged(&mut self, unacknowledged: Option<u32>, now: Time) {
-        let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
-        let acked = self
-            .cursor
-            .saturating_sub(self.lacks(unacknowledged) + aside as u64);
-        if acked > self.acked {
-            self.acked = acked;
-            self.progress = now;
-            self.has_skipped = false;
-        }
-    }
 }
 
 /// All clients.
@@ -395,7 +382,8 @@ impl Clients {
     /// The same, and who that is.
     pub(super) fn hindmost_waited_for(&mut self) -> Option<(u64, ClientId)> {
         let table = &mut self.table;
-        self.blocking.hindmost(|id| real(table, id))
+        let hindmost = self.blocking.hindmost(|id| real(table, id));
+        hindmost.filter(|(needs_from, _)| *needs_from < u64::MAX)
     }
 
     /// Notes that a client will send nothing more.
@@ -562,10 +550,16 @@ mod tests {
     #[test]
     fn our_end_of_the_stream_is_no_byte_that_it_lacks() {
         let mut client = client(100);
-        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 1, 5]);
+        assert_eq!(
+            [0, 1, 5].map(|left| client.lacks(None, Some(left))),
+            [0, 1, 5]
+        );
         client.is_shut = true;
-        assert_eq!([0, 1, 5].map(|left| client.lacks(Some(left))), [0, 0, 4]);
-        assert_eq!(client.lacks(None), 0);
+        assert_eq!(
+            [0, 1, 5].map(|left| client.lacks(None, Some(left))),
+            [0, 0, 4]
+        );
+        assert_eq!(client.lacks(None, None), 0);
     }
 
     /// Its entry in the queue outlives its falling behind: it has one all the same when it has caught up.

@@ -5,11 +5,11 @@
 use std::io;
 
 use crate::base::endpoint::Endpoint;
-use crate::proto::tls::{RECORD_MAX, TlsError, looks_like_tls};
+use crate::proto::tls::{TlsError, looks_like_tls};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::relay::Relay;
-use crate::roles::relay::clients::{Client, ClientId};
+use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::config::{RelayConfig, Source};
 use crate::roles::relay::fanout::Sent;
 use crate::roles::tls::{INSECURE, Secured};
@@ -150,24 +150,6 @@ pub(super) enum Heard {
     Frames(usize),
     /// Its end, in whichever way.
     End,
-}
-
-impl Client {
-    /// How many of the bytes that were written to it it may not have, where its kernel has not acknowledged so many: no
-    /// fewer. Of a record of TLS whose last bytes are missing, none can be decrypted.
-    pub(super) fn lacks(&self, unacknowledged: Option<u32>) -> u64 {
-        let unacknowledged = unacknowledged.unwrap_or(0);
-        let unacknowledged = u64::from(unacknowledged.saturating_sub(self.is_shut.into()));
-        match self
-            .tls
-            .as_ref()
-            .map(|tls| unacknowledged + tls.unsent() as u64)
-        {
-            None => unacknowledged,
-            Some(0) => 0,
-            Some(waits) => waits + RECORD_MAX as u64,
-        }
-    }
 }
 
 /// Closes a connection. Where it speaks TLS and the end is no accident, the peer is told so first, as far as the kernel

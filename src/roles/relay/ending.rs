@@ -216,7 +216,7 @@ impl Relay {
     }
 
     /// How long a client that has every byte may take nothing before the rest is left to the kernel.
-    fn patience(&self, slow: Slow) -> Duration {
+    pub(super) fn patience(&self, slow: Slow) -> Duration {
         let hold = self.config.hold;
         match self.config.stall_timeout {
             Some(stall) => stall,

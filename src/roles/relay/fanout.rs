@@ -60,7 +60,11 @@ impl Relay {
                 .conn_mut(sock)
                 .and_then(|conn| conn.tls.as_mut())
             {
-                Some(tls) => tls.read(cx, sock, into, &mut self.cipher),
+                Some(tls) => match tls.read(cx, sock, into, &mut self.cipher) {
+                    // Every byte of it is here: a reset behind its end takes nothing away.
+                    Err(_) if tls.peer_has_closed() => Ok(Some(0)),
+                    read => read,
+                },
                 None => cx.read(sock, into),
             },
         };

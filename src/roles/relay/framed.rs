@@ -206,12 +206,12 @@ impl Framed {
     }
 
     /// How many bytes of the stream are in the last `waiting` bytes before `at`, which `plain` of it goes with.
-    pub(super) fn payload_before(&self, at: u64, plain: u64, waiting: u32) -> u32 {
-        let from = at.saturating_sub(u64::from(waiting));
+    pub(super) fn payload_before(&self, at: u64, plain: u64, waiting: u64) -> u64 {
+        let from = at.saturating_sub(waiting);
         if self.marks.front().is_none_or(|mark| from < mark.framed) {
             return waiting;
         }
-        plain.saturating_sub(self.plain_at(from)) as u32
+        plain.saturating_sub(self.plain_at(from))
     }
 
     /// Goes from mark to message to the one that an offset lies in, by one of the two kinds of offsets.

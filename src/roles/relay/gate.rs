@@ -173,7 +173,8 @@ impl Relay {
 
     /// Whether it lagged too far, if it has acknowledged nothing since it was last asked.
     fn is_known_to_lag(&mut self, id: ClientId, max: MaxLag, now: Time) -> bool {
-        let client = self.clients.get(id).filter(|it| !it.finishing);
+        // Whoever gets no more than it has been given holds nobody up.
+        let client = self.clients.get(id).filter(|it| it.until == u64::MAX);
         client.is_some() && self.is_over(id, max, now)
     }
 

@@ -17,6 +17,7 @@ use crate::reactor::net::Peer;
 use crate::reactor::view::Spread;
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{MaxLag, RelayConfig, Slow};
+use crate::roles::relay::framed::Framed;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
@@ -85,6 +86,38 @@ impl Sampler {
 }
 
 impl Client {
+    /// How many bytes of the stream that went to it it may not have, where its kernel has not acknowledged so many
+    /// bytes of whatever sort: no fewer.
+    pub(super) fn lacks(&self, framed: Option<&Framed>, unacknowledged: Option<u32>) -> u64 {
+        let waits = unacknowledged.unwrap_or(0);
+        let waits = u64::from(waits.saturating_sub(self.is_shut.into()));
+        let waits = self.tls.as_ref().map_or(waits, |tls| tls.lacks(waits));
+        match (&self.websocket, framed) {
+            (Some(websocket), Some(framed)) => websocket.payload_of(framed, self.cursor, waits),
+            _ => waits,
+        }
+    }
+
+    /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
+    pub(super) fn note_acknowledged(
+        &mut self,
+        framed: Option<&Framed>,
+        unacknowledged: Option<u32>,
+        now: Time,
+    ) {
+        let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
+        let lacks = self.lacks(framed, unacknowledged);
+        if let (Some(0), Some(tls)) = (unacknowledged, &mut self.tls) {
+            tls.all_acknowledged();
+        }
+        let acked = self.cursor.saturating_sub(lacks + aside as u64);
+        if acked > self.acked {
+            self.acked = acked;
+            self.progress = now;
+            self.has_skipped = false;
+        }
+    }
+
     /// Whether its kernel has answered nothing for `patience` though it was asked again and again, as far as looks can
     /// tell that come now and then. A single question may have been answered a moment later, however long the silence
     /// before it was.
@@ -135,7 +168,7 @@ impl Relay {
     pub(super) fn ask_acknowledged(&mut self, cx: &Cx<'_>, id: ClientId) -> Option<u32> {
         let client = self.clients.get_mut(id)?;
         let left = cx.unacknowledged(client.sock);
-        client.note_acknowledged(client.waiting(self.framed.as_ref(), left), cx.now());
+        client.note_acknowledged(self.framed.as_ref(), left, cx.now());
         left
     }
 
@@ -146,15 +179,23 @@ impl Relay {
             true => self.ask_acknowledged(cx, id),
             false => None,
         };
-        let Some(client) = self.clients.get_mut(id) else {
-            return;
-        };
         let keepalive = self.config.keepalive;
-        if keepalive.is_some_and(|patience| client.is_dead(cx, patience)) {
+        let client = self.clients.get_mut(id);
+        if let (Some(patience), Some(client)) = (keepalive, client)
+            && client.is_dead(cx, patience)
+        {
             return self.drop_client(cx, id, Reason::Dead, None);
         }
+        let Some(client) = self.clients.get(id) else {
+            return;
+        };
         if client.finishing {
             return; // it has all that it will ever get, and only the end is still to be acknowledged
+        }
+        if let Some(reason) = client.leaving()
+            && now.since(client.progress) >= self.patience(client.slow)
+        {
+            return self.drop_client(cx, id, reason, None);
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);

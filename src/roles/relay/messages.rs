@@ -6,6 +6,7 @@
 
 use std::io;
 
+use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::proto::websocket::{CloseCode, Key, Session, Side};
 use crate::reactor::Cx;
@@ -17,6 +18,7 @@ use crate::roles::relay::fanout::Sent;
 use crate::roles::relay::framed::{Framed, Mark, Message};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::pings::{Pinged, UNANSWERED_MAX};
+use crate::roles::relay::skip::Aside;
 
 /// What a client has beside its cursor if it is a WebSocket.
 #[derive(Debug)]
@@ -46,6 +48,12 @@ impl WebSocket {
             unanswered: 0,
             leaving: None,
         }
+    }
+
+    /// How many bytes of the stream are in the last `waiting` bytes that it was sent, whose end is at `plain` there.
+    pub(super) fn payload_of(&self, framed: &Framed, plain: u64, waiting: u64) -> u64 {
+        let waiting = waiting.saturating_sub(self.control.into());
+        framed.payload_before(self.at, plain, waiting)
     }
 
     /// What of a message it has begun is still to be sent, and where in the stream the next one begins.
@@ -123,15 +131,9 @@ impl WebSocket {
 }
 
 impl Client {
-    /// How many bytes of the stream wait in its kernel, which says how many bytes of any sort do.
-    pub(super) fn waiting(&self, framed: Option<&Framed>, waiting: Option<u32>) -> Option<u32> {
-        match (&self.websocket, framed) {
-            (Some(websocket), Some(framed)) => {
-                let waiting = waiting?.saturating_sub(websocket.control);
-                Some(framed.payload_before(websocket.at, self.cursor, waiting))
-            }
-            _ => waiting,
-        }
+    /// Why it goes, where it is a WebSocket that closes.
+    pub(super) fn leaving(&self) -> Option<Reason> {
+        self.websocket.as_ref().and_then(|it| it.leaving)
     }
 }
 
@@ -222,25 +224,48 @@ impl Relay {
         if client.finishing {
             return;
         }
-        let peer = client.peer;
+        let (peer, sock, joined) = (client.peer, client.sock, client.joined);
+        if websocket.session.owes() {
+            cx.want_write(sock, true);
+        }
         if websocket.session.peer_has_ended() && websocket.leaving.is_none() {
             websocket.leaving = Some(match violation {
                 Some(_) => Reason::Protocol,
                 None => Reason::Left,
             });
-            let until = (websocket.begun).map_or(client.cursor, |message| message.end.plain);
-            client.until = client.until.min(until);
-        }
-        if websocket.session.owes() {
-            cx.want_write(client.sock, true);
+            self.let_go(id, cx.now());
+            if self.gate.is_shut() {
+                self.refresh_gate(cx);
+            }
         }
         if let Some(violation) = violation {
-            let here = Span(cx.now().since(client.joined));
+            let here = Span(cx.now().since(joined));
             let code = violation.code();
             let text =
                 format!("client {peer} broke the protocol after {here}: {violation} ({code})");
             self.journal.warn(cx.now(), "broke the protocol", text);
         }
+    }
+
+    /// A client wants no more messages than the one that it has begun. What it still lacks of that is kept aside for
+    /// it, so that the ring, and who waits for it to have room, need not wait for a client that goes. For that itself,
+    /// and the answer to its close, it has as long as one has at the end of the feed.
+    fn let_go(&mut self, id: ClientId, now: Time) {
+        let (Some(framed), Some(client)) = (&self.framed, self.clients.get_mut(id)) else {
+            return;
+        };
+        let Some(websocket) = &mut client.websocket else {
+            return;
+        };
+        if let Some((end, rest)) = websocket.rest(framed) {
+            client.aside = Some(Box::new(Aside::new(rest)));
+            websocket.jump(framed.at_or_after(end));
+            client.cursor = end;
+        }
+        client.until = client.cursor;
+        client.progress = now;
+        let cursor = client.cursor;
+        self.clients.moved_to(cursor);
     }
 
     /// Follows the stream from where a client of this output would begin. There may be a whole ring to frame, and

@@ -103,6 +103,10 @@ impl Relay {
     /// What our kernel has of the stream can't be skipped. So a client that is too far behind, by what waits there, is
     /// sent no more, and skips what comes in meanwhile: until `left`, the bytes that wait there, are half as many.
     pub(super) fn withhold(&mut self, cx: &mut Cx<'_>, id: ClientId, left: Option<u32>) {
+        let needs_none = |client: &Client| client.needs_from() == u64::MAX;
+        if self.clients.get(id).is_some_and(needs_none) {
+            return; // the ring may have gone on without it
+        }
         self.skip(cx, id, Reason::Lagging);
         let Some(client) = self.clients.get_mut(id) else {
             return;

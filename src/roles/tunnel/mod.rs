@@ -20,8 +20,9 @@ pub use self::tokens::{Grant, PortRange, Tokens};
 use std::time::Duration;
 
 use crate::base::units::Bytes;
-use crate::proto::yamux::{HEADER_LEN, Limits, PAYLOAD_MAX};
+use crate::proto::yamux::Limits;
 use crate::reactor::net::Keepalive;
+use crate::roles::pump::TURN_MAX;
 use crate::roles::tags::{pack, unpack};
 
 /// The limits of a session of ours.
@@ -50,9 +51,9 @@ fn client_keepalive(idle: Duration) -> Keepalive {
 
 /// A client that holds more than its share is reset rather than that a session holds more than this.
 const HELD_MAX: usize = 64 << 20;
-/// One read of a carrier: a frame of the largest, so that the reads of a fast session begin and end where its frames
-/// do, and what was read is still in the cache when it is written.
-const READ_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
+/// One read of a carrier: what one turn of a stream's sends, so that the reads of a fast session begin and end where
+/// the turns do, and what was read is still in the cache when it is written.
+const READ_MAX: usize = TURN_MAX;
 /// How often a role looks at what has no timer of its own.
 const STOCK: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! The hub's side: let in, paired with the other end, and the session that goes to and fro in messages.
 
 use super::inbox::Item;
+use super::owed::told;
 use super::{FLIGHT_MAX, HELD_MAX, Tick, Tunnel};
 use crate::base::units::{Count, Span};
 use crate::proto::mailbox::{EndId, HEAD_MAX, Heard, PAIRING_HEAD, PIECE_MAX, Pairing};
@@ -97,9 +98,9 @@ impl Tunnel {
                 answer,
             } => {
                 if anew && self.mux.is_some() {
-                    let reset = Count(self.drop_session(cx), "connection");
+                    let ended = told(self.drop_session(cx));
                     let peer = Shown(&self.config.peer);
-                    let text = format!("{peer} began anew: {reset} reset");
+                    let text = format!("{peer} began anew: {ended}");
                     self.journal.warn(cx.now(), "anew", text);
                 }
                 // A hub that takes nothing is told nothing more: the peer asks again by itself.
@@ -175,7 +176,7 @@ impl Tunnel {
             return self.lose_peer(cx, "does not take what it asks for");
         }
         while self.mux.as_ref().is_some_and(|mux| mux.held() > HELD_MAX) {
-            self.end_fullest(cx);
+            self.end_hindmost(cx, false);
         }
     }
 
@@ -183,7 +184,7 @@ impl Tunnel {
         match event {
             Event::Opened(id) => self.stream_opened(cx, id),
             Event::Taken(..) => self.open_waiting(cx),
-            Event::Data(_, tag, bytes) => self.stream_data(cx, tag as usize, bytes),
+            Event::Data(_, tag, payload) => self.stream_data(cx, tag as usize, payload),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),
             Event::Reset(_, tag) => {
@@ -200,7 +201,8 @@ impl Tunnel {
     /// An end that goes away is gone once its last stream is, and has been told the last of it.
     fn leave_if_done(&mut self, cx: &mut Cx<'_>) {
         let has_all = self.mux.as_ref().is_none_or(Mux::is_flushed);
-        if self.leaving && self.streams.is_empty() && has_all {
+        let has_streams = || self.streams.iter().any(|(_, it)| !it.is_alone());
+        if self.leaving && has_all && !has_streams() {
             self.lose_peer(cx, "is stopped");
         }
     }
@@ -223,27 +225,26 @@ impl Tunnel {
         if self.mux.is_none() {
             return;
         }
-        let reset = Count(self.drop_session(cx), "connection");
+        let ended = told(self.drop_session(cx));
         let peer = Shown(&self.config.peer);
-        let text = format!("{peer} lost: it {why}; {reset} reset");
+        let text = format!("{peer} lost: it {why}; {ended}");
         self.journal.warn(cx.now(), PEER_LOST, text);
-        if self.hub.is_ready() {
-            self.pair_anew(cx);
+        match self.draining {
+            Some(_) => self.pairing = None,
+            None if self.hub.is_ready() => self.pair_anew(cx),
+            None => {}
         }
     }
 
-    /// Ends the session, and resets what goes through it. Returns how many connections that were.
-    pub(super) fn drop_session(&mut self, cx: &mut Cx<'_>) -> usize {
+    /// Ends the session, and resets what can't do without it. Returns how many connections that were, and how many
+    /// live on to read what they are owed.
+    pub(super) fn drop_session(&mut self, cx: &mut Cx<'_>) -> (usize, usize) {
         if self.mux.take().is_some() {
             self.down = Some(cx.now());
             self.asking = Some(cx.now());
         }
         self.leaving = false;
-        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        for key in &keys {
-            self.end_stream(cx, *key, Close::Reset, "the other end is lost");
-        }
-        keys.len()
+        self.part_streams(cx)
     }
 
     /// Puts what the session says into messages, as far as the hub takes them.
@@ -269,28 +270,33 @@ impl Tunnel {
         self.hub.flush(cx).map(drop)
     }
 
-    /// Says so, resets all that went through it, and tries again later.
+    /// Says so, resets what can't do without it, and tries again later.
     pub(super) fn lose_hub(&mut self, cx: &mut Cx<'_>, why: &str) {
-        self.hub.give_up(cx);
-        self.pairing = None;
-        let reset = self.drop_session(cx);
+        self.leave_hub(cx);
+        let ended = self.drop_session(cx);
         self.asking = None;
         if self.draining.is_some() {
-            return self.finish(cx);
+            return;
         }
-        let lost = match reset {
-            0 => String::new(),
-            reset => format!("; {} reset", Count(reset, "connection")),
+        let lost = match ended {
+            (0, 0) => String::new(),
+            ended => format!("; {}", told(ended)),
         };
         self.journal
             .warn(cx.now(), HUB_DOWN, format!("{why}{lost}; retrying"));
-        self.hub = Session::enveloped(self.config.account.clone(), super::TAGS);
-        self.inbox = super::Inbox::default();
         if let Some(since) = self.let_in_at.take() {
             self.backoff.had_lasted(cx.now().since(since));
         }
         let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry as u32);
+    }
+
+    /// Ends the connection to the hub, wherever it stands.
+    pub(super) fn leave_hub(&mut self, cx: &mut Cx<'_>) {
+        self.hub.give_up(cx);
+        self.hub = Session::enveloped(self.config.account.clone(), super::TAGS);
+        self.inbox = super::Inbox::default();
+        self.pairing = None;
     }
 }
 

@@ -10,11 +10,13 @@
 //!      └──────────────────────────────────── the hub is lost
 //! ```
 //!
-//! **Invariant.** There is a session while the pairing stands, and no stream without one. What a stream's other end has
-//! received is a beginning of what was written at this one, and an end that is no reset comes behind all of it.
+//! **Invariant.** There is a session while the pairing stands, and no stream without one, but for those that are owed
+//! what had come whole before theirs was gone. What a stream's other end has received is a beginning of what was
+//! written at this one, and an end that is no reset comes behind all of it.
 
 mod carrying;
 mod inbox;
+mod owed;
 mod streams;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -38,7 +40,7 @@ use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::{Journal, TOKEN_READ};
 use crate::roles::listening::listen;
-use crate::roles::pump::{Mux, Owner};
+use crate::roles::pump::{Mux, Owner, Tide};
 use crate::roles::tags::{pack, unpack};
 
 /// One end of a tunnel.
@@ -63,6 +65,7 @@ pub struct Tunnel {
     /// Since when the hub has it in.
     let_in_at: Option<Time>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     /// Since when there is no session.
@@ -115,6 +118,7 @@ impl Tunnel {
             backoff: Backoff::new(config.retry),
             let_in_at: None,
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
             started: Time::ZERO,
             down: None,
@@ -170,8 +174,12 @@ impl Tunnel {
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);
             }
-            None => assert!(self.streams.is_empty(), "streams without a session"),
+            None => {
+                let alone = self.streams.iter().all(|(_, it)| it.is_alone());
+                assert!(alone, "streams without a session");
+            }
         }
+        assert!(self.owed() <= HELD_MAX);
         for (dial, key) in &self.dials {
             assert_eq!(self.streams[*key].dial(), Some(*dial));
         }
@@ -241,6 +249,7 @@ impl Tunnel {
                 self.ask(cx);
                 Ok(())
             }
+            Tick::Retry if self.draining.is_some() => Ok(()),
             Tick::Retry => {
                 self.hub.start(cx);
                 Ok(())
@@ -259,6 +268,9 @@ impl Tunnel {
     fn stock(&mut self, cx: &mut Cx<'_>) {
         self.tick_session(cx);
         self.probe_paused(cx);
+        self.tick_owed(cx);
+        let held = self.mux.as_ref().map_or(0, Mux::held) + self.owed();
+        self.tide.look(cx, held);
         let now = cx.now();
         if let Some(since) = self.asking
             && now.since(since) >= ABSENT
@@ -322,11 +334,11 @@ impl Tunnel {
             Some(mux) => {
                 mux.session.go_away(GoAway::Normal);
                 mux.say(cx);
-                let wait = self.config.drain.max(Duration::from_millis(1));
-                cx.timer(wait, Tick::Deadline as u32);
             }
-            None => self.finish(cx),
+            None => self.leave_hub(cx),
         }
+        let wait = self.config.drain.max(Duration::from_millis(1));
+        cx.timer(wait, Tick::Deadline as u32);
     }
 
     /// The time to finish is over: the connections that are left are cut, and the other end is told so, for which the
@@ -335,12 +347,16 @@ impl Tunnel {
         if self.mux.is_none() || self.cut.is_some() {
             return self.finish(cx);
         }
-        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        self.cut = Some(keys.len());
-        for key in keys {
-            self.end_stream(cx, key, Close::Reset, "hydrant is stopped");
-        }
+        self.cut = Some(self.cut_all(cx));
         cx.timer(LAST_WORDS, Tick::Deadline as u32);
+    }
+
+    fn cut_all(&mut self, cx: &mut Cx<'_>) -> usize {
+        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
+        for key in &keys {
+            self.end_stream(cx, *key, Close::Reset, "hydrant is stopped");
+        }
+        keys.len()
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
@@ -354,13 +370,13 @@ impl Tunnel {
         let Some(signal) = self.draining.take() else {
             return;
         };
-        let cut = self.cut.unwrap_or_default() + self.drop_session(cx);
+        self.mux = None;
+        let cut = self.cut.unwrap_or_default() + self.cut_all(cx);
         let cut = Count(cut, "connection");
         let up = Span(cx.now().since(self.started));
         self.journal
             .info(format!("stopped by {signal}: {cut} cut; up {up}"));
-        self.pairing = None;
-        self.hub.give_up(cx);
+        self.leave_hub(cx);
         cx.finish(End::Done);
     }
 }

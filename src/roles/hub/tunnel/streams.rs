@@ -9,13 +9,13 @@
 use super::{Kind, Tunnel};
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
-use crate::proto::yamux::{OpenError, StreamId};
+use crate::proto::yamux::{OpenError, Payload, StreamId};
 use crate::reactor::net::{Close, Keepalive, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::callers::address;
 use crate::roles::hub::serve::Shown;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome, Owner};
+use crate::roles::pump::{Channel, Mux, Outcome, Owner, hindmost};
 
 /// A connection, and its stream.
 pub(super) struct Stream {
@@ -34,14 +34,14 @@ enum Ends {
 }
 
 impl Stream {
-    fn channel(&self) -> Option<&Channel> {
+    pub(super) fn channel(&self) -> Option<&Channel> {
         match &self.end {
             Ends::Waiting(_) => None,
             Ends::Dialling(_, channel) | Ends::Piped(channel) => Some(channel),
         }
     }
 
-    fn channel_mut(&mut self) -> Option<&mut Channel> {
+    pub(super) fn channel_mut(&mut self) -> Option<&mut Channel> {
         match &mut self.end {
             Ends::Waiting(_) => None,
             Ends::Dialling(_, channel) | Ends::Piped(channel) => Some(channel),
@@ -182,6 +182,11 @@ impl Tunnel {
             );
             return self.journal.warn(cx.now(), "no-forward", text);
         };
+        if self.streams.len() >= self.config.max_streams {
+            // Those whose session is gone have descriptors, too.
+            mux.session.reset(id);
+            return mux.say(cx);
+        }
         let entry = self.streams.vacant_entry();
         let key = entry.key();
         mux.session.accept(id, key as u32);
@@ -226,9 +231,9 @@ impl Tunnel {
         self.end_stream(cx, key, Close::Reset, "it can't be reached");
     }
 
-    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &[u8]) {
+    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, key: usize, payload: Payload<'_>) {
         self.with_channel(cx, key, |cx, mux, channel| {
-            mux.stream_data(cx, channel, bytes)
+            mux.stream_data(cx, channel, payload)
         });
     }
 
@@ -241,11 +246,23 @@ impl Tunnel {
     }
 
     pub(super) fn local_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.read_away(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel)),
+        }
     }
 
     pub(super) fn local_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.deliver(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel)),
+        }
     }
 
     /// Looks whether those that are not read, for want of credit, are still there.
@@ -287,11 +304,12 @@ impl Tunnel {
         }
     }
 
-    /// Resets the connection that takes the least of what has come for it.
-    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>) {
-        let queued = |stream: &Stream| stream.channel().map_or(0, Channel::queued);
-        let fullest = self.streams.iter().max_by_key(|(_, s)| queued(s));
-        if let Some((key, _)) = fullest {
+    /// Resets the connection that holds up the others: those of the session, or those whose session is gone. See
+    /// [`hindmost`].
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>, alone: bool) {
+        let streams = self.streams.iter();
+        let channels = streams.filter_map(|(key, stream)| Some((key, stream.channel()?)));
+        if let Some(key) = hindmost(channels.filter(|(_, it)| it.is_alone() == alone)) {
             let why = "it reads too little, and what all of them hold is too much";
             self.end_stream(cx, key, Close::Reset, why);
         }
@@ -313,7 +331,10 @@ impl Tunnel {
             self.waiting.retain(|other| *other != key);
         }
         match (&mut self.mux, &mut stream.end) {
-            (Some(mux), Ends::Dialling(_, channel) | Ends::Piped(channel)) => {
+            // The session may be another one, with an equal stream of its own.
+            (Some(mux), Ends::Dialling(_, channel) | Ends::Piped(channel))
+                if !channel.is_alone() =>
+            {
                 mux.end(cx, channel, how);
             }
             _ => {

@@ -2,11 +2,11 @@
 
 use super::session::Stage;
 use super::{Expose, State};
-use crate::proto::yamux::StreamId;
+use crate::proto::yamux::{Payload, StreamId};
 use crate::reactor::Cx;
 
 impl Expose {
-    pub(super) fn address_data(&mut self, cx: &mut Cx<'_>, id: StreamId, bytes: &[u8]) {
+    pub(super) fn address_data(&mut self, cx: &mut Cx<'_>, id: StreamId, payload: Payload<'_>) {
         let State::Connected(connection) = &mut self.state else {
             return;
         };
@@ -14,12 +14,12 @@ impl Expose {
             return;
         };
         if let Some((_, text)) = &mut up.address {
-            text.extend_from_slice(bytes);
+            text.extend(payload.pieces().flatten().take(ADDRESS_MAX + 1));
             if text.len() > ADDRESS_MAX {
                 return self.lose_server(cx, "says more than an address");
             }
         }
-        up.mux.consume(cx, id, bytes.len());
+        up.mux.consume(cx, id, payload.len());
     }
 
     pub(super) fn address_finished(&mut self, cx: &mut Cx<'_>) {

@@ -1,8 +1,11 @@
 //! The end of a session that nothing has broken: the server goes away, or we do, and all that was said arrives first.
 
 use super::session::{Connection, Stage};
-use super::{Expose, State};
+use std::time::Duration;
+
+use super::{Expose, State, Tick};
 use crate::reactor::Cx;
+use crate::reactor::net::Signal;
 
 impl Connection {
     /// Takes leave of the server. Whether that is done.
@@ -43,10 +46,44 @@ impl Expose {
         if let State::Connected(connection) = &mut self.state
             && let Stage::Up(up) = &mut connection.stage
             && up.leaving
-            && self.streams.is_empty()
+            && self.streams.iter().all(|(_, stream)| stream.is_alone())
             && !self.finished
         {
             up.mux.part(cx);
+        }
+    }
+
+    /// Lets the clients that are there finish, and the service get what they have said, within `--drain`.
+    pub(super) fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
+        self.draining = Some(signal);
+        match &mut self.state {
+            State::Connected(connection) if connection.is_up() => connection.go_away(cx),
+            _ => self.give_up(cx),
+        }
+        let wait = self.config.drain.max(Duration::from_millis(1));
+        cx.timer(wait, Tick::Deadline.tag(0));
+        self.finish_if_drained(cx);
+    }
+
+    /// There is no session, and none is wanted any more.
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Dialing(dial) => cx.cancel_dial(dial),
+            State::Connected(mut connection) => connection.abandon(cx),
+            State::Resting | State::Ended => {}
+        }
+    }
+
+    pub(super) fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
+        if self.draining.is_none() || self.has_streams() || self.finished {
+            return;
+        }
+        let is_parted = match &mut self.state {
+            State::Connected(connection) => connection.part(cx),
+            State::Resting | State::Dialing(_) | State::Ended => true,
+        };
+        if is_parted && self.streams.is_empty() {
+            self.finish(cx);
         }
     }
 }

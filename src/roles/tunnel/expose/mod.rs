@@ -7,12 +7,12 @@
 
 mod address;
 mod leaving;
+mod owed;
 mod session;
 mod streams;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -28,6 +28,7 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
 use crate::roles::listening;
+use crate::roles::pump::Tide;
 use crate::roles::tls::INSECURE;
 
 /// A backend that runs.
@@ -50,6 +51,7 @@ pub struct Expose {
     /// Attempts to reach the service.
     dials: BTreeMap<DialId, usize>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     /// Since when there is no session.
@@ -103,6 +105,7 @@ impl Expose {
             streams: Slab::new(),
             dials: BTreeMap::new(),
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(label),
             started: Time::ZERO,
             down: None,
@@ -146,8 +149,9 @@ impl Expose {
         if let State::Connected(connection) = &self.state {
             connection.check_invariants();
         } else {
-            assert!(self.streams.is_empty(), "streams without a session");
+            assert!(!self.has_streams(), "streams without a session");
         }
+        assert!(self.owed() <= super::HELD_MAX);
         for (dial, key) in &self.dials {
             assert_eq!(self.streams[*key].dial(), Some(*dial));
         }
@@ -185,7 +189,8 @@ impl Expose {
     /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
-            return self.finish(cx);
+            self.state = State::Ended;
+            return self.finish_if_drained(cx);
         }
         let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry.tag(0));
@@ -246,37 +251,11 @@ impl Expose {
         for key in paused {
             self.probe_stream(cx, key);
         }
+        self.tick_owed(cx);
+        let held = self.mux().map_or(0, |mux| mux.held()) + self.owed();
+        self.tide.look(cx, held);
         self.journal.tick(cx.now());
         cx.timer(STOCK, Tick::Stock.tag(0));
-    }
-
-    /// Lets the clients that are there finish, within `--drain`.
-    fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
-        self.draining = Some(signal);
-        match &mut self.state {
-            State::Connected(connection) => {
-                connection.go_away(cx);
-                cx.timer(
-                    self.config.drain.max(Duration::from_millis(1)),
-                    Tick::Deadline.tag(0),
-                );
-                self.finish_if_drained(cx);
-            }
-            _ => self.finish(cx),
-        }
-    }
-
-    fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        if self.draining.is_none() || !self.streams.is_empty() || self.finished {
-            return;
-        }
-        let is_parted = match &mut self.state {
-            State::Connected(connection) => connection.part(cx),
-            State::Resting | State::Dialing(_) | State::Ended => true,
-        };
-        if is_parted {
-            self.finish(cx);
-        }
     }
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
@@ -314,8 +293,12 @@ impl Expose {
             totals.0 += to;
             totals.1 += from;
             let label = stream.label();
+            let alone = match stream.is_alone() {
+                true => " | its session is gone",
+                false => "",
+            };
             self.journal.info(format!(
-                "client {label} | {} to the service, {} from it",
+                "client {label} | {} to the service, {} from it{alone}",
                 Bytes(to),
                 Bytes(from)
             ));
@@ -335,6 +318,7 @@ impl Expose {
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         match Tick::of(tag) {
             Tick::Stock => self.stock(cx),
+            Tick::Retry if self.draining.is_some() => {}
             Tick::Retry => self.dial(cx),
             Tick::Hello => self.hello_overdue(cx),
             Tick::Deadline => self.finish(cx),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::address::ADDRESS;
 use super::{Expose, Kind, State, Tick};
 use crate::base::time::Time;
-use crate::base::units::{Count, Span, Typed};
+use crate::base::units::{Span, Typed};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::{Answer, Asking, Code, Fault, Hello};
 use crate::proto::tls::looks_like_tls;
@@ -69,6 +69,23 @@ impl Connection {
             Stage::Greeting(_) => None,
             Stage::Up(up) => Some(&mut up.mux),
         }
+    }
+
+    /// Whether its session is up.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up(_))
+    }
+
+    /// Closes it, whatever is under way.
+    pub(super) fn abandon(&mut self, cx: &mut Cx<'_>) {
+        match &mut self.stage {
+            Stage::Greeting(greeting) => cx.cancel(greeting.timer),
+            Stage::Up(up) => {
+                // Whatever there is to say about it, once.
+                let _ = up.mux.flush(cx);
+            }
+        }
+        self.link_mut().close(cx, Close::Orderly);
     }
 
     pub(super) fn client_address(&self) -> bool {
@@ -322,31 +339,20 @@ impl Expose {
         }
     }
 
-    /// Says so, resets all that went through it, and tries again later.
+    /// Says so, resets what can't do without it, and tries again later.
     pub(super) fn lose_server(&mut self, cx: &mut Cx<'_>, why: &str) {
         let State::Connected(mut connection) = std::mem::replace(&mut self.state, State::Ended)
         else {
             return;
         };
-        match &mut connection.stage {
-            Stage::Greeting(greeting) => cx.cancel(greeting.timer),
-            Stage::Up(up) => {
-                // Whatever there is to say about it, once.
-                let _ = up.mux.flush(cx);
-            }
-        }
-        connection.link_mut().close(cx, Close::Orderly);
-        let streams: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        let reset = Count(streams.len(), "client");
-        for key in streams {
-            self.end_stream(cx, key, Close::Reset);
-        }
+        connection.abandon(cx);
+        let ended = self.part_streams(cx);
         let now = cx.now();
         let server = &self.config.server;
         let was_up = self.down.is_none();
         let mut text = format!("server {server} {why}; retrying");
         if was_up {
-            text = format!("server {server} lost: it {why}; {reset} reset; retrying");
+            text = format!("server {server} lost: it {why}; {ended}; retrying");
             self.down = Some(now);
             self.backoff.had_lasted(now.since(connection.since));
         }
@@ -405,7 +411,7 @@ impl Expose {
             .mux()
             .is_some_and(|mux| mux.held() > super::super::HELD_MAX)
         {
-            self.end_fullest(cx);
+            self.end_hindmost(cx);
         }
     }
 
@@ -419,8 +425,8 @@ impl Expose {
     fn on_event(&mut self, cx: &mut Cx<'_>, event: Event<'_>) {
         match event {
             Event::Opened(id) => self.stream_opened(cx, id),
-            Event::Data(id, ADDRESS, bytes) => self.address_data(cx, id, bytes),
-            Event::Data(id, tag, bytes) => self.stream_data(cx, id, tag as usize, bytes),
+            Event::Data(id, ADDRESS, payload) => self.address_data(cx, id, payload),
+            Event::Data(id, tag, payload) => self.stream_data(cx, id, tag as usize, payload),
             Event::Finished(_, ADDRESS) => self.address_finished(cx),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),

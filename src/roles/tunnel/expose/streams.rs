@@ -4,22 +4,25 @@
 //!   Heading (its client's address) ──> Dialing the service ──> Piped
 //!                                          └ refused: reset, at once
 //! ```
+//!
+//! A stream whose session goes after all that its client had to say has come lives on, alone, until the service has it
+//! (owed.rs).
 
 use super::{Expose, Kind, State};
 use crate::base::time::Time;
 use crate::proto::proxy::{self, Call};
-use crate::proto::yamux::StreamId;
+use crate::proto::yamux::{Payload, StreamId};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome};
+use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
 use crate::roles::tunnel::config::{ProxyProtocol, Target};
 
 /// A stream that the server opened: one client of the public side.
 pub(super) struct Stream {
-    channel: Channel,
+    pub(super) channel: Channel,
     /// What has come of the header in front, while it is not whole.
-    heading: Option<Vec<u8>>,
+    pub(super) heading: Option<Vec<u8>>,
     dial: Option<DialId>,
     call: Call,
     since: Time,
@@ -73,8 +76,9 @@ impl Expose {
         let Some(mux) = connection.mux() else {
             return;
         };
-        if mux.parting_since().is_some() {
-            // It said that it would open none, and hears the end next.
+        // A server that parts said that it would open none, and hears the end next. Those whose session is gone have
+        // descriptors, too.
+        if mux.parting_since().is_some() || self.streams.len() >= self.config.max_streams {
             return mux.session.reset(id);
         }
         let entry = self.streams.vacant_entry();
@@ -100,24 +104,30 @@ impl Expose {
         }
     }
 
-    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, id: StreamId, key: usize, bytes: &[u8]) {
+    pub(super) fn stream_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: StreamId,
+        key: usize,
+        payload: Payload<'_>,
+    ) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         let Some(heading) = &mut stream.heading else {
             return self.with_channel(cx, key, |cx, mux, channel| {
-                mux.stream_data(cx, channel, bytes)
+                mux.stream_data(cx, channel, payload)
             });
         };
         let before = heading.len();
-        heading.extend_from_slice(&bytes[..bytes.len().min(HEADING_MAX)]);
+        heading.extend(payload.pieces().flatten().take(HEADING_MAX));
         match proxy::read_v2(heading) {
-            Ok(None) => self.consume(cx, id, bytes.len()),
+            Ok(None) => self.consume(cx, id, payload.len()),
             Ok(Some((call, len))) => {
                 stream.call = call;
                 stream.heading = None;
-                let rest = &bytes[len - before..];
-                self.consume(cx, id, bytes.len() - rest.len());
+                let rest = payload.skip(len - before);
+                self.consume(cx, id, payload.len() - rest.len());
                 self.reach_service(cx, key);
                 if !rest.is_empty() {
                     self.stream_data(cx, id, key, rest);
@@ -197,11 +207,23 @@ impl Expose {
     }
 
     pub(super) fn service_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.read_away(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel)),
+        }
     }
 
     pub(super) fn service_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel));
+        match self.alone(key) {
+            Some(channel) => {
+                let outcome = channel.deliver(cx);
+                self.settle(cx, key, outcome);
+            }
+            None => self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel)),
+        }
     }
 
     /// Looks whether a service that is not read is still there.
@@ -238,13 +260,10 @@ impl Expose {
         }
     }
 
-    /// Resets the stream whose service holds it up the most.
-    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>) {
-        let fullest = self
-            .streams
-            .iter()
-            .max_by_key(|(_, stream)| stream.channel.queued());
-        if let Some((key, _)) = fullest {
+    /// Resets the stream that the service holds up the most, see [`hindmost`].
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>) {
+        let streams = self.streams.iter().map(|(key, it)| (key, &it.channel));
+        if let Some(key) = hindmost(streams.filter(|(_, channel)| !channel.is_alone())) {
             let text =
                 "the service reads too little, and the session's memory is full: a client is reset";
             self.journal.warn(cx.now(), "memory", text.to_owned());
@@ -265,8 +284,9 @@ impl Expose {
         self.counts.to_service += to;
         self.counts.from_service += from;
         match self.mux() {
-            Some(mux) => mux.end(cx, &mut stream.channel, how),
-            None => {
+            // The session may be another one, with an equal stream of its own.
+            Some(mux) if !stream.channel.is_alone() => mux.end(cx, &mut stream.channel, how),
+            _ => {
                 if let Some(link) = stream.channel.link() {
                     link.close(cx, how);
                 }

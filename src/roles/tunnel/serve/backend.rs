@@ -195,12 +195,12 @@ impl Serve {
                 let place = self.backends[key].place;
                 self.open_waiting(cx, place);
             }
-            Event::Data(id, ADDRESS, bytes) => {
-                self.backends[key].mux.consume(cx, id, bytes.len());
+            Event::Data(id, ADDRESS, payload) => {
+                self.backends[key].mux.consume(cx, id, payload.len());
             }
-            Event::Data(_, tag, bytes) => {
+            Event::Data(_, tag, payload) => {
                 self.with_channel(cx, tag as usize, |cx, mux, channel| {
-                    mux.stream_data(cx, channel, bytes)
+                    mux.stream_data(cx, channel, payload)
                 });
             }
             Event::Credit(_, tag) => {
@@ -270,7 +270,7 @@ impl Serve {
         while let Some(backend) = self.backends.get(key)
             && backend.mux.held() > super::super::HELD_MAX
         {
-            self.end_fullest(cx, key);
+            self.end_hindmost(cx, key);
         }
     }
 
@@ -378,7 +378,7 @@ impl Serve {
             return;
         }
         // A stream may have left the session before its client has taken all of it.
-        let is_its = |client: &Client| matches!(client.piped, Some((of, _)) if of == key);
+        let is_its = |client: &Client| client.backend() == Some(key);
         if !self.clients.iter().any(|(_, client)| is_its(client)) {
             backend.mux.part(cx);
         }
@@ -396,7 +396,8 @@ impl Serve {
         self.end_backend(cx, key, &format!("it is back, from {by}"));
     }
 
-    /// A backend is gone. Its streams' clients are reset; the port of an unnamed one closes.
+    /// A backend is gone. The clients of its streams are reset, except for those who have the end of what it said to
+    /// them still to read; the port of an unnamed one closes.
     pub(super) fn end_backend(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         let mut backend = self.backends.remove(key);
         // Whatever there is to say about it, once.
@@ -413,7 +414,10 @@ impl Serve {
         self.places[place].backend = None;
         self.places[place].away = Some(cx.now());
         let (piped, waiting): (Vec<usize>, Vec<usize>) = {
-            let ours = self.clients.iter().filter(|(_, c)| c.place == place);
+            let ours = self
+                .clients
+                .iter()
+                .filter(|(_, c)| c.place == place && !c.is_owed());
             let (piped, waiting): (Vec<_>, Vec<_>) = ours.partition(|(_, c)| c.piped.is_some());
             let key = |(key, _): (usize, &Client)| key;
             (
@@ -421,16 +425,26 @@ impl Serve {
                 waiting.into_iter().map(key).collect(),
             )
         };
-        let reset = Count(piped.len(), "client");
+        let mut owed = 0;
+        let mut reset = 0;
         for client in piped {
-            let gone = self.drop_piped(cx, client);
+            let gone = self.clients[client].bytes();
             backend.to_clients += gone.0;
             backend.from_clients += gone.1;
+            match self.part_if_owed(cx, client) {
+                true => owed += 1,
+                false => {
+                    self.drop_piped(cx, client);
+                    reset += 1;
+                }
+            }
         }
         let now = cx.now();
         let text = format!(
-            "backend {} lost: {why}; {reset} reset; {} to clients, {} from them in {}",
+            "backend {} lost: {why}; {} reset{}; {} to clients, {} from them in {}",
             backend.label(),
+            Count(reset, "client"),
+            still_read(owed),
             Bytes(backend.to_clients),
             Bytes(backend.from_clients),
             Span(now.since(backend.since))
@@ -446,7 +460,17 @@ impl Serve {
         if backend.name.is_none() {
             self.remove_place(cx, place);
         }
+        self.check_owed(cx);
         self.finish_if_drained(cx);
+    }
+}
+
+/// ", 2 still read"
+fn still_read(clients: usize) -> String {
+    match clients {
+        0 => String::new(),
+        1 => ", 1 still reads".to_owned(),
+        _ => format!(", {clients} still read"),
     }
 }
 

@@ -5,6 +5,8 @@
 //!                  │ the backend is away: for --linger at most
 //!                  │ it has as many streams as it takes: for 75 s at most
 //!                  └ the backend is asked whether it is alive: for --alive-timeout at most
+//!
+//!   piped ──its backend is gone──> reset, or, where the end of its answer had come, owed.rs
 //! ```
 
 use std::time::Duration;
@@ -19,7 +21,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome};
+use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
 
 /// A client of a public port.
 #[derive(Debug)]
@@ -32,8 +34,16 @@ pub(super) struct Client {
     pub(super) number: u64,
     /// The end of its wait for a backend.
     held: Option<(TimerKey, Wait)>,
-    /// The backend that it talks to, and its stream.
-    pub(super) piped: Option<(usize, Channel)>,
+    /// Its stream.
+    pub(super) piped: Option<Piped>,
+}
+
+/// A client's stream.
+#[derive(Debug)]
+pub(super) struct Piped {
+    /// The backend that has it; `None`: it is gone, and the client still owed what that had said.
+    pub(super) backend: Option<usize>,
+    pub(super) channel: Channel,
 }
 
 /// What a client waits for.
@@ -48,14 +58,22 @@ enum Wait {
 impl Client {
     /// Bytes to it, and from it.
     pub(super) fn bytes(&self) -> (u64, u64) {
-        let channel = self.piped.as_ref().map(|(_, channel)| channel);
-        channel.map_or((0, 0), |c| (c.from_stream, c.to_stream))
+        let bytes = |channel: &Channel| (channel.from_stream, channel.to_stream);
+        self.channel().map_or((0, 0), bytes)
+    }
+
+    pub(super) fn channel(&self) -> Option<&Channel> {
+        self.piped.as_ref().map(|piped| &piped.channel)
+    }
+
+    /// The backend that its stream is with.
+    pub(super) fn backend(&self) -> Option<usize> {
+        self.piped.as_ref()?.backend
     }
 
     /// Whether it is not read at the moment, so that only a probe shows that it is gone.
     pub(super) fn is_unread(&self) -> bool {
-        let channel = self.piped.as_ref().map(|(_, channel)| channel);
-        channel.is_none_or(Channel::is_paused)
+        self.channel().is_none_or(Channel::is_paused)
     }
 }
 
@@ -229,7 +247,10 @@ impl Serve {
         }
         let mut channel = Channel::new(stream, key as u32);
         let outcome = channel.connect(cx, Link::new(client.sock));
-        client.piped = Some((backend, channel));
+        client.piped = Some(Piped {
+            backend: Some(backend),
+            channel,
+        });
         if let Some((timer, _)) = client.held.take() {
             cx.cancel(timer);
         }
@@ -240,11 +261,17 @@ impl Serve {
     }
 
     pub(super) fn client_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_readable(cx, channel));
+        self.with_piped(cx, key, |cx, mux, channel| match mux {
+            Some(mux) => mux.link_readable(cx, channel),
+            None => channel.read_away(cx),
+        });
     }
 
     pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
-        self.with_channel(cx, key, |cx, mux, channel| mux.link_writable(cx, channel));
+        self.with_piped(cx, key, |cx, mux, channel| match mux {
+            Some(mux) => mux.link_writable(cx, channel),
+            None => channel.deliver(cx),
+        });
     }
 
     /// Looks whether a client that is not read is still there.
@@ -256,21 +283,33 @@ impl Serve {
         }
     }
 
-    /// Does something with a client's channel, and with what becomes of it.
+    /// Does something with a client's channel and its session, and with what becomes of it.
     pub(super) fn with_channel(
         &mut self,
         cx: &mut Cx<'_>,
         key: usize,
         act: impl FnOnce(&mut Cx<'_>, &mut Mux, &mut Channel) -> Outcome,
     ) {
+        self.with_piped(cx, key, |cx, mux, channel| match mux {
+            Some(mux) => act(cx, mux, channel),
+            None => Outcome::Going,
+        });
+    }
+
+    /// As [`Serve::with_channel`], also where there is no session any more.
+    fn with_piped(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: usize,
+        act: impl FnOnce(&mut Cx<'_>, Option<&mut Mux>, &mut Channel) -> Outcome,
+    ) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let Some((backend, channel)) = &mut client.piped else {
+        let Some(Piped { backend, channel }) = &mut client.piped else {
             return;
         };
-        let backend = *backend;
-        let mux = &mut self.backends[backend].mux;
+        let mux = backend.map(|backend| &mut self.backends[backend].mux);
         let before = (channel.from_stream, channel.to_stream);
         let outcome = act(cx, mux, channel);
         self.counts.to_clients += channel.from_stream - before.0;
@@ -288,14 +327,14 @@ impl Serve {
         }
     }
 
-    /// Resets the client of a backend that holds the most.
-    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>, backend: usize) {
-        let queued = |client: &Client| match &client.piped {
-            Some((of, channel)) if *of == backend => channel.queued(),
-            _ => 0,
-        };
-        let fullest = self.clients.iter().max_by_key(|(_, c)| queued(c));
-        if let Some((key, _)) = fullest {
+    /// Resets the client of a backend that holds up the others, see [`hindmost`].
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>, backend: usize) {
+        let ours = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.backend() == Some(backend));
+        let hindmost = hindmost(ours.filter_map(|(key, client)| Some((key, client.channel()?))));
+        if let Some(key) = hindmost {
             let why = "it reads too little, and the session's memory is full";
             self.end_client(cx, key, Close::Reset, why);
         }
@@ -307,19 +346,16 @@ impl Serve {
             return;
         };
         let (to, from) = client.bytes();
-        let backend = match &mut client.piped {
-            Some((backend, channel)) => {
-                let entry = &mut self.backends[*backend];
-                entry.mux.end(cx, channel, how);
+        let backend = client.backend();
+        match (backend, &mut client.piped) {
+            (Some(backend), Some(piped)) => {
+                let entry = &mut self.backends[backend];
+                entry.mux.end(cx, &mut piped.channel, how);
                 entry.to_clients += to;
                 entry.from_clients += from;
-                Some(*backend)
             }
-            None => {
-                cx.close(client.sock, how);
-                None
-            }
-        };
+            _ => cx.close(client.sock, how),
+        }
         self.forget_client(cx, key, &mut client, why);
         if let Some(backend) = backend {
             // One more stream may be opened now; while the backend is asked whether it is alive, that has to wait.
@@ -334,12 +370,11 @@ impl Serve {
         self.finish_if_drained(cx);
     }
 
-    /// A client whose session is gone is reset. Returns the bytes to it, and from it.
-    pub(super) fn drop_piped(&mut self, cx: &mut Cx<'_>, key: usize) -> (u64, u64) {
+    /// A client whose session is gone is reset.
+    pub(super) fn drop_piped(&mut self, cx: &mut Cx<'_>, key: usize) {
         let mut client = self.clients.remove(key);
         cx.close(client.sock, Close::Reset);
         self.forget_client(cx, key, &mut client, "the backend is gone");
-        client.bytes()
     }
 
     fn forget_client(&mut self, cx: &mut Cx<'_>, key: usize, client: &mut Client, why: &str) {
@@ -355,12 +390,16 @@ impl Serve {
         if client.piped.is_none() {
             place.waiting.retain(|other| *other != key);
         }
+        let label = place.label();
+        if place.is_over && place.clients == 0 {
+            self.places.remove(client.place);
+        }
         let now = cx.now();
         let (to, from) = client.bytes();
         let text = format!(
             "client {} of {} left: {why}; {} to it, {} from it in {}",
             client.peer,
-            place.label(),
+            label,
             Bytes(to),
             Bytes(from),
             Span(now.since(client.since))

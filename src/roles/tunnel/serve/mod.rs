@@ -5,12 +5,13 @@
 //!                                      └── place.rs: the public port, which a name keeps ──┘
 //! ```
 //!
-//! **Invariant.** A client that is piped belongs to a stream of a session that is there; one that waits stands in its
-//! place's queue, once.
+//! **Invariant.** A client that is piped belongs to a stream of a session that is there, unless it is owed what had
+//! come whole before that was gone; one that waits stands in its place's queue, once.
 
 mod backend;
 mod client;
 mod handshake;
+mod owed;
 mod place;
 mod report;
 mod view;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use self::backend::Backend;
-use self::client::Client;
+use self::client::{Client, Piped};
 use self::handshake::{HANDSHAKES_MAX, Handshake};
 use self::place::Place;
 use super::config::ServeConfig;
@@ -35,6 +36,7 @@ use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::callers::Callers;
 use crate::roles::journal::Journal;
 use crate::roles::listening;
+use crate::roles::pump::Tide;
 
 /// A tunnel's server that runs.
 pub struct Serve {
@@ -53,6 +55,7 @@ pub struct Serve {
     /// Handshakes that waited for a name whose holder is gone, or has answered.
     settled: VecDeque<(usize, bool)>,
     counts: Counts,
+    tide: Tide,
     journal: Journal,
     started: Time,
     draining: Option<Signal>,
@@ -102,6 +105,7 @@ impl Serve {
             callers: Callers::default(),
             settled: VecDeque::new(),
             counts: Counts::default(),
+            tide: Tide::default(),
             journal: Journal::new(label),
             started: Time::ZERO,
             draining: None,
@@ -159,12 +163,16 @@ impl Serve {
             }
             let clients = self.clients.iter().filter(|(_, c)| c.place == key);
             assert_eq!(clients.count(), place.clients, "clients of a place");
+            if place.is_over {
+                assert!(place.clients > 0 && place.backend.is_none() && place.socks.is_empty());
+            }
         }
         for (key, client) in &self.clients {
             match &client.piped {
-                Some((backend, channel)) => {
-                    let session = &self.backends[*backend].mux.session;
-                    let tag = session.tag(channel.stream);
+                Some(Piped { backend, channel }) => {
+                    assert_eq!(backend.is_none(), channel.is_alone());
+                    let mux = backend.map(|backend| &self.backends[backend].mux);
+                    let tag = mux.and_then(|mux| mux.session.tag(channel.stream));
                     assert!(tag.is_none_or(|tag| tag as usize == key));
                 }
                 None => assert!(self.places[client.place].waiting.contains(&key)),
@@ -175,6 +183,7 @@ impl Serve {
             backend.mux.check_invariants();
             assert!(backend.mux.held() <= super::HELD_MAX);
         }
+        assert!(self.owed() <= super::HELD_MAX);
     }
 
     /// Every socket that it knows.
@@ -236,6 +245,9 @@ impl Serve {
         for key in paused {
             self.probe_client(cx, key);
         }
+        self.tick_owed(cx);
+        let held: usize = self.backends.iter().map(|(_, b)| b.mux.held()).sum();
+        self.tide.look(cx, held + self.owed());
         self.journal.tick(now);
         self.finish_if_drained(cx);
         cx.timer(STOCK, Tick::Stock.tag(0));

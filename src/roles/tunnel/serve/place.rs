@@ -18,7 +18,8 @@ type Listeners = Vec<(SockId, Addr)>;
 /// Why a backend gets no port: the code that it is told, and the same for people.
 type Refusal = (Code, String);
 
-/// A public port. That of a name stays when its backend goes.
+/// A public port. That of a name stays when its backend goes. One that is over has no port any more, and is there for
+/// those who still read what its backend had said.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) port: u16,
@@ -27,6 +28,8 @@ pub(super) struct Place {
     pub(super) public: String,
     pub(super) name: Option<Name>,
     pub(super) backend: Option<usize>,
+    /// Its port is closed for good.
+    pub(super) is_over: bool,
     /// Clients that wait for a backend, or for its sign of life, oldest first.
     pub(super) waiting: VecDeque<usize>,
     /// Clients in all.
@@ -46,7 +49,7 @@ impl Place {
 
     /// Whether nobody is there: neither a backend nor a client that waits for one.
     fn is_away(&self) -> bool {
-        self.backend.is_none() && self.clients == 0
+        self.backend.is_none() && self.waiting.is_empty() && !self.is_over
     }
 }
 
@@ -89,6 +92,7 @@ impl Serve {
             public: String::new(),
             name: name.cloned(),
             backend: None,
+            is_over: false,
             waiting: VecDeque::new(),
             clients: 0,
             away: None,
@@ -176,7 +180,8 @@ impl Serve {
 
     /// Closes the ports that nobody may have any more. Clients who wait for their backends are turned away.
     pub(super) fn close_lost_places(&mut self, cx: &mut Cx<'_>) {
-        let is_lost = |place: &Place| place.backend.is_none() && !self.is_granted(place);
+        let is_lost =
+            |place: &Place| place.backend.is_none() && !place.is_over && !self.is_granted(place);
         let lost = self.places.iter().filter(|(_, place)| is_lost(place));
         let lost: Vec<usize> = lost.map(|(key, _)| key).collect();
         for key in lost {
@@ -192,10 +197,15 @@ impl Serve {
         if !ports.may(port) {
             return Err((Code::Port, format!("port {port} is not among {ports}")));
         }
-        match self.places.iter().any(|(_, place)| place.port == port) {
+        match self.taken_ports().any(|taken| taken == port) {
             true => Err((Code::Port, format!("port {port} is another backend's"))),
             false => Ok(()),
         }
+    }
+
+    fn taken_ports(&self) -> impl Iterator<Item = u16> {
+        let there = self.places.iter().filter(|(_, place)| !place.is_over);
+        there.map(|(_, place)| place.port)
     }
 
     /// Any port that nobody has, and one that a name had only where no other is left.
@@ -203,7 +213,7 @@ impl Serve {
         if ports.last == 0 {
             return Ok((0, self.listen_public(cx, 0)?));
         }
-        let taken: BTreeSet<u16> = self.places.iter().map(|(_, place)| place.port).collect();
+        let taken: BTreeSet<u16> = self.taken_ports().collect();
         for port in (ports.first..=ports.last).filter(|port| !taken.contains(port)) {
             if let Ok(socks) = self.listen_public(cx, port) {
                 return Ok((port, socks));
@@ -269,13 +279,17 @@ impl Serve {
         }
     }
 
-    /// Closes a port for good. Its clients must be gone.
+    /// Closes a port for good. No client may wait there; the last one that still reads takes the place with it.
     pub(super) fn remove_place(&mut self, cx: &mut Cx<'_>, place: usize) {
         self.close_place_socks(cx, place);
-        let place = self.places.remove(place);
-        debug_assert_eq!(place.clients, 0, "clients of a place that is gone");
-        if let Some(name) = place.name {
-            self.names.remove(&name);
+        let entry = &mut self.places[place];
+        debug_assert!(entry.waiting.is_empty(), "clients wait where nobody comes");
+        entry.is_over = true;
+        if let Some(name) = &entry.name {
+            self.names.remove(name);
+        }
+        if entry.clients == 0 {
+            self.places.remove(place);
         }
     }
 }

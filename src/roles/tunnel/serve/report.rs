@@ -11,6 +11,7 @@ impl Serve {
         for (key, place) in &self.places {
             let (to, from) = self.bytes_of(key);
             let state = match (place.backend, place.away) {
+                (None, Some(away)) if place.is_over => format!("GONE {}", Span(now.since(away))),
                 (Some(backend), _) => {
                     let backend = &self.backends[backend];
                     format!("UP {} {}", Span(now.since(backend.since)), backend.peer)
@@ -59,7 +60,10 @@ impl Serve {
     fn bytes_of(&self, place: usize) -> (u64, u64) {
         let gone = self.places[place].backend.map(|key| &self.backends[key]);
         let gone = gone.map_or((0, 0), |backend| (backend.to_clients, backend.from_clients));
-        let clients = self.clients.iter().filter(|(_, c)| c.place == place);
+        let backend = self.places[place].backend;
+        let clients = self.clients.iter().filter(|(_, client)| {
+            client.place == place && client.backend().is_some() && client.backend() == backend
+        });
         clients
             .map(|(_, client)| client.bytes())
             .fold(gone, |sum, bytes| (sum.0 + bytes.0, sum.1 + bytes.1))
@@ -67,12 +71,16 @@ impl Serve {
 }
 
 fn queued(client: &Client) -> String {
-    match &client.piped {
+    let queued = match client.channel() {
         None => " | waits".to_owned(),
-        Some((_, channel)) if channel.queued() > 0 => {
+        Some(channel) if channel.queued() > 0 => {
             format!(" | {} queued", Bytes(channel.queued() as u64))
         }
         Some(_) => String::new(),
+    };
+    match client.is_owed() {
+        true => format!("{queued} | its backend is gone"),
+        false => queued,
     }
 }
 

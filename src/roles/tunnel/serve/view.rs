@@ -73,7 +73,7 @@ impl Serve {
 
     fn row(&self, client: &Client, now: Time) -> ClientRow {
         let (to, from) = client.bytes();
-        let channel = client.piped.as_ref().map(|(_, channel)| channel);
+        let channel = client.channel();
         ClientRow {
             id: client.number,
             peer: client.peer.to_string(),

@@ -147,7 +147,7 @@ impl Adapter {
     fn on_event(&mut self, cx: &mut Cx<'_>, event: Event<'_>) {
         match event {
             Event::Opened(id) => self.stream_opened(id),
-            Event::Data(id, tag, bytes) => self.stream_data(cx, id, tag as usize, bytes),
+            Event::Data(id, tag, payload) => self.stream_data(cx, id, tag as usize, payload),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),
             Event::Reset(_, tag) => self.end_stream(cx, tag as usize, Close::Reset),

@@ -9,7 +9,7 @@ use super::{Adapter, Kind, State, Tick, Up};
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::proto::proxy::{self, Call};
-use crate::proto::yamux::{OpenError, StreamId};
+use crate::proto::yamux::{OpenError, Payload, StreamId};
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::callers::address;
@@ -224,24 +224,30 @@ impl Adapter {
         key
     }
 
-    pub(super) fn stream_data(&mut self, cx: &mut Cx<'_>, id: StreamId, key: usize, bytes: &[u8]) {
+    pub(super) fn stream_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: StreamId,
+        key: usize,
+        payload: Payload<'_>,
+    ) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         let Some(heading) = &mut stream.heading else {
             return self.with_channel(cx, key, |cx, mux, channel| {
-                mux.stream_data(cx, channel, bytes)
+                mux.stream_data(cx, channel, payload)
             });
         };
         let before = heading.len();
-        heading.extend_from_slice(&bytes[..bytes.len().min(HEADING_MAX)]);
+        heading.extend(payload.pieces().flatten().take(HEADING_MAX));
         match proxy::read_v2(heading) {
-            Ok(None) => self.consume(cx, id, bytes.len()),
+            Ok(None) => self.consume(cx, id, payload.len()),
             Ok(Some((call, len))) => {
                 stream.call = call;
                 stream.heading = None;
-                let rest = &bytes[len - before..];
-                self.consume(cx, id, bytes.len() - rest.len());
+                let rest = payload.skip(len - before);
+                self.consume(cx, id, payload.len() - rest.len());
                 self.reach_target(cx, key);
                 if !rest.is_empty() {
                     self.stream_data(cx, id, key, rest);

@@ -279,7 +279,11 @@ impl Relay {
         };
         match std::mem::replace(&mut arrival.stage, Stage::Leaving(Vec::new())) {
             Stage::Asking(_) => {
-                let refusal = Refusal::new(Status::TIMEOUT, "no request within 5 s");
+                let why = match arrival.link.is_handshaking() {
+                    true => "no TLS handshake within 5 s",
+                    false => "no request within 5 s",
+                };
+                let refusal = Refusal::new(Status::TIMEOUT, why);
                 self.refuse(cx, key, refusal);
                 // A second chance to read the answer would need a second deadline. One that was reset just now is gone
                 // by the refusal itself.

@@ -355,8 +355,10 @@ impl Relay {
                 let name = self.peers[key].name.clone();
                 self.place_changed(cx, &name);
             }
-            Event::Data(_, lane, bytes) => {
-                self.lane_data(cx, lane as usize, Way::from(part), bytes);
+            Event::Data(_, lane, payload) => {
+                for piece in payload.pieces() {
+                    self.lane_data(cx, lane as usize, Way::from(part), piece);
+                }
             }
             Event::Credit(_, lane) => self.pump(cx, lane as usize, Way::to(part)),
             Event::Finished(_, lane) => self.lane_finished(cx, lane as usize, Way::from(part)),

@@ -1,0 +1,183 @@
+//! What is left of a channel whose session is gone: its stream had ended, and its other end has not got all of it yet.
+//! For that no session is needed.
+//!
+//! ```text
+//!   queue ──> link         until all of it is taken, and the peer's kernel has it
+//!   nowhere <── link       read all the same, since who can't go on writing may not read either
+//! ```
+
+use super::channel::{Channel, End, Ending, Outcome};
+use crate::base::time::Time;
+use crate::reactor::Cx;
+use crate::reactor::net::Close;
+
+impl Channel {
+    /// Whether its stream has ended, and the other end has yet to get something of it.
+    pub fn is_owed(&self, cx: &Cx<'_>) -> bool {
+        match (&self.end, self.ending) {
+            (_, Ending::Open) | (End::Echo, _) => false,
+            (End::Coming | End::Link(_), Ending::Due) => true,
+            (End::Coming, Ending::Done) => false,
+            (End::Link(link), Ending::Done) => cx.unacknowledged(link.sock()).unwrap_or(0) > 0,
+        }
+    }
+
+    /// Its session is gone. It is no channel of any [`super::Mux`]'s from now on.
+    pub fn part(&mut self, cx: &mut Cx<'_>) {
+        self.alone = true;
+        self.waiting = false;
+        self.paused = false;
+        if let End::Link(link) = &mut self.end {
+            link.want_read(cx, true);
+        }
+    }
+
+    /// Whether its session is gone.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// As [`super::Mux::link_readable`], without a session: what the link says is thrown away.
+    pub fn read_away(&mut self, cx: &mut Cx<'_>) -> Outcome {
+        let End::Link(link) = &mut self.end else {
+            return Outcome::Going;
+        };
+        match link.read(cx, &mut [0; READ_AWAY]) {
+            Ok(None) => Outcome::Going,
+            Ok(Some(0)) => {
+                self.read_ended = true;
+                self.outcome()
+            }
+            Ok(Some(_)) => {
+                self.thrown_away = true;
+                Outcome::Going
+            }
+            Err(error) => Outcome::Broken(error),
+        }
+    }
+
+    /// As [`super::Mux::link_writable`], without a session.
+    pub fn deliver(&mut self, cx: &mut Cx<'_>) -> Outcome {
+        match self.write_out(cx) {
+            Ok(_) => self.end_if_due(cx),
+            Err(error) => Outcome::Broken(error),
+        }
+    }
+
+    /// Whether the other end's kernel has all that is owed to it, though it has not ended itself, and how it is to be
+    /// closed then: by a reset if it has said something that went nowhere. To be asked each second or so.
+    pub fn is_delivered(&self, cx: &Cx<'_>) -> Option<Close> {
+        let has_all = self.ending == Ending::Done && !self.is_owed(cx);
+        has_all.then_some(match self.thrown_away {
+            true => Close::Reset,
+            false => Close::Orderly,
+        })
+    }
+
+    /// Writes what the other end takes of the queue. Returns how many bytes of the stream that were.
+    pub(super) fn write_out(&mut self, cx: &mut Cx<'_>) -> std::io::Result<usize> {
+        let End::Link(link) = &mut self.end else {
+            return Ok(0);
+        };
+        let count = link.write(cx, self.queue.front())?;
+        self.queue.consume(count);
+        if self.queue.is_empty() {
+            link.want_write(cx, false);
+        }
+        let of_stream = self.taken(count);
+        self.note_oldest(cx.now());
+        Ok(of_stream)
+    }
+
+    /// Remembers when the oldest bytes came, as far as the queue is concerned: a mark stands behind all that had come
+    /// at some moment, and the next one is set when it is passed.
+    pub(super) fn note_oldest(&mut self, now: Time) {
+        if self.from_stream >= self.oldest.1 {
+            let waiting = self.queue.len() - self.preface;
+            self.oldest = (now, self.from_stream + waiting as u64);
+        }
+    }
+}
+
+/// Of these channels the one to reset where all of them together hold too much: among those that hold at least half of
+/// what a holder holds on average, so that it frees something, the one whose bytes have waited for the longest. A fast
+/// reader may hold the most, but not for long.
+pub fn hindmost<'a>(channels: impl Iterator<Item = (usize, &'a Channel)> + Clone) -> Option<usize> {
+    let holders = channels.filter(|(_, channel)| channel.queued() > 0);
+    let (count, held) = holders.clone().fold((0, 0), |(count, held), (_, channel)| {
+        (count + 1, held + channel.queued())
+    });
+    let substantial = holders.filter(|(_, channel)| 2 * count * channel.queued() >= held);
+    let longest = substantial.min_by_key(|(_, it)| (it.oldest.0, usize::MAX - it.queued()));
+    longest.map(|(key, _)| key)
+}
+
+/// One read of what goes nowhere.
+const READ_AWAY: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::yamux::{Session, Side};
+    use std::time::Duration;
+
+    /// A channel that has been given so many bytes at each of these moments, and of which as many were taken then.
+    fn channel(key: u32, steps: &[(u64, usize, usize)]) -> Channel {
+        let mut session = Session::new(Side::Server, Default::default(), Time::ZERO);
+        let stream = session
+            .open(Time::ZERO, key)
+            .expect("nothing is in the way");
+        let mut channel = Channel::new(stream, key);
+        for &(millis, given, taken) in steps {
+            let now = Time::ZERO + Duration::from_millis(millis);
+            channel.queue.push(&vec![0; given]);
+            channel.note_oldest(now);
+            channel.queue.consume(taken);
+            channel.taken(taken);
+            channel.note_oldest(now);
+        }
+        channel
+    }
+
+    fn chosen(channels: &[Channel]) -> Option<usize> {
+        hindmost(channels.iter().enumerate())
+    }
+
+    /// A fast reader may hold the most at the moment at which the limit is reached.
+    #[test]
+    fn who_has_read_nothing_for_long_goes_before_one_that_holds_more_and_reads() {
+        let mut steady = vec![(0, 400, 0)];
+        steady.extend((1..100).map(|second| (1000 * second, 100, 100)));
+        let stalled = [(10_000, 200, 0)];
+        let idle = [(0, 1, 0)];
+        let burst = [(99_000, 900, 0)];
+        let mut channels = vec![
+            channel(0, &idle),
+            channel(1, &steady),
+            channel(2, &stalled),
+            channel(3, &burst),
+        ];
+        assert_eq!(chosen(&channels), Some(2));
+        channels.remove(2);
+        assert_eq!(chosen(&channels), Some(1), "its bytes wait for seconds");
+        assert_eq!(chosen(&channels[..1]), Some(0));
+        assert_eq!(chosen(&[]), None);
+    }
+
+    /// A reader that takes a byte now and then does not look fast for it.
+    #[test]
+    fn a_trickle_is_no_reading() {
+        let mut trickle = vec![(0, 900, 0)];
+        trickle.extend((1..100).map(|second| (1000 * second, 1, 1)));
+        let stalled = [(50_000, 900, 0)];
+        let channels = [channel(0, &stalled), channel(1, &trickle)];
+        assert_eq!(chosen(&channels), Some(1));
+    }
+
+    #[test]
+    fn of_those_that_have_waited_as_long_the_one_that_holds_the_most_goes() {
+        let held = [500, 700, 600];
+        let channels = held.map(|held| channel(0, &[(7, held, 0)]));
+        assert_eq!(chosen(&channels), Some(1));
+    }
+}
