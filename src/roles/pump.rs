@@ -26,14 +26,14 @@ use std::io::{self, IoSliceMut};
 pub use self::carrier::{Carrier, Owner};
 pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
-pub use self::rest::hindmost;
+pub use self::rest::{delivered, hindmost, left_behind};
 pub use self::tide::Tide;
 
 use self::channel::{End, Ending};
 use self::parting::Parting;
 use crate::base::byte_queue::ByteQueue;
 use crate::base::outbox::Outbox;
-use crate::proto::yamux::{HEADER_LEN, PAYLOAD_MAX, Payload, Session, StreamId};
+use crate::proto::yamux::{FRAME_MAX, HEADER_LEN, PAYLOAD_MAX, Payload, Session, StreamId};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
@@ -355,7 +355,7 @@ impl<C: Carrier> Mux<C> {
 
     /// A channel is over, well or badly: its link is closed, and its stream, where it is still there, reset.
     pub fn end(&mut self, cx: &mut Cx<'_>, channel: &mut Channel, how: Close) {
-        self.held -= channel.queue.len() - channel.preface;
+        self.held -= channel.queued();
         channel.queue = ByteQueue::new();
         channel.preface = 0;
         if channel.waiting {
@@ -384,8 +384,6 @@ fn on_the_wire(payload: usize) -> usize {
     payload + payload.div_ceil(PAYLOAD_MAX) * HEADER_LEN
 }
 
-/// A frame of the largest.
-const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// What one visit to a link adds to the outbox, by one read into several frames; then it is another stream's turn. It
 /// is no more than the largest segment there is, so that whoever reads the carrier in pieces of this length gets whole
 /// turns, and passes each on by one write.

@@ -320,6 +320,20 @@ impl World {
         }
     }
 
+    /// Resets each connection that the program has with itself, at both ends, as [`Faults::cut`](super::Faults::cut)
+    /// does.
+    pub fn cut_own(&mut self) {
+        let is_own = |conn: &Conn| {
+            let ends = &conn.ends;
+            conn.wire == Wire::Tcp && ends.iter().all(|end| end.up && end.remote.is_none())
+        };
+        let own = self.conns.iter().filter(|(_, conn)| is_own(conn));
+        let own: Vec<ConnId> = own.map(|(id, _)| *id).collect();
+        for id in own {
+            self.cut(id);
+        }
+    }
+
     /// From now on nothing crosses, and nobody is told.
     pub(super) fn vanish(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(&id) {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::DerefMut;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -11,8 +12,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, DEFAULT_VERSIONS, RootCertStore, ServerConfig,
-    ServerConnection, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionCommon, DEFAULT_VERSIONS, RootCertStore,
+    ServerConfig, ServerConnection, SideData, StreamOwned, SupportedProtocolVersion,
 };
 
 use super::authority::{Authority, Issued};
@@ -144,13 +145,16 @@ impl Office {
 }
 
 /// Says that nothing more will come, and sends what waits.
-pub(crate) fn say_end(client: &mut Client) {
-    client.conn.send_close_notify();
-    client.flush().expect("the other end is there");
-    while client.conn.wants_write() {
-        client
-            .conn
-            .write_tls(&mut client.sock)
+pub(crate) fn say_end<C, S>(ours: &mut StreamOwned<C, TcpStream>)
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    ours.conn.send_close_notify();
+    ours.flush().expect("the other end is there");
+    while ours.conn.wants_write() {
+        ours.conn
+            .write_tls(&mut ours.sock)
             .expect("the other end is there");
     }
 }

@@ -6,10 +6,10 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::common::feed::pattern;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect, leave};
+use crate::common::peers::{connect, half_close, leave};
 use crate::common::secure::{Office, say_end};
 use crate::common::tools::{Tool, have};
-use crate::rig::{Backend, Server, ask, bytes};
+use crate::rig::{Backend, Server, ask, bytes, handed, next};
 
 /// A ping of yamux: the first word of those who know no hello.
 const PING: [u8; 12] = [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
@@ -110,26 +110,64 @@ fn the_tail_of_a_carrier_with_tls_arrives_however_that_ends() {
             }
         }
         let tail = bytes(200_000);
-        let header = |kind, flags: u8, length: usize| {
-            let mut header = vec![0, kind, 0, flags];
-            header.extend(&frame[4..8]);
-            header.extend((length as u32).to_be_bytes());
-            header
-        };
-        let (taken, last) = (header(1, 2, 0), header(0, 4, tail.len()));
+        let stream = frame[7];
+        let (taken, last) = (header(1, 2, stream, 0), header(0, 4, stream, tail.len()));
         backend
             .write_all(&[taken, last, tail.clone()].concat())
             .expect("it is read");
         backend.flush().expect("it is read");
         match in_order {
             true => say_end(&mut backend),
-            false => leave(&backend.sock),
+            // What it still gets may not be answered by a reset.
+            false => half_close(&backend.sock),
         }
         server.run.wait_logs(&[" lost: ", why]);
         let mut all = Vec::new();
         client.read_to_end(&mut all).expect("it ends well");
         assert!(all == tail, "{} bytes came, {why}", all.len());
     }
+}
+
+/// As above, of what a client had said, for a service that reads it later.
+#[test]
+fn the_tail_of_a_carrier_with_tls_reaches_the_service_however_that_ends() {
+    let office = Office::new();
+    let issued = office.issue();
+    for (in_order, why) in [
+        (true, "closed the connection"),
+        (false, "ended without close_notify"),
+    ] {
+        let (at, server) = handed();
+        let (service, reached) = handed();
+        let words = format!("{service} {}", office.dialling());
+        let backend = Backend::start(format!("tls://localhost:{}", at.port()), &words);
+        // It greets, and hears that its own way is not known here.
+        let mut first = office.server(next(&server), &issued, false);
+        first.write_all(&PING).expect("it is read");
+        let mut second = office.server(next(&server), &issued, false);
+        let tail = bytes(200_000);
+        let (opens, last) = (header(1, 1, 2, 0), header(0, 4, 2, tail.len()));
+        second
+            .write_all(&[opens, last, tail.clone()].concat())
+            .expect("it is read");
+        second.flush().expect("it is read");
+        let mut reader = next(&reached);
+        match in_order {
+            true => say_end(&mut second),
+            false => half_close(&second.sock),
+        }
+        backend.run.wait_logs(&[why, "; retrying"]);
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).expect("it ends well");
+        assert!(all == tail, "{} bytes came, {why}", all.len());
+    }
+}
+
+/// The header of a frame of a small stream's.
+fn header(kind: u8, flags: u8, stream: u8, length: usize) -> Vec<u8> {
+    let mut header = vec![0, kind, 0, flags, 0, 0, 0, stream];
+    header.extend((length as u32).to_be_bytes());
+    header
 }
 
 #[test]

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! After every turn: what a client has received is a beginning of what its other end said, and the other way round; an
-//! end comes behind all of it; the sockets are those that the roles know; the books of roles and sessions agree. When
+//! end comes behind all of it, also where the session has gone before; the sockets are those that the roles know; the books of roles and sessions agree. When
 //! the network calms down, new clients are served to the last byte, and a stopped tunnel ends in time.
 
+mod owed;
 #[cfg(test)]
 mod owed_tests;
 mod roles;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::owed::Owed;
 use self::roles::Party;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
@@ -109,6 +111,7 @@ struct Play {
     says_max: u64,
     /// How much the service says to each caller, by the caller's number.
     service: Rc<RefCell<Vec<u64>>>,
+    owed: Owed,
     chaos: Duration,
     turns: u64,
     over: usize,
@@ -164,6 +167,7 @@ impl Play {
             clients: Vec::new(),
             says_max,
             service,
+            owed: Owed::default(),
             chaos: Duration::from_millis(200 + script.pick(5000) as u64),
             turns: 0,
             over: 0,
@@ -180,6 +184,11 @@ impl Play {
             let when = Time::from_millis(script.pick(5000) as u64);
             let report = |world: &mut crate::sim::World| world.signal(Signal::Report);
             play.handle.world().at(when, report);
+        }
+        for _ in 0..script.pick(4) {
+            let when = script.pick(play.chaos.as_millis() as usize) as u64;
+            let lose = |world: &mut crate::sim::World| world.cut_own();
+            play.handle.world().at(Time::from_millis(when), lose);
         }
         play
     }
@@ -298,6 +307,9 @@ impl Play {
             self.over += 1;
         }
         check(&self.reactor, &self.parties);
+        let world = self.handle.world();
+        self.owed.note(&self.reactor, &self.parties, &world);
+        drop(world);
         if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();
         }
@@ -363,6 +375,7 @@ impl Play {
     fn check_calm(&self) {
         self.look();
         let world = self.handle.world();
+        self.owed.check(&world);
         for client in self
             .clients
             .iter()

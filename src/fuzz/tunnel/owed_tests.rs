@@ -354,3 +354,57 @@ fn a_backend_that_stops_waits_for_what_its_service_is_owed() {
         assert_eq!(callers(&stage, 7000).len(), 2);
     }
 }
+
+/// Of all connections from now on.
+fn set_buffers(stage: &Stage, len: usize) {
+    let mut world = stage.world();
+    let faults = world.faults();
+    (faults.send_buffer, faults.receive_buffer) = (len, len);
+}
+
+/// What each of them is owed came with its own session within that one's limit. Those whose bytes have waited for the
+/// longest go.
+#[test]
+fn what_sessions_have_left_has_one_limit() {
+    const CLIENTS: usize = 140;
+    const BUFFERS: usize = 1000;
+    const LIMIT: usize = 64 << 20;
+    let mut stage = Stage::new("", None, &[]);
+    let mut backends = Vec::new();
+    let mut crowds = Vec::new();
+    for (name, port) in [("first", 7001), ("second", 7002)] {
+        set_buffers(&stage, 1 << 20);
+        let mut hand = stage.backend(name, 0);
+        set_buffers(&stage, BUFFERS);
+        let crowd: Vec<_> = (0..CLIENTS)
+            .map(|_| client(&mut stage, &mut hand, port))
+            .collect();
+        for (_, stream) in &crowd {
+            say(&mut stage, hand.id, &data(*stream, OWED, Flags::FIN));
+        }
+        backends.push(hand);
+        crowds.push(crowd);
+    }
+    go(&mut stage, &backends[0], 1);
+    assert_eq!(stage.clients(), 2 * CLIENTS);
+    go(&mut stage, &backends[1], 1);
+    // Each holds all but what the kernels have.
+    let left = stage.clients();
+    assert!(left * (OWED - 2 * BUFFERS) <= LIMIT, "{left}");
+    assert!((left + 1) * OWED > LIMIT, "{left}");
+    let reset = |crowd: &[(RemoteId, u32)]| {
+        let is_reset = |(id, _): &&(RemoteId, u32)| stage.world().saw_reset(*id);
+        crowd.iter().filter(is_reset).count()
+    };
+    let gone = 2 * CLIENTS - left;
+    assert_eq!((reset(&crowds[0]), reset(&crowds[1])), (gone, 0));
+    for crowd in crowds {
+        let (stays, _) = crowd[CLIENTS - 1];
+        while !stage.world().saw_fin(stays) {
+            assert!(stage.world().is_open(stays));
+            stage.world().remote_read(stays, BUFFERS);
+            stage.settle();
+        }
+        assert_has_all(&stage, stays);
+    }
+}

@@ -37,6 +37,16 @@ impl Party {
         }
     }
 
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub(super) fn outliving(&self) -> Box<dyn Iterator<Item = (SockId, u64)> + '_> {
+        match self {
+            Self::Serve(serve) => Box::new(serve.outliving()),
+            Self::Expose(expose) => Box::new(expose.outliving()),
+            Self::Hub(_) => Box::new(std::iter::empty()),
+            Self::End(tunnel) => Box::new(tunnel.outliving()),
+        }
+    }
+
     /// Clients that a tunnel through a hub has turned away.
     pub(super) fn refused(&self) -> u64 {
         match self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::SERVICE_PORT;
 use super::stage::{Caller, Stage};
+use crate::proto::yamux::{Flags, Header, Kind};
 
 const MIB: usize = 1 << 20;
 
@@ -64,6 +65,29 @@ fn what_hosts_say_before_they_have_clients_counts() {
     assert_eq!(stage.with_relay(|relay, _| relay.counts().shed), 4);
 }
 
+/// A fast reader may hold the most at the moment at which the limit is reached.
+#[test]
+fn an_end_resets_whose_bytes_have_waited_for_the_longest() {
+    let mut stage = Stage::relay("", "");
+    stage.service();
+    stage.add("ws host ws://127.0.0.1:8080/host 80 --memory 1M");
+    stage.add("ws client ws://127.0.0.1:8080/client 7001");
+    stage.run(Duration::from_secs(1));
+    let programs: Vec<_> = (0..5).map(|_| stage.program()).collect();
+    stage.run(Duration::from_millis(10));
+    let (stalled, others) = programs.split_first().expect("there are some");
+    // It holds less than a window, and each of the others a whole one.
+    stage.stuff_bytes(*stalled, &[b'x'; 300_000]);
+    stage.run(Duration::from_secs(1));
+    for program in others {
+        stage.stuff_bytes(*program, &[b'x'; 400_000]);
+    }
+    stage.run(Duration::from_secs(1));
+    assert!(stage.world().saw_reset(*stalled));
+    let reset = others.iter().filter(|id| stage.world().saw_reset(**id));
+    assert_eq!(reset.count(), 0);
+}
+
 #[test]
 fn an_end_holds_no_more_than_its_own_memory() {
     let mut stage = Stage::relay("", "");
@@ -82,4 +106,32 @@ fn an_end_holds_no_more_than_its_own_memory() {
     assert!((4..12).contains(&reset.count()), "some are, and not all");
     let service = stage.called(SERVICE_PORT);
     assert!(!stage.world().saw_fin(service));
+}
+
+/// What clients do is said to their host, and a host that takes none of it has lost what there was no room for.
+#[test]
+fn a_host_to_which_nothing_more_can_be_said_is_gone() {
+    let mut stage = Stage::relay("", "");
+    let host = stage.ask_for("/host", "", &["hydrant.mux.v1"]);
+    let client = stage.ask_for("/client", "", &["hydrant.mux.v1"]);
+    assert_eq!((host.status, client.status), (Some(101), Some(101)));
+    let of = |flags, streams: std::ops::Range<u32>| -> Vec<u8> {
+        let header = |stream| Header {
+            kind: Kind::WindowUpdate,
+            flags,
+            stream: 2 * stream + 1,
+            length: 0,
+        };
+        streams.flat_map(|stream| header(stream).encode()).collect()
+    };
+    for batch in 0..40 {
+        let streams = 200 * batch..200 * (batch + 1);
+        for flags in [Flags::SYN, Flags::RST] {
+            stage.say(&client, &of(flags, streams.clone()));
+        }
+    }
+    stage.run(Duration::from_secs(2));
+    // It does not read the end either.
+    assert_eq!(stage.with_relay(|relay, _| relay.sockets().count()), 2);
+    assert!(!stage.is_over(client.id));
 }

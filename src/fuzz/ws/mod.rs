@@ -25,6 +25,8 @@ mod roles;
 mod rows_tests;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stops_tests;
 mod strangers;
 
 use std::cell::{Cell, RefCell};

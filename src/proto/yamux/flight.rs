@@ -9,8 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{Flags, HEADER_LEN, Header, Kind};
-use super::{FLIGHT_MARK, PAYLOAD_MAX};
+use super::frame::{Flags, Header, Kind};
+use super::{FLIGHT_MARK, FRAME_MAX, PAYLOAD_MAX};
 
 /// What is under way, and the pings in between.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Flight {
 
     /// How much payload the next frame may have.
     pub(super) fn room(&self) -> usize {
-        match self.left() < HEADER_LEN + PAYLOAD_MAX {
+        match self.left() < FRAME_MAX {
             true => 0,
             false => PAYLOAD_MAX,
         }
@@ -108,6 +108,7 @@ const VALUES: u32 = 1 << 31;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::yamux::HEADER_LEN;
 
     #[test]
     fn no_more_is_under_way_than_was_agreed() {

@@ -35,6 +35,8 @@ pub use self::stream::WINDOW_MIN;
 /// The most payload that we put into one frame. There is room for more where there is room for as much: few frames are
 /// much smaller than the largest.
 pub const PAYLOAD_MAX: usize = 16 << 10;
+/// A frame with so much, in bytes.
+pub const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 /// Where what is under way is bounded, a ping follows each time so many bytes were sent.
 pub const FLIGHT_MARK: u64 = 256 << 10;
 

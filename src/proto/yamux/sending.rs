@@ -1,10 +1,10 @@
 //! What may be sent of a stream, and the headers of its frames. The payload never passes through here.
 
-use super::PAYLOAD_MAX;
 use super::flight::Flight;
 use super::frame::{Flags, HEADER_LEN, Header, Kind, StreamId};
 use super::session::Session;
 use super::stream::Stream;
+use super::{FRAME_MAX, PAYLOAD_MAX};
 
 impl Session {
     /// How much payload the next frame of a stream may have; 0 while it has no credit, or is gone, or too much is under
@@ -67,7 +67,6 @@ impl Session {
 
 /// How much payload fits into `room` bytes with the headers that it needs.
 fn payload_within(room: usize) -> usize {
-    const FRAME_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
     let last = (room % FRAME_MAX).saturating_sub(HEADER_LEN);
     room / FRAME_MAX * PAYLOAD_MAX + last
 }

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{DATA_MAX, FRAME_MAX, Mux};
+use super::{DATA_MAX, Mux};
 use crate::base::outbox::Outbox;
-use crate::proto::yamux::StreamId;
+use crate::proto::yamux::{FRAME_MAX, StreamId};
 use crate::reactor::Cx;
 use crate::roles::link::Link;
 

@@ -119,7 +119,7 @@ impl Channel {
 
     /// Bytes of the stream that wait to be taken.
     pub fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() - self.preface
     }
 
     /// Whether the other end is not read at the moment, so that only a probe shows that it is gone. One to which our

@@ -9,7 +9,7 @@
 use super::channel::{Channel, End, Ending, Outcome};
 use crate::base::time::Time;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{Close, SockId};
 
 impl Channel {
     /// Whether its stream has ended, and the other end has yet to get something of it.
@@ -35,6 +35,12 @@ impl Channel {
     /// Whether its session is gone.
     pub fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Where its session is gone: the other end's socket, and how many bytes of the stream that gets in all.
+    pub fn owed_in_all(&self) -> Option<(SockId, u64)> {
+        let sock = self.sock().filter(|_| self.alone)?;
+        Some((sock, self.from_stream + self.queued() as u64))
     }
 
     /// As [`super::Mux::link_readable`], without a session: what the link says is thrown away.
@@ -65,8 +71,8 @@ impl Channel {
     }
 
     /// Whether the other end's kernel has all that is owed to it, though it has not ended itself, and how it is to be
-    /// closed then: by a reset if it has said something that went nowhere. To be asked each second or so.
-    pub fn is_delivered(&self, cx: &Cx<'_>) -> Option<Close> {
+    /// closed then: by a reset if it has said something that went nowhere.
+    fn is_delivered(&self, cx: &Cx<'_>) -> Option<Close> {
         let has_all = self.ending == Ending::Done && !self.is_owed(cx);
         has_all.then_some(match self.thrown_away {
             true => Close::Reset,
@@ -93,10 +99,27 @@ impl Channel {
     /// at some moment, and the next one is set when it is passed.
     pub(super) fn note_oldest(&mut self, now: Time) {
         if self.from_stream >= self.oldest.1 {
-            let waiting = self.queue.len() - self.preface;
-            self.oldest = (now, self.from_stream + waiting as u64);
+            self.oldest = (now, self.from_stream + self.queued() as u64);
         }
     }
+}
+
+/// Bytes that wait in those of these channels whose session is gone.
+pub fn left_behind<'a>(channels: impl Iterator<Item = &'a Channel>) -> usize {
+    let alone = channels.filter(|channel| channel.is_alone());
+    alone.map(Channel::queued).sum()
+}
+
+/// Those of these channels whose session is gone, and whose other ends have all that they are owed, though they have
+/// not ended themselves; and how each is to be closed. To be asked each second or so.
+pub fn delivered<'a>(
+    cx: &Cx<'_>,
+    channels: impl Iterator<Item = (usize, &'a Channel)>,
+) -> Vec<(usize, Close)> {
+    let alone = channels.filter(|(_, channel)| channel.is_alone());
+    alone
+        .filter_map(|(key, channel)| Some((key, channel.is_delivered(cx)?)))
+        .collect()
 }
 
 /// Of these channels the one to reset where all of them together hold too much: among those that hold at least half of

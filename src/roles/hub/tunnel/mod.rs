@@ -170,6 +170,9 @@ impl Tunnel {
         match &self.mux {
             Some(mux) => {
                 mux.check_invariants();
+                let ours = self.channels().filter(|(_, channel)| !channel.is_alone());
+                let queued: usize = ours.map(|(_, channel)| channel.queued()).sum();
+                assert_eq!(queued, mux.held(), "what the session holds");
                 assert!(mux.held() <= HELD_MAX);
                 // Beyond it go only frames that carry nothing, and each of those answers one of the peer's.
                 assert!(mux.session.under_way() <= FLIGHT_MAX + FRAMES_OF_ITS_OWN);
@@ -315,7 +318,7 @@ impl Tunnel {
              {strangers} from others",
             Count(self.streams.len(), "connection"),
             Bytes(self.mux.as_ref().map_or(0, |mux| mux.session.under_way())),
-            Bytes(self.mux.as_ref().map_or(0, |mux| mux.held() as u64)),
+            Bytes((self.mux.as_ref().map_or(0, Mux::held) + self.owed()) as u64),
             Bytes(totals.0),
             Bytes(totals.1),
         ));

@@ -5,8 +5,8 @@ use super::streams::Stream;
 use super::{HELD_MAX, Tunnel};
 use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
-use crate::roles::pump::Channel;
+use crate::reactor::net::{Close, SockId};
+use crate::roles::pump::{Channel, delivered, left_behind};
 
 impl Stream {
     /// Whether its session is gone.
@@ -43,9 +43,13 @@ impl Tunnel {
 
     /// Bytes that sessions which are gone have left for connections.
     pub(super) fn owed(&self) -> usize {
-        let channels = self.streams.iter().filter_map(|(_, it)| it.channel());
-        let owed = channels.filter(|channel| channel.is_alone());
-        owed.map(Channel::queued).sum()
+        left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// The channel of a connection, where its session is gone.
@@ -56,14 +60,16 @@ impl Tunnel {
 
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let is_delivered = |stream: &Stream| stream.channel()?.is_delivered(cx);
-        let owed = self.streams.iter().filter(|(_, it)| it.is_alone());
-        let done: Vec<(usize, Close)> = owed
-            .filter_map(|(key, stream)| Some((key, is_delivered(stream)?)))
-            .collect();
+        let done = delivered(cx, self.channels());
         for (key, how) in done {
             self.end_stream(cx, key, how, "it has all that the other end had said");
         }
+    }
+
+    /// Of all connections that have a stream.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        let streams = self.streams.iter();
+        streams.filter_map(|(key, stream)| Some((key, stream.channel()?)))
     }
 }
 

@@ -307,9 +307,8 @@ impl Tunnel {
     /// Resets the connection that holds up the others: those of the session, or those whose session is gone. See
     /// [`hindmost`].
     pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>, alone: bool) {
-        let streams = self.streams.iter();
-        let channels = streams.filter_map(|(key, stream)| Some((key, stream.channel()?)));
-        if let Some(key) = hindmost(channels.filter(|(_, it)| it.is_alone() == alone)) {
+        let ours = self.channels().filter(|(_, it)| it.is_alone() == alone);
+        if let Some(key) = hindmost(ours) {
             let why = "it reads too little, and what all of them hold is too much";
             self.end_stream(cx, key, Close::Reset, why);
         }

@@ -147,7 +147,8 @@ impl Expose {
     /// Panics where the books do not agree. For tests and the simulator, between events.
     pub fn check_invariants(&self) {
         if let State::Connected(connection) = &self.state {
-            connection.check_invariants();
+            let ours = self.streams.iter().filter(|(_, it)| !it.is_alone());
+            connection.check_invariants(ours.map(|(_, it)| it.channel.queued()).sum());
         } else {
             assert!(!self.has_streams(), "streams without a session");
         }

@@ -5,8 +5,8 @@ use super::Expose;
 use super::streams::Stream;
 use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
-use crate::roles::pump::{Channel, hindmost};
+use crate::reactor::net::{Close, SockId};
+use crate::roles::pump::{Channel, delivered, hindmost, left_behind};
 use crate::roles::tunnel::HELD_MAX;
 
 impl Stream {
@@ -46,8 +46,8 @@ impl Expose {
     /// Resets those that the service holds up while all that it is owed is too much.
     fn check_owed(&mut self, cx: &mut Cx<'_>) {
         while self.owed() > HELD_MAX {
-            let streams = self.streams.iter().map(|(key, it)| (key, &it.channel));
-            let Some(key) = hindmost(streams.filter(|(_, channel)| channel.is_alone())) else {
+            let alone = self.channels().filter(|(_, channel)| channel.is_alone());
+            let Some(key) = hindmost(alone) else {
                 return;
             };
             let text = "the service reads too little, and the memory for what sessions have left is full: \
@@ -59,9 +59,13 @@ impl Expose {
 
     /// Bytes that sessions which are gone have left for the service.
     pub(super) fn owed(&self) -> usize {
-        let channels = self.streams.iter().map(|(_, stream)| &stream.channel);
-        let owed = channels.filter(|channel| channel.is_alone());
-        owed.map(Channel::queued).sum()
+        left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// Whether a stream of the session is left.
@@ -77,12 +81,15 @@ impl Expose {
 
     /// Closes those whose service has got everything, and says nothing itself. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let owed = self.streams.iter().filter(|(_, it)| it.is_alone());
-        let done: Vec<(usize, Close)> = owed
-            .filter_map(|(key, stream)| Some((key, stream.channel.is_delivered(cx)?)))
-            .collect();
+        let done = delivered(cx, self.channels());
         for (key, how) in done {
             self.end_stream(cx, key, how);
         }
+    }
+
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        self.streams
+            .iter()
+            .map(|(key, stream)| (key, &stream.channel))
     }
 }

@@ -103,10 +103,16 @@ impl Connection {
         format!("UP {}", Span(now.since(self.since)))
     }
 
-    pub(super) fn check_invariants(&self) {
-        if let Stage::Up(up) = &self.stage {
-            up.mux.check_invariants();
-        }
+    /// So many bytes are in the queues of its streams.
+    pub(super) fn check_invariants(&self, queued: usize) {
+        let held = match &self.stage {
+            Stage::Greeting(_) => 0,
+            Stage::Up(up) => {
+                up.mux.check_invariants();
+                up.mux.held()
+            }
+        };
+        assert_eq!(queued, held, "what the session holds");
     }
 }
 

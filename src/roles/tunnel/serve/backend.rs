@@ -417,7 +417,7 @@ impl Serve {
             let ours = self
                 .clients
                 .iter()
-                .filter(|(_, c)| c.place == place && !c.is_owed());
+                .filter(|(_, c)| c.place == place && !c.is_alone());
             let (piped, waiting): (Vec<_>, Vec<_>) = ours.partition(|(_, c)| c.piped.is_some());
             let key = |(key, _): (usize, &Client)| key;
             (

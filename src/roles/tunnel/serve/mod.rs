@@ -181,6 +181,12 @@ impl Serve {
         for (key, backend) in &self.backends {
             assert_eq!(self.places[backend.place].backend, Some(key));
             backend.mux.check_invariants();
+            let ours = self
+                .clients
+                .iter()
+                .filter(|(_, c)| c.backend() == Some(key));
+            let queued = ours.filter_map(|(_, c)| Some(c.channel()?.queued()));
+            assert_eq!(queued.sum::<usize>(), backend.mux.held(), "what it holds");
             assert!(backend.mux.held() <= super::HELD_MAX);
         }
         assert!(self.owed() <= super::HELD_MAX);

@@ -4,8 +4,8 @@
 use super::Serve;
 use super::client::{Client, Piped};
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
-use crate::roles::pump::hindmost;
+use crate::reactor::net::{Close, SockId};
+use crate::roles::pump::{Channel, delivered, hindmost, left_behind};
 use crate::roles::tunnel::HELD_MAX;
 
 impl Serve {
@@ -25,9 +25,8 @@ impl Serve {
     /// Resets those who hold up the others while all that are owed something hold too much together.
     pub(super) fn check_owed(&mut self, cx: &mut Cx<'_>) {
         while self.owed() > HELD_MAX {
-            let channels = self.clients.iter().filter(|(_, client)| client.is_owed());
-            let channels = channels.filter_map(|(key, client)| Some((key, client.channel()?)));
-            let Some(key) = hindmost(channels) else {
+            let alone = self.channels().filter(|(_, channel)| channel.is_alone());
+            let Some(key) = hindmost(alone) else {
                 return;
             };
             let why = "it reads too little, and the memory for what backends have left is full";
@@ -37,29 +36,32 @@ impl Serve {
 
     /// Bytes that backends which are gone have left for their clients.
     pub(super) fn owed(&self) -> usize {
-        let owed = self.clients.iter().filter(|(_, client)| client.is_owed());
-        let channels = owed.filter_map(|(_, client)| client.channel());
-        channels.map(crate::roles::pump::Channel::queued).sum()
+        left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
+    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
     }
 
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let is_delivered = |client: &Client| client.channel()?.is_delivered(cx);
-        let owed = self.clients.iter().filter(|(_, client)| client.is_owed());
-        let done: Vec<(usize, Close)> = owed
-            .filter_map(|(key, client)| Some((key, is_delivered(client)?)))
-            .collect();
+        let done = delivered(cx, self.channels());
         for (key, how) in done {
             self.end_client(cx, key, how, "it has all that its backend had said");
         }
     }
+
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        let clients = self.clients.iter();
+        clients.filter_map(|(key, client)| Some((key, client.channel()?)))
+    }
 }
 
 impl Client {
-    /// Whether its backend is gone, and has left it something to read.
-    pub(super) fn is_owed(&self) -> bool {
-        self.piped
-            .as_ref()
-            .is_some_and(|piped| piped.backend.is_none())
+    /// Whether its session is gone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.channel().is_some_and(Channel::is_alone)
     }
 }

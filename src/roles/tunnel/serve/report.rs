@@ -78,7 +78,7 @@ fn queued(client: &Client) -> String {
         }
         Some(_) => String::new(),
     };
-    match client.is_owed() {
+    match client.is_alone() {
         true => format!("{queued} | its backend is gone"),
         false => queued,
     }

@@ -15,7 +15,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome};
+use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
 use crate::roles::ws::config::LocalEnd;
 use crate::roles::ws::keepalive;
 use crate::roles::ws::wire::Wire;
@@ -401,14 +401,13 @@ impl Adapter {
         }
     }
 
-    /// Resets the stream whose end holds it up the most.
-    pub(super) fn end_fullest(&mut self, cx: &mut Cx<'_>) {
-        let queued = |stream: &Stream| match &stream.body {
-            Body::Piped(channel) => channel.queued(),
-            Body::Waits(_) | Body::Plain => 0,
-        };
-        let fullest = self.streams.iter().max_by_key(|(_, s)| queued(s));
-        if let Some((key, _)) = fullest {
+    /// Resets the stream whose end holds up the others, see [`hindmost`].
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>) {
+        let channels = self.streams.iter().filter_map(|(key, it)| match &it.body {
+            Body::Piped(channel) => Some((key, &**channel)),
+            Body::Waits(_) | Body::Plain => None,
+        });
+        if let Some(key) = hindmost(channels) {
             let text = "a connection is read too slowly, and all memory is taken (--memory): reset";
             self.journal.warn(cx.now(), "memory", text.to_owned());
             self.end_stream(cx, key, Close::Reset);
