@@ -111,6 +111,27 @@ fn each_record_is_a_message_in_both_versions() {
 }
 
 #[test]
+fn what_breaks_tls_before_it_asks_is_told_and_counted() {
+    let (office, hydrant, _upstream) = relay("");
+    let stream = connect(hydrant.address_of(WS));
+    // In this version the last word of a handshake is the server's.
+    let mut stream = office.client(stream, &[&TLS12], None);
+    while stream.conn.is_handshaking() {
+        stream
+            .conn
+            .complete_io(&mut stream.sock)
+            .expect("it is answered");
+    }
+    stream
+        .sock
+        .write_all(b"GET /feed HTTP/1.1\r\nHost: localhost\r\n")
+        .expect("it is read");
+    let us = stream.sock.local_addr().expect("it is connected");
+    hydrant.wait_log(&format!("client {us} refused: TLS: it broke the protocol"));
+    hydrant.report_until("refused: tls 1");
+}
+
+#[test]
 fn a_raw_stream_comes_whole_and_a_client_that_stops_reading_hurts_nobody() {
     let (office, hydrant, mut upstream) = relay("--ring 512K");
     let at = hydrant.address_of(WS);

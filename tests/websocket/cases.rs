@@ -1,6 +1,14 @@
-//! What an endpoint has to do, case by case, in the order in which the Autobahn test suite numbers its groups:
-//! 1 framing, 2 pings and pongs, 3 reserved bits, 4 opcodes, 5 fragmentation, 6 UTF-8, 7 closing, 9 limits. The cases
-//! themselves are drawn from RFC 6455. Each is sent at once and in several pieces, byte by byte where it is short.
+//! What an end has to do, case by case, under the numbers of the Autobahn test suite: 1 framing, 2 pings and pongs,
+//! 3 reserved bits, 4 opcodes, 5 fragmentation, 6 UTF-8, 7 closing, 9 limits. The cases themselves are drawn from
+//! RFC 6455. Each is played to a server and to a client, at once, frame by frame, and in pieces of several lengths,
+//! byte by byte where it is short: where only that tells cases of the suite apart, they are one here.
+
+#[path = "cases/limits.rs"]
+mod limits;
+#[path = "cases/utf8.rs"]
+mod utf8;
+
+use hydrant::proto::websocket::Side;
 
 use crate::echo::{Reply, echo, raw};
 
@@ -12,30 +20,77 @@ const CLOSE: u8 = LAST | 8;
 const PING: u8 = LAST | 9;
 const PONG: u8 = LAST | 10;
 
-/// Sends the frames, given by their first bytes and their payloads, and compares the answers.
+/// Both, since each of them has to keep the rules.
+const SIDES: [Side; 2] = [Side::Server, Side::Client];
+
+/// Which cases were played.
+#[derive(Default)]
+struct Played(Vec<String>);
+
+impl Played {
+    /// Plays the cases of these numbers, with spaces in between: the frames, given by their first bytes and their
+    /// payloads, and what they are answered with.
+    #[track_caller]
+    fn case(&mut self, numbers: &str, frames: &[(u8, &[u8])], expected: &[Reply]) {
+        check(numbers, frames, expected);
+        self.note(numbers);
+    }
+
+    fn note(&mut self, numbers: &str) {
+        self.0.extend(numbers.split(' ').map(str::to_owned));
+    }
+
+    /// Whether these were all: so many of each group.
+    #[track_caller]
+    fn are(mut self, groups: &[(&str, usize)]) {
+        let numbers = |(group, count): &(&str, usize)| {
+            let group = (*group).to_owned();
+            (1..=*count).map(move |number| format!("{group}.{number}"))
+        };
+        let mut all: Vec<String> = groups.iter().flat_map(numbers).collect();
+        all.sort();
+        self.0.sort();
+        assert_eq!(self.0, all, "the suite's numbers, each of them once");
+    }
+}
+
+/// Sends the frames, and compares the answers.
 #[track_caller]
 fn check(case: &str, frames: &[(u8, &[u8])], expected: &[Reply]) {
-    let bytes: Vec<u8> = frames
-        .iter()
-        .flat_map(|(first, payload)| raw(*first, payload))
-        .collect();
-    check_bytes(case, &bytes, expected);
+    for side in SIDES {
+        let frames = frames
+            .iter()
+            .map(|(first, payload)| raw(side, *first, payload));
+        let frames: Vec<Vec<u8>> = frames.collect();
+        let answered = echo(side, frames.iter().map(|frame| &frame[..]));
+        assert!(
+            answered == expected,
+            "{case}, {side:?}, frame by frame: {}",
+            shown(&answered)
+        );
+        check_bytes(case, side, &frames.concat(), expected);
+    }
 }
 
 #[track_caller]
-fn check_bytes(case: &str, bytes: &[u8], expected: &[Reply]) {
+fn check_bytes(case: &str, side: Side, bytes: &[u8], expected: &[Reply]) {
     let mut sizes = vec![bytes.len(), 997];
     if bytes.len() < 70_000 {
         sizes.extend([1, 2, 3, 7]);
     }
     for size in sizes {
-        let answered = echo(bytes, size);
-        assert!(
-            answered == expected,
-            "{case}, {size} bytes at a time: {}",
-            shown(&answered)
-        );
+        check_pieces(case, side, bytes, size, expected);
     }
+}
+
+#[track_caller]
+fn check_pieces(case: &str, side: Side, bytes: &[u8], size: usize, expected: &[Reply]) {
+    let answered = echo(side, bytes.chunks(size));
+    assert!(
+        answered == expected,
+        "{case}, {side:?}, {size} bytes at a time: {}",
+        shown(&answered)
+    );
 }
 
 fn shown(replies: &[Reply]) -> String {
@@ -64,33 +119,43 @@ fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
 
 #[test]
 fn group_1_messages_of_every_width_of_length() {
-    for len in [0, 1, 125, 126, 127, 128, 65_535, 65_536] {
+    let mut played = Played::default();
+    for (number, len) in (1..).zip([0, 125, 126, 127, 128, 65_535, 65_536]) {
+        // The last two are the same length, in different pieces.
+        let numbers = |group: &str| match number {
+            7 => format!("{group}.7 {group}.8"),
+            _ => format!("{group}.{number}"),
+        };
         let payload = vec![b'*'; len];
-        check("1.1", &[(LAST | TEXT, &payload)], &[text(&payload)]);
+        played.case(
+            &numbers("1.1"),
+            &[(LAST | TEXT, &payload)],
+            &[text(&payload)],
+        );
         let payload = vec![0xfe; len];
-        check("1.2", &[(LAST | BINARY, &payload)], &[binary(&payload)]);
+        played.case(
+            &numbers("1.2"),
+            &[(LAST | BINARY, &payload)],
+            &[binary(&payload)],
+        );
     }
+    played.are(&[("1.1", 8), ("1.2", 8)]);
 }
 
 #[test]
 fn group_2_pings_and_pongs() {
+    let mut played = Played::default();
     let full = [0xfe; 125];
-    check("2.1", &[(PING, b"")], &[pong(b"")]);
-    check(
-        "2.2",
-        &[(PING, b"Hello, world!")],
-        &[pong(b"Hello, world!")],
-    );
-    check(
-        "2.3",
-        &[(PING, b"\x00\xff\xfe\xfd")],
-        &[pong(b"\x00\xff\xfe\xfd")],
-    );
-    check("2.4, 2.6", &[(PING, &full)], &[pong(&full)]);
-    check("2.5", &[(PING, &[0xfe; 126])], &[close(1002)]);
-    check("2.7", &[(PONG, b"")], &[]);
-    check("2.8", &[(PONG, b"unasked")], &[]);
-    check(
+    let hello: &[u8] = b"Hello, world!";
+    let bytes: &[u8] = b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff";
+    played.case("2.1", &[(PING, b"")], &[pong(b"")]);
+    played.case("2.2", &[(PING, hello)], &[pong(hello)]);
+    played.case("2.3", &[(PING, bytes)], &[pong(bytes)]);
+    played.case("2.4 2.6", &[(PING, &full)], &[pong(&full)]);
+    played.case("2.5", &[(PING, &[0xfe; 126])], &[close(1002)]);
+    played.case("2.7", &[(PONG, b"")], &[]);
+    played.case("2.8", &[(PONG, b"unasked")], &[]);
+    played.case(
         "2.9",
         &[(PONG, b"unasked"), (PING, b"asked")],
         &[pong(b"asked")],
@@ -98,341 +163,222 @@ fn group_2_pings_and_pongs() {
     let pings: Vec<Vec<u8>> = (0..10).map(|n| format!("ping {n}").into_bytes()).collect();
     let frames: Vec<_> = pings.iter().map(|ping| (PING, &ping[..])).collect();
     let pongs: Vec<_> = pings.iter().map(|ping| pong(ping)).collect();
-    check("2.10, 2.11", &frames, &pongs);
+    played.case("2.10 2.11", &frames, &pongs);
+    played.are(&[("2", 11)]);
 }
 
 #[test]
 fn group_3_reserved_bits() {
+    let mut played = Played::default();
     let hello: &[u8] = b"Hello, world!";
-    for bits in 1..=7u8 {
-        let bits = bits << 4;
+    let normal = close_payload(1000, b"");
+    let bits = |bits: u8| bits << 4;
+    let text_with = |number| (LAST | TEXT | bits(number), hello);
+    let first = (LAST | TEXT, hello);
+    let ping: (u8, &[u8]) = (PING, b"");
+    let after_a_message = [text(hello), close(1002)];
+    let done = [close(1002)];
+    played.case("3.1", &[text_with(1)], &done);
+    played.case("3.2", &[first, text_with(2), ping], &after_a_message);
+    played.case("3.3", &[first, text_with(3), ping], &after_a_message);
+    played.case("3.4", &[first, text_with(4), ping], &after_a_message);
+    played.case("3.5", &[(LAST | BINARY | bits(5), b"\x00\xff")], &done);
+    played.case("3.6", &[(PING | bits(6), hello)], &done);
+    played.case("3.7", &[(CLOSE | bits(7), &normal)], &done);
+    played.are(&[("3", 7)]);
+    for bits in (1..=7).map(bits) {
         for first in [LAST | TEXT, LAST | BINARY, TEXT, PING, PONG, CLOSE] {
-            check("3 alone", &[(first | bits, hello)], &[close(1002)]);
-            check(
-                "3 after a message",
-                &[(LAST | TEXT, hello), (first | bits, hello), (PING, b"")],
-                &[text(hello), close(1002)],
-            );
+            check("all bits", &[(first | bits, hello)], &done);
         }
     }
 }
 
 #[test]
 fn group_4_opcodes_that_mean_nothing() {
+    let mut played = Played::default();
+    let first: (u8, &[u8]) = (LAST | TEXT, b"Hello");
+    let ping: (u8, &[u8]) = (PING, b"");
+    let payload: &'static [u8] = b"reserved";
+    let after_a_message = [text(b"Hello"), close(1002)];
+    let done = [close(1002)];
+    for (group, base) in [("4.1", 3), ("4.2", 11)] {
+        let number = |n| format!("{group}.{n}");
+        let wrong = |n: u8, payload: &'static [u8]| (LAST | (base + n), payload);
+        played.case(&number(1), &[wrong(0, b"")], &done);
+        played.case(&number(2), &[wrong(1, payload)], &done);
+        played.case(&number(3), &[first, wrong(2, b""), ping], &after_a_message);
+        for n in [3, 4] {
+            let frames = [first, wrong(n, payload), ping];
+            played.case(&number(n + 1), &frames, &after_a_message);
+        }
+    }
+    played.are(&[("4.1", 5), ("4.2", 5)]);
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
-        for payload in [&b""[..], b"reserved"] {
-            check("4 alone", &[(LAST | opcode, payload)], &[close(1002)]);
-            check("4 in fragments", &[(opcode, payload)], &[close(1002)]);
-            check(
-                "4 after a message",
-                &[
-                    (LAST | TEXT, b"Hello"),
-                    (LAST | opcode, payload),
-                    (PING, b""),
-                ],
-                &[text(b"Hello"), close(1002)],
-            );
+        for payload in [&b""[..], payload] {
+            check("in fragments", &[(opcode, payload)], &done);
+            let within = [(TEXT, &b"Hello"[..]), (LAST | opcode, payload)];
+            check("within a message", &within, &done);
         }
     }
 }
 
 #[test]
 fn group_5_fragments() {
+    let mut played = Played::default();
     let done = [close(1002)];
-    check("5.1", &[(PING & !LAST, b"frag"), (LAST, b"ment")], &done);
-    check("5.2", &[(PONG & !LAST, b"frag"), (LAST, b"ment")], &done);
-    check(
-        "5.3 to 5.5",
-        &[(TEXT, b"fragment1"), (LAST, b"fragment2")],
-        &[text(b"fragment1fragment2")],
+    let whole = (LAST | TEXT, &b"Hello"[..]);
+    let begin = (TEXT, &b"one "[..]);
+    let more = (CONTINUES, &b"two"[..]);
+    let end = (LAST, &b"two"[..]);
+    let ping = (PING, &b"ping"[..]);
+    let joined = text(b"one two");
+    played.case("5.1", &[(PING & !LAST, b"one"), end], &done);
+    played.case("5.2", &[(PONG & !LAST, b"one"), end], &done);
+    played.case("5.3 5.4 5.5", &[begin, end], std::slice::from_ref(&joined));
+    played.case(
+        "5.6 5.7 5.8",
+        &[begin, ping, end],
+        &[pong(b"ping"), joined.clone()],
     );
+    played.case("5.9 5.10 5.11", &[end, whole], &done);
+    played.case("5.12 5.13 5.14", &[more, whole], &done);
+    let then_more = [begin, end, more, whole];
+    played.case("5.15", &then_more, &[joined.clone(), close(1002)]);
     check(
-        "5.6 to 5.8",
-        &[(TEXT, b"fragment1"), (PING, b"ping"), (LAST, b"fragment2")],
-        &[pong(b"ping"), text(b"fragment1fragment2")],
+        "5.15 with an end",
+        &[begin, end, end, whole],
+        &[joined, close(1002)],
     );
-    for first in [LAST | CONTINUES, CONTINUES] {
-        check(
-            "5.9 to 5.14",
-            &[(first, b"non-continuation"), (LAST | TEXT, b"Hello")],
-            &done,
-        );
-        check(
-            "5.15",
-            &[
-                (TEXT, b"a"),
-                (LAST, b"b"),
-                (first, b"c"),
-                (LAST | TEXT, b"d"),
-            ],
-            &[text(b"ab"), close(1002)],
-        );
-    }
-    check(
-        "5.16, 5.17",
-        &[(CONTINUES, b"a"), (TEXT, b"b"), (LAST, b"c")],
-        &done,
-    );
-    check("5.18", &[(TEXT, b"a"), (LAST | TEXT, b"b")], &done);
-    check("5.18", &[(TEXT, b"a"), (BINARY, b"b")], &done);
-    check(
-        "5.19, 5.20",
+    played.case("5.16", &[more, begin, end, more, begin, end], &done);
+    played.case("5.17", &[end, begin, end, end, begin, end], &done);
+    played.case("5.18", &[begin, whole], &done);
+    check("5.18 in bytes", &[begin, (BINARY, b"b")], &done);
+    played.case(
+        "5.19 5.20",
         &[
-            (TEXT, b"1"),
-            (CONTINUES, b"2"),
+            begin,
+            more,
             (PING, b"first"),
             (CONTINUES, b"3"),
-            (CONTINUES, b""),
+            (CONTINUES, b"4"),
             (PING, b"second"),
-            (PONG, b"unasked"),
             (LAST, b"5"),
         ],
-        &[pong(b"first"), pong(b"second"), text(b"1235")],
+        &[pong(b"first"), pong(b"second"), text(b"one two345")],
     );
+    played.are(&[("5", 20)]);
     check(
         "fragments without a byte",
-        &[(BINARY, b""), (CONTINUES, b""), (LAST, b"")],
+        &[(BINARY, b""), (CONTINUES, b""), (PONG, b""), (LAST, b"")],
         &[binary(b"")],
     );
 }
 
-/// A text alone, and in fragments of every size.
-#[track_caller]
-fn check_text(case: &str, bytes: &[u8], expected: &[Reply]) {
-    check(case, &[(LAST | TEXT, bytes)], expected);
-    for size in 1..=bytes.len() {
-        let mut frames: Vec<(u8, &[u8])> =
-            bytes.chunks(size).map(|piece| (CONTINUES, piece)).collect();
-        frames[0].0 |= TEXT;
-        if let Some(last) = frames.last_mut() {
-            last.0 |= LAST;
-        }
-        check(case, &frames, expected);
-    }
-    // Bytes are taken as they are.
-    check(case, &[(LAST | BINARY, bytes)], &[binary(bytes)]);
-}
-
-#[test]
-fn group_6_texts_are_utf_8() {
-    check("6.1.1", &[(LAST | TEXT, b"")], &[text(b"")]);
-    check(
-        "6.1.2, 6.1.3",
-        &[(TEXT, b""), (CONTINUES, b""), (LAST, b"")],
-        &[text(b"")],
-    );
-    let valid = [
-        ("6.2", "Hello-µ@ßöäüàá-UTF-8!!"),
-        ("6.5", "κόσμε"),
-        ("6.7", "\u{0}\u{80}\u{800}\u{10000}"),
-        ("6.9", "\u{7f}\u{7ff}\u{ffff}\u{10ffff}"),
-        ("6.11", "\u{d7ff}\u{e000}\u{fffd}\u{10ffff}"),
-        (
-            "6.22",
-            "\u{fffe}\u{ffff}\u{1fffe}\u{1ffff}\u{10fffe}\u{10ffff}\u{fdd0}",
-        ),
-        ("6.23", "\u{fff9}\u{fffa}\u{fffb}\u{fffc}\u{fffd}\u{feff}"),
-    ];
-    for (case, valid) in valid {
-        check_text(case, valid.as_bytes(), &[text(valid.as_bytes())]);
-    }
-}
-
-#[test]
-fn group_6_what_is_not_utf_8_is_refused() {
-    let invalid: &[(&str, &[u8])] = &[
-        (
-            "6.3",
-            b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
-        ),
-        ("6.6: the end is missing", b"\xce\xba\xe1\xbd"),
-        ("6.8: five bytes, the first", b"\xf8\x88\x80\x80\x80"),
-        ("6.8: six bytes, the first", b"\xfc\x84\x80\x80\x80\x80"),
-        ("6.10: four bytes, past the last", b"\xf7\xbf\xbf\xbf"),
-        ("6.10: five bytes, the last", b"\xfb\xbf\xbf\xbf\xbf"),
-        ("6.10: six bytes, the last", b"\xfd\xbf\xbf\xbf\xbf\xbf"),
-        ("6.11: U+110000", b"\xf4\x90\x80\x80"),
-        ("6.12: a continuation alone", b"\x80"),
-        ("6.12: the last of them", b"a\xbf"),
-        ("6.12: two", b"\x80\xbf"),
-        ("6.13: a first byte alone", b"\xc3 "),
-        ("6.13: of three", b"\xe1 "),
-        ("6.13: of four", b"\xf1 "),
-        ("6.14: the last byte is missing", b"\xc3"),
-        ("6.14: of three", b"\xe0\xa0"),
-        ("6.14: of four", b"\xf0\x90\x80"),
-        ("6.15: one after the other", b"\xc3\xe0\xa0\xf0\x90\x80"),
-        ("6.16: an impossible byte", b"\xfe"),
-        ("6.16: another", b"\xff"),
-        ("6.17: a slash in two bytes", b"\xc0\xaf"),
-        ("6.17: in three", b"\xe0\x80\xaf"),
-        ("6.17: in four", b"\xf0\x80\x80\xaf"),
-        ("6.18: the longest overlong", b"\xc1\xbf"),
-        ("6.18: of three", b"\xe0\x9f\xbf"),
-        ("6.18: of four", b"\xf0\x8f\xbf\xbf"),
-        ("6.19: zero in two bytes", b"\xc0\x80"),
-        ("6.20: a surrogate", b"\xed\xa0\x80"),
-        ("6.20: the last one", b"\xed\xbf\xbf"),
-        ("6.21: a pair of them", b"\xed\xa0\x80\xed\xb0\x80"),
-    ];
-    for (case, invalid) in invalid {
-        check_text(case, invalid, &[close(1007)]);
-        let within = [b"before ", *invalid].concat();
-        check_text(case, &within, &[close(1007)]);
-    }
-}
-
-/// The rest of the frame, or of the message, is not waited for.
-#[test]
-fn group_6_4_what_is_not_utf_8_is_refused_at_once() {
-    let payload = b"\xce\xba\xf4\x90\x80\x80 and a long rest";
-    let whole = raw(LAST | TEXT, payload);
-    let head = whole.len() - payload.len();
-    assert_eq!(echo(&whole[..head + 3], 1), []);
-    assert_eq!(echo(&whole[..head + 4], 1), [close(1007)]);
-    let begun = raw(TEXT, b"\xce\xba\xf4");
-    assert_eq!(echo(&begun, 1), []);
-    let wrong = [begun, raw(CONTINUES, b"\x90")].concat();
-    assert_eq!(echo(&wrong, 1), [close(1007)]);
-}
-
 #[test]
 fn group_7_closing() {
+    let mut played = Played::default();
     let normal = close_payload(1000, b"");
-    let gone: &[u8] = &normal;
+    let gone = (CLOSE, &normal[..]);
     let hello: &[u8] = b"Hello World!";
-    check(
-        "7.1.1",
-        &[(LAST | TEXT, hello), (CLOSE, gone)],
-        &[text(hello), close(1000)],
-    );
-    check("7.1.2", &[(CLOSE, gone), (CLOSE, gone)], &[close(1000)]);
-    check("7.1.3", &[(CLOSE, gone), (PING, b"")], &[close(1000)]);
-    check(
-        "7.1.4",
-        &[(CLOSE, gone), (LAST | TEXT, hello)],
-        &[close(1000)],
-    );
-    check(
-        "7.1.5",
-        &[(TEXT, hello), (CLOSE, gone), (LAST, hello)],
-        &[close(1000)],
-    );
+    let whole = (LAST | TEXT, hello);
+    let ping = (PING, &b""[..]);
+    let done = [close(1000)];
+    played.case("7.1.1", &[whole, gone], &[text(hello), close(1000)]);
+    played.case("7.1.2", &[gone, gone], &done);
+    played.case("7.1.3", &[gone, ping], &done);
+    played.case("7.1.4", &[gone, whole], &done);
+    played.case("7.1.5", &[(TEXT, hello), gone, (LAST, hello)], &done);
     let long = vec![b'x'; 256 << 10];
-    check(
+    played.case(
         "7.1.6",
-        &[(LAST | TEXT, &long), (CLOSE, gone), (PING, b"")],
+        &[(LAST | TEXT, &long), gone, ping],
         &[text(&long), close(1000)],
     );
-    check("7.3.1", &[(CLOSE, b"")], &[Reply::Close(None)]);
-    check("7.3.2", &[(CLOSE, b"a")], &[close(1002)]);
-    check("7.3.3", &[(CLOSE, gone)], &[close(1000)]);
-    check(
-        "7.3.4",
-        &[(CLOSE, &close_payload(1000, hello))],
-        &[close(1000)],
-    );
-    check(
-        "7.3.5",
-        &[(CLOSE, &close_payload(1000, &[b'*'; 123]))],
-        &[close(1000)],
-    );
-    check(
-        "7.3.6",
-        &[(CLOSE, &close_payload(1000, &[b'*'; 124]))],
-        &[close(1002)],
-    );
-    check(
-        "7.5.1",
-        &[(CLOSE, &close_payload(1000, b"\xed\xa0\x80"))],
-        &[close(1007)],
-    );
-    check(
-        "after nothing",
-        &[(PONG, b""), (CLOSE, gone)],
-        &[close(1000)],
-    );
+    let reason = |len: usize| close_payload(1000, &vec![b'*'; len]);
+    let invalid = close_payload(1000, b"\xce\xba\xed\xa0\x80edited");
+    played.case("7.3.1", &[(CLOSE, b"")], &[Reply::Close(None)]);
+    played.case("7.3.2", &[(CLOSE, b"a")], &[close(1002)]);
+    played.case("7.3.3", &[gone], &done);
+    played.case("7.3.4", &[(CLOSE, &close_payload(1000, hello))], &done);
+    played.case("7.3.5", &[(CLOSE, &reason(123))], &done);
+    played.case("7.3.6", &[(CLOSE, &reason(124))], &[close(1002)]);
+    played.case("7.5.1", &[(CLOSE, &invalid)], &[close(1007)]);
+    let valid = [
+        1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
+    ];
+    for (number, code) in (1..).zip(valid) {
+        let frames = [(CLOSE, &close_payload(code, b"")[..])];
+        played.case(&format!("7.7.{number}"), &frames, &[close(code)]);
+    }
+    let invalid = [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999];
+    for (number, code) in (1..).zip(invalid) {
+        let frames = [(CLOSE, &close_payload(code, b"")[..])];
+        played.case(&format!("7.9.{number}"), &frames, &[close(1002)]);
+    }
+    for (number, code) in (1..).zip([5000, 65_535]) {
+        let frames = [(CLOSE, &close_payload(code, b"")[..])];
+        played.case(&format!("7.13.{number}"), &frames, &[close(1002)]);
+    }
+    let groups = [
+        ("7.1", 6),
+        ("7.3", 6),
+        ("7.5", 1),
+        ("7.7", 13),
+        ("7.9", 9),
+        ("7.13", 2),
+    ];
+    played.are(&groups);
 }
 
 #[test]
-fn group_7_close_codes() {
+fn group_7_every_close_code() {
     let valid = [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
     ];
-
     for code in 0..=u16::MAX {
         let is_valid = valid.contains(&code) || (3000..=4999).contains(&code);
         let answer = close(if is_valid { code } else { 1002 });
-        let bytes = raw(CLOSE, &close_payload(code, b"why"));
-        assert_eq!(
-            echo(&bytes, bytes.len()),
-            [answer],
-            "7.7, 7.9, 7.13: {code}"
-        );
-    }
-}
-
-#[test]
-fn group_9_long_messages_in_any_fragments() {
-    let all: Vec<u8> = (0..4 << 20).map(|n: u32| b' ' + (n % 90) as u8).collect();
-    for len in [64 << 10, 256 << 10, 1 << 20, 4 << 20] {
-        let payload = &all[..len];
-        check("9.1", &[(LAST | TEXT, payload)], &[text(payload)]);
-        check("9.2", &[(LAST | BINARY, payload)], &[binary(payload)]);
-    }
-    let payload = &all[..1 << 20];
-    for size in [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10] {
-        for (case, kind, expected) in [
-            ("9.3", TEXT, text(payload)),
-            ("9.4", BINARY, binary(payload)),
-        ] {
-            let mut frames: Vec<(u8, &[u8])> = payload
-                .chunks(size)
-                .map(|piece| (CONTINUES, piece))
-                .collect();
-            frames[0].0 |= kind;
-            let last = frames.len() - 1;
-            frames[last].0 |= LAST;
-            check(case, &frames, &[expected]);
-        }
-        for (case, kind, expected) in [
-            ("9.5", TEXT, text(payload)),
-            ("9.6", BINARY, binary(payload)),
-        ] {
-            let bytes = raw(LAST | kind, payload);
-            assert!(echo(&bytes, size) == [expected], "{case}, {size}");
+        for side in SIDES {
+            let bytes = raw(side, CLOSE, &close_payload(code, b"why"));
+            let answered = echo(side, [&bytes[..]]);
+            assert_eq!(answered, std::slice::from_ref(&answer), "{code} {side:?}");
         }
     }
-    let short = b"again and again";
-    let frames = vec![(LAST | TEXT, &short[..]); 1000];
-    check("9.7, 9.8", &frames, &vec![text(short); 1000]);
 }
 
 /// What the suite leaves out: masks, and lengths that lie.
 #[test]
 fn masks_and_lengths_are_held_to() {
-    check_bytes("not masked", b"\x81\x05Hello", &[close(1002)]);
-    check_bytes(
-        "the first byte after 0x81 tells",
-        b"\x81\x7f",
-        &[close(1002)],
-    );
-    let lengths: &[&[u8]] = &[
-        b"\x82\xff\x80\0\0\0\0\0\0\0mask",
-        b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xffmask",
-        b"\x82\xfe\0\x05mask",
-        b"\x82\xfe\0\x7dmask",
-        b"\x82\xff\0\0\0\0\0\0\xff\xffmask",
-        b"\x89\xfe\0\x05mask",
-        b"\x89\xff",
+    let server = |case: &str, bytes: &[u8], expected: &[Reply]| {
+        check_bytes(case, Side::Server, bytes, expected);
+    };
+    let client = |case: &str, bytes: &[u8], expected: &[Reply]| {
+        check_bytes(case, Side::Client, bytes, expected);
+    };
+    let done = [close(1002)];
+    server("not masked", b"\x81\x05Hello", &done);
+    client("masked", b"\x81\x85maskHello", &done);
+    server("the second byte tells", b"\x81\x7f", &done);
+    client("the second byte tells", b"\x81\xff", &done);
+    let lengths: &[(u8, &[u8])] = &[
+        (0x7f, b"\x80\0\0\0\0\0\0\0mask"),
+        (0x7f, b"\xff\xff\xff\xff\xff\xff\xff\xffmask"),
+        (0x7e, b"\0\x05mask"),
+        (0x7e, b"\0\x7dmask"),
+        (0x7f, b"\0\0\0\0\0\0\xff\xffmask"),
     ];
-    for length in lengths {
-        check_bytes("a length", length, &[close(1002)]);
+    for (length, rest) in lengths {
+        server("a length", &[&[0x82, 0x80 | length], *rest].concat(), &done);
+        client("a length", &[&[0x82, *length], *rest].concat(), &done);
+    }
+    for length in [&b"\x7e\0\x05"[..], b"\x7f"] {
+        let masked = [length[0] | 0x80];
+        let bytes = [b"\x89", &masked[..], &length[1..]].concat();
+        server("a long ping", &bytes, &done);
+        client("a long ping", &[b"\x89", length].concat(), &done);
     }
     // As long as can be said: nothing is allocated for it.
-    check_bytes(
-        "2^63 - 1",
-        b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffmaskand so on",
-        &[],
-    );
+    let longest: &[u8] = b"\x7f\xff\xff\xff\xff\xff\xff\xffand so on, and on";
+    server("2^63 - 1", &[b"\x82\xff", longest].concat(), &[]);
+    client("2^63 - 1", &[b"\x82\x7f", longest].concat(), &[]);
 }

@@ -17,21 +17,37 @@ pub(crate) enum Reply {
 /// The masking key of everything that a client sends here.
 pub(crate) const KEY: Key = Key([0x5a, 0x00, 0xff, 0x13]);
 
-/// A frame with any bits in its first byte, as a client sends it.
-pub(crate) fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = FrameHead::new(Opcode::Binary, true, payload.len() as u64, Some(KEY)).to_vec();
+/// A frame with any bits in its first byte, as an end on the other side sends it to one on this side.
+pub(crate) fn raw(to: Side, first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = frame(other(to), Opcode::Binary, payload);
     bytes[0] = first;
-    let start = bytes.len();
-    bytes.extend_from_slice(payload);
-    mask(&mut bytes[start..], KEY, 0);
     bytes
 }
 
-/// Lets a server echo what a client sends in pieces of `size` bytes.
-pub(crate) fn echo(sent: &[u8], size: usize) -> Vec<Reply> {
-    let mut session = Session::new(Side::Server, u64::MAX);
+/// A frame as an end on this side sends it.
+fn frame(from: Side, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let key = (from == Side::Client).then_some(KEY);
+    let mut bytes = FrameHead::new(opcode, true, payload.len() as u64, key).to_vec();
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    if let Some(key) = key {
+        mask(&mut bytes[start..], key, 0);
+    }
+    bytes
+}
+
+fn other(side: Side) -> Side {
+    match side {
+        Side::Client => Side::Server,
+        Side::Server => Side::Client,
+    }
+}
+
+/// Lets an end on this side echo what comes in these pieces.
+pub(crate) fn echo<'a>(side: Side, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Reply> {
+    let mut session = Session::new(side, u64::MAX);
     let (mut message, mut answered) = (Vec::new(), Vec::new());
-    for piece in sent.chunks(size.max(1)) {
+    for piece in pieces {
         let mut piece = piece.to_vec();
         let mut rest = &mut piece[..];
         while !rest.is_empty() {
@@ -49,15 +65,10 @@ pub(crate) fn echo(sent: &[u8], size: usize) -> Vec<Reply> {
                     Kind::Text => Opcode::Text,
                     Kind::Binary => Opcode::Binary,
                 };
-                answered.extend_from_slice(&FrameHead::new(
-                    opcode,
-                    true,
-                    message.len() as u64,
-                    None,
-                ));
-                answered.append(&mut message);
+                answered.extend(frame(side, opcode, &message));
+                message.clear();
             }
-            let control = session.control(|| unreachable!("a server masks nothing"));
+            let control = session.control(|| KEY);
             answered.extend_from_slice(control);
             let count = control.len();
             session.control_sent(count);
@@ -66,12 +77,12 @@ pub(crate) fn echo(sent: &[u8], size: usize) -> Vec<Reply> {
     }
     assert!(!session.owes());
     assert_eq!(session.is_closed(), session.peer_has_ended());
-    replies(answered)
+    replies(other(side), answered)
 }
 
-/// What a client reads of it.
-fn replies(mut bytes: Vec<u8>) -> Vec<Reply> {
-    let mut reader = Reader::new(Side::Client, u64::MAX);
+/// What an end on this side reads of it.
+fn replies(side: Side, mut bytes: Vec<u8>) -> Vec<Reply> {
+    let mut reader = Reader::new(side, u64::MAX);
     let mut all = Vec::new();
     let mut rest = &mut bytes[..];
     while !rest.is_empty() {

@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::RELAY_PORT;
 use super::roles::{party, relay};
 use super::stage::Stage;
-use crate::proto::http1::{HeadBuf, Request, Upgrade};
-use crate::proto::websocket::{FrameHead, Opcode};
 use crate::reactor::net::Addr;
 use crate::sim::{Actor, Behaviour, Faults};
 
@@ -158,24 +156,11 @@ fn what_a_plain_connection_has_moved_counts_when_it_is_lost() {
         .world()
         .listen_remote(relay, Behaviour::serve(Actor::Manual));
     stage.run(secs(11));
-    let relay = stage.called(RELAY_PORT);
-    let mut head = HeadBuf::new();
-    let request = stage.world().remote_read(relay, 4096);
-    head.feed(&request).expect("it is a head");
-    let request = Request::parse(&head).expect("it is a request");
-    let grant = Upgrade::of(&request, &[])
-        .expect("it is asked well")
-        .grant();
-    stage.send(relay, &grant);
+    let relay = stage.granted(&[]).id;
     let program = stage.program();
     stage.run(Duration::from_millis(10));
     stage.send(program, b"question");
-    let answer = [
-        &FrameHead::new(Opcode::Binary, true, 6, None)[..],
-        b"answer",
-    ]
-    .concat();
-    stage.send(relay, &answer);
+    stage.send(relay, &Stage::served(b"answer"));
     let moved = |stage: &Stage| {
         let view = stage.adapter().view(stage.now());
         (view.bytes_out, view.bytes_in)

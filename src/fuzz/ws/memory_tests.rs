@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::SERVICE_PORT;
 use super::stage::{Caller, Stage};
+use crate::proto::yamux::{Flags, Header, Kind};
 
 const MIB: usize = 1 << 20;
 
@@ -105,4 +106,32 @@ fn an_end_holds_no_more_than_its_own_memory() {
     assert!((4..12).contains(&reset.count()), "some are, and not all");
     let service = stage.called(SERVICE_PORT);
     assert!(!stage.world().saw_fin(service));
+}
+
+/// What clients do is said to their host, and a host that takes none of it has lost what there was no room for.
+#[test]
+fn a_host_to_which_nothing_more_can_be_said_is_gone() {
+    let mut stage = Stage::relay("", "");
+    let host = stage.ask_for("/host", "", &["hydrant.mux.v1"]);
+    let client = stage.ask_for("/client", "", &["hydrant.mux.v1"]);
+    assert_eq!((host.status, client.status), (Some(101), Some(101)));
+    let of = |flags, streams: std::ops::Range<u32>| -> Vec<u8> {
+        let header = |stream| Header {
+            kind: Kind::WindowUpdate,
+            flags,
+            stream: 2 * stream + 1,
+            length: 0,
+        };
+        streams.flat_map(|stream| header(stream).encode()).collect()
+    };
+    for batch in 0..40 {
+        let streams = 200 * batch..200 * (batch + 1);
+        for flags in [Flags::SYN, Flags::RST] {
+            stage.say(&client, &of(flags, streams.clone()));
+        }
+    }
+    stage.run(Duration::from_secs(2));
+    // It does not read the end either.
+    assert_eq!(stage.with_relay(|relay, _| relay.sockets().count()), 2);
+    assert!(!stage.is_over(client.id));
 }

@@ -23,6 +23,8 @@ mod memory_tests;
 mod roles;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stops_tests;
 mod strangers;
 
 use std::cell::{Cell, RefCell};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::roles::{Party, party, relay};
 use super::{CLIENT_PORT, RELAY_PORT, SERVICE_PORT, at};
 use crate::base::time::Time;
-use crate::proto::http1::{Ask, HeadBuf, Response};
+use crate::proto::http1::{Ask, HeadBuf, Request, Response, Upgrade};
 use crate::proto::websocket::{Event, FrameHead, Key, Opcode, Reader, Side};
 use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{Cx, End, Options, Reactor, RoleId};
@@ -35,6 +35,20 @@ pub(super) struct Caller {
     pub(super) pings: usize,
     /// The code of the close that came.
     pub(super) close: Option<u16>,
+}
+
+impl Caller {
+    fn new(id: RemoteId) -> Self {
+        Self {
+            id,
+            head: HeadBuf::new(),
+            reader: Reader::new(Side::Client, u64::MAX),
+            status: None,
+            heard: Vec::new(),
+            pings: 0,
+            close: None,
+        }
+    }
 }
 
 impl Stage {
@@ -174,15 +188,7 @@ impl Stage {
             nonce: &[7; 16],
         };
         self.send(id, &ask.request().expect("it can be asked"));
-        let mut caller = Caller {
-            id,
-            head: HeadBuf::new(),
-            reader: Reader::new(Side::Client, u64::MAX),
-            status: None,
-            heard: Vec::new(),
-            pings: 0,
-            close: None,
-        };
+        let mut caller = Caller::new(id);
         for _ in 0..20 {
             self.hear(&mut caller);
             if caller.status.is_some() {
@@ -216,9 +222,37 @@ impl Stage {
     /// A message of a client's, with a mask of zeros: it stays as it is.
     #[track_caller]
     pub(super) fn say(&mut self, caller: &Caller, bytes: &[u8]) {
+        self.send(caller.id, &Self::message(bytes));
+    }
+
+    /// A message of a client's.
+    pub(super) fn message(bytes: &[u8]) -> Vec<u8> {
         let mut frame = frame(Opcode::Binary, bytes.len());
         frame.extend_from_slice(bytes);
-        self.send(caller.id, &frame);
+        frame
+    }
+
+    /// A message of a relay's.
+    pub(super) fn served(bytes: &[u8]) -> Vec<u8> {
+        let mut frame = FrameHead::new(Opcode::Binary, true, bytes.len() as u64, None).to_vec();
+        frame.extend_from_slice(bytes);
+        frame
+    }
+
+    /// Plays the relay for whoever has dialled one: lets it in, with one of these protocols if it offers any.
+    pub(super) fn granted(&mut self, spoken: &[&'static str]) -> Caller {
+        let id = self.called(RELAY_PORT);
+        let mut head = HeadBuf::new();
+        let request = self.world().remote_read(id, 4096);
+        head.feed(&request).expect("it is a head");
+        let request = Request::parse(&head).expect("it is a request");
+        let upgrade = Upgrade::of(&request, spoken).expect("it is asked well");
+        self.send(id, &upgrade.grant());
+        Caller {
+            status: Some(101),
+            reader: Reader::new(Side::Server, u64::MAX),
+            ..Caller::new(id)
+        }
     }
 
     /// As much of a message as is taken within a moment.

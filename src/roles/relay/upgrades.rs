@@ -8,6 +8,7 @@
 //!      └──its end──> closed
 //! ```
 
+use std::io;
 use std::time::Duration;
 
 use slab::Slab;
@@ -18,6 +19,7 @@ use crate::base::wheel::TimerKey;
 use crate::proto::http1::{Answer, HeadBuf, Origin, Request, Status, Upgrade};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
+use crate::roles::link::{is_truncation, tls_error};
 use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::encrypted::part;
 use crate::roles::relay::{Kind, Relay, Tick};
@@ -80,7 +82,7 @@ impl Relay {
             if let Some(key) = oldest.map(|(key, _)| key) {
                 let why =
                     format!("has not asked for a WebSocket yet, and {UPGRADES_MAX} others wait");
-                self.say_refused(cx, key, &why);
+                self.say_refused(cx, key, Refusal::NoUpgrade, &why);
                 self.drop_upgrade(cx, key);
             }
         }
@@ -119,8 +121,9 @@ impl Relay {
         };
         let count = match read {
             Ok(None) => return,
-            Ok(Some(0)) | Err(_) => return self.drop_upgrade(cx, key),
+            Ok(Some(0)) => return self.drop_upgrade(cx, key),
             Ok(Some(count)) => count,
+            Err(error) => return self.upgrade_failed(cx, key, &error),
         };
         if pending.answer.is_some() {
             return;
@@ -136,6 +139,17 @@ impl Relay {
             Ok(upgrade) => self.grant_upgrade(cx, key, &upgrade, taken..count),
             Err((answer, why)) => self.refuse_upgrade(cx, key, answer, &why),
         }
+    }
+
+    /// It can't be read. What TLS has against it is told, unless it was refused for something else, or has just left.
+    fn upgrade_failed(&mut self, cx: &mut Cx<'_>, key: usize, error: &io::Error) {
+        if self.upgrades.table[key].answer.is_none()
+            && !is_truncation(error)
+            && let Some(error) = tls_error(error)
+        {
+            self.say_refused(cx, key, Refusal::Tls, &error.to_string());
+        }
+        self.drop_upgrade(cx, key);
     }
 
     /// The rest of an answer.
@@ -213,7 +227,7 @@ impl Relay {
     }
 
     fn refuse_upgrade(&mut self, cx: &mut Cx<'_>, key: usize, answer: Answer, why: &str) {
-        self.say_refused(cx, key, why);
+        self.say_refused(cx, key, Refusal::NoUpgrade, why);
         if let Some(pending) = self.upgrades.table.get_mut(key) {
             pending.answer = Some((answer.bytes(), 0));
             self.send_answer(cx, key);
@@ -248,13 +262,14 @@ impl Relay {
         }
     }
 
-    fn say_refused(&mut self, cx: &Cx<'_>, key: usize, why: &str) {
+    fn say_refused(&mut self, cx: &Cx<'_>, key: usize, refusal: Refusal, why: &str) {
         let Some(pending) = self.upgrades.table.get(key) else {
             return;
         };
-        self.counts.refused[Refusal::NoUpgrade as usize] += 1;
+        self.counts.refused[refusal as usize] += 1;
         let text = format!("client {} refused: {why}", pending.peer);
-        self.journal.warn(cx.now(), "refused: no-upgrade", text);
+        let kind = format!("refused: {}", refusal.word());
+        self.journal.warn(cx.now(), &kind, text);
     }
 
     fn drop_upgrade(&mut self, cx: &mut Cx<'_>, key: usize) {

@@ -24,6 +24,7 @@ pub use self::url::{Proxy, ProxyError, Url, UrlError};
 
 use std::time::Duration;
 
+use crate::base::units::Bytes;
 use crate::proto::yamux::Limits;
 use crate::reactor::net::Keepalive;
 use crate::roles::tags::{pack, unpack};
@@ -51,6 +52,16 @@ fn keepalive(idle: Duration) -> Keepalive {
     }
 }
 
+/// What a last line says of bytes that the other ends are not known to have.
+fn lost(bytes: usize) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(", up to {} under way lost", Bytes(bytes as u64)),
+    }
+}
+
+/// What everybody is told at a stop.
+const STOPS: &str = "hydrant stops";
 /// What one session of a relay's may hold: whoever holds the most of it is reset rather than that it holds more.
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.

@@ -141,6 +141,11 @@ impl Wire {
         self.session.is_open() && self.closes.is_none()
     }
 
+    /// Whether our close has left, and the other end's machine has it, with all that stood before it.
+    pub(super) fn has_told(&self, cx: &Cx<'_>) -> bool {
+        !self.session.is_open() && self.is_flushed() && self.unacknowledged(cx) == 0
+    }
+
     /// Whether our close follows what waits, or has followed it: who reads slowly may still be at it.
     pub(super) fn finishes(&self) -> bool {
         self.finishes
@@ -222,8 +227,11 @@ impl Wire {
                 return Ok(sent == len);
             }
             if out.is_empty() || !self.session.is_open() {
-                // What the link has taken may still have to leave.
-                return self.link.write(cx, [&[], &[]]).map(|_| false);
+                if !self.link.is_flushed() {
+                    // What the link has taken still has to leave.
+                    self.link.write(cx, [&[], &[]])?;
+                }
+                return Ok(false);
             }
             self.begin(cx, out);
         }

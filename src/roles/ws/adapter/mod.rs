@@ -10,13 +10,13 @@
 //! for each local connection.
 
 mod asking;
+mod leaving;
 mod plain;
 mod session;
 mod streams;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -29,9 +29,7 @@ use super::{READ_MAX, STOCK, pack, unpack};
 use crate::base::backoff::Backoff;
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
-use crate::proto::websocket::CloseCode;
-use crate::proto::yamux::GoAway;
-use crate::reactor::net::{Addr, Close, Signal, SockId};
+use crate::reactor::net::{Addr, Signal, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::listening;
@@ -270,67 +268,8 @@ impl Adapter {
             self.probe_stream(cx, key);
         }
         self.journal.tick(cx.now());
+        self.finish_if_drained(cx);
         cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
-    }
-
-    /// Takes nobody new, and lets the connections that are there finish within `--drain`.
-    fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
-        self.draining = Some(signal);
-        for sock in std::mem::take(&mut self.listeners) {
-            cx.close(sock, Close::Orderly);
-        }
-        for key in self.waiting.clone() {
-            self.end_stream(cx, key, Close::Reset);
-        }
-        if let State::Up(up) = &mut self.state {
-            if let Up::Mux(mux) = &mut **up {
-                mux.session.go_away(GoAway::Normal);
-                mux.say(cx);
-            }
-            let after = self.config.drain.max(Duration::from_millis(1));
-            cx.timer(after, Tick::Deadline.tag(0));
-            return self.finish_if_drained(cx);
-        }
-        self.finish(cx);
-    }
-
-    fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let is_idle = match &self.state {
-            State::Up(up) => match &**up {
-                Up::Mux(mux) => mux.is_flushed(),
-                Up::Plain(plain) => plain.is_flushed(),
-            },
-            _ => true,
-        };
-        if self.draining.is_some() && self.streams.is_empty() && is_idle {
-            self.finish(cx);
-        }
-    }
-
-    fn finish(&mut self, cx: &mut Cx<'_>) {
-        // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
-            return;
-        };
-        let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
-        let up = Span(cx.now().since(self.started));
-        let cut = Count(keys.len(), "connection");
-        self.journal
-            .info(format!("stopped by {signal}: {cut} cut; up {up}"));
-        for key in keys {
-            self.end_stream(cx, key, Close::Reset);
-        }
-        if let State::Up(up) = &mut self.state {
-            up.wire_mut()
-                .close(cx, CloseCode::GOING_AWAY, "hydrant stops");
-            // The last word, as far as it is taken at once.
-            let _ = match &mut **up {
-                Up::Mux(mux) => mux.flush(cx).map(drop),
-                Up::Plain(plain) => plain.flush(cx),
-            };
-        }
-        self.state = State::Ended;
-        cx.finish(End::Done);
     }
 
     fn report(&self, cx: &Cx<'_>) {

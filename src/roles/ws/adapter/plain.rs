@@ -80,9 +80,12 @@ impl Plain {
         self.stream.is_none() && (self.out.is_empty() || self.cut)
     }
 
-    /// Whether all that the relay was to be told has left.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.is_idle() && self.wire.is_flushed()
+    /// Bytes that wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        match self.cut {
+            true => 0,
+            false => self.out.len(),
+        }
     }
 
     /// Whether it takes nobody any more.

@@ -136,7 +136,7 @@ impl Adapter {
             }
         }
         if self.mux().is_some_and(|mux| mux.is_choked()) {
-            return self.lose_relay(cx, "does not read what it asks for");
+            return self.lose_relay(cx, CHOKED);
         }
         let most = self.config.memory;
         while self.mux().is_some_and(|mux| mux.held() > most) {
@@ -208,6 +208,10 @@ impl Adapter {
         let Some(mux) = self.mux() else {
             return;
         };
+        if mux.is_choked() {
+            // What our own ends did has left too much to be said to it.
+            return self.lose_relay(cx, CHOKED);
+        }
         match mux.session.tick(cx.now()) {
             Ok(()) => mux.say(cx),
             Err(silent) => {
@@ -217,8 +221,12 @@ impl Adapter {
         }
     }
 
-    /// Says so, resets all that went through it, and tries again later.
+    /// Says so, resets all that went through it, and tries again later. Where we go away ourselves, and all has been
+    /// said, that is no news.
     pub(super) fn lose_relay(&mut self, cx: &mut Cx<'_>, why: &str) {
+        if self.draining.is_some() && self.streams.is_empty() {
+            return self.finish(cx);
+        }
         let State::Up(mut up) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
@@ -249,3 +257,6 @@ impl Adapter {
         self.rest(cx);
     }
 }
+
+/// Why a relay is left to which nothing more can be said.
+const CHOKED: &str = "does not read what it asks for";

@@ -41,7 +41,7 @@ pub(super) enum End {
     Stream(usize, StreamId),
     /// All of this peer.
     Plain(usize),
-    /// A plain host or client that has ended; its last words may still be on their way.
+    /// A host or client that has ended; its last words may still be on their way.
     Gone,
 }
 

@@ -14,6 +14,7 @@ use crate::proto::yamux::{OpenError, StreamId};
 use crate::reactor::Cx;
 use crate::roles::pump::Carrier;
 use crate::roles::ws::QUEUE_MAX;
+use crate::roles::ws::tokens::Part;
 
 impl Relay {
     pub(super) fn check_lanes(&self) {
@@ -121,6 +122,8 @@ impl Relay {
         self.counts.connections += 1;
         let lane = &mut self.lanes[key];
         lane.host = Some(end);
+        self.note_peer(host);
+        let lane = &mut self.lanes[key];
         if let Some(timer) = lane.timer.take() {
             cx.cancel(timer);
         }
@@ -195,52 +198,61 @@ impl Relay {
 
     /// A plain host has closed: there is no more of it, and it takes nothing more.
     pub(super) fn host_ends(&mut self, cx: &mut Cx<'_>, host: usize, key: usize) {
-        let Self { lanes, peers, .. } = self;
-        let lane = &mut lanes[key];
-        let unheard = lane.up.queue.len();
-        lane.up.queue = VecDeque::new();
-        lane.down.ended = true;
-        lane.host = Some(End::Gone);
-        if let Some(client) = lane.client.peer() {
-            peers[client].held -= unheard;
-        }
-        let peer = &mut peers[host];
-        peer.held = 0;
-        peer.lanes.remove(&key);
-        if let Body::Plain(plain) = &mut peer.body {
+        if let Body::Plain(plain) = &mut self.peers[host].body {
             plain.wire.finish(cx, CloseCode::NORMAL, "");
         }
         self.leave(cx, host);
-        self.note_lane(key);
+        self.lanes[key].down.ended = true;
+        self.host_goes(cx, host, key);
+    }
+
+    /// A host has said all and is gone: that still reaches its client, and nothing reaches itself.
+    fn host_goes(&mut self, cx: &mut Cx<'_>, host: usize, key: usize) {
+        let Self { lanes, peers, .. } = self;
+        let lane = &mut lanes[key];
+        let unheard = std::mem::take(&mut lane.up.queue).len();
+        lane.host = Some(End::Gone);
+        let gone = &mut peers[host];
+        gone.held -= lane.down.queue.len();
+        gone.lanes.remove(&key);
+        let client = lane.client;
+        self.unheard(cx, key, client, unheard);
         self.pump(cx, key, Way::Down);
         self.pump(cx, key, Way::Up);
     }
 
-    /// A plain client has closed and is gone: what it has said still reaches its host, and nothing reaches itself.
-    pub(super) fn client_ends(&mut self, cx: &mut Cx<'_>, client: usize, key: usize) {
+    /// A client has said all and is gone: that still reaches its host, and nothing reaches itself.
+    fn client_goes(&mut self, cx: &mut Cx<'_>, client: usize, key: usize) {
         let Self { lanes, peers, .. } = self;
         let lane = &mut lanes[key];
         let unheard = std::mem::take(&mut lane.down.queue).len();
         lane.client = End::Gone;
         let gone = &mut peers[client];
-        gone.held = 0;
+        gone.held -= lane.up.queue.len();
         gone.lanes.remove(&key);
-        if let Some(at) = lane.host.and_then(End::peer) {
-            let host = &mut peers[at];
-            host.held -= unheard;
-            if let Body::Plain(plain) = &mut host.body
-                && std::mem::take(&mut plain.paused)
-            {
-                plain.wire.want_read(cx, true);
-            }
+        if let Some(host) = lane.host {
+            self.unheard(cx, key, host, unheard);
         }
-        if let Some(End::Stream(host, stream)) = lane.host
-            && let Some(mux) = self.mux(host)
-        {
-            mux.consume(cx, stream, unheard);
-        }
-        self.note_lane(key);
+        self.pump(cx, key, Way::Up);
         self.pump(cx, key, Way::Down);
+    }
+
+    /// So many bytes of a source's will not be heard. It may say more, and is told then that nobody is there.
+    fn unheard(&mut self, cx: &mut Cx<'_>, key: usize, source: End, len: usize) {
+        self.note_lane(key);
+        let Some(peer) = source.peer() else { return };
+        let at = &mut self.peers[peer];
+        at.held -= len;
+        if let Body::Plain(plain) = &mut at.body
+            && std::mem::take(&mut plain.paused)
+        {
+            plain.wire.want_read(cx, true);
+        }
+        if let End::Stream(peer, stream) = source
+            && let Some(mux) = self.mux(peer)
+        {
+            mux.consume(cx, stream, len);
+        }
     }
 
     /// A lane's sink takes bytes again.
@@ -366,9 +378,18 @@ impl Relay {
         }
     }
 
-    pub(super) fn reset_lanes_of(&mut self, cx: &mut Cx<'_>, peer: usize, why: &str) {
-        for lane in self.peers[peer].lanes.clone() {
-            self.reset_lane(cx, lane, why);
+    /// A peer goes away. Its connections are reset, but not those on which it has said all: that may still be on its
+    /// way to somebody who reads slowly.
+    pub(super) fn leave_lanes_of(&mut self, cx: &mut Cx<'_>, peer: usize, why: &str) {
+        let part = self.peers[peer].part;
+        for key in self.peers[peer].lanes.clone() {
+            match (self.lanes.get(key), part) {
+                (Some(lane), Part::Host) if lane.down.ended => self.host_goes(cx, peer, key),
+                (Some(lane), Part::Client) if lane.up.ended && lane.host.is_some() => {
+                    self.client_goes(cx, peer, key);
+                }
+                _ => self.reset_lane(cx, key, why),
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use crate::proto::websocket::CloseCode;
 use crate::reactor::Cx;
 use crate::reactor::net::Close;
 use crate::roles::pump::Carrier;
-use crate::roles::ws::CLOSE_TIMEOUT;
 use crate::roles::ws::tokens::Part;
+use crate::roles::ws::{CLOSE_TIMEOUT, STOPS};
 
 impl Peer {
     /// Bytes on their way to it that it has not read, as far as that can be known.
@@ -57,13 +57,13 @@ impl Relay {
         }
     }
 
-    /// Closes a WebSocket from here: all its connections are reset.
+    /// Closes a WebSocket from here: its connections are reset, but for those on which it has said all.
     pub(super) fn close_peer(&mut self, cx: &mut Cx<'_>, key: usize, code: CloseCode, why: &str) {
         if self.peers[key].is_leaving() {
             return;
         }
         self.leave(cx, key);
-        self.reset_lanes_of(cx, key, why);
+        self.leave_lanes_of(cx, key, why);
         let peer = &mut self.peers[key];
         peer.wire_mut().close(cx, code, why);
         self.say_left(cx, key, why);
@@ -101,13 +101,13 @@ impl Relay {
         self.peer_gone(cx, key, "it does not answer a close");
     }
 
-    /// Its connection is over, and all that went over it is reset.
+    /// Its connection is over, and all that went over it is reset, but for that on which it has said all.
     pub(super) fn peer_gone(&mut self, cx: &mut Cx<'_>, key: usize, why: &str) {
         if !self.peers.contains(key) {
             return;
         }
         self.leave_place(cx, key);
-        self.reset_lanes_of(cx, key, why);
+        self.leave_lanes_of(cx, key, why);
         if !self.peers[key].is_leaving() {
             self.say_left(cx, key, why);
         }
@@ -118,20 +118,6 @@ impl Relay {
         }
         peer.wire_mut().drop_link(cx, Close::Orderly);
         self.place_changed(cx, &peer.name);
-    }
-
-    /// A peer has ended its TCP connection. A plain client that has closed before has said all.
-    pub(super) fn peer_hangs_up(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let peer = &self.peers[key];
-        let is_client = peer.part == Part::Client && matches!(peer.body, Body::Plain(_));
-        if is_client
-            && let Some(lane) = peer.lanes.first().copied()
-            && self.lanes[lane].up.ended
-            && self.lanes[lane].host.is_some()
-        {
-            self.client_ends(cx, key, lane);
-        }
-        self.peer_gone(cx, key, "it closed the connection");
     }
 
     /// A WebSocket that both ends have closed is over.
@@ -145,10 +131,24 @@ impl Relay {
         }
     }
 
+    /// Takes leave of everybody, behind what each is still to be told. Whether all their machines have that: a socket
+    /// that is closed before would answer whatever they still say with a reset, and what is under way would be lost.
+    pub(super) fn part(&mut self, cx: &mut Cx<'_>) -> bool {
+        let stay = self.peers.iter().filter(|(_, peer)| !peer.is_leaving());
+        let stay: Vec<usize> = stay.map(|(key, _)| key).collect();
+        for key in stay {
+            let wire = self.peers[key].wire_mut();
+            wire.finish(cx, CloseCode::GOING_AWAY, STOPS);
+            self.leave(cx, key);
+        }
+        let mut peers = self.peers.iter();
+        peers.all(|(_, peer)| peer.wire().has_told(cx))
+    }
+
     /// The last word to a peer, as far as it is taken at once.
     pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, key: usize) {
         let wire = self.peers[key].wire_mut();
-        wire.close(cx, CloseCode::GOING_AWAY, "hydrant stops");
+        wire.close(cx, CloseCode::GOING_AWAY, STOPS);
         self.flush_peer(cx, key);
     }
 

@@ -57,6 +57,8 @@ pub struct Relay {
     journal: Journal,
     started: Time,
     draining: Option<Signal>,
+    /// WebSockets that there were when the stop began.
+    left: usize,
     scratch: Box<[u8]>,
 }
 
@@ -112,6 +114,7 @@ impl Relay {
             journal: Journal::new(label),
             started: Time::ZERO,
             draining: None,
+            left: 0,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
         }
     }
@@ -187,14 +190,18 @@ impl Relay {
         let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.tick_peer(cx, key);
+            self.note_peer(key);
         }
+        self.shed(cx);
         self.journal.tick(cx.now());
+        self.finish_if_drained(cx);
         cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
     }
 
     /// Accepts nobody any more, and lets connections finish within `--drain`.
     fn drain(&mut self, cx: &mut Cx<'_>, signal: Signal) {
         self.draining = Some(signal);
+        self.left = self.peers.len();
         for sock in std::mem::take(&mut self.listeners) {
             cx.close(sock, Close::Orderly);
         }
@@ -213,8 +220,8 @@ impl Relay {
     }
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        let flushed = self.peers.iter().all(|(_, peer)| peer.is_flushed());
-        if self.draining.is_some() && self.lanes.is_empty() && self.arrivals.is_empty() && flushed {
+        let is_empty = self.lanes.is_empty() && self.arrivals.is_empty();
+        if self.draining.is_some() && is_empty && self.part(cx) {
             self.finish(cx);
         }
     }
@@ -226,10 +233,13 @@ impl Relay {
         };
         let lanes: Vec<usize> = self.lanes.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
-        let peers = Count(self.peers.len(), "WebSocket");
+        let peers = Count(self.left, "WebSocket");
         let cut = Count(lanes.len(), "connection");
-        self.journal
-            .info(format!("stopped by {signal}: {peers}, {cut} cut; up {up}"));
+        let untold = self.peers.iter().filter(|(_, p)| !p.wire().has_told(cx));
+        let lost = super::lost(untold.map(|(_, peer)| peer.unread_now(cx)).sum());
+        self.journal.info(format!(
+            "stopped by {signal}: {peers}, {cut} cut{lost}; up {up}"
+        ));
         for key in lanes {
             self.reset_lane(cx, key, "hydrant stops");
         }
@@ -265,6 +275,7 @@ impl Relay {
             self.serve_waiting(cx, &name);
             self.admit_callers(cx, &name);
         }
+        self.shed(cx);
         self.finish_if_drained(cx);
     }
 

@@ -118,14 +118,6 @@ impl Peer {
         self.leaving.is_some()
     }
 
-    /// Whether all that it was to be told has left.
-    pub(super) fn is_flushed(&self) -> bool {
-        match &self.body {
-            Body::Mux(mux) => mux.is_flushed(),
-            Body::Plain(plain) => plain.out.is_empty() && plain.wire.is_flushed(),
-        }
-    }
-
     /// Whether these tokens would let it in.
     pub(super) fn may_stay(&self, tokens: &Tokens) -> bool {
         let good = |token| tokens.judge(&self.name, self.part, token) == Verdict::Good;
@@ -250,7 +242,7 @@ impl Relay {
         let mut scratch = std::mem::take(&mut self.scratch);
         match peer.wire_mut().read(cx, &mut scratch) {
             Ok(None) => {}
-            Ok(Some(0)) => self.peer_hangs_up(cx, key),
+            Ok(Some(0)) => self.peer_gone(cx, key, "it closed the connection"),
             Ok(Some(count)) => self.feed_peer(cx, key, &mut scratch[..count]),
             Err(error) => self.peer_gone(cx, key, &plain(&error)),
         }
@@ -336,7 +328,7 @@ impl Relay {
             }
         }
         if self.mux(key).is_some_and(|mux| mux.is_choked()) {
-            return self.peer_gone(cx, key, "it does not read what it asks for");
+            return self.peer_gone(cx, key, CHOKED);
         }
         while self.mux(key).is_some() && self.peers[key].held > self.held_max() {
             self.reset_fullest(cx, key);
@@ -467,6 +459,10 @@ impl Relay {
         let Some(mux) = self.mux(key) else {
             return;
         };
+        if mux.is_choked() {
+            // What others did has left too much to be said to it.
+            return self.peer_gone(cx, key, CHOKED);
+        }
         match mux.session.tick(cx.now()) {
             Ok(()) => mux.say(cx),
             Err(silent) => {
@@ -487,3 +483,6 @@ impl Relay {
         peer.wire_mut().ask(cx);
     }
 }
+
+/// Why a peer is sent away to which nothing more can be said.
+const CHOKED: &str = "it does not read what it asks for";
