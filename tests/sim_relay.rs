@@ -2,12 +2,18 @@
 //! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
 //! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_relay more_seeds` lives through as many more as there is time for.
 
+#[path = "common/stage.rs"]
+mod stage;
+
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hydrant::fuzz::{relay_by_seed, relay_traced};
+
+use stage::Stage;
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -72,5 +78,24 @@ fn replay() {
 fn a_seed_is_a_run() {
     for seed in 0..8 {
         assert_eq!(relay_by_seed(seed, true), relay_by_seed(seed, true));
+    }
+}
+
+/// What a message costs in system calls: nothing is asked twice, and nothing that is known already.
+#[test]
+fn a_message_is_read_once_and_written_once_to_each() {
+    for (clients, waits) in [(1, 1), (512, 1), (1000, 2)] {
+        let mut stage = Stage::new(clients);
+        stage.pass(); // the first read finds out that there is no more
+        stage.world.world().trace(true);
+        stage.pass();
+        let mut calls = BTreeMap::new();
+        let world = stage.world.world();
+        for line in world.trace_lines().filter(|line| line.contains(" -> ")) {
+            let call = line.split(' ').nth(1).unwrap_or_default();
+            *calls.entry(call.to_owned()).or_insert(0) += 1;
+        }
+        let calls: Vec<(&str, usize)> = calls.iter().map(|(call, n)| (&call[..], *n)).collect();
+        assert_eq!(calls, [("read", 1), ("wait", waits), ("write", clients)]);
     }
 }

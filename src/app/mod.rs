@@ -149,7 +149,7 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
             logger::reopen();
         }
         fleet.between_turns(reactor, turn, ended)?;
-        notify.between_turns(reactor.clock(), reactor.is_stopping(), fleet.is_reloading());
+        notify.between_turns(reactor.now(), reactor.is_stopping(), fleet.is_reloading());
         Ok(())
     });
     fleet.finish();

@@ -39,6 +39,9 @@ pub struct Wheel<T> {
     /// Every timer of an earlier tick has fired, and so has every one of this tick that was set before it came.
     tick: u64,
     now: Time,
+    /// How often an entry was put into a slot.
+    #[cfg(test)]
+    links: usize,
 }
 
 impl<T: Copy> Wheel<T> {
@@ -57,6 +60,8 @@ impl<T: Copy> Wheel<T> {
             occupied: [0; LEVELS],
             tick: 0,
             now: Time::ZERO,
+            #[cfg(test)]
+            links: 0,
         }
     }
 
@@ -112,11 +117,32 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// When to call [`Wheel::advance`] again, if any timer is set. Not later than the first one is due and not before
-    /// the latest `advance`. For a timer that is far ahead it may be a moment in between, when nothing is due yet;
-    /// there is at most one for each level on the way.
+    /// the latest `advance`. Where many timers are far ahead together it may be a moment in between, when nothing is
+    /// due yet; there is at most one for each level on the way.
     pub fn next(&self) -> Option<Time> {
-        let (_, _, start) = self.first_slot()?;
-        Some(Time::from_nanos(start * TICK_NANOS).max(self.now))
+        let (level, slot, start) = self.first_slot()?;
+        let tick = match level {
+            0 => start,
+            _ => self
+                .first_tick(self.slots[level][slot].first)
+                .unwrap_or(start),
+        };
+        Some(Time::from_nanos(tick * TICK_NANOS).max(self.now))
+    }
+
+    /// The earliest tick in a slot's list; `None` where that is too long to be looked through. So the few timers of a
+    /// process that has little to do wake it up once each, rather than once more whenever they change their level.
+    fn first_tick(&self, mut index: u32) -> Option<u64> {
+        let mut first = u64::MAX;
+        for _ in 0..LOOK_MAX {
+            let entry = &self.entries[index as usize];
+            first = first.min(entry.tick);
+            index = entry.next;
+            if index == NONE {
+                return Some(first);
+            }
+        }
+        None
     }
 
     /// Adds all timers that are due at `now` to `due`, in order of their ticks, those of one tick in the order in which
@@ -169,6 +195,10 @@ impl<T: Copy> Wheel<T> {
 
     /// Appends an entry to the slot it belongs in.
     fn link(&mut self, index: u32) {
+        #[cfg(test)]
+        {
+            self.links += 1;
+        }
         let (level, slot) = self.slot_for(self.entries[index as usize].tick);
         let list = &mut self.slots[level][slot];
         let before = list.last;
@@ -292,6 +322,9 @@ const LAST_TICK: u64 = u64::MAX / TICK_NANOS;
 /// Bits of a tick that one level looks at.
 const BITS: u32 = 6;
 
+/// Timers of one slot among which the first is looked for each time that it is asked for.
+const LOOK_MAX: usize = 8;
+
 /// Slots of a level.
 const SLOTS: usize = 1 << BITS;
 
@@ -395,20 +428,58 @@ mod tests {
     }
 
     #[test]
-    fn a_far_timer_is_reached_in_few_steps() {
+    fn few_timers_bring_no_step_but_their_own() {
+        let mut wheel = Wheel::new();
+        due(&mut wheel, at(77));
+        for value in 0..LOOK_MAX as u32 {
+            wheel.insert(at(400_077 - u64::from(value)), value);
+        }
+        assert_eq!(wheel.next(), Some(at(400_070)));
+        assert_eq!(due(&mut wheel, at(400_069)), [0; 0]);
+        assert_eq!(due(&mut wheel, at(400_070)), [7]);
+    }
+
+    #[test]
+    fn many_far_timers_are_reached_in_few_steps() {
         let mut wheel = Wheel::new();
         let year = at(365 * 24 * 3600 * 1000 + 12_345);
-        wheel.insert(year, 1);
+        for value in 0..=LOOK_MAX as u32 {
+            wheel.insert(year + Duration::from_millis(400 * u64::from(value)), value);
+        }
         let mut steps = 0;
         let fired = loop {
             let now = wheel.next().expect("it has not fired yet");
             steps += 1;
-            if due(&mut wheel, now) == [1] {
+            if due(&mut wheel, now) == [0] {
                 break now;
             }
         };
         assert_eq!(fired, year);
         assert!(steps <= LEVELS, "{steps} steps");
+    }
+
+    #[test]
+    fn a_timer_among_very_many_is_touched_once_a_level() {
+        const TIMERS: usize = 100_000;
+        const LEVELS_OF_A_MINUTE: usize = 3;
+        let mut wheel = Wheel::new();
+        for value in 0..TIMERS {
+            wheel.insert(at(value as u64 * 7_919 % 60_000), value);
+        }
+        let key = wheel.insert(at(30_000), TIMERS);
+        assert!(wheel.cancel(key));
+        assert_eq!(wheel.links, TIMERS + 1, "setting one touches no other");
+        let (mut fired, mut now) = (Vec::new(), 0);
+        while !wheel.is_empty() {
+            now += 1;
+            wheel.advance(at(now), &mut fired);
+        }
+        assert_eq!(fired.len(), TIMERS);
+        assert!(
+            wheel.links <= TIMERS * LEVELS_OF_A_MINUTE + 1,
+            "{}",
+            wheel.links
+        );
     }
 
     #[test]

@@ -102,7 +102,9 @@ impl Core {
     /// Brings up the timers that have run out.
     pub(super) fn ripen(&mut self) {
         self.wheel.advance(self.net.now(), &mut self.ripe);
-        self.due.extend(self.ripe.drain(..));
+        if !self.ripe.is_empty() {
+            self.due.extend(self.ripe.drain(..));
+        }
     }
 
     pub(super) fn next_due(&mut self) -> Option<(TimerKey, Alarm)> {

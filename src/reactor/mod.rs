@@ -157,6 +157,11 @@ impl<R: Role> Reactor<R> {
         &self.turns
     }
 
+    /// The time at which the latest turn began.
+    pub fn now(&self) -> Time {
+        self.core.net.now()
+    }
+
     /// The time as it is.
     pub fn clock(&self) -> Time {
         self.core.net.clock()
@@ -391,6 +396,9 @@ impl<R: Role> Reactor<R> {
     }
 
     fn end_roles(&mut self, ended: &mut Vec<(RoleId, End)>) {
+        if self.core.finished.is_empty() {
+            return; // as in nearly every turn
+        }
         for (id, end) in std::mem::take(&mut self.core.finished) {
             if self
                 .roles

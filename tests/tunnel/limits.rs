@@ -145,6 +145,40 @@ fn floods_end_the_session_in_bounded_memory() {
     assert!(grown < 16 << 10, "{grown} KiB more than before");
 }
 
+/// Each stream that it opens may have been dialled for before it resets it.
+#[test]
+fn a_relay_that_opens_and_resets_streams_without_end_is_left_in_bounded_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let backend = Backend::start(listener.local_addr().expect("it is bound"), "--echo");
+    let dialled = || listener.accept().expect("it is dialled").0;
+    // It knows no hello.
+    drop(dialled());
+    let mut relay = Peer(dialled());
+    let (header, _) = relay.stream_frame();
+    assert_eq!((header.stream, header.flags), (1, Flags::SYN));
+    relay.data(1, b"127.0.0.1:9");
+    relay.send(Kind::Data, Flags::FIN, 1, 0);
+    backend.public();
+    let before = memory(backend.run.pid());
+    // It reads all that is said, so that nothing but the flood can be held against it.
+    let mut reader = relay.0.try_clone().expect("a socket can be cloned");
+    let reading = thread::spawn(move || {
+        let mut into = [0; 4096];
+        while reader.read(&mut into).is_ok_and(|count| count > 0) {}
+    });
+    let pairs: Vec<u8> = (1..250_000)
+        .flat_map(|i| [Flags::SYN, Flags::RST].map(|flag| (2 * i, flag)))
+        .flat_map(|(stream, flag)| frame(Kind::WindowUpdate, flag, stream, 0))
+        .collect();
+    flood(&mut relay.0, &pairs);
+    let why = " lost: it floods us with frames that move nothing";
+    backend.run.wait_log(why);
+    let grown = memory(backend.run.pid()).saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB more than before");
+    reading.join().expect("it read to the end");
+    drop(dialled());
+}
+
 /// More clients than a session has memory for, none of which reads.
 #[test]
 fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {

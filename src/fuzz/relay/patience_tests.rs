@@ -111,7 +111,10 @@ fn a_guest_that_is_sent_no_more_does_not_stall_by_that() {
         scenario.config.hold = Duration::from_millis(500);
         scenario.config.source = From::Listen(endpoint(":1000"));
         let source = &mut scenario.lives[0][0].source;
-        (source.to, source.gap_max) = (12_000, Duration::from_millis(100));
+        // Many small steps: its end comes between the look at 12 s and the burst, however the steps are drawn. Had it
+        // ended before that look, there would be nothing to skip.
+        (source.chunk_max, source.gap_max) = (10, Duration::from_millis(10));
+        source.to = 13_700;
         let mut burst = scenario.lives[0][0].clone();
         burst.at = wakes - Duration::from_millis(20);
         (burst.source.to, burst.source.chunk_max) = (30_000, 10_000);

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! After every turn: what a client has received is a beginning of what its other end said, and the other way round; an
-//! end comes behind all of it, also where the session has gone before; the sockets are those that the roles know; the books of roles and sessions agree. When
-//! the network calms down, new clients are served to the last byte, and a stopped tunnel ends in time.
+//! end comes behind all of it, also where the session has gone before; the sockets are those that the roles know; the
+//! books of roles and sessions agree. When the network calms down, new clients are served to the last byte, and a
+//! stopped tunnel ends in time.
 
 mod owed;
 #[cfg(test)]

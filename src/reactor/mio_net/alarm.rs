@@ -1,9 +1,8 @@
 //! What ends a wait in time: one timer of the kernel's (timerfd) that stays set over many waits.
 //!
 //! A timeout given to each wait has the kernel set a timer before it sleeps and take it back when an event comes
-//! first, which for a thin feed is nearly always: a tenth of all that a message of 256 bytes costs a relay with one
-//! client. Here nothing is set as long as a wait may go on at least until the time that is set already; when that was
-//! too early, the wait ends with nothing found, once.
+//! first, which for a thin feed is nearly always. Here nothing is set as long as a wait may go on at least until the
+//! time that is set already; when that was too early, the wait ends with nothing found, once.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
