@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::SERVICE_PORT;
-use super::stage::{Caller, Stage};
-use crate::proto::yamux::{Flags, Header, Kind};
+use super::stage::{Caller, Stage, header};
+use crate::proto::yamux::{Flags, HEADER_LEN, Header, Kind};
 
 const MIB: usize = 1 << 20;
 
@@ -88,6 +88,55 @@ fn an_end_resets_whose_bytes_have_waited_for_the_longest() {
     assert_eq!(reset.count(), 0);
 }
 
+/// So does a relay, of all its connections.
+#[test]
+fn a_relay_resets_whose_bytes_have_waited_for_the_longest() {
+    let mut stage = Stage::relay("--memory 1M --pair-timeout 1h", "");
+    let mut callers = Vec::new();
+    // The first holds less than the others, and the last little.
+    for (name, len) in [90_000]
+        .into_iter()
+        .chain([128_000; 8])
+        .chain([100])
+        .enumerate()
+    {
+        let caller = stage.admitted(&format!("/client/n{name}"), "");
+        stage.stuff(&caller, len);
+        stage.run(Duration::from_millis(10));
+        callers.push(caller);
+    }
+    callers.iter_mut().for_each(|caller| stage.hear(caller));
+    let reset = callers.iter().map(|caller| caller.close == Some(1011));
+    assert_eq!(
+        reset.collect::<Vec<_>>(),
+        [
+            true, false, false, false, false, false, false, false, false, false
+        ]
+    );
+}
+
+/// And of those of one WebSocket.
+#[test]
+fn a_session_resets_whose_bytes_have_waited_for_the_longest() {
+    let mut stage = Stage::relay("--memory 1M --pair-timeout 1h", "");
+    let mut client = stage.ask_for("/client", "", &["hydrant.mux.v1"]);
+    assert_eq!(client.status, Some(101));
+    // The first holds less than the others, and the last little.
+    let lens = [200_000, 250_000, 250_000, 250_000, 250_000, 100];
+    for (stream, len) in (1..).step_by(2).zip(lens) {
+        let mut says = header(Kind::Data, Flags::SYN, stream, len);
+        says.resize(says.len() + len, b'x');
+        stage.stuff_bytes(client.id, &Stage::message(&says));
+    }
+    stage.hear(&mut client);
+    let (said, rest) = client.heard.as_chunks::<HEADER_LEN>();
+    assert!(rest.is_empty());
+    let said = said.iter().map(|it| Header::decode(it).expect("a header"));
+    let reset = said.filter(|header| header.flags.has(Flags::RST));
+    let reset = reset.map(|header| header.stream);
+    assert_eq!(reset.collect::<Vec<_>>(), [1]);
+}
+
 #[test]
 fn an_end_holds_no_more_than_its_own_memory() {
     let mut stage = Stage::relay("", "");
@@ -116,13 +165,8 @@ fn a_host_to_which_nothing_more_can_be_said_is_gone() {
     let client = stage.ask_for("/client", "", &["hydrant.mux.v1"]);
     assert_eq!((host.status, client.status), (Some(101), Some(101)));
     let of = |flags, streams: std::ops::Range<u32>| -> Vec<u8> {
-        let header = |stream| Header {
-            kind: Kind::WindowUpdate,
-            flags,
-            stream: 2 * stream + 1,
-            length: 0,
-        };
-        streams.flat_map(|stream| header(stream).encode()).collect()
+        let update = |stream| header(Kind::WindowUpdate, flags, 2 * stream + 1, 0);
+        streams.flat_map(update).collect()
     };
     for batch in 0..40 {
         let streams = 200 * batch..200 * (batch + 1);

@@ -8,6 +8,7 @@ use super::{CLIENT_PORT, RELAY_PORT, SERVICE_PORT, at};
 use crate::base::time::Time;
 use crate::proto::http1::{Ask, HeadBuf, Request, Response, Upgrade};
 use crate::proto::websocket::{Event, FrameHead, Key, Opcode, Reader, Side};
+use crate::proto::yamux::{Flags, Header, Kind};
 use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{Cx, End, Options, Reactor, RoleId};
 use crate::roles::ws::{Adapter, Relay, Tokens};
@@ -344,3 +345,14 @@ fn frame(opcode: Opcode, len: usize) -> Vec<u8> {
 
 /// Time for what was sent to arrive, and for what follows from that.
 const STEP: Duration = Duration::from_millis(1);
+
+/// Of a frame of a session.
+pub(super) fn header(kind: Kind, flags: Flags, stream: u32, length: usize) -> Vec<u8> {
+    let header = Header {
+        kind,
+        flags,
+        stream,
+        length: length as u32,
+    };
+    header.encode().to_vec()
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::roles::{party, relay};
-use super::stage::{Caller, Stage};
+use super::stage::{Caller, Stage, header};
 use super::{RELAY_PORT, SERVICE_PORT};
 use crate::proto::proxy::Call;
 use crate::proto::yamux::{Flags, HEADER_LEN, Header, Kind};
@@ -17,16 +17,6 @@ const TAIL: usize = 100_000;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
-}
-
-fn header(kind: Kind, flags: Flags, stream: u32, length: usize) -> Vec<u8> {
-    let header = Header {
-        kind,
-        flags,
-        stream,
-        length: length as u32,
-    };
-    header.encode().to_vec()
 }
 
 /// How much payload of streams is in these bytes of a session.

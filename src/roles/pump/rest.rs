@@ -122,17 +122,24 @@ pub fn delivered<'a>(
         .collect()
 }
 
-/// Of these channels the one to reset where all of them together hold too much: among those that hold at least half of
-/// what a holder holds on average, so that it frees something, the one whose bytes have waited for the longest. A fast
-/// reader may hold the most, but not for long.
+/// Of these channels the one to reset where all of them together hold too much, see [`longest_waiting`].
 pub fn hindmost<'a>(channels: impl Iterator<Item = (usize, &'a Channel)> + Clone) -> Option<usize> {
-    let holders = channels.filter(|(_, channel)| channel.queued() > 0);
-    let (count, held) = holders.clone().fold((0, 0), |(count, held), (_, channel)| {
-        (count + 1, held + channel.queued())
-    });
-    let substantial = holders.filter(|(_, channel)| 2 * count * channel.queued() >= held);
-    let longest = substantial.min_by_key(|(_, it)| (it.oldest.0, usize::MAX - it.queued()));
-    longest.map(|(key, _)| key)
+    longest_waiting(channels.map(|(key, channel)| (key, channel.queued(), channel.oldest.0)))
+}
+
+/// Of connections, each with the bytes that it holds and the moment since which they wait, the one to reset where all of
+/// them together hold too much: among those that hold at least half of what a holder holds on average, so that it frees
+/// something, the one whose bytes have waited for the longest. A fast reader may hold the most, but not for long.
+pub fn longest_waiting(
+    connections: impl Iterator<Item = (usize, usize, Time)> + Clone,
+) -> Option<usize> {
+    let holders = connections.filter(|(_, held, _)| *held > 0);
+    let (count, sum) = holders
+        .clone()
+        .fold((0, 0), |(count, sum), (_, held, _)| (count + 1, sum + held));
+    let substantial = holders.filter(|(_, held, _)| 2 * count * held >= sum);
+    let longest = substantial.min_by_key(|(_, held, since)| (*since, usize::MAX - held));
+    longest.map(|(key, ..)| key)
 }
 
 /// One read of what goes nowhere.

@@ -62,7 +62,7 @@ fn lost(bytes: usize) -> String {
 
 /// What everybody is told at a stop.
 const STOPS: &str = "hydrant stops";
-/// What one session of a relay's may hold: whoever holds the most of it is reset rather than that it holds more.
+/// What one session of a relay's may hold: one of its connections is reset rather than that it holds more.
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.
 const READ_MAX: usize = 256 << 10;

@@ -81,8 +81,8 @@ const MEMORY: Opt = Opt {
     unit: "SIZE",
     preset: Preset::Value("16M"),
     group: LIMITS,
-    help: "what may wait for TARGET, or for programs, that read slowly; beyond it the connection that holds the most \
-           is reset",
+    help: "what may wait for TARGET, or for programs, that read slowly; beyond it, of the connections that hold at \
+           least half the average, the one whose bytes have waited for the longest is reset",
     ..Opt::SWITCH
 };
 

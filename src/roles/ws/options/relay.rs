@@ -166,8 +166,9 @@ pub static RELAY: &[Opt] = &[
     MAX_STREAMS,
     Opt {
         preset: Preset::Value("256M"),
-        help: "what may wait in all WebSockets together for those who read slowly; beyond it the connection that holds \
-               the most is reset",
+        help: "what may wait in all WebSockets together for those who read slowly; beyond it, of the connections that \
+               hold at least half the average, the one whose bytes have waited for the longest is reset, or a \
+               WebSocket closed for which more waits than any of them holds",
         ..MEMORY
     },
     PING,

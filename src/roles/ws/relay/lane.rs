@@ -102,6 +102,18 @@ pub(super) struct Flow {
     /// It stands in its sink's queue of those that wait for room.
     pub(super) waits: bool,
     pub(super) moved: u64,
+    /// Since when the oldest bytes wait, and where a later mark is set: behind all that had come at that moment.
+    oldest: (Time, u64),
+}
+
+impl Flow {
+    /// Remembers since when the oldest bytes wait: a mark stands behind all that had come at some moment, and the next
+    /// one is set when it is passed.
+    pub(super) fn note_oldest(&mut self, now: Time) {
+        if self.moved >= self.oldest.1 {
+            self.oldest = (now, self.moved + self.queue.len() as u64);
+        }
+    }
 }
 
 impl Lane {
@@ -133,19 +145,32 @@ impl Lane {
         self.up.queue.len() + self.down.queue.len()
     }
 
+    /// Since when the oldest of these wait.
+    pub(super) fn waits_since(&self) -> Time {
+        let flows = [&self.up, &self.down].into_iter();
+        let full = flows.filter(|flow| !flow.queue.is_empty());
+        full.map(|flow| flow.oldest.0).min().unwrap_or(self.since)
+    }
+
+    /// What comes from this peer, if it goes over it.
+    fn flow_of(&self, peer: usize) -> Option<&Flow> {
+        let is = |end: Option<End>| end.and_then(End::peer) == Some(peer);
+        match (is(Some(self.client)), is(self.host)) {
+            (true, _) => Some(&self.up),
+            (false, true) => Some(&self.down),
+            (false, false) => None,
+        }
+    }
+
+    /// Bytes of this peer's that it holds, and since when the oldest of them wait.
+    pub(super) fn waits_of(&self, peer: usize) -> (usize, Time) {
+        self.flow_of(peer)
+            .map_or((0, self.since), |flow| (flow.queue.len(), flow.oldest.0))
+    }
+
     /// Bytes of this peer's that it holds.
     pub(super) fn held_of(&self, peer: usize) -> usize {
-        let is = |end: Option<End>| end.and_then(End::peer) == Some(peer);
-        let up = if is(Some(self.client)) {
-            self.up.queue.len()
-        } else {
-            0
-        };
-        up + if is(self.host) {
-            self.down.queue.len()
-        } else {
-            0
-        }
+        self.waits_of(peer).0
     }
 
     /// Bytes to the client, and from it.

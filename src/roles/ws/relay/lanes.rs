@@ -12,7 +12,7 @@ use crate::proto::hello::Name;
 use crate::proto::websocket::CloseCode;
 use crate::proto::yamux::{OpenError, StreamId};
 use crate::reactor::Cx;
-use crate::roles::pump::Carrier;
+use crate::roles::pump::{Carrier, longest_waiting};
 use crate::roles::ws::QUEUE_MAX;
 use crate::roles::ws::tokens::Part;
 
@@ -156,6 +156,7 @@ impl Relay {
             flow.moved += taken as u64;
         }
         flow.queue.extend(&bytes[taken..]);
+        flow.note_oldest(cx.now());
         let queued = flow.queue.len();
         if let Some(source) = source.and_then(End::peer) {
             let peer = &mut self.peers[source];
@@ -286,6 +287,7 @@ impl Relay {
             }
         }
         flow.moved += moved as u64;
+        flow.note_oldest(cx.now());
         let is_empty = flow.queue.is_empty();
         let ends = flow.ended && !flow.done && is_empty;
         if is_empty {
@@ -395,11 +397,13 @@ impl Relay {
         }
     }
 
-    /// Whoever holds the most of a session's memory is reset.
-    pub(super) fn reset_fullest(&mut self, cx: &mut Cx<'_>, peer: usize) {
-        let lanes = self.peers[peer].lanes.iter();
-        let fullest = lanes.max_by_key(|lane| self.lanes[**lane].held_of(peer));
-        if let Some(lane) = fullest.copied() {
+    /// Where a session's connections hold too much, one of them is reset: see [`longest_waiting`].
+    pub(super) fn reset_hindmost(&mut self, cx: &mut Cx<'_>, peer: usize) {
+        let lanes = self.peers[peer].lanes.iter().map(|lane| {
+            let (held, since) = self.lanes[*lane].waits_of(peer);
+            (*lane, held, since)
+        });
+        if let Some(lane) = longest_waiting(lanes) {
             let why = "it is read too slowly, and the session's memory is full";
             self.reset_lane(cx, lane, why);
         }

@@ -6,6 +6,7 @@
 use super::Relay;
 use super::peers::{Body, Peer};
 use crate::reactor::Cx;
+use crate::roles::pump::longest_waiting;
 use crate::roles::ws::HELD_MAX;
 
 /// The books.
@@ -78,25 +79,23 @@ impl Relay {
         }
     }
 
-    /// Ends what holds the most until all is within the limit: connections that are read too slowly, and WebSockets
-    /// that do not read.
+    /// Ends what waits until all is within the limit: a WebSocket for which more waits than any connection holds, else
+    /// the connection that [`longest_waiting`] names.
     pub(super) fn shed(&mut self, cx: &mut Cx<'_>) {
         while self.memory.is_short() {
-            let lane = self.lanes.iter().max_by_key(|(_, lane)| lane.noted);
-            let lane = lane.map_or((0, 0), |(key, lane)| (lane.noted, key));
-            let peer = self.peers.iter().max_by_key(|(_, peer)| peer.noted);
-            let peer = peer.map_or((0, 0), |(key, peer)| (peer.noted, key));
             self.counts.shed += 1;
-            match lane.0 >= peer.0 {
-                true => {
-                    let why = "it is read too slowly, and all memory is taken (--memory)";
-                    self.reset_lane(cx, lane.1, why);
-                }
-                false => {
-                    let why = "it holds the most, and all memory is taken (--memory)";
-                    self.peer_gone(cx, peer.1, why);
-                }
+            let most = self.lanes.iter().map(|(_, lane)| lane.noted).max();
+            let peer = self.peers.iter().max_by_key(|(_, peer)| peer.noted);
+            if let Some((peer, _)) = peer.filter(|(_, peer)| peer.noted > most.unwrap_or(0)) {
+                let why = "it holds the most, and all memory is taken (--memory)";
+                self.peer_gone(cx, peer, why);
+                continue;
             }
+            let lanes = self.lanes.iter();
+            let waits = lanes.map(|(key, lane)| (key, lane.noted, lane.waits_since()));
+            let lane = longest_waiting(waits).expect("something holds it");
+            let why = "it is read too slowly, and all memory is taken (--memory)";
+            self.reset_lane(cx, lane, why);
         }
     }
 

@@ -338,7 +338,7 @@ impl Relay {
             return self.peer_gone(cx, key, CHOKED);
         }
         while self.mux(key).is_some() && self.peers[key].held > self.held_max() {
-            self.reset_fullest(cx, key);
+            self.reset_hindmost(cx, key);
         }
     }
 
