@@ -74,6 +74,7 @@ impl Relay {
             ..View::new("ws relay", now.since(self.started))
         }
     }
+
     /// The hosts, and the connections of clients, a page at a time.
     pub fn client_page(&self, now: Time, from: u64) -> ClientPage {
         let hosts = self.peers.iter().filter(|(_, peer)| is_host(peer));
