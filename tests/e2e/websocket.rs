@@ -13,7 +13,7 @@ use hydrant::proto::websocket::{
 
 use crate::common::feed::{Feed, pattern};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{Place, connect, connect_narrow, leave};
+use crate::common::peers::{Place, connect, connect_from, connect_narrow, leave};
 
 const WS: &str = "WebSocket clients";
 const NONCE: [u8; 16] = *b"the sample nonce";
@@ -355,6 +355,19 @@ fn whoever_asks_for_something_else_is_told_what_is_here() {
     assert!(silent.starts_with("HTTP/1.1 408 "), "{silent}");
     hydrant.report_until("refused: no-upgrade 8");
     hydrant.report_until("| 0 clients | ");
+}
+
+/// One address that asks wrongly hides no other.
+#[test]
+fn the_log_says_of_each_address_that_it_asked_for_something_else() {
+    let (hydrant, _upstream) = relay("");
+    let at = hydrant.address_of(WS);
+    for last in [1, 2] {
+        let mut stream = connect_from([127, 0, 0, last].into(), at);
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).expect("an answer");
+        hydrant.wait_log(&format!("client 127.0.0.{last} refused: "));
+    }
 }
 
 #[test]

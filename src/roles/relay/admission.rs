@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::base::access::caller;
+use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
@@ -130,6 +131,18 @@ impl Relay {
         why: &str,
     ) {
         cx.close(sock, Close::Orderly);
+        self.note_refused(cx.now(), who, peer, refusal, why);
+    }
+
+    /// Counts a refusal, and says why: once for each address, until a minute is over.
+    pub(super) fn note_refused(
+        &mut self,
+        now: Time,
+        who: &str,
+        peer: Peer,
+        refusal: Refusal,
+        why: &str,
+    ) {
         self.counts.refused[refusal as usize] += 1;
         let from = address(peer).map_or_else(|| peer.to_string(), |ip| ip.to_string());
         // As many addresses as a network has are one kind.
@@ -140,7 +153,7 @@ impl Relay {
             kind = format!("{kind}: {why}");
         }
         self.journal
-            .refused(cx.now(), &kind, format!("{who} {from} refused: {why}"));
+            .refused(now, &kind, format!("{who} {from} refused: {why}"));
     }
 }
 

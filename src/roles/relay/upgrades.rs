@@ -263,13 +263,9 @@ impl Relay {
     }
 
     fn say_refused(&mut self, cx: &Cx<'_>, key: usize, refusal: Refusal, why: &str) {
-        let Some(pending) = self.upgrades.table.get(key) else {
-            return;
-        };
-        self.counts.refused[refusal as usize] += 1;
-        let text = format!("client {} refused: {why}", pending.peer);
-        let kind = format!("refused: {}", refusal.word());
-        self.journal.warn(cx.now(), &kind, text);
+        if let Some(pending) = self.upgrades.table.get(key) {
+            self.note_refused(cx.now(), "client", pending.peer, refusal, why);
+        }
     }
 
     fn drop_upgrade(&mut self, cx: &mut Cx<'_>, key: usize) {
