@@ -14,7 +14,7 @@ use crate::roles::ws::{STOPS, lost};
 impl Up {
     /// Takes leave of the relay, behind all that it is still to be told. Whether its machine has that: a socket that is
     /// closed before would answer whatever comes with a reset, and what is under way would be lost.
-    fn part(&mut self, cx: &mut Cx<'_>) -> bool {
+    fn close_gracefully(&mut self, cx: &mut Cx<'_>) -> bool {
         let wire = self.wire_mut();
         if wire.is_open() {
             wire.finish(cx, CloseCode::GOING_AWAY, STOPS);
@@ -62,7 +62,7 @@ impl Adapter {
             return;
         }
         let has_told = match &mut self.state {
-            State::Up(up) => up.part(cx),
+            State::Up(up) => up.close_gracefully(cx),
             _ => true,
         };
         if has_told {

@@ -133,7 +133,7 @@ impl Relay {
 
     /// Takes leave of everybody, behind what each is still to be told. Whether all their machines have that: a socket
     /// that is closed before would answer whatever they still say with a reset, and what is under way would be lost.
-    pub(super) fn part(&mut self, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn close_gracefully(&mut self, cx: &mut Cx<'_>) -> bool {
         let stay = self.peers.iter().filter(|(_, peer)| !peer.is_leaving());
         let stay: Vec<usize> = stay.map(|(key, _)| key).collect();
         for key in stay {

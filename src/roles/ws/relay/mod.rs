@@ -30,7 +30,7 @@ use self::memory::Memory;
 use self::peers::Peer;
 use super::config::RelayConfig;
 use super::tokens::Tokens;
-use super::{READ_MAX, STOCK, pack, unpack};
+use super::{READ_MAX, STOCK, STOPS, pack, unpack};
 use crate::base::time::Time;
 use crate::base::units::{Count, Span};
 use crate::proto::hello::Name;
@@ -215,7 +215,7 @@ impl Relay {
         let waiting = self.lanes.iter().filter(|(_, lane)| lane.host.is_none());
         let waiting: Vec<usize> = waiting.map(|(key, _)| key).collect();
         for key in waiting {
-            self.reset_lane(cx, key, "hydrant stops");
+            self.reset_lane(cx, key, STOPS);
         }
         let after = self.config.drain.max(Duration::from_millis(1));
         cx.timer(after, Tick::Deadline.tag(0));
@@ -224,7 +224,7 @@ impl Relay {
 
     fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
         let is_empty = self.lanes.is_empty() && self.arrivals.is_empty();
-        if self.draining.is_some() && is_empty && self.part(cx) {
+        if self.draining.is_some() && is_empty && self.close_gracefully(cx) {
             self.finish(cx);
         }
     }
@@ -244,7 +244,7 @@ impl Relay {
             "stopped by {signal}: {peers}, {cut} cut{lost}; up {up}"
         ));
         for key in lanes {
-            self.reset_lane(cx, key, "hydrant stops");
+            self.reset_lane(cx, key, STOPS);
         }
         let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
