@@ -127,9 +127,9 @@ pub fn hindmost<'a>(channels: impl Iterator<Item = (usize, &'a Channel)> + Clone
     longest_waiting(channels.map(|(key, channel)| (key, channel.queued(), channel.oldest.0)))
 }
 
-/// Of connections, each with the bytes that it holds and the moment since which they wait, the one to reset where all of
-/// them together hold too much: among those that hold at least half of what a holder holds on average, so that it frees
-/// something, the one whose bytes have waited for the longest. A fast reader may hold the most, but not for long.
+/// Of connections, each with the bytes that it holds and the moment since which they wait, the one to reset where all
+/// of them together hold too much: among those that hold at least half of what a holder holds on average, so that it
+/// frees something, the one whose bytes have waited for the longest. A fast reader may hold the most, but not for long.
 pub fn longest_waiting(
     connections: impl Iterator<Item = (usize, usize, Time)> + Clone,
 ) -> Option<usize> {
