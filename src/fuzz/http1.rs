@@ -103,7 +103,10 @@ fn check_response(head: &HeadBuf) {
         return;
     };
     let _ = (response.is_interim(), response.content_length());
-    assert_eq!(connected(&response).is_ok(), response.status / 100 == 2);
+    assert_eq!(
+        connected(&response, None).is_ok(),
+        response.status / 100 == 2
+    );
     let ask = Ask {
         host: "a",
         path: "/",

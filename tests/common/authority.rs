@@ -20,11 +20,18 @@ pub(crate) struct Issued {
 impl Authority {
     /// One that nobody else trusts.
     pub(crate) fn new() -> Self {
-        let mut params = params(&[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Issuers are looked up by their names.
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
+        Self::named(&format!(
+            "authority {}",
+            MADE.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+
+    /// One of this name, with a key of its own.
+    pub(crate) fn named(name: &str) -> Self {
+        let mut params = params(&[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, key());
         Self(issuer.expect("an authority can sign its own certificate"))

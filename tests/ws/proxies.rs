@@ -77,6 +77,12 @@ fn a_proxy_may_want_a_password_which_no_command_line_shows() {
     let run = hydrant(&format!("{line} --proxy {proxy}")).start();
     run.wait_log("the proxy wants a user and a password");
     assert!(!run.log().join("\n").contains("p@ss"));
+
+    let run = hydrant(&line)
+        .env("HYDRANT_PROXY", format!("http://me:wr%40ng@{proxy}"))
+        .start();
+    run.wait_log("the proxy does not take this user and password (407 Proxy");
+    assert!(!run.log().join("\n").contains("wr@ng"));
 }
 
 /// Whoever is on the way must not be taken for the relay.
@@ -106,4 +112,38 @@ fn a_proxy_that_is_not_there_is_named() {
     let nobody = crate::common::peers::Place::new();
     let run = crate::rig::host(relay.at, "", echo(), &format!("--proxy {}", nobody.at));
     run.wait_log(&format!("proxy {} refused the connection", nobody.at));
+}
+
+/// Who looks for the fault is not to look at the relay, which was never reached.
+#[test]
+fn what_is_wrong_with_a_proxy_is_told_of_the_proxy() {
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(2000));
+    for (answer, expected) in [
+        (
+            "",
+            "the proxy: closed the connection before it has answered",
+        ),
+        (
+            "SSH-2.0-x\r\n\r\n",
+            "the proxy: the answer is not an HTTP/1.1 response",
+        ),
+        (
+            &endless,
+            "the proxy: answers with a head of more than 8192 bytes",
+        ),
+    ] {
+        let answer = answer.to_owned();
+        let proxy = service(move |mut stream| {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).expect("a head comes");
+                head.extend(byte);
+            }
+            // It may be left before it has said all.
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let line = format!("ws host ws://127.0.0.1:9 {} --proxy {proxy}", echo());
+        hydrant(&line).start().wait_log(expected);
+    }
 }

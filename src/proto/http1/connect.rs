@@ -30,19 +30,24 @@ pub fn connect_request(target: &str, user: Option<&[u8]>) -> Result<Vec<u8>, Con
     Ok(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{user}\r\n").into_bytes())
 }
 
-/// Whether the proxy has made the way. What follows its head comes from the target.
+/// Whether the proxy has made the way, having been told `user` in [`connect_request`]. What follows its head comes from
+/// the target.
 ///
 /// # Errors
-/// [`ConnectError::Refused`] for any answer but a 2xx.
-pub fn connected(response: &Response<'_>) -> Result<(), ConnectError> {
-    match response.status {
-        200..300 => Ok(()),
-        status => {
-            let phrase = response.phrase.chars();
-            let phrase = phrase.filter(|c| !c.is_control()).collect();
-            Err(ConnectError::Refused { status, phrase })
-        }
+/// [`ConnectError::User`] for a 407, [`ConnectError::Refused`] for any other answer but a 2xx.
+pub fn connected(response: &Response<'_>, user: Option<&[u8]>) -> Result<(), ConnectError> {
+    if (200..300).contains(&response.status) {
+        return Ok(());
     }
+    let phrase = response.phrase.chars();
+    let phrase = phrase.filter(|c| !c.is_control()).collect();
+    Err(match response.status {
+        407 => ConnectError::User {
+            given: user.is_some(),
+            phrase,
+        },
+        status => ConnectError::Refused { status, phrase },
+    })
 }
 
 /// Why there is no way through a proxy.
@@ -50,6 +55,13 @@ pub fn connected(response: &Response<'_>) -> Result<(), ConnectError> {
 pub enum ConnectError {
     /// The target is not `HOST:PORT`.
     Target,
+    /// The proxy wants to know who asks (407).
+    User {
+        /// Whether it was told, and does not take that.
+        given: bool,
+        /// What it calls its answer.
+        phrase: String,
+    },
     /// The proxy does not want to.
     Refused {
         /// Its status.
@@ -63,8 +75,15 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Target => f.write_str("a proxy needs a target of the form HOST:PORT"),
-            Self::Refused {
-                status: 407,
+            Self::User {
+                given: true,
+                phrase,
+            } => write!(
+                f,
+                "the proxy does not take this user and password (407 {phrase})"
+            ),
+            Self::User {
+                given: false,
                 phrase,
             } => write!(
                 f,

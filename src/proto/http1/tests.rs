@@ -408,10 +408,11 @@ fn a_proxy_is_asked_and_answers() {
             "{target:?}"
         );
     }
-    let answered = |line: &str| {
+    let answered_to = |user, line: &str| {
         let head = head(&format!("HTTP/1.1 {line}\r\n\r\n")).unwrap();
-        connected(&Response::parse(&head).unwrap()).map_err(|error| error.to_string())
+        connected(&Response::parse(&head).unwrap(), user).map_err(|error| error.to_string())
     };
+    let answered = |line: &str| answered_to(None, line);
     assert_eq!(answered("200 Connection established"), Ok(()));
     assert_eq!(answered("299"), Ok(()));
     let refused = "the proxy refused the connection: 403 Forbidden".to_owned();
@@ -421,6 +422,8 @@ fn a_proxy_is_asked_and_answers() {
             .unwrap_err()
             .contains("http://USER:PASSWORD@HOST:PORT")
     );
+    let not_taken = "the proxy does not take this user and password (407 No)".to_owned();
+    assert_eq!(answered_to(Some(b"me:wrong"), "407 No"), Err(not_taken));
 }
 
 #[test]

@@ -66,6 +66,8 @@ pub enum CertificateFault {
     },
     /// Nobody whom we trust has issued it.
     UnknownIssuer,
+    /// A signature of it does not fit: mostly its issuer has the name of one whom we trust, and another key.
+    Signature,
     /// It has been revoked.
     Revoked,
     /// It is one to issue others with, which openssl makes where it is asked for a self-signed one.
@@ -116,6 +118,9 @@ impl fmt::Display for CertificateFault {
             Self::UnknownIssuer => {
                 f.write_str("is issued by nobody we trust; --tls-ca FILE says whom else to trust")
             }
+            Self::Signature => f.write_str(
+                "has a signature that does not fit: its issuer may have been made anew, and --tls-ca be of the old one",
+            ),
             Self::Revoked => f.write_str("has been revoked"),
             Self::Issuers => f.write_str(
                 "is an issuer's: issue one for the server with it, or make it with basicConstraints=CA:FALSE",
@@ -181,6 +186,7 @@ impl From<CertificateError> for CertificateFault {
                 presented: presented.iter().map(|name| plain_name(name)).collect(),
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::BadSignature => Self::Signature,
             CertificateError::Revoked => Self::Revoked,
             // The library's word for it stands nowhere but in its text.
             CertificateError::Other(other) if format!("{other:?}").contains(ISSUERS) => {

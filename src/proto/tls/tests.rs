@@ -442,6 +442,18 @@ fn mistakes_about_the_servers_certificate_are_told_to_both() {
     assert!(days.is_some_and(|days| days > 9_000), "{said}");
 }
 
+/// An issuer that was made anew has the name that it had, and another key.
+#[test]
+fn an_issuer_of_the_same_name_is_not_the_same() {
+    let (before, now) = (Authority::named("ours"), Authority::named("ours"));
+    let (dialling, _) = disagreement(&trusting(&before), &serving(&now.issue(&["feed.example"])));
+    assert_eq!(
+        dialling,
+        "TLS: its certificate has a signature that does not fit: its issuer may have been made anew, and --tls-ca be \
+         of the old one"
+    );
+}
+
 #[test]
 fn whoever_trusts_anyone_connects() {
     let authority = Authority::new();

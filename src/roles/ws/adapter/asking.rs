@@ -3,7 +3,9 @@
 use super::{Adapter, Kind, State, Tick};
 use crate::base::units::Typed;
 use crate::base::wheel::TimerKey;
-use crate::proto::http1::{Ask, Fault, HeadBuf, Nonce, Response, connect_request, connected};
+use crate::proto::http1::{
+    Ask, Fault, HEAD_MAX, HeadBuf, Nonce, Response, connect_request, connected,
+};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, plain};
 use crate::roles::link::Link;
@@ -28,6 +30,16 @@ pub(super) struct Asking {
 enum Stage {
     Proxy,
     Upgrade,
+}
+
+impl Stage {
+    /// What went wrong, with whom: the relay is named in front, and a proxy is not the relay.
+    fn blame(self, why: &str) -> String {
+        match self {
+            Self::Proxy => format!("the proxy: {why}"),
+            Self::Upgrade => why.to_owned(),
+        }
+    }
 }
 
 impl Asking {
@@ -115,7 +127,10 @@ impl Adapter {
                 asking.out.drain(..count);
                 asking.link.want_write(cx, !asking.out.is_empty());
             }
-            Err(error) => self.asking_failed(cx, &plain(&error)),
+            Err(error) => {
+                let why = asking.stage.blame(&plain(&error));
+                self.asking_failed(cx, &why);
+            }
         }
     }
 
@@ -129,12 +144,15 @@ impl Adapter {
             Ok(Some(0)) => {
                 let why = match asking.refused.take() {
                     Some((why, _)) => explained(&why, &asking.text),
-                    None => "closed the connection before it has answered".to_owned(),
+                    None => (asking.stage).blame("closed the connection before it has answered"),
                 };
                 self.asking_failed(cx, &why);
             }
             Ok(Some(count)) => self.feed_asking(cx, &mut scratch[..count]),
-            Err(error) => self.asking_failed(cx, &plain(&error)),
+            Err(error) => {
+                let why = asking.stage.blame(&plain(&error));
+                self.asking_failed(cx, &why);
+            }
         }
         self.scratch = scratch;
     }
@@ -158,14 +176,8 @@ impl Adapter {
             match asking.head.feed(&bytes[at..]) {
                 Ok(taken) => at += taken,
                 Err(fault) => {
-                    let why = match (fault, asking.stage) {
-                        (Fault::Tls, Stage::Proxy) => {
-                            "the proxy speaks TLS, which is not supported"
-                        }
-                        (Fault::Tls, Stage::Upgrade) => "speaks TLS: write wss://",
-                        _ => "answers with something that is not HTTP",
-                    };
-                    return self.asking_failed(cx, why);
+                    let why = unreadable(&fault, asking.stage);
+                    return self.asking_failed(cx, &why);
                 }
             }
             if asking.head.is_complete()
@@ -183,16 +195,20 @@ impl Adapter {
         let State::Asking(asking) = &mut self.state else {
             return Ok(());
         };
-        let response = Response::parse(&asking.head).map_err(|error| error.to_string())?;
+        let response = Response::parse(&asking.head)
+            .map_err(|error| asking.stage.blame(&error.to_string()))?;
         if response.is_interim() {
             asking.head.clear();
             return Ok(());
         }
         let length = response.content_length();
         let outcome = match asking.stage {
-            Stage::Proxy => connected(&response)
-                .map(|()| None)
-                .map_err(|error| error.to_string()),
+            Stage::Proxy => {
+                let user = self.config.proxy.as_ref();
+                connected(&response, user.and_then(|proxy| proxy.user.as_deref()))
+                    .map(|()| None)
+                    .map_err(|error| error.to_string())
+            }
             Stage::Upgrade => ask(&self.config, &asking.nonce)
                 .granted(&response)
                 .map(Some)
@@ -252,6 +268,16 @@ impl Adapter {
         self.say_down(cx.now(), why, text);
         self.rest(cx);
     }
+}
+
+/// Why the head of an answer can't be read.
+fn unreadable(fault: &Fault, stage: Stage) -> String {
+    stage.blame(&match (fault, stage) {
+        (Fault::Tls, Stage::Proxy) => "speaks TLS, which is not supported".to_owned(),
+        (Fault::Tls, Stage::Upgrade) => "speaks TLS: write wss://".to_owned(),
+        (Fault::TooLong, _) => format!("answers with a head of more than {HEAD_MAX} bytes"),
+        _ => "answers with something that is not HTTP".to_owned(),
+    })
 }
 
 /// What was refused, and the first line of what was said about it.
