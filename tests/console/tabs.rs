@@ -181,7 +181,11 @@ fn who_is_connected_is_seen_and_disconnected() {
         "lines of others, or no own"
     );
     page.until_text("#state-word", "Connected");
-    shows(&mut page, 5, &who, &["2.0 KiB"]);
+    // The host knows the client's WebSocket, which the relay has named to it.
+    let log = hydrant.log();
+    let client = log.iter().find(|line| line.contains("client game ("));
+    let client = client.and_then(|line| line.split(['(', ')']).nth(1));
+    shows(&mut page, 5, client.expect("it is connected"), &["2.0 KiB"]);
     shows(&mut page, 4, "game, host", &["2.0 KiB"]);
     shows(&mut page, 4, "game, client", &["2.0 KiB"]);
     disconnects(&mut page, "game, client", &mut program);
