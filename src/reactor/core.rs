@@ -13,7 +13,7 @@ use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
 use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
-use crate::reactor::event::{End, Event, RoleId};
+use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
 use crate::reactor::reserve::{Listening, Reserved};
 use crate::reactor::table::{Owner, Table, Way};
@@ -24,6 +24,8 @@ pub(super) struct Core {
     pub(super) table: Table,
     pub(super) dials: Slab<Dial>,
     pub(super) dial_generation: u32,
+    /// Dials that begin at the end of the turn, unless they are gone by then.
+    pub(super) fresh_dials: Vec<DialId>,
     pub(super) next_lookup: u64,
     /// Events that came up inside of a call and wait for their delivery.
     pub(super) outbox: VecDeque<(RoleId, Event)>,
@@ -63,6 +65,7 @@ impl Core {
             table: Table::default(),
             dials: Slab::new(),
             dial_generation: 0,
+            fresh_dials: Vec::new(),
             next_lookup: 0,
             outbox: VecDeque::new(),
             finished: Vec::new(),
@@ -82,7 +85,9 @@ impl Core {
 
     /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
     pub(super) fn patience(&self) -> Option<Time> {
-        if !self.table.is_idle() || !self.outbox.is_empty() || !self.finished.is_empty() {
+        let is_busy =
+            !self.outbox.is_empty() || !self.finished.is_empty() || !self.fresh_dials.is_empty();
+        if is_busy || !self.table.is_idle() {
             return Some(Time::ZERO);
         }
         self.wheel.next()

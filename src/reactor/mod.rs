@@ -2,12 +2,12 @@
 //!
 //! One [`Reactor`] owns all sockets, timers and roles of the process. A turn waits for the net, then visits each
 //! socket that is ready and wanted **once**, then one of those that were put off, then delivers the timers that ran
-//! out, then closes what was given up. A visit does one bounded read or write; a socket with more to do is visited
-//! again in the next turn, after all the others. So nobody can keep the loop for himself, and nobody has to remember to
-//! re-arm anything.
+//! out, then closes what was given up, then begins the dials that were asked for. A visit does one bounded read or
+//! write; a socket with more to do is visited again in the next turn, after all the others. So nobody can keep the loop
+//! for himself, and nobody has to remember to re-arm anything.
 //!
-//! **Invariant.** No role is called while another call into a role is under way: what comes up inside of a call (a
-//! dial that fails at once) waits in the outbox.
+//! **Invariant.** No role is called while another call into a role is under way, nor while a turn closes and dials:
+//! what comes up then (a dial that fails at once) waits in the outbox.
 //!
 //! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
@@ -212,6 +212,7 @@ impl<R: Role> Reactor<R> {
             self.core.reset_unfinished();
         }
         self.core.close_deferred();
+        self.core.begin_dials();
         if self.options.measured {
             let took = self.core.net.clock().since(self.core.net.now());
             self.turns.note(took);
