@@ -8,8 +8,9 @@ use super::*;
 use crate::base::secret::Secret;
 use crate::proto::hello::{Answer, Asking, Hello, NONCE_LEN, Serving};
 use crate::proto::yamux::{Flags, HEADER_LEN, Header, Kind as Type};
+use crate::reactor::net::Close;
 use crate::roles::tunnel::{Expose, Serve, Tokens};
-use crate::sim::{RemoteState, World};
+use crate::sim::{Receiver, RemoteState, World};
 
 /// A server, its backends of our own, and a network to make others in.
 pub(super) struct Stage {
