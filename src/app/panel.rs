@@ -53,6 +53,7 @@ impl Post {
             settings: self.member.sheet.clone().map(|sheet| TabSettings {
                 fields: sheet.fields,
                 command: sheet.command,
+                unsaid: sheet.unsaid,
                 faults: Vec::new(),
                 is_fixed: !(is_kept && self.member.run.kind() == "relay"),
             }),

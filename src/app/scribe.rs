@@ -15,7 +15,7 @@ use super::keeper::{Keeper, lock};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
-use crate::config::settings::{FIELD_MAX, Settings, is_editable, is_live, names_socket};
+use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 use crate::config::{ConfigError, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
@@ -292,7 +292,7 @@ fn fault_of(post: &Post, settings: &Settings, key: &str, value: &str) -> Option<
         return Some("it is too long");
     }
     // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || is_editable(key)) {
+    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
         return Some("this is set in the run file");
     }
     (is_running && !is_live(key) && settings.get(key) != value)

@@ -29,8 +29,10 @@ pub struct Member {
 pub struct Sheet {
     /// The words by their keys (`src`, `listen`, ...) and the options by their names, in the order of the help.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
 }
 
 impl Sheet {
@@ -69,7 +71,11 @@ impl Sheet {
             }
             fields.push((opt.name().to_owned(), all.join(",")));
         }
-        Self { fields, command }
+        Self {
+            fields,
+            command,
+            unsaid: Vec::new(),
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 use super::section::SECTIONS;
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
+use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, chained, fresh, next_port, put, put_at_end, put_destinations, take_out, write_new,
+    Settings, chained, fresh, next_port, put, put_at_end, put_destinations, put_slow, take_out,
+    write_new,
 };
 
 /// What is to change.
@@ -77,6 +79,10 @@ impl Edit {
                 let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
                 let table = tables.get_mut(at).ok_or_else(gone)?;
                 for (key, value) in fields {
+                    if let Some(dst) = slow_of(key) {
+                        put_slow(table, dst, value);
+                        continue;
+                    }
                     match (key.as_str(), value.is_empty()) {
                         ("dst", _) => put_destinations(table, value),
                         (key, true) => drop(table.remove(key)),
@@ -234,6 +240,9 @@ listen = "127.0.0.1:5" # the tunnel
         // An output keeps its section as long as it is one.
         let text = set("a", &[("dst", ":9 :3")]).expect("it is there");
         assert_eq!(text, FILE.replace("dst = \":2\"", "dst = \":9\""));
+        let text = set("a", &[("slow of :3", "skip")]).expect("it is there");
+        let own = FILE.replace("dst = \":3\"", "dst = \":3\"\nslow = \"skip\"");
+        assert_eq!(text, own);
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());

@@ -15,6 +15,7 @@ use std::fmt;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value, value};
 
+use crate::config::outputs::slow_key;
 use crate::config::settings::Settings;
 
 /// The file's text, taken apart.
@@ -222,6 +223,9 @@ fn write(table: &mut Table, settings: &Settings) {
             key => put(table, key, text, typed(text)),
         }
     }
+    for dst in settings.get(DST).split_whitespace() {
+        put_slow(table, dst, settings.get(&slow_key(dst)));
+    }
     for (key, is_on) in [("dump", settings.dump), ("enabled", settings.enabled)] {
         put(table, key, &is_on.to_string(), Value::from(is_on));
     }
@@ -252,6 +256,46 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
         true => drop(table.remove(DST)),
         false => put(table, DST, &left, typed(&left)),
     }
+}
+
+/// Puts a destination's own `slow` where it is not there yet; nothing: it has none. It needs a section for that, and so
+/// do those behind it, or their order would be another one.
+pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
+    let stands_in = |output: &Table| output.get(DST).and_then(Item::as_str) == Some(dst);
+    let outputs = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut);
+    if let Some(output) = outputs.and_then(|all| all.iter_mut().find(|it| stands_in(it))) {
+        return match word.is_empty() {
+            true => drop(output.remove("slow")),
+            false => put(output, "slow", word, Value::from(word)),
+        };
+    }
+    let listed = table.get(DST).and_then(read).unwrap_or_default();
+    let listed: Vec<&str> = listed.split_whitespace().collect();
+    let Some(place) = listed.iter().position(|one| *one == dst) else {
+        return;
+    };
+    if word.is_empty() {
+        return;
+    }
+    let mut outputs: ArrayOfTables = listed[place..].iter().map(|one| output(one)).collect();
+    if let Some(own) = outputs.get_mut(0) {
+        own.insert("slow", value(word));
+    }
+    if let Some(Item::ArrayOfTables(behind)) = table.remove(OUTPUT) {
+        outputs.extend(behind);
+    }
+    let before = listed[..place].join(" ");
+    match before.is_empty() {
+        true => drop(table.remove(DST)),
+        false => put(table, DST, &before, typed(&before)),
+    }
+    table.insert(OUTPUT, Item::ArrayOfTables(outputs));
+}
+
+fn output(dst: &str) -> Table {
+    let mut table = Table::new();
+    table.insert(DST, value(dst));
+    table
 }
 
 /// Puts a value where it is not there yet; what stands beside it stays.
@@ -502,9 +546,39 @@ dst = ":4"
         let (_, all) = Document::parse(&OUTPUTS.replace("\"block\"", "\"never\"")).expect("it is");
         let faults = all[0].check().expect_err("it is no policy");
         assert!(
-            faults[0].0 == "dst" && faults[0].1.contains("never"),
+            faults[0].0 == "slow of connect:b:3" && faults[0].1.contains("never"),
             "{faults:?}"
         );
+    }
+
+    /// One that gets a `slow` of its own gets a section for it, and the order of all stays.
+    #[test]
+    fn an_output_gets_a_policy_and_loses_it() {
+        let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = [\":2\", \":3\", \":4\"]\ndump = false\nenabled = true\n";
+        let rest = "\n[[relay.output]] # far\ndst = \":5\"\n\n[[relay]]\nname = \"b\"\ndump = false\nenabled = true\n";
+        let whole = format!("{text}{rest}");
+        let (mut document, mut all) = Document::parse(&whole).expect("it is right");
+        all[0].set("slow of :3", "skip");
+        document.set(0, &all[0]);
+        let own =
+            "\n[[relay.output]]\ndst = \":3\"\nslow = \"skip\"\n\n[[relay.output]]\ndst = \":4\"\n";
+        let expected = format!("{text}{own}{rest}").replace("[\":2\", \":3\", \":4\"]", "\":2\"");
+        assert_eq!(document.text(), expected);
+        let (_, read) = Document::parse(&expected).expect("it is right");
+        assert_eq!(read, all);
+        all[0].set("slow of :3", "");
+        all[0].set("slow of :5", "block");
+        document.set(0, &all[0]);
+        let expected = expected.replace("slow = \"skip\"\n", "");
+        let expected = expected.replace("dst = \":5\"\n", "dst = \":5\"\nslow = \"block\"\n");
+        assert_eq!(document.text(), expected);
+        // It is back with its place, whatever stood there meanwhile.
+        for dst in [":2", ":2 :5"] {
+            all[0].set("dst", dst);
+            document.set(0, &all[0]);
+        }
+        let (_, read) = Document::parse(&document.text()).expect("it is right");
+        assert_eq!(read[0].get("slow of :5"), "block");
     }
 
     #[test]

@@ -212,6 +212,8 @@ function drawState(one) {
   show(byId("stop"), one.running);
   show(byId("close"), canChange(one));
   show(byId("copy"), one.command !== null);
+  show(byId("unsaid"), one.unsaid.length > 0);
+  setText(byId("unsaid"), `A command line has one --slow for all, and so leaves out: ${one.unsaid.join(", ")}.`);
   drawFacts(one.running ? facts(one) : []);
 }
 
@@ -381,10 +383,10 @@ byId("add").addEventListener("click", async () => {
 });
 
 byId("copy").addEventListener("click", async () => {
-  const { command } = role();
+  const { command, unsaid } = role();
   try {
     await navigator.clipboard.writeText(command);
-    toast(`Copied: ${command}`);
+    toast(unsaid.length ? `Copied without ${unsaid.join(", ")}: ${command}` : `Copied: ${command}`);
   } catch {
     // No clipboard off localhost without TLS: the line is shown, to be marked by hand.
     window.prompt("The command line", command);
