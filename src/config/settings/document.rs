@@ -13,10 +13,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use crate::config::outputs::slow_key;
 use crate::config::settings::Settings;
+use crate::config::settings::removal::take_out;
 
 /// The file's text, taken apart.
 #[derive(Clone, Debug)]
@@ -143,59 +144,32 @@ impl Document {
         };
         self.text.set_trailing("");
         table.decor_mut().set_prefix(format!("{trailing}{gap}"));
-        if let Some(tables) = self.tables() {
+        if let Some(tables) = tables(&mut self.text) {
             tables.push(table);
         }
     }
 
-    /// Takes a relay out, by its place. What stands above it stays.
+    /// Takes a relay out, by its place, with what [belongs to it](take_out).
     pub fn remove(&mut self, place: usize) {
-        if let Some(above) = self.tables().and_then(|tables| take_out(tables, place)) {
-            put_at_end(&mut self.text, &above);
-        }
+        let text = self.text.to_string();
+        // What was added has its place in the order of the file only once that is read.
+        self.text = text.parse().expect("it was written from a document");
+        take_out(&mut self.text, tables, place);
     }
 
     /// A relay's settings are others now.
     pub fn set(&mut self, place: usize, settings: &Settings) {
-        if let Some(table) = self.tables().and_then(|tables| tables.get_mut(place)) {
+        if let Some(table) = tables(&mut self.text).and_then(|tables| tables.get_mut(place)) {
             write(table, settings);
         }
     }
-
-    fn tables(&mut self) -> Option<&mut ArrayOfTables> {
-        let item = self
-            .text
-            .entry(RELAY)
-            .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-        item.as_array_of_tables_mut()
-    }
 }
 
-/// Takes a section out, by its place among those of its kind. What stands above it is not its own alone: it stays,
-/// above the next of them. Where there is none, it is returned.
-pub(crate) fn take_out(tables: &mut ArrayOfTables, place: usize) -> Option<String> {
-    let gone = tables.get(place)?;
-    let above = gone.decor().prefix().and_then(RawString::as_str);
-    let above = above.unwrap_or_default().trim().to_owned();
-    tables.remove(place);
-    if above.is_empty() {
-        return None;
-    }
-    let Some(next) = tables.get_mut(place) else {
-        return Some(above);
-    };
-    let decor = next.decor_mut();
-    let own = decor.prefix().and_then(RawString::as_str);
-    let own = own.unwrap_or_default().to_owned();
-    decor.set_prefix(format!("{above}\n{own}"));
-    None
-}
-
-/// Puts comments behind all sections.
-pub(crate) fn put_at_end(document: &mut DocumentMut, comments: &str) {
-    let rest = document.trailing().as_str().unwrap_or_default();
-    let trailing = format!("{comments}\n{rest}");
-    document.set_trailing(trailing);
+fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
+    let item = text
+        .entry(RELAY)
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    item.as_array_of_tables_mut()
 }
 
 /// Writes what is not there as it should be, and takes out what should not be there.
@@ -462,7 +436,7 @@ enabled = false
     }
 
     #[test]
-    fn what_stands_above_a_relay_outlives_it() {
+    fn the_head_of_the_file_outlives_every_relay() {
         let mut document = Document::empty();
         for name in ["a", "b"] {
             document.push(&Settings {
@@ -554,8 +528,10 @@ dst = ":4"
     /// One that gets a `slow` of its own gets a section for it, and the order of all stays.
     #[test]
     fn an_output_gets_a_policy_and_loses_it() {
-        let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = [\":2\", \":3\", \":4\"]\ndump = false\nenabled = true\n";
-        let rest = "\n[[relay.output]] # far\ndst = \":5\"\n\n[[relay]]\nname = \"b\"\ndump = false\nenabled = true\n";
+        let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = [\":2\", \":3\", \":4\"]\ndump = false\n\
+                    enabled = true\n";
+        let rest = "\n[[relay.output]] # far\ndst = \":5\"\n\n[[relay]]\nname = \"b\"\ndump = false\n\
+                    enabled = true\n";
         let whole = format!("{text}{rest}");
         let (mut document, mut all) = Document::parse(&whole).expect("it is right");
         all[0].set("slow of :3", "skip");

@@ -5,6 +5,7 @@ mod chain;
 mod document;
 mod faults;
 mod import;
+mod removal;
 
 use std::fmt::Write;
 
@@ -20,8 +21,9 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_at_end, put_destinations, put_slow, take_out, write_new};
+pub(crate) use self::document::{put, put_destinations, put_slow, write_new};
 pub use self::import::{ImportError, import};
+pub(crate) use self::removal::take_out;
 
 /// A relay's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
