@@ -164,6 +164,15 @@ impl Run {
         self.kind().split(' ').next().unwrap_or_default()
     }
 
+    /// The field that says that it listens there.
+    pub fn field_of(&self, at: &Endpoint) -> &'static str {
+        match self {
+            Self::Relay(relay) if relay.source == Source::Listen(at.clone()) => "src",
+            Self::Relay(_) => "dst",
+            _ => "listen",
+        }
+    }
+
     /// Where it will listen, as far as that is known before it runs.
     pub fn listens(&self) -> Vec<&Endpoint> {
         match self {

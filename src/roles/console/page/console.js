@@ -149,6 +149,7 @@ function draw() {
   // A hub, or a tunnel, keeps nobody waiting that it could measure.
   show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
   if (hasForm) form.set(one);
+  else form.showErrors(one.errors);
   clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
