@@ -207,6 +207,11 @@ impl Ring {
         }
     }
 
+    /// Whether [`Ring::rewind`] would bring the next write no nearer to the start, whatever is kept.
+    pub fn is_at_start(&self) -> bool {
+        self.place < self.page
+    }
+
     /// The place in memory of the next write: how far it has come since the start.
     pub fn place(&self) -> usize {
         self.place

@@ -21,6 +21,7 @@ use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::dump::Dump;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
+use crate::roles::relay::upstream::Conn;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -42,31 +43,22 @@ impl Relay {
         self.records
             .forget_below(&self.ring, self.ring.tail_after(room));
         let into = self.ring.reserve(room);
-        let read = match self
-            .upstream
-            .active
-            .as_mut()
-            .filter(|conn| conn.sock == sock && !conn.pending.is_empty())
-        {
-            Some(conn) => {
+        let read = match self.upstream.conn_mut(sock) {
+            Some(conn) if !conn.pending.is_empty() => {
                 let n = conn.pending.len().min(into.len());
                 into[..n].copy_from_slice(&conn.pending[..n]);
                 conn.pending.drain(..n);
                 cx.revisit(sock);
                 Ok(Some(n))
             }
-            None => match self
-                .upstream
-                .conn_mut(sock)
-                .and_then(|conn| conn.tls.as_mut())
-            {
-                Some(tls) => match tls.read(cx, sock, into, &mut self.cipher) {
+            Some(Conn { tls: Some(tls), .. }) => {
+                match tls.read(cx, sock, into, &mut self.cipher) {
                     // Every byte of it is here: a reset behind its end takes nothing away.
                     Err(_) if tls.peer_has_closed() => Ok(Some(0)),
                     read => read,
-                },
-                None => cx.read(sock, into),
-            },
+                }
+            }
+            _ => cx.read(sock, into),
         };
         let Ok(Some(n @ 1..)) = read else {
             return read;
@@ -80,7 +72,7 @@ impl Relay {
     /// record's beginning, the backlog, or what some have not taken yet, is carried along, and therefore only now and
     /// then, and only where it is little.
     fn reuse_hot_memory(&mut self, cx: &Cx<'_>) {
-        if self.outputs.iter().any(Outlet::may_go_back) {
+        if self.ring.is_at_start() || self.outputs.iter().any(Outlet::may_go_back) {
             return;
         }
         let is_worn = self.ring.place() >= REUSE_AFTER * self.read_max;
