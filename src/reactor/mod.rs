@@ -135,6 +135,11 @@ impl<R: Role> Reactor<R> {
         })
     }
 
+    /// Whether roles have asked anything since [`Reactor::asked`] was called.
+    pub fn has_asked(&self) -> bool {
+        !self.core.asked.is_empty()
+    }
+
     /// Takes what roles have asked since the last call, in order. Each of them waits for [`Reactor::answer`].
     pub fn asked(&mut self) -> Vec<(RoleId, Ticket, Command)> {
         std::mem::take(&mut self.core.asked)
@@ -182,11 +187,12 @@ impl<R: Role> Reactor<R> {
         } else {
             self.core.patience()
         };
-        let mut ready = std::mem::take(&mut self.ready);
-        self.core.net.wait(patience, &mut ready)?;
+        self.core.net.wait(patience, &mut self.ready)?;
         let mut cut = None;
         let mut reload = false;
-        for event in ready.drain(..) {
+        // What is taken from the end needs no second list.
+        self.ready.reverse();
+        while let Some(event) = self.ready.pop() {
             match event {
                 Ready::Sock {
                     id,
@@ -201,7 +207,6 @@ impl<R: Role> Reactor<R> {
                 Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
             }
         }
-        self.ready = ready;
         self.empty_outbox();
         self.visit_all();
         self.visit_deferred();
