@@ -12,7 +12,7 @@ pub(super) fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> 
         content: Content::Pattern(number),
         from: 0,
         to: bytes,
-        chunk_max: 1 + rng.below(40_000) as usize,
+        chunk_max: (1 + rng.below(40_000)).max(bytes / PIECES) as usize,
         gap_max: Duration::from_micros(rng.below(2000)),
         ending,
     })
@@ -34,11 +34,11 @@ pub(super) fn slow_reader(number: u16, room: usize, rng: &mut Rng) -> (u64, Acto
 }
 
 /// Someone who says a little, and may stall, leave or reset whenever it likes.
-pub(super) fn restless(number: u16, says: u64, rng: &mut Rng) -> Actor {
+pub(super) fn restless(number: u16, says: u64, says_max: u64, rng: &mut Rng) -> Actor {
     let mut first = Vec::new();
     pattern_into(number, 0, says.min(3000) as usize, &mut first);
     Actor::Receiver(Receiver {
-        bytes: 1 + rng.below(5000) as usize,
+        bytes: (1 + rng.below(5000)).max(says_max / READS) as usize,
         every: Duration::from_micros(100 + rng.below(20_000)),
         stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
         leave_after: (rng.below(2) == 0).then(|| {
@@ -54,3 +54,9 @@ pub(super) fn restless(number: u16, says: u64, rng: &mut Rng) -> Actor {
 pub(super) fn begins(number: u16, bytes: &[u8]) -> bool {
     Follower::starting_at(number, 0).feed(bytes).is_ok()
 }
+
+/// Much is said in pieces of which the longest is at least this part of it: each costs turns at every hop, and takes
+/// time, which ends before two bytes now and then have become 400,000.
+const PIECES: u64 = 200;
+/// The most that is said is read in no more reads than this, for the same reason.
+const READS: u64 = 1000;
