@@ -20,6 +20,8 @@ mod ends_tests;
 mod gate_tests;
 #[cfg(test)]
 mod memory_tests;
+#[cfg(test)]
+mod pings_tests;
 mod roles;
 #[cfg(test)]
 mod rows_tests;

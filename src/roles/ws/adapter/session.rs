@@ -135,6 +135,10 @@ impl Adapter {
                 mux.say(cx);
             }
         }
+        // Answers come of what is no event, too.
+        if let Some(mux) = self.mux() {
+            mux.say(cx);
+        }
         if self.mux().is_some_and(|mux| mux.is_choked()) {
             return self.lose_relay(cx, CHOKED);
         }

@@ -334,6 +334,10 @@ impl Relay {
                 mux.say(cx);
             }
         }
+        // Answers come of what is no event, too.
+        if let Some(mux) = self.mux(key) {
+            mux.say(cx);
+        }
         if self.mux(key).is_some_and(|mux| mux.is_choked()) {
             return self.peer_gone(cx, key, CHOKED);
         }
