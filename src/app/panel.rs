@@ -47,6 +47,7 @@ impl Post {
         tabs::Tab {
             id: self.id,
             kind: self.member.run.kind(),
+            label: self.member.label(),
             row,
             dump: self.shows || dumps,
             settings: self.member.sheet.clone().map(|sheet| TabSettings {

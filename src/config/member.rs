@@ -95,12 +95,12 @@ impl Member {
         }
     }
 
-    /// How its lines in the log begin: `relay[sports]`, or `relay` where it has no other name.
+    /// How its lines in the log begin: `relay[sports]`, or `relay` where it was given no name.
     pub fn label(&self) -> String {
         let word = self.run.word();
-        match self.name == word {
-            true => word.to_owned(),
-            false => format!("{word}[{}]", self.name),
+        match self.run.name() {
+            Some(name) => format!("{word}[{name}]"),
+            None => word.to_owned(),
         }
     }
 }
@@ -143,19 +143,19 @@ impl Run {
         }
     }
 
-    /// The word for it in the log.
+    /// The word for it in the log, and its name where it was given none: whoever serves the others has the short one.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Relay(_) => "relay",
-            Self::HubServe { .. } | Self::HubUser(_) | Self::HubTunnel(_) => "hub",
-            Self::TunnelServe { .. } | Self::TunnelExpose(_) => "tunnel",
-            Self::WsRelay { .. } | Self::WsAdapter(_) => "ws",
-            Self::Demo => "demo",
-            Self::Console(_) => "console",
-            Self::Bench(_) => "bench",
-            Self::Many(_) => "run",
-            Self::Status(_) => "status",
+            Self::HubServe { .. } | Self::HubUser(_) => "hub",
+            Self::TunnelServe { .. } => "tunnel",
+            Self::WsRelay { .. } => "ws",
+            other => other.kind(),
         }
+    }
+
+    /// What it is one of: a relay, a hub, a tunnel, something of WebSockets.
+    pub fn family(&self) -> &'static str {
+        self.kind().split(' ').next().unwrap_or_default()
     }
 
     /// Where it will listen, as far as that is known before it runs.

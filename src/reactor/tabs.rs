@@ -124,6 +124,8 @@ pub struct Tab {
     pub id: u64,
     /// What its role is: `relay`, `hub serve`, ...
     pub kind: &'static str,
+    /// How its lines in the log begin: `relay[sports]`.
+    pub label: String,
     /// Its role.
     pub row: RoleRow,
     /// What flows through it is shown.

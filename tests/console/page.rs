@@ -630,11 +630,17 @@ fn the_wall_shows_the_worst_first_and_changes_nothing() {
         &json!({ "name": "broken", "src": place.at.to_string(), "dst": "127.0.0.1:0" }),
     );
     console.does("relays/2/start", &json!({}));
+    console.does("relays", &json!({ "after": 1 }));
+    let taken = json!({ "name": "failed", "src": "127.0.0.1:1", "dst": console.at.to_string() });
+    console.does("relays/3", &taken);
+    let failed = console.post("/api/v1/relays/3/start", &json!({}));
+    assert_eq!(failed.status, 422);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/wall", console.at));
-    page.until("document.querySelectorAll('.board article').length === 2");
-    page.until_text(".board article", "brokenNo upstream");
-    page.until_text("#summary", "1 relay running, 1 not well");
+    page.until("document.querySelectorAll('.board article').length === 3");
+    page.until_text(".board article", "failedFailed");
+    page.until_text(".board article + article", "brokenNo upstream");
+    page.until_text("#summary", "1 relay running, 2 not well");
     assert_eq!(
         page.eval(
             "[...document.querySelectorAll('button')].filter((one) => one.checkVisibility()).length"

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::hydrant::Hydrant;
 use crate::common::peers::{Place, connect};
 use crate::common::states::States;
-use crate::rig::{File, ask, clients_of};
+use crate::rig::{File, ask, clients_of, get};
 
 fn text(src: SocketAddr) -> String {
     format!(
@@ -67,7 +67,7 @@ impl Page {
     }
 
     fn state(&self) -> Value {
-        let (_, body) = get_closing(self.0, "/api/v1/state");
+        let (_, body) = get(self.0, "/api/v1/state");
         serde_json::from_str(&body).expect("it is JSON")
     }
 
@@ -89,13 +89,6 @@ impl Page {
             }
         });
     }
-}
-
-fn get_closing(at: SocketAddr, path: &str) -> (u16, String) {
-    ask(
-        at,
-        &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
-    )
 }
 
 fn saved(file: &File) -> String {

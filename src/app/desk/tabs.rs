@@ -71,6 +71,11 @@ impl Tab {
         tabs::Tab {
             id: self.id,
             kind: "relay",
+            label: match self.is_lent {
+                // It was begun without a name.
+                true => "relay".to_owned(),
+                false => format!("relay[{}]", self.settings.name),
+            },
             row: RoleRow {
                 name: self.settings.name.clone(),
                 state,

@@ -208,7 +208,7 @@ impl RunFile {
     pub fn summary(&self) -> String {
         let mut kinds: Vec<(&str, usize)> = Vec::new();
         for member in &self.members {
-            let word = match member.run.word() {
+            let word = match member.run.family() {
                 "ws" => "ws role",
                 word => word,
             };

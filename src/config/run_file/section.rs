@@ -69,9 +69,14 @@ impl Section {
         role.expect("each section is a role").options
     }
 
-    /// The name of a role that has none of its own.
+    /// The name of a role that has none of its own: as [`Run::word`](crate::config::Run::word).
     pub(super) fn word(&self) -> &'static str {
-        self.name.split('.').next().unwrap_or_default()
+        match self.role {
+            RoleId::HubServe => "hub",
+            RoleId::TunnelServe => "tunnel",
+            RoleId::WsRelay => "ws",
+            _ => self.command(),
+        }
     }
 
     /// What its role is called on the command line.

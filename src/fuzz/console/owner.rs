@@ -93,6 +93,7 @@ impl Owner {
         Tab {
             id: number as u64 + 1,
             kind: "relay",
+            label: format!("relay[relay {number}]"),
             row: role(number),
             dump: false,
             settings: Some(TabSettings {
