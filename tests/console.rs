@@ -18,3 +18,5 @@ mod rig;
 mod settings;
 #[path = "console/tabs.rs"]
 mod tabs;
+#[path = "console/table.rs"]
+mod table;

@@ -14,7 +14,7 @@ use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::rig::{Console, keep};
 
-fn open(browser: &Browser, console: &Console) -> Page {
+pub(crate) fn open(browser: &Browser, console: &Console) -> Page {
     let mut page = browser.open(&format!("http://{}/", console.at));
     page.until("!document.getElementById('panel').hidden && document.getElementById('link').dataset.up === 'true'");
     page
