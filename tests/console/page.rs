@@ -25,6 +25,19 @@ fn value(page: &mut Page, id: &str) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// What is announced is announced once: while a connection is lost, the age of what is shown counts on in silence.
+fn is_quiet(page: &mut Page) {
+    page.eval(
+        "window.announced = 0;
+         for (const one of document.querySelectorAll('[role=alert], [role=status]')) {
+            new MutationObserver(() => (window.announced += 1)).observe(one, { childList: true, characterData: true, subtree: true });
+         }
+         window.first = document.getElementById('lost').textContent",
+    );
+    page.until("document.getElementById('lost').textContent !== window.first");
+    assert_eq!(page.eval("window.announced"), 0);
+}
+
 /// Sets up the relay that is shown, and starts it.
 fn start(page: &mut Page, src: SocketAddr, dst: SocketAddr) {
     page.fill("#field-src", &src.to_string());
@@ -48,6 +61,11 @@ fn a_person_runs_relays() {
     page.fill("#field-name", "timing");
     start(&mut page, place.at, out.at);
     page.until_text("#state-word", "No clients");
+    // Where short notices are announced there is a place for them before the first one.
+    assert_eq!(
+        page.eval("getComputedStyle(document.getElementById('toast')).display !== 'none'"),
+        true
+    );
     let mut upstream = place.accept();
     let feed = console.program.address_of("clients");
     let mut client = connect(feed);
@@ -245,6 +263,7 @@ fn the_page_says_when_it_is_cut_off_and_returns_by_itself() {
     console.program.stop();
     page.until("document.body.classList.contains('stale')");
     page.until_text("#lost", "No connection to hydrant. What you see is");
+    is_quiet(&mut page);
     let console = Console::start_with(&home, &format!("--bind {at}"));
     page.until(
         "!document.body.classList.contains('stale') && document.getElementById('lost').hidden",
@@ -466,6 +485,7 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
     console.program.stop();
     page.until_text("#lost", "No connection to hydrant. What you see is");
     page.until("document.body.classList.contains('stale')");
+    is_quiet(&mut page);
     let files = (home.at("token"), home.at("wall"));
     let console = Console::start_with(
         &home,

@@ -30,6 +30,7 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    setText(byId("lost-what"), "");
     showConsole();
     loadHistory();
     isBack = true;
@@ -286,10 +287,9 @@ function drawLink(text) {
     byId("saved").title = settings.path ?? "";
   }
   if (!isUp && state) {
-    const age = span((Date.now() - received) / 1000);
-    const lost = byId("lost");
-    setText(lost, `No connection to hydrant. What you see is ${age} old. Trying again each second.`);
-    show(lost, true);
+    show(byId("lost"), true);
+    setText(byId("lost-what"), "No connection to hydrant.");
+    setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old. Trying again each second.`);
   }
 }
 
