@@ -498,7 +498,35 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
         "!document.body.classList.contains('stale') && document.getElementById('lost').hidden",
     );
     page.until_text("#link", "live");
-    drop(console);
+    a_page_that_may_only_look_by_now_gives_way(&mut page, &console);
+}
+
+/// Another page of the same browser has logged in with the token of those who may only look, whose cookie this one has
+/// from then on.
+fn a_page_that_may_only_look_by_now_gives_way(page: &mut Page, console: &Console) {
+    let exchange = |page: &mut Page, token: &str| {
+        page.eval(&format!(
+            "fetch('/api/v1/login', {{
+                method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: JSON.stringify({{ token: '{token}' }}),
+             }}).then(({{ status }}) => {{ if (status !== 200) throw status; }})"
+        ));
+    };
+    exchange(page, "right-and-long-enough");
+    page.goto(&format!("http://{}/", console.at));
+    page.until("document.getElementById('panel')?.hidden === false");
+    page.click("#add");
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 2");
+    page.until("document.getElementById('tab-2').ariaSelected === 'true'");
+    page.complaints.clear();
+    exchange(page, "look-only-and-no-more");
+    page.click("#tab-1");
+    page.until("location.pathname === '/wall'");
+    page.until("document.querySelectorAll('.board article').length === 2");
+    let thrown = page
+        .complaints
+        .iter()
+        .filter(|text| text.contains("TypeError"));
+    assert_eq!(thrown.count(), 0, "{:?}", page.complaints);
 }
 
 /// A site elsewhere.

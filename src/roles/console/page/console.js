@@ -57,6 +57,8 @@ const role = () => state?.roles.find((one) => one.id === selected) ?? null;
 
 // Everything as it is now.
 function take(next) {
+  // Another page of this browser has logged in as somebody who may only look, and so has this one.
+  if (next.view_only) return location.replace("/wall");
   const before = role();
   const past = state?.roles ?? [];
   const isAnother = state !== null && state.started !== next.started;
@@ -310,6 +312,7 @@ function showLogin() {
 async function checkLogin() {
   try {
     await get("options");
+    if (error.status === 403) location.replace("/wall");
   } catch (error) {
     if (error.status === 401) showLogin();
   }
