@@ -10,13 +10,15 @@ mod aids;
 mod api;
 #[path = "console/browser.rs"]
 mod browser;
+#[path = "console/form.rs"]
+mod form;
 #[path = "console/page.rs"]
 mod page;
 #[path = "console/rig.rs"]
 mod rig;
 #[path = "console/settings.rs"]
 mod settings;
-#[path = "console/tabs.rs"]
-mod tabs;
 #[path = "console/table.rs"]
 mod table;
+#[path = "console/tabs.rs"]
+mod tabs;

@@ -216,7 +216,7 @@ impl Console {
             "version": env!("CARGO_PKG_VERSION"),
             "started": self.started,
             "utc": cx.utc_millis(),
-            "settings": { "path": tabs.file, "error": tabs.fault },
+            "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
             "guarded": self.config.token.is_some(),
             "roles": rows,
         });

@@ -141,6 +141,7 @@ function draw() {
   drawTabs();
   const one = role();
   show(byId("panel"), one !== null);
+  if (!one) document.title = "hydrant";
   if (!one) return;
   document.title = `${one.name}: ${one.word} - hydrant`;
   byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
@@ -178,7 +179,7 @@ function drawTabs() {
   });
   for (const gone of known.values()) gone.remove();
   for (const tab of strip.children) choose(tab, Number(tab.dataset.id) === selected);
-  show(byId("add"), state.roles.some(canChange));
+  show(byId("add"), state.settings.kept);
 }
 
 function choose(tab, isChosen) {
@@ -188,9 +189,6 @@ function choose(tab, isChosen) {
   // Of many, or on a phone, not all have room.
   if (isChosen && !wasChosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
-
-// A role out of a run file is changed there.
-const canChange = (one) => one.fields !== null && !one.fixed;
 
 function newTab(id) {
   return element("button", {
@@ -213,7 +211,7 @@ function drawState(one) {
   setText(byId("state-why"), one.why);
   show(byId("start"), !one.running);
   show(byId("stop"), one.running);
-  show(byId("close"), canChange(one));
+  show(byId("close"), state.settings.kept);
   show(byId("copy"), one.command !== null);
   drawFacts(one.running ? facts(one) : []);
 }
