@@ -326,13 +326,17 @@ async function act({ id }, path, body) {
     if (!(error instanceof ApiError)) throw error;
     if (Object.keys(error.errors).length && id === selected) {
       form.showErrors(error.errors);
-      byId("settings-fold").open = true;
-      form.focusError();
+      showMistake();
     } else {
       toast(error.message);
     }
     return null;
   }
+}
+
+function showMistake() {
+  byId("settings-fold").open = true;
+  form.focusError();
 }
 
 async function refresh() {
@@ -341,7 +345,11 @@ async function refresh() {
 
 byId("start").addEventListener("click", async () => {
   const one = role();
-  if (!(await form.settled(one.id))) return toast("Not started: hydrant has not got the settings yet.");
+  if (!(await form.settled(one.id))) {
+    toast("Not started: hydrant has not taken the settings as they stand there.");
+    if (selected === one.id) showMistake();
+    return;
+  }
   if ((await act(one, "start")) && selected === one.id) byId("stop").focus();
 });
 
