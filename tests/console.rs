@@ -10,6 +10,8 @@ mod aids;
 mod api;
 #[path = "console/browser.rs"]
 mod browser;
+#[path = "console/feed.rs"]
+mod feed;
 #[path = "console/form.rs"]
 mod form;
 #[path = "console/page.rs"]

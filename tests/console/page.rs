@@ -331,63 +331,6 @@ fn what_is_typed_is_not_lost() {
     assert_eq!(value(&mut page, "src"), "127.0.0.1:5");
 }
 
-#[test]
-fn the_log_is_filtered() {
-    if !have("chromium") {
-        return;
-    }
-    let home = Scratch::new();
-    let console = Console::start_with(&home, "--bind 127.0.0.1:0 -v");
-    let taken = json!({ "src": "127.0.0.1:1", "dst": console.at.to_string() });
-    console.does("relays/1", &taken);
-    let refused = console.post("/api/v1/relays/1/start", &json!({}));
-    assert_eq!(refused.status, 422, "{refused:?}");
-    let place = Place::new();
-    console.relay(place.at, "127.0.0.1:0");
-    let browser = Browser::start();
-    let mut page = open(&browser, &console);
-    page.until_text("#log", "listening on");
-    let shown = |page: &mut Page, level: &str, text: &str| {
-        page.eval(&format!(
-            "for (const [id, value] of [['log-level', '{level}'], ['log-filter', '{text}']]) {{
-                document.getElementById(id).value = value;
-                document.getElementById(id).dispatchEvent(new Event('input'));
-            }}"
-        ));
-        let kinds = page.eval(
-            "[...new Set([...document.querySelectorAll('#log .line')].map((line) => line.className))].sort()",
-        );
-        let kinds: Vec<String> = serde_json::from_value(kinds).expect("a list");
-        kinds
-    };
-    // What comes by itself is no matter: the page is told which lines there are.
-    page.eval(
-        "import('/feed.js').then(({ Log }) => {
-            const log = new Log();
-            document.getElementById('log').replaceChildren();
-            ['ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE'].forEach((level, index) =>
-                log.add({ seq: index + 1, time: '2026-01-01T12:00:00.123Z', level, text: `a ${level} line` }));
-         })",
-    );
-    assert_eq!(shown(&mut page, "1", "line"), ["line error"]);
-    assert_eq!(shown(&mut page, "2", "line"), ["line error", "line warn"]);
-    assert_eq!(
-        shown(&mut page, "3", "a "),
-        ["line error", "line info", "line warn"]
-    );
-    assert_eq!(
-        shown(&mut page, "5", " line"),
-        [
-            "line debug",
-            "line error",
-            "line info",
-            "line trace",
-            "line warn"
-        ]
-    );
-    assert_eq!(shown(&mut page, "5", "trace line"), ["line trace"]);
-}
-
 /// A console that asks for a token, and knows another one for the wall.
 fn guarded(home: &Scratch) -> Console {
     keep(home, "token", "right-and-long-enough");

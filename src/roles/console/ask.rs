@@ -92,8 +92,8 @@ impl Console {
             }
             Route::State => self.list(cx, Waiting::State(conn, right)),
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
-            Route::Events { .. } if asked.is_head() => return Some(answer::stream()),
-            Route::Events { relay } => self.stream(cx, conn, relay, right),
+            Route::Events(_) if asked.is_head() => return Some(answer::stream()),
+            Route::Events(wanted) => self.stream(cx, conn, wanted, right),
             Route::Clients { relay, page } => {
                 return self.look(
                     cx,

@@ -40,6 +40,9 @@ export const post = (path, body) => request("POST", path, body);
 export class Events {
   #source = null;
   #query = "";
+  // The last line of the log that has come, and from which run of hydrant.
+  #line = 0;
+  #from = null;
   #timer = 0;
   #watch = 0;
   #handlers;
@@ -59,7 +62,8 @@ export class Events {
   #open() {
     this.#source?.close();
     clearTimeout(this.#timer);
-    const source = new EventSource(`/api/v1/events${this.#query}`);
+    const known = this.#from !== null && this.#from === started ? `&line=${this.#line}&started=${started}` : "";
+    const source = new EventSource(`/api/v1/events?${this.#query}${known}`);
     this.#source = source;
     this.#expect();
     for (const kind of ["state", "log", "dump"]) {
@@ -70,7 +74,9 @@ export class Events {
           this.#isUp = true;
           this.#handlers.up();
         }
-        this.#handlers[kind](JSON.parse(event.data));
+        const data = JSON.parse(event.data);
+        this.#handlers[kind](data);
+        if (kind === "log") [this.#line, this.#from] = [data.seq, started];
       });
     }
     source.onerror = () => {

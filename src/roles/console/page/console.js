@@ -99,7 +99,7 @@ async function begin() {
 }
 
 function query() {
-  return selected === null ? "" : `?relay=${selected}`;
+  return selected === null ? "" : `relay=${selected}`;
 }
 
 function select(id) {
@@ -310,9 +310,9 @@ function showLogin() {
 async function checkLogin() {
   try {
     await get("options");
-    if (error.status === 403) location.replace("/wall");
   } catch (error) {
     if (error.status === 401) showLogin();
+    if (error.status === 403) location.replace("/wall");
   }
 }
 
@@ -428,6 +428,7 @@ function showFeed(which) {
     show(byId(name), isChosen);
     show(byId(`${name}-tools`), isChosen);
   }
+  dump.draw();
 }
 byId("feed-log").addEventListener("click", () => showFeed("log"));
 byId("feed-dump").addEventListener("click", () => showFeed("dump"));

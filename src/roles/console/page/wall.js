@@ -140,7 +140,7 @@ async function begin() {
   try {
     await get("state");
     showWall();
-    events.follow("?wall=1");
+    events.follow("wall=1");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return showLogin();
