@@ -1,7 +1,7 @@
 //! The log and the dump in a browser: whose lines are shown, what bytes look like, and that nothing is done for what
 //! nobody sees.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::{Browser, Page};
 use crate::common::scratch::Scratch;
@@ -175,4 +175,36 @@ fn the_dump(page: &mut Page) {
     page.until_text("#dump", "and so on");
     let decoded = page.eval("window.decoded").as_u64().expect("a number");
     assert!(decoded < 100, "{decoded} times for 13 kB");
+}
+
+/// A page that nobody looks at leaves its connection to others: a browser has six for all pages of one hydrant.
+#[test]
+fn a_hidden_page_holds_no_connection() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = watched(&browser, &console);
+    let hide = |page: &mut Page, is_hidden: bool| {
+        page.eval(&format!(
+            "Object.defineProperty(document, 'hidden', {{ configurable: true, get: () => {is_hidden} }});
+             document.dispatchEvent(new Event('visibilitychange'))"
+        ))
+    };
+    hide(&mut page, true);
+    page.until("window.streams.at(-1).readyState === EventSource.CLOSED");
+    let streams = page.eval("window.streams.length");
+    // Its title stands in the browser's list of tabs all the same.
+    console.does("relays/1", &json!({ "name": "seen from afar" }));
+    page.until("document.title.startsWith('seen from afar')");
+    assert_eq!(page.eval("window.streams.length"), streams);
+    hide(&mut page, false);
+    page.until("window.streams.at(-1).readyState === EventSource.OPEN");
+    page.until("document.getElementById('link').dataset.up === 'true'");
+    assert_eq!(
+        page.eval("document.body.classList.contains('stale')"),
+        Value::Bool(false)
+    );
 }

@@ -329,6 +329,37 @@ fn what_is_typed_is_not_lost() {
     });
     page.until("document.getElementById('field-name').value === 'second'");
     assert_eq!(value(&mut page, "src"), "127.0.0.1:5");
+    a_dead_request_is_given_up(&mut page, &console);
+}
+
+/// A request that is never answered holds up the ones behind it only until its time is over.
+fn a_dead_request_is_given_up(page: &mut Page, console: &Console) {
+    page.eval(
+        "AbortSignal.timeout = (ms) => {
+            const time = new AbortController();
+            time.signal.over = () => time.abort(new DOMException(`${ms} ms`, 'TimeoutError'));
+            return time.signal;
+         };
+         window.whole = window.fetch;
+         window.fetch = (path, options) =>
+            path.endsWith('relays/2')
+                ? new Promise((_, reject) => {
+                    window.over = options.signal?.over;
+                    options.signal?.addEventListener('abort', () => reject(options.signal.reason));
+                  })
+                : window.whole(path, options);
+         0",
+    );
+    page.fill("#field-src", "127.0.0.1:6");
+    page.until("window.over");
+    page.click("#start");
+    page.eval("window.dead = window.over; window.over = null; window.dead()");
+    // What was typed is sent again, and that is given up too.
+    page.until("window.over");
+    page.eval("window.over()");
+    page.until_text("#toast", "Not started");
+    page.eval("window.fetch = window.whole; window.over()");
+    console.role_until(2, "saved", |role| role["fields"]["src"] == "127.0.0.1:6");
 }
 
 /// A console that asks for a token, and knows another one for the wall.
