@@ -15,7 +15,7 @@ use super::keeper::{Keeper, lock};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
-use crate::config::settings::{FIELD_MAX, Settings, is_editable, is_live, names_socket};
+use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 use crate::config::{ConfigError, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
@@ -239,8 +239,9 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), None) = (&reply, job.asked) {
-            log::warn!("hydrant: the run file was not changed: {why}");
+        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &job.edit) {
+            let what = if *on { "started" } else { "stopped" };
+            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
         }
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
@@ -292,7 +293,7 @@ fn fault_of(post: &Post, settings: &Settings, key: &str, value: &str) -> Option<
         return Some("it is too long");
     }
     // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || is_editable(key)) {
+    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
         return Some("this is set in the run file");
     }
     (is_running && !is_live(key) && settings.get(key) != value)
@@ -324,9 +325,13 @@ fn check(
 ) -> Result<Reading, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
-        let now = origin.text()?;
-        // What is still to be written may be there, or not yet.
-        if now != meant && Some(&now) != lock(&known).as_ref() {
+        // What is still to be written may be there, or not yet: it does not come to be while this looks.
+        let is_ours = {
+            let known = lock(&known);
+            let now = origin.text()?;
+            now == meant || Some(&now) == known.as_ref()
+        };
+        if !is_ours {
             return Err(ConfigError::Mistakes(
                 "the run file was changed by somebody else: have it read again first".to_owned(),
             ));

@@ -29,8 +29,10 @@ pub struct Member {
 pub struct Sheet {
     /// The words by their keys (`src`, `listen`, ...) and the options by their names, in the order of the help.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
 }
 
 impl Sheet {
@@ -69,7 +71,11 @@ impl Sheet {
             }
             fields.push((opt.name().to_owned(), all.join(",")));
         }
-        Self { fields, command }
+        Self {
+            fields,
+            command,
+            unsaid: Vec::new(),
+        }
     }
 }
 
@@ -156,6 +162,15 @@ impl Run {
     /// What it is one of: a relay, a hub, a tunnel, something of WebSockets.
     pub fn family(&self) -> &'static str {
         self.kind().split(' ').next().unwrap_or_default()
+    }
+
+    /// The field that says that it listens there.
+    pub fn field_of(&self, at: &Endpoint) -> &'static str {
+        match self {
+            Self::Relay(relay) if relay.source == Source::Listen(at.clone()) => "src",
+            Self::Relay(_) => "dst",
+            _ => "listen",
+        }
     }
 
     /// Where it will listen, as far as that is known before it runs.

@@ -141,8 +141,10 @@ pub struct Tab {
 pub struct TabSettings {
     /// Each field's name and what stands in it, as it was typed.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
     /// What is wrong with the fields.
     pub faults: Faults,
     /// They are only to be seen, and are changed elsewhere.

@@ -100,6 +100,7 @@ impl Owner {
             settings: Some(TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
                 command: format!("hydrant {}", "x".repeat(self.field)),
+                unsaid: Vec::new(),
                 faults: Vec::new(),
                 is_fixed: false,
             }),

@@ -128,6 +128,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "fixed": tab.settings.as_ref().is_none_or(|settings| settings.is_fixed),
         "fields": Value::Null,
         "command": Value::Null,
+        "unsaid": [],
         "errors": {},
     });
     let Value::Object(object) = &mut all else {
@@ -142,6 +143,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         fields.insert("dump".to_owned(), json!(tab.dump));
         object.insert("fields".to_owned(), Value::Object(fields));
         object.insert("command".to_owned(), json!(settings.command));
+        object.insert("unsaid".to_owned(), json!(settings.unsaid));
         object.insert("errors".to_owned(), faults(&settings.faults));
     }
     figures(object, tab, history);

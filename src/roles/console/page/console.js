@@ -153,6 +153,7 @@ function draw() {
   // A hub, or a tunnel, keeps nobody waiting that it could measure.
   show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
   if (hasForm) form.set(one);
+  else form.showErrors(one.errors, one.id);
   clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
@@ -213,6 +214,8 @@ function drawState(one) {
   show(byId("stop"), one.running);
   show(byId("close"), state.settings.kept);
   show(byId("copy"), one.command !== null);
+  show(byId("unsaid"), one.unsaid.length > 0);
+  setText(byId("unsaid"), `A command line has one --slow for all, and so leaves out: ${one.unsaid.join(", ")}.`);
   drawFacts(one.running ? facts(one) : []);
 }
 
@@ -325,7 +328,7 @@ async function act({ id }, path, body) {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (Object.keys(error.errors).length && id === selected) {
-      form.showErrors(error.errors);
+      form.showErrors(error.errors, id);
       showMistake();
     } else {
       toast(error.message);
@@ -390,10 +393,10 @@ byId("add").addEventListener("click", async () => {
 });
 
 byId("copy").addEventListener("click", async () => {
-  const { command } = role();
+  const { command, unsaid } = role();
   try {
     await navigator.clipboard.writeText(command);
-    toast(`Copied: ${command}`);
+    toast(unsaid.length ? `Copied without ${unsaid.join(", ")}: ${command}` : `Copied: ${command}`);
   } catch {
     // No clipboard off localhost without TLS: the line is shown, to be marked by hand.
     window.prompt("The command line", command);

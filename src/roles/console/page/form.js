@@ -22,6 +22,9 @@ const FIELDS = [
 export class Form {
   #role = null;
   #inputs = new Map();
+  // Several destinations have a `slow` of their own each: those that have a field now, and what there is to choose.
+  #outputs = [];
+  #slows = [];
   #timer = 0;
   // What was typed and hydrant does not have yet: of each relay, by its id, the fields and what stands in them.
   #typed = new Map();
@@ -33,7 +36,10 @@ export class Form {
 
   constructor() {
     const fields = byId("fields");
-    for (const field of FIELDS) fields.append(this.#field(field));
+    for (const field of FIELDS) {
+      fields.append(this.#field(field));
+      if (field.key === "dst") fields.append(element("div", { id: "outputs", hidden: true }));
+    }
     byId("form").addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -42,6 +48,7 @@ export class Form {
     const target = byId("options");
     target.replaceChildren();
     for (const { name, options } of groups) {
+      this.#slows = options.find(({ key }) => key === "slow")?.choices ?? this.#slows;
       const list = element("fieldset", {}, element("legend", {}, name));
       for (const option of options) {
         list.append(this.#field({
@@ -59,7 +66,7 @@ export class Form {
   }
 
   #field(field) {
-    const id = `field-${field.key}`;
+    const id = `field-${field.id ?? field.key}`;
     const described = `${id}-hint ${id}-error`;
     const error = element("p", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
     const hint = element("p", { class: "hint", id: `${id}-hint` }, field.hint ?? "");
@@ -88,8 +95,11 @@ export class Form {
     const isOther = this.#role?.id !== role.id;
     if (isOther || this.#isOwed) this.#flush();
     this.#role = role;
+    this.#setOutputs(role.fields);
     const typed = this.#typed.get(role.id) ?? new Map();
     const refused = this.#refused.get(role.id) ?? new Map();
+    // A destination has gone, and its field with it.
+    for (const key of refused.keys()) if (!this.#inputs.has(key)) this.#forget(role.id, key);
     for (const [key, { input, preset, isLive }] of this.#inputs) {
       const isAtWork = !isOther && input === document.activeElement && input.type === "text";
       const known = key === "name" ? role.name : role.fields[key];
@@ -98,8 +108,7 @@ export class Form {
       const isPast = input.disabled || isSame(known, refused.get(key)?.value);
       if (isPast) this.#forget(role.id, key);
       if (typed.has(key)) write(input, typed.get(key));
-      else if (refused.has(key)) write(input, refused.get(key).value);
-      else if (!isAtWork) write(input, known || preset);
+      else if (!isAtWork) write(input, refused.has(key) ? refused.get(key).value : known || preset);
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
@@ -113,6 +122,20 @@ export class Form {
     if (!this.#refused.get(id)?.size) this.#refused.delete(id);
   }
 
+  // One field for each destination that may have a `slow` of its own: where there are several, or where one has.
+  #setOutputs(fields) {
+    const places = [...new Set((fields.dst ?? "").split(/\s+/).filter(Boolean))];
+    const isShown = places.length > 1 || places.some((place) => fields[SLOW_OF + place]);
+    const wanted = isShown ? places : [];
+    if (wanted.join(" ") === this.#outputs.join(" ")) return;
+    for (const place of this.#outputs) this.#inputs.delete(SLOW_OF + place);
+    this.#outputs = wanted;
+    byId("outputs").replaceChildren(...wanted.map((place, index) => this.#field({
+      id: `output-${index}`, key: SLOW_OF + place, label: `--slow of ${place}`, placeholder: "as --slow", choices: this.#slows,
+    })));
+    show(byId("outputs"), isShown);
+  }
+
   // These relays are left: `became` says what each one's id is now, and nothing of one that is gone.
   move(became) {
     const moved = (all) => new Map([...all].map(([id, its]) => [became(id), its]).filter(([id]) => id !== undefined));
@@ -121,8 +144,9 @@ export class Form {
     if (this.#role && became(this.#role.id) !== this.#role.id) this.#role = null;
   }
 
-  showErrors(known = {}) {
-    const refused = [...(this.#refused.get(this.#role?.id) ?? [])].map(([key, { text }]) => [key, text]);
+  // Of the relay that is shown, or of another one, and of what else has no fields.
+  showErrors(known = {}, id = this.#role?.id) {
+    const refused = [...(this.#refused.get(id) ?? [])].map(([key, { text }]) => [key, text]);
     const errors = { ...known, ...Object.fromEntries(refused.filter(([, text]) => text)) };
     const rest = [];
     for (const [key, { input, error }] of this.#inputs) {
@@ -222,6 +246,7 @@ const said = (value) => (value === false || value === "false" ? "" : String(valu
 
 const read = (input) => (input.type === "checkbox" ? input.checked : input.value.trim());
 
+const SLOW_OF = "slow of ";
 const TYPING_MS = 600;
 const LOCKED = "Running: what is greyed out can be changed once the relay is stopped; the rest holds at once.";
 const FIXED = "It comes from a run file, or from a command line, and is changed there.";
