@@ -84,7 +84,9 @@ fn the_log_is_filtered() {
         "lines that the page has are sent again"
     );
 
-    page.eval("['ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE'].forEach((level) => window.says(level, `a trial of ${level}`))");
+    page.eval(
+        "for (const level of ['ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE']) window.says(level, `a trial of ${level}`)",
+    );
     page.until_text("#log", "a trial of TRACE");
     assert_eq!(shown(&mut page, "1", "trial"), ["a trial of ERROR"]);
     assert_eq!(
@@ -101,7 +103,8 @@ fn the_log_is_filtered() {
     // Lines of others are theirs; what is said about the whole program is everybody's.
     let label = page.text("#tab-2 .name");
     page.eval(&format!(
-        "for (const who of ['relay[another]', 'ws', 'ws client[play]', 'hub', 'tunnel[a b]', 'hydrant', 'console', 'metrics', 'relay[{label}]'])
+        "const roles = ['relay[another]', 'ws', 'ws client[play]', 'hub', 'tunnel[a b]', 'relay[{label}]'];
+         for (const who of ['hydrant', 'console', 'metrics', ...roles])
             window.says('WARN', `${{who}}: was there`)"
     ));
     let own = [

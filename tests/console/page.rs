@@ -30,7 +30,8 @@ fn is_quiet(page: &mut Page) {
     page.eval(
         "window.announced = 0;
          for (const one of document.querySelectorAll('[role=alert], [role=status]')) {
-            new MutationObserver(() => (window.announced += 1)).observe(one, { childList: true, characterData: true, subtree: true });
+            const all = { childList: true, characterData: true, subtree: true };
+            new MutationObserver(() => (window.announced += 1)).observe(one, all);
          }
          window.first = document.getElementById('lost').textContent",
     );
@@ -530,7 +531,9 @@ fn a_page_that_may_only_look_by_now_gives_way(page: &mut Page, console: &Console
     let exchange = |page: &mut Page, token: &str| {
         page.eval(&format!(
             "fetch('/api/v1/login', {{
-                method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, body: JSON.stringify({{ token: '{token}' }}),
+                method: 'POST',
+                headers: {{ 'Content-Type': 'application/json' }},
+                body: JSON.stringify({{ token: '{token}' }}),
              }}).then(({{ status }}) => {{ if (status !== 200) throw status; }})"
         ));
     };

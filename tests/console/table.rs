@@ -84,7 +84,8 @@ fn a_crowd_is_looked_at_one_answer_at_a_time() {
     page.until_text("#clients-scroll", "10.0.0.2:3571");
     assert_eq!(
         page.eval(
-            "[...document.querySelectorAll('#clients-scroll [data-id] button')].filter((one) => one.ariaLabel.includes('10.0.0.1')).length"
+            "[...document.querySelectorAll('#clients-scroll [data-id] button')]
+                 .filter((one) => one.ariaLabel.includes('10.0.0.1')).length"
         ),
         0
     );
