@@ -85,7 +85,7 @@ impl Keeper {
         }
     }
 
-    /// What the file holds, as far as is known.
+    /// What the file holds, as far as is known; so it stays while it is locked.
     pub(super) fn known(&self) -> Shared {
         Arc::clone(&self.known)
     }
@@ -165,8 +165,8 @@ fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<Stri
     }
 }
 
-pub(super) fn lock(fault: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
-    fault.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct SettingsFile {
@@ -212,9 +212,7 @@ impl SettingsFile {
             ));
         }
         self.replace(text, found.is_some())
-            .map_err(|error| format!("can't write {shown}: {}", plain(&error)))?;
-        *lock(&self.known) = Some(text.to_owned());
-        Ok(())
+            .map_err(|error| format!("can't write {shown}: {}", plain(&error)))
     }
 
     fn replace(&mut self, text: &str, is_there: bool) -> io::Result<()> {
@@ -244,7 +242,7 @@ impl SettingsFile {
                 file.sync_all()
             })
             .and_then(|()| self.keep_copy(is_there))
-            .and_then(|()| fs::rename(&beside, &self.path));
+            .and_then(|()| self.put_in_place(&beside, text));
         if written.is_err() {
             // On a full disk it would be in the way of the next attempt.
             let _ = fs::remove_file(&beside);
@@ -255,6 +253,14 @@ impl SettingsFile {
 }
 
 impl SettingsFile {
+    /// Whoever holds the lock sees the file and what is known of it agree.
+    fn put_in_place(&self, beside: &Path, text: &str) -> io::Result<()> {
+        let mut known = lock(&self.known);
+        fs::rename(beside, &self.path)?;
+        *known = Some(text.to_owned());
+        Ok(())
+    }
+
     /// What was there at the start is kept, once.
     fn keep_copy(&mut self, is_there: bool) -> io::Result<()> {
         if is_there && !self.has_copy {
@@ -390,5 +396,25 @@ mod tests {
             (keeper.fault(), fs::read_to_string(path).unwrap().as_str()),
             (None, "99")
         );
+    }
+
+    /// Whoever reads it meanwhile, and holds the lock, never finds what nobody has told of.
+    #[test]
+    fn what_it_writes_is_known_as_soon_as_it_is_there() {
+        let folder = Folder::new("known");
+        let mut file = folder.file(None);
+        file.write("0").unwrap();
+        let (known, path) = (Arc::clone(&file.known), file.path.clone());
+        let writer = thread::spawn(move || {
+            for number in 1..200 {
+                file.write(&number.to_string()).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let held = lock(&known);
+            let there = fs::read_to_string(&path).unwrap();
+            assert_eq!(Some(&there), held.as_ref());
+        }
+        writer.join().unwrap();
     }
 }
