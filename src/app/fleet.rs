@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use super::RoleSet;
+use super::begin::{put, reserve, text_of};
 use super::certificates::Watch;
 use super::change::Change;
 use super::control;
@@ -19,11 +20,11 @@ use super::scribe::Scribe;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, Run, RunFile};
 use crate::reactor::command::{Command, Reply, Ticket};
+use crate::reactor::tabs::Faults;
 use crate::reactor::view::PAGE_MAX;
 use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
-use crate::roles::listening::cant_listen;
 use crate::roles::metrics::{Metrics, MetricsConfig};
 use crate::roles::relay::config::DumpFormat;
 
@@ -80,6 +81,10 @@ pub(super) struct Post {
     pub(super) watch: Option<Watch>,
     /// What flows through it is shown to those who look at it.
     pub(super) shows: bool,
+    /// What was wrong when it was to begin or to change the last time, by the field.
+    pub(super) faults: Faults,
+    /// Not all of its orders hold: they are tried again with the next reload.
+    pub(super) lacks: bool,
 }
 
 pub(super) enum Standing {
@@ -103,28 +108,25 @@ impl Post {
         member: Member,
         reserved: Vec<Reserved>,
     ) -> Result<Self, String> {
-        let watch = member.certificates.clone().map(Watch::start).transpose()?;
-        let role = reactor.add_with(RoleSet::new(&member.run), reserved);
-        match reactor.failure(role) {
-            Some(text) => Err(text.to_owned()),
-            None => Ok(Self {
-                id: 0,
-                member,
-                standing: Standing::Running(role),
-                watch,
-                shows: false,
-            }),
-        }
+        let (role, watch) = put(reactor, &member, reserved).map_err(|faults| text_of(&faults))?;
+        let standing = Standing::Running(role);
+        Ok(Self::of(member, standing, watch))
     }
 
     /// One that does not run until somebody starts it.
     pub(super) fn resting(member: Member) -> Self {
+        Self::of(member, Standing::Stopped { was_told: true }, None)
+    }
+
+    fn of(member: Member, standing: Standing, watch: Option<Watch>) -> Self {
         Self {
             id: 0,
             member,
-            standing: Standing::Stopped { was_told: true },
-            watch: None,
+            standing,
+            watch,
             shows: false,
+            faults: Faults::new(),
+            lacks: false,
         }
     }
 
@@ -132,6 +134,14 @@ impl Post {
     pub(super) fn rests(mut self, member: Member) -> Self {
         if let Standing::Running(role) = self.standing {
             self.standing = Standing::Told(role);
+        }
+        self.with(member)
+    }
+
+    /// It has these orders; what was wrong with others is no more.
+    fn with(mut self, member: Member) -> Self {
+        if self.member != member {
+            self.faults.clear();
         }
         self.member = member;
         self
@@ -145,8 +155,8 @@ impl Post {
         self
     }
 
-    /// The same role with other orders, which it takes over as it runs. Where it can't, they are tried again with the
-    /// next reload.
+    /// The same role with other orders, which it takes over as it runs. What of them can't hold is said, and is tried
+    /// again with the next reload; the rest holds.
     pub(super) fn changed(
         mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -155,8 +165,7 @@ impl Post {
     ) -> Self {
         let run = &member.run;
         let (Some(role), true) = (self.role(), change != Change::None) else {
-            self.member = member;
-            return self;
+            return self.with(member);
         };
         let held = reactor.with(role, |role, cx| {
             if change == Change::Source {
@@ -164,9 +173,12 @@ impl Post {
             }
             role.set_options(cx, run)
         });
-        match held {
-            Some(Err(text)) => log::warn!("{}: {text}", self.member.label()),
-            _ => self.member = member,
+        self = self.with(member);
+        self.lacks = false;
+        if let Some(Err(text)) = held {
+            log::warn!("{}: {text}", self.member.label());
+            self.faults = vec![(String::new(), text)];
+            self.lacks = true;
         }
         self
     }
@@ -254,9 +266,9 @@ impl Fleet {
         for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
-                Err(text) => {
+                Err(faults) => {
                     reactor.cancel(all.into_iter().flatten().collect());
-                    return Err(fleet.named(member, &text));
+                    return Err(fleet.named(member, &text_of(&faults)));
                 }
             }
         }
@@ -397,6 +409,7 @@ impl Fleet {
                 Standing::Failed(text)
             }
         };
+        post.watch = None;
         Ok(())
     }
 
@@ -417,33 +430,4 @@ impl Fleet {
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
         }
     }
-}
-
-/// Listens for a role that is still to come. `leaving` are roles whose places it may take; `before` is the one that it
-/// takes the place of, whose free ports, as the system once chose them, it goes on with.
-pub(super) fn reserve(
-    reactor: &mut Reactor<RoleSet>,
-    member: &Member,
-    before: Option<RoleId>,
-    leaving: &[RoleId],
-) -> Result<Vec<Reserved>, String> {
-    let mut all = Vec::new();
-    let mut seen: Vec<&Endpoint> = Vec::new();
-    for at in member.run.listens() {
-        let is_any_port = matches!(at, Endpoint::Tcp { port: 0, .. });
-        let with = match is_any_port {
-            true if seen.contains(&at) => &[],
-            true => before.as_slice(),
-            false => leaving,
-        };
-        seen.push(at);
-        match reactor.reserve(at, with) {
-            Ok(reserved) => all.push(reserved),
-            Err(error) => {
-                reactor.cancel(all);
-                return Err(cant_listen(at, &error));
-            }
-        }
-    }
-    Ok(all)
 }

@@ -1,5 +1,6 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod begin;
 mod bench;
 mod certificates;
 mod change;
@@ -8,6 +9,8 @@ mod demo;
 mod desk;
 mod errand;
 mod fleet;
+#[cfg(test)]
+mod fleet_tests;
 mod keeper;
 mod notify;
 mod panel;

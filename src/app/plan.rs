@@ -1,8 +1,9 @@
 //! What is to be done to each role so that what runs is what a run file says, and the places that it takes.
 
 use super::RoleSet;
+use super::begin::{reserve, text_of};
 use super::change::{Change, change};
-use super::fleet::{Post, Standing, reserve};
+use super::fleet::{Post, Standing};
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 
@@ -44,7 +45,10 @@ fn change_of(post: &Post, new: &mut Member, is_reread: bool) -> Change {
     let (was, is) = (post.member.is_enabled, new.is_enabled);
     match post.standing {
         Standing::Running(_) if was && !is => Change::Stop,
-        Standing::Running(_) => change(&post.member, new),
+        Standing::Running(_) => match change(&post.member, new) {
+            Change::None if is_reread && post.lacks => Change::Options,
+            change => change,
+        },
         _ if is_reread && post.is_over() && is => Change::Anew,
         _ if !was && is => Change::Anew,
         _ => Change::Rest,
@@ -79,8 +83,8 @@ pub(super) fn reserve_all(
         let own = step.old.and_then(|at| before[at]);
         match reserve(reactor, &step.member, own, leaving) {
             Ok(reserved) => step.reserved = reserved,
-            Err(text) => {
-                failed = Some((at, text));
+            Err(faults) => {
+                failed = Some((at, text_of(&faults)));
                 break;
             }
         }

@@ -26,16 +26,43 @@ use crate::reactor::{RoleId, net::Wake};
 pub(super) struct Scribe {
     keeper: Keeper,
     /// What the file is to hold.
-    text: String,
+    pub(super) text: String,
     /// What is to be changed behind what is being changed.
     waiting: VecDeque<Job>,
-    under_way: Option<(Job, Reading, String)>,
+    pub(super) under_way: Option<UnderWay>,
 }
 
-/// A change, and who waits for what comes of it.
-struct Job {
-    edit: Edit,
-    asked: Option<(RoleId, Ticket)>,
+/// What is to be changed, and who waits for what comes of it.
+pub(super) struct Job {
+    pub(super) want: Want,
+    pub(super) asked: Option<(RoleId, Ticket)>,
+    /// What else is to hold once it is changed: whether a role, by its id, shows what flows.
+    pub(super) shows: Option<(u64, bool)>,
+}
+
+pub(super) enum Want {
+    Edit(Edit),
+    /// One more relay, that goes on where another ends: where that is, and what it can be called, is seen when it is
+    /// made.
+    Chain {
+        after: Option<u64>,
+    },
+}
+
+/// A change that is being checked.
+pub(super) struct UnderWay {
+    pub(super) job: Job,
+    pub(super) edit: Edit,
+    pub(super) reading: Reading,
+    /// What the file would hold.
+    pub(super) text: String,
+}
+
+impl Job {
+    /// Whether it says of this role that it is to run, or is not to.
+    fn enables(&self, role: &str) -> bool {
+        matches!(&self.want, Want::Edit(Edit::Enable { name, .. }) if name == role)
+    }
 }
 
 impl Scribe {
@@ -52,8 +79,8 @@ impl Scribe {
     pub(super) fn found(&mut self, text: &str) {
         text.clone_into(&mut self.text);
         // What was being changed of the text before is to be changed of this one.
-        if let Some((job, ..)) = self.under_way.take() {
-            self.waiting.push_front(job);
+        if let Some(under_way) = self.under_way.take() {
+            self.waiting.push_front(under_way.job);
         }
         self.keeper.found(text.to_owned());
     }
@@ -70,14 +97,11 @@ impl Scribe {
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self) {
-        let under_way = self.under_way.take().map(|(job, ..)| job);
-        let jobs: Vec<Job> = under_way
-            .into_iter()
-            .chain(self.waiting.drain(..))
-            .collect();
         let known = self.text.clone();
-        for job in jobs {
-            if let (Edit::Enable { .. }, Ok(text)) = (&job.edit, job.edit.apply(&self.text)) {
+        for job in self.take_jobs() {
+            if let Want::Edit(edit @ Edit::Enable { .. }) = &job.want
+                && let Ok(text) = edit.apply(&self.text)
+            {
                 self.text = text;
             }
         }
@@ -85,6 +109,26 @@ impl Scribe {
             self.keeper.keep(self.text.clone());
         }
         self.keeper.finish();
+    }
+
+    /// Nothing is being changed, or waits for that.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_none() && self.waiting.is_empty()
+    }
+
+    fn take_jobs(&mut self) -> Vec<Job> {
+        let under_way = self.under_way.take().map(|under_way| under_way.job);
+        under_way
+            .into_iter()
+            .chain(self.waiting.drain(..))
+            .collect()
+    }
+
+    /// What is said last of whether a role runs holds: what was said before may not come true any more.
+    fn forget_enabling(&mut self, role: &str) {
+        self.waiting.retain(|job| !job.enables(role));
+        self.under_way.take_if(|it| it.job.enables(role));
     }
 }
 
@@ -104,13 +148,16 @@ impl Fleet {
             ));
         }
         let mut changed = Vec::new();
+        let mut shows = None;
         let mut faults = Faults::new();
         let mut settings = settings_of(post);
+        // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
+        let known = settings.check().err().unwrap_or_default();
         for (key, value) in fields {
             let value = value.trim().to_owned();
             match key.as_str() {
-                "dump" => post.shows = value == "true",
-                "name" if value == post.member.name => {}
+                "dump" => shows = Some(value == "true"),
+                "name" if value == post.member.name => post.faults.clear(),
                 _ => match fault_of(post, &settings, &key, &value) {
                     Some(text) => faults.push((key, text.to_owned())),
                     None => {
@@ -123,15 +170,26 @@ impl Fleet {
                 },
             }
         }
-        faults.extend(settings.check().err().unwrap_or_default());
-        if !faults.is_empty() || changed.is_empty() {
+        let found = settings.check().err().unwrap_or_default();
+        faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
+        if !faults.is_empty() {
+            post.faults.clone_from(&faults);
+            return Some(TabReply::Faults(faults));
+        }
+        if changed.is_empty() {
+            post.shows = shows.unwrap_or(post.shows);
             return Some(TabReply::Faults(faults));
         }
         let edit = Edit::Set {
             name: post.member.name.clone(),
             fields: changed,
         };
-        self.edit(reactor, edit, Some(by));
+        let job = Job {
+            want: Want::Edit(edit),
+            asked: Some(by),
+            shows: shows.map(|shows| (post.id, shows)),
+        };
+        self.queue(reactor, job);
         None
     }
 
@@ -142,6 +200,16 @@ impl Fleet {
         by: (RoleId, Ticket),
         after: Option<u64>,
     ) {
+        let job = Job {
+            want: Want::Chain { after },
+            asked: Some(by),
+            shows: None,
+        };
+        self.queue(reactor, job);
+    }
+
+    /// The relay that goes on where another ends, where nothing else is, as things are now.
+    fn chain(&self, after: Option<u64>) -> Edit {
         let names: BTreeSet<String> = self
             .posts
             .iter()
@@ -152,9 +220,13 @@ impl Fleet {
         let asked = relays.clone().find(|post| Some(post.id) == after);
         let before = asked.or_else(|| relays.next_back()).map(settings_of);
         let places = self.posts.iter().flat_map(|post| post.member.run.listens());
-        let taken: Vec<_> = places.cloned().collect();
-        let edit = Edit::chain(before.as_ref(), &names, &taken);
-        self.edit(reactor, edit, Some(by));
+        let mut taken: Vec<_> = places.cloned().collect();
+        if let Origin::File(file) = &self.origin {
+            let console = file.globals.console.as_ref();
+            taken.extend(console.map(|console| console.bind.clone()));
+            taken.extend(file.globals.metrics.clone());
+        }
+        Edit::chain(before.as_ref(), &names, &taken)
     }
 
     /// A role leaves the file.
@@ -165,38 +237,75 @@ impl Fleet {
         place: usize,
     ) {
         let name = self.posts[place].member.name.clone();
-        self.edit(reactor, Edit::Remove { name }, Some(by));
+        let job = Job {
+            want: Want::Edit(Edit::Remove { name }),
+            asked: Some(by),
+            shows: None,
+        };
+        self.queue(reactor, job);
     }
 
     /// It runs now, or does not: the file is to say so, if it is kept.
     pub(super) fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        if self.scribe.is_some() {
-            let name = self.posts[place].member.name.clone();
-            self.edit(reactor, Edit::Enable { name, on }, None);
+        let name = self.posts[place].member.name.clone();
+        if let Some(scribe) = &mut self.scribe {
+            scribe.forget_enabling(&name);
         }
+        let job = Job {
+            want: Want::Edit(Edit::Enable { name, on }),
+            asked: None,
+            shows: None,
+        };
+        self.queue(reactor, job);
     }
 
-    fn edit(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        edit: Edit,
-        asked: Option<(RoleId, Ticket)>,
-    ) {
+    fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) {
         if let Some(scribe) = &mut self.scribe {
-            scribe.waiting.push_back(Job { edit, asked });
+            scribe.waiting.push_back(job);
         }
         self.begin_edit(reactor);
+    }
+
+    /// The run file is kept from now on, or is not any more, as it says.
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, text: &str, saves: bool) {
+        let has_page = self.console().is_some();
+        match (&mut self.scribe, &self.origin) {
+            (Some(scribe), _) if saves => scribe.found(text),
+            (Some(scribe), _) => {
+                // What was to be written before counts no more.
+                scribe.found(text);
+                let why = "the run file does not say save = true any more";
+                for job in scribe.take_jobs() {
+                    answer(reactor, job.asked, TabReply::Refused(why.to_owned()));
+                }
+                self.scribe = None;
+                log::info!("hydrant: {why}: it is left alone");
+            }
+            (None, Origin::File(file)) if saves && has_page => {
+                match Scribe::start(file.path.clone(), text.to_owned()) {
+                    Ok(scribe) => self.scribe = Some(scribe),
+                    Err(text) => log::warn!("hydrant: {text}"),
+                }
+            }
+            (None, _) => {}
+        }
     }
 
     /// Begins the next change, unless one is under way or the file is being read.
     pub(super) fn begin_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         while self.reading.is_none()
-            && let Origin::File(file) = &self.origin
             && let Some(scribe) = &mut self.scribe
             && scribe.under_way.is_none()
             && let Some(job) = scribe.waiting.pop_front()
         {
-            let text = match job.edit.apply(&scribe.text) {
+            let edit = match &job.want {
+                Want::Edit(edit) => edit.clone(),
+                Want::Chain { after } => self.chain(*after),
+            };
+            let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
+                return;
+            };
+            let text = match edit.apply(&scribe.text) {
                 Ok(text) => text,
                 Err(faults) => {
                     answer(reactor, job.asked, TabReply::Faults(faults));
@@ -204,25 +313,39 @@ impl Fleet {
                 }
             };
             match check(scribe, file.origin(), text.clone(), reactor.waker()) {
-                Ok(reading) => scribe.under_way = Some((job, reading, text)),
+                Ok(reading) => {
+                    scribe.under_way = Some(UnderWay {
+                        job,
+                        edit,
+                        reading,
+                        text,
+                    });
+                }
                 Err(text) => answer(reactor, job.asked, TabReply::Refused(text)),
             }
         }
     }
 
-    /// Applies a change that has been checked.
+    /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
+    /// another text than the one that it was checked with.
     pub(super) fn end_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
+        if self.reading.is_some() {
+            return;
+        }
         let outcome = scribe
             .under_way
             .as_ref()
-            .and_then(|(_, it, _)| it.outcome());
+            .and_then(|it| it.reading.outcome());
         let Some(outcome) = outcome else { return };
-        let (job, _, text) = scribe.under_way.take().expect("it was just asked");
+        let under_way = scribe.under_way.take().expect("it was just asked");
+        let UnderWay {
+            job, edit, text, ..
+        } = under_way;
         let applied = match outcome {
-            Ok(Ok(read)) => self.apply_edit(reactor, &job.edit, read),
+            Ok(Ok(read)) => self.apply_edit(reactor, &edit, read),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("checking it broke off".to_owned()),
         };
@@ -234,7 +357,7 @@ impl Fleet {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
                 }
-                self.done(&job.edit)
+                self.done(&edit, job.shows)
             }
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
@@ -270,9 +393,21 @@ impl Fleet {
         }
     }
 
-    fn done(&self, edit: &Edit) -> TabReply {
+    fn done(&mut self, edit: &Edit, shows: Option<(u64, bool)>) -> TabReply {
+        if let Some((id, shows)) = shows
+            && let Some(post) = self.posts.iter_mut().find(|post| post.id == id)
+        {
+            post.shows = shows;
+        }
         match edit {
-            Edit::Set { .. } => TabReply::Faults(Faults::new()),
+            Edit::Set { name, .. } => {
+                let name = renaming(edit).map_or(name.as_str(), |(_, new)| new);
+                let mut posts = self.posts.iter_mut();
+                if let Some(post) = posts.find(|post| post.member.name == name && !post.lacks) {
+                    post.faults.clear();
+                }
+                TabReply::Faults(Faults::new())
+            }
             Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
             Edit::Push(settings) => {
                 let made = self
@@ -324,13 +459,15 @@ fn check(
 ) -> Result<Reading, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
+        let held = lock(&known);
         let now = origin.text()?;
         // What is still to be written may be there, or not yet.
-        if now != meant && Some(&now) != lock(&known).as_ref() {
+        if now != meant && Some(&now) != held.as_ref() {
             return Err(ConfigError::Mistakes(
                 "the run file was changed by somebody else: have it read again first".to_owned(),
             ));
         }
+        drop(held);
         let file = origin.with(text)?;
         let places = file.members.iter().flat_map(|member| member.run.listens());
         Ok(Read {
