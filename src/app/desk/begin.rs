@@ -17,7 +17,7 @@ use crate::reactor::{Reactor, RoleId};
 /// A tab whose relay begins as soon as its files have been read and its names looked up.
 pub(super) struct Starting {
     tab: u64,
-    ready: Errand<Result<(Member, Vec<Known>), Faults>>,
+    pub(super) ready: Errand<Result<(Member, Vec<Known>), Faults>>,
     asked: Option<(RoleId, Ticket)>,
 }
 
