@@ -134,7 +134,7 @@ fn held<T: Send + 'static>(
 ) -> (Errand<T>, mpsc::Sender<()>, mpsc::Receiver<()>) {
     let (go, gate) = mpsc::channel();
     let (over, done) = mpsc::channel();
-    let wake: Wake = Arc::new(move || drop(over.send(())));
+    let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
     let held = move || {
         let outcome = work();
         gate.recv().expect("the test lives");
@@ -361,4 +361,35 @@ fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
     rig.until("read", |rig| rig.fleet.reading.is_none());
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
     rig.until("saved", |rig| rig.saved().contains("max-lag"));
+}
+
+/// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
+#[test]
+fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
+    let mut rig = Rig::new("lacks", &(relay("a", "") + &relay("b", "")));
+    let shows = |on| TabCommand::Dump {
+        tab: 1,
+        on,
+        to_stdout: true,
+    };
+    // There is one stdout.
+    assert_eq!(rig.ask(shows(true)), Some(TabReply::Done));
+    let text = rig.saved() + "dump = true\nmax-lag = \"3s\"\n";
+    fs::write(rig.path(), text).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    let fields = rig.tab(2).settings.expect("it has some").fields;
+    assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+    assert!(!rig.errors(2).is_empty());
+    assert_eq!(rig.ask(shows(false)), Some(TabReply::Done));
+    // It is given back when its last bytes are written.
+    rig.until("tried again", |rig| {
+        if rig.fleet.reading.is_none() {
+            rig.ask(TabCommand::Reload);
+        }
+        rig.errors(2).is_empty()
+    });
+    rig.ask(TabCommand::Stop { tab: 2 });
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+    assert!(rig.fleet.posts[1].watch.is_none());
 }

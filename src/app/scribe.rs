@@ -68,7 +68,7 @@ impl Job {
 impl Scribe {
     pub(super) fn start(path: std::path::PathBuf, text: String) -> Result<Self, String> {
         Ok(Self {
-            keeper: Keeper::start(path, Some(text.clone()))?,
+            keeper: Keeper::start(path, Some(text.clone()), "hydrant: run file")?,
             text,
             waiting: VecDeque::new(),
             under_way: None,
