@@ -3,11 +3,10 @@
 use super::RoleSet;
 use super::certificates::Watch;
 use crate::base::endpoint::Endpoint;
-use crate::config::{Member, Run};
+use crate::config::Member;
 use crate::reactor::tabs::Faults;
 use crate::reactor::{Reactor, Reserved, RoleId};
 use crate::roles::listening::cant_listen;
-use crate::roles::relay::config::Source;
 
 /// Begins a role.
 ///
@@ -70,7 +69,10 @@ pub(super) fn reserve(
             Ok(reserved) => all.push(reserved),
             Err(error) => {
                 reactor.cancel(all);
-                return Err(vec![(field_of(member, at), cant_listen(at, &error))]);
+                return Err(vec![(
+                    member.run.field_of(at).to_owned(),
+                    cant_listen(at, &error),
+                )]);
             }
         }
     }
@@ -81,14 +83,4 @@ pub(super) fn reserve(
 pub(super) fn text_of(faults: &Faults) -> String {
     let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
     texts.join("; ")
-}
-
-/// Where it says that it listens there.
-fn field_of(member: &Member, at: &Endpoint) -> String {
-    let field = match &member.run {
-        Run::Relay(relay) if matches!(&relay.source, Source::Listen(own) if own == at) => "src",
-        Run::Relay(_) => "dst",
-        _ => "listen",
-    };
-    field.to_owned()
 }

@@ -83,6 +83,8 @@ pub(super) struct Post {
     pub(super) shows: bool,
     /// What was wrong when it was to begin or to change the last time, by the field.
     pub(super) faults: Faults,
+    /// It could not begin when somebody wanted it to, and that is what was wrong.
+    pub(super) is_in_vain: bool,
     /// Not all of its orders hold: they are tried again with the next reload.
     pub(super) lacks: bool,
 }
@@ -126,6 +128,7 @@ impl Post {
             watch,
             shows: false,
             faults: Faults::new(),
+            is_in_vain: false,
             lacks: false,
         }
     }
@@ -138,10 +141,16 @@ impl Post {
         self.with(member)
     }
 
+    /// Nothing is wrong any more.
+    pub(super) fn forgive(&mut self) {
+        self.faults.clear();
+        self.is_in_vain = false;
+    }
+
     /// It has these orders; what was wrong with others is no more.
     fn with(mut self, member: Member) -> Self {
         if self.member != member {
-            self.faults.clear();
+            self.forgive();
         }
         self.member = member;
         self

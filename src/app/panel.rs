@@ -51,16 +51,21 @@ impl Post {
     }
 
     fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> tabs::Tab {
-        let row = self.row(reactor);
+        let mut row = self.row(reactor);
+        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
+            row.state = RoleState::Failed(text_of(&self.faults));
+        }
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         tabs::Tab {
             id: self.id,
             kind: self.member.run.kind(),
+            label: self.member.label(),
             row,
             dump: self.shows || dumps,
             settings: self.member.sheet.clone().map(|sheet| TabSettings {
                 fields: sheet.fields,
                 command: sheet.command,
+                unsaid: sheet.unsaid,
                 faults: self.faults.clone(),
                 is_fixed: !(is_kept && self.member.run.kind() == "relay"),
             }),
@@ -231,8 +236,10 @@ impl Fleet {
 
     /// Begins those whose names are known by now.
     pub(super) fn begin_ready(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let mut at = 0;
-        while at < self.beginning.len() {
+        // Each is looked at once: one whose names are looked up anew waits for the next turn.
+        let (mut at, mut left) = (0, self.beginning.len());
+        while left > 0 {
+            left -= 1;
             let Some(names) = self.beginning[at].names.outcome() else {
                 at += 1;
                 continue;
@@ -272,13 +279,14 @@ impl Fleet {
             Ok((role, watch)) => {
                 post.standing = Standing::Running(role);
                 (post.watch, post.lacks) = (watch, false);
-                post.faults.clear();
+                post.forgive();
                 self.note_enabled(reactor, place, true);
                 TabReply::Done
             }
             Err(faults) => {
                 log::error!("{}: {}", post.member.label(), text_of(&faults));
                 post.faults.clone_from(&faults);
+                post.is_in_vain = true;
                 TabReply::Faults(faults)
             }
         }

@@ -162,7 +162,7 @@ mod tests {
             (relay("ring = \"1M\""), other_source, Change::Anew),
             (relay(""), hub(""), Change::Anew),
             (hub(""), hub("idle-timeout = \"7\""), Change::Options),
-            (hub(""), hub("max-message = \"1M\""), Change::Anew),
+            (hub(""), hub("max-message = \"2M\""), Change::Anew),
         ] {
             assert_eq!(change(&old, &mut new), expected, "{old:?} -> {new:?}");
         }

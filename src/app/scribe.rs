@@ -15,7 +15,7 @@ use super::keeper::{Keeper, lock};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
-use crate::config::settings::{FIELD_MAX, Settings, is_editable, is_live, names_socket};
+use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 use crate::config::{ConfigError, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
@@ -157,7 +157,7 @@ impl Fleet {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
-                "name" if value == post.member.name => post.faults.clear(),
+                "name" if value == post.member.name => post.forgive(),
                 _ => match fault_of(post, &settings, &key, &value) {
                     Some(text) => faults.push((key, text.to_owned())),
                     None => {
@@ -174,6 +174,7 @@ impl Fleet {
         faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
         if !faults.is_empty() {
             post.faults.clone_from(&faults);
+            post.is_in_vain = false;
             return Some(TabReply::Faults(faults));
         }
         if changed.is_empty() {
@@ -362,8 +363,9 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), None) = (&reply, job.asked) {
-            log::warn!("hydrant: the run file was not changed: {why}");
+        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &edit) {
+            let what = if *on { "started" } else { "stopped" };
+            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
         }
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
@@ -404,7 +406,7 @@ impl Fleet {
                 let name = renaming(edit).map_or(name.as_str(), |(_, new)| new);
                 let mut posts = self.posts.iter_mut();
                 if let Some(post) = posts.find(|post| post.member.name == name && !post.lacks) {
-                    post.faults.clear();
+                    post.forgive();
                 }
                 TabReply::Faults(Faults::new())
             }
@@ -427,7 +429,7 @@ fn fault_of(post: &Post, settings: &Settings, key: &str, value: &str) -> Option<
         return Some("it is too long");
     }
     // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || is_editable(key)) {
+    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
         return Some("this is set in the run file");
     }
     (is_running && !is_live(key) && settings.get(key) != value)
@@ -459,15 +461,17 @@ fn check(
 ) -> Result<Reading, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
-        let held = lock(&known);
-        let now = origin.text()?;
-        // What is still to be written may be there, or not yet.
-        if now != meant && Some(&now) != held.as_ref() {
+        // What is still to be written may be there, or not yet: it does not come to be while this looks.
+        let is_ours = {
+            let known = lock(&known);
+            let now = origin.text()?;
+            now == meant || Some(&now) == known.as_ref()
+        };
+        if !is_ours {
             return Err(ConfigError::Mistakes(
                 "the run file was changed by somebody else: have it read again first".to_owned(),
             ));
         }
-        drop(held);
         let file = origin.with(text)?;
         let places = file.members.iter().flat_map(|member| member.run.listens());
         Ok(Read {

@@ -87,7 +87,7 @@ fn edit(text: &str, globals: &Globals, members: &[Member], at: usize) {
             "{text}"
         );
     }
-    if let Some((now, text)) = after(&Edit::Remove { name: name.clone() })
+    if let Some((now, text)) = after(&Edit::Remove { name })
         && !left.is_empty()
     {
         let (_, now) = now.unwrap_or_else(|mistakes| panic!("{mistakes:?}: {text}"));

@@ -124,6 +124,8 @@ pub struct Tab {
     pub id: u64,
     /// What its role is: `relay`, `hub serve`, ...
     pub kind: &'static str,
+    /// How its lines in the log begin: `relay[sports]`.
+    pub label: String,
     /// Its role.
     pub row: RoleRow,
     /// What flows through it is shown.
@@ -137,8 +139,10 @@ pub struct Tab {
 pub struct TabSettings {
     /// Each field's name and what stands in it, as it was typed.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
     /// What is wrong with the fields.
     pub faults: Faults,
     /// They are only to be seen, and are changed elsewhere.

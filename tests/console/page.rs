@@ -312,6 +312,55 @@ fn what_is_typed_is_not_lost() {
     assert_eq!(value(&mut page, "src"), "127.0.0.1:5");
 }
 
+/// Each of several destinations has a field for its own `slow`, and what a command line can't say of that is said.
+#[test]
+fn an_output_has_a_policy_of_its_own() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = open(&browser, &console);
+    page.fill("#field-src", "127.0.0.1:1");
+    page.fill("#field-dst", "127.0.0.1:2 127.0.0.1:0");
+    let chosen = |page: &mut Page, value: &str| {
+        page.until("document.getElementById('outputs').checkVisibility()");
+        page.eval(&format!(
+            "(() => {{
+                const field = document.getElementById('field-output-1');
+                field.value = '{value}';
+                field.dispatchEvent(new Event('change'));
+            }})()"
+        ));
+    };
+    chosen(&mut page, "skip");
+    page.until_text("#unsaid", "leaves out: slow of 127.0.0.1:0 = skip.");
+    page.until("document.getElementById('unsaid').checkVisibility()");
+    assert_eq!(
+        page.text("label[for=field-output-1]"),
+        "--slow of 127.0.0.1:0"
+    );
+    let role = &console.roles()[0];
+    assert_eq!(role["fields"]["slow of 127.0.0.1:0"], json!("skip"));
+    assert_eq!(
+        role["command"],
+        json!("hydrant 127.0.0.1:1 127.0.0.1:2 127.0.0.1:0")
+    );
+    chosen(&mut page, "");
+    page.until("!document.getElementById('unsaid').checkVisibility()");
+    page.fill("#field-dst", "127.0.0.1:0");
+    page.until("!document.getElementById('outputs').checkVisibility()");
+    // What is wrong with one is beside its field; and there is none for a destination that is not there.
+    page.fill("#field-dst", "127.0.0.1:2 127.0.0.1:0");
+    let wrong = json!({ "slow of 127.0.0.1:0": "never", "slow of :9": "skip" });
+    let answer = console.post("/api/v1/relays/1", &wrong).json();
+    assert!(answer["errors"]["slow of :9"].is_string(), "{answer}");
+    page.until("document.getElementById('field-output-1-error').textContent.includes('never')");
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    console.program.stop();
+}
+
 #[test]
 fn the_log_is_filtered() {
     if !have("chromium") {
@@ -630,11 +679,17 @@ fn the_wall_shows_the_worst_first_and_changes_nothing() {
         &json!({ "name": "broken", "src": place.at.to_string(), "dst": "127.0.0.1:0" }),
     );
     console.does("relays/2/start", &json!({}));
+    console.does("relays", &json!({ "after": 1 }));
+    let taken = json!({ "name": "failed", "src": "127.0.0.1:1", "dst": console.at.to_string() });
+    console.does("relays/3", &taken);
+    let failed = console.post("/api/v1/relays/3/start", &json!({}));
+    assert_eq!(failed.status, 422);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/wall", console.at));
-    page.until("document.querySelectorAll('.board article').length === 2");
-    page.until_text(".board article", "brokenNo upstream");
-    page.until_text("#summary", "1 relay running, 1 not well");
+    page.until("document.querySelectorAll('.board article').length === 3");
+    page.until_text(".board article", "failedFailed");
+    page.until_text(".board article + article", "brokenNo upstream");
+    page.until_text("#summary", "1 relay running, 2 not well");
     assert_eq!(
         page.eval(
             "[...document.querySelectorAll('button')].filter((one) => one.checkVisibility()).length"

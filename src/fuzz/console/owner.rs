@@ -123,11 +123,13 @@ impl Owner {
         Tab {
             id: number as u64 + 1,
             kind: "relay",
+            label: format!("relay[relay {number}]"),
             row: self.role(number),
             dump: false,
             settings: Some(TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
                 command: format!("hydrant {}", "x".repeat(self.field)),
+                unsaid: Vec::new(),
                 faults: Vec::new(),
                 is_fixed: false,
             }),

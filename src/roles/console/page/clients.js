@@ -37,6 +37,8 @@ export class Clients {
   #search = "";
   #total = 0;
   #rows = new Map();
+  // What a row of the table shows, as it was said last.
+  #shown = new WeakMap();
   #asked = 0;
   #timer = 0;
   #scroll = byId("clients-scroll");
@@ -58,8 +60,15 @@ export class Clients {
   select(one) {
     const before = this.#role;
     this.#role = one;
+    if (before?.id === one.id && before.kind === one.kind) return;
     if (this.#columns !== columnsOf(one)) this.#show(columnsOf(one));
-    if (before?.id !== one.id) this.#restart();
+    // Those of another tab would be disconnected in this one's name.
+    this.#sizer.replaceChildren();
+    this.#total = 0;
+    setText(byId("clients-count"), "");
+    setText(this.#nobody, "");
+    this.#draw();
+    this.#restart();
   }
 
   #show(columns) {
@@ -68,9 +77,7 @@ export class Clients {
     this.#descending = true;
     byId("clients-grid").classList.toggle("named", columns === NAMED_COLUMNS);
     byId("clients-grid").classList.toggle("plain", columns === PLAIN_COLUMNS);
-    this.#sizer.replaceChildren();
     this.#drawHead();
-    this.#restart();
   }
 
   refresh() {
@@ -154,6 +161,7 @@ export class Clients {
     made.setAttribute("aria-rowindex", index + 2);
     this.#columns.forEach(({ text }, column) => setText(made.children[column], text ? text(row) : row.peer));
     made.children[0].title = row.peer;
+    this.#shown.set(made, row);
     made.classList.toggle("late", row.lag >= LATE);
     return made;
   }
@@ -168,7 +176,7 @@ export class Clients {
       class: "quiet",
       "aria-label": `Disconnect ${row.peer}`,
       title: "Disconnect this client",
-      onclick: () => this.#disconnect(row),
+      onclick: () => this.#disconnect(this.#shown.get(made)),
     }, "Disconnect");
     made.append(element("span", { role: "cell", class: "do" }, disconnect));
     return made;

@@ -149,6 +149,7 @@ function draw() {
   // A hub, or a tunnel, keeps nobody waiting that it could measure.
   show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
   if (hasForm) form.set(one);
+  else form.showErrors(one.errors);
   clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
@@ -212,6 +213,8 @@ function drawState(one) {
   show(byId("stop"), one.running);
   show(byId("close"), canChange(one));
   show(byId("copy"), one.command !== null);
+  show(byId("unsaid"), one.unsaid.length > 0);
+  setText(byId("unsaid"), `A command line has one --slow for all, and so leaves out: ${one.unsaid.join(", ")}.`);
   drawFacts(one.running ? facts(one) : []);
 }
 
@@ -381,10 +384,10 @@ byId("add").addEventListener("click", async () => {
 });
 
 byId("copy").addEventListener("click", async () => {
-  const { command } = role();
+  const { command, unsaid } = role();
   try {
     await navigator.clipboard.writeText(command);
-    toast(`Copied: ${command}`);
+    toast(unsaid.length ? `Copied without ${unsaid.join(", ")}: ${command}` : `Copied: ${command}`);
   } catch {
     // No clipboard off localhost without TLS: the line is shown, to be marked by hand.
     window.prompt("The command line", command);

@@ -46,7 +46,7 @@ export class Log {
 
   #admits(line) {
     if (LEVELS[line.level] > Number(byId("log-level").value)) return false;
-    const isOthers = /^(ws |hub )?\w+(\[.*?\])?: /.test(line.text) && !line.text.startsWith(`${this.#role}: `);
+    const isOthers = /^[a-z]+( [a-z]+)?(\[.*?\])?: /.test(line.text) && !line.text.startsWith(`${this.#role}: `);
     if (isOthers && !byId("log-all").checked) return false;
     const wanted = byId("log-filter").value.trim().toLowerCase();
     return !wanted || line.text.toLowerCase().includes(wanted);

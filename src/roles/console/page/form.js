@@ -22,6 +22,9 @@ const FIELDS = [
 export class Form {
   #role = null;
   #inputs = new Map();
+  // Several destinations have a `slow` of their own each: those that have a field now, and what there is to choose.
+  #outputs = [];
+  #slows = [];
   #timer = 0;
   // What was typed and hydrant does not have yet: of each relay, by its id, the fields and what stands in them.
   #typed = new Map();
@@ -29,7 +32,10 @@ export class Form {
 
   constructor() {
     const fields = byId("fields");
-    for (const field of FIELDS) fields.append(this.#field(field));
+    for (const field of FIELDS) {
+      fields.append(this.#field(field));
+      if (field.key === "dst") fields.append(element("div", { id: "outputs", hidden: true }));
+    }
     byId("form").addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -38,6 +44,7 @@ export class Form {
     const target = byId("options");
     target.replaceChildren();
     for (const { name, options } of groups) {
+      this.#slows = options.find(({ key }) => key === "slow")?.choices ?? this.#slows;
       const list = element("fieldset", {}, element("legend", {}, name));
       for (const option of options) {
         list.append(this.#field({
@@ -55,7 +62,7 @@ export class Form {
   }
 
   #field(field) {
-    const id = `field-${field.key}`;
+    const id = `field-${field.id ?? field.key}`;
     const described = `${id}-hint ${id}-error`;
     const error = element("p", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
     const hint = element("p", { class: "hint", id: `${id}-hint` }, field.hint ?? "");
@@ -84,6 +91,7 @@ export class Form {
     const isOther = this.#role?.id !== role.id;
     if (isOther) this.#flush();
     this.#role = role;
+    this.#setOutputs(role.fields);
     const typed = this.#typed.get(role.id) ?? new Map();
     for (const [key, { input, preset, isLive }] of this.#inputs) {
       const isAtWork = !isOther && input === document.activeElement && input.type === "text";
@@ -96,6 +104,20 @@ export class Form {
     setText(byId("locked"), role.fixed ? FIXED : LOCKED);
     show(byId("locked"), role.running || role.fixed);
     this.showErrors(role.errors);
+  }
+
+  // One field for each destination that may have a `slow` of its own: where there are several, or where one has.
+  #setOutputs(fields) {
+    const places = [...new Set((fields.dst ?? "").split(/\s+/).filter(Boolean))];
+    const isShown = places.length > 1 || places.some((place) => fields[SLOW_OF + place]);
+    const wanted = isShown ? places : [];
+    if (wanted.join(" ") === this.#outputs.join(" ")) return;
+    for (const place of this.#outputs) this.#inputs.delete(SLOW_OF + place);
+    this.#outputs = wanted;
+    byId("outputs").replaceChildren(...wanted.map((place, index) => this.#field({
+      id: `output-${index}`, key: SLOW_OF + place, label: `--slow of ${place}`, placeholder: "as --slow", choices: this.#slows,
+    })));
+    show(byId("outputs"), isShown);
   }
 
   // These relays are left: `became` says what each one's id is now, and nothing of one that is gone.
@@ -184,6 +206,7 @@ function write(input, value) {
 
 const read = (input) => (input.type === "checkbox" ? input.checked : input.value.trim());
 
+const SLOW_OF = "slow of ";
 const TYPING_MS = 600;
 const LOCKED = "Running: what is greyed out can be changed once the relay is stopped; the rest holds at once.";
 const FIXED = "It comes from a run file, or from a command line, and is changed there.";

@@ -1,4 +1,4 @@
-// The screen on the wall: a tile for each relay, worst first. It changes nothing.
+// The screen on the wall: a tile for each relay, hub and tunnel, worst first. It changes nothing.
 
 import { ApiError, Events, get, post } from "./api.js";
 import { Chart } from "./chart.js";
@@ -7,6 +7,8 @@ import { bytes, clock, count, plural, rate, span } from "./units.js";
 
 // Worst first; among equals, who has been silent longest.
 const BADNESS = { failed: 0, down: 1, silent: 2, idle: 3, ending: 4, up: 5, stopped: 6 };
+// What is as somebody wants it.
+const WELL = ["ending", "up", "stopped"];
 
 let state = null;
 let received = 0;
@@ -113,9 +115,10 @@ function draw() {
     }
   }
   const running = sorted.filter((one) => one.running);
-  const bad = running.filter((one) => one.state !== "up").length;
+  const bad = sorted.filter((one) => !WELL.includes(one.state)).length;
   const people = running.reduce((sum, one) => sum + one.clients, 0);
-  setText(byId("summary"), `${plural(running.length, "relay")} running, ${bad === 0 ? "all well" : `${bad} not well`}, ${plural(people, "client")}`);
+  const what = sorted.every((one) => one.kind === "relay") ? plural(running.length, "relay") : count(running.length);
+  setText(byId("summary"), `${what} running, ${bad === 0 ? "all well" : `${bad} not well`}, ${plural(people, "client")}`);
   byId("summary").classList.toggle("bad", bad > 0);
   tick();
 }
