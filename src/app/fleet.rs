@@ -366,18 +366,8 @@ impl Fleet {
         if *turn == Turn::Reloading {
             self.begin_reload(reactor, None);
         }
-        for (by, ticket, command) in reactor.asked() {
-            let reply = match command {
-                Command::Roles { from } => Some(self.rows(reactor, from)),
-                Command::Process => {
-                    let process = process::look(reactor, self.reloads);
-                    Some(Reply::Process(Box::new(process)))
-                }
-                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
-            };
-            if let Some(reply) = reply {
-                reactor.answer(by, ticket, reply);
-            }
+        if reactor.has_asked() {
+            self.answer_asked(reactor);
         }
         if reactor.is_stopping() {
             // Nothing begins any more, or it would never end.
@@ -401,6 +391,22 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
+        for (by, ticket, command) in reactor.asked() {
+            let reply = match command {
+                Command::Roles { from } => Some(self.rows(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, self.reloads);
+                    Some(Reply::Process(Box::new(process)))
+                }
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+            };
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
+            }
+        }
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {

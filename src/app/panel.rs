@@ -148,6 +148,7 @@ impl Fleet {
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
             file: self.file().map(|path| path.display().to_string()),
             fault: self.scribe.as_ref().and_then(Scribe::fault),
+            is_kept,
         })
     }
 

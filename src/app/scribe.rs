@@ -30,6 +30,8 @@ pub(super) struct Scribe {
     /// What is to be changed behind what is being changed.
     waiting: VecDeque<Job>,
     pub(super) under_way: Option<UnderWay>,
+    /// Somebody else has changed the file, and it has not been read since.
+    is_stale: bool,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -72,12 +74,14 @@ impl Scribe {
             text,
             waiting: VecDeque::new(),
             under_way: None,
+            is_stale: false,
         })
     }
 
     /// The file has been read again.
     pub(super) fn found(&mut self, text: &str) {
         text.clone_into(&mut self.text);
+        self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take() {
             self.waiting.push_front(under_way.job);
@@ -92,7 +96,8 @@ impl Scribe {
 
     /// Why what was changed last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        self.keeper.fault()
+        let stale = self.is_stale.then(|| CHANGED.to_owned());
+        stale.or_else(|| self.keeper.fault())
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
@@ -351,6 +356,9 @@ impl Fleet {
             Err(_) => Err("checking it broke off".to_owned()),
         };
         reactor.know_hosts([]);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.is_stale = applied.as_ref().is_err_and(|text| text == CHANGED);
+        }
         let reply = match applied {
             Ok(said) => {
                 log::info!("hydrant: run file changed on the page: {said}");
@@ -468,9 +476,7 @@ fn check(
             now == meant || Some(&now) == known.as_ref()
         };
         if !is_ours {
-            return Err(ConfigError::Mistakes(
-                "the run file was changed by somebody else: have it read again first".to_owned(),
-            ));
+            return Err(ConfigError::Mistakes(CHANGED.to_owned()));
         }
         let file = origin.with(text)?;
         let places = file.members.iter().flat_map(|member| member.run.listens());
@@ -496,3 +502,6 @@ fn answer(reactor: &mut Reactor<RoleSet>, asked: Option<(RoleId, Ticket)>, reply
         reactor.answer(by, ticket, Reply::Tab(reply));
     }
 }
+
+const CHANGED: &str =
+    "the run file was changed by somebody else: have it read again first (hydrant status reload)";

@@ -25,6 +25,7 @@ WatchdogSec=30s
 Restart=on-failure
 RestartSec=1s
 LimitNOFILE=1048576
+# Where the file says save = true, it is User=, who owns it, and ReadWritePaths= with its folder instead:
 DynamicUser=yes
 NoNewPrivileges=yes
 ProtectSystem=strict

@@ -115,6 +115,8 @@ pub struct Tabs {
     pub file: Option<String>,
     /// Why they could not be kept the last time.
     pub fault: Option<String>,
+    /// Tabs come and go here: [`TabCommand::Add`] and [`TabCommand::Remove`] are not refused for good.
+    pub is_kept: bool,
 }
 
 /// A tab.

@@ -204,7 +204,13 @@ fn a_file_that_was_changed_meanwhile_is_read_first() {
     );
     assert_eq!(page.role("a")["fields"]["max-lag"], Value::Null);
     assert_eq!(saved(&file), theirs);
+    // The page goes on saying so, until it is read; what is stopped by hand meanwhile stops, and is not written.
+    let said = page.state()["settings"]["error"].to_string();
+    assert!(said.contains("hydrant status reload"), "{said}");
+    page.does("relays/2/stop", &json!({}));
+    hydrant.wait_log("the run file does not say that hub was stopped: ");
     page.does("reload", &json!({}));
+    assert_eq!(page.state()["settings"]["error"], Value::Null);
     page.does("relays/1", &lag);
     // What has just been changed is read behind that.
     page.does("reload", &json!({}));

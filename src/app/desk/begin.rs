@@ -215,7 +215,8 @@ impl Desk {
                 _ => faults.push((String::new(), "it runs: stop it to change this".to_owned())),
             }
         }
-        tab.faults.clone_from(&faults);
+        // What is refused is not there: whoever asked is told, and nothing is wrong with what runs.
+        tab.faults.clear();
         self.changed(place);
         TabReply::Faults(faults)
     }

@@ -214,6 +214,7 @@ impl Desk {
                 .as_ref()
                 .map(|keeper| keeper.path().display().to_string()),
             fault: self.keeper.as_ref().and_then(|keeper| keeper.fault()),
+            is_kept: true,
         })
     }
 

@@ -149,7 +149,7 @@ impl Document {
         }
     }
 
-    /// Takes a relay out, by its place, with what [belongs to it](take_out).
+    /// Takes a relay out, by its place, with what belongs to it.
     pub fn remove(&mut self, place: usize) {
         let text = self.text.to_string();
         // What was added has its place in the order of the file only once that is read.

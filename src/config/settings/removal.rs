@@ -1,5 +1,5 @@
 //! A section that goes out of a file, and the comments above it. What stands right above it is about it, and goes with
-//! it; what an empty line keeps apart from it is about more than it, and stays where it is, as does the head of the file.
+//! it; what an empty line keeps apart from it is about more than it, and stays where it is, as does the file's head.
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, RawString, Table};
 
@@ -108,7 +108,8 @@ mod tests {
         let one =
             "# head\n\n# all\n\n# two\n[[a]]\n\n# other\n[b]\ny = 2\n\n# three\n[[a]]\n# end\n";
         assert_eq!(without(all, 0), one);
-        let two = "# head\n\n# one\n[[a]] # it\nx = 1\n[a.inner]\n\n# all\n\n# other\n[b]\ny = 2\n\n# three\n[[a]]\n# end\n";
+        let two = "# head\n\n# one\n[[a]] # it\nx = 1\n[a.inner]\n\n# all\n\n# other\n[b]\ny = 2\n\n\
+                   # three\n[[a]]\n# end\n";
         assert_eq!(without(all, 1), two);
         let three = all.replace("\n# three\n[[a]]\n", "");
         assert_eq!(without(all, 2), three);

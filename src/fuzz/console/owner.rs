@@ -76,6 +76,7 @@ impl Owner {
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                     file: None,
                     fault: None,
+                    is_kept: true,
                 })
             }
             TabCommand::Options => TabReply::Options(Vec::new()),

@@ -20,6 +20,7 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    setText(byId("lost-what"), "");
     showWall();
     for (const tile of tiles.values()) tile.load();
   },
@@ -118,7 +119,9 @@ function draw() {
   const bad = sorted.filter((one) => !WELL.includes(one.state)).length;
   const people = running.reduce((sum, one) => sum + one.clients, 0);
   const what = sorted.every((one) => one.kind === "relay") ? plural(running.length, "relay") : count(running.length);
-  setText(byId("summary"), `${what} running, ${bad === 0 ? "all well" : `${bad} not well`}, ${plural(people, "client")}`);
+  setText(byId("running"), `${what} running, `);
+  setText(byId("well"), bad === 0 ? "all well" : `${bad} not well`);
+  setText(byId("people"), `, ${plural(people, "client")}`);
   byId("summary").classList.toggle("bad", bad > 0);
   tick();
 }
@@ -128,15 +131,16 @@ function tick() {
   setText(byId("link"), isUp ? "live" : state ? "connection lost" : "connecting");
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
   if (isUp || !state) return;
-  setText(byId("lost"), `No connection to hydrant. What you see is ${span((Date.now() - received) / 1000)} old.`);
   show(byId("lost"), true);
+  setText(byId("lost-what"), "No connection to hydrant.");
+  setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old.`);
 }
 
 async function begin() {
   try {
     await get("state");
     showWall();
-    events.follow("?wall=1");
+    events.follow("wall=1");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return showLogin();
@@ -171,8 +175,8 @@ byId("logout").addEventListener("click", async () => {
     await post("logout");
     location.reload();
   } catch (error) {
-    setText(byId("lost"), error.message);
     show(byId("lost"), true);
+    setText(byId("lost-what"), error.message);
   }
 });
 
