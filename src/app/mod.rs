@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod desk;
 mod errand;
+mod fields;
 mod fleet;
 #[cfg(test)]
 mod fleet_tests;

@@ -282,8 +282,8 @@ impl Fleet {
         }
     }
 
-    /// What holds for the whole process: the tokens of the page, and whether it changes the file, at once; the rest from
-    /// the next start on.
+    /// What holds for the whole process: the tokens of the page, and whether it changes the file, at once; the rest
+    /// from the next start on.
     fn take_over(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
