@@ -58,7 +58,7 @@ listen = "127.0.0.1:7001"
  5 | dst = [":6000", "foo"]
    |                 ^^^^^
 F:6:1: unknown key rety of relay: did you mean retry?
- 6 | rety = 5
+ 6 | rety = ...
    | ^^^^
 F:7:15: max-clients: many is not a whole number: write one, or off
  7 | max-clients = "many"
@@ -82,7 +82,7 @@ F:26:8: slow: sometimes is none of drop, skip, block
  26 | slow = "sometimes"
     |        ^^^^^^^^^^^
 F:27:1: unknown key foo of an output: see dst and slow
- 27 | foo = 1
+ 27 | foo = ...
     | ^^^
 F:30:10: 127.0.0.1:6001 is taken: :6001 stands on line 16
  30 | listen = "127.0.0.1:6001"
@@ -91,7 +91,7 @@ F:32:3: unknown section hubb: did you mean hub?
  32 | [[hubb]]
     |   ^^^^
 F:34:1: there may be several of these: write [[tunnel.serve]]
- 34 | serve = 1
+ 34 | serve = ...
     | ^^^^^
 F:37:10: 127.0.0.1:7001 is taken: 127.0.0.1:7001 stands on line 25
  37 | listen = "127.0.0.1:7001"
@@ -120,7 +120,7 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
         ),
         (
             "upstream-send = \"none\"",
-            "F:4:17: can't read upstream-send <folder>/none: no such file or directory",
+            "F:4:17: can't read upstream-send: no such file; its path is not shown, since it may be the secret itself",
         ),
         (
             "retry = \"soon\"",
@@ -152,6 +152,56 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
         let first = first.replace(&path, "F").replace(folder, "<folder>");
         assert_eq!(first, expected, "{setting}");
         assert_eq!(said.code, 1);
+    }
+}
+
+/// Not in what is said, and not in the line that is shown with it: it goes to logs and to pages, too.
+#[test]
+fn secrets_that_stand_in_a_file_are_not_shown() {
+    for (section, said) in [
+        (
+            "[[ws.host]]\nurl = \"ws://me:SECRET@h:1/host\"\ntarget = 1",
+            "F:2:7: url: a url takes no user and no password: a token goes into token-file or HYDRANT_TOKEN",
+        ),
+        (
+            "[[ws.host]]\nurl = \"http://h/host?t=SECRET\"\ntarget = 1",
+            "F:2:7: url: http://h/host?... is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntoken = \"SECRET\"",
+            "F:3:1: unknown key token of hub: did you mean tokens?",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntoken = SECRET",
+            "F:3:9: string values must be quoted, expected literal string",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntokens = \"alice SECRET\"",
+            "F:3:10: can't read tokens: no such file; its path is not shown, since it may be the secret itself",
+        ),
+        (
+            "[[ws.host]]\nurl = \"ws://h/host\"\ntarget = 1\ntoken-file = \"/SECRET/x\"",
+            "F:4:14: can't read token-file: no such file; its path is not shown, since it may be the secret itself",
+        ),
+        (
+            "[[relay]]\nsrc = \"me:SECRET@h:1\"\ndst = 0",
+            "F:2:7: src: ...@h is not a host name: write HOST:PORT, [IPV6]:PORT, :PORT, PORT, tls://HOST:PORT or unix:PATH",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"SECRET\\n\"",
+            "F:4:17: upstream-send: a path has no control characters",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"connect:ws://me:SECRET@h:1\"",
+            "F:3:7: ",
+        ),
+    ] {
+        let shown = check(&format!("{section}\n")).stderr;
+        assert!(shown[0].starts_with(said), "{shown:?}");
+        assert!(
+            !shown.iter().any(|line| line.contains("SECRET")),
+            "{shown:?}"
+        );
     }
 }
 
@@ -194,7 +244,7 @@ F:14:1: this ws.client has no listen
  14 | [[ws.client]]
     | ^^^^^^^^^^^^^
 F:17:1: unknown key lisen of ws.client: did you mean listen?
- 17 | lisen = 1
+ 17 | lisen = ...
     | ^^^^^
 F:19:6: unknown section ws.hosts: did you mean ws.host?
  19 | [[ws.hosts]]
@@ -336,7 +386,7 @@ fn a_console_is_checked_as_on_its_command_line() {
         ("import = \"x\"", "F:5:1: unknown key import of console: "),
         (
             "view-token-file = \"nowhere\"",
-            "F:4:1: can't read view-token-file ",
+            "F:4:1: can't read view-token-file: ",
         ),
     ] {
         let line = wrong(text);

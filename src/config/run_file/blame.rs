@@ -13,7 +13,7 @@ pub(super) fn blame(reader: &mut Reader<'_>, entry: &Entry, env: &Env, error: &C
     let mut found = !entry.is_sound;
     for (at, (key, _, place)) in entry.words.iter().enumerate() {
         if let Err(error) = build_alone(entry, env, at) {
-            let said = in_file(&error.to_string());
+            let said = in_file(&error.discreet());
             let text = match said.starts_with(key) {
                 true => said,
                 false => format!("{key}: {said}"),
@@ -26,7 +26,7 @@ pub(super) fn blame(reader: &mut Reader<'_>, entry: &Entry, env: &Env, error: &C
     if found {
         return;
     }
-    let said = error.to_string();
+    let said = error.discreet();
     let place_in = |name: &str| {
         let flag = format!("--{name}");
         let at = said.find(&flag)?;

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use super::secrets::hidden;
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -28,39 +30,80 @@ pub(super) fn line_of(file: &str, at: usize) -> usize {
         .count()
 }
 
-/// All mistakes of a file, in the order in which they stand there, as they are shown to people.
+/// The mistakes of a file, in the order in which they stand there, as they are shown to people: the first of them, if
+/// there are very many, and how many more there are. What may be a secret is left out.
 pub(super) fn show(name: &str, file: &str, mut mistakes: Vec<Mistake>) -> String {
     mistakes.sort_by_key(|mistake| mistake.at.start);
+    let hidden = hidden(file);
     let mut text = String::new();
     for mistake in &mistakes {
-        show_one(&mut text, name, file, mistake);
+        show_one(&mut text, name, file, &hidden, mistake);
     }
     text
 }
 
-fn show_one(text: &mut String, name: &str, file: &str, mistake: &Mistake) {
+fn show_one(text: &mut String, name: &str, file: &str, hidden: &[Range<usize>], mistake: &Mistake) {
     let start = floor(file, mistake.at.start);
     let begin = file[..start].rfind('\n').map_or(0, |at| at + 1);
     let end = file[start..].find('\n').map_or(file.len(), |at| start + at);
     let number = line_of(file, start);
     let column = 1 + file[begin..start].chars().count();
-    let line = file[begin..end].trim_end_matches('\r');
+    let cells = cells(file, begin..end, hidden);
+    let place = |at: usize| cells.iter().filter(|cell| cell.0 < at).count();
+    let of = part_of(hidden, start).map_or(start, |part| part.start);
+    let to = floor(file, mistake.at.end.min(end)).max(start);
+    let (from, to) = (place(of), place(to));
     // A long line is shown from a little before the place that counts.
-    let skipped = column.saturating_sub(WIDTH - CONTEXT + 1);
-    let shown: String = line.chars().skip(skipped).take(WIDTH).map(plain).collect();
-    let length = file[start..floor(file, mistake.at.end.min(end)).max(start)]
-        .chars()
-        .count();
-    let before = column - 1 - skipped;
+    let skipped = (from + 1).saturating_sub(WIDTH - CONTEXT + 1);
+    let shown: String = cells
+        .iter()
+        .skip(skipped)
+        .take(WIDTH)
+        .map(|cell| cell.1)
+        .collect();
+    let before = from - skipped;
     let room = (shown.chars().count() + 1).saturating_sub(before).max(1);
-    let carets = "^".repeat(length.clamp(1, room));
+    let carets = "^".repeat(to.saturating_sub(from).clamp(1, room));
     let margin = " ".repeat(number.to_string().len());
-    let wrong: String = mistake.text.chars().map(plain).collect();
+    let wrong: String = without_users(&mistake.text).chars().map(plain).collect();
     let _ = writeln!(
         text,
         "{name}:{number}:{column}: {wrong}\n {number} | {shown}\n {margin} | {:before$}{carets}",
         ""
     );
+}
+
+/// A text that may quote addresses, without what stands before their `@`: a user, and maybe a password.
+fn without_users(text: &str) -> String {
+    let words = text.split(' ').map(|word| match word.rsplit_once('@') {
+        Some((before, host)) if !before.is_empty() && !before.ends_with("unix:") => {
+            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+            format!("{scheme}...@{host}")
+        }
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What is shown of a line: each character with its place in the file, and three dots for a part that is hidden.
+fn cells(file: &str, line: Range<usize>, hidden: &[Range<usize>]) -> Vec<(usize, char)> {
+    let mut cells: Vec<(usize, char)> = Vec::new();
+    let text = file[line.clone()].trim_end_matches('\r');
+    for (at, letter) in text.char_indices() {
+        let at = line.start + at;
+        match part_of(hidden, at) {
+            Some(part) if at == part.start.max(line.start) => cells.extend([(at, '.'); 3]),
+            Some(_) => {}
+            None => cells.push((at, plain(letter))),
+        }
+    }
+    cells
+}
+
+/// The hidden part in which a place lies.
+fn part_of(hidden: &[Range<usize>], at: usize) -> Option<&Range<usize>> {
+    let next = hidden.partition_point(|part| part.end <= at);
+    hidden.get(next).filter(|part| part.start <= at)
 }
 
 /// A character as it takes one column and drives no terminal.
@@ -94,8 +137,29 @@ mod tests {
         let file = "a = 1\n\tname = \"\u{fc}ber\" # x\n";
         let at = file.find('"').unwrap();
         let mistake = Mistake::new(at..at + "\"\u{fc}ber\"".len(), "no");
-        let expected = "f.toml:2:9: no\n 2 |  name = \"\u{fc}ber\" # x\n   |         ^^^^^^\n";
+        let expected = "f.toml:2:9: no\n 2 |  name = \"\u{fc}ber\" ...\n   |         ^^^^^^\n";
         assert_eq!(show("f.toml", file, vec![mistake]), expected);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let show = |file: &str, at: Range<usize>, text: &str| {
+            show("f", file, vec![Mistake::new(at, text)])
+        };
+        assert_eq!(
+            show("a = 1\ntoken = \"S\" # S\n", 6..11, "no"),
+            "f:2:1: no\n 2 | token = ...\n   | ^^^^^\n"
+        );
+        assert_eq!(
+            show(
+                "url = 'ws://u:S@h'",
+                6..18,
+                "ws://u:S@h is wrong, u@unix:x, unix:@x"
+            ),
+            "f:1:7: ws://...@h is wrong, ...@unix:x, unix:@x\n 1 | url = ...\n   |       ^^^\n"
+        );
+        let key = "tls-key = \"\"\"\nS\\q\n\"\"\"\n";
+        assert_eq!(show(key, 15..17, "no"), "f:2:2: no\n 2 | ...\n   | ^^^\n");
     }
 
     #[test]

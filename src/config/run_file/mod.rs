@@ -13,6 +13,7 @@ mod edit;
 mod example;
 mod mistake;
 mod rest;
+mod secrets;
 mod section;
 
 use std::ops::Range;

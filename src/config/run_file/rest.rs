@@ -125,7 +125,7 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
             rest.watchers.push((config.bind.clone(), bind));
             rest.console = Some(ConsoleConfig { saves, ..config });
         }
-        Err(error) => reader.note(bind, in_file(&error.to_string())),
+        Err(error) => reader.note(bind, in_file(&error.discreet())),
     }
 }
 

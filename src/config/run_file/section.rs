@@ -7,7 +7,7 @@ use std::path::Path;
 use toml_edit::{Item, Key, Table, Value};
 
 use super::mistake::Mistake;
-use crate::base::option::{Kind, Opt, Values};
+use crate::base::option::{Kind, Opt, OptionError, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
 use crate::config::Sheet;
@@ -322,6 +322,10 @@ impl Reader<'_> {
             }
             match opt.read(&text) {
                 Ok(_) => values.put(opt, text),
+                // Whoever took the key for another one wrote a secret there.
+                Err(OptionError::Control { .. }) if matches!(opt.kind, Kind::Path { .. }) => {
+                    self.note(at, format!("{name}: a path has no control characters"));
+                }
                 Err(error) => self.note(at, in_file(&error.to_string())),
             }
         }
