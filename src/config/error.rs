@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::files::NO_END;
 use crate::base::endpoint::EndpointError;
 use crate::base::option::OptionError;
 use crate::base::tokens::{TokensError, TokensFault};
@@ -93,8 +94,8 @@ impl ConfigError {
             }
             other => return other.to_string(),
         };
-        use io::ErrorKind::{IsADirectory, PermissionDenied};
-        let is_there = matches!(kind, PermissionDenied | IsADirectory);
+        use io::ErrorKind::{IsADirectory, PermissionDenied, TimedOut};
+        let is_there = matches!(kind, PermissionDenied | IsADirectory | TimedOut);
         match SECRETS.contains(&flag) && !is_there {
             true => format!(
                 "can't read {flag}: no such file; its path is not shown, since it may be the secret itself"
@@ -185,6 +186,9 @@ impl fmt::Display for ConfigError {
                 match fault {
                     FileFault::Unreadable(io::ErrorKind::NotFound) => {
                         write!(f, "can't read {flag} {path}: no such file or directory")
+                    }
+                    FileFault::Unreadable(io::ErrorKind::TimedOut) => {
+                        write!(f, "can't read {flag} {path}: {NO_END}")
                     }
                     FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
                     FileFault::Empty if *flag == "--upstream-send" => {

@@ -1,5 +1,9 @@
 //! `hydrant check`, whose words and places people read.
 
+use std::fs;
+use std::process::Command;
+use std::thread;
+
 use crate::common::hydrant::{Finished, hydrant};
 use crate::rig::File;
 
@@ -299,6 +303,28 @@ log-file = "x.log"
         "F: no mistakes: 1 relay, 1 hub, 2 tunnels, 3 ws roles\n"
     );
     assert_eq!(said.code, 0);
+}
+
+/// Nobody writes to this pipe; one that is written to is as good as a file.
+#[test]
+fn a_file_that_never_ends_holds_nothing_up_for_ever() {
+    let file = File::new("");
+    let pipe = file.folder().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is one of the coreutils").success());
+    let relay = "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"pipe\"\n";
+    file.write(relay);
+    let said = hydrant("check").arg(file.path()).run();
+    let wrong = "F:4:17: can't read upstream-send P: it has not ended within 5 s; is it a pipe that nobody writes to?";
+    let short = said.stderr[0].replace(&*pipe.to_string_lossy(), "P");
+    assert_eq!(short.replace(&file.path(), "F"), wrong);
+    let writer = thread::spawn(move || fs::write(pipe, "LOGIN"));
+    let said = hydrant("check").arg(file.path()).run();
+    assert_eq!((said.code, said.stderr), (0, Vec::new()));
+    writer
+        .join()
+        .expect("it does not panic")
+        .expect("somebody reads");
 }
 
 #[test]
