@@ -154,6 +154,8 @@ pub struct Env {
     /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
     /// `None`: they are not known now.
     pub passed: Option<Vec<(String, String)>>,
+    /// A run file is only checked: what starting it would find is looked for, too.
+    pub is_check: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -341,6 +343,7 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
                 let passed = env.passed.clone().filter(|passed| !passed.is_empty());
                 let env = Env {
                     passed,
+                    is_check: true,
                     ..env.clone()
                 };
                 RunFile::load(&path, &args.values.pairs(), &env)

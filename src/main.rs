@@ -28,6 +28,7 @@ fn main() {
         config_home: config_home(),
         sockets: Some(sockets()),
         passed: Some(passed.iter().map(place).collect()),
+        is_check: false,
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config, passed),
