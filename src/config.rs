@@ -43,6 +43,7 @@ pub use self::certificates::{Certificates, CertificatesError, Stamp};
 pub use self::console::ConsoleOrders;
 pub(crate) use self::console::console_of;
 pub use self::error::{ConfigError, FileFault};
+pub(crate) use self::files::read_bounded;
 pub use self::files::sockets_in;
 pub use self::member::{Member, Sheet};
 pub use self::origin::Origin;

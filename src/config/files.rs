@@ -90,7 +90,7 @@ pub(super) fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFa
 ///
 /// # Errors
 /// As for any file; `TimedOut` for what does not end.
-pub(super) fn read_bounded(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
+pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
     let found = fs::metadata(path)?.file_type();
     if found.is_file() || found.is_dir() {
         return read_up_to(path, max);
