@@ -1,6 +1,6 @@
 //! Parse, log, run, exit code. Nothing else.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -34,9 +34,14 @@ fn main() {
         Ok(config) => app::run(config, passed),
         Err(exit) => {
             // A reader that has gone away needs no word any more.
-            let _ = std::io::stdout().write_all(exit.stdout.as_bytes());
             let _ = std::io::stderr().write_all(exit.stderr.as_bytes());
-            exit.code
+            match std::io::stdout().write_all(exit.stdout.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    let _ = writeln!(std::io::stderr(), "hydrant: can't write to stdout: {error}");
+                    1
+                }
+                _ => exit.code,
+            }
         }
     };
     // Not a return: helper threads may still sit in a read of a standard stream.
