@@ -6,6 +6,7 @@ mod error;
 mod files;
 mod member;
 mod origin;
+mod outputs;
 pub mod run_file;
 pub mod settings;
 mod unit;

@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "bench/brokers.rs"]
+mod brokers;
 #[path = "bench/pairs.rs"]
 mod pairs;
 

@@ -392,6 +392,16 @@ bench --repeat 0 => --repeat: 0 is too little: the least is 1
 bench --relay {src} => --relay {src}: nothing says where clients connect: put {dst} or {dst_port} into it
 bench --relay 'a{dst} => --relay 'a{dst}: a ' is not closed
 bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: <places>
+bench --speak hydrant => --speak: hydrant is none of plain, redis, nats
+bench --speak nats => hydrant itself does not speak nats: --speak nats needs a --relay
+bench --speak plain --speak nats --relay a{dst} => 2 --speak for 1 relay: give one for all, or one for each
+bench --speak redis --relay a{src}{dst} => --relay a{src}{dst}: who speaks redis is dialled by the source, too: \
+leave {src} out
+bench tls --relay redis-server{dst} --speak redis => bench tls can't be done with redis-server{dst}, which speaks redis
+bench hub --speak redis --relay a{dst} => bench hub-many can't be done with a{dst}, which speaks redis
+bench source :1 --speak nats => who speaks nats is dialled by the source: write connect:HOST:PORT
+bench sink a:1 --speak nats --speak redis => 2 --speak for 1 relay: give one for all, or one for each
+bench tls-loop a:1 :2 --speak nats => --speak means nothing to bench tls-loop
 bench --retry 5 => bench has no flag --retry: see hydrant bench --help
 bench source :1 --clients 5 => --clients means nothing to bench source
 bench source :1 --size 64,65 => a list as --size means nothing to bench source

@@ -10,11 +10,17 @@ mod aids;
 mod api;
 #[path = "console/browser.rs"]
 mod browser;
+#[path = "console/feed.rs"]
+mod feed;
+#[path = "console/form.rs"]
+mod form;
 #[path = "console/page.rs"]
 mod page;
 #[path = "console/rig.rs"]
 mod rig;
 #[path = "console/settings.rs"]
 mod settings;
+#[path = "console/table.rs"]
+mod table;
 #[path = "console/tabs.rs"]
 mod tabs;

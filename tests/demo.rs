@@ -1,7 +1,7 @@
 //! `hydrant demo` as a program, off a terminal: what it shows, and the ways in which it ends.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -173,6 +173,18 @@ fn others_can_attach_wherever_it_listens() {
     // Taken by this, or by another test's demo.
     let _usual = TcpListener::bind("127.0.0.1:7070");
     let demo = Running::start(&["demo"]);
+    // The page knows its relay's lines in the log for its tab's.
+    let page = demo.line_with("console http://");
+    let page = page
+        .split(['/', ' '])
+        .find(|part| part.contains(':') && !part.starts_with("http"));
+    let page = page.expect("an address");
+    let mut state = String::new();
+    let mut stream = TcpStream::connect(page).expect("it listens");
+    let ask = format!("GET /api/v1/state HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).expect("it reads");
+    stream.read_to_string(&mut state).expect("it is text");
+    assert!(state.contains(r#""label":"relay","#), "{state}");
     demo.line_with("Attach");
     let at = address(&demo.line().expect("a command line"));
     assert!(

@@ -307,10 +307,64 @@ mod dials {
                 cx.dial(&endpoint("unix:/nobody"), PATIENCE);
             }
         });
+        // It begins when a turn ends.
+        rig.turn();
         assert!(rig.answers().is_empty());
         rig.turn();
         let answers = rig.answers();
         assert_eq!(answers.len(), 1, "{answers:?}");
+    }
+
+    /// Whoever asks for much and takes it back in one breath costs no descriptor, and no look-up.
+    #[test]
+    fn a_dial_that_is_taken_back_within_its_turn_opens_nothing() {
+        let mut rig = Rig::set(
+            Faults::none(),
+            |world| {
+                name(world, [Answer::with(&ips(["10.0.0.1"]))]);
+                world.world().trace(true);
+            },
+            |cx, event| {
+                if let Event::Start = event {
+                    for to in ["10.0.0.1:5", "host.test:5", "unix:/nobody"] {
+                        let dial = cx.dial(&endpoint(to), PATIENCE);
+                        cx.cancel_dial(dial);
+                    }
+                }
+            },
+        );
+        rig.run(millis(100));
+        assert!(rig.answers().is_empty());
+        let world = rig.world.world();
+        let calls = |line: &str| line.contains("connect") || line.contains("resolve");
+        let calls: Vec<_> = world.trace_lines().filter(|line| calls(line)).collect();
+        assert!(calls.is_empty(), "{calls:?}");
+    }
+
+    #[test]
+    fn a_dial_gets_the_descriptor_that_its_turn_sets_free() {
+        let mut rig = Rig::set(
+            Faults::none(),
+            |world| {
+                serve(world, "10.0.0.1:5");
+                world.world().set_socket_limit(1);
+            },
+            |cx, event| match event {
+                Event::Start => drop(cx.dial(&endpoint("10.0.0.1:5"), PATIENCE)),
+                Event::Connected { sock, .. } if cx.now() < Time::from_millis(20) => {
+                    cx.dial(&endpoint("10.0.0.1:5"), PATIENCE);
+                    cx.close(*sock, Close::Orderly);
+                }
+                _ => {}
+            },
+        );
+        rig.run(millis(100));
+        let answers = rig.answers();
+        assert!(answers.len() > 2);
+        assert!(
+            answers.iter().all(|(_, answer)| answer == "10.0.0.1:5"),
+            "{answers:?}"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::scribe::Scribe;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, Run, RunFile};
 use crate::reactor::command::{Command, Reply, Ticket};
+use crate::reactor::tabs::Faults;
 use crate::reactor::view::PAGE_MAX;
 use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
 use crate::roles::console::Console;
@@ -80,6 +81,8 @@ pub(super) struct Post {
     pub(super) watch: Option<Watch>,
     /// What flows through it is shown to those who look at it.
     pub(super) shows: bool,
+    /// Why it did not begin when somebody wanted it to, by the field.
+    pub(super) faults: Faults,
 }
 
 pub(super) enum Standing {
@@ -113,6 +116,7 @@ impl Post {
                 standing: Standing::Running(role),
                 watch,
                 shows: false,
+                faults: Faults::new(),
             }),
         }
     }
@@ -125,6 +129,7 @@ impl Post {
             standing: Standing::Stopped { was_told: true },
             watch: None,
             shows: false,
+            faults: Faults::new(),
         }
     }
 
@@ -132,6 +137,9 @@ impl Post {
     pub(super) fn rests(mut self, member: Member) -> Self {
         if let Standing::Running(role) = self.standing {
             self.standing = Standing::Told(role);
+        }
+        if self.member != member {
+            self.faults.clear();
         }
         self.member = member;
         self
@@ -254,7 +262,7 @@ impl Fleet {
         for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
-                Err(text) => {
+                Err((_, text)) => {
                     reactor.cancel(all.into_iter().flatten().collect());
                     return Err(fleet.named(member, &text));
                 }
@@ -345,18 +353,8 @@ impl Fleet {
         if *turn == Turn::Reloading {
             self.begin_reload(reactor, None);
         }
-        for (by, ticket, command) in reactor.asked() {
-            let reply = match command {
-                Command::Roles { from } => Some(self.rows(reactor, from)),
-                Command::Process => {
-                    let process = process::look(reactor, self.reloads);
-                    Some(Reply::Process(Box::new(process)))
-                }
-                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
-            };
-            if let Some(reply) = reply {
-                reactor.answer(by, ticket, reply);
-            }
+        if reactor.has_asked() {
+            self.answer_asked(reactor);
         }
         if reactor.is_stopping() {
             // Nothing begins any more, or it would never end.
@@ -380,6 +378,22 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
+        for (by, ticket, command) in reactor.asked() {
+            let reply = match command {
+                Command::Roles { from } => Some(self.rows(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, self.reloads);
+                    Some(Reply::Process(Box::new(process)))
+                }
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+            };
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
+            }
+        }
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
@@ -421,12 +435,15 @@ impl Fleet {
 
 /// Listens for a role that is still to come. `leaving` are roles whose places it may take; `before` is the one that it
 /// takes the place of, whose free ports, as the system once chose them, it goes on with.
+///
+/// # Errors
+/// Where it can't listen, by the field that says so, and why.
 pub(super) fn reserve(
     reactor: &mut Reactor<RoleSet>,
     member: &Member,
     before: Option<RoleId>,
     leaving: &[RoleId],
-) -> Result<Vec<Reserved>, String> {
+) -> Result<Vec<Reserved>, (&'static str, String)> {
     let mut all = Vec::new();
     let mut seen: Vec<&Endpoint> = Vec::new();
     for at in member.run.listens() {
@@ -441,7 +458,7 @@ pub(super) fn reserve(
             Ok(reserved) => all.push(reserved),
             Err(error) => {
                 reactor.cancel(all);
-                return Err(cant_listen(at, &error));
+                return Err((member.run.field_of(at), cant_listen(at, &error)));
             }
         }
     }

@@ -212,9 +212,7 @@ impl SettingsFile {
             ));
         }
         self.replace(text, found.is_some())
-            .map_err(|error| format!("can't write {shown}: {}", plain(&error)))?;
-        *lock(&self.known) = Some(text.to_owned());
-        Ok(())
+            .map_err(|error| format!("can't write {shown}: {}", plain(&error)))
     }
 
     fn replace(&mut self, text: &str, is_there: bool) -> io::Result<()> {
@@ -244,7 +242,13 @@ impl SettingsFile {
                 file.sync_all()
             })
             .and_then(|()| self.keep_copy(is_there))
-            .and_then(|()| fs::rename(&beside, &self.path));
+            .and_then(|()| {
+                // Whoever looks at both with this in hand finds them alike.
+                let mut known = lock(&self.known);
+                fs::rename(&beside, &self.path)?;
+                *known = Some(text.to_owned());
+                Ok(())
+            });
         if written.is_err() {
             // On a full disk it would be in the way of the next attempt.
             let _ = fs::remove_file(&beside);
@@ -326,6 +330,25 @@ mod tests {
             (0o600, 0o700)
         );
         assert_eq!(fs::read_dir(folder.0.join("deep")).unwrap().count(), 2);
+    }
+
+    /// Or what is being written would be taken for somebody else's.
+    #[test]
+    fn who_looks_at_the_file_finds_what_is_known_of_it() {
+        let folder = Folder::new("alike");
+        let mut file = folder.file(None);
+        file.write("0").unwrap();
+        let (known, path) = (Arc::clone(&file.known), file.path.clone());
+        let writer = thread::spawn(move || {
+            for number in 1..200 {
+                file.write(&number.to_string()).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let known = lock(&known);
+            assert_eq!(fs::read_to_string(&path).ok(), *known);
+        }
+        writer.join().unwrap();
     }
 
     #[test]

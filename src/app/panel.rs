@@ -42,17 +42,23 @@ impl Post {
     }
 
     fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> tabs::Tab {
-        let row = self.row(reactor);
+        let mut row = self.row(reactor);
+        if let (RoleState::Stopped, false) = (&row.state, self.faults.is_empty()) {
+            let texts: Vec<&str> = self.faults.iter().map(|(_, text)| text.as_str()).collect();
+            row.state = RoleState::Failed(texts.join("; "));
+        }
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         tabs::Tab {
             id: self.id,
             kind: self.member.run.kind(),
+            label: self.member.label(),
             row,
             dump: self.shows || dumps,
             settings: self.member.sheet.clone().map(|sheet| TabSettings {
                 fields: sheet.fields,
                 command: sheet.command,
-                faults: Vec::new(),
+                unsaid: sheet.unsaid,
+                faults: self.faults.clone(),
                 is_fixed: !(is_kept && self.member.run.kind() == "relay"),
             }),
         }
@@ -134,6 +140,7 @@ impl Fleet {
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
             file: self.file().map(|path| path.display().to_string()),
             fault: self.scribe.as_ref().and_then(Scribe::fault),
+            is_kept,
         })
     }
 
@@ -201,26 +208,41 @@ impl Fleet {
             reactor.know_hosts(names.unwrap_or_default());
             let begun = self.begin_now(reactor, id);
             reactor.know_hosts([]);
-            let reply = begun.map_or_else(TabReply::Refused, |()| TabReply::Done);
+            let reply = begun.unwrap_or_else(|text| TabReply::Refused(text.to_owned()));
             reactor.answer(asked.0, asked.1, Reply::Tab(reply));
         }
     }
 
-    fn begin_now(&mut self, reactor: &mut Reactor<RoleSet>, id: u64) -> Result<(), String> {
+    /// Begins a role. What of it can't be is noted beside its fields.
+    fn begin_now(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        id: u64,
+    ) -> Result<TabReply, &'static str> {
         let place = self.posts.iter().position(|post| post.id == id);
         // A reload may have taken it away, or begun it, meanwhile.
         let place = place.ok_or("there is no such role any more")?;
-        let post = &self.posts[place];
+        let post = &mut self.posts[place];
         if post.role().is_some() {
-            return Ok(());
+            return Ok(TabReply::Done);
         }
-        let reserved = reserve(reactor, &post.member, None, &[])?;
-        let mut begun = Post::begin(reactor, post.member.clone(), reserved)?;
-        begun.id = id;
-        begun.shows = post.shows;
-        self.posts[place] = begun;
-        self.note_enabled(reactor, place, true);
-        Ok(())
+        let begun = reserve(reactor, &post.member, None, &[]).and_then(|reserved| {
+            let begun = Post::begin(reactor, post.member.clone(), reserved);
+            begun.map_err(|text| ("", text))
+        });
+        match begun {
+            Ok(mut begun) => {
+                begun.id = id;
+                begun.shows = post.shows;
+                self.posts[place] = begun;
+                self.note_enabled(reactor, place, true);
+                Ok(TabReply::Done)
+            }
+            Err((field, text)) => {
+                post.faults = vec![(field.to_owned(), text)];
+                Ok(TabReply::Faults(post.faults.clone()))
+            }
+        }
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn reserve_all(
         let own = step.old.and_then(|at| before[at]);
         match reserve(reactor, &step.member, own, leaving) {
             Ok(reserved) => step.reserved = reserved,
-            Err(text) => {
+            Err((_, text)) => {
                 failed = Some((at, text));
                 break;
             }

@@ -15,7 +15,7 @@ use super::keeper::{Keeper, lock};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
-use crate::config::settings::{FIELD_MAX, Settings, is_editable, is_live, names_socket};
+use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 use crate::config::{ConfigError, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
@@ -30,6 +30,8 @@ pub(super) struct Scribe {
     /// What is to be changed behind what is being changed.
     waiting: VecDeque<Job>,
     under_way: Option<(Job, Reading, String)>,
+    /// Somebody else has changed the file, and it has not been read since.
+    is_stale: bool,
 }
 
 /// A change, and who waits for what comes of it.
@@ -45,12 +47,14 @@ impl Scribe {
             text,
             waiting: VecDeque::new(),
             under_way: None,
+            is_stale: false,
         })
     }
 
     /// The file has been read again.
     pub(super) fn found(&mut self, text: &str) {
         text.clone_into(&mut self.text);
+        self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
         if let Some((job, ..)) = self.under_way.take() {
             self.waiting.push_front(job);
@@ -65,7 +69,8 @@ impl Scribe {
 
     /// Why what was changed last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        self.keeper.fault()
+        let stale = self.is_stale.then(|| CHANGED.to_owned());
+        stale.or_else(|| self.keeper.fault())
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
@@ -227,6 +232,9 @@ impl Fleet {
             Err(_) => Err("checking it broke off".to_owned()),
         };
         reactor.know_hosts([]);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.is_stale = applied.as_ref().is_err_and(|text| text == CHANGED);
+        }
         let reply = match applied {
             Ok(said) => {
                 log::info!("hydrant: run file changed on the page: {said}");
@@ -239,8 +247,9 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), None) = (&reply, job.asked) {
-            log::warn!("hydrant: the run file was not changed: {why}");
+        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &job.edit) {
+            let what = if *on { "started" } else { "stopped" };
+            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
         }
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
@@ -292,7 +301,7 @@ fn fault_of(post: &Post, settings: &Settings, key: &str, value: &str) -> Option<
         return Some("it is too long");
     }
     // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || is_editable(key)) {
+    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
         return Some("this is set in the run file");
     }
     (is_running && !is_live(key) && settings.get(key) != value)
@@ -324,12 +333,14 @@ fn check(
 ) -> Result<Reading, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
-        let now = origin.text()?;
-        // What is still to be written may be there, or not yet.
-        if now != meant && Some(&now) != lock(&known).as_ref() {
-            return Err(ConfigError::Mistakes(
-                "the run file was changed by somebody else: have it read again first".to_owned(),
-            ));
+        // What is still to be written may be there, or not yet: it does not come to be while this looks.
+        let is_ours = {
+            let known = lock(&known);
+            let now = origin.text()?;
+            now == meant || Some(&now) == known.as_ref()
+        };
+        if !is_ours {
+            return Err(ConfigError::Mistakes(CHANGED.to_owned()));
         }
         let file = origin.with(text)?;
         let places = file.members.iter().flat_map(|member| member.run.listens());
@@ -355,3 +366,6 @@ fn answer(reactor: &mut Reactor<RoleSet>, asked: Option<(RoleId, Ticket)>, reply
         reactor.answer(by, ticket, Reply::Tab(reply));
     }
 }
+
+const CHANGED: &str =
+    "the run file was changed by somebody else: have it read again first (hydrant status reload)";

@@ -284,6 +284,10 @@ pub static ROLES: &[Role] = &[
                 what: "the same measurement five times, medians, and a picture",
             },
             Example {
+                line: "hydrant bench sink 10.0.0.7:6379 --clients 500 --speak redis",
+                what: "500 subscribers of a redis elsewhere",
+            },
+            Example {
                 line: "hydrant bench sink 10.0.0.7:6000 --clients 500 --check",
                 what: "500 clients of a relay elsewhere that hydrant bench source feeds",
             },

@@ -29,8 +29,10 @@ pub struct Member {
 pub struct Sheet {
     /// The words by their keys (`src`, `listen`, ...) and the options by their names, in the order of the help.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
 }
 
 impl Sheet {
@@ -73,7 +75,11 @@ impl Sheet {
             }
             fields.push((opt.name().to_owned(), all.join(",")));
         }
-        Self { fields, command }
+        Self {
+            fields,
+            command,
+            unsaid: Vec::new(),
+        }
     }
 }
 
@@ -107,12 +113,12 @@ impl Member {
         }
     }
 
-    /// How its lines in the log begin: `relay[sports]`, or `relay` where it has no other name.
+    /// How its lines in the log begin: `relay[sports]`, or `relay` where it was given no name.
     pub fn label(&self) -> String {
         let word = self.run.word();
-        match self.name == word {
-            true => word.to_owned(),
-            false => format!("{word}[{}]", self.name),
+        match self.run.name() {
+            Some(name) => format!("{word}[{name}]"),
+            None => word.to_owned(),
         }
     }
 }
@@ -155,18 +161,27 @@ impl Run {
         }
     }
 
-    /// The word for it in the log.
+    /// The word for it in the log, and its name where it was given none: whoever serves the others has the short one.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Relay(_) => "relay",
-            Self::HubServe { .. } | Self::HubUser(_) | Self::HubTunnel(_) => "hub",
-            Self::TunnelServe { .. } | Self::TunnelExpose(_) => "tunnel",
-            Self::WsRelay { .. } | Self::WsAdapter(_) => "ws",
-            Self::Demo => "demo",
-            Self::Console(_) => "console",
-            Self::Bench(_) => "bench",
-            Self::Many(_) => "run",
-            Self::Status(_) => "status",
+            Self::HubServe { .. } | Self::HubUser(_) => "hub",
+            Self::TunnelServe { .. } => "tunnel",
+            Self::WsRelay { .. } => "ws",
+            other => other.kind(),
+        }
+    }
+
+    /// What it is one of: a relay, a hub, a tunnel, something of WebSockets.
+    pub fn family(&self) -> &'static str {
+        self.kind().split(' ').next().unwrap_or_default()
+    }
+
+    /// The field that says that it listens there.
+    pub fn field_of(&self, at: &Endpoint) -> &'static str {
+        match self {
+            Self::Relay(relay) if relay.source == Source::Listen(at.clone()) => "src",
+            Self::Relay(_) => "dst",
+            _ => "listen",
         }
     }
 

@@ -31,7 +31,7 @@ pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::run_file::run_file;
 pub use self::tls_record::tls_record;
-pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
+pub use self::tunnel::{TunnelLife, hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
 pub use self::ws::{ws, ws_by_seed};

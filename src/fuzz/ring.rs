@@ -7,9 +7,10 @@ use crate::fuzz::script::Script;
 pub fn ring(data: &[u8]) {
     let mut script = Script::new(data);
     let capacity = 1 + script.pick(40);
+    let page = 1 << (capacity % 4);
     let mut pair = Pair {
-        ring: Ring::new(capacity),
-        model: Model::new(capacity),
+        ring: Ring::with_page(capacity, page),
+        model: Model::new(capacity, page),
     };
     while !script.is_empty() {
         match script.pick(9) {
@@ -31,16 +32,18 @@ struct Pair {
 
 struct Model {
     capacity: usize,
+    page: usize,
     written: Vec<u8>,
     tail: u64,
-    /// The offset that was written at place 0 in the latest lap that began there by a rewind.
+    /// The offset that was written at place 0 in the latest lap that a rewind began, or would have been.
     origin: u64,
 }
 
 impl Model {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, page: usize) -> Self {
         Self {
             capacity,
+            page,
             written: Vec::new(),
             tail: 0,
             origin: 0,
@@ -122,9 +125,12 @@ impl Pair {
             .head()
             .saturating_sub(script.pick(self.model.capacity + 4) as u64);
         let kept = self.model.head() - keep_from.max(self.model.tail);
-        if self.model.place() >= kept as usize {
+        if let Some(start) = (self.model.place() as u64).checked_sub(kept) {
             self.model.tail = self.model.head() - kept;
-            self.model.origin = self.model.tail;
+            let first = self.model.tail % self.model.page as u64;
+            if first < start {
+                self.model.origin = self.model.tail - first;
+            }
         }
         self.ring.rewind(keep_from);
         assert_eq!(self.ring.place(), self.model.place());

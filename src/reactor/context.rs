@@ -14,7 +14,8 @@ use crate::reactor::net::{Addr, Close, Keepalive, SockId, StdStream};
 use crate::reactor::reserve::Listening;
 use crate::reactor::table::{Owner, Way};
 
-/// The context of one event. Effects happen at once, but for [`Cx::close`], which waits for the end of the turn.
+/// The context of one event. Effects happen at once, but for [`Cx::close`] and [`Cx::dial`], which wait for the end of
+/// the turn.
 pub struct Cx<'a> {
     pub(super) core: &'a mut Core,
     pub(super) role: RoleId,
@@ -85,13 +86,15 @@ impl Cx<'_> {
         Ok(open)
     }
 
-    /// Resolves and connects, within `timeout` in all. The answer, [`super::Event::Connected`] or
-    /// [`super::Event::ConnectFailed`], comes with a later event, never from inside of this call.
+    /// Resolves and connects from the end of this turn on, within `timeout` in all. The answer,
+    /// [`super::Event::Connected`] or [`super::Event::ConnectFailed`], comes with a later event, never from inside of
+    /// this call.
     pub fn dial(&mut self, to: &Endpoint, timeout: Duration) -> DialId {
         self.core.dial(self.role, to, timeout)
     }
 
-    /// Ends a dial; it will not be answered. One that is over already is left alone.
+    /// Ends a dial; it will not be answered. One that is over already is left alone, and one of this turn's has opened
+    /// nothing.
     pub fn cancel_dial(&mut self, dial: DialId) {
         self.core.cancel_dial(dial);
     }

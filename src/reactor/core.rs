@@ -13,7 +13,7 @@ use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
 use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
-use crate::reactor::event::{End, Event, RoleId};
+use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
 use crate::reactor::reserve::{Listening, Reserved};
 use crate::reactor::table::{Owner, Table, Way};
@@ -24,12 +24,17 @@ pub(super) struct Core {
     pub(super) table: Table,
     pub(super) dials: Slab<Dial>,
     pub(super) dial_generation: u32,
+    /// Dials that begin at the end of the turn, unless they are gone by then.
+    pub(super) fresh_dials: Vec<DialId>,
     pub(super) next_lookup: u64,
     /// Events that came up inside of a call and wait for their delivery.
     pub(super) outbox: VecDeque<(RoleId, Event)>,
     /// Roles that are over, and how they ended.
     pub(super) finished: Vec<(RoleId, End)>,
     wheel: Wheel<Alarm>,
+    /// When it is to be looked at again, unless it has been changed since that was found out.
+    soonest: Option<Time>,
+    is_changed: bool,
     /// Timers that ran out and have not been delivered yet: one of them may still take another back.
     due: VecDeque<(TimerKey, Alarm)>,
     ripe: Vec<(TimerKey, Alarm)>,
@@ -63,10 +68,13 @@ impl Core {
             table: Table::default(),
             dials: Slab::new(),
             dial_generation: 0,
+            fresh_dials: Vec::new(),
             next_lookup: 0,
             outbox: VecDeque::new(),
             finished: Vec::new(),
             wheel: Wheel::new(),
+            soonest: None,
+            is_changed: false,
             due: VecDeque::new(),
             ripe: Vec::new(),
             closing: Vec::new(),
@@ -81,19 +89,35 @@ impl Core {
     }
 
     /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
-    pub(super) fn patience(&self) -> Option<Time> {
-        if !self.table.is_idle() || !self.outbox.is_empty() || !self.finished.is_empty() {
+    pub(super) fn patience(&mut self) -> Option<Time> {
+        let is_busy =
+            !self.outbox.is_empty() || !self.finished.is_empty() || !self.fresh_dials.is_empty();
+        if is_busy || !self.table.is_idle() {
             return Some(Time::ZERO);
         }
-        self.wheel.next()
+        self.soonest()
+    }
+
+    /// When the first timer may run out.
+    fn soonest(&mut self) -> Option<Time> {
+        if self.is_changed {
+            self.soonest = self.wheel.next();
+            self.is_changed = false;
+        }
+        self.soonest
     }
 
     pub(super) fn timer(&mut self, after: Duration, owner: Owner, tag: u32) -> TimerKey {
-        self.wheel
-            .insert(self.net.now() + after, Alarm::Owner(owner, tag))
+        self.set(after, Alarm::Owner(owner, tag))
+    }
+
+    fn set(&mut self, after: Duration, alarm: Alarm) -> TimerKey {
+        self.is_changed = true;
+        self.wheel.insert(self.net.now() + after, alarm)
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
+        self.is_changed = true;
         if !self.wheel.cancel(key) {
             self.due.retain(|(due, _)| *due != key);
         }
@@ -101,10 +125,13 @@ impl Core {
 
     /// Brings up the timers that have run out.
     pub(super) fn ripen(&mut self) {
-        self.wheel.advance(self.net.now(), &mut self.ripe);
-        if !self.ripe.is_empty() {
-            self.due.extend(self.ripe.drain(..));
+        let now = self.net.now();
+        if self.soonest().is_none_or(|soonest| soonest > now) {
+            return; // as in nearly every turn
         }
+        self.is_changed = true;
+        self.wheel.advance(now, &mut self.ripe);
+        self.due.extend(self.ripe.drain(..));
     }
 
     pub(super) fn next_due(&mut self) -> Option<(TimerKey, Alarm)> {
@@ -190,8 +217,7 @@ impl Core {
                 // Nothing announces that descriptors are free again, nor what became of any other failure: a timer
                 // has to ask. Those who wait stay in the kernel's queue, and those who join them change nothing.
                 self.table.pause(listener);
-                self.wheel
-                    .insert(self.net.now() + ACCEPT_PAUSE, Alarm::Accept(listener));
+                self.set(ACCEPT_PAUSE, Alarm::Accept(listener));
                 self.say_accept_failed(&error);
                 None
             }
@@ -217,6 +243,7 @@ impl Core {
         self.listening.retain(|listening| listening.role != role);
         let stays =
             |alarm: &Alarm| !matches!(alarm, Alarm::Owner(Owner::Role(of), _) if *of == role);
+        self.is_changed = true;
         self.wheel.retain(stays);
         self.due.retain(|(_, alarm)| stays(alarm));
     }

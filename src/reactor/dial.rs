@@ -2,10 +2,15 @@
 //! the one before has failed (after RFC 8305, "Happy Eyeballs"). The first connection wins, the others are closed.
 //!
 //! ```text
+//!   Asked for ──the turn ends──> Resolving or Racing
 //!   Resolving ──answer──> Racing ──one connected──> Connected
 //!       │ no address         │ all failed
 //!       └────────────────────┴──────── or out of time ──> ConnectFailed
 //! ```
+//!
+//! **Invariant.** A dial that is taken back in the turn in which it was asked for has opened nothing, and one that is
+//! begun finds the descriptors of all that its turn has closed. So a peer for whom dials are made can't hold more of
+//! them than it may have dials, however many it brings up and takes back in one breath.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,6 +30,8 @@ pub(super) struct Dial {
     id: DialId,
     role: RoleId,
     port: u16,
+    /// The name to be looked up, before it is.
+    name: Option<String>,
     lookup: Option<Lookup>,
     /// Addresses that nobody has tried yet.
     untried: VecDeque<Addr>,
@@ -57,6 +64,7 @@ impl Core {
             id,
             role,
             port: 0,
+            name: None,
             lookup: None,
             untried: VecDeque::new(),
             racing: Vec::new(),
@@ -90,18 +98,29 @@ impl Core {
                 port,
                 ..
             } => {
-                let lookup = self.fresh_lookup();
                 dial.port = *port;
-                dial.lookup = Some(lookup);
-                self.net.resolve(lookup, name);
+                dial.name = Some(name.clone());
             }
         }
-        let resolving = dial.lookup.is_some();
         self.dials.insert(dial);
-        if !resolving {
-            self.try_next(id);
-        }
+        self.fresh_dials.push(id);
         id
+    }
+
+    /// Begins the dials that were asked for in this turn and not taken back.
+    pub(super) fn begin_dials(&mut self) {
+        for id in std::mem::take(&mut self.fresh_dials) {
+            let Some(dial) = self.dial_mut(id) else {
+                continue;
+            };
+            let Some(name) = dial.name.take() else {
+                self.try_next(id);
+                continue;
+            };
+            let lookup = self.fresh_lookup();
+            self.dial_mut(id).expect("it was just found").lookup = Some(lookup);
+            self.net.resolve(lookup, &name);
+        }
     }
 
     /// Ends a dial without an answer. One that is gone already is left alone.

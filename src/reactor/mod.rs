@@ -2,12 +2,12 @@
 //!
 //! One [`Reactor`] owns all sockets, timers and roles of the process. A turn waits for the net, then visits each
 //! socket that is ready and wanted **once**, then one of those that were put off, then delivers the timers that ran
-//! out, then closes what was given up. A visit does one bounded read or write; a socket with more to do is visited
-//! again in the next turn, after all the others. So nobody can keep the loop for himself, and nobody has to remember to
-//! re-arm anything.
+//! out, then closes what was given up, then begins the dials that were asked for. A visit does one bounded read or
+//! write; a socket with more to do is visited again in the next turn, after all the others. So nobody can keep the loop
+//! for himself, and nobody has to remember to re-arm anything.
 //!
-//! **Invariant.** No role is called while another call into a role is under way: what comes up inside of a call (a
-//! dial that fails at once) waits in the outbox.
+//! **Invariant.** No role is called while another call into a role is under way, nor while a turn closes and dials:
+//! what comes up then (a dial that fails at once) waits in the outbox.
 //!
 //! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
@@ -135,6 +135,11 @@ impl<R: Role> Reactor<R> {
         })
     }
 
+    /// Whether roles have asked anything since [`Reactor::asked`] was called.
+    pub fn has_asked(&self) -> bool {
+        !self.core.asked.is_empty()
+    }
+
     /// Takes what roles have asked since the last call, in order. Each of them waits for [`Reactor::answer`].
     pub fn asked(&mut self) -> Vec<(RoleId, Ticket, Command)> {
         std::mem::take(&mut self.core.asked)
@@ -182,11 +187,12 @@ impl<R: Role> Reactor<R> {
         } else {
             self.core.patience()
         };
-        let mut ready = std::mem::take(&mut self.ready);
-        self.core.net.wait(patience, &mut ready)?;
+        self.core.net.wait(patience, &mut self.ready)?;
         let mut cut = None;
         let mut reload = false;
-        for event in ready.drain(..) {
+        // What is taken from the end needs no second list.
+        self.ready.reverse();
+        while let Some(event) = self.ready.pop() {
             match event {
                 Ready::Sock {
                     id,
@@ -201,7 +207,6 @@ impl<R: Role> Reactor<R> {
                 Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
             }
         }
-        self.ready = ready;
         self.empty_outbox();
         self.visit_all();
         self.visit_deferred();
@@ -212,6 +217,7 @@ impl<R: Role> Reactor<R> {
             self.core.reset_unfinished();
         }
         self.core.close_deferred();
+        self.core.begin_dials();
         if self.options.measured {
             let took = self.core.net.clock().since(self.core.net.now());
             self.turns.note(took);

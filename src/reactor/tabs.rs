@@ -115,6 +115,8 @@ pub struct Tabs {
     pub file: Option<String>,
     /// Why they could not be kept the last time.
     pub fault: Option<String>,
+    /// Tabs come and go here: [`TabCommand::Add`] and [`TabCommand::Remove`] are not refused for good.
+    pub is_kept: bool,
 }
 
 /// A tab.
@@ -124,6 +126,8 @@ pub struct Tab {
     pub id: u64,
     /// What its role is: `relay`, `hub serve`, ...
     pub kind: &'static str,
+    /// How its lines in the log begin: `relay[sports]`.
+    pub label: String,
     /// Its role.
     pub row: RoleRow,
     /// What flows through it is shown.
@@ -137,8 +141,10 @@ pub struct Tab {
 pub struct TabSettings {
     /// Each field's name and what stands in it, as it was typed.
     pub fields: Vec<(String, String)>,
-    /// The command line that does the same.
+    /// The command line that does the same, but for what it can't say.
     pub command: String,
+    /// What that is: fields, and what stands in them.
+    pub unsaid: Vec<String>,
     /// What is wrong with the fields.
     pub faults: Faults,
     /// They are only to be seen, and are changed elsewhere.

@@ -39,6 +39,11 @@ impl Journal {
         log::info!("{}: {text}", self.label);
     }
 
+    /// A line about one connection, for those who look for a mistake.
+    pub(crate) fn debug(&self, text: &str) {
+        log::debug!("{}: {text}", self.label);
+    }
+
     /// A line that may come again and again: the first of its kind is said, the next ones are counted.
     pub(crate) fn warn(&mut self, now: Time, kind: &str, text: String) {
         if let Some(text) = self.repeats.say(now, kind, text) {

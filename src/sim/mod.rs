@@ -61,6 +61,9 @@ use crate::reactor::net::{
 pub struct SimNet {
     world: Rc<RefCell<World>>,
     now: Time,
+    /// What is read into slices, or away, comes through here. It is as long as the longest such read, and is made once:
+    /// to clear new memory at each would be most of their work.
+    scratch: Vec<u8>,
 }
 
 /// A driver's door to the same world.
@@ -77,6 +80,7 @@ impl SimNet {
             Self {
                 world: Rc::clone(&world),
                 now: Time::ZERO,
+                scratch: Vec::new(),
             },
             Handle { world },
         )
@@ -92,6 +96,14 @@ impl SimNet {
         let result = call(&mut world);
         world.note(|| format!("{name} -> {result:?}"));
         result
+    }
+
+    fn read_to_scratch(&mut self, id: SockId, max: usize) -> io::Result<Io> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(scratch.len().max(max), 0);
+        let done = self.read(id, &mut scratch[..max]);
+        self.scratch = scratch;
+        done
     }
 }
 
@@ -167,9 +179,9 @@ impl Net for SimNet {
     }
 
     fn read_slices(&mut self, id: SockId, into: &mut [IoSliceMut<'_>]) -> io::Result<Io> {
-        let mut bytes = vec![0; into.iter().map(|slice| slice.len()).sum()];
-        let done = self.read(id, &mut bytes)?;
-        let mut rest = &bytes[..done.bytes];
+        let max = into.iter().map(|slice| slice.len()).sum();
+        let done = self.read_to_scratch(id, max)?;
+        let mut rest = &self.scratch[..done.bytes];
         for slice in into {
             let here;
             (here, rest) = rest.split_at(rest.len().min(slice.len()));
@@ -179,7 +191,7 @@ impl Net for SimNet {
     }
 
     fn discard(&mut self, id: SockId, max: usize) -> io::Result<Io> {
-        self.read(id, &mut vec![0; max])
+        self.read_to_scratch(id, max)
     }
 
     fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io> {

@@ -14,7 +14,7 @@ use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::rig::{Console, keep};
 
-fn open(browser: &Browser, console: &Console) -> Page {
+pub(crate) fn open(browser: &Browser, console: &Console) -> Page {
     let mut page = browser.open(&format!("http://{}/", console.at));
     page.until("!document.getElementById('panel').hidden && document.getElementById('link').dataset.up === 'true'");
     page
@@ -23,6 +23,20 @@ fn open(browser: &Browser, console: &Console) -> Page {
 fn value(page: &mut Page, id: &str) -> String {
     let value = page.eval(&format!("document.getElementById('field-{id}').value"));
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// What is announced is announced once: while a connection is lost, the age of what is shown counts on in silence.
+fn is_quiet(page: &mut Page) {
+    page.eval(
+        "window.announced = 0;
+         for (const one of document.querySelectorAll('[role=alert], [role=status]')) {
+            const all = { childList: true, characterData: true, subtree: true };
+            new MutationObserver(() => (window.announced += 1)).observe(one, all);
+         }
+         window.first = document.getElementById('lost').textContent",
+    );
+    page.until("document.getElementById('lost').textContent !== window.first");
+    assert_eq!(page.eval("window.announced"), 0);
 }
 
 /// Sets up the relay that is shown, and starts it.
@@ -48,6 +62,11 @@ fn a_person_runs_relays() {
     page.fill("#field-name", "timing");
     start(&mut page, place.at, out.at);
     page.until_text("#state-word", "No clients");
+    // Where short notices are announced there is a place for them before the first one.
+    assert_eq!(
+        page.eval("getComputedStyle(document.getElementById('toast')).display !== 'none'"),
+        true
+    );
     let mut upstream = place.accept();
     let feed = console.program.address_of("clients");
     let mut client = connect(feed);
@@ -192,7 +211,8 @@ fn a_question_goes_with_the_relay_that_it_is_about() {
     page.until("document.getElementById('ask').open");
     console.does("relays/1/remove", &json!({}));
     page.until("!document.getElementById('ask').open");
-    page.until_text("#state-word", "No clients");
+    page.until("document.getElementById('tab-2').ariaSelected === 'true'");
+    page.until("!document.getElementById('stop').hidden");
     let roles = console.roles();
     assert_eq!(
         (roles.len(), &roles[0]["running"]),
@@ -245,6 +265,7 @@ fn the_page_says_when_it_is_cut_off_and_returns_by_itself() {
     console.program.stop();
     page.until("document.body.classList.contains('stale')");
     page.until_text("#lost", "No connection to hydrant. What you see is");
+    is_quiet(&mut page);
     let console = Console::start_with(&home, &format!("--bind {at}"));
     page.until(
         "!document.body.classList.contains('stale') && document.getElementById('lost').hidden",
@@ -310,63 +331,86 @@ fn what_is_typed_is_not_lost() {
     });
     page.until("document.getElementById('field-name').value === 'second'");
     assert_eq!(value(&mut page, "src"), "127.0.0.1:5");
+    a_dead_request_is_given_up(&mut page, &console);
 }
 
+/// A request that is never answered holds up the ones behind it only until its time is over.
+fn a_dead_request_is_given_up(page: &mut Page, console: &Console) {
+    page.eval(
+        "AbortSignal.timeout = (ms) => {
+            const time = new AbortController();
+            time.signal.over = () => time.abort(new DOMException(`${ms} ms`, 'TimeoutError'));
+            return time.signal;
+         };
+         window.whole = window.fetch;
+         window.fetch = (path, options) =>
+            path.endsWith('relays/2')
+                ? new Promise((_, reject) => {
+                    window.over = options.signal?.over;
+                    options.signal?.addEventListener('abort', () => reject(options.signal.reason));
+                  })
+                : window.whole(path, options);
+         0",
+    );
+    page.fill("#field-src", "127.0.0.1:6");
+    page.until("window.over");
+    page.click("#start");
+    page.eval("window.dead = window.over; window.over = null; window.dead()");
+    // What was typed is sent again, and that is given up too.
+    page.until("window.over");
+    page.eval("window.over()");
+    page.until_text("#toast", "Not started");
+    page.eval("window.fetch = window.whole; window.over()");
+    console.role_until(2, "saved", |role| role["fields"]["src"] == "127.0.0.1:6");
+}
+
+/// Each of several destinations has a field for its own `slow`, and what a command line can't say of that is said.
 #[test]
-fn the_log_is_filtered() {
+fn an_output_has_a_policy_of_its_own() {
     if !have("chromium") {
         return;
     }
     let home = Scratch::new();
-    let console = Console::start_with(&home, "--bind 127.0.0.1:0 -v");
-    let taken = json!({ "src": "127.0.0.1:1", "dst": console.at.to_string() });
-    console.does("relays/1", &taken);
-    let refused = console.post("/api/v1/relays/1/start", &json!({}));
-    assert_eq!(refused.status, 422, "{refused:?}");
-    let place = Place::new();
-    console.relay(place.at, "127.0.0.1:0");
+    let console = Console::start(&home);
     let browser = Browser::start();
     let mut page = open(&browser, &console);
-    page.until_text("#log", "listening on");
-    let shown = |page: &mut Page, level: &str, text: &str| {
+    page.fill("#field-src", "127.0.0.1:1");
+    page.fill("#field-dst", "127.0.0.1:2 127.0.0.1:0");
+    let chosen = |page: &mut Page, value: &str| {
+        page.until("document.getElementById('outputs').checkVisibility()");
         page.eval(&format!(
-            "for (const [id, value] of [['log-level', '{level}'], ['log-filter', '{text}']]) {{
-                document.getElementById(id).value = value;
-                document.getElementById(id).dispatchEvent(new Event('input'));
-            }}"
+            "(() => {{
+                const field = document.getElementById('field-output-1');
+                field.value = '{value}';
+                field.dispatchEvent(new Event('change'));
+            }})()"
         ));
-        let kinds = page.eval(
-            "[...new Set([...document.querySelectorAll('#log .line')].map((line) => line.className))].sort()",
-        );
-        let kinds: Vec<String> = serde_json::from_value(kinds).expect("a list");
-        kinds
     };
-    // What comes by itself is no matter: the page is told which lines there are.
-    page.eval(
-        "import('/feed.js').then(({ Log }) => {
-            const log = new Log();
-            document.getElementById('log').replaceChildren();
-            ['ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE'].forEach((level, index) =>
-                log.add({ seq: index + 1, time: '2026-01-01T12:00:00.123Z', level, text: `a ${level} line` }));
-         })",
-    );
-    assert_eq!(shown(&mut page, "1", "line"), ["line error"]);
-    assert_eq!(shown(&mut page, "2", "line"), ["line error", "line warn"]);
+    chosen(&mut page, "skip");
+    page.until_text("#unsaid", "leaves out: slow of 127.0.0.1:0 = skip.");
+    page.until("document.getElementById('unsaid').checkVisibility()");
     assert_eq!(
-        shown(&mut page, "3", "a "),
-        ["line error", "line info", "line warn"]
+        page.text("label[for=field-output-1]"),
+        "--slow of 127.0.0.1:0"
     );
+    let role = &console.roles()[0];
+    assert_eq!(role["fields"]["slow of 127.0.0.1:0"], json!("skip"));
     assert_eq!(
-        shown(&mut page, "5", " line"),
-        [
-            "line debug",
-            "line error",
-            "line info",
-            "line trace",
-            "line warn"
-        ]
+        role["command"],
+        json!("hydrant 127.0.0.1:1 127.0.0.1:2 127.0.0.1:0")
     );
-    assert_eq!(shown(&mut page, "5", "trace line"), ["line trace"]);
+    chosen(&mut page, "");
+    page.until("!document.getElementById('unsaid').checkVisibility()");
+    page.fill("#field-dst", "127.0.0.1:0");
+    page.until("!document.getElementById('outputs').checkVisibility()");
+    // What is wrong with one is beside its field; and there is none for a destination that is not there.
+    page.fill("#field-dst", "127.0.0.1:2 127.0.0.1:0");
+    let wrong = json!({ "slow of 127.0.0.1:0": "never", "slow of :9": "skip" });
+    let answer = console.post("/api/v1/relays/1", &wrong).json();
+    assert!(answer["errors"]["slow of :9"].is_string(), "{answer}");
+    page.until("document.getElementById('field-output-1-error').textContent.includes('never')");
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    console.program.stop();
 }
 
 /// A console that asks for a token, and knows another one for the wall.
@@ -466,6 +510,7 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
     console.program.stop();
     page.until_text("#lost", "No connection to hydrant. What you see is");
     page.until("document.body.classList.contains('stale')");
+    is_quiet(&mut page);
     let files = (home.at("token"), home.at("wall"));
     let console = Console::start_with(
         &home,
@@ -478,7 +523,37 @@ fn who_may_only_look_gets_the_wall_and_no_more() {
         "!document.body.classList.contains('stale') && document.getElementById('lost').hidden",
     );
     page.until_text("#link", "live");
-    drop(console);
+    a_page_that_may_only_look_by_now_gives_way(&mut page, &console);
+}
+
+/// Another page of the same browser has logged in with the token of those who may only look, whose cookie this one has
+/// from then on.
+fn a_page_that_may_only_look_by_now_gives_way(page: &mut Page, console: &Console) {
+    let exchange = |page: &mut Page, token: &str| {
+        page.eval(&format!(
+            "fetch('/api/v1/login', {{
+                method: 'POST',
+                headers: {{ 'Content-Type': 'application/json' }},
+                body: JSON.stringify({{ token: '{token}' }}),
+             }}).then(({{ status }}) => {{ if (status !== 200) throw status; }})"
+        ));
+    };
+    exchange(page, "right-and-long-enough");
+    page.goto(&format!("http://{}/", console.at));
+    page.until("document.getElementById('panel')?.hidden === false");
+    page.click("#add");
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 2");
+    page.until("document.getElementById('tab-2').ariaSelected === 'true'");
+    page.complaints.clear();
+    exchange(page, "look-only-and-no-more");
+    page.click("#tab-1");
+    page.until("location.pathname === '/wall'");
+    page.until("document.querySelectorAll('.board article').length === 2");
+    let thrown = page
+        .complaints
+        .iter()
+        .filter(|text| text.contains("TypeError"));
+    assert_eq!(thrown.count(), 0, "{:?}", page.complaints);
 }
 
 /// A site elsewhere.
@@ -630,11 +705,17 @@ fn the_wall_shows_the_worst_first_and_changes_nothing() {
         &json!({ "name": "broken", "src": place.at.to_string(), "dst": "127.0.0.1:0" }),
     );
     console.does("relays/2/start", &json!({}));
+    console.does("relays", &json!({ "after": 1 }));
+    let taken = json!({ "name": "failed", "src": "127.0.0.1:1", "dst": console.at.to_string() });
+    console.does("relays/3", &taken);
+    let failed = console.post("/api/v1/relays/3/start", &json!({}));
+    assert_eq!(failed.status, 422);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/wall", console.at));
-    page.until("document.querySelectorAll('.board article').length === 2");
-    page.until_text(".board article", "brokenNo upstream");
-    page.until_text("#summary", "1 relay running, 1 not well");
+    page.until("document.querySelectorAll('.board article').length === 3");
+    page.until_text(".board article", "failedFailed");
+    page.until_text(".board article + article", "brokenNo upstream");
+    page.until_text("#summary", "1 relay running, 2 not well");
     assert_eq!(
         page.eval(
             "[...document.querySelectorAll('button')].filter((one) => one.checkVisibility()).length"

@@ -257,6 +257,11 @@ fn options_change_while_it_runs() {
         (&role["fields"]["max-lag"], &role["fields"]["retry"]),
         (&json!(null), &json!("7"))
     );
+    assert_eq!(
+        role["errors"],
+        json!({}),
+        "nothing is wrong with what is there"
+    );
     console.program.stop();
     let text = settings(&home);
     assert!(

@@ -53,10 +53,27 @@ fn says(stream: &mut TcpStream, count: usize) {
     stream.read_exact(&mut vec![0; count]).expect("it answers");
 }
 
+/// A tab is opened. Nobody of the one before is left in its table, where they could be disconnected.
+#[track_caller]
+fn opens(page: &mut Page, tab: usize) {
+    let left = page.eval(&format!(
+        "(() => {{
+            const tab = document.getElementById('tab-{tab}');
+            if (tab.ariaSelected === 'true') return 0;
+            tab.click();
+            return document.querySelectorAll('#clients-scroll .sizer .row').length;
+        }})()"
+    ));
+    assert_eq!(left, 0, "others are in the table of tab {tab}");
+    page.until(&format!(
+        "document.getElementById('tab-{tab}').ariaSelected === 'true'"
+    ));
+}
+
 /// A tab is opened, and shows somebody so.
 #[track_caller]
 fn shows(page: &mut Page, tab: usize, peer: &str, parts: &[&str]) {
-    page.click(&format!("#tab-{tab}"));
+    opens(page, tab);
     let row = "[...document.querySelectorAll('#clients-scroll .row')]";
     let all = parts
         .iter()
@@ -76,6 +93,10 @@ fn disconnects(page: &mut Page, part: &str, gone: &mut TcpStream) {
              .querySelector('button').click()"
     ));
     page.until_text("#ask-text", "It may connect again");
+    page.until(&format!(
+        "[...document.querySelectorAll('#clients-scroll .row')].some((row) => row.innerText.includes('{part}')
+             && document.getElementById('ask-text').textContent.startsWith(row.querySelector('.peer').title))"
+    ));
     page.click("#ask-yes");
     assert!(matches!(gone.read(&mut [0]), Ok(0) | Err(_)));
     page.until(&format!(
@@ -166,6 +187,7 @@ fn who_is_connected_is_seen_and_disconnected() {
     shows(&mut page, 3, &who, &["6.0 KiB"]);
     page.until_text("#state-word", "Connected");
     page.until_text("#facts", "6.0 KiB in, 6.0 KiB out");
+    page.until_text("#log", "public at");
     shows(&mut page, 2, &who, &["6.0 KiB"]);
     disconnects(&mut page, &who, &mut one);
     says(&mut other, 1);
@@ -196,7 +218,7 @@ fn who_is_connected_is_seen_and_disconnected() {
     disconnects(&mut page, &who, &mut program);
     if let Some(axe) = axe() {
         for (tab, what) in [(1, "a hub"), (2, "a tunnel"), (4, "a relay of WebSockets")] {
-            page.click(&format!("#tab-{tab}"));
+            opens(&mut page, tab);
             page.until("document.querySelectorAll('#clients-scroll .row').length >= 1");
             looks(&mut page, &axe, what);
         }
@@ -205,6 +227,9 @@ fn who_is_connected_is_seen_and_disconnected() {
         looks(&mut page, &axe, "a question about somebody");
         page.click("#ask-no");
     }
+    page.goto(&format!("http://{browsers}/wall"));
+    page.until("document.querySelectorAll('.board article').length === 6");
+    page.until_text("#summary", "6 running, all well");
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
     hydrant.stop();
 }

@@ -6,9 +6,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::common::hydrant::Hydrant;
 use crate::common::peers::{Place, connect, echo, free_port};
-use crate::rig::File;
+use crate::rig::{File, get};
 
 /// All of them in one file, with what differs from test to test.
 #[derive(Default)]
@@ -266,5 +268,64 @@ fn each_of_them_is_begun_anew_alone() {
         ..users
     };
     users.go_on();
+    hydrant.stop();
+}
+
+/// One of each kind, and none with a name: each goes by another word, in the log as on the page and in metrics.
+#[test]
+fn those_without_a_name_are_told_apart() {
+    let (tunnel, ws, service, place) = (free_port(), free_port(), echo(), Place::new());
+    let text = format!(
+        r#"[console]
+bind = "127.0.0.1:0"
+[metrics]
+listen = "127.0.0.1:0"
+[[relay]]
+src = "{}"
+dst = "127.0.0.1:0"
+[[hub]]
+listen = "127.0.0.1:0"
+[[tunnel.serve]]
+listen = "127.0.0.1:{tunnel}"
+[[tunnel.expose]]
+server = "127.0.0.1:{tunnel}"
+target = "{service}"
+[[ws.relay]]
+listen = "127.0.0.1:{ws}"
+[[ws.host]]
+url = "ws://127.0.0.1:{ws}/host"
+target = "{service}"
+[[ws.client]]
+url = "ws://127.0.0.1:{ws}/client"
+listen = "127.0.0.1:0"
+"#,
+        place.at
+    );
+    let file = File::new(&text);
+    let hydrant = file.run();
+    let page = hydrant.address_of("browsers");
+    let (_, state) = get(page, "/api/v1/state");
+    let state: Value = serde_json::from_str(&state).expect("it is JSON");
+    let roles = state["roles"].as_array().expect("a list").iter();
+    let names: Vec<&str> = roles.filter_map(|role| role["name"].as_str()).collect();
+    let words = [
+        "relay",
+        "hub",
+        "tunnel",
+        "tunnel expose",
+        "ws",
+        "ws host",
+        "ws client",
+    ];
+    assert_eq!(names, words);
+    let (_, metrics) = get(hydrant.address_of("metrics"), "/metrics");
+    for (role, word) in state["roles"].as_array().expect("a list").iter().zip(words) {
+        assert_eq!(role["label"], word);
+        hydrant.wait_log(&format!("] {word}: "));
+        assert!(
+            metrics.contains(&format!("role=\"{word}\",kind=")),
+            "{metrics}"
+        );
+    }
     hydrant.stop();
 }

@@ -74,5 +74,8 @@ pub(crate) fn ask(at: SocketAddr, request: &str) -> (u16, String) {
 /// As above, for a path.
 #[track_caller]
 pub(crate) fn get(at: SocketAddr, path: &str) -> (u16, String) {
-    ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n"))
+    ask(
+        at,
+        &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
+    )
 }

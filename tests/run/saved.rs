@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::hydrant::Hydrant;
 use crate::common::peers::{Place, connect};
 use crate::common::states::States;
-use crate::rig::{File, ask, clients_of};
+use crate::rig::{File, ask, clients_of, get};
 
 fn text(src: SocketAddr) -> String {
     format!(
@@ -67,7 +67,7 @@ impl Page {
     }
 
     fn state(&self) -> Value {
-        let (_, body) = get_closing(self.0, "/api/v1/state");
+        let (_, body) = get(self.0, "/api/v1/state");
         serde_json::from_str(&body).expect("it is JSON")
     }
 
@@ -89,13 +89,6 @@ impl Page {
             }
         });
     }
-}
-
-fn get_closing(at: SocketAddr, path: &str) -> (u16, String) {
-    ask(
-        at,
-        &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
-    )
 }
 
 fn saved(file: &File) -> String {
@@ -211,7 +204,13 @@ fn a_file_that_was_changed_meanwhile_is_read_first() {
     );
     assert_eq!(page.role("a")["fields"]["max-lag"], Value::Null);
     assert_eq!(saved(&file), theirs);
+    // The page goes on saying so, until it is read; what is stopped by hand meanwhile stops, and is not written.
+    let said = page.state()["settings"]["error"].to_string();
+    assert!(said.contains("hydrant status reload"), "{said}");
+    page.does("relays/2/stop", &json!({}));
+    hydrant.wait_log("the run file does not say that hub was stopped: ");
     page.does("reload", &json!({}));
+    assert_eq!(page.state()["settings"]["error"], Value::Null);
     page.does("relays/1", &lag);
     // What has just been changed is read behind that.
     page.does("reload", &json!({}));
@@ -309,5 +308,46 @@ fn what_is_not_enabled_does_not_run() {
     );
     assert_eq!(page.role("a")["fields"]["ring"], json!("1M"));
     assert_eq!(page.role("a")["state"], json!("stopped"));
+    hydrant.stop();
+}
+
+/// What can't begin says so beside its field, whether the page may change it or not, until it does begin.
+#[test]
+fn what_is_in_the_way_of_a_start_is_said_beside_its_field() {
+    let (mut taken, up) = (Place::opened(), Place::new());
+    let text = format!(
+        "[console]\nbind = \"127.0.0.1:0\"\n[[relay]]\nname = \"a\"\nsrc = \"{}\"\ndst = \"{at}\"\nenabled = false\n\
+         [[hub]]\nlisten = \"{at}\"\nenabled = false\n",
+        up.at,
+        at = taken.at
+    );
+    let file = File::new(&text.replace(
+        &format!("listen = \"{}\"", taken.at),
+        &format!("listen = \"127.0.0.2:{}\"", taken.at.port()),
+    ));
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let answer = page.refuses("relays/1/start", &json!({}), 422);
+    assert!(answer.contains("\"dst\":\"can't listen on"), "{answer}");
+    let role = page.role("a");
+    assert_eq!(role["state"], json!("failed"), "{role}");
+    assert!(
+        role["errors"]["dst"]
+            .as_str()
+            .is_some_and(|text| text.contains("port in use")),
+        "{role}"
+    );
+    let port = taken.at.port();
+    let _other = std::net::TcpListener::bind(("127.0.0.2", port)).expect("it is free");
+    let answer = page.refuses("relays/2/start", &json!({}), 422);
+    assert!(answer.contains("\"listen\":\"can't listen on"), "{answer}");
+    assert_eq!(page.role("hub")["state"], json!("failed"));
+    taken.close();
+    page.does("relays/1/start", &json!({}));
+    let role = page.role("a");
+    assert_eq!(
+        (&role["errors"], &role["running"]),
+        (&json!({}), &json!(true))
+    );
     hydrant.stop();
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use socket2::{Domain, Socket, Type};
 
+use crate::common::DEADLINE;
 use crate::common::peers::{connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{Tool, have};
@@ -320,6 +321,18 @@ fn bytes_are_counted_while_they_run_and_when_their_client_leaves() {
     drop(client);
     let left = server.run.wait_logs(&[&us.to_string(), "left: finished"]);
     assert!(left.contains("1000 B to it, 1000 B from it"), "{left}");
+}
+
+/// Whether nobody is let in there. A reset may come before we have seen that the connection was made.
+pub(crate) fn turns_away(at: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&at, DEADLINE) {
+        Ok(stream) => {
+            let deadline = stream.set_read_timeout(Some(DEADLINE));
+            deadline.expect("a socket takes a deadline");
+            is_turned_away(stream)
+        }
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }
 
 /// Whether the other end has closed, be it by a reset: nothing else comes.

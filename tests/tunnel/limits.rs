@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hydrant::proto::yamux::{Flags, Header, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
 
-use crate::clients::is_turned_away;
+use crate::clients::{is_turned_away, turns_away};
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, connect_from, connect_narrow};
 use crate::common::scratch::Scratch;
@@ -326,7 +326,7 @@ fn clients_are_limited_in_all_and_by_their_address() {
     let _second = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(is_turned_away(connect(public)));
+    assert!(turns_away(public));
     server
         .run
         .wait_log("2 clients are connected (--max-clients)");
@@ -338,7 +338,7 @@ fn clients_are_limited_in_all_and_by_their_address() {
     let mut first = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(is_turned_away(connect(public)));
+    assert!(turns_away(public));
     server.run.wait_log("(--max-clients-per-ip)");
     let other = "127.0.0.2".parse().expect("an address");
     let mut other = connect_from(other, public);
@@ -383,7 +383,7 @@ fn streams_are_limited_for_each_backend() {
     let mut first = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(is_turned_away(connect(public)));
+    assert!(turns_away(public));
     server.run.wait_log("(--max-streams)");
     let other = Backend::start(server.at, "--echo");
     assert_eq!(ask(other.public(), b"x"), b"x");
@@ -403,7 +403,7 @@ fn answers_leave_at_once() {
     // some of them take as long, and not all.
     let round = |value: u32| {
         let start = Instant::now();
-        assert!(is_turned_away(connect(public)), "there is one already");
+        assert!(turns_away(public), "there is one already");
         peer.send(Kind::Ping, Flags::SYN, 0, value);
         let is_answer = |header: Header| header.flags.has(Flags::ACK) && header.length == value;
         while !is_answer(peer.frame().0) {}
@@ -433,7 +433,7 @@ fn access_is_checked_for_every_connection() {
     let backend = Backend::start(server.at, "--echo");
     let public = backend.public();
     let two = "127.0.0.2".parse().expect("an address");
-    assert!(is_turned_away(connect(public)));
+    assert!(turns_away(public));
     server
         .run
         .wait_log("client 127.0.0.1 refused: not in --allow-clients");

@@ -14,7 +14,6 @@ use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
 use crate::reactor::{Reactor, Reserved, RoleId};
 use crate::roles::listening::cant_listen;
-use crate::roles::relay::config::Source;
 
 /// A tab whose relay begins as soon as its files have been read and its names looked up.
 pub(super) struct Starting {
@@ -221,7 +220,8 @@ impl Desk {
                 }
             }
         }
-        tab.faults.clone_from(&faults);
+        // What is refused is not there: whoever asked is told, and nothing is wrong with what runs.
+        tab.faults.clear();
         self.changed(place);
         TabReply::Faults(faults)
     }
@@ -244,10 +244,9 @@ fn put(reactor: &mut Reactor<RoleSet>, member: &Member) -> Result<(RoleId, Optio
         match reactor.reserve(at, &[]) {
             Ok(place) => reserved.push(place),
             Err(error) => {
-                let is_source = matches!(&member.run, Run::Relay(relay) if relay.source == Source::Listen(at.clone()));
                 let text = cant_listen(at, &error);
                 reactor.cancel(reserved);
-                return Err(fault(if is_source { "src" } else { "dst" }, text));
+                return Err(fault(member.run.field_of(at), text));
             }
         }
     }

@@ -6,9 +6,7 @@ use super::{Desk, RoleSet};
 use crate::app::certificates::Watch;
 use crate::app::panel::{log_after, of_role};
 use crate::config::Member;
-use crate::config::settings::{
-    FIELD_MAX, Settings, chained, fresh, is_editable, names_socket, option_rows,
-};
+use crate::config::settings::{FIELD_MAX, Settings, chained, fresh, names_socket, option_rows};
 use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::net::Signal;
 use crate::reactor::tabs::{Faults, TabCommand, TabReply, TabSettings, Tabs};
@@ -68,17 +66,24 @@ impl Tab {
                 None => RoleState::Stopped,
             },
         };
+        let (command, unsaid) = self.settings.command();
         tabs::Tab {
             id: self.id,
             kind: "relay",
+            label: match self.is_lent {
+                // It was begun without a name.
+                true => "relay".to_owned(),
+                false => format!("relay[{}]", self.settings.name),
+            },
             row: RoleRow {
                 name: self.settings.name.clone(),
                 state,
             },
             dump: self.settings.dump,
             settings: Some(TabSettings {
-                fields: self.settings.fields.clone(),
-                command: self.settings.command(),
+                fields: self.settings.shown(),
+                command,
+                unsaid,
                 faults: self.faults.clone(),
                 is_fixed: false,
             }),
@@ -209,6 +214,7 @@ impl Desk {
                 .as_ref()
                 .map(|keeper| keeper.path().display().to_string()),
             fault: self.keeper.as_ref().and_then(|keeper| keeper.fault()),
+            is_kept: true,
         })
     }
 
@@ -283,7 +289,7 @@ impl Desk {
                     key.to_owned(),
                     "a Unix socket is set in the settings file".to_owned(),
                 )),
-                key if is_editable(key) => tab.settings.set(key, value),
+                key if tab.settings.has(key) => tab.settings.set(key, value),
                 key => faults.push((
                     key.to_owned(),
                     "this is set in the settings file".to_owned(),

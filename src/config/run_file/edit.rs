@@ -7,8 +7,9 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 use super::section::SECTIONS;
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
+use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, chained, fresh, next_port, put, put_at_end, put_destinations, take_out, write_new,
+    Settings, chained, fresh, next_port, put, put_destinations, put_slow, take_out, write_new,
 };
 
 /// What is to change.
@@ -77,6 +78,10 @@ impl Edit {
                 let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
                 let table = tables.get_mut(at).ok_or_else(gone)?;
                 for (key, value) in fields {
+                    if let Some(dst) = slow_of(key) {
+                        put_slow(table, dst, value);
+                        continue;
+                    }
                     match (key.as_str(), value.is_empty()) {
                         ("dst", _) => put_destinations(table, value),
                         (key, true) => drop(table.remove(key)),
@@ -94,10 +99,8 @@ impl Edit {
             }
             Self::Push(settings) => push(&mut document, settings),
             Self::Remove { name } => {
-                let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
-                if let Some(above) = take_out(tables, at) {
-                    put_at_end(&mut document, &above);
-                }
+                let (section, at) = place_of(&mut document, name).ok_or_else(gone)?;
+                take_out(&mut document, |document| list(document, section), at);
                 if names(&mut document).is_empty()
                     && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), &[])
                 {
@@ -138,11 +141,14 @@ fn push(document: &mut DocumentMut, settings: &Settings) {
 
 /// The list that a role of this name stands in, and its place there.
 fn find<'a>(document: &'a mut DocumentMut, name: &str) -> Option<(&'a mut ArrayOfTables, usize)> {
-    let at = names(document);
-    let (section, at) = at
-        .into_iter()
-        .find_map(|(section, at, own)| (own == name).then_some((section, at)))?;
+    let (section, at) = place_of(document, name)?;
     Some((list(document, section)?, at))
+}
+
+/// The section of a role of this name, and its place among those of its kind.
+fn place_of(document: &mut DocumentMut, name: &str) -> Option<(&'static str, usize)> {
+    let mut all = names(document).into_iter();
+    all.find_map(|(section, at, own)| (own == name).then_some((section, at)))
 }
 
 /// Each role: its section, its place in there, and its name.
@@ -234,6 +240,9 @@ listen = "127.0.0.1:5" # the tunnel
         // An output keeps its section as long as it is one.
         let text = set("a", &[("dst", ":9 :3")]).expect("it is there");
         assert_eq!(text, FILE.replace("dst = \":2\"", "dst = \":9\""));
+        let text = set("a", &[("slow of :3", "skip")]).expect("it is there");
+        let own = FILE.replace("dst = \":3\"", "dst = \":3\"\nslow = \"skip\"");
+        assert_eq!(text, own);
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
@@ -273,7 +282,7 @@ listen = "127.0.0.1:5" # the tunnel
             name: "relay 1".to_owned(),
         };
         assert_eq!(gone.apply(&more).expect("it is there"), FILE);
-        // What stands above a role may be meant for others too.
+        // What stands right above a role goes with it.
         let mut text = FILE.to_owned();
         for name in ["relay", "tunnel"] {
             let gone = Edit::Remove {
@@ -281,7 +290,8 @@ listen = "127.0.0.1:5" # the tunnel
             };
             text = gone.apply(&text).expect("it is there");
         }
-        assert!(text.ends_with("dst = \":3\"\n# behind\n"), "{text}");
+        let end = FILE.find("\n[[relay]]\nsrc").expect("it is there");
+        assert_eq!(text, FILE[..end]);
         let last = Edit::Remove {
             name: "hub".to_owned(),
         };

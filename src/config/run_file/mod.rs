@@ -219,7 +219,7 @@ impl RunFile {
     pub fn summary(&self) -> String {
         let mut kinds: Vec<(&str, usize)> = Vec::new();
         for member in &self.members {
-            let word = match member.run.word() {
+            let word = match member.run.family() {
                 "ws" => "ws role",
                 word => word,
             };
@@ -345,8 +345,8 @@ fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Vec<Draft> {
         let member = match built {
             Ok(Some((run, certificates))) => {
                 let mut member = Member::alone(run, certificates);
+                member.sheet = Some(entry.sheet(&member.run));
                 quieten(&mut member.run, &entry.slows);
-                member.sheet = Some(entry.sheet());
                 member.is_enabled = entry.is_enabled;
                 Some(member)
             }

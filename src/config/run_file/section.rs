@@ -11,7 +11,9 @@ use super::mistake::{Lines, Mistake};
 use crate::base::option::{Kind, Opt, OptionError, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
-use crate::config::{Env, Sheet};
+use crate::config::outputs::{Said, said, slow_key};
+use crate::config::{Env, Run, Sheet};
+use crate::roles::relay::config::Slow;
 
 /// A kind of section.
 #[derive(Debug)]
@@ -70,9 +72,14 @@ impl Section {
         role.expect("each section is a role").options
     }
 
-    /// The name of a role that has none of its own.
+    /// The name of a role that has none of its own: as [`Run::word`](crate::config::Run::word).
     pub(super) fn word(&self) -> &'static str {
-        self.name.split('.').next().unwrap_or_default()
+        match self.role {
+            RoleId::HubServe => "hub",
+            RoleId::TunnelServe => "tunnel",
+            RoleId::WsRelay => "ws",
+            _ => self.command(),
+        }
     }
 
     /// What its role is called on the command line.
@@ -116,11 +123,34 @@ impl Entry {
         own.unwrap_or_else(|| self.section.word().to_owned())
     }
 
-    /// What it says, as a command line would.
-    pub(super) fn sheet(&self) -> Sheet {
+    /// What it says, as a command line would. `run` is what that makes.
+    pub(super) fn sheet(&self, run: &Run) -> Sheet {
         let words = self.words.iter();
         let words: Vec<(&str, &str)> = words.map(|(key, word, _)| (*key, word.as_str())).collect();
-        Sheet::new(self.section.role, &words, &self.values)
+        let mut sheet = Sheet::new(self.section.role, &words, &self.values);
+        let Run::Relay(plain) = run else {
+            return sheet;
+        };
+        let own = self.slows.iter().map(|(at, word)| {
+            // The first word is SRC.
+            (at.saturating_sub(1), words[*at].1, Slow::of(word))
+        });
+        let own: Vec<_> = own.collect();
+        match said(plain, &own) {
+            Said::AsItIs => {}
+            Said::Not(fields) => sheet.unsaid = fields,
+            Said::ByFlag(slow) => {
+                let mut values = self.values.clone();
+                let opt = values.find("--slow").expect("the relay has it");
+                values.put(opt, slow.word().to_owned());
+                sheet.command = Sheet::new(self.section.role, &words, &values).command;
+            }
+        }
+        let fields = own.iter();
+        sheet
+            .fields
+            .extend(fields.map(|(_, dst, slow)| (slow_key(dst), slow.word().to_owned())));
+        sheet
     }
 
     /// The words alone, for what builds orders out of them.

@@ -13,9 +13,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
+use crate::config::outputs::slow_key;
 use crate::config::settings::Settings;
+use crate::config::settings::removal::take_out;
 
 /// The file's text, taken apart.
 #[derive(Clone, Debug)]
@@ -142,59 +144,32 @@ impl Document {
         };
         self.text.set_trailing("");
         table.decor_mut().set_prefix(format!("{trailing}{gap}"));
-        if let Some(tables) = self.tables() {
+        if let Some(tables) = tables(&mut self.text) {
             tables.push(table);
         }
     }
 
-    /// Takes a relay out, by its place. What stands above it stays.
+    /// Takes a relay out, by its place, with what belongs to it.
     pub fn remove(&mut self, place: usize) {
-        if let Some(above) = self.tables().and_then(|tables| take_out(tables, place)) {
-            put_at_end(&mut self.text, &above);
-        }
+        let text = self.text.to_string();
+        // What was added has its place in the order of the file only once that is read.
+        self.text = text.parse().expect("it was written from a document");
+        take_out(&mut self.text, tables, place);
     }
 
     /// A relay's settings are others now.
     pub fn set(&mut self, place: usize, settings: &Settings) {
-        if let Some(table) = self.tables().and_then(|tables| tables.get_mut(place)) {
+        if let Some(table) = tables(&mut self.text).and_then(|tables| tables.get_mut(place)) {
             write(table, settings);
         }
     }
-
-    fn tables(&mut self) -> Option<&mut ArrayOfTables> {
-        let item = self
-            .text
-            .entry(RELAY)
-            .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-        item.as_array_of_tables_mut()
-    }
 }
 
-/// Takes a section out, by its place among those of its kind. What stands above it is not its own alone: it stays,
-/// above the next of them. Where there is none, it is returned.
-pub(crate) fn take_out(tables: &mut ArrayOfTables, place: usize) -> Option<String> {
-    let gone = tables.get(place)?;
-    let above = gone.decor().prefix().and_then(RawString::as_str);
-    let above = above.unwrap_or_default().trim().to_owned();
-    tables.remove(place);
-    if above.is_empty() {
-        return None;
-    }
-    let Some(next) = tables.get_mut(place) else {
-        return Some(above);
-    };
-    let decor = next.decor_mut();
-    let own = decor.prefix().and_then(RawString::as_str);
-    let own = own.unwrap_or_default().to_owned();
-    decor.set_prefix(format!("{above}\n{own}"));
-    None
-}
-
-/// Puts comments behind all sections.
-pub(crate) fn put_at_end(document: &mut DocumentMut, comments: &str) {
-    let rest = document.trailing().as_str().unwrap_or_default();
-    let trailing = format!("{comments}\n{rest}");
-    document.set_trailing(trailing);
+fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
+    let item = text
+        .entry(RELAY)
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    item.as_array_of_tables_mut()
 }
 
 /// Writes what is not there as it should be, and takes out what should not be there.
@@ -221,6 +196,9 @@ fn write(table: &mut Table, settings: &Settings) {
             DST => put_destinations(table, text),
             key => put(table, key, text, typed(text)),
         }
+    }
+    for dst in settings.get(DST).split_whitespace() {
+        put_slow(table, dst, settings.get(&slow_key(dst)));
     }
     for (key, is_on) in [("dump", settings.dump), ("enabled", settings.enabled)] {
         put(table, key, &is_on.to_string(), Value::from(is_on));
@@ -252,6 +230,46 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
         true => drop(table.remove(DST)),
         false => put(table, DST, &left, typed(&left)),
     }
+}
+
+/// Puts a destination's own `slow` where it is not there yet; nothing: it has none. It needs a section for that, and so
+/// do those behind it, or their order would be another one.
+pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
+    let stands_in = |output: &Table| output.get(DST).and_then(Item::as_str) == Some(dst);
+    let outputs = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut);
+    if let Some(output) = outputs.and_then(|all| all.iter_mut().find(|it| stands_in(it))) {
+        return match word.is_empty() {
+            true => drop(output.remove("slow")),
+            false => put(output, "slow", word, Value::from(word)),
+        };
+    }
+    let listed = table.get(DST).and_then(read).unwrap_or_default();
+    let listed: Vec<&str> = listed.split_whitespace().collect();
+    let Some(place) = listed.iter().position(|one| *one == dst) else {
+        return;
+    };
+    if word.is_empty() {
+        return;
+    }
+    let mut outputs: ArrayOfTables = listed[place..].iter().map(|one| output(one)).collect();
+    if let Some(own) = outputs.get_mut(0) {
+        own.insert("slow", value(word));
+    }
+    if let Some(Item::ArrayOfTables(behind)) = table.remove(OUTPUT) {
+        outputs.extend(behind);
+    }
+    let before = listed[..place].join(" ");
+    match before.is_empty() {
+        true => drop(table.remove(DST)),
+        false => put(table, DST, &before, typed(&before)),
+    }
+    table.insert(OUTPUT, Item::ArrayOfTables(outputs));
+}
+
+fn output(dst: &str) -> Table {
+    let mut table = Table::new();
+    table.insert(DST, value(dst));
+    table
 }
 
 /// Puts a value where it is not there yet; what stands beside it stays.
@@ -418,7 +436,7 @@ enabled = false
     }
 
     #[test]
-    fn what_stands_above_a_relay_outlives_it() {
+    fn the_head_of_the_file_outlives_every_relay() {
         let mut document = Document::empty();
         for name in ["a", "b"] {
             document.push(&Settings {
@@ -502,9 +520,41 @@ dst = ":4"
         let (_, all) = Document::parse(&OUTPUTS.replace("\"block\"", "\"never\"")).expect("it is");
         let faults = all[0].check().expect_err("it is no policy");
         assert!(
-            faults[0].0 == "dst" && faults[0].1.contains("never"),
+            faults[0].0 == "slow of connect:b:3" && faults[0].1.contains("never"),
             "{faults:?}"
         );
+    }
+
+    /// One that gets a `slow` of its own gets a section for it, and the order of all stays.
+    #[test]
+    fn an_output_gets_a_policy_and_loses_it() {
+        let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = [\":2\", \":3\", \":4\"]\ndump = false\n\
+                    enabled = true\n";
+        let rest = "\n[[relay.output]] # far\ndst = \":5\"\n\n[[relay]]\nname = \"b\"\ndump = false\n\
+                    enabled = true\n";
+        let whole = format!("{text}{rest}");
+        let (mut document, mut all) = Document::parse(&whole).expect("it is right");
+        all[0].set("slow of :3", "skip");
+        document.set(0, &all[0]);
+        let own =
+            "\n[[relay.output]]\ndst = \":3\"\nslow = \"skip\"\n\n[[relay.output]]\ndst = \":4\"\n";
+        let expected = format!("{text}{own}{rest}").replace("[\":2\", \":3\", \":4\"]", "\":2\"");
+        assert_eq!(document.text(), expected);
+        let (_, read) = Document::parse(&expected).expect("it is right");
+        assert_eq!(read, all);
+        all[0].set("slow of :3", "");
+        all[0].set("slow of :5", "block");
+        document.set(0, &all[0]);
+        let expected = expected.replace("slow = \"skip\"\n", "");
+        let expected = expected.replace("dst = \":5\"\n", "dst = \":5\"\nslow = \"block\"\n");
+        assert_eq!(document.text(), expected);
+        // It is back with its place, whatever stood there meanwhile.
+        for dst in [":2", ":2 :5"] {
+            all[0].set("dst", dst);
+            document.set(0, &all[0]);
+        }
+        let (_, read) = Document::parse(&document.text()).expect("it is right");
+        assert_eq!(read[0].get("slow of :5"), "block");
     }
 
     #[test]

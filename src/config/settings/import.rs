@@ -144,11 +144,11 @@ mod tests {
         ] }"#;
         let tabs = import(text, 2).expect("it is right");
         assert_eq!(
-            tabs[0].command(),
+            tabs[0].command().0,
             "hydrant 10.0.0.5:9999 0.0.0.0:10000 --mode listen-connect --retry 7 --dump"
         );
         assert_eq!((tabs[0].name.as_str(), tabs[0].enabled), ("relay 1", false));
-        assert_eq!(tabs[1].command(), "hydrant '[::1]:9999' 127.0.0.1:10000");
+        assert_eq!(tabs[1].command().0, "hydrant '[::1]:9999' 127.0.0.1:10000");
         assert!(tabs.iter().all(|tab| tab.member().is_ok()));
     }
 

@@ -5,6 +5,7 @@ mod chain;
 mod document;
 mod faults;
 mod import;
+mod removal;
 
 use std::fmt::Write;
 
@@ -13,6 +14,7 @@ use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::base::units::is_unseen;
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::member::quoted;
+use crate::config::outputs::{Said, said, slow_key, slow_of};
 use crate::config::{Env, Member, Run, build, relay_unread};
 use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
@@ -20,8 +22,9 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_at_end, put_destinations, take_out, write_new};
+pub(crate) use self::document::{put, put_destinations, put_slow, write_new};
 pub use self::import::{ImportError, import};
+pub(crate) use self::removal::take_out;
 
 /// A relay's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,17 +45,55 @@ pub struct Settings {
 impl Settings {
     /// What stands in a field; nothing where there is none.
     pub fn get(&self, key: &str) -> &str {
-        let found = self.fields.iter().find(|(name, _)| name == key);
+        let (all, key) = match slow_of(key) {
+            Some(dst) => (&self.slows, dst),
+            None => (&self.fields, key),
+        };
+        let found = all.iter().find(|(name, _)| name == key);
         found.map_or("", |(_, value)| value)
     }
 
     /// Puts something into a field.
     pub fn set(&mut self, key: &str, value: &str) {
-        match self.fields.iter_mut().find(|(name, _)| name == key) {
-            _ if value.is_empty() => self.fields.retain(|(name, _)| name != key),
+        let (all, key) = match slow_of(key) {
+            Some(dst) => (&mut self.slows, dst),
+            None => (&mut self.fields, key),
+        };
+        match all.iter_mut().find(|(name, _)| name == key) {
+            _ if value.is_empty() => all.retain(|(name, _)| name != key),
             Some((_, old)) => value.clone_into(old),
-            None => self.fields.push((key.to_owned(), value.to_owned())),
+            None => all.push((key.to_owned(), value.to_owned())),
         }
+    }
+
+    /// Whether a page may put something into a field.
+    pub fn has(&self, key: &str) -> bool {
+        match slow_of(key) {
+            Some(dst) => self.destinations().any(|word| word == dst),
+            None => is_editable(key),
+        }
+    }
+
+    /// All fields in which something stands. What a destination had of its own is kept while another stands in its
+    /// place, and not shown.
+    pub fn shown(&self) -> Vec<(String, String)> {
+        let mut all = self.fields.clone();
+        let slows = self.own_slows();
+        all.extend(slows.map(|(_, dst, word)| (slow_key(dst), word.to_owned())));
+        all
+    }
+
+    fn destinations(&self) -> impl Iterator<Item = &str> {
+        self.get("dst").split_whitespace()
+    }
+
+    /// The place of each destination with a `slow` of its own, as it was typed, and what that is.
+    fn own_slows(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        let all = self.destinations().enumerate();
+        all.filter_map(|(at, dst)| {
+            let slow = self.slows.iter().find(|(own, _)| own == dst);
+            slow.map(|(_, word)| (at, dst, word.as_str()))
+        })
     }
 
     /// The role that they make, or what is wrong, by the field. Files that they name are read, which takes as long as a
@@ -75,6 +116,8 @@ impl Settings {
         // What else is wrong is to be seen at once too: the rest is looked at as if those fields were empty.
         let mut rest = self.clone();
         "a".clone_into(&mut rest.name);
+        rest.slows
+            .retain(|(dst, _)| faults.iter().all(|(field, _)| *field != slow_key(dst)));
         rest.fields.retain(|(key, _)| {
             let is_known = is_editable(key) || OPTIONS.iter().any(|opt| opt.name() == key);
             is_known && faults.iter().all(|(field, _)| field != key)
@@ -120,16 +163,41 @@ impl Settings {
     }
 
     fn set_slows(&self, relay: &mut RelayConfig) {
-        let words = self.get("dst").split_whitespace();
-        for (word, output) in words.zip(&mut relay.outputs) {
-            if let Some((_, slow)) = self.slows.iter().find(|(dst, _)| dst == word) {
-                output.slow = Slow::of(slow);
+        for (at, _, word) in self.own_slows() {
+            if let Some(output) = relay.outputs.get_mut(at) {
+                output.slow = Slow::of(word);
             }
         }
     }
 
-    /// The command line that does the same, for a shell; but for what one destination has of its own.
-    pub fn command(&self) -> String {
+    /// The command line that does the same, for a shell; and what it can't say: fields, and what stands in them.
+    pub fn command(&self) -> (String, Vec<String>) {
+        let own: Vec<_> = self
+            .own_slows()
+            .map(|(at, dst, word)| (at, dst, Slow::of(word)))
+            .collect();
+        if own.is_empty() {
+            return (self.line(), Vec::new());
+        }
+        match relay_unread(&self.values(), &self.words(), &Env::default()) {
+            Ok((plain, _)) => match said(&plain, &own) {
+                Said::AsItIs => (self.line(), Vec::new()),
+                Said::Not(fields) => (self.line(), fields),
+                Said::ByFlag(slow) => {
+                    let mut flagged = self.clone();
+                    flagged.set("slow", slow.word());
+                    (flagged.line(), Vec::new())
+                }
+            },
+            Err(_) => {
+                let unsaid = self.own_slows();
+                let unsaid = unsaid.map(|(_, dst, word)| format!("{} = {word}", slow_key(dst)));
+                (self.line(), unsaid.collect())
+            }
+        }
+    }
+
+    fn line(&self) -> String {
         let mut line = "hydrant".to_owned();
         for word in self.words() {
             let _ = write!(line, " {}", quoted(&word));
@@ -196,9 +264,9 @@ impl Settings {
         let mut faults = Vec::new();
         let slow = OPTIONS.iter().find(|opt| opt.name() == "slow");
         let slow = slow.expect("the relay has it");
-        for (dst, word) in &self.slows {
+        for (_, dst, word) in self.own_slows() {
             if let Err(error) = slow.read(word) {
-                faults.push(fault("dst", &format!("{dst}: {error}")));
+                faults.push(fault(&slow_key(dst), &error.to_string()));
             }
         }
         for (key, value) in &self.fields {
@@ -255,7 +323,7 @@ pub fn is_live(key: &str) -> bool {
 pub fn is_editable(key: &str) -> bool {
     let opt = OPTIONS.iter().find(|opt| opt.name() == key);
     let is_file = opt.is_some_and(|opt| matches!(opt.kind, Kind::Path { .. }));
-    let is_known = opt.is_some() || ["src", "dst"].contains(&key);
+    let is_known = opt.is_some() || ["src", "dst"].contains(&key) || slow_of(key).is_some();
     is_known && !is_file && !ELSEWHERE.contains(&key)
 }
 
@@ -377,7 +445,7 @@ mod tests {
 
     #[test]
     fn the_command_line_does_the_same() {
-        let line = |src, dst, more: &[(&str, &str)]| settings(src, dst, more).command();
+        let line = |src, dst, more: &[(&str, &str)]| settings(src, dst, more).command().0;
         assert_eq!(
             line(
                 "a:5000",
@@ -402,8 +470,47 @@ mod tests {
             dump: true,
             ..settings("a:1", "[::]:2", &[("tls-insecure", "false")])
         };
-        assert_eq!(dumped.command(), "hydrant a:1 '[::]:2' --dump");
+        assert_eq!(dumped.command().0, "hydrant a:1 '[::]:2' --dump");
         assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    /// What destinations have of their own is on the command line where that has a word for it, and is named where not.
+    #[test]
+    fn a_command_line_says_what_it_leaves_out() {
+        let with = |dst: &str, slows: &[(&str, &str)]| {
+            let mut settings = Settings {
+                name: "a".to_owned(),
+                ..Settings::default()
+            };
+            settings.set("src", "a:1");
+            settings.set("dst", dst);
+            for (place, word) in slows {
+                settings.set(&slow_key(place), word);
+            }
+            settings.command()
+        };
+        let plain = |line: &str| (line.to_owned(), Vec::new());
+        // One that is dialled blocks in any case, and one that listens drops.
+        let own = [(":2", "drop"), ("connect:b:3", "block")];
+        assert_eq!(
+            with(":2 connect:b:3", &own),
+            plain("hydrant a:1 :2 connect:b:3")
+        );
+        assert_eq!(
+            with(":2 :3", &[(":2", "skip"), (":3", "skip")]),
+            plain("hydrant a:1 :2 :3 --slow skip")
+        );
+        assert_eq!(
+            with(":2", &[(":2", "block")]),
+            plain("hydrant a:1 :2 --slow block")
+        );
+        let left_out = vec!["slow of :3 = skip".to_owned()];
+        let line = "hydrant a:1 :2 :3".to_owned();
+        assert_eq!(with(":2 :3", &[(":3", "skip")]), (line, left_out.clone()));
+        // Where the rest is wrong, too; and what no destination has any more is left out of everything.
+        let line = "hydrant a:1 :3 nowhere".to_owned();
+        assert_eq!(with(":3 nowhere", &[(":3", "skip")]), (line, left_out));
+        assert_eq!(with(":2", &[(":3", "skip")]), plain("hydrant a:1 :2"));
     }
 
     #[test]

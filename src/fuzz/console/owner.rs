@@ -62,6 +62,7 @@ impl Owner {
                 next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                 file: None,
                 fault: None,
+                is_kept: true,
             }),
             TabCommand::Options => TabReply::Options(Vec::new()),
             TabCommand::Log { after } => {
@@ -93,11 +94,13 @@ impl Owner {
         Tab {
             id: number as u64 + 1,
             kind: "relay",
+            label: format!("relay[relay {number}]"),
             row: role(number),
             dump: false,
             settings: Some(TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
                 command: format!("hydrant {}", "x".repeat(self.field)),
+                unsaid: Vec::new(),
                 faults: Vec::new(),
                 is_fixed: false,
             }),

@@ -179,6 +179,8 @@ impl Guest {
                 break;
             }
         }
+        // Each piece costs a turn or two: what is said in single bytes is short, so that a life stays one of seconds.
+        guest.chunk_max = guest.chunk_max.max(guest.speech.len() / PIECES);
         guest.whole = guest.speech.len();
         if script.pick(4) == 0 {
             // It breaks off in the middle, or says what is no message.
@@ -237,6 +239,8 @@ pub(super) fn label(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     Some((words.next()??, words.next()??, words.next()??))
 }
 
+/// The longest piece of a speech is at least this part of it.
+const PIECES: usize = 500;
 /// The shortest message: its label.
 pub(super) const BODY_MIN: usize = 15;
 /// Few, so that they meet.

@@ -13,6 +13,7 @@
 //! books of roles and sessions agree. When the network calms down, new clients are served to the last byte, and a
 //! stopped tunnel ends in time.
 
+mod cast;
 mod owed;
 #[cfg(test)]
 mod owed_tests;
@@ -21,22 +22,19 @@ mod roles;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::cast::{begins, restless, slow_reader, source};
 use self::owed::Owed;
 use self::roles::Party;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::fuzz::script::Script;
-use crate::reactor::net::{Addr, Close, Signal};
+use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{End, Options, Reactor, RoleId};
-use crate::sim::{
-    Actor, Behaviour, Content, Ending, Faults, Follower, Handle, Receiver, RemoteId, SimNet,
-    Source, pattern_into,
-};
+use crate::sim::{Actor, Behaviour, Ending, Faults, Handle, RemoteId, SimNet};
 
 /// Lets a tunnel live through what the script says.
 ///
@@ -61,11 +59,22 @@ enum Kind {
     ThroughHub,
 }
 
-/// As [`tunnel`], with a script that is drawn from `seed`. The trace is returned where it is asked for.
+/// What a life came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelLife {
+    /// The trace, where it was asked for.
+    pub trace: Vec<String>,
+    /// Clients that outlived their session to get the end of what they were told.
+    pub clients_owed: usize,
+    /// Connections of the service that did.
+    pub services_owed: usize,
+}
+
+/// As [`tunnel`], with a script that is drawn from `seed`.
 ///
 /// # Panics
 /// When something that must hold does not.
-pub fn tunnel_by_seed(seed: u64, traced: bool) -> Vec<String> {
+pub fn tunnel_by_seed(seed: u64, traced: bool) -> TunnelLife {
     by_seed(seed, Kind::Reverse, traced)
 }
 
@@ -73,11 +82,11 @@ pub fn tunnel_by_seed(seed: u64, traced: bool) -> Vec<String> {
 ///
 /// # Panics
 /// When something that must hold does not.
-pub fn hub_tunnel_by_seed(seed: u64, traced: bool) -> Vec<String> {
+pub fn hub_tunnel_by_seed(seed: u64, traced: bool) -> TunnelLife {
     by_seed(seed, Kind::ThroughHub, traced)
 }
 
-fn by_seed(seed: u64, kind: Kind, traced: bool) -> Vec<String> {
+fn by_seed(seed: u64, kind: Kind, traced: bool) -> TunnelLife {
     let mut rng = Rng::new(seed);
     let script: Vec<u8> = (0..SCRIPT_WORDS)
         .flat_map(|_| rng.next().to_le_bytes())
@@ -85,7 +94,14 @@ fn by_seed(seed: u64, kind: Kind, traced: bool) -> Vec<String> {
     let mut play = Play::new(&mut Script::new(&script), kind, traced);
     play.live();
     let world = play.handle.world();
-    world.trace_lines().map(str::to_owned).collect()
+    let services = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT)));
+    let is_service = |id: &RemoteId| services.contains(id);
+    let (services_owed, clients_owed): (Vec<_>, Vec<_>) = play.owed.all().partition(is_service);
+    TunnelLife {
+        trace: world.trace_lines().map(str::to_owned).collect(),
+        clients_owed: clients_owed.len(),
+        services_owed: services_owed.len(),
+    }
 }
 
 /// A client that connects, or will.
@@ -108,12 +124,20 @@ struct Play {
     reactor: Reactor<Party>,
     parties: Vec<RoleId>,
     handle: Handle,
-    clients: Vec<Client>,
+    /// Those who have connected.
+    clients: Rc<RefCell<Vec<Client>>>,
+    /// How many were drawn.
+    drawn: u16,
+    /// How much of a direction the narrower of two kernels takes.
+    narrow: usize,
     says_max: u64,
     /// How much the service says to each caller, by the caller's number.
     service: Rc<RefCell<Vec<u64>>>,
     owed: Owed,
     chaos: Duration,
+    /// How often the session goes at a moment at which somebody is owed the end of what it was told.
+    cuts: usize,
+    luck: Rng,
     turns: u64,
     over: usize,
 }
@@ -121,11 +145,15 @@ struct Play {
 impl Play {
     fn new(script: &mut Script<'_>, kind: Kind, traced: bool) -> Self {
         let mut rng = Rng::new(script.take_u64());
-        let faults = match script.pick(3) {
+        let mut faults = match script.pick(3) {
             0 => Faults::none(),
             1 => Faults::draw_harmless(&mut rng),
             _ => Faults::draw(&mut rng),
         };
+        if script.pick(2) == 0 {
+            // What the kernels don't hold waits in the roles.
+            (faults.send_buffer, faults.receive_buffer) = (KERNEL, KERNEL);
+        }
         // The most is more than a window, so that credit has to come back; where a segment is a few bytes, less work.
         let narrow = faults.send_buffer.min(faults.receive_buffer);
         let says_max = (narrow as u64 * 50).min([20_000, 20_000, 60_000, 400_000][script.pick(4)]);
@@ -135,6 +163,11 @@ impl Play {
         let said = Rc::clone(&service);
         let mut temper = Rng::new(script.take_u64());
         let serve = Behaviour::Serve(Box::new(move |number| {
+            if temper.below(2) == 0 {
+                let (bytes, slow) = slow_reader(SERVICE + number as u16, narrow, &mut temper);
+                said.borrow_mut().push(bytes);
+                return slow;
+            }
             let bytes = temper.below(says_max);
             said.borrow_mut().push(bytes);
             let ending = [
@@ -165,18 +198,22 @@ impl Play {
             reactor,
             parties,
             handle,
-            clients: Vec::new(),
+            clients: Rc::default(),
+            drawn: 0,
+            narrow,
             says_max,
             service,
             owed: Owed::default(),
             chaos: Duration::from_millis(200 + script.pick(5000) as u64),
+            cuts: 1 + script.pick(4),
+            luck: Rng::new(script.take_u64()),
             turns: 0,
             over: 0,
         };
         let clients = match script.pick(16) {
             // More than wait for room with one write.
             15 => 40,
-            _ => script.pick(14),
+            _ => 4 + script.pick(12),
         };
         for _ in 0..clients {
             play.draw_client(script);
@@ -199,55 +236,50 @@ impl Play {
         let mut rng = Rng::new(script.take_u64());
         let hears_itself = script.pick(2) == 0;
         let says = rng.below(self.says_max);
-        let number = self.clients.len() as u16;
-        let actor = match script.pick(4) {
+        let number = self.drawn;
+        let actor = match script.pick(5) {
             0 => source(number, says, Ending::HalfClose, &mut rng),
             1 => source(number, says, Ending::Reset, &mut rng),
             2 => source(number, says, Ending::Close, &mut rng),
-            _ => {
-                let mut first = Vec::new();
-                pattern_into(number, 0, says.min(3000) as usize, &mut first);
-                Actor::Receiver(Receiver {
-                    bytes: 1 + rng.below(5000) as usize,
-                    every: Duration::from_micros(100 + rng.below(20_000)),
-                    stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
-                    leave_after: (rng.below(2) == 0).then(|| {
-                        let how = [Close::Orderly, Close::Reset][rng.below(2) as usize];
-                        (Duration::from_millis(rng.below(3000)), how)
-                    }),
-                    says: vec![(Duration::from_millis(rng.below(300)), first)],
-                    ..Receiver::eager()
-                })
-            }
+            3 => slow_reader(number, self.narrow, &mut rng).1,
+            _ => restless(number, says, self.says_max, &mut rng),
         };
-        let when = Duration::from_millis(script.pick(3000) as u64);
-        self.add_client(actor, hears_itself, says, when, false);
+        let times = match script.pick(3) {
+            // It waits for the others, and begins when they may be there.
+            0 => [0, script.pick(3000)],
+            _ => [script.pick(self.chaos.as_millis() as usize), 0],
+        };
+        let times = times.map(|millis| Duration::from_millis(millis as u64));
+        self.add_client(actor, hears_itself, says, times, false);
     }
 
+    /// A client that connects after the first of these times, and begins to act when it has stood there for the other.
     fn add_client(
         &mut self,
         actor: Actor,
         hears_itself: bool,
         says: u64,
-        after: Duration,
+        [arrives, acts]: [Duration; 2],
         is_calm: bool,
     ) {
-        let number = self.clients.len() as u16;
+        let number = self.drawn;
+        self.drawn += 1;
         let to = Addr::Tcp(at(if hears_itself { ECHO_PORT } else { WEB_PORT }));
         let hears_itself = hears_itself && self.kind == Kind::Reverse;
         let from = SocketAddr::from(([10, 1, 0, 1], 10_000 + number));
+        let clients = Rc::clone(&self.clients);
         let mut world = self.handle.world();
-        // It stands there from now on, and acts later.
-        let id = world.connect_remote(to, from, Actor::Manual);
-        let when = world.time() + after;
-        world.at(when, move |world| world.set_actor(id, actor));
-        drop(world);
-        self.clients.push(Client {
-            id,
-            number,
-            hears_itself,
-            is_calm,
-            says,
+        let when = world.time() + arrives;
+        world.at(when, move |world| {
+            let id = world.connect_remote(to, from, Actor::Manual);
+            world.at(when + acts, move |world| world.set_actor(id, actor));
+            clients.borrow_mut().push(Client {
+                id,
+                number,
+                hears_itself,
+                is_calm,
+                says,
+            });
         });
     }
 
@@ -261,9 +293,9 @@ impl Play {
         let refused = self.refused();
         for i in 0..6 {
             let says = rng.below(self.says_max);
-            let number = self.clients.len() as u16;
+            let number = self.drawn;
             let actor = source(number, says, Ending::HalfClose, &mut rng);
-            self.add_client(actor, i % 2 == 0, says, Duration::ZERO, true);
+            self.add_client(actor, i % 2 == 0, says, [Duration::ZERO; 2], true);
         }
         self.run_for(SETTLE);
         self.check_calm();
@@ -308,6 +340,7 @@ impl Play {
             self.over += 1;
         }
         check(&self.reactor, &self.parties);
+        self.cut_if_owed();
         let world = self.handle.world();
         self.owed.note(&self.reactor, &self.parties, &world);
         drop(world);
@@ -316,11 +349,24 @@ impl Play {
         }
     }
 
+    /// A random moment would rarely be one at which somebody outlives its session.
+    fn cut_if_owed(&mut self) {
+        if self.cuts == 0 || self.now() >= Time::ZERO + self.chaos {
+            return;
+        }
+        let owes = |id: &RoleId| self.reactor.with(*id, |party, cx| party.owes(cx)) == Some(true);
+        if self.parties.iter().any(owes) && self.luck.below(CUT_ONE_IN) == 0 {
+            self.cuts -= 1;
+            self.handle.world().cut_own();
+        }
+    }
+
     /// What everybody has received is a beginning of what the other end said.
     fn look(&self) {
         let world = self.handle.world();
         let callers = self.service.borrow().len() as u16;
-        for client in &self.clients {
+        let all = self.clients.borrow();
+        for client in all.iter() {
             let got = world.received(client.id);
             if client.hears_itself {
                 assert!(begins(client.number, got), "client {}", client.number);
@@ -337,7 +383,7 @@ impl Play {
         {
             let got = world.received(*id);
             let of = |client: &&Client| !client.hears_itself && begins(client.number, got);
-            let clients: Vec<&Client> = self.clients.iter().filter(of).collect();
+            let clients: Vec<&Client> = all.iter().filter(of).collect();
             assert!(
                 !clients.is_empty() || got.is_empty(),
                 "caller {caller} of the service"
@@ -377,20 +423,13 @@ impl Play {
         self.look();
         let world = self.handle.world();
         self.owed.check(&world);
-        for client in self
-            .clients
-            .iter()
-            .filter(|client| client.is_calm && client.hears_itself)
-        {
+        let all = self.clients.borrow();
+        for client in all.iter().filter(|it| it.is_calm && it.hears_itself) {
             let got = world.received(client.id).len() as u64;
             assert_eq!(got, client.says, "client {} of the echo", client.number);
             assert!(world.saw_fin(client.id), "client {}", client.number);
         }
-        for client in self
-            .clients
-            .iter()
-            .filter(|client| client.is_calm && !client.hears_itself)
-        {
+        for client in all.iter().filter(|it| it.is_calm && !it.hears_itself) {
             let over = world.saw_fin(client.id) || world.saw_reset(client.id);
             assert!(over, "client {} of the service", client.number);
         }
@@ -405,30 +444,15 @@ fn check(reactor: &Reactor<Party>, parties: &[RoleId]) {
             continue;
         };
         party.check_invariants();
-        let known: BTreeSet<_> = party.sockets().collect();
-        let owned: BTreeSet<_> = reactor.sockets_of(*id).into_iter().collect();
+        let mut known: Vec<_> = party.sockets().collect();
+        known.sort_unstable();
+        known.dedup();
+        let owned = reactor.sockets_of(*id);
         assert_eq!(
             known, owned,
             "the sockets that it knows, and those that it has"
         );
     }
-}
-
-/// Someone who says a pattern, in pieces of any size, and reads what comes.
-fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> Actor {
-    Actor::Source(Source {
-        content: Content::Pattern(number),
-        from: 0,
-        to: bytes,
-        chunk_max: 1 + rng.below(40_000) as usize,
-        gap_max: Duration::from_micros(rng.below(2000)),
-        ending,
-    })
-}
-
-/// Whether these bytes begin a pattern.
-fn begins(number: u16, bytes: &[u8]) -> bool {
-    Follower::starting_at(number, 0).feed(bytes).is_ok()
 }
 
 fn at(port: u16) -> SocketAddr {
@@ -441,9 +465,13 @@ const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
 const SCRIPT_WORDS: usize = 100;
+/// What a kernel holds of a direction where it is to be little.
+const KERNEL: usize = 4 << 10;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);
 const TURNS_MAX: u64 = 2_000_000;
+/// Of as many turns in which somebody is owed something, one has the session cut.
+const CUT_ONE_IN: u64 = 2;
 /// What was received is looked at every so many turns.
 const LOOK_EVERY: u64 = 3000;

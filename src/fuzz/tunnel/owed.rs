@@ -22,6 +22,11 @@ impl Owed {
         }
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = RemoteId> {
+        self.0.keys().copied()
+    }
+
     /// When all is calm: whoever has not left before, and reads, has got all of it and its end, and nobody was reset
     /// before.
     pub(super) fn check(&self, world: &World) {

@@ -228,7 +228,7 @@ fn a_server_that_stops_waits_for_what_its_clients_are_owed() {
 }
 
 /// `expose` with a server and a service by hand, and the server's first connection.
-fn an_expose(flags: &str) -> (Stage, RemoteId) {
+pub(super) fn an_expose(flags: &str) -> (Stage, RemoteId) {
     let words = format!("tunnel expose 7000 {SERVICE_PORT} --retry 0.2 {flags}");
     let mut stage = Stage::with(vec![party(words.trim())], false);
     for port in [7000, SERVICE_PORT] {

@@ -47,6 +47,16 @@ impl Party {
         }
     }
 
+    /// Whether somebody would outlive its session, if that went now.
+    pub(super) fn owes(&self, cx: &Cx<'_>) -> bool {
+        match self {
+            Self::Serve(serve) => serve.owes(cx),
+            Self::Expose(expose) => expose.owes(cx),
+            Self::Hub(_) => false,
+            Self::End(tunnel) => tunnel.owes(cx),
+        }
+    }
+
     /// Clients that a tunnel through a hub has turned away.
     pub(super) fn refused(&self) -> u64 {
         match self {

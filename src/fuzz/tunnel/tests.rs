@@ -8,8 +8,9 @@ use super::*;
 use crate::base::secret::Secret;
 use crate::proto::hello::{Answer, Asking, Hello, NONCE_LEN, Serving};
 use crate::proto::yamux::{Flags, HEADER_LEN, Header, Kind as Type};
+use crate::reactor::net::Close;
 use crate::roles::tunnel::{Expose, Serve, Tokens};
-use crate::sim::{RemoteState, World};
+use crate::sim::{Receiver, RemoteState, World};
 
 /// A server, its backends of our own, and a network to make others in.
 pub(super) struct Stage {
@@ -679,3 +680,44 @@ fn the_tail_arrives_at_a_server_that_talks_while_the_backend_leaves() {
 
 /// Fits into the buffers on the way, and is more than is read at once.
 const TAIL: usize = 100_000;
+
+/// A server that opens streams and resets them in one breath takes no descriptor from the others, and the service hears
+/// nothing of it.
+#[test]
+fn streams_that_are_taken_back_at_once_are_not_dialled_for() {
+    let (mut stage, server) = owed_tests::an_expose("");
+    let open = stage.reactor.sockets().count();
+    stage.world().set_socket_limit(open + 2);
+    let frame = |kind, flags, stream, length| {
+        let header = Header {
+            kind,
+            flags,
+            stream,
+            length,
+        };
+        header.encode()
+    };
+    let opened = |stream| frame(Type::WindowUpdate, Flags::SYN, stream, 0);
+    let greeting = |stream| [&frame(Type::Data, Flags::NONE, stream, 5)[..], b"hello"].concat();
+    let good = [&opened(2)[..], &greeting(2)].concat();
+    stage.world().remote_send(server, &good);
+    stage.settle();
+    let mut breath = Vec::new();
+    for stream in (4..204).step_by(2) {
+        breath.extend(opened(stream));
+        breath.extend(frame(Type::WindowUpdate, Flags::RST, stream, 0));
+    }
+    breath.extend(opened(204));
+    breath.extend(greeting(204));
+    breath.extend(greeting(2));
+    assert_eq!(stage.world().remote_send(server, &breath), breath.len());
+    stage.settle();
+    stage.settle();
+    let world = stage.world();
+    let [first, second] = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT))) else {
+        panic!("two streams stay");
+    };
+    assert_eq!(world.arrived_total(*first), 10);
+    assert_eq!(world.arrived_total(*second), 5);
+    assert!(!world.saw_reset(*first) && !world.saw_reset(*second));
+}

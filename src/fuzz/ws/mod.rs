@@ -20,6 +20,8 @@ mod ends_tests;
 mod gate_tests;
 #[cfg(test)]
 mod memory_tests;
+#[cfg(test)]
+mod pings_tests;
 mod roles;
 #[cfg(test)]
 mod rows_tests;
@@ -30,7 +32,6 @@ mod stops_tests;
 mod strangers;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -190,7 +191,7 @@ impl Play {
                 let mut first = Vec::new();
                 pattern_into(number, 0, says.min(3000) as usize, &mut first);
                 Actor::Receiver(Receiver {
-                    bytes: 1 + rng.below(5000) as usize,
+                    bytes: (1 + rng.below(5000)).max(self.says_max / READS) as usize,
                     every: Duration::from_micros(100 + rng.below(20_000)),
                     stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
                     leave_after: (rng.below(2) == 0).then(|| {
@@ -298,8 +299,10 @@ impl Play {
                 continue;
             };
             party.check_invariants();
-            let known: BTreeSet<_> = party.sockets().collect();
-            let owned: BTreeSet<_> = self.reactor.sockets_of(*id).into_iter().collect();
+            let mut known: Vec<_> = party.sockets().collect();
+            known.sort_unstable();
+            known.dedup();
+            let owned = self.reactor.sockets_of(*id);
             assert_eq!(
                 known, owned,
                 "the sockets that it knows, and those that it has"
@@ -383,13 +386,13 @@ impl Play {
     }
 }
 
-/// Someone who says a pattern, in pieces of any size, and reads what comes.
+/// Someone who says a pattern, in pieces of any size that come to no more than a few hundred, and reads what comes.
 fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> Actor {
     Actor::Source(Source {
         content: Content::Pattern(number),
         from: 0,
         to: bytes,
-        chunk_max: 1 + rng.below(40_000) as usize,
+        chunk_max: (1 + rng.below(40_000)).max(bytes / PIECES) as usize,
         gap_max: Duration::from_micros(rng.below(2000)),
         ending,
     })
@@ -411,6 +414,11 @@ const CLIENT_PORT: u16 = 7001;
 const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
+/// Much is said in pieces of which the longest is at least this part of it: each costs turns at every hop, and takes
+/// time, which ends before two bytes now and then have become 400,000.
+const PIECES: u64 = 200;
+/// The most that is said is read in no more reads than this, for the same reason.
+const READS: u64 = 1000;
 const SCRIPT_WORDS: usize = 80;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);

@@ -59,6 +59,8 @@ pub(super) struct SourceSide {
     pub(super) relays: AtomicUsize,
     /// Bytes that were taken from it.
     pub(super) sent: AtomicU64,
+    /// Messages that were begun, where they are published to a broker.
+    pub(super) published: AtomicU64,
     /// Bytes that a service was sent by clients, and only read.
     pub(super) received: AtomicU64,
     /// Connections on which a service got what no client sends.
@@ -84,6 +86,8 @@ pub(super) struct ClientSide {
     pub(super) refused: AtomicU64,
     /// Bytes that have arrived, at all of them.
     pub(super) bytes: AtomicU64,
+    /// Of them, those of clients that are gone.
+    pub(super) bytes_gone: AtomicU64,
     /// Messages that count and have arrived.
     pub(super) arrived: AtomicU64,
     /// Comings that have ended well, where clients come and go.

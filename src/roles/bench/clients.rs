@@ -1,6 +1,7 @@
 //! The clients: those whom the relay under test serves. They count, compare, and take the time of what arrives, each
 //! time by a clock that was read after the bytes were.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::proto::tls::Connector;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::bench::board::{Board, Cue, Cut, Told, delays, lock};
+use crate::roles::bench::dialect::{Dialect, Subscriber};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Filler, Follower, Found};
 use crate::roles::bench::sealed::Sealed;
@@ -28,6 +30,8 @@ pub(super) struct Setup {
     pub(super) reading: Reading,
     /// Each leaves after its first message, and comes again.
     pub(super) churn: bool,
+    /// What they speak with the relay.
+    pub(super) dialect: Dialect,
     /// They speak TLS by this.
     pub(super) tls: Option<Connector>,
     /// Nanoseconds from 1970 to the zero of the loop's clock.
@@ -61,7 +65,7 @@ pub struct Clients {
     /// Finds out how long messages are, by what this client gets.
     learner: Option<(usize, Follower)>,
     buffer: Box<[u8]>,
-    /// What has been decrypted last.
+    /// What has been decrypted, or taken out of a broker's words, last.
     plain: Vec<u8>,
 }
 
@@ -73,7 +77,42 @@ struct Client {
     /// Of them, those before counting began.
     before: u64,
     follower: Follower,
-    sealed: Option<Box<Sealed>>,
+    layer: Option<Layer>,
+}
+
+/// What is between the bytes of a connection and those that count.
+#[derive(Debug)]
+enum Layer {
+    /// TLS.
+    Sealed(Box<Sealed>),
+    /// A broker's protocol.
+    Spoken(Box<Subscriber>),
+}
+
+impl Layer {
+    fn begin(cx: &mut Cx<'_>, sock: SockId, setup: &Setup) -> io::Result<Option<Self>> {
+        let check = setup.reading == Reading::Check;
+        match &setup.tls {
+            Some(tls) => {
+                let sealed = Sealed::begin(cx, sock, tls, check)?;
+                Ok(Some(Self::Sealed(Box::new(sealed))))
+            }
+            None => {
+                let spoken = Subscriber::begin(cx, sock, setup.dialect)?;
+                Ok(spoken.map(|spoken| Self::Spoken(Box::new(spoken))))
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Whether it gets all that comes: a broker's client is connected for nothing before.
+    fn is_in(&self) -> bool {
+        match &self.layer {
+            Some(Layer::Spoken(spoken)) => spoken.is_subscribed(),
+            _ => true,
+        }
+    }
 }
 
 /// What is counted while it is told to be.
@@ -153,21 +192,22 @@ impl Clients {
         let Some(place) = self.vacant.pop() else {
             return cx.close(sock, Close::Orderly);
         };
-        let check = self.setup.reading == Reading::Check;
-        let sealed = (self.setup.tls.as_ref()).map(|tls| Sealed::begin(cx, sock, tls, check));
-        let (sealed, failed) = match sealed.transpose() {
-            Ok(sealed) => (sealed.map(Box::new), false),
+        let (layer, failed) = match Layer::begin(cx, sock, &self.setup) {
+            Ok(layer) => (layer, false),
             Err(_) => (None, true),
         };
-        self.clients[place as usize] = Client {
+        let client = &mut self.clients[place as usize];
+        *client = Client {
             sock: Some(sock),
             since: cx.clock(),
-            sealed,
+            layer,
             ..Client::default()
         };
         cx.set_tag(sock, place);
         cx.want_read(sock, true);
-        self.setup.board.clients.connected.fetch_add(1, Relaxed);
+        if client.is_in() {
+            self.setup.board.clients.connected.fetch_add(1, Relaxed);
+        }
         if failed {
             self.lose(cx, place as usize);
         }
@@ -178,9 +218,9 @@ impl Clients {
         let Some(place) = cx.tag(sock).map(|tag| tag as usize) else {
             return;
         };
-        let sealed = &mut self.clients[place].sealed;
-        let read = match self.setup.reading {
-            _ if let Some(sealed) = sealed => match cx.read(sock, &mut self.buffer) {
+        let counts = self.setup.reading == Reading::Count;
+        let read = match (&mut self.clients[place].layer, self.setup.reading) {
+            (Some(Layer::Sealed(sealed)), _) => match cx.read(sock, &mut self.buffer) {
                 Ok(Some(n @ 1..)) => {
                     let bytes = &self.buffer[..n];
                     sealed
@@ -189,8 +229,12 @@ impl Clients {
                 }
                 other => other,
             },
-            Reading::Count => cx.discard(sock, DISCARD_MAX),
-            Reading::Messages | Reading::Check => cx.read(sock, &mut self.buffer),
+            (Some(Layer::Spoken(spoken)), _) => {
+                let bodies = (!counts).then_some(&mut self.plain);
+                spoken.read(cx, sock, &self.setup.board, &mut self.buffer, bodies)
+            }
+            (None, Reading::Count) => cx.discard(sock, DISCARD_MAX),
+            (None, Reading::Messages | Reading::Check) => cx.read(sock, &mut self.buffer),
         };
         match read {
             Ok(None) => {}
@@ -222,7 +266,7 @@ impl Clients {
     /// Tells the messages apart that the buffer's first bytes bring.
     fn follow(&mut self, now: Time, place: usize, n: usize) {
         let (board, client) = (&self.setup.board, &mut self.clients[place]);
-        let bytes = match client.sealed.is_some() {
+        let bytes = match client.layer.is_some() {
             true => &self.plain[..n],
             false => &self.buffer[..n],
         };
@@ -285,9 +329,12 @@ impl Clients {
     fn lose(&mut self, cx: &mut Cx<'_>, place: usize) {
         if let Some(sock) = self.clients[place].sock.take() {
             cx.close(sock, Close::Orderly);
-            let board = &self.setup.board.clients;
+            let (client, board) = (&self.clients[place], &self.setup.board.clients);
             board.gone.fetch_add(1, Relaxed);
-            board.connected.fetch_sub(1, Relaxed);
+            if client.is_in() {
+                board.bytes_gone.fetch_add(client.bytes, Relaxed);
+                board.connected.fetch_sub(1, Relaxed);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::base::endpoint::Endpoint;
+use crate::roles::bench::dialect::Dialect;
 
 /// `'COMMAND {src} {dst}'`, or several with ` ; ` between them, split into words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,7 @@ pub struct Template {
     text: String,
     /// The words of each process.
     commands: Vec<Vec<String>>,
+    dialect: Dialect,
 }
 
 /// Why a text is no command.
@@ -48,10 +50,12 @@ impl Template {
         if commands.iter().any(Vec::is_empty) {
             return Err(CommandError::Empty);
         }
-        let this = Self {
+        let mut this = Self {
             text: text.to_owned(),
             commands,
+            dialect: Dialect::Plain,
         };
+        this.dialect = Dialect::of(this.label());
         if !this.names("{dst}") && !this.names("{dst_port}") {
             return Err(CommandError::NoDestination);
         }
@@ -74,7 +78,19 @@ impl Template {
         Self {
             text: dst.to_string(),
             commands: vec![vec![dst.to_string()]],
+            dialect: Dialect::Plain,
         }
+    }
+
+    /// The same command, of which it is known what is spoken with it.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// What is spoken with it: as was said, or as its program's name tells.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Whether the relay fetches its bytes from the source. One that does not is dialled by the source, where its
@@ -230,5 +246,8 @@ mod tests {
         let label = |text: &str| Template::parse(text).expect(text).label().to_owned();
         assert_eq!(label("/usr/bin/socat {dst}"), "socat");
         assert_eq!(label("{hydrant} {src} {dst}"), "hydrant");
+        let broker = Template::parse("/usr/bin/redis-server --port {dst_port}").expect("a command");
+        assert_eq!(broker.dialect(), Dialect::Redis);
+        assert_eq!(broker.speaking(Dialect::Plain).dialect(), Dialect::Plain);
     }
 }

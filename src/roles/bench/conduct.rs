@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use crate::base::time::Time;
 use crate::base::units::Span;
-use crate::reactor::host;
 use crate::reactor::net::Signal;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
-use crate::roles::bench::command::{Places, Template};
+use crate::roles::bench::command::Template;
 use crate::roles::bench::config::{Job, Meet, Scenario};
+use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::exchange::{self, Service};
 use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
-use crate::roles::bench::machine::{Family, Usage, is_listened_at, thread};
+use crate::roles::bench::launch::{Cores, begin};
+use crate::roles::bench::machine::{Family, Usage, thread};
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
 use crate::roles::bench::sealed::{self, Certificate};
@@ -63,37 +64,6 @@ pub enum Halt {
     Failed(String),
 }
 
-/// Where everything runs.
-#[derive(Clone, Debug)]
-pub(super) struct Cores {
-    pub(super) relay: Vec<usize>,
-    pub(super) bench: Vec<usize>,
-    pub(super) all: Vec<usize>,
-}
-
-impl Cores {
-    /// The relay gets the first one to itself, if it may and there are several.
-    pub(super) fn divide(pin: bool) -> Self {
-        let all = host::cores().unwrap_or_default();
-        match all.split_first() {
-            Some((first, rest)) if pin && !rest.is_empty() => Self {
-                relay: vec![*first],
-                bench: rest.to_vec(),
-                all,
-            },
-            _ => Self {
-                relay: all.clone(),
-                bench: all.clone(),
-                all,
-            },
-        }
-    }
-
-    fn are_apart(&self) -> bool {
-        self.relay != self.bench
-    }
-}
-
 /// A run that is under way.
 pub(super) struct Run<'a, H> {
     pub(super) house: &'a mut H,
@@ -101,6 +71,8 @@ pub(super) struct Run<'a, H> {
     pub(super) relay: RelayProcesses,
     pub(super) job: &'a Job,
     pub(super) cores: &'a Cores,
+    /// What is spoken with the relay.
+    pub(super) dialect: Dialect,
     /// What stands in front of each word on its progress.
     label: String,
     /// What the relay had before there were clients.
@@ -157,6 +129,7 @@ impl<'a, H: House> Run<'a, H> {
             None => Player::Source(Box::new(Source::new(source::Setup {
                 board: Arc::clone(&board),
                 filler: Arc::clone(&filler),
+                dialect: template.dialect(),
                 rate: job.rate,
                 time: (job.scenario == Scenario::Latency).then_some(job.time),
                 meet: listens.then(|| Meet::Listen(local(0))),
@@ -183,13 +156,14 @@ impl<'a, H: House> Run<'a, H> {
             relay,
             job,
             cores,
+            dialect: template.dialect(),
             label: label.to_owned(),
             bare: Family::default(),
             _certificate: certificate,
         };
         let met = match job.scenario {
             Scenario::Tunnel(work) | Scenario::Ws(work) => run.meet_service(port, work),
-            Scenario::Hub(pace) => run.meet_broker(port, pace, template.label()),
+            Scenario::Hub(pace) => run.meet_broker(port, pace),
             _ => run.meet(port, filler),
         };
         match met {
@@ -220,6 +194,7 @@ impl<'a, H: House> Run<'a, H> {
                 _ => Reading::Count,
             },
             churn,
+            dialect: self.dialect,
             tls: match self.job.scenario {
                 Scenario::Tls => Some(sealed::connector().map_err(Halt::Failed)?),
                 _ => None,
@@ -236,10 +211,15 @@ impl<'a, H: House> Run<'a, H> {
         let patience = MEET_WAIT + Duration::from_millis(2 * count as u64);
         if !self.wait_until(patience, all)? {
             let there = self.board.clients.connected.load(Relaxed);
-            return Err(Halt::Failed(format!(
-                "only {there} of {count} clients could connect to 127.0.0.1:{port} within {}",
+            let what = match self.dialect.is_brokers() {
+                true => "subscribe at",
+                false => "connect to",
+            };
+            let text = format!(
+                "only {there} of {count} clients could {what} 127.0.0.1:{port} within {}",
                 Span(patience)
-            )));
+            );
+            return Err(Halt::Failed(self.with_cut_off(text)));
         }
         match self.job.scenario {
             Scenario::Idle => Ok(()),
@@ -254,16 +234,38 @@ impl<'a, H: House> Run<'a, H> {
         self.pause(SETTLE)?;
         self.board.give_order(Order::Trickle);
         let all = move |board: &Board| board.clients.reached.load(Relaxed) >= count;
-        let all_reached = self.wait_until(patience, all)?;
+        let is_gone = move |board: &Board| board.clients.gone.load(Relaxed) >= count;
+        self.wait_until(patience, |board| all(board) || is_gone(board))?;
+        let all_reached = all(&self.board);
         self.board.give_order(Order::Hush);
         if all_reached {
             return self.pause(SETTLE);
         }
         let reached = self.board.clients.reached.load(Relaxed);
-        Err(Halt::Failed(format!(
-            "only {reached} of {count} clients got anything within {}",
-            Span(patience)
-        )))
+        let within = match is_gone(&self.board) {
+            true => String::new(),
+            false => format!(" within {}", Span(patience)),
+        };
+        let text = format!("only {reached} of {count} clients got anything{within}");
+        Err(Halt::Failed(self.with_cut_off(text)))
+    }
+
+    /// What the relay has done to clients that came and stayed, if it has.
+    pub(super) fn cut_off(&self) -> Option<String> {
+        let gone = self.board.clients.gone.load(Relaxed);
+        let all = self.job.connections();
+        let text = format!("the relay cut off {gone} of {all} clients");
+        (gone > 0).then(|| match self.dialect.why_cut() {
+            Some(why) => format!("{text}, {why}"),
+            None => text,
+        })
+    }
+
+    fn with_cut_off(&self, text: String) -> String {
+        match self.cut_off() {
+            Some(cut_off) => format!("{text}: {cut_off}"),
+            None => text,
+        }
     }
 
     fn clean_up(mut self) {
@@ -308,10 +310,11 @@ impl<'a, H: House> Run<'a, H> {
             if holds(&self.board) {
                 return Ok(true);
             }
+            // A relay that has ended is why the others fail.
+            self.relay.check().map_err(Halt::Failed)?;
             if let Some(text) = self.board.failure() {
                 return Err(Halt::Failed(text));
             }
-            self.relay.check().map_err(Halt::Failed)?;
             let left = end.since(self.house.now());
             if left.is_zero() {
                 return Ok(false);
@@ -387,77 +390,6 @@ impl<'a, H: House> Run<'a, H> {
     }
 }
 
-/// Starts the relay once the source is ready, each of its processes once those before can be met. Returns it, and the
-/// port at which its clients find it.
-fn begin<H: House>(
-    house: &mut H,
-    board: &Board,
-    template: &Template,
-    cores: &Cores,
-    (listens, cert): (bool, &str),
-) -> Result<(RelayProcesses, u16), Halt> {
-    let end = house.now() + MEET_WAIT;
-    let (src_port, dst_port, link_port) = loop {
-        let free = *lock(&board.source.free_ports);
-        let at = lock(&board.source.at).map_or(0, |at| at.port());
-        if let Some([dst, link]) = free
-            && (at != 0 || !listens)
-        {
-            break (at, dst, link);
-        }
-        if let Some(text) = board.failure() {
-            return Err(Halt::Failed(text));
-        }
-        if house.now() >= end {
-            return Err(Halt::Failed("the bench's own source hangs".to_owned()));
-        }
-        house.rest(LOOK)?;
-    };
-    let program = std::env::current_exe().unwrap_or_else(|_| "hydrant".into());
-    let words = template.fill(&Places {
-        hydrant: &program.to_string_lossy(),
-        src_port,
-        dst_port,
-        link_port,
-        cert,
-    });
-    let mut relay = RelayProcesses::default();
-    for (at, words) in words.iter().enumerate() {
-        if at == 1 && template.meets_at_link() {
-            wait_for_link(house, &mut relay, link_port)?;
-        }
-        // A child stays where the thread that starts it is.
-        let pinned = host::stay_on(&cores.relay);
-        let started = relay.start(words);
-        let unpinned = host::stay_on(&cores.all);
-        if let (Err(error), _) | (_, Err(error)) = (pinned, unpinned) {
-            log::warn!("bench: the relay can't be kept on a core of its own: {error}");
-        }
-        started.map_err(Halt::Failed)?;
-    }
-    Ok((relay, dst_port))
-}
-
-/// Some give up at once where they find nobody.
-fn wait_for_link<H: House>(
-    house: &mut H,
-    relay: &mut RelayProcesses,
-    port: u16,
-) -> Result<(), Halt> {
-    let end = house.now() + MEET_WAIT;
-    while !is_listened_at(port) {
-        relay.check().map_err(Halt::Failed)?;
-        if house.now() >= end {
-            return Err(Halt::Failed(format!(
-                "the relay's first process does not listen on 127.0.0.1:{port} within {}",
-                Span(MEET_WAIT)
-            )));
-        }
-        house.rest(LOOK)?;
-    }
-    Ok(())
-}
-
 /// Whether so many clients can be opened.
 pub(super) fn check_descriptors<H: House>(house: &H, clients: usize) -> Result<(), Halt> {
     let left = house.sockets_left().saturating_sub(SOCKETS_SPARE);
@@ -482,7 +414,7 @@ pub(super) fn play<H: House>(
 }
 
 /// How often things that nobody announces are looked at.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// What has been set going gets so long to come to rest.
 const SETTLE: Duration = Duration::from_millis(200);
 /// How long the relay may take to dial the source, if it does so before it has clients.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::endpoint::Endpoint;
 use crate::roles::bench::command::Template;
+use crate::roles::bench::dialect::Dialect;
 
 /// What `hydrant bench` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +126,15 @@ impl Scenario {
         };
         let named = Self::ALL.iter().filter(|(name, _)| is_it(name));
         named.map(|(_, scenario)| *scenario).collect()
+    }
+
+    /// Whether something of this kind can be measured.
+    pub fn is_for(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Throughput | Self::Latency | Self::Slow | Self::Idle | Self::Churn => true,
+            Self::Hub(_) => dialect != Dialect::Redis,
+            Self::Tls | Self::Tunnel(_) | Self::Ws(_) => dialect == Dialect::Plain,
+        }
     }
 
     /// What clients and a service do, where it is not a source that feeds them.
@@ -257,6 +267,8 @@ pub enum Meet {
 pub struct SourceOrders {
     /// Where the relay is met.
     pub meet: Meet,
+    /// What is spoken with it.
+    pub dialect: Dialect,
     /// Bytes in a message.
     pub size: usize,
     /// Messages a second; `None`: as many as are taken.
@@ -270,6 +282,8 @@ pub struct SourceOrders {
 pub struct SinkOrders {
     /// Where the relay listens.
     pub dst: Endpoint,
+    /// What is spoken with it.
+    pub dialect: Dialect,
     /// How many clients.
     pub clients: usize,
     /// How long it measures.

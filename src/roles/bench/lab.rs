@@ -8,9 +8,10 @@ use crate::base::units::{Rate, Span};
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue, Order, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
-use crate::roles::bench::conduct::{Cores, Halt, House, MEET_WAIT, check_descriptors, play};
+use crate::roles::bench::conduct::{Halt, House, MEET_WAIT, check_descriptors, play};
 use crate::roles::bench::config::{Job, Meet, Scenario, SinkOrders, SourceOrders};
 use crate::roles::bench::figure::{self, Outcome, Thousands};
+use crate::roles::bench::launch::Cores;
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::scenarios::{put_delays, put_rates};
 use crate::roles::bench::source::{self, Source};
@@ -22,6 +23,7 @@ pub(super) fn source<H: House>(house: &mut H, orders: &SourceOrders) -> Result<(
     let player = Source::new(source::Setup {
         board: Arc::clone(&board),
         filler: Arc::new(Filler::new(orders.size)),
+        dialect: orders.dialect,
         rate: orders.rate,
         time: None,
         meet: Some(orders.meet.clone()),
@@ -79,6 +81,7 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
             false => Reading::Messages,
         },
         churn: false,
+        dialect: orders.dialect,
         tls: None,
         utc: house.utc(),
     });
@@ -92,7 +95,7 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
     match orders.json {
         true => house.print(&report::json(
             &outcome,
-            &command::Template::at(&orders.dst),
+            &command::Template::at(&orders.dst).speaking(orders.dialect),
             0,
         ))?,
         false => house.print(&report::table(Scenario::Throughput, &[&outcome], &names))?,

@@ -5,6 +5,7 @@
 //!   source.rs ──────────> the relay (relay_process.rs) ──> clients.rs
 //!   exchange/service.rs <─────────────────────────────────> exchange/callers.rs, where bytes go both ways
 //!   pairs/: senders ──> a hub ──> receivers
+//!   dialect/: what both say to a relay that is a broker, as redis and NATS are
 //!        └──────────────────── board.rs ────────────────────┘
 //!   tls_loop.rs: what a relay over TLS is compared with, a process of its own
 //!
@@ -24,9 +25,11 @@ mod clients;
 pub mod command;
 mod conduct;
 pub mod config;
+pub mod dialect;
 mod exchange;
 mod figure;
 mod lab;
+mod launch;
 mod machine;
 pub mod options;
 mod pairs;

@@ -2,8 +2,10 @@
 
 mod build;
 mod error;
+mod spoken;
 mod table;
 
 pub use build::build;
 pub use error::OrderError;
+pub use spoken::SpokenError;
 pub use table::OPTIONS;

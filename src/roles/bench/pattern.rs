@@ -75,6 +75,11 @@ impl Filler {
         }
     }
 
+    /// How long a message is.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
     /// The filler of a message, from a place in it on.
     fn from(&self, seq: u64, place: usize) -> &[u8] {
         let shift = Rng::new(seq % self.lap).next() % SHIFTS;
@@ -85,7 +90,12 @@ impl Filler {
 /// The sender's side: messages that have been begun and not been taken yet.
 #[derive(Debug)]
 pub(super) struct Feed {
+    /// Of a message with what is around it.
     size: u64,
+    /// Bytes in front of it.
+    before: usize,
+    /// Of a message alone.
+    message: u32,
     /// A lap of messages, with their filler; heads are written when a message begins.
     buffer: Vec<u8>,
     begun: u64,
@@ -96,22 +106,27 @@ pub(super) struct Feed {
 impl Feed {
     #[cfg(test)]
     pub(super) fn new(filler: &Filler) -> Self {
-        Self::starting_with(filler, 0)
+        Self::starting_with(filler, 0, [&[], &[]])
     }
 
-    /// A sender whose first message has this number.
-    pub(super) fn starting_with(filler: &Filler, seq: u64) -> Self {
-        let mut buffer = Vec::with_capacity(filler.lap as usize * filler.size);
+    /// A sender whose first message has this number, and whose messages stand between these bytes.
+    pub(super) fn starting_with(filler: &Filler, seq: u64, [before, behind]: [&[u8]; 2]) -> Self {
+        let size = before.len() + filler.size + behind.len();
+        let mut buffer = Vec::with_capacity(filler.lap as usize * size);
         for place in 0..filler.lap {
+            buffer.extend(before);
             buffer.extend([0; HEAD]);
             buffer.extend(filler.from(place, HEAD));
             buffer.push(b'\n');
+            buffer.extend(behind);
         }
         Self {
-            size: filler.size as u64,
+            size: size as u64,
+            before: before.len(),
+            message: filler.size as u32,
             buffer,
             begun: seq,
-            sent: seq * filler.size as u64,
+            sent: seq * size as u64,
         }
     }
 
@@ -132,11 +147,11 @@ impl Feed {
 
     /// Begins the next message, which was due at `due`.
     pub(super) fn begin(&mut self, due: u64) {
-        let at = self.place(self.begun * self.size);
+        let at = self.place(self.begun * self.size) + self.before;
         let head = Head {
             seq: self.begun,
             due,
-            size: self.size as u32,
+            size: self.message,
         };
         head.write(&mut self.buffer[at..at + HEAD]);
         self.begun += 1;
@@ -150,6 +165,15 @@ impl Feed {
             &self.buffer[at..at + first],
             &self.buffer[..waiting - first],
         ]
+    }
+
+    /// The rest of a message of which a part was taken.
+    pub(super) fn rest(&self) -> &[u8] {
+        let at = self.place(self.sent);
+        match self.sent % self.size {
+            0 => &[],
+            taken => &self.buffer[at..at + (self.size - taken) as usize],
+        }
     }
 
     /// So many bytes of it were taken.
@@ -422,6 +446,24 @@ mod tests {
             all.iter().all(|found| matches!(found, Found::Message(_))),
             "{all:?}"
         );
+    }
+
+    #[test]
+    fn messages_can_have_something_around_them() {
+        let filler = Filler::new(100);
+        let mut feed = Feed::starting_with(&filler, 7, [b"<<<", b">>"]);
+        assert!(feed.rest().is_empty());
+        feed.begin(1);
+        feed.begin(2);
+        feed.took(50);
+        assert_eq!(feed.rest(), &feed.ready()[0][..55]);
+        assert_eq!((feed.rest().len(), feed.waiting()), (55, 160));
+        feed.took(55);
+        let whole = feed.ready().concat();
+        assert!(feed.rest().is_empty() && whole.starts_with(b"<<<") && whole.ends_with(b"\n>>"));
+        let mut all = Vec::new();
+        Follower::from_start().feed(&whole[3..103], &filler, true, |found| all.push(found));
+        assert_eq!(seqs(&all), [8]);
     }
 
     #[test]

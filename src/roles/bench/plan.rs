@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::base::units::{Span, write_size};
 use crate::reactor::plain;
-use crate::roles::bench::conduct::{Cores, Halt, House, perform};
+use crate::roles::bench::conduct::{Halt, House, perform};
 use crate::roles::bench::config::{Job, Plan, Scenario};
 use crate::roles::bench::figure::{Outcome, Thousands};
+use crate::roles::bench::launch::Cores;
 use crate::roles::bench::{picture, report, svg};
 
 /// Does it all.

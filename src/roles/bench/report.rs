@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::base::units::{Span, write_size};
 use crate::roles::bench::command::Template;
-use crate::roles::bench::conduct::Cores;
 use crate::roles::bench::config::{Job, Plan, Scenario};
+use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::figure::{Figure, Outcome};
+use crate::roles::bench::launch::Cores;
 use crate::roles::bench::scenarios::median;
 
 /// What each relay is called: its program, with a letter where there are several.
@@ -30,7 +31,11 @@ pub(super) fn opening(plan: &Plan, cores: &Cores) -> String {
         let names = names(&relays);
         for (relay, name) in relays.into_iter().zip(names) {
             if !said.contains(&relay) {
-                let _ = writeln!(text, "{name} = {relay}");
+                let spoken = match relay.dialect() {
+                    Dialect::Plain => String::new(),
+                    dialect => format!(" (speaks {})", dialect.name()),
+                };
+                let _ = writeln!(text, "{name} = {relay}{spoken}");
                 said.push(relay);
             }
         }
@@ -201,6 +206,7 @@ pub(super) fn json(outcome: &Outcome, relay: &Template, repeat: usize) -> String
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("scenario", job.scenario.name().into());
     put("relay", relay.to_string().into());
+    put("speaks", relay.dialect().name().into());
     put("relay_index", outcome.relay.into());
     put("repeat", repeat.into());
     put("clients", job.clients.into());

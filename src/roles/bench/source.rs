@@ -15,6 +15,7 @@ use crate::reactor::net::{Addr, Close, SockId};
 use crate::reactor::{Cx, DialError, End, Event, Role, plain};
 use crate::roles::bench::board::{Board, Order, delays, lock};
 use crate::roles::bench::config::Meet;
+use crate::roles::bench::dialect::{Dialect, Publisher};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Feed, Filler};
 
@@ -23,6 +24,8 @@ use crate::roles::bench::pattern::{Feed, Filler};
 pub(super) struct Setup {
     pub(super) board: Arc<Board>,
     pub(super) filler: Arc<Filler>,
+    /// What it speaks with the relay.
+    pub(super) dialect: Dialect,
     /// Messages a second; `None`: as many as are taken.
     pub(super) rate: Option<u64>,
     /// How long it keeps its schedule while that counts; `None`: for ever.
@@ -46,6 +49,8 @@ pub struct Source {
     dialling: bool,
     /// It has been said that the relay can't be dialled.
     complained: bool,
+    /// A timer is set for when clients have taken more of what is under way.
+    waits_for_room: bool,
     scratch: Box<[u8]>,
 }
 
@@ -54,6 +59,30 @@ pub struct Source {
 struct Relay {
     sock: SockId,
     feed: Feed,
+    /// Where the relay is a broker.
+    publisher: Option<Publisher>,
+}
+
+impl Relay {
+    /// One write of what is due, at most. Returns how much was taken.
+    fn write(&mut self, cx: &mut Cx<'_>) -> io::Result<usize> {
+        let Some(publisher) = self.publisher.as_mut().filter(|it| !it.out().is_empty()) else {
+            let taken = cx.write(self.sock, self.feed.ready())?.unwrap_or(0);
+            self.feed.took(taken);
+            return Ok(taken);
+        };
+        let rest = self.feed.rest();
+        let taken = cx.write(self.sock, [rest, publisher.out()])?.unwrap_or(0);
+        let of_rest = taken.min(rest.len());
+        self.feed.took(of_rest);
+        publisher.took(taken - of_rest);
+        Ok(taken)
+    }
+
+    fn has_more(&self) -> bool {
+        let has_words = |publisher: &Publisher| !publisher.out().is_empty();
+        self.feed.waiting() > 0 || self.publisher.as_ref().is_some_and(has_words)
+    }
 }
 
 /// When messages are due.
@@ -84,6 +113,7 @@ impl Source {
             late: delays(),
             dialling: false,
             complained: false,
+            waits_for_room: false,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
         }
     }
@@ -235,33 +265,79 @@ impl Source {
         }
     }
 
+    /// The number of the first message that is too early yet, where as much is sent as is taken: a broker takes all
+    /// that it gets, and cuts off those who do not keep up with it. So no more is under way than they can take.
+    fn horizon(&self, next: u64) -> u64 {
+        let (board, size) = (&self.setup.board.clients, self.setup.filler.size() as u64);
+        let clients = board.connected.load(Relaxed) as u64;
+        if !self.setup.dialect.is_brokers() || clients == 0 {
+            return u64::MAX;
+        }
+        let gone = board.bytes_gone.load(Relaxed);
+        let got = board.bytes.load(Relaxed).saturating_sub(gone);
+        let under_way = (next * size * clients).saturating_sub(got);
+        let most = UNDER_WAY.min(MESSAGES_UNDER_WAY * size);
+        let most = most.max(2 * size * clients);
+        next + most.saturating_sub(under_way) / (size * clients)
+    }
+
     /// One write of what is due, at most.
     fn pump(&mut self, cx: &mut Cx<'_>, at: usize) {
         let saturating = self.setup.rate.is_none() && self.setup.board.order() == Order::Run;
+        let horizon = match saturating {
+            true => self.horizon(self.relays[at].feed.next()),
+            false => 0,
+        };
         let (utc, now) = (self.setup.utc, cx.now());
         let (schedule, due) = (self.schedule, self.due);
         let relay = &mut self.relays[at];
         let feed = &mut relay.feed;
-        while feed.has_room() && (saturating && feed.waiting() < WRITE || feed.next() < due) {
+        while feed.has_room()
+            && (feed.next() < horizon && feed.waiting() < WRITE || feed.next() < due)
+        {
             let at = match schedule {
                 Some(schedule) if feed.next() >= schedule.first => schedule.due(feed.next()),
                 _ => now,
             };
             feed.begin(utc + at.nanos());
         }
-        match cx.write(relay.sock, feed.ready()) {
+        let board = &self.setup.board.source;
+        board.published.store(feed.next(), Relaxed);
+        match relay.write(cx) {
             Ok(taken) => {
-                let taken = taken.unwrap_or(0);
-                feed.took(taken);
-                self.setup
-                    .board
-                    .source
-                    .sent
-                    .fetch_add(taken as u64, Relaxed);
-                let more = saturating || feed.waiting() > 0 || feed.next() < due;
+                board.sent.fetch_add(taken as u64, Relaxed);
+                let next = relay.feed.next();
+                let more = next < horizon || relay.has_more() || next < due;
                 cx.want_write(relay.sock, more);
+                if saturating && !more && !std::mem::replace(&mut self.waits_for_room, true) {
+                    cx.timer(ROOM_LOOK, Tick::Room as u32);
+                }
             }
             Err(_) => self.remove(cx, at),
+        }
+    }
+
+    /// What the relay says, which is of no account unless it is a broker.
+    fn hear(&mut self, cx: &mut Cx<'_>, sock: SockId) {
+        let read = cx.read(sock, &mut self.scratch);
+        let Some(at) = self.find(sock) else {
+            return;
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(0)) | Err(_) => self.remove(cx, at),
+            Ok(Some(n)) => {
+                let Some(publisher) = &mut self.relays[at].publisher else {
+                    return;
+                };
+                if let Err(text) = publisher.hear(&self.scratch[..n]) {
+                    let text = format!("the relay tells the source: {text}");
+                    return cx.finish(End::Failed(text));
+                }
+                if !publisher.out().is_empty() {
+                    cx.want_write(sock, true);
+                }
+            }
         }
     }
 
@@ -272,20 +348,30 @@ impl Source {
             return cx.close(sock, Close::Reset);
         }
         cx.want_read(sock, true);
-        self.relays.push(Relay {
+        let wrap = self.setup.dialect.wrap(self.setup.filler.size());
+        let wrap = wrap.each_ref().map(Vec::as_slice);
+        let relay = Relay {
             sock,
-            feed: Feed::starting_with(&self.setup.filler, self.due),
-        });
-        self.setup.board.source.relays.fetch_add(1, Relaxed);
-        if self.setup.rate.is_none() && self.setup.board.order() == Order::Run {
+            feed: Feed::starting_with(&self.setup.filler, self.due, wrap),
+            publisher: Publisher::of(self.setup.dialect),
+        };
+        let saturating = self.setup.rate.is_none() && self.setup.board.order() == Order::Run;
+        if saturating || relay.has_more() {
             cx.want_write(sock, true);
         }
+        self.relays.push(relay);
+        self.setup.board.source.relays.fetch_add(1, Relaxed);
     }
 
     fn remove(&mut self, cx: &mut Cx<'_>, at: usize) {
         let relay = self.relays.swap_remove(at);
         cx.close(relay.sock, Close::Orderly);
         self.setup.board.source.relays.fetch_sub(1, Relaxed);
+        // What was published last is lost then, and nobody can tell how much.
+        if relay.publisher.is_some() {
+            let text = "the relay has closed the connection of the source that publishes to it";
+            cx.finish(End::Failed(text.to_owned()));
+        }
     }
 
     fn find(&self, sock: SockId) -> Option<usize> {
@@ -304,18 +390,17 @@ impl Role for Source {
             }
             Event::Accepted { sock, .. } | Event::Connected { sock, .. } => self.meet(cx, sock),
             Event::ConnectFailed { error, .. } => self.dial_failed(&error),
-            Event::Readable(sock) => {
-                let read = cx.read(sock, &mut self.scratch);
-                if let (Ok(Some(0)) | Err(_), Some(at)) = (read, self.find(sock)) {
-                    self.remove(cx, at);
-                }
-            }
+            Event::Readable(sock) => self.hear(cx, sock),
             Event::Writable(sock) => {
                 if let Some(at) = self.find(sock) {
                     self.pump(cx, at);
                 }
             }
             Event::Timer { tag, .. } if tag == Tick::Beat as u32 => self.beat(cx),
+            Event::Timer { tag, .. } if tag == Tick::Room as u32 => {
+                self.waits_for_room = false;
+                self.pump_all(cx);
+            }
             Event::Timer { .. } => self.look(cx),
             Event::Again => self.beat(cx),
             Event::Drain(_) => cx.finish(End::Done),
@@ -328,6 +413,7 @@ impl Role for Source {
 enum Tick {
     Look,
     Beat,
+    Room,
 }
 
 /// Two ports on which nobody listens: they are listened at for a moment, both at a time.
@@ -371,6 +457,13 @@ const SPIN_HARD: Duration = Duration::from_micros(100);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a source without a schedule keeps ready for one write.
 const WRITE: usize = 64 << 10;
+/// Bytes on their way to all clients of a broker together, but two messages to each at least: less than any broker
+/// cuts somebody off for.
+const UNDER_WAY: u64 = 16 << 20;
+/// Messages on their way in all, likewise: more than a broker passes on before it is looked again.
+const MESSAGES_UNDER_WAY: u64 = 16 << 10;
+/// How often it is looked whether they have arrived.
+const ROOM_LOOK: Duration = Duration::from_millis(1);
 /// Connections of relays that fetch the bytes for each client anew.
 const RELAYS_MAX: usize = 64;
 const SCRATCH: usize = 4096;

@@ -92,8 +92,8 @@ impl Console {
             }
             Route::State => self.list(cx, Waiting::State(conn, right)),
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
-            Route::Events { .. } if asked.is_head() => return Some(answer::stream()),
-            Route::Events { relay } => self.stream(cx, conn, relay, right),
+            Route::Events(_) if asked.is_head() => return Some(answer::stream()),
+            Route::Events(wanted) => self.stream(cx, conn, wanted, right),
             Route::Clients { relay, page } => {
                 return self.look(
                     cx,
@@ -216,7 +216,7 @@ impl Console {
             "version": env!("CARGO_PKG_VERSION"),
             "started": self.started,
             "utc": cx.utc_millis(),
-            "settings": { "path": tabs.file, "error": tabs.fault },
+            "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
             "guarded": self.config.token.is_some(),
             "roles": rows,
         });

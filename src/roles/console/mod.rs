@@ -244,7 +244,7 @@ impl Console {
         if right != Right::Nothing {
             self.server.vouch(asked.conn);
         }
-        if self.config.is_private && matches!(route, Route::Events { .. } | Route::History { .. }) {
+        if self.config.is_private && matches!(route, Route::Events(_) | Route::History { .. }) {
             return Some(error(Status::NOT_FOUND, "this is for pages"));
         }
         let body = match request.method {

@@ -2,6 +2,7 @@
 //! is looked at. It is asked for and gathered afresh when it is older than a second, however many pages look.
 
 use std::cmp::Ordering;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -50,13 +51,19 @@ impl Sort {
         })
     }
 
-    fn compare(self, a: &ClientRow, b: &ClientRow) -> Ordering {
+    fn compare(self, one: &Row, other: &Row) -> Ordering {
+        let (a, b) = (&one.row, &other.row);
         match self {
             Self::Lag => a.lag.cmp(&b.lag).then(a.waiting.cmp(&b.waiting)),
             Self::Behind => a.waiting.cmp(&b.waiting),
             Self::Bytes => a.bytes_out.cmp(&b.bytes_out),
             Self::Joined => a.age.cmp(&b.age),
-            Self::Peer => a.peer.cmp(&b.peer),
+            Self::Peer => match (one.address, other.address) {
+                (Some(one), Some(other)) => one.cmp(&other),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => a.peer.cmp(&b.peer),
+            },
             Self::Label => a.label.cmp(&b.label),
             Self::Sent => a.bytes_in.cmp(&b.bytes_in),
         }
@@ -120,10 +127,9 @@ impl Roster {
     /// What a page looks at.
     pub(super) fn json(&self, page: &Page) -> Value {
         let fits = |row: &&Row| page.search.is_empty() || row.searched.contains(&page.search);
-        let found = self.rows.iter().filter(fits).map(|row| &row.row);
-        let mut found: Vec<&ClientRow> = found.collect();
+        let mut found: Vec<&Row> = self.rows.iter().filter(fits).collect();
         let matched = found.len();
-        let compare = |a: &&ClientRow, b: &&ClientRow| match page.is_descending {
+        let compare = |a: &&Row, b: &&Row| match page.is_descending {
             true => page.sort.compare(b, a),
             false => page.sort.compare(a, b),
         };
@@ -139,23 +145,31 @@ impl Roster {
         }
         let shown = &mut found[from..];
         shown.sort_unstable_by(compare);
-        let rows: Vec<Value> = shown.iter().map(|row| client(row)).collect();
+        let rows: Vec<Value> = shown.iter().map(|row| client(&row.row)).collect();
         json!({ "total": self.rows.len(), "matched": matched, "offset": from, "rows": rows })
     }
 }
 
-/// A client, and what of it is searched, in small letters: made once, however often it is searched.
+/// A client, and what it is searched and sorted by: made once, however often that is done.
 #[derive(Debug)]
 struct Row {
     row: ClientRow,
+    /// In small letters.
     searched: String,
+    /// Its numbers go before letters: 9.0.0.1 stands in front of 10.0.0.1. `None` where it has another kind of name.
+    address: Option<SocketAddr>,
 }
 
 impl Row {
     fn new(row: ClientRow) -> Self {
         let mut searched = format!("{}\n{}", row.peer, row.label);
         searched.make_ascii_lowercase();
-        Self { row, searched }
+        let address = row.peer.parse().ok();
+        Self {
+            row,
+            searched,
+            address,
+        }
     }
 }
 
@@ -255,6 +269,30 @@ mod tests {
             (&json!(1000), &json!(250))
         );
         assert_eq!(ids(&found)[0], 750);
+    }
+
+    #[test]
+    fn addresses_are_sorted_by_their_numbers() {
+        let peers = [
+            "9.0.0.1:80",
+            "10.0.0.2:900",
+            "10.0.0.2:4000",
+            "10.0.0.10:80",
+            "[2001:db8::9]:80",
+            "[2001:db8::10]:80",
+            "unix",
+            "\u{fc}ber",
+        ];
+        let mut roster = Roster::new(1, 0, Time::ZERO);
+        let rows = peers.iter().zip(1..).map(|(peer, number)| ClientRow {
+            peer: (*peer).to_owned(),
+            ..row(number * 5 % 8)
+        });
+        roster.take(rows.collect());
+        let sorted = roster.json(&page(Sort::Peer, false, 0, 10));
+        let shown = sorted["rows"].as_array().unwrap().iter();
+        let shown: Vec<&str> = shown.map(|row| row["peer"].as_str().unwrap()).collect();
+        assert_eq!(shown, peers);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //!   GET   /                                   the console            GET  /wall    the screen on the wall
 //!   GET   /api/v1/state                       everything at a moment
 //!   GET   /api/v1/options                     the options that a relay has
-//!   GET   /api/v1/events?relay=ID             server-sent events: the state each second, the log, a relay's payload
+//!   GET   /api/v1/events?relay=ID&line=N&started=T
+//!                                             server-sent events: the state each second, the log, behind line N if the
+//!                                             hydrant is still that of T, and a relay's payload
 //!   GET   /api/v1/relays/ID/clients?...       some of its clients, sorted and searched
 //!   GET   /api/v1/relays/ID/history           its last five minutes
 //!   POST  /api/v1/login  {"token"}            POST /api/v1/logout
@@ -26,7 +28,7 @@ pub(super) enum Route {
     Asset(&'static Asset),
     State,
     Options,
-    Events { relay: Option<u64> },
+    Events(Wanted),
     Clients { relay: u64, page: Page },
     History { relay: u64 },
     Login,
@@ -35,6 +37,17 @@ pub(super) enum Route {
     Add,
     Change { relay: u64 },
     Act { relay: u64, act: Act },
+}
+
+/// What a stream of events is to bring besides the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Whose payload.
+    pub(super) relay: Option<u64>,
+    /// The last line of the log that is known.
+    pub(super) line: Option<u64>,
+    /// Which run of hydrant that line is of, as the state says it: the next one counts its lines afresh.
+    pub(super) started: Option<u64>,
 }
 
 /// What can be done with a relay.
@@ -81,8 +94,12 @@ impl Route {
             ["state"] => (Self::State, GET),
             ["options"] => (Self::Options, GET),
             ["events"] => {
-                let relay = query.number("relay")?;
-                (Self::Events { relay }, GET)
+                let wanted = Wanted {
+                    relay: query.number("relay")?,
+                    line: query.number("line")?,
+                    started: query.number("started")?,
+                };
+                (Self::Events(wanted), GET)
             }
             ["login"] => (Self::Login, POST),
             ["logout"] => (Self::Logout, POST),
@@ -113,7 +130,7 @@ impl Route {
     pub(super) fn is_for_viewers(&self) -> bool {
         match self {
             Self::Asset(_) | Self::Login | Self::Logout => true,
-            Self::State | Self::Events { .. } | Self::History { .. } => true,
+            Self::State | Self::Events(_) | Self::History { .. } => true,
             Self::Options | Self::Clients { .. } => false,
             Self::Reload | Self::Add | Self::Change { .. } | Self::Act { .. } => false,
         }
@@ -244,6 +261,25 @@ mod tests {
             assert!(get(path, "").is_ok(), "{path}");
             assert_eq!(Route::of("HEAD", path, None), get(path, ""));
         }
+    }
+
+    #[test]
+    fn a_stream_goes_on_behind_a_line() {
+        let wanted = |relay, line, started| {
+            Ok(Route::Events(Wanted {
+                relay,
+                line,
+                started,
+            }))
+        };
+        let events = |query| get("/api/v1/events", query);
+        assert_eq!(events(""), wanted(None, None, None));
+        assert_eq!(
+            events("relay=1&line=7&started=1795312500079"),
+            wanted(Some(1), Some(7), Some(1_795_312_500_079))
+        );
+        assert_eq!(events("line=x"), Err(Astray::Query("line")));
+        assert_eq!(events("started=-1"), Err(Astray::Query("started")));
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "id": tab.id,
         "name": tab.row.name,
         "kind": tab.kind,
-        "label": label(tab),
+        "label": tab.label,
         "dump": tab.dump,
         "running": matches!(tab.row.state, RoleState::Running(_)),
         "state": state.key,
@@ -128,6 +128,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "fixed": tab.settings.as_ref().is_none_or(|settings| settings.is_fixed),
         "fields": Value::Null,
         "command": Value::Null,
+        "unsaid": [],
         "errors": {},
     });
     let Value::Object(object) = &mut all else {
@@ -142,6 +143,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         fields.insert("dump".to_owned(), json!(tab.dump));
         object.insert("fields".to_owned(), Value::Object(fields));
         object.insert("command".to_owned(), json!(settings.command));
+        object.insert("unsaid".to_owned(), json!(settings.unsaid));
         object.insert("errors".to_owned(), faults(&settings.faults));
     }
     figures(object, tab, history);
@@ -206,19 +208,6 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
     });
     if let Value::Object(more) = more {
         object.extend(more);
-    }
-}
-
-/// How its lines in the log begin: `relay[sports]`, or the word alone where that is its name.
-fn label(tab: &Tab) -> String {
-    let family = tab.kind.split(' ').next().unwrap_or(tab.kind);
-    let word = match tab.kind {
-        "ws host" | "ws client" => tab.kind,
-        _ => family,
-    };
-    match tab.row.name == family {
-        true => word.to_owned(),
-        false => format!("{word}[{}]", tab.row.name),
     }
 }
 

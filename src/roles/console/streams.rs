@@ -15,6 +15,7 @@ use super::Console;
 use super::answer::{self, event};
 use super::ask::{Goal, Waiting};
 use super::guard::Right;
+use super::routes::Wanted;
 
 /// What a stream of events has had.
 #[derive(Debug)]
@@ -52,18 +53,14 @@ impl Console {
     }
 
     /// Begins a stream of events.
-    pub(super) fn stream(
-        &mut self,
-        cx: &mut Cx<'_>,
-        conn: ConnId,
-        relay: Option<u64>,
-        right: Right,
-    ) {
+    pub(super) fn stream(&mut self, cx: &mut Cx<'_>, conn: ConnId, wanted: Wanted, right: Right) {
         self.server.stream(cx, conn, answer::stream());
+        let is_of_this_run = wanted.started == Some(self.started);
+        let known = wanted.line.filter(|_| is_of_this_run);
         self.streams.push(Stream {
             conn,
-            relay: relay.filter(|_| right == Right::All),
-            line: 0,
+            relay: wanted.relay.filter(|_| right == Right::All),
+            line: known.map_or(0, |line| line.min(self.line)),
             payload: None,
             asked: false,
             begun: false,

@@ -19,6 +19,9 @@ pub trait Carrier {
     /// Whether all that it took has left.
     fn is_flushed(&self) -> bool;
 
+    /// How many bytes it has taken that the peer's machine is not known to have.
+    fn under_way(&self, cx: &Cx<'_>) -> u64;
+
     /// Ends our direction, behind all that it took. What can't do that leaves it to its close.
     fn finish(&mut self, _: &mut Cx<'_>) -> io::Result<()> {
         Ok(())
@@ -43,6 +46,10 @@ impl Carrier for Link {
         Self::is_flushed(self)
     }
 
+    fn under_way(&self, cx: &Cx<'_>) -> u64 {
+        cx.unacknowledged(self.sock()).map_or(0, u64::from)
+    }
+
     fn finish(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
         Self::finish(self, cx)
     }
@@ -61,6 +68,11 @@ impl Carrier for Owner {
 
     fn is_flushed(&self) -> bool {
         true
+    }
+
+    /// What the owner has taken is its own to follow.
+    fn under_way(&self, _: &Cx<'_>) -> u64 {
+        0
     }
 }
 

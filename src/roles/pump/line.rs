@@ -1,7 +1,7 @@
 //! Whether a line moves, however slowly: a question behind much data takes as long as that does to arrive, and whoever
 //! has not had it yet can't have answered.
 
-use super::Mux;
+use super::{Carrier, Mux};
 use crate::base::time::Time;
 use crate::proto::yamux::Silent;
 use crate::reactor::Cx;
@@ -19,7 +19,7 @@ pub struct Question {
 
 impl Question {
     /// One that stands behind all that has been said.
-    pub fn behind(mux: &Mux, cx: &Cx<'_>) -> Self {
+    pub fn behind<C: Carrier>(mux: &Mux<C>, cx: &Cx<'_>) -> Self {
         Self {
             end: mux.said(),
             taken: mux.taken(cx),
@@ -29,7 +29,7 @@ impl Question {
 
     /// Looks at the line, once a second or so. Since when the peer has owed an answer: that counts from the last look
     /// at which the question was still on its way, and the line had moved since the one before.
-    pub fn owed_since(&mut self, mux: &Mux, cx: &Cx<'_>) -> Time {
+    pub fn owed_since<C: Carrier>(&mut self, mux: &Mux<C>, cx: &Cx<'_>) -> Time {
         let before = std::mem::replace(&mut self.taken, mux.taken(cx));
         if before < self.taken && self.taken < self.end {
             self.since = cx.now();
@@ -38,7 +38,7 @@ impl Question {
     }
 }
 
-impl Mux {
+impl<C: Carrier> Mux<C> {
     /// Asks the peer whether it is there when it is time to. To be called each second or so.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Mux {
 
     /// Bytes of them that the peer's machine has acknowledged.
     fn taken(&self, cx: &Cx<'_>) -> u64 {
-        let under_way = cx.unacknowledged(self.carrier().sock()).unwrap_or(0);
-        self.out.sent_total().saturating_sub(u64::from(under_way))
+        let under_way = self.carrier().under_way(cx);
+        self.out.sent_total().saturating_sub(under_way)
     }
 }

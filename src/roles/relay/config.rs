@@ -193,6 +193,15 @@ impl Slow {
             _ => Self::Block,
         }
     }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Skip => "skip",
+            Self::Block => "block",
+        }
+    }
 }
 
 /// `--max-lag`: how far a client may be behind, what waits in the kernel included.

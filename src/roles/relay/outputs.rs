@@ -90,6 +90,11 @@ impl Outlet {
         }
     }
 
+    /// Whether nothing must stay in the ring for its sake beside what its clients have still to get.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        matches!(self.next, Next::Newest | Next::IfHeld(_))
+    }
+
     /// Whether it is a destination that is not connected, or not any more, and for which bytes below `head` wait.
     pub(super) fn is_owed(&self, head: u64) -> bool {
         self.is_dialled() && self.parked().is_some_and(|parked| parked < head)

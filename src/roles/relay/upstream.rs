@@ -168,10 +168,10 @@ impl Upstream {
 
     /// A connection, active or not.
     pub(super) fn conn_mut(&mut self, sock: SockId) -> Option<&mut Conn> {
-        self.active
-            .iter_mut()
-            .chain(&mut self.candidates)
-            .find(|conn| conn.sock == sock)
+        match &mut self.active {
+            Some(conn) if conn.sock == sock => Some(conn),
+            _ => self.candidates.iter_mut().find(|conn| conn.sock == sock),
+        }
     }
 
     pub(super) fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {

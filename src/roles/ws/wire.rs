@@ -36,6 +36,11 @@ pub(super) struct Wire {
     missed: u32,
     /// Something has come since the last ping.
     heard: bool,
+    /// Bytes that were written in all, and which of them end the last ping, or what has followed it of the kind.
+    written: u64,
+    ping_end: u64,
+    /// What the other end's machine had of them at the last ping.
+    taken: u64,
 }
 
 /// What has come in.
@@ -72,6 +77,9 @@ impl Wire {
             missed: 0,
             // Before the first ping nothing has to be answered.
             heard: true,
+            written: 0,
+            ping_end: 0,
+            taken: 0,
         };
         wire.link.want_read(cx, true);
         wire.link.want_write(cx, !wire.preface.is_empty());
@@ -172,8 +180,9 @@ impl Wire {
     }
 
     /// Pings when it is time to. Whether the other end is alive: it has let fewer than two go by, or, behind our close,
-    /// which no ping may follow, has said something in so much time. One that has closed can answer nothing more; it is
-    /// pinged all the same, since its proxy, or itself, may take silence for death.
+    /// which no ping may follow, has said something in so much time. A ping that has not reached it has not gone by, as
+    /// long as the line moves. One that has closed can answer nothing more; it is pinged all the same, since its proxy,
+    /// or itself, may take silence for death.
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) -> bool {
         let now = cx.now();
         if now < self.ping_due {
@@ -184,7 +193,8 @@ impl Wire {
             self.ask(cx);
             return true;
         }
-        self.missed = match std::mem::take(&mut self.heard) {
+        let is_coming = self.ping_is_coming(cx);
+        self.missed = match std::mem::take(&mut self.heard) || is_coming {
             true => 0,
             false => self.missed + 1,
         };
@@ -193,6 +203,13 @@ impl Wire {
         }
         self.ask(cx);
         true
+    }
+
+    /// Whether the last ping is still behind data on its way, on a line that has moved since the one before.
+    fn ping_is_coming(&mut self, cx: &Cx<'_>) -> bool {
+        let taken = self.written.saturating_sub(self.under_way(cx));
+        let before = std::mem::replace(&mut self.taken, taken);
+        before < taken && (self.session.owes() || taken < self.ping_end)
     }
 
     /// What came is not read at the moment, so its silence says nothing.
@@ -210,6 +227,7 @@ impl Wire {
     fn send_some(&mut self, cx: &mut Cx<'_>, out: &mut Outbox) -> io::Result<bool> {
         if !self.preface.is_empty() {
             let sent = self.link.write(cx, [&self.preface, &[]])?;
+            self.written += sent as u64;
             self.preface.drain(..sent);
             return Ok(self.preface.is_empty());
         }
@@ -224,6 +242,8 @@ impl Wire {
                 let len = control.len();
                 let sent = self.link.write(cx, [control, &[]])?;
                 self.session.control_sent(sent);
+                self.written += sent as u64;
+                self.ping_end = self.written;
                 return Ok(sent == len);
             }
             if out.is_empty() || !self.session.is_open() {
@@ -243,6 +263,7 @@ impl Wire {
         let len = head.len() + payload.len();
         let head_len = head.len();
         let sent = self.link.write(cx, [head, payload])?;
+        self.written += sent as u64;
         match sent >= head_len {
             true => {
                 self.head = None;
@@ -295,6 +316,10 @@ impl Carrier for Wire {
         let is_under_way = self.head.is_some() || self.left > 0 || !self.preface.is_empty();
         let is_due = self.session.owes() || self.closes.is_some();
         !is_under_way && !is_due && self.link.is_flushed()
+    }
+
+    fn under_way(&self, cx: &Cx<'_>) -> u64 {
+        self.unacknowledged(cx) as u64
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::OrderError;
+use super::spoken::{SpokenError, check_spoken, spoken, spoken_with_one, tell};
 use super::table;
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Value, Values};
@@ -36,6 +37,8 @@ fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
         .into_iter()
         .map(|given| Template::parse(&given).map_err(|error| OrderError::Command { given, error }))
         .collect::<Result<Vec<_>, _>>()?;
+    let relays = tell(relays, &spoken(values)?)?;
+    check_spoken(&scenarios, &relays)?;
     Ok(Plan {
         scenarios,
         relays,
@@ -88,8 +91,13 @@ fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError>
             });
         }
     };
+    let dialect = spoken_with_one(values)?;
+    if let (Meet::Listen(_), true) = (&meet, dialect.is_brokers()) {
+        return Err(SpokenError::SourceListens { dialect }.into());
+    }
     Ok(SourceOrders {
         meet,
+        dialect,
         size,
         rate: rate(values)?,
         time: values.duration("time")?,
@@ -119,6 +127,7 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
     };
     Ok(SinkOrders {
         dst: dialled(only(words, part)?)?,
+        dialect: spoken_with_one(values)?,
         clients,
         time: values.duration("time")?.unwrap_or(TIME),
         check: values.given("check"),

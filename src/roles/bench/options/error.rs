@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::spoken::SpokenError;
 use crate::base::endpoint::EndpointError;
 use crate::base::option::OptionError;
 use crate::base::units::Typed;
@@ -42,6 +43,8 @@ pub enum OrderError {
         /// What is wrong with it.
         error: CommandError,
     },
+    /// What is said of the protocol fits nothing else.
+    Spoken(SpokenError),
     /// An option that means nothing here.
     InVain {
         /// The option, with its dashes.
@@ -90,6 +93,7 @@ impl fmt::Display for OrderError {
                     ),
                 }
             }
+            Self::Spoken(error) => error.fmt(f),
             Self::InVain { flag, part } => write!(f, "{flag} means nothing to bench {part}"),
         }
     }
@@ -106,5 +110,11 @@ impl From<OptionError> for OrderError {
 impl From<EndpointError> for OrderError {
     fn from(error: EndpointError) -> Self {
         Self::Endpoint(error)
+    }
+}
+
+impl From<SpokenError> for OrderError {
+    fn from(error: SpokenError) -> Self {
+        Self::Spoken(error)
     }
 }

@@ -24,6 +24,18 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--speak",
+        kind: Kind::Choice(&["plain", "redis", "nats"]),
+        preset: Preset::Said(
+            "redis for redis-server and valkey-server, nats for nats-server, else plain",
+        ),
+        many: true,
+        group: WHAT,
+        help: "what the relay speaks: plain streams, or the protocol of redis or NATS, in which the source publishes \
+               its messages and the clients subscribe to them; given as often as --relay: one for each",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--clients",
         kind: Kind::Text { max: LIST_MAX },
         unit: "N,...",

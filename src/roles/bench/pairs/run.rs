@@ -21,14 +21,13 @@ impl<H: House> Run<'_, H> {
         &mut self,
         port: u16,
         pace: Pace,
-        program: &str,
     ) -> Result<(), Halt> {
         let pairs = self.job.clients;
         let size = self.job.size;
         let setup = Setup {
             board: Arc::clone(&self.board),
             to: local(port),
-            speech: Speech::of(program),
+            speech: Speech::of(self.dialect),
             pairs,
             size,
             pending: match pace {

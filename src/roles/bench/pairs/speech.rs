@@ -8,6 +8,7 @@
 //! ```
 
 use crate::proto::mailbox::{write_head, write_opening};
+use crate::roles::bench::dialect::Dialect;
 
 /// A broker's language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,11 @@ pub(super) enum Heard<'a> {
 }
 
 impl Speech {
-    /// The language of a program: NATS's own server speaks its own, all others are taken for a hub.
-    pub(super) fn of(program: &str) -> Self {
-        match program.contains("nats") {
-            true => Self::Nats,
-            false => Self::Hub,
+    /// What is said where this is to be spoken: what is not NATS is a hub.
+    pub(super) fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Nats => Self::Nats,
+            Dialect::Plain | Dialect::Redis => Self::Hub,
         }
     }
 
@@ -192,7 +193,7 @@ mod tests {
         Speech::Hub.write("r0", 5, &mut out, body);
         Speech::Nats.write("r0", 5, &mut out, body);
         assert_eq!(out, b"r0|5|helloPUB r0 5\r\nhello\r\n");
-        assert_eq!(Speech::of("nats-server"), Speech::Nats);
-        assert_eq!(Speech::of("hydrant"), Speech::Hub);
+        assert_eq!(Speech::of(Dialect::Nats), Speech::Nats);
+        assert_eq!(Speech::of(Dialect::Plain), Speech::Hub);
     }
 }

@@ -17,29 +17,48 @@ export function meet(when) {
 }
 
 async function request(method, path, body) {
-  const options = { method, cache: "no-store", credentials: "same-origin", redirect: "error" };
+  // One that is never answered would hold up what waits for it, for ever.
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  const options = { method, cache: "no-store", credentials: "same-origin", redirect: "error", signal };
   if (method === "POST") {
     options.headers = { "Content-Type": "application/json" };
     options.body = JSON.stringify({ ...body, ...(path.startsWith("relays") && { started }) });
   }
   let answer;
+  let text;
   try {
     answer = await fetch(`/api/v1/${path}`, options);
+    text = await answer.text();
   } catch {
-    throw new ApiError(0, { error: "hydrant can't be reached" });
+    const why = signal.aborted ? `does not answer for ${ANSWER_MS / 1000} s` : "can't be reached";
+    throw new ApiError(0, { error: `hydrant ${why}` });
   }
-  const json = await answer.json().catch(() => ({}));
+  const json = parsed(text);
   if (!answer.ok) throw new ApiError(answer.status, json);
   return json;
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
 }
 
 export const get = (path) => request("GET", path);
 export const post = (path, body) => request("POST", path, body);
 
 // Keeps one stream open and opens it again when it ends. `handlers` has one for each kind of event, `up` and `down`.
+//
+// A page that is hidden has none, since a browser has six connections for all pages of one hydrant: it asks for the state
+// now and then, which its title tells.
 export class Events {
   #source = null;
-  #query = "";
+  #query = null;
+  // The last line of the log that has come, and from which run of hydrant.
+  #line = 0;
+  #from = null;
   #timer = 0;
   #watch = 0;
   #handlers;
@@ -47,6 +66,7 @@ export class Events {
 
   constructor(handlers) {
     this.#handlers = handlers;
+    document.addEventListener("visibilitychange", () => this.#open());
   }
 
   // `query` says what is followed besides the state of all. A change opens another stream.
@@ -57,9 +77,11 @@ export class Events {
   }
 
   #open() {
-    this.#source?.close();
-    clearTimeout(this.#timer);
-    const source = new EventSource(`/api/v1/events${this.#query}`);
+    this.#close();
+    if (this.#query === null) return;
+    if (document.hidden) return this.#look();
+    const known = this.#from !== null && this.#from === started ? `&line=${this.#line}&started=${started}` : "";
+    const source = new EventSource(`/api/v1/events?${this.#query}${known}`);
     this.#source = source;
     this.#expect();
     for (const kind of ["state", "log", "dump"]) {
@@ -70,7 +92,9 @@ export class Events {
           this.#isUp = true;
           this.#handlers.up();
         }
-        this.#handlers[kind](JSON.parse(event.data));
+        const data = JSON.parse(event.data);
+        this.#handlers[kind](data);
+        if (kind === "log") [this.#line, this.#from] = [data.seq, started];
       });
     }
     source.onerror = () => {
@@ -85,14 +109,33 @@ export class Events {
   }
 
   #fail() {
+    this.#close();
+    this.#handlers.down();
+    this.#timer = setTimeout(() => this.#open(), RETRY_MS);
+  }
+
+  #close() {
     this.#source?.close();
+    this.#source = null;
     clearTimeout(this.#watch);
     clearTimeout(this.#timer);
     this.#isUp = false;
-    this.#handlers.down();
-    this.#timer = setTimeout(() => this.#open(), RETRY_MS);
+  }
+
+  // For a page that is hidden.
+  async #look() {
+    this.#timer = setTimeout(() => this.#open(), HIDDEN_MS);
+    try {
+      const state = await get("state");
+      if (document.hidden) this.#handlers.state(state);
+    } catch {
+      this.#handlers.down();
+    }
   }
 }
 
 const SILENCE_MS = 5000;
 const RETRY_MS = 1000;
+const HIDDEN_MS = 5000;
+// Names that a relay listens at are looked up before it has begun, which takes a while where their server is dead.
+const ANSWER_MS = 30000;

@@ -37,7 +37,14 @@ export class Clients {
   #search = "";
   #total = 0;
   #rows = new Map();
+  // What a row of the table shows, as it was said last.
+  #shown = new WeakMap();
   #asked = 0;
+  #isAsking = false;
+  // Where the view was when it was asked last.
+  #askedAt = 0;
+  // What was searched when it was announced what was found.
+  #announced = "";
   #timer = 0;
   #scroll = byId("clients-scroll");
   #sizer = element("div", { class: "sizer" });
@@ -58,8 +65,15 @@ export class Clients {
   select(one) {
     const before = this.#role;
     this.#role = one;
+    if (before?.id === one.id && before.kind === one.kind) return;
     if (this.#columns !== columnsOf(one)) this.#show(columnsOf(one));
-    if (before?.id !== one.id) this.#restart();
+    // Those of another tab would be disconnected in this one's name.
+    this.#sizer.replaceChildren();
+    this.#total = 0;
+    setText(byId("clients-count"), "");
+    setText(this.#nobody, "");
+    this.#draw();
+    this.#restart();
   }
 
   #show(columns) {
@@ -68,13 +82,11 @@ export class Clients {
     this.#descending = true;
     byId("clients-grid").classList.toggle("named", columns === NAMED_COLUMNS);
     byId("clients-grid").classList.toggle("plain", columns === PLAIN_COLUMNS);
-    this.#sizer.replaceChildren();
     this.#drawHead();
-    this.#restart();
   }
 
   refresh() {
-    if (this.#timer === 0 && this.#role !== null && !document.hidden) this.#load();
+    if (this.#timer === 0 && !this.#isAsking && this.#role !== null && !document.hidden) this.#load();
   }
 
   #restart() {
@@ -89,25 +101,33 @@ export class Clients {
   // Asks for what is in view and a little around it.
   async #load() {
     const asked = ++this.#asked;
+    const search = this.#search;
+    this.#isAsking = true;
+    this.#askedAt = this.#firstInView();
     this.#timer = setTimeout(() => (this.#timer = 0), AGAIN_MS);
-    const first = Math.max(0, this.#firstInView() - MARGIN);
+    const first = Math.max(0, this.#askedAt - MARGIN);
     const query = new URLSearchParams({
       sort: this.#sort,
       order: this.#descending ? "desc" : "asc",
-      search: this.#search,
+      search,
       offset: first,
       limit: Math.min(PAGE_MAX, this.#inView() + 2 * MARGIN),
     });
     try {
       const page = await get(`relays/${this.#role.id}/clients?${query}`);
       if (asked !== this.#asked) return;
+      this.#isAsking = false;
       this.#rows = new Map(page.rows.map((row, index) => [page.offset + index, row]));
       this.#total = page.matched;
       const all = this.#role.kind === "ws relay" ? `${count(page.total)} with hosts` : plural(page.total, "client");
-      setText(byId("clients-count"), this.#search ? `${count(page.matched)} of ${all}` : all);
-      setText(this.#nobody, this.#search ? "Nobody by that address or name." : "Nobody is connected.");
+      const found = search ? `${count(page.matched)} of ${all}` : all;
+      setText(byId("clients-count"), found);
+      if (search !== this.#announced) setText(byId("clients-found"), search ? found : "");
+      this.#announced = search;
+      setText(this.#nobody, search ? "Nobody by that address or name." : "Nobody is connected.");
       this.#draw();
     } catch (error) {
+      if (asked === this.#asked) this.#isAsking = false;
       if (!(error instanceof ApiError)) throw error;
     }
   }
@@ -123,6 +143,7 @@ export class Clients {
   #draw() {
     this.#empty.hidden = this.#total > 0;
     this.#sizer.style.height = `${this.#total * ROW}px`;
+    byId("clients-grid").setAttribute("aria-rowcount", this.#total + 1);
     const first = this.#firstInView();
     const last = Math.min(this.#total, first + this.#inView());
     const known = new Map([...this.#sizer.children].map((child) => [child.dataset.id, child]));
@@ -135,7 +156,8 @@ export class Clients {
     }
     for (const child of [...this.#sizer.children]) if (!drawn.includes(child)) child.remove();
     this.#order(drawn);
-    if (misses && this.#total > 0) this.#load();
+    // Scrolled on while an answer is on its way: that draws, and misses what is missing then.
+    if (misses && !this.#isAsking && first !== this.#askedAt) this.#load();
   }
 
   // Keys and screen readers go through the rows as they stand there; who moves keeps the focus.
@@ -154,6 +176,8 @@ export class Clients {
     made.setAttribute("aria-rowindex", index + 2);
     this.#columns.forEach(({ text }, column) => setText(made.children[column], text ? text(row) : row.peer));
     made.children[0].title = row.peer;
+    made.querySelector("button").setAttribute("aria-label", `Disconnect ${row.peer}`);
+    this.#shown.set(made, row);
     made.classList.toggle("late", row.lag >= LATE);
     return made;
   }
@@ -166,9 +190,8 @@ export class Clients {
     const disconnect = element("button", {
       type: "button",
       class: "quiet",
-      "aria-label": `Disconnect ${row.peer}`,
       title: "Disconnect this client",
-      onclick: () => this.#disconnect(row),
+      onclick: () => this.#disconnect(this.#shown.get(made)),
     }, "Disconnect");
     made.append(element("span", { role: "cell", class: "do" }, disconnect));
     return made;

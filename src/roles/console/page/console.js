@@ -30,6 +30,7 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    setText(byId("lost-what"), "");
     showConsole();
     loadHistory();
     isBack = true;
@@ -56,6 +57,8 @@ const role = () => state?.roles.find((one) => one.id === selected) ?? null;
 
 // Everything as it is now.
 function take(next) {
+  // Another page of this browser has logged in as somebody who may only look, and so has this one.
+  if (next.view_only) return location.replace("/wall");
   const before = role();
   const past = state?.roles ?? [];
   const isAnother = state !== null && state.started !== next.started;
@@ -96,7 +99,7 @@ async function begin() {
 }
 
 function query() {
-  return selected === null ? "" : `?relay=${selected}`;
+  return selected === null ? "" : `relay=${selected}`;
 }
 
 function select(id) {
@@ -138,6 +141,7 @@ function draw() {
   drawTabs();
   const one = role();
   show(byId("panel"), one !== null);
+  if (!one) document.title = "hydrant";
   if (!one) return;
   document.title = `${one.name}: ${one.word} - hydrant`;
   byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
@@ -149,6 +153,7 @@ function draw() {
   // A hub, or a tunnel, keeps nobody waiting that it could measure.
   show(byId("lag-tile"), one.kind === "relay" || one.has_lag);
   if (hasForm) form.set(one);
+  else form.showErrors(one.errors, one.id);
   clients.select(one);
   log.select(one.label);
   show(byId("feed-tabs"), one.kind === "relay");
@@ -175,7 +180,7 @@ function drawTabs() {
   });
   for (const gone of known.values()) gone.remove();
   for (const tab of strip.children) choose(tab, Number(tab.dataset.id) === selected);
-  show(byId("add"), state.roles.some(canChange));
+  show(byId("add"), state.settings.kept);
 }
 
 function choose(tab, isChosen) {
@@ -185,9 +190,6 @@ function choose(tab, isChosen) {
   // Of many, or on a phone, not all have room.
   if (isChosen && !wasChosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
-
-// A role out of a run file is changed there.
-const canChange = (one) => one.fields !== null && !one.fixed;
 
 function newTab(id) {
   return element("button", {
@@ -210,8 +212,10 @@ function drawState(one) {
   setText(byId("state-why"), one.why);
   show(byId("start"), !one.running);
   show(byId("stop"), one.running);
-  show(byId("close"), canChange(one));
+  show(byId("close"), state.settings.kept);
   show(byId("copy"), one.command !== null);
+  show(byId("unsaid"), one.unsaid.length > 0);
+  setText(byId("unsaid"), `A command line has one --slow for all, and so leaves out: ${one.unsaid.join(", ")}.`);
   drawFacts(one.running ? facts(one) : []);
 }
 
@@ -286,10 +290,9 @@ function drawLink(text) {
     byId("saved").title = settings.path ?? "";
   }
   if (!isUp && state) {
-    const age = span((Date.now() - received) / 1000);
-    const lost = byId("lost");
-    setText(lost, `No connection to hydrant. What you see is ${age} old. Trying again each second.`);
-    show(lost, true);
+    show(byId("lost"), true);
+    setText(byId("lost-what"), "No connection to hydrant.");
+    setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old. Trying again each second.`);
   }
 }
 
@@ -312,6 +315,7 @@ async function checkLogin() {
     await get("options");
   } catch (error) {
     if (error.status === 401) showLogin();
+    if (error.status === 403) location.replace("/wall");
   }
 }
 
@@ -324,14 +328,18 @@ async function act({ id }, path, body) {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (Object.keys(error.errors).length && id === selected) {
-      form.showErrors(error.errors);
-      byId("settings-fold").open = true;
-      form.focusError();
+      form.showErrors(error.errors, id);
+      showMistake();
     } else {
       toast(error.message);
     }
     return null;
   }
+}
+
+function showMistake() {
+  byId("settings-fold").open = true;
+  form.focusError();
 }
 
 async function refresh() {
@@ -340,7 +348,11 @@ async function refresh() {
 
 byId("start").addEventListener("click", async () => {
   const one = role();
-  if (!(await form.settled(one.id))) return toast("Not started: hydrant has not got the settings yet.");
+  if (!(await form.settled(one.id))) {
+    toast("Not started: hydrant has not taken the settings as they stand there.");
+    if (selected === one.id) showMistake();
+    return;
+  }
   if ((await act(one, "start")) && selected === one.id) byId("stop").focus();
 });
 
@@ -381,10 +393,10 @@ byId("add").addEventListener("click", async () => {
 });
 
 byId("copy").addEventListener("click", async () => {
-  const { command } = role();
+  const { command, unsaid } = role();
   try {
     await navigator.clipboard.writeText(command);
-    toast(`Copied: ${command}`);
+    toast(unsaid.length ? `Copied without ${unsaid.join(", ")}: ${command}` : `Copied: ${command}`);
   } catch {
     // No clipboard off localhost without TLS: the line is shown, to be marked by hand.
     window.prompt("The command line", command);
@@ -419,6 +431,7 @@ function showFeed(which) {
     show(byId(name), isChosen);
     show(byId(`${name}-tools`), isChosen);
   }
+  dump.draw();
 }
 byId("feed-log").addEventListener("click", () => showFeed("log"));
 byId("feed-dump").addEventListener("click", () => showFeed("dump"));

@@ -53,12 +53,12 @@ export function shape(state) {
 }
 
 let toastTimer = 0;
+// Its place is there before and after, empty and out of sight: what comes with a place of its own is not announced.
 export function toast(text) {
   const target = byId("toast");
   target.textContent = text;
-  target.hidden = false;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (target.hidden = true), 4000);
+  toastTimer = setTimeout(() => (target.textContent = ""), 4000);
 }
 
 // The relay that a question is about, as it was when it was asked.

@@ -10,6 +10,8 @@ export class Log {
   #role = "";
   #view = byId("log");
   #last = 0;
+  // What is to be shown with the next picture: many lines may come at once.
+  #fresh = [];
 
   constructor() {
     for (const id of ["log-level", "log-filter", "log-all"]) {
@@ -36,7 +38,8 @@ export class Log {
   #keep(line) {
     this.#lines.push(line);
     if (this.#lines.length > LINES_MAX) this.#lines.shift();
-    if (this.#admits(line)) this.#append([line]);
+    if (!this.#admits(line)) return;
+    if (this.#fresh.push(line) === 1) requestAnimationFrame(() => this.#append(this.#fresh.splice(0)));
   }
 
   // Another process: its count begins again.
@@ -46,13 +49,14 @@ export class Log {
 
   #admits(line) {
     if (LEVELS[line.level] > Number(byId("log-level").value)) return false;
-    const isOthers = /^(ws |hub )?\w+(\[.*?\])?: /.test(line.text) && !line.text.startsWith(`${this.#role}: `);
+    const isOthers = OF_ROLES.test(line.text) && !line.text.startsWith(`${this.#role}: `);
     if (isOthers && !byId("log-all").checked) return false;
     const wanted = byId("log-filter").value.trim().toLowerCase();
     return !wanted || line.text.toLowerCase().includes(wanted);
   }
 
   #redraw() {
+    this.#fresh = [];
     this.#view.replaceChildren();
     this.#append(this.#lines.filter((line) => this.#admits(line)).slice(-SHOWN_MAX));
     if (!this.#view.children.length) {
@@ -64,7 +68,7 @@ export class Log {
     if (!lines.length) return;
     this.#view.querySelector(".empty")?.remove();
     follow(this.#view, () => {
-      for (const line of lines) {
+      for (const line of lines.slice(-SHOWN_MAX)) {
         const time = line.time.slice(11, 23);
         const text = byId("log-all").checked ? line.text : line.text.replace(`${this.#role}: `, "");
         this.#view.append(
@@ -86,15 +90,14 @@ export class Dump {
   #drawn = false;
 
   constructor() {
-    byId("dump-form").addEventListener("input", () => this.#redraw());
+    byId("dump-form").addEventListener("input", () => this.draw());
     byId("dump-clear").addEventListener("click", () => this.clear());
-    this.#redraw();
   }
 
   clear() {
     this.#pieces = [];
     this.#held = 0;
-    this.#redraw();
+    this.draw();
   }
 
   add({ offset, data, skipped }) {
@@ -102,11 +105,12 @@ export class Dump {
     this.#pieces.push({ offset, raw, skipped });
     this.#held += raw.length;
     while (this.#held > DUMP_MAX && this.#pieces.length > 1) this.#held -= this.#pieces.shift().raw.length;
-    this.#redraw();
+    this.draw();
   }
 
-  #redraw() {
-    if (this.#drawn) return;
+  // Where it is hidden, it is drawn once it is shown.
+  draw() {
+    if (this.#drawn || this.#view.hidden) return;
     this.#drawn = true;
     requestAnimationFrame(() => {
       this.#drawn = false;
@@ -153,32 +157,31 @@ const note = (skipped) => (skipped ? `\n[${skipped} bytes skipped]\n` : "");
 // UTF-8 as it is, anything else as \xNN, as `--dump` shows it.
 function readable(raw) {
   let text = "";
+  let begun = 0;
   let at = 0;
   while (at < raw.length) {
     const length = sequence(raw, at);
     if (length === 0) {
-      text += `\\x${hex(raw[at])}`;
-      at += 1;
-    } else {
-      text += UTF8.decode(raw.subarray(at, at + length));
-      at += length;
+      text += `${UTF8.decode(raw.subarray(begun, at))}\\x${hex(raw[at])}`;
+      begun = at + 1;
     }
+    at += length || 1;
   }
-  return text;
+  return text + UTF8.decode(raw.subarray(begun));
 }
 
-// How long the letter is that begins here; 0 where none does.
+// How long the letter is that begins here, by the table of RFC 3629 section 4; 0 where none does.
 function sequence(raw, at) {
   const lead = raw[at];
   if (lead < 0x80) return lead >= 0x20 || lead === 0x0a || lead === 0x09 ? 1 : 0;
-  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
-  if (length === 0 || at + length > raw.length) return 0;
-  try {
-    STRICT.decode(raw.subarray(at, at + length));
-    return length;
-  } catch {
-    return 0;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  const [least, most] = SECOND[lead] ?? [0x80, 0xbf];
+  if (!(raw[at + 1] >= least && raw[at + 1] <= most)) return 0;
+  for (let next = at + 2; next < at + length; next += 1) {
+    if (!(raw[next] >= 0x80 && raw[next] <= 0xbf)) return 0;
   }
+  return length;
 }
 
 function hexLines(offset, raw) {
@@ -202,8 +205,11 @@ function follow(view, change) {
   if (isAtEnd) view.scrollTop = view.scrollHeight;
 }
 
-const UTF8 = new TextDecoder();
-const STRICT = new TextDecoder("utf-8", { fatal: true });
+// How the lines of relays, hubs and tunnels begin. All others are about the whole program, and everybody's.
+const OF_ROLES = /^(relay|hub|tunnel|ws)( [a-z]+)?(\[.*?\])?: /;
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+// What the second byte may be behind these: no letter in a longer form than it needs, no surrogate, nothing too high.
+const SECOND = { 0xe0: [0xa0, 0xbf], 0xed: [0x80, 0x9f], 0xf0: [0x90, 0xbf], 0xf4: [0x80, 0x8f] };
 const LINES_MAX = 5000;
 const SHOWN_MAX = 500;
 const DUMP_MAX = 64 << 10;

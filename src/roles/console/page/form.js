@@ -22,14 +22,24 @@ const FIELDS = [
 export class Form {
   #role = null;
   #inputs = new Map();
+  // Several destinations have a `slow` of their own each: those that have a field now, and what there is to choose.
+  #outputs = [];
+  #slows = [];
   #timer = 0;
   // What was typed and hydrant does not have yet: of each relay, by its id, the fields and what stands in them.
   #typed = new Map();
+  // What hydrant has refused, likewise, each with the reason: it stays until something else is typed there.
+  #refused = new Map();
   #saving = Promise.resolve();
+  // Something could not be said, and is to be said again.
+  #isOwed = false;
 
   constructor() {
     const fields = byId("fields");
-    for (const field of FIELDS) fields.append(this.#field(field));
+    for (const field of FIELDS) {
+      fields.append(this.#field(field));
+      if (field.key === "dst") fields.append(element("div", { id: "outputs", hidden: true }));
+    }
     byId("form").addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -38,6 +48,7 @@ export class Form {
     const target = byId("options");
     target.replaceChildren();
     for (const { name, options } of groups) {
+      this.#slows = options.find(({ key }) => key === "slow")?.choices ?? this.#slows;
       const list = element("fieldset", {}, element("legend", {}, name));
       for (const option of options) {
         list.append(this.#field({
@@ -55,7 +66,7 @@ export class Form {
   }
 
   #field(field) {
-    const id = `field-${field.key}`;
+    const id = `field-${field.id ?? field.key}`;
     const described = `${id}-hint ${id}-error`;
     const error = element("p", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
     const hint = element("p", { class: "hint", id: `${id}-hint` }, field.hint ?? "");
@@ -82,14 +93,22 @@ export class Form {
   // What hydrant has, but for what is being typed.
   set(role) {
     const isOther = this.#role?.id !== role.id;
-    if (isOther) this.#flush();
+    if (isOther || this.#isOwed) this.#flush();
     this.#role = role;
+    this.#setOutputs(role.fields);
     const typed = this.#typed.get(role.id) ?? new Map();
+    const refused = this.#refused.get(role.id) ?? new Map();
+    // A destination has gone, and its field with it.
+    for (const key of refused.keys()) if (!this.#inputs.has(key)) this.#forget(role.id, key);
     for (const [key, { input, preset, isLive }] of this.#inputs) {
       const isAtWork = !isOther && input === document.activeElement && input.type === "text";
-      if (typed.has(key)) write(input, typed.get(key));
-      else if (!isAtWork) write(input, key === "name" ? role.name : role.fields[key] || preset);
+      const known = key === "name" ? role.name : role.fields[key];
       input.disabled = role.fixed || (role.running && !isLive);
+      // Hydrant has taken it all the same, with what is wrong with it; or the relay runs by now, without it.
+      const isPast = input.disabled || isSame(known, refused.get(key)?.value);
+      if (isPast) this.#forget(role.id, key);
+      if (typed.has(key)) write(input, typed.get(key));
+      else if (!isAtWork) write(input, refused.has(key) ? refused.get(key).value : known || preset);
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
@@ -98,14 +117,37 @@ export class Form {
     this.showErrors(role.errors);
   }
 
+  #forget(id, key) {
+    this.#refused.get(id)?.delete(key);
+    if (!this.#refused.get(id)?.size) this.#refused.delete(id);
+  }
+
+  // One field for each destination that may have a `slow` of its own: where there are several, or where one has.
+  #setOutputs(fields) {
+    const places = [...new Set((fields.dst ?? "").split(/\s+/).filter(Boolean))];
+    const isShown = places.length > 1 || places.some((place) => fields[SLOW_OF + place]);
+    const wanted = isShown ? places : [];
+    if (wanted.join(" ") === this.#outputs.join(" ")) return;
+    for (const place of this.#outputs) this.#inputs.delete(SLOW_OF + place);
+    this.#outputs = wanted;
+    byId("outputs").replaceChildren(...wanted.map((place, index) => this.#field({
+      id: `output-${index}`, key: SLOW_OF + place, label: `--slow of ${place}`, placeholder: "as --slow", choices: this.#slows,
+    })));
+    show(byId("outputs"), isShown);
+  }
+
   // These relays are left: `became` says what each one's id is now, and nothing of one that is gone.
   move(became) {
-    const moved = [...this.#typed].map(([id, typed]) => [became(id), typed]);
-    this.#typed = new Map(moved.filter(([id]) => id !== undefined));
+    const moved = (all) => new Map([...all].map(([id, its]) => [became(id), its]).filter(([id]) => id !== undefined));
+    this.#typed = moved(this.#typed);
+    this.#refused = moved(this.#refused);
     if (this.#role && became(this.#role.id) !== this.#role.id) this.#role = null;
   }
 
-  showErrors(errors = {}) {
+  // Of the relay that is shown, or of another one, and of what else has no fields.
+  showErrors(known = {}, id = this.#role?.id) {
+    const refused = [...(this.#refused.get(id) ?? [])].map(([key, { text }]) => [key, text]);
+    const errors = { ...known, ...Object.fromEntries(refused.filter(([, text]) => text)) };
     const rest = [];
     for (const [key, { input, error }] of this.#inputs) {
       const text = errors[key] ?? "";
@@ -129,7 +171,7 @@ export class Form {
   async settled(id) {
     this.#flush();
     await this.#saving;
-    return !this.#typed.has(id);
+    return !this.#typed.has(id) && !this.#refused.has(id);
   }
 
   #changed(key, wait) {
@@ -137,6 +179,7 @@ export class Form {
     const value = read(this.#inputs.get(key).input);
     if (!this.#typed.has(id)) this.#typed.set(id, new Map());
     this.#typed.get(id).set(key, value);
+    this.#forget(id, key);
     if (key === "mode") setText(byId("field-mode-hint"), MODES[value]);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), wait);
@@ -144,6 +187,7 @@ export class Form {
 
   #flush() {
     clearTimeout(this.#timer);
+    this.#isOwed = false;
     for (const id of this.#typed.keys()) this.#saving = this.#saving.then(() => this.#send(id));
   }
 
@@ -152,24 +196,38 @@ export class Form {
     if (!typed) return;
     const sent = Object.fromEntries(typed);
     // What has been typed on since is still to be sent.
-    const isKnown = () => {
-      for (const [key, value] of Object.entries(sent)) if (typed.get(key) === value) typed.delete(key);
+    const isKnown = (keys) => {
+      for (const key of keys) if (typed.get(key) === sent[key]) typed.delete(key);
       if (!typed.size && this.#typed.get(id) === typed) this.#typed.delete(id);
     };
     try {
       const answer = await post(`relays/${id}`, sent);
-      isKnown();
+      isKnown(Object.keys(sent));
       if (this.#role?.id === id) this.showErrors(answer.errors);
     } catch (error) {
       // No answer, or none to what was said: it is sent again once the page is connected, and logged in.
-      if (!(error.status in FINAL)) return;
-      isKnown();
-      if (Object.keys(error.errors).length) {
-        if (this.#role?.id === id) this.showErrors(error.errors);
-      } else {
-        toast(error.message);
+      if (!(error.status in FINAL)) {
+        this.#isOwed = true;
+        return;
       }
+      const all = Object.keys(sent);
+      const wrong = all.filter((key) => key in error.errors);
+      const hasReasons = Object.keys(error.errors).length > 0;
+      if (!hasReasons) toast(error.message);
+      const refused = wrong.length ? wrong : all;
+      for (const key of refused.filter((key) => typed.get(key) === sent[key])) {
+        this.#refuse(id, key, { value: sent[key], text: hasReasons ? error.errors[key] : error.message });
+      }
+      isKnown(refused);
+      if (this.#role?.id === id) this.showErrors(error.errors);
+      // What was sent beside a mistake may not have been taken because of that.
+      if (refused.length < all.length) await this.#send(id);
     }
+  }
+
+  #refuse(id, key, what) {
+    if (!this.#refused.has(id)) this.#refused.set(id, new Map());
+    this.#refused.get(id).set(key, what);
   }
 }
 
@@ -178,12 +236,17 @@ export class Form {
 const FINAL = { 400: true, 403: true, 404: true, 409: true, 413: true, 422: true };
 
 function write(input, value) {
-  if (input.type === "checkbox") input.checked = value === true;
+  if (input.type === "checkbox") input.checked = isSame(value, true);
   else if (input.value !== String(value ?? "")) input.value = value ?? "";
 }
 
+// Hydrant says what stands in a field as a text, of a switch too.
+const isSame = (one, other) => said(one) === said(other);
+const said = (value) => (value === false || value === "false" ? "" : String(value ?? ""));
+
 const read = (input) => (input.type === "checkbox" ? input.checked : input.value.trim());
 
+const SLOW_OF = "slow of ";
 const TYPING_MS = 600;
 const LOCKED = "Running: what is greyed out can be changed once the relay is stopped; the rest holds at once.";
 const FIXED = "It comes from a run file, or from a command line, and is changed there.";

@@ -1,4 +1,4 @@
-// The screen on the wall: a tile for each relay, worst first. It changes nothing.
+// The screen on the wall: a tile for each relay, hub and tunnel, worst first. It changes nothing.
 
 import { ApiError, Events, get, post } from "./api.js";
 import { Chart } from "./chart.js";
@@ -7,6 +7,8 @@ import { bytes, clock, count, plural, rate, span } from "./units.js";
 
 // Worst first; among equals, who has been silent longest.
 const BADNESS = { failed: 0, down: 1, silent: 2, idle: 3, ending: 4, up: 5, stopped: 6 };
+// What is as somebody wants it.
+const WELL = ["ending", "up", "stopped"];
 
 let state = null;
 let received = 0;
@@ -18,6 +20,7 @@ const events = new Events({
     isUp = true;
     document.body.classList.remove("stale");
     show(byId("lost"), false);
+    setText(byId("lost-what"), "");
     showWall();
     for (const tile of tiles.values()) tile.load();
   },
@@ -113,9 +116,12 @@ function draw() {
     }
   }
   const running = sorted.filter((one) => one.running);
-  const bad = running.filter((one) => one.state !== "up").length;
+  const bad = sorted.filter((one) => !WELL.includes(one.state)).length;
   const people = running.reduce((sum, one) => sum + one.clients, 0);
-  setText(byId("summary"), `${plural(running.length, "relay")} running, ${bad === 0 ? "all well" : `${bad} not well`}, ${plural(people, "client")}`);
+  const what = sorted.every((one) => one.kind === "relay") ? plural(running.length, "relay") : count(running.length);
+  setText(byId("running"), `${what} running, `);
+  setText(byId("well"), bad === 0 ? "all well" : `${bad} not well`);
+  setText(byId("people"), `, ${plural(people, "client")}`);
   byId("summary").classList.toggle("bad", bad > 0);
   tick();
 }
@@ -125,15 +131,16 @@ function tick() {
   setText(byId("link"), isUp ? "live" : state ? "connection lost" : "connecting");
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
   if (isUp || !state) return;
-  setText(byId("lost"), `No connection to hydrant. What you see is ${span((Date.now() - received) / 1000)} old.`);
   show(byId("lost"), true);
+  setText(byId("lost-what"), "No connection to hydrant.");
+  setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old.`);
 }
 
 async function begin() {
   try {
     await get("state");
     showWall();
-    events.follow("?wall=1");
+    events.follow("wall=1");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return showLogin();
@@ -168,8 +175,8 @@ byId("logout").addEventListener("click", async () => {
     await post("logout");
     location.reload();
   } catch (error) {
-    setText(byId("lost"), error.message);
     show(byId("lost"), true);
+    setText(byId("lost-what"), error.message);
   }
 });
 

@@ -46,6 +46,12 @@ impl Tunnel {
         left_behind(self.channels().map(|(_, channel)| channel))
     }
 
+    /// Whether somebody would outlive its session, if that went now.
+    pub fn owes(&self, cx: &Cx<'_>) -> bool {
+        let mut ours = self.channels().filter(|(_, it)| !it.is_alone());
+        ours.any(|(_, channel)| channel.is_owed(cx))
+    }
+
     /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
     pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
         self.channels()

@@ -90,8 +90,8 @@ impl Expose {
     /// A backend with these orders. It does nothing before its first event.
     pub fn new(config: ExposeConfig) -> Self {
         let label = match &config.name {
-            Some(name) => format!("tunnel[{name}]"),
-            None => "tunnel".to_owned(),
+            Some(name) => format!("tunnel expose[{name}]"),
+            None => "tunnel expose".to_owned(),
         };
         Self {
             state: State::Ended,

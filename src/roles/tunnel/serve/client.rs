@@ -41,9 +41,16 @@ pub(super) struct Client {
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Piped {
-    /// The backend that has it; `None`: it is gone, and the client still owed what that had said.
-    pub(super) backend: Option<usize>,
+    /// The backend that has it, or had it before its session went.
+    opened_by: usize,
     pub(super) channel: Channel,
+}
+
+impl Piped {
+    /// The backend that has it; `None`: it is gone, and the client still owed what that had said.
+    fn backend(&self) -> Option<usize> {
+        (!self.channel.is_alone()).then_some(self.opened_by)
+    }
 }
 
 /// What a client waits for.
@@ -68,7 +75,7 @@ impl Client {
 
     /// The backend that its stream is with.
     pub(super) fn backend(&self) -> Option<usize> {
-        self.piped.as_ref()?.backend
+        self.piped.as_ref()?.backend()
     }
 
     /// Whether it is not read at the moment, so that only a probe shows that it is gone.
@@ -248,7 +255,7 @@ impl Serve {
         let mut channel = Channel::new(stream, key as u32);
         let outcome = channel.connect(cx, Link::new(client.sock));
         client.piped = Some(Piped {
-            backend: Some(backend),
+            opened_by: backend,
             channel,
         });
         if let Some((timer, _)) = client.held.take() {
@@ -306,10 +313,12 @@ impl Serve {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let Some(Piped { backend, channel }) = &mut client.piped else {
+        let Some(piped) = &mut client.piped else {
             return;
         };
+        let backend = piped.backend();
         let mux = backend.map(|backend| &mut self.backends[backend].mux);
+        let channel = &mut piped.channel;
         let before = (channel.from_stream, channel.to_stream);
         let outcome = act(cx, mux, channel);
         self.counts.to_clients += channel.from_stream - before.0;

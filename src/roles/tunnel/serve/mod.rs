@@ -22,7 +22,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use self::backend::Backend;
-use self::client::{Client, Piped};
+use self::client::Client;
 use self::handshake::{HANDSHAKES_MAX, Handshake};
 use self::place::Place;
 use super::config::ServeConfig;
@@ -169,10 +169,9 @@ impl Serve {
         }
         for (key, client) in &self.clients {
             match &client.piped {
-                Some(Piped { backend, channel }) => {
-                    assert_eq!(backend.is_none(), channel.is_alone());
-                    let mux = backend.map(|backend| &self.backends[backend].mux);
-                    let tag = mux.and_then(|mux| mux.session.tag(channel.stream));
+                Some(piped) => {
+                    let mux = client.backend().map(|key| &self.backends[key].mux);
+                    let tag = mux.and_then(|mux| mux.session.tag(piped.channel.stream));
                     assert!(tag.is_none_or(|tag| tag as usize == key));
                 }
                 None => assert!(self.places[client.place].waiting.contains(&key)),

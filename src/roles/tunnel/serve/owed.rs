@@ -2,7 +2,7 @@
 //! all of it. What they hold counts against one limit, whatever backends it came from.
 
 use super::Serve;
-use super::client::{Client, Piped};
+use super::client::Client;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::pump::{Channel, delivered, hindmost, left_behind};
@@ -11,13 +11,12 @@ use crate::roles::tunnel::HELD_MAX;
 impl Serve {
     /// A backend is gone: its client lives on without if it is owed something. Whether it does.
     pub(super) fn part_if_owed(&mut self, cx: &mut Cx<'_>, key: usize) -> bool {
-        let Some(Piped { backend, channel }) = &mut self.clients[key].piped else {
+        let Some(piped) = &mut self.clients[key].piped else {
             return false;
         };
-        let is_owed = channel.is_owed(cx);
+        let is_owed = piped.channel.is_owed(cx);
         if is_owed {
-            *backend = None;
-            channel.part(cx);
+            piped.channel.part(cx);
         }
         is_owed
     }
@@ -37,6 +36,12 @@ impl Serve {
     /// Bytes that backends which are gone have left for their clients.
     pub(super) fn owed(&self) -> usize {
         left_behind(self.channels().map(|(_, channel)| channel))
+    }
+
+    /// Whether somebody would outlive its session, if that went now.
+    pub fn owes(&self, cx: &Cx<'_>) -> bool {
+        let mut ours = self.channels().filter(|(_, it)| !it.is_alone());
+        ours.any(|(_, channel)| channel.is_owed(cx))
     }
 
     /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.

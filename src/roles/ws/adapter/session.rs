@@ -135,6 +135,10 @@ impl Adapter {
                 mux.say(cx);
             }
         }
+        // Answers come of what is no event, too.
+        if let Some(mux) = self.mux() {
+            mux.say(cx);
+        }
         if self.mux().is_some_and(|mux| mux.is_choked()) {
             return self.lose_relay(cx, CHOKED);
         }
@@ -212,12 +216,9 @@ impl Adapter {
             // What our own ends did has left too much to be said to it.
             return self.lose_relay(cx, CHOKED);
         }
-        match mux.session.tick(cx.now()) {
-            Ok(()) => mux.say(cx),
-            Err(silent) => {
-                let why = format!("shows no sign of life for {}", Span(silent.after));
-                self.lose_relay(cx, &why);
-            }
+        if let Err(silent) = mux.tick(cx) {
+            let why = format!("shows no sign of life for {}", Span(silent.after));
+            self.lose_relay(cx, &why);
         }
     }
 

@@ -437,7 +437,8 @@ impl Relay {
         match arrival.link.write(cx, [answer, &[]]) {
             Ok(count) => drop(answer.drain(..count)),
             Err(error) => {
-                log::debug!("ws: {}: {}", arrival.peer, plain(&error));
+                let text = format!("{}: {}", arrival.peer, plain(&error));
+                self.journal.debug(&text);
                 return self.drop_arrival(cx, key);
             }
         }

@@ -130,7 +130,8 @@ impl Relay {
             cx.cancel(timer);
         }
         let name = lane.name.clone();
-        log::debug!("ws: {} reaches {}", lane.label, self.peers[host].label());
+        let text = format!("{} reaches {}", lane.label, self.peers[host].label());
+        self.journal.debug(&text);
         if let Some(place) = self.places.get_mut(&name) {
             place.waiting.retain(|other| *other != key);
         }

@@ -334,6 +334,10 @@ impl Relay {
                 mux.say(cx);
             }
         }
+        // Answers come of what is no event, too.
+        if let Some(mux) = self.mux(key) {
+            mux.say(cx);
+        }
         if self.mux(key).is_some_and(|mux| mux.is_choked()) {
             return self.peer_gone(cx, key, CHOKED);
         }
@@ -470,12 +474,9 @@ impl Relay {
             // What others did has left too much to be said to it.
             return self.peer_gone(cx, key, CHOKED);
         }
-        match mux.session.tick(cx.now()) {
-            Ok(()) => mux.say(cx),
-            Err(silent) => {
-                let why = format!("no sign of life within {}", Span(silent.after));
-                self.peer_gone(cx, key, &why);
-            }
+        if let Err(silent) = mux.tick(cx) {
+            let why = format!("no sign of life within {}", Span(silent.after));
+            self.peer_gone(cx, key, &why);
         }
     }
 

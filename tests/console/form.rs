@@ -1,0 +1,131 @@
+//! The page of a run file that is kept, in a browser: tabs come and go, and what was refused stays in its field, beside
+//! the reason, until something else is typed there.
+
+use std::fs;
+
+use crate::browser::{Browser, Page};
+use crate::common::hydrant::hydrant;
+use crate::common::peers::Place;
+use crate::common::scratch::Scratch;
+use crate::common::tools::have;
+
+/// Waits until the page has been sent the state again, twice: what it shows by then it does not show for a moment only.
+fn until_told_again(page: &mut Page) {
+    page.eval(
+        "window.told = 0;
+         window.listening = new EventSource('/api/v1/events');
+         window.listening.addEventListener('state', () => (window.told += 1));
+         0",
+    );
+    page.until("window.told >= 3");
+    page.eval("window.listening.close()");
+}
+
+/// Waits until hydrant has this in a field of the relay that is shown.
+fn until_saved(page: &mut Page, field: &str, value: &str) {
+    page.eval(&format!(
+        "new Promise((resolve, reject) => {{
+            const end = performance.now() + 25000;
+            const look = async () => {{
+                const {{ roles }} = await (await fetch('/api/v1/state')).json();
+                const one = roles.find(({{ id }}) => id === Number(location.hash.slice(1)));
+                if (one.fields['{field}'] === '{value}') resolve(true);
+                else if (performance.now() > end) reject(new Error(JSON.stringify(one.fields)));
+                else setTimeout(look, 20);
+            }};
+            look();
+         }})"
+    ));
+}
+
+#[test]
+fn a_run_file_is_changed_tab_by_tab() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let mut place = Place::opened();
+    let text = "[console]\nbind = \"127.0.0.1:0\"\nsave = true\n[[hub]]\nname = \"scores\"\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(home.at("f.toml"), text).expect("the folder can be written");
+    let hydrant = hydrant("run").arg(home.at("f.toml")).start();
+    let browsers = hydrant.address_of("browsers");
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{browsers}/"));
+    page.until_text("#state-word", "Running");
+
+    // Where there is no relay yet there can be one, and what is no relay can be closed.
+    page.click("#add");
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 2");
+    page.until_text("#state-word", "Stopped");
+    page.click("#tab-1");
+    page.click("#close");
+    page.until_text("#ask-title", "Close scores?");
+    page.click("#ask-yes");
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 1");
+    page.until("!document.getElementById('settings').hidden");
+
+    what_is_refused_stays(&mut page, &mut place);
+    let saved = fs::read_to_string(home.at("f.toml")).expect("it is there");
+    assert!(!saved.contains("[[hub]]"), "{saved}");
+    let complaints = page.complaints.iter().filter(|text| !text.contains("422"));
+    assert_eq!(complaints.count(), 0, "{:?}", page.complaints);
+    hydrant.stop();
+}
+
+/// Two fields at once, of which one is wrong: it stays so until it is mended, and nothing is started meanwhile.
+fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
+    page.eval(
+        "for (const [id, value] of [['src', 'nowhere'], ['dst', '127.0.0.1:0']]) {
+            const input = document.getElementById(`field-${id}`);
+            input.value = value;
+            input.dispatchEvent(new Event('input'));
+         }",
+    );
+    page.until("document.getElementById('field-src-error').checkVisibility()");
+    until_saved(page, "dst", "127.0.0.1:0");
+    until_told_again(page);
+    assert_eq!(
+        page.eval(
+            "[document.getElementById('field-src').value, document.getElementById('field-src').ariaInvalid]"
+        ),
+        serde_json::json!(["nowhere", "true"])
+    );
+    page.click("#start");
+    page.until_text("#toast", "Not started");
+    page.until("document.activeElement.id === 'field-src'");
+    page.fill("#field-src", &place.at.to_string());
+    page.until("!document.getElementById('field-src-error').checkVisibility()");
+    page.click("#start");
+    place.accept();
+
+    // While it runs, too.
+    page.until("!document.getElementById('stop').hidden");
+    page.fill("#field-retry", "soon");
+    page.until("document.getElementById('field-retry-error').checkVisibility()");
+    until_told_again(page);
+    assert_eq!(
+        page.eval("document.getElementById('field-retry').value"),
+        "soon"
+    );
+    assert_eq!(
+        page.eval("document.getElementById('field-retry-error').checkVisibility()"),
+        true
+    );
+    page.fill("#field-retry", "20ms");
+    until_saved(page, "retry", "20ms");
+    page.until("!document.getElementById('field-retry-error').checkVisibility()");
+
+    // A switch shows what it is.
+    page.click("#stop");
+    page.click("#ask-yes");
+    page.until_text("#state-word", "Stopped");
+    page.fill("#field-src", "tls://127.0.0.1:1");
+    page.eval("document.getElementById('more').open = true");
+    page.click("#field-tls-insecure");
+    until_saved(page, "tls-insecure", "true");
+    until_told_again(page);
+    assert_eq!(
+        page.eval("document.getElementById('field-tls-insecure').checked"),
+        true
+    );
+}
