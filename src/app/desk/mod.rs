@@ -23,7 +23,7 @@ use super::keeper::Keeper;
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
-use crate::config::{self, Config, ConfigError, ConsoleOrders, Run};
+use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};
 use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
@@ -343,10 +343,17 @@ fn take_over(
 }
 
 fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
-    let text = fs::read_to_string(path)
+    let text = read_bounded(path, IMPORT_MAX)
+        .and_then(|(bytes, _)| match bytes.len() as u64 {
+            0..=IMPORT_MAX => String::from_utf8(bytes).map_err(io::Error::other),
+            _ => Err(io::Error::other("it is longer than 1M")),
+        })
         .map_err(|error| format!("can't read --import {}: {}", path.display(), plain(&error)))?;
-    import(&text).map_err(|error| format!("--import {}: {error}", path.display()))
+    import(&text, TABS_MAX).map_err(|error| format!("--import {}: {error}", path.display()))
 }
+
+/// The longest file that is imported.
+const IMPORT_MAX: u64 = 1 << 20;
 
 /// Shows a page in the user's browser, if there is one. Nothing depends on it.
 fn open_browser(url: &str) {

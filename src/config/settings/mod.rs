@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::base::units::is_unseen;
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::member::quoted;
 use crate::config::outputs::{Said, said, slow_key, slow_of};
@@ -253,11 +254,11 @@ impl Settings {
 
     fn name_faults(&self) -> Faults {
         let name = &self.name;
-        let may_stand = |c: char| !c.is_control() && !"[]".contains(c);
+        let may_stand = |c: char| !is_unseen(c) && !"[]".contains(c);
         let wrong = match name.trim() {
             "" => Some("it needs a name"),
             _ if name.len() > NAME_MAX => Some("at most 64 bytes"),
-            _ if !name.chars().all(may_stand) => Some("no brackets and no control characters"),
+            _ if !name.chars().all(may_stand) => Some("no brackets and nothing that can't be seen"),
             _ => None,
         };
         wrong.map(|text| fault("name", text)).into_iter().collect()
