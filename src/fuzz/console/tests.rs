@@ -87,6 +87,35 @@ fn strangers_that_say_nothing_do_not_fill_it() {
 }
 
 #[test]
+fn those_who_look_leave_room_for_who_may_do_all() {
+    let mut play = console(8);
+    let looks = request(
+        "GET",
+        "/api/v1/events",
+        &format!("Authorization: Bearer {VIEW_TOKEN}\r\n"),
+    );
+    let owner = play.guest();
+    play.says(owner, request("GET", "/api/v1/events", BEARER).as_bytes());
+    let viewers: Vec<_> = (0..20)
+        .map(|_| {
+            let viewer = play.guest();
+            play.says(viewer, looks.as_bytes());
+            play.hears_for(owner, Duration::from_millis(100));
+            viewer
+        })
+        .collect();
+    assert!(play.is_open(owner));
+    assert_eq!(state(&mut play).status, 200, "there is a place");
+    // Those who are nobody cost those who look no more than what was kept from them.
+    let strangers: Vec<_> = (0..20).map(|_| play.guest()).collect();
+    let open =
+        |play: &mut Play, of: &[RemoteId]| of.iter().filter(|one| play.is_open(**one)).count();
+    let (viewers, strangers) = (open(&mut play, &viewers), open(&mut play, &strangers));
+    assert!(viewers >= 5 && strangers >= 1, "{viewers} {strangers}");
+    assert!(play.is_open(owner));
+}
+
+#[test]
 fn a_request_that_trickles_is_given_up() {
     let mut play = console(8);
     let slow = play.guest();

@@ -37,7 +37,7 @@ use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
-use crate::roles::http::{Asked, ConnId, Content, Limits, Server};
+use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
@@ -241,8 +241,10 @@ impl Console {
         if right == Right::View && !route.is_for_viewers() {
             return Some(error(Status::FORBIDDEN, "this token is for looking only"));
         }
-        if right != Right::Nothing {
-            self.server.vouch(asked.conn);
+        match right {
+            Right::Nothing => {}
+            Right::View => self.server.vouch(asked.conn, Trust::Viewer),
+            Right::All => self.server.vouch(asked.conn, Trust::Owner),
         }
         if self.config.is_private && matches!(route, Route::Events(_) | Route::History { .. }) {
             return Some(error(Status::NOT_FOUND, "this is for pages"));

@@ -19,8 +19,8 @@ pub(super) struct Conn {
     /// It came, or had its last answer.
     pub(super) since: Time,
     pub(super) phase: Phase,
-    /// Somebody knows who it is.
-    pub(super) is_vouched: bool,
+    /// What is known of who it is.
+    pub(super) trust: Trust,
     /// Requests that it has had an answer to.
     pub(super) answered: u64,
     /// It stays for another request.
@@ -36,6 +36,17 @@ pub(super) struct Conn {
     out: Vec<u8>,
     tail: Rc<[u8]>,
     sent: usize,
+}
+
+/// What is known of who it is, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// Nothing.
+    Stranger,
+    /// They may look.
+    Viewer,
+    /// They may do all that can be done.
+    Owner,
 }
 
 /// What a connection is doing.
@@ -68,7 +79,7 @@ impl Conn {
             serial,
             since: now,
             phase: Phase::Head,
-            is_vouched: false,
+            trust: Trust::Stranger,
             answered: 0,
             keeps: true,
             is_head: false,

@@ -26,6 +26,7 @@ use crate::proto::http1::{Fault, HeadBuf};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 
+pub(crate) use self::conn::Trust;
 use self::conn::{Conn, Next, Phase};
 pub(crate) use self::content::Content;
 
@@ -97,7 +98,9 @@ impl Server {
 
     /// A connection came in. Says so where another had to go for it, or it for the others.
     ///
-    /// Whoever has not shown a right makes way first, the oldest before the others; then whoever is only kept.
+    /// Whoever has not shown a right makes way first, then those who may only look, the oldest before the others, and at
+    /// last whoever is only kept. A quarter of the places is not for those who look: however many they are, there is
+    /// one for an owner, who is a stranger at first.
     pub(crate) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) -> Option<String> {
         let mut said = None;
         if self.conns.len() >= self.limits.connections {
@@ -121,8 +124,14 @@ impl Server {
     }
 
     fn dispensable(&self) -> Option<usize> {
-        let may_go = |conn: &Conn| !conn.is_vouched || conn.is_idle();
-        let rank = |conn: &Conn| (conn.is_vouched, conn.since);
+        let looks = |conn: &Conn| conn.trust == Trust::Viewer;
+        let viewers = self.conns.iter().filter(|(_, conn)| looks(conn)).count();
+        let are_many = viewers > self.limits.connections * 3 / 4;
+        let may_go = |conn: &Conn| match are_many {
+            true => looks(conn),
+            false => conn.trust < Trust::Owner || conn.is_idle(),
+        };
+        let rank = |conn: &Conn| (conn.trust, conn.since);
         let candidates = self.conns.iter().filter(|(_, conn)| may_go(conn));
         candidates
             .min_by_key(|(_, conn)| rank(conn))
@@ -201,10 +210,10 @@ impl Server {
         })
     }
 
-    /// Whoever sent this may do something here, and is not turned away for strangers.
-    pub(crate) fn vouch(&mut self, id: ConnId) {
+    /// Whoever sent this is known from now on, and is not turned away for those of whom less is.
+    pub(crate) fn vouch(&mut self, id: ConnId, trust: Trust) {
         if let Some(key) = self.key(id) {
-            self.conns[key].is_vouched = true;
+            self.conns[key].trust = trust;
         }
     }
 
