@@ -69,6 +69,44 @@ fn a_head_has_no_body_and_what_follows_is_the_next_answer() {
 }
 
 #[test]
+fn who_waits_for_a_word_before_its_body_gets_it() {
+    let mut play = console(8);
+    let fields = |length: usize| {
+        format!(
+            "{BEARER}Content-Type: application/json\r\nExpect: 100-Continue\r\nContent-Length: {length}\r\n"
+        )
+    };
+    let post = |length| request("POST", "/api/v1/relays/1/stop", &fields(length));
+    let guest = play.guest();
+    for _ in 0..2 {
+        let before = play.hears(guest).len();
+        play.says(guest, post(2).as_bytes());
+        play.pass(SECOND);
+        let heard = play.hears(guest).split_off(before);
+        assert_eq!(heard, b"HTTP/1.1 100 Continue\r\n\r\n");
+        play.says(guest, b"{}");
+        play.pass(SECOND);
+        let heard = play.hears(guest).split_off(before + heard.len());
+        assert!(heard.starts_with(b"HTTP/1.1 200 OK\r\n"), "{heard:?}");
+    }
+    // One that has begun its body waits for nothing, and one whose body is too long is told so.
+    let heard = asked(&mut play, &(post(2) + "{}"));
+    assert_eq!(heard.status, 200);
+    let heard = asked(&mut play, &post(1 << 20));
+    assert_eq!(heard.status, 413);
+    assert!(heard.body.contains("longer than 64 KiB"), "{}", heard.body);
+    assert_eq!(play.owner.deeds.len(), 3);
+    // It still has so long for all of it.
+    let slow = play.guest();
+    play.says(slow, post(2).as_bytes());
+    play.pass(Duration::from_secs(11));
+    assert!(!play.is_open(slow));
+    // What is asked for a head alone is answered so, whatever else is wrong with it.
+    let odd = format!("HEAD http://elsewhere/ HTTP/1.1\r\nHost: {AT}\r\n\r\n");
+    assert_eq!(asked(&mut play, &odd).status, 400);
+}
+
+#[test]
 fn strangers_that_say_nothing_do_not_fill_it() {
     let mut play = console(8);
     let owner = play.guest();

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::proto::http1::{Request, Status};
+use crate::proto::http1::{Fault, Request, Status};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
@@ -96,7 +96,7 @@ impl Console {
             idle: Some(IDLE),
             waiting: WAITING,
             telling: STALL,
-            refusal: |fault| error(fault.status(), &fault.to_string()),
+            refusal,
         });
         Self {
             config,
@@ -320,6 +320,14 @@ impl Role for Console {
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
             Event::Reload | Event::Report => {}
         }
+    }
+}
+
+/// What is no request.
+fn refusal(fault: Fault) -> Content {
+    match fault {
+        Fault::Body => error(fault.status(), "the body is longer than 64 KiB"),
+        fault => error(fault.status(), &fault.to_string()),
     }
 }
 

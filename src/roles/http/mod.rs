@@ -6,6 +6,9 @@
 //!                                      └──stream──> Streaming            └──> Parting (our end is shut) ──> closed
 //! ```
 //!
+//! Who asks whether its body may come (`Expect: 100-continue`) is told to go on once the head is whole, unless the body is
+//! longer than what is taken: that is answered at once.
+//!
 //! Whole requests stand in a queue, of which one is handed out ([`Server::next`]) at an
 //! [`crate::reactor::Event::Again`], and of those one is asked for at a time: however many connections there are, and
 //! however many requests each sends ahead, a turn is not longer for it.
@@ -27,7 +30,7 @@ use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 
 pub(crate) use self::conn::Trust;
-use self::conn::{Conn, Next, Phase};
+use self::conn::{Conn, GO_ON, Next, Phase};
 pub(crate) use self::content::Content;
 
 /// Limits, and how a request that is none is answered.
@@ -159,6 +162,13 @@ impl Server {
     fn go_on(&mut self, cx: &mut Cx<'_>, key: usize, next: Next) {
         match next {
             Next::More => {}
+            Next::GoOn => {
+                let conn = &mut self.conns[key];
+                conn.extend(GO_ON);
+                if conn.flush(cx).is_err() {
+                    self.close(cx, key, Close::Reset);
+                }
+            }
             Next::Whole => {
                 let conn = &mut self.conns[key];
                 conn.phase = Phase::Waiting;
@@ -295,6 +305,10 @@ impl Server {
         let Ok(taken) = conn.flush(cx) else {
             return self.close(cx, key, Close::Reset);
         };
+        if matches!(conn.phase, Phase::Body { .. } | Phase::Waiting) {
+            // That was the word to go on: the time is the request's.
+            return;
+        }
         let is_out = conn.backlog() == 0;
         if taken > 0 || is_out {
             conn.arm(cx, key, (!is_out).then_some(telling));
