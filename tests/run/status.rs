@@ -112,7 +112,14 @@ fn a_terminal_sees_and_moves_what_runs() {
         .into_iter()
         .unzip();
     file.write("[[relay]]\nrong = 1\n");
-    assert!(refused(&home, "reload").contains("unknown key rong"));
+    let said = status(&home, "reload");
+    let place = |line: &&String| line.contains("unknown key rong");
+    assert!(said.code == 1 && said.stderr.iter().any(|line| place(&line)));
+    let below = said
+        .stderr
+        .iter()
+        .find(|line| line.trim_end().ends_with("^^^^"));
+    assert!(below.is_some(), "the caret has a line of its own: {said:?}");
     let stdout = hydrant.stdout();
     told(&home, "dump on a");
     told(&home, "dump off b");

@@ -284,7 +284,7 @@ impl Status {
 
     fn answered(&mut self, cx: &mut Cx<'_>, step: Step, (status, said): Said) {
         if status != 200 {
-            let why = show::text(&said, "error");
+            let why = show::lines(&said, "error");
             return cx.finish(End::Failed(why));
         }
         match step {

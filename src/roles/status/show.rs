@@ -85,6 +85,13 @@ pub(super) fn text(of: &Value, key: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// As [`text`], with its line ends: a mistake in a file is shown below the line that it is in.
+pub(super) fn lines(of: &Value, key: &str) -> String {
+    let text = of[key].as_str().unwrap_or_default();
+    let is_shown = |c: &char| *c == '\n' || !c.is_control();
+    text.chars().filter(is_shown).collect()
+}
+
 fn count(of: &Value, key: &str) -> u64 {
     let number = &of[key];
     number
