@@ -248,6 +248,38 @@ fn who_may_look_does_nothing() {
 }
 
 #[test]
+fn who_logs_out_is_out() {
+    let mut play = console(8);
+    let json = "Content-Type: application/json\r\n";
+    let log_in = |play: &mut Play| {
+        let guest = play.guest();
+        let body = format!(r#"{{"token":"{TOKEN}"}}"#);
+        let fields = format!("{json}Content-Length: {}\r\n", body.len());
+        let words = request("POST", "/api/v1/login", &fields) + &body;
+        play.says(guest, words.as_bytes());
+        let heard = String::from_utf8(play.hears_for(guest, SECOND)).expect("it is text");
+        let cookie = heard.split("Set-Cookie: ").nth(1).expect("a cookie");
+        format!("Cookie: {}\r\n", cookie.split(';').next().expect("a value"))
+    };
+    let (one, other) = (log_in(&mut play), log_in(&mut play));
+    let streams = [&one, &other].map(|cookie| {
+        let guest = play.guest();
+        play.says(guest, request("GET", "/api/v1/events", cookie).as_bytes());
+        guest
+    });
+    play.pass(SECOND);
+    let fields = format!("{one}{json}Content-Length: 2\r\n");
+    let out = request("POST", "/api/v1/logout", &fields) + "{}";
+    assert_eq!(asked(&mut play, &out).status, 200);
+    let status = |play: &mut Play, cookie: &str| {
+        asked(play, &request("GET", "/api/v1/state", cookie)).status
+    };
+    assert_eq!(status(&mut play, &one), 401);
+    assert_eq!(status(&mut play, &other), 200);
+    assert_eq!(streams.map(|stream| play.is_open(stream)), [false, true]);
+}
+
+#[test]
 fn metrics_are_served_whoever_else_comes() {
     let mut play = Play::new(Party::metrics(), 1, Faults::none());
     let first = play.guest();

@@ -10,7 +10,7 @@ use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::Right;
+use super::guard::{Pass, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -79,21 +79,23 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        right: Right,
+        pass: Pass,
     ) -> Option<Content> {
-        let conn = asked.conn;
+        let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, asked.peer, body)),
             Route::Logout => {
+                self.guard.log_out(pass, cx.utc_millis() / 1000);
+                self.end_streams_of(cx, pass);
                 let answer = answered(Status::OK, &json!({}));
                 return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
             }
             Route::State => self.list(cx, Waiting::State(conn, right)),
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
             Route::Events(_) if asked.is_head() => return Some(answer::stream()),
-            Route::Events(wanted) => self.stream(cx, conn, wanted, right),
+            Route::Events(wanted) => self.stream(cx, conn, wanted, pass),
             Route::Clients { relay, page } => {
                 return self.look(
                     cx,
@@ -127,12 +129,13 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &Cx<'_>, peer: Peer, body: &Value) -> Content {
+    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
         if !self.guesses.may(peer, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
-        match self.guard.cookie_for(said.as_bytes()) {
+        let (id, now) = (cx.random(), cx.utc_millis() / 1000);
+        match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
                 self.guesses.wrong(peer, cx.now());

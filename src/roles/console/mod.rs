@@ -231,7 +231,8 @@ impl Console {
         if is_said && !self.guesses.may(asked.peer, cx.now()) {
             return Some(error(Status::TOO_MANY, TOO_MANY));
         }
-        let right = self.guard.right(request);
+        let pass = self.guard.pass(request, cx.utc_millis() / 1000);
+        let right = pass.right;
         if is_said && right == Right::Nothing {
             self.guesses.wrong(asked.peer, cx.now());
         }
@@ -262,7 +263,7 @@ impl Console {
                 "hydrant was started again meanwhile: look at what runs now, and ask again",
             ));
         }
-        self.serve(cx, asked, route, &body, right)
+        self.serve(cx, asked, route, &body, pass)
     }
 
     /// Whether this run is the one whose relays are meant by their ids: another one gives the same ids to others.
