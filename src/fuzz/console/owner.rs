@@ -75,6 +75,9 @@ impl Owner {
                 };
                 TabReply::Log((after + 1..=self.lines).map(line).collect())
             }
+            TabCommand::Clients { tab, .. } if tab > self.tabs as u64 => {
+                TabReply::Refused("there is no such role any more".to_owned())
+            }
             TabCommand::Clients { from, .. } => {
                 let to = self.clients.min(from + PAGE_MAX as u64);
                 TabReply::Clients(ClientPage {

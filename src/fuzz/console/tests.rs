@@ -248,6 +248,31 @@ fn who_may_look_does_nothing() {
 }
 
 #[test]
+fn what_is_said_wrongly_is_not_taken_for_something_else() {
+    let mut play = console(8);
+    let mut said = |path: &str, body: &str| {
+        let fields = format!(
+            "{BEARER}Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        let words = request("POST", &format!("/api/v1/relays{path}"), &fields) + body;
+        asked(&mut play, &words).status
+    };
+    assert_eq!(said("/1", r#"{"dump":"maybe"}"#), 400);
+    assert_eq!(said("/1", r#"{"dump":1}"#), 400);
+    assert_eq!(said("/1/dump", r#"{"on":true,"stdout":"yes"}"#), 400);
+    assert_eq!(said("", r#"{"after":"1"}"#), 400);
+    assert_eq!(said("/+1/stop", "{}"), 404);
+    assert_eq!(said("/1", r#"{"dump":"true"}"#), 200);
+    assert_eq!(said("", r#"{"after":null}"#), 200);
+    assert_eq!(play.owner.deeds.len(), 2, "{:?}", play.owner.deeds);
+    let clients = |id: u64| request("GET", &format!("/api/v1/relays/{id}/clients"), BEARER);
+    assert_eq!(asked(&mut play, &clients(99)).status, 404);
+    assert_eq!(asked(&mut play, &clients(99)).status, 404);
+    assert_eq!(asked(&mut play, &clients(1)).status, 200);
+}
+
+#[test]
 fn who_logs_out_is_out() {
     let mut play = console(8);
     let json = "Content-Type: application/json\r\n";

@@ -108,6 +108,9 @@ impl Console {
             }
             Route::Add => {
                 let after = body["after"].as_u64();
+                if after.is_none() && !body["after"].is_null() {
+                    return Some(error(Status::BAD_REQUEST, "after is the id of a relay"));
+                }
                 self.ask(cx, Goal::Deed(conn), TabCommand::Add { after });
             }
             Route::Reload => self.ask(cx, Goal::Deed(conn), TabCommand::Reload),
@@ -185,9 +188,7 @@ impl Console {
             (Goal::Clients { tab, serial }, TabReply::Clients(page)) => {
                 self.gathered(cx, tab, serial, page);
             }
-            (Goal::Clients { tab, serial }, _) => {
-                self.gathered(cx, tab, serial, ClientPage::default());
-            }
+            (Goal::Clients { serial, .. }, _) => self.not_gathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
             (Goal::List(_), _) => self.unlisted(cx),
             (Goal::Options | Goal::Log, _) => {}
@@ -295,6 +296,15 @@ impl Console {
         self.server.wake(cx);
     }
 
+    /// There is no such relay, or none any more.
+    fn not_gathered(&mut self, cx: &mut Cx<'_>, serial: u64) {
+        let found = self.rosters.iter().position(|one| one.serial == serial);
+        let Some(at) = found else { return };
+        for look in self.rosters.remove(at).looks {
+            self.answer_to(cx, look.conn, Status::NOT_FOUND, &no_such());
+        }
+    }
+
     /// Shows somebody what was gathered.
     pub(super) fn show(&mut self, cx: &mut Cx<'_>, look: Look) {
         let roster = self.rosters.iter().find(|roster| roster.tab == look.tab);
@@ -333,6 +343,15 @@ fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
     let Value::Object(object) = body else {
         return Ok(Vec::new());
     };
+    // A field that a page has by itself: nobody after this looks what it says.
+    let is_switch = |dump: &Value| match dump {
+        Value::Bool(_) | Value::Null => true,
+        Value::String(text) => ["true", "false", ""].contains(&text.as_str()),
+        _ => false,
+    };
+    if !object.get("dump").is_none_or(is_switch) {
+        return Err("dump is true or false");
+    }
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(is_on) => Some(is_on.to_string()),
@@ -356,7 +375,10 @@ fn deed(tab: u64, act: Act, body: &Value) -> Result<TabCommand, &'static str> {
         Act::Remove => TabCommand::Remove { tab },
         Act::Dump => {
             let on = body["on"].as_bool().ok_or("on is true or false")?;
-            let to_stdout = body["stdout"].as_bool().unwrap_or(false);
+            let to_stdout = match &body["stdout"] {
+                Value::Null => false,
+                said => said.as_bool().ok_or("stdout is true or false")?,
+            };
             TabCommand::Dump { tab, on, to_stdout }
         }
         Act::Kick => {
