@@ -8,6 +8,8 @@
 
 mod begin;
 mod tabs;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
@@ -70,7 +72,7 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known))
+            .map(|path| Keeper::start(path, known, "console: settings"))
             .transpose()?;
         let console = reactor.add(RoleSet::Console(Console::new(orders.console.clone())));
         if let Some(text) = reactor.failure(console) {
@@ -140,18 +142,18 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Takes out of those that ended what began here, and answers what was asked.
-    pub(super) fn mind(&mut self, reactor: &mut Reactor<RoleSet>, ended: &mut Vec<(RoleId, End)>) {
-        ended.retain(|(role, end)| {
-            let is_ours =
-                *role == self.console || self.tabs.iter().any(|tab| tab.role() == Some(*role));
-            let is_lent = self
-                .tabs
-                .iter()
-                .any(|tab| tab.is_lent() && tab.role() == Some(*role));
+    /// Takes out of those that ended what began here, with a tab or without one, and answers what was asked. `others`
+    /// began elsewhere.
+    pub(super) fn mind(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        ended: &mut Vec<(RoleId, End)>,
+        others: &[RoleId],
+    ) {
+        for (role, end) in ended.iter() {
             self.note_end(*role, end.clone());
-            !is_ours || is_lent
-        });
+        }
+        ended.retain(|(role, _)| others.contains(role));
         self.answer(reactor);
     }
 
@@ -250,7 +252,15 @@ impl Desk {
                 reactor.answer(by, ticket, reply);
             }
         }
-        self.begin_ready(reactor);
+        self.go_on_starting(reactor, reactor.is_stopping());
+    }
+
+    fn go_on_starting(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
+        match is_stopping {
+            // Nothing begins any more, or it would never end.
+            true => self.starting.clear(),
+            false => self.begin_ready(reactor),
+        }
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -282,6 +292,7 @@ impl Desk {
                 Standing::Failed(text)
             }
         };
+        tab.watch = None;
     }
 
     /// What the page shows is to be in the file.

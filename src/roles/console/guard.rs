@@ -69,6 +69,17 @@ impl Returned {
     }
 }
 
+/// What becomes of tokens that are said while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NewTokens {
+    /// They are those that hold already.
+    Same,
+    /// They hold.
+    Taken,
+    /// There is none where there was one, which still holds.
+    Missing,
+}
+
 /// Why a request is refused, whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -104,14 +115,22 @@ impl Guard {
         }
     }
 
-    /// Other tokens hold from now on. Whether they are others.
-    pub(super) fn set_tokens(&mut self, token: Option<Secret>, view_token: Option<Secret>) -> bool {
-        let is_new = (&self.token, &self.view_token) != (&token, &view_token);
-        (self.token, self.view_token) = (token, view_token);
-        if is_new {
-            self.returned = Default::default();
+    /// Other tokens hold from now on. Where there is none any more, those that there were are kept: it still listens
+    /// where it was begun, which whoever left the token out may not have had in mind.
+    pub(super) fn set_tokens(
+        &mut self,
+        token: Option<Secret>,
+        view_token: Option<Secret>,
+    ) -> NewTokens {
+        if (&self.token, &self.view_token) == (&token, &view_token) {
+            return NewTokens::Same;
         }
-        is_new
+        if token.is_none() {
+            return NewTokens::Missing;
+        }
+        (self.token, self.view_token) = (token, view_token);
+        self.returned = Default::default();
+        NewTokens::Taken
     }
 
     pub(super) fn listens_at(&mut self, port: u16) {
@@ -420,9 +439,10 @@ mod tests {
             set.split(';').next().expect("a value").to_owned()
         };
         let pass = |guard: &Guard, cookie: &str, now| {
-            with(&format!("Cookie: {cookie}\r\n"), |request| {
-                guard.pass(request, now)
-            })
+            with(
+                &format!("Host: localhost:7700\r\nCookie: {cookie}\r\n"),
+                |request| guard.pass(request, now),
+            )
         };
         let (one, other) = (cookie(&guard, 1), cookie(&guard, u64::MAX));
         assert_ne!(one, other);
