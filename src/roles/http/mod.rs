@@ -6,8 +6,8 @@
 //!                                      └──stream──> Streaming            └──> Parting (our end is shut) ──> closed
 //! ```
 //!
-//! Who asks whether its body may come (`Expect: 100-continue`) is told to go on once the head is whole, unless the body is
-//! longer than what is taken: that is answered at once.
+//! Who asks whether its body may come (`Expect: 100-continue`) is told to go on once the head is whole, unless the body
+//! is longer than what is taken: that is answered at once.
 //!
 //! Whole requests stand in a queue, of which one is handed out ([`Server::next`]) at an
 //! [`crate::reactor::Event::Again`], and of those one is asked for at a time: however many connections there are, and
@@ -101,9 +101,9 @@ impl Server {
 
     /// A connection came in. Says so where another had to go for it, or it for the others.
     ///
-    /// Whoever has not shown a right makes way first, then those who may only look, the oldest before the others, and at
-    /// last whoever is only kept. A quarter of the places is not for those who look: however many they are, there is
-    /// one for an owner, who is a stranger at first.
+    /// Whoever has not shown a right makes way first, then those who may only look, the oldest before the others, and
+    /// at last whoever is only kept. A quarter of the places is not for those who look: however many they are, there
+    /// is one for an owner, who is a stranger at first.
     pub(crate) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) -> Option<String> {
         let mut said = None;
         if self.conns.len() >= self.limits.connections {
