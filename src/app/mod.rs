@@ -109,9 +109,9 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
     let watches = orders.watches && std::io::stdout().is_terminal();
     let role = reactor.add(RoleSet::Status(Status::new(orders)));
     turn_until_over(reactor, |reactor, _, _| {
-        let (shown, is_over) = reactor
+        let (shown, end) = reactor
             .with(role, |status, _| match status {
-                RoleSet::Status(status) => (status.take_shown(), status.is_over()),
+                RoleSet::Status(status) => (status.take_shown(), status.take_end()),
                 _ => Default::default(),
             })
             .unwrap_or_default();
@@ -120,8 +120,8 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
             // A reader that has gone away needs no word any more.
             let _ = write!(std::io::stdout(), "{clear}{shown}");
         }
-        if is_over {
-            reactor.with(role, |_, cx| cx.finish(End::Done));
+        if let Some(end) = end {
+            reactor.with(role, |_, cx| cx.finish(end));
         }
         Ok(())
     })

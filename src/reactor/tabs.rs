@@ -147,7 +147,8 @@ pub struct TabSettings {
     pub unsaid: Vec<String>,
     /// What is wrong with the fields.
     pub faults: Faults,
-    /// They are only to be seen, and are changed elsewhere.
+    /// They are only to be seen, and are changed elsewhere. It says nothing of whether the tab can be removed: that can
+    /// be each, where tabs are kept.
     pub is_fixed: bool,
 }
 

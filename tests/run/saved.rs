@@ -1,6 +1,7 @@
 //! A run file that says `save = true`: what is changed on the page stands in it, and runs so the next time.
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
@@ -186,6 +187,31 @@ fn what_is_changed_on_the_page_runs_so_the_next_time() {
     });
     hydrant.stop();
     assert_eq!(saved(&file), expected);
+}
+
+/// It is fixed in what it is, and can be removed as a relay can: those who are there are disconnected.
+#[test]
+fn a_hub_is_removed_from_the_file() {
+    let up = Place::new();
+    let file = File::new(&text(up.at));
+    let hydrant = file.run();
+    let page = Page::of(&hydrant);
+    let hub = page.role("hub");
+    assert_eq!(
+        (&hub["fixed"], &page.role("a")["fixed"]),
+        (&json!(true), &json!(false))
+    );
+    let id = &hub["id"];
+    let size = json!({ "max-clients": "5" });
+    page.refuses(&format!("relays/{id}"), &size, 409);
+    let mut client = connect(clients_of(&hydrant, "hub"));
+    page.does(&format!("relays/{id}/remove"), &json!({}));
+    assert_eq!(client.read(&mut [0; 64]).expect("an orderly end"), 0);
+    page.until("gone", |state| {
+        state["roles"].as_array().map(Vec::len) == Some(1)
+    });
+    hydrant.stop();
+    assert!(!saved(&file).contains("hub") && saved(&file).contains("name = \"a\""));
 }
 
 /// What somebody else has written is not lost: it is to be read first.

@@ -112,7 +112,14 @@ fn a_terminal_sees_and_moves_what_runs() {
         .into_iter()
         .unzip();
     file.write("[[relay]]\nrong = 1\n");
-    assert!(refused(&home, "reload").contains("unknown key rong"));
+    let said = status(&home, "reload");
+    let place = |line: &&String| line.contains("unknown key rong");
+    assert!(said.code == 1 && said.stderr.iter().any(|line| place(&line)));
+    let below = said
+        .stderr
+        .iter()
+        .find(|line| line.trim_end().ends_with("^^^^"));
+    assert!(below.is_some(), "the caret has a line of its own: {said:?}");
     let stdout = hydrant.stdout();
     told(&home, "dump on a");
     told(&home, "dump off b");
@@ -177,6 +184,66 @@ fn the_socket_is_its_user_s_alone() {
     drop(alive);
     let _fourth = start();
     assert!(!elsewhere.exists());
+}
+
+/// A process that hangs: its socket takes whoever comes, and nothing is ever read.
+#[test]
+fn a_process_that_does_not_answer_is_named() {
+    let (home, place) = (Scratch::new(), Place::new());
+    let running = hydrant(&format!("{} 127.0.0.1:0 --name x", place.at))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    running.wait_log("listening on");
+    let own = std::process::id();
+    let socket = home.path().join(format!("hydrant/{own}.sock"));
+    let _hung = UnixListener::bind(socket).expect("the folder is there");
+    let words = [
+        String::new(),
+        "--json".to_owned(),
+        format!("--pid {own}"),
+        "reload".to_owned(),
+        "clients".to_owned(),
+        "clients x".to_owned(),
+        "dump off x".to_owned(),
+    ];
+    let said: Vec<Finished> = std::thread::scope(|scope| {
+        let asked = words
+            .each_ref()
+            .map(|words| scope.spawn(|| status(&home, words)));
+        asked.map(|asked| asked.join().expect("it ends")).into()
+    });
+    let codes: Vec<_> = said.iter().map(|said| said.code).collect();
+    assert_eq!(codes, [1, 1, 1, 1, 1, 0, 0], "{:?}", said[6].stderr);
+    for one in &said[..3] {
+        assert_eq!(one.stderr.len(), 1, "{:?}", one.stderr);
+        let named = format!("process {own} does not answer");
+        assert!(one.stderr[0].ends_with(&named), "{:?}", one.stderr);
+    }
+    assert!(said[0].stdout.contains("relay[x]"), "{}", said[0].stdout);
+    let json: Value = serde_json::from_str(&said[1].stdout).expect("it is JSON");
+    assert_eq!(json["roles"][0]["name"], json!("x"));
+    for one in &said[3..5] {
+        let both = format!("{own}, which does not answer): add --pid PID");
+        assert!(one.stderr[0].ends_with(&both), "{:?}", one.stderr);
+    }
+    // Who watches has the others at once each second, and is told of this one.
+    let mut watching = hydrant("status --watch")
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    let mut shown = watching.stdout();
+    let read = within("reading two frames", move || {
+        let mut text = String::new();
+        while text.matches("does not answer").count() < 2 {
+            let mut some = [0; 4096];
+            let count = shown.read(&mut some).expect("it goes on");
+            assert!(count > 0, "it ended: {text}");
+            text += &String::from_utf8_lossy(&some[..count]);
+        }
+        text
+    });
+    assert!(read.contains("relay[x]"), "{read}");
+    watching.signal("INT");
+    assert_eq!(watching.wait_exit(), 0);
 }
 
 #[test]

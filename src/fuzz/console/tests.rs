@@ -69,6 +69,44 @@ fn a_head_has_no_body_and_what_follows_is_the_next_answer() {
 }
 
 #[test]
+fn who_waits_for_a_word_before_its_body_gets_it() {
+    let mut play = console(8);
+    let fields = |length: usize| {
+        format!(
+            "{BEARER}Content-Type: application/json\r\nExpect: 100-Continue\r\nContent-Length: {length}\r\n"
+        )
+    };
+    let post = |length| request("POST", "/api/v1/relays/1/stop", &fields(length));
+    let guest = play.guest();
+    for _ in 0..2 {
+        let before = play.hears(guest).len();
+        play.says(guest, post(2).as_bytes());
+        play.pass(SECOND);
+        let heard = play.hears(guest).split_off(before);
+        assert_eq!(heard, b"HTTP/1.1 100 Continue\r\n\r\n");
+        play.says(guest, b"{}");
+        play.pass(SECOND);
+        let heard = play.hears(guest).split_off(before + heard.len());
+        assert!(heard.starts_with(b"HTTP/1.1 200 OK\r\n"), "{heard:?}");
+    }
+    // One that has begun its body waits for nothing, and one whose body is too long is told so.
+    let heard = asked(&mut play, &(post(2) + "{}"));
+    assert_eq!(heard.status, 200);
+    let heard = asked(&mut play, &post(1 << 20));
+    assert_eq!(heard.status, 413);
+    assert!(heard.body.contains("longer than 64 KiB"), "{}", heard.body);
+    assert_eq!(play.owner.deeds.len(), 3);
+    // It still has so long for all of it.
+    let slow = play.guest();
+    play.says(slow, post(2).as_bytes());
+    play.pass(Duration::from_secs(11));
+    assert!(!play.is_open(slow));
+    // What is asked for a head alone is answered so, whatever else is wrong with it.
+    let odd = format!("HEAD http://elsewhere/ HTTP/1.1\r\nHost: {AT}\r\n\r\n");
+    assert_eq!(asked(&mut play, &odd).status, 400);
+}
+
+#[test]
 fn strangers_that_say_nothing_do_not_fill_it() {
     let mut play = console(8);
     let owner = play.guest();
@@ -84,6 +122,35 @@ fn strangers_that_say_nothing_do_not_fill_it() {
     assert_eq!(heard.len(), 2, "who has a right stays");
     play.pass(Duration::from_secs(11));
     assert!(!silent.iter().any(|guest| play.is_open(*guest)));
+}
+
+#[test]
+fn those_who_look_leave_room_for_who_may_do_all() {
+    let mut play = console(8);
+    let looks = request(
+        "GET",
+        "/api/v1/events",
+        &format!("Authorization: Bearer {VIEW_TOKEN}\r\n"),
+    );
+    let owner = play.guest();
+    play.says(owner, request("GET", "/api/v1/events", BEARER).as_bytes());
+    let viewers: Vec<_> = (0..20)
+        .map(|_| {
+            let viewer = play.guest();
+            play.says(viewer, looks.as_bytes());
+            play.hears_for(owner, Duration::from_millis(100));
+            viewer
+        })
+        .collect();
+    assert!(play.is_open(owner));
+    assert_eq!(state(&mut play).status, 200, "there is a place");
+    // Those who are nobody cost those who look no more than what was kept from them.
+    let strangers: Vec<_> = (0..20).map(|_| play.guest()).collect();
+    let open =
+        |play: &mut Play, of: &[RemoteId]| of.iter().filter(|one| play.is_open(**one)).count();
+    let (viewers, strangers) = (open(&mut play, &viewers), open(&mut play, &strangers));
+    assert!(viewers >= 5 && strangers >= 1, "{viewers} {strangers}");
+    assert!(play.is_open(owner));
 }
 
 #[test]
@@ -178,6 +245,63 @@ fn who_may_look_does_nothing() {
     let stop = stop.replace(VIEW_TOKEN, TOKEN);
     assert_eq!(asked(&mut play, &stop).status, 200);
     assert_eq!(play.owner.deeds, [TabCommand::Stop { tab: 1 }]);
+}
+
+#[test]
+fn what_is_said_wrongly_is_not_taken_for_something_else() {
+    let mut play = console(8);
+    let mut said = |path: &str, body: &str| {
+        let fields = format!(
+            "{BEARER}Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        let words = request("POST", &format!("/api/v1/relays{path}"), &fields) + body;
+        asked(&mut play, &words).status
+    };
+    assert_eq!(said("/1", r#"{"dump":"maybe"}"#), 400);
+    assert_eq!(said("/1", r#"{"dump":1}"#), 400);
+    assert_eq!(said("/1/dump", r#"{"on":true,"stdout":"yes"}"#), 400);
+    assert_eq!(said("", r#"{"after":"1"}"#), 400);
+    assert_eq!(said("/+1/stop", "{}"), 404);
+    assert_eq!(said("/1", r#"{"dump":"true"}"#), 200);
+    assert_eq!(said("", r#"{"after":null}"#), 200);
+    assert_eq!(play.owner.deeds.len(), 2, "{:?}", play.owner.deeds);
+    let clients = |id: u64| request("GET", &format!("/api/v1/relays/{id}/clients"), BEARER);
+    assert_eq!(asked(&mut play, &clients(99)).status, 404);
+    assert_eq!(asked(&mut play, &clients(99)).status, 404);
+    assert_eq!(asked(&mut play, &clients(1)).status, 200);
+}
+
+#[test]
+fn who_logs_out_is_out() {
+    let mut play = console(8);
+    let json = "Content-Type: application/json\r\n";
+    let log_in = |play: &mut Play| {
+        let guest = play.guest();
+        let body = format!(r#"{{"token":"{TOKEN}"}}"#);
+        let fields = format!("{json}Content-Length: {}\r\n", body.len());
+        let words = request("POST", "/api/v1/login", &fields) + &body;
+        play.says(guest, words.as_bytes());
+        let heard = String::from_utf8(play.hears_for(guest, SECOND)).expect("it is text");
+        let cookie = heard.split("Set-Cookie: ").nth(1).expect("a cookie");
+        format!("Cookie: {}\r\n", cookie.split(';').next().expect("a value"))
+    };
+    let (one, other) = (log_in(&mut play), log_in(&mut play));
+    let streams = [&one, &other].map(|cookie| {
+        let guest = play.guest();
+        play.says(guest, request("GET", "/api/v1/events", cookie).as_bytes());
+        guest
+    });
+    play.pass(SECOND);
+    let fields = format!("{one}{json}Content-Length: 2\r\n");
+    let out = request("POST", "/api/v1/logout", &fields) + "{}";
+    assert_eq!(asked(&mut play, &out).status, 200);
+    let status = |play: &mut Play, cookie: &str| {
+        asked(play, &request("GET", "/api/v1/state", cookie)).status
+    };
+    assert_eq!(status(&mut play, &one), 401);
+    assert_eq!(status(&mut play, &other), 200);
+    assert_eq!(streams.map(|stream| play.is_open(stream)), [false, true]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::Right;
+use super::guard::{Pass, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -97,14 +97,16 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        right: Right,
+        pass: Pass,
     ) -> Option<Content> {
-        let conn = asked.conn;
+        let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, asked.peer, body)),
             Route::Logout => {
+                self.guard.log_out(pass, cx.utc_millis() / 1000);
+                self.end_streams_of(cx, pass);
                 let answer = answered(Status::OK, &json!({}));
                 return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
             }
@@ -117,7 +119,7 @@ impl Console {
             }
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
             Route::Events(_) if asked.is_head() => return Some(answer::stream()),
-            Route::Events(wanted) => self.stream(cx, conn, wanted, right),
+            Route::Events(wanted) => self.stream(cx, conn, wanted, pass),
             Route::Clients { relay, page } => {
                 return self.look(
                     cx,
@@ -130,6 +132,9 @@ impl Console {
             }
             Route::Add => {
                 let after = body["after"].as_u64();
+                if after.is_none() && !body["after"].is_null() {
+                    return Some(error(Status::BAD_REQUEST, "after is the id of a relay"));
+                }
                 self.ask(cx, Goal::Deed(conn), TabCommand::Add { after });
             }
             Route::Reload => self.ask(cx, Goal::Deed(conn), TabCommand::Reload),
@@ -151,12 +156,13 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &Cx<'_>, peer: Peer, body: &Value) -> Content {
+    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
         if !self.guesses.may(peer, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
-        match self.guard.cookie_for(said.as_bytes()) {
+        let (id, now) = (cx.random(), cx.utc_millis() / 1000);
+        match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
                 self.guesses.wrong(peer, cx.now());
@@ -363,6 +369,15 @@ fn fields(body: &Value) -> Result<Vec<(String, String)>, &'static str> {
     let Value::Object(object) = body else {
         return Ok(Vec::new());
     };
+    // A field that a page has by itself: nobody after this looks what it says.
+    let is_switch = |dump: &Value| match dump {
+        Value::Bool(_) | Value::Null => true,
+        Value::String(text) => ["true", "false", ""].contains(&text.as_str()),
+        _ => false,
+    };
+    if !object.get("dump").is_none_or(is_switch) {
+        return Err("dump is true or false");
+    }
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(is_on) => Some(is_on.to_string()),
@@ -386,7 +401,10 @@ fn deed(tab: u64, act: Act, body: &Value) -> Result<TabCommand, &'static str> {
         Act::Remove => TabCommand::Remove { tab },
         Act::Dump => {
             let on = body["on"].as_bool().ok_or("on is true or false")?;
-            let to_stdout = body["stdout"].as_bool().unwrap_or(false);
+            let to_stdout = match &body["stdout"] {
+                Value::Null => false,
+                said => said.as_bool().ok_or("stdout is true or false")?,
+            };
             TabCommand::Dump { tab, on, to_stdout }
         }
         Act::Kick => {

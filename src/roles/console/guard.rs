@@ -7,9 +7,11 @@
 //!   token       off loopback: the cookie that a token was exchanged for, or the token itself as a bearer
 //! ```
 //!
-//! The cookie is not the token but what HMAC makes of it, so it opens nothing else, outlives a restart, and is worth
-//! nothing once the token is another.
+//! The cookie is not the token: it is a number that no other has, the time at which it is over, and what HMAC makes of
+//! both with the token. So it opens nothing else, outlives a restart, and is worth nothing once the token is another.
+//! One that was given back is refused from then on; that is remembered until the process ends.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -29,6 +31,42 @@ pub(super) enum Right {
     View,
     /// Everything.
     All,
+}
+
+/// Who asks: what they may do, and by which cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) right: Right,
+    pub(super) session: Option<Session>,
+}
+
+/// What tells a cookie from all others of its token: when it is over, in seconds since 1970, and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Session {
+    until: u64,
+    id: u64,
+}
+
+/// Cookies of a token that were given back before they were over.
+#[derive(Debug, Default)]
+struct Returned {
+    sessions: BTreeSet<Session>,
+    /// All up to here count as given back: more than are remembered were.
+    floor: Option<Session>,
+}
+
+impl Returned {
+    fn has(&self, session: &Session) -> bool {
+        self.floor.is_some_and(|floor| *session <= floor) || self.sessions.contains(session)
+    }
+
+    fn add(&mut self, session: Session, now: u64) {
+        self.sessions.retain(|session| session.until > now);
+        self.sessions.insert(session);
+        if self.sessions.len() > RETURNED_MAX {
+            self.floor = self.sessions.pop_first();
+        }
+    }
 }
 
 /// What becomes of tokens that are said while it runs.
@@ -58,6 +96,8 @@ pub(super) struct Guard {
     names: Vec<String>,
     token: Option<Secret>,
     view_token: Option<Secret>,
+    /// Of the one, and of the other.
+    returned: [Returned; 2],
 }
 
 impl Guard {
@@ -71,6 +111,7 @@ impl Guard {
             names,
             token,
             view_token,
+            returned: Default::default(),
         }
     }
 
@@ -88,6 +129,7 @@ impl Guard {
             return NewTokens::Missing;
         }
         (self.token, self.view_token) = (token, view_token);
+        self.returned = Default::default();
         NewTokens::Taken
     }
 
@@ -126,10 +168,11 @@ impl Guard {
         self.token.is_some() && request.bearer().ok().flatten().is_some()
     }
 
-    /// What whoever sent this may do.
-    pub(super) fn right(&self, request: &Request<'_>) -> Right {
+    /// Who sent this, at this time in seconds since 1970.
+    pub(super) fn pass(&self, request: &Request<'_>, now: u64) -> Pass {
+        let pass = |right, session| Pass { right, session };
         let Some(token) = &self.token else {
-            return Right::All;
+            return pass(Right::All, None);
         };
         let bearer = request.bearer().ok().flatten();
         let bears = |token: &Secret| {
@@ -138,27 +181,49 @@ impl Guard {
                 .is_some_and(|bearer| is_same(bearer.0, token))
         };
         let cookie = cookie(request, &self.cookie_name());
-        let holds = |token: &Secret| {
-            cookie.is_some_and(|cookie| is_same(cookie.as_bytes(), proof(token).as_bytes()))
+        let holds = |token: &Secret, returned: &Returned| {
+            let session = proven(cookie?, token)?;
+            (session.until > now && !returned.has(&session)).then_some(session)
         };
-        if bears(token) || holds(token) {
-            return Right::All;
+        let [of_all, of_view] = &self.returned;
+        if bears(token) {
+            return pass(Right::All, None);
         }
-        match &self.view_token {
-            Some(token) if bears(token) || holds(token) => Right::View,
-            _ => Right::Nothing,
+        if let Some(session) = holds(token, of_all) {
+            return pass(Right::All, Some(session));
+        }
+        let Some(token) = &self.view_token else {
+            return pass(Right::Nothing, None);
+        };
+        match holds(token, of_view) {
+            _ if bears(token) => pass(Right::View, None),
+            Some(session) => pass(Right::View, Some(session)),
+            None => pass(Right::Nothing, None),
         }
     }
 
-    /// The cookie for somebody who has said this token, as a `Set-Cookie` field; `None` where it is wrong.
-    pub(super) fn cookie_for(&self, said: &[u8]) -> Option<String> {
-        let tokens = self.token.iter().chain(&self.view_token);
-        let mut proofs = tokens.filter(|token| is_same(said, token)).map(proof);
-        let value = proofs.next()?;
+    /// The cookie for somebody who has said this token, as a `Set-Cookie` field; `None` where it is wrong. `id` is a
+    /// number that no other has, `now` is in seconds since 1970.
+    pub(super) fn cookie_for(&self, said: &[u8], id: u64, now: u64) -> Option<String> {
+        let mut tokens = self.token.iter().chain(&self.view_token);
+        let token = tokens.find(|token| is_same(said, token))?;
+        let until = now + u64::from(MONTH);
+        let value = proof(token, Session { until, id });
         Some(format!(
             "{}={value}; {COOKIE}; Max-Age={MONTH}",
             self.cookie_name()
         ))
+    }
+
+    /// The cookie that somebody came by is worth nothing from now on.
+    pub(super) fn log_out(&mut self, pass: Pass, now: u64) {
+        let Some(session) = pass.session else { return };
+        let [of_all, of_view] = &mut self.returned;
+        match pass.right {
+            Right::All => of_all.add(session, now),
+            Right::View => of_view.add(session, now),
+            Right::Nothing => {}
+        }
     }
 
     /// The field that takes the cookie back.
@@ -219,16 +284,27 @@ fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
 }
 
 /// What stands in a cookie for a token.
-fn proof(token: &Secret) -> String {
+fn proof(token: &Secret, session: Session) -> String {
+    let Session { until, id } = session;
+    let said = format!("{until:016x}{id:016x}");
     let mut mac = Hmac::<Sha256>::new_from_slice(token).expect("a key may be of any length");
-    mac.update(b"hydrant console cookie 1");
+    mac.update(b"hydrant console cookie 2 ");
+    mac.update(said.as_bytes());
     mac.finalize()
         .into_bytes()
         .iter()
-        .fold(String::new(), |mut hex, byte| {
+        .fold(said, |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
+}
+
+/// Which one of this token's a cookie is.
+fn proven(cookie: &str, token: &Secret) -> Option<Session> {
+    let number = |from: usize| u64::from_str_radix(cookie.get(from..from + 16)?, 16).ok();
+    let (until, id) = (number(0)?, number(16)?);
+    let session = Session { until, id };
+    is_same(cookie.as_bytes(), proof(token, session).as_bytes()).then_some(session)
 }
 
 /// How long a guess takes says nothing of how much of it is right.
@@ -250,6 +326,8 @@ const OTHER_ORIGIN: Refusal = Refusal {
 };
 /// No script reads it, and no request that another site began carries it.
 const COOKIE: &str = "Path=/; HttpOnly; SameSite=Strict";
+/// Cookies given back that are remembered one by one.
+const RETURNED_MAX: usize = 1024;
 /// In seconds.
 const MONTH: u32 = 30 * 24 * 3600;
 
@@ -352,21 +430,63 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_was_given_back_opens_nothing() {
+        let mut guard = guard(Some("all of it"));
+        let cookie = |guard: &Guard, id| {
+            let set = guard
+                .cookie_for(b"all of it", id, NOW)
+                .expect("it is right");
+            set.split(';').next().expect("a value").to_owned()
+        };
+        let pass = |guard: &Guard, cookie: &str, now| {
+            with(
+                &format!("Host: localhost:7700\r\nCookie: {cookie}\r\n"),
+                |request| guard.pass(request, now),
+            )
+        };
+        let (one, other) = (cookie(&guard, 1), cookie(&guard, u64::MAX));
+        assert_ne!(one, other);
+        let of_one = pass(&guard, &one, NOW);
+        assert_eq!(of_one.right, Right::All);
+        guard.log_out(of_one, NOW);
+        assert_eq!(pass(&guard, &one, NOW).right, Right::Nothing);
+        assert_eq!(pass(&guard, &other, NOW).right, Right::All);
+        let over = NOW + u64::from(MONTH);
+        assert_eq!(pass(&guard, &other, over - 1).right, Right::All);
+        assert_eq!(pass(&guard, &other, over).right, Right::Nothing);
+        // However many are given back, none of them is good again.
+        for id in 2..RETURNED_MAX as u64 + 10 {
+            let one = cookie(&guard, id);
+            let pass = pass(&guard, &one, NOW);
+            guard.log_out(pass, NOW);
+        }
+        assert!(guard.returned[0].sessions.len() <= RETURNED_MAX);
+        for id in [1, 2, 500, RETURNED_MAX as u64 + 9] {
+            let one = cookie(&guard, id);
+            assert_eq!(pass(&guard, &one, NOW).right, Right::Nothing, "{id}");
+        }
+        assert_eq!(pass(&guard, &other, NOW).right, Right::All);
+    }
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
     fn a_token_opens_what_it_is_for() {
         let right = |fields: &str| {
             with(&format!("Host: localhost:7700\r\n{fields}"), |request| {
-                guard(Some("all of it")).right(request)
+                guard(Some("all of it")).pass(request, NOW).right
             })
         };
         assert_eq!(
             with("Host: localhost:7700\r\n", |request| guard(None)
-                .right(request)),
+                .pass(request, NOW)
+                .right),
             Right::All
         );
         assert_eq!(right(""), Right::Nothing);
         assert_eq!(right("Authorization: Bearer look\r\n"), Right::View);
         assert_eq!(right("Authorization: Bearer lock\r\n"), Right::Nothing);
-        let cookie = |said: &[u8]| guard(Some("all of it")).cookie_for(said);
+        let cookie = |said: &[u8]| guard(Some("all of it")).cookie_for(said, 1, NOW);
         assert_eq!(cookie(b"all of"), None);
         assert_eq!(cookie(b""), None);
         for (said, expected) in [(&b"all of it"[..], Right::All), (b"look", Right::View)] {
@@ -381,7 +501,7 @@ mod tests {
             assert_eq!(right(&format!("Cookie: {}0\r\n", pair)), Right::Nothing);
         }
         assert_eq!(
-            guard(None).cookie_for(b""),
+            guard(None).cookie_for(b"", 1, NOW),
             None,
             "without a token there is nothing to say"
         );

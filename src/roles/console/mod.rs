@@ -33,12 +33,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::base::time::Time;
-use crate::proto::http1::{Request, Status};
+use crate::proto::http1::{Fault, Request, Status};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
-use crate::roles::http::{Asked, ConnId, Content, Limits, Server};
+use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
@@ -103,7 +103,7 @@ impl Console {
             idle: Some(IDLE),
             waiting: WAITING,
             telling: STALL,
-            refusal: |fault| error(fault.status(), &fault.to_string()),
+            refusal,
         });
         Self {
             guard,
@@ -251,7 +251,8 @@ impl Console {
         if is_said && !self.guesses.may(asked.peer, cx.now()) {
             return Some(error(Status::TOO_MANY, TOO_MANY));
         }
-        let right = self.guard.right(request);
+        let pass = self.guard.pass(request, cx.utc_millis() / 1000);
+        let right = pass.right;
         if is_said && right == Right::Nothing {
             self.guesses.wrong(asked.peer, cx.now());
         }
@@ -261,8 +262,10 @@ impl Console {
         if right == Right::View && !route.is_for_viewers() {
             return Some(error(Status::FORBIDDEN, "this token is for looking only"));
         }
-        if right != Right::Nothing {
-            self.server.vouch(asked.conn);
+        match right {
+            Right::Nothing => {}
+            Right::View => self.server.vouch(asked.conn, Trust::Viewer),
+            Right::All => self.server.vouch(asked.conn, Trust::Owner),
         }
         if self.config.is_private && matches!(route, Route::Events(_) | Route::History { .. }) {
             return Some(error(Status::NOT_FOUND, "this is for pages"));
@@ -280,7 +283,7 @@ impl Console {
                 "hydrant was started again meanwhile: look at what runs now, and ask again",
             ));
         }
-        self.serve(cx, asked, route, &body, right)
+        self.serve(cx, asked, route, &body, pass)
     }
 
     /// Whether this run is the one whose relays are meant by their ids: another one gives the same ids to others.
@@ -338,6 +341,14 @@ impl Role for Console {
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
             Event::Reload | Event::Report => {}
         }
+    }
+}
+
+/// What is no request.
+fn refusal(fault: Fault) -> Content {
+    match fault {
+        Fault::Body => error(fault.status(), "the body is longer than 64 KiB"),
+        fault => error(fault.status(), &fault.to_string()),
     }
 }
 

@@ -203,7 +203,9 @@ impl Query {
 }
 
 fn id(word: &str) -> Result<u64, Astray> {
-    word.parse().map_err(|_| Astray::Nowhere)
+    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = if is_number { word } else { "" };
+    digits.parse().map_err(|_| Astray::Nowhere)
 }
 
 /// `%3A` and `+`, as forms write them. What is no such sequence stays as it is.
@@ -291,6 +293,7 @@ mod tests {
             "/api/v1/relays/x",
             "/api/v1/relays/1/fly",
             "/api/v1/relays/-1/stop",
+            "/api/v1/relays/+1/clients",
             "/../Cargo.toml",
             "/console.js/",
             "//",

@@ -14,7 +14,7 @@ use crate::roles::http::ConnId;
 use super::Console;
 use super::answer::{self, event};
 use super::ask::{Goal, Waiting};
-use super::guard::{NewTokens, Right};
+use super::guard::{NewTokens, Pass, Right};
 use super::routes::Wanted;
 
 /// What a stream of events has had.
@@ -31,8 +31,8 @@ pub(super) struct Stream {
     asked: bool,
     /// It has had the state.
     begun: bool,
-    /// What whoever reads it may do.
-    right: Right,
+    /// Who reads it.
+    pass: Pass,
 }
 
 impl Console {
@@ -60,20 +60,28 @@ impl Console {
     }
 
     /// Begins a stream of events.
-    pub(super) fn stream(&mut self, cx: &mut Cx<'_>, conn: ConnId, wanted: Wanted, right: Right) {
+    pub(super) fn stream(&mut self, cx: &mut Cx<'_>, conn: ConnId, wanted: Wanted, pass: Pass) {
         self.server.stream(cx, conn, answer::stream());
         let is_of_this_run = wanted.started == Some(self.started);
         let known = wanted.line.filter(|_| is_of_this_run);
         self.streams.push(Stream {
             conn,
-            relay: wanted.relay.filter(|_| right == Right::All),
+            relay: wanted.relay.filter(|_| pass.right == Right::All),
             line: known.map_or(0, |line| line.min(self.line)),
             payload: None,
             asked: false,
             begun: false,
-            right,
+            pass,
         });
         self.list(cx, Waiting::Streams);
+    }
+
+    /// Whoever logs out has no stream left that began by the same cookie.
+    pub(super) fn end_streams_of(&mut self, cx: &mut Cx<'_>, pass: Pass) {
+        let is_of = |stream: &mut Stream| pass.session.is_some() && stream.pass == pass;
+        for stream in self.streams.extract_if(.., is_of) {
+            self.server.end(cx, stream.conn);
+        }
     }
 
     fn stream_at(&mut self, conn: ConnId) -> Option<&mut Stream> {
@@ -134,7 +142,7 @@ impl Console {
             !stream.begun || !(fresh_only || is_behind)
         };
         let due = self.streams.iter().filter(is_due);
-        let due: Vec<_> = due.map(|stream| (stream.conn, stream.right)).collect();
+        let due: Vec<_> = due.map(|stream| (stream.conn, stream.pass.right)).collect();
         for (conn, right) in due {
             let bytes = by_right[usize::from(right == Right::All)]
                 .get_or_insert_with(|| event("state", &self.state_for(right)))
@@ -166,7 +174,7 @@ impl Console {
         };
         let lines = &self.lines;
         let found = self.streams.iter_mut().find(|stream| stream.conn == conn);
-        let may_have = |stream: &&mut Stream| stream.begun && stream.right == Right::All;
+        let may_have = |stream: &&mut Stream| stream.begun && stream.pass.right == Right::All;
         let Some(stream) = found.filter(may_have) else {
             return;
         };

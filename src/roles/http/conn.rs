@@ -19,12 +19,14 @@ pub(super) struct Conn {
     /// It came, or had its last answer.
     pub(super) since: Time,
     pub(super) phase: Phase,
-    /// Somebody knows who it is.
-    pub(super) is_vouched: bool,
+    /// What is known of who it is.
+    pub(super) trust: Trust,
     /// Requests that it has had an answer to.
     pub(super) answered: u64,
     /// It stays for another request.
     pub(super) keeps: bool,
+    /// It waits for a word before it sends its body.
+    hesitates: bool,
     /// It asks for a head alone.
     pub(super) is_head: bool,
     pub(super) head: HeadBuf,
@@ -36,6 +38,17 @@ pub(super) struct Conn {
     out: Vec<u8>,
     tail: Rc<[u8]>,
     sent: usize,
+}
+
+/// What is known of who it is, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// Nothing.
+    Stranger,
+    /// They may look.
+    Viewer,
+    /// They may do all that can be done.
+    Owner,
 }
 
 /// What a connection is doing.
@@ -54,6 +67,8 @@ pub(super) enum Phase {
 pub(super) enum Next {
     /// Wait for more.
     More,
+    /// As above, and say that it may come (RFC 9110, section 10.1.1).
+    GoOn,
     /// The request is whole.
     Whole,
     /// It is to be refused.
@@ -68,9 +83,10 @@ impl Conn {
             serial,
             since: now,
             phase: Phase::Head,
-            is_vouched: false,
+            trust: Trust::Stranger,
             answered: 0,
             keeps: true,
+            hesitates: false,
             is_head: false,
             head: HeadBuf::new(),
             body: Vec::new(),
@@ -105,17 +121,22 @@ impl Conn {
         let taken = rest.len().min(len - self.body.len());
         self.body.extend_from_slice(&rest[..taken]);
         self.ahead.extend_from_slice(&rest[taken..]);
+        // Whoever has begun its body waits for nothing.
+        let is_to_be_told = std::mem::take(&mut self.hesitates) && self.body.is_empty();
         match self.body.len() == len {
             true => Next::Whole,
+            false if is_to_be_told => Next::GoOn,
             false => Next::More,
         }
     }
 
     /// The head is whole: how long is the body that follows?
     fn begin_body(&mut self, body_max: usize) -> Result<usize, Fault> {
+        // It is one also where something else of it is wrong.
+        self.is_head = self.head.bytes().starts_with(b"HEAD ");
         let request = Request::parse(&self.head)?;
         self.keeps = request.is_1_1 && !request.fields.lists("Connection", "close");
-        self.is_head = request.method == "HEAD";
+        self.hesitates = request.is_1_1 && request.fields.lists("Expect", "100-continue");
         let length = usize::try_from(request.content_length.unwrap_or(0));
         length
             .ok()
@@ -139,12 +160,11 @@ impl Conn {
         matches!(self.phase, Phase::Head) && self.head.is_empty()
     }
 
-    /// This is to go out, where nothing is on its way.
+    /// This is to go out, where nothing but [`GO_ON`] is on its way.
     pub(super) fn put(&mut self, out: Vec<u8>, tail: Rc<[u8]>) {
-        debug_assert_eq!(self.backlog(), 0, "one answer at a time");
-        self.out = out;
+        debug_assert!(self.backlog() <= GO_ON.len(), "one answer at a time");
+        self.extend(&out);
         self.tail = tail;
-        self.sent = 0;
     }
 
     /// Puts bytes behind what waits to go out.
@@ -174,7 +194,7 @@ impl Conn {
         let is_out = self.backlog() == 0;
         if is_out {
             // A page may be open for days: what one answer took is given back.
-            self.put(Vec::new(), [].into());
+            (self.out, self.tail, self.sent) = (Vec::new(), [].into(), 0);
         }
         cx.want_write(self.sock, !is_out);
         Ok(taken)
@@ -191,12 +211,18 @@ impl Conn {
     pub(super) fn check_invariants(&self, body_max: usize) {
         assert!(self.ahead.len() <= READ_MAX && self.body.len() <= body_max);
         assert!(self.sent <= self.out.len() + self.tail.len());
-        let may_have_out = matches!(self.phase, Phase::Answering | Phase::Streaming);
-        assert!(may_have_out || self.backlog() == 0, "{:?}", self.phase);
+        let most = match self.phase {
+            Phase::Answering | Phase::Streaming => usize::MAX,
+            Phase::Body { .. } | Phase::Waiting => GO_ON.len(),
+            Phase::Head | Phase::Parting => 0,
+        };
+        assert!(self.backlog() <= most, "{:?}", self.phase);
         let may_last = matches!(self.phase, Phase::Streaming) && self.backlog() == 0;
         assert!(may_last || self.deadline.is_some(), "{:?}", self.phase);
     }
 }
 
+/// What is said to who waits for a word before its body.
+pub(super) const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The most that one write offers.
 const WRITE_MAX: usize = 64 << 10;

@@ -6,6 +6,9 @@
 //!                                      └──stream──> Streaming            └──> Parting (our end is shut) ──> closed
 //! ```
 //!
+//! Who asks whether its body may come (`Expect: 100-continue`) is told to go on once the head is whole, unless the body
+//! is longer than what is taken: that is answered at once.
+//!
 //! Whole requests stand in a queue, of which one is handed out ([`Server::next`]) at an
 //! [`crate::reactor::Event::Again`], and of those one is asked for at a time: however many connections there are, and
 //! however many requests each sends ahead, a turn is not longer for it.
@@ -26,7 +29,8 @@ use crate::proto::http1::{Fault, HeadBuf};
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 
-use self::conn::{Conn, Next, Phase};
+pub(crate) use self::conn::Trust;
+use self::conn::{Conn, GO_ON, Next, Phase};
 pub(crate) use self::content::Content;
 
 /// Limits, and how a request that is none is answered.
@@ -97,7 +101,9 @@ impl Server {
 
     /// A connection came in. Says so where another had to go for it, or it for the others.
     ///
-    /// Whoever has not shown a right makes way first, the oldest before the others; then whoever is only kept.
+    /// Whoever has not shown a right makes way first, then those who may only look, the oldest before the others, and
+    /// at last whoever is only kept. A quarter of the places is not for those who look: however many they are, there
+    /// is one for an owner, who is a stranger at first.
     pub(crate) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) -> Option<String> {
         let mut said = None;
         if self.conns.len() >= self.limits.connections {
@@ -121,8 +127,14 @@ impl Server {
     }
 
     fn dispensable(&self) -> Option<usize> {
-        let may_go = |conn: &Conn| !conn.is_vouched || conn.is_idle();
-        let rank = |conn: &Conn| (conn.is_vouched, conn.since);
+        let looks = |conn: &Conn| conn.trust == Trust::Viewer;
+        let viewers = self.conns.iter().filter(|(_, conn)| looks(conn)).count();
+        let are_many = viewers > self.limits.connections * 3 / 4;
+        let may_go = |conn: &Conn| match are_many {
+            true => looks(conn),
+            false => conn.trust < Trust::Owner || conn.is_idle(),
+        };
+        let rank = |conn: &Conn| (conn.trust, conn.since);
         let candidates = self.conns.iter().filter(|(_, conn)| may_go(conn));
         candidates
             .min_by_key(|(_, conn)| rank(conn))
@@ -150,6 +162,13 @@ impl Server {
     fn go_on(&mut self, cx: &mut Cx<'_>, key: usize, next: Next) {
         match next {
             Next::More => {}
+            Next::GoOn => {
+                let conn = &mut self.conns[key];
+                conn.extend(GO_ON);
+                if conn.flush(cx).is_err() {
+                    self.close(cx, key, Close::Reset);
+                }
+            }
             Next::Whole => {
                 let conn = &mut self.conns[key];
                 conn.phase = Phase::Waiting;
@@ -201,10 +220,10 @@ impl Server {
         })
     }
 
-    /// Whoever sent this may do something here, and is not turned away for strangers.
-    pub(crate) fn vouch(&mut self, id: ConnId) {
+    /// Whoever sent this is known from now on, and is not turned away for those of whom less is.
+    pub(crate) fn vouch(&mut self, id: ConnId, trust: Trust) {
         if let Some(key) = self.key(id) {
-            self.conns[key].is_vouched = true;
+            self.conns[key].trust = trust;
         }
     }
 
@@ -286,6 +305,10 @@ impl Server {
         let Ok(taken) = conn.flush(cx) else {
             return self.close(cx, key, Close::Reset);
         };
+        if matches!(conn.phase, Phase::Body { .. } | Phase::Waiting) {
+            // That was the word to go on: the time is the request's.
+            return;
+        }
         let is_out = conn.backlog() == 0;
         if taken > 0 || is_out {
             conn.arm(cx, key, (!is_out).then_some(telling));

@@ -49,6 +49,10 @@ impl Exchange {
         self.dial == Some(dial)
     }
 
+    pub(super) fn is_at(&self, sock: SockId) -> bool {
+        self.sock == Some(sock)
+    }
+
     pub(super) fn connected(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         self.dial = None;
         self.sock = Some(sock);

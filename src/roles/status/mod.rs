@@ -5,14 +5,17 @@
 //!   state of each ──> Show: printed
 //!                 └─> whose role is meant? ──> (its clients) ──> done, or why not
 //! ```
+//!
+//! All processes are asked for their state at once: one that hangs is waited for no longer than one that is slow, and
+//! is named.
 
 pub mod config;
 mod exchange;
 pub mod options;
 mod show;
 
-use std::collections::VecDeque;
 use std::fmt::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,21 +25,24 @@ use self::config::{Act, StatusConfig};
 use self::exchange::{Exchange, Said};
 use crate::base::units::Typed;
 use crate::base::wheel::TimerKey;
-use crate::reactor::net::Close;
-use crate::reactor::{Cx, End, Event, Role};
+use crate::reactor::net::{Close, SockId};
+use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 
 /// Someone who asks.
 pub struct Status {
     config: StatusConfig,
-    /// Processes that are still to be asked for their state.
-    ahead: VecDeque<(String, PathBuf)>,
-    asking: Option<(Exchange, Step)>,
+    /// Questions that are on their way: one, or one for the state of each process.
+    asking: Vec<(Exchange, Step)>,
     /// The states of those who have answered.
     states: Vec<(String, PathBuf, Value)>,
+    /// Processes that are there, and have not answered.
+    silent: Vec<String>,
+    /// Those of the second before, of whom it has been said.
+    known_silent: Vec<String>,
     shown: String,
     /// A process that does not answer is given up.
     deadline: Option<TimerKey>,
-    is_over: bool,
+    end: Option<End>,
 }
 
 /// What is being asked.
@@ -60,18 +66,19 @@ impl Status {
     pub fn new(config: StatusConfig) -> Self {
         Self {
             config,
-            ahead: VecDeque::new(),
-            asking: None,
+            asking: Vec::new(),
             states: Vec::new(),
+            silent: Vec::new(),
+            known_silent: Vec::new(),
             shown: String::new(),
             deadline: None,
-            is_over: false,
+            end: None,
         }
     }
 
-    /// All is said, and the caller may end it.
-    pub fn is_over(&self) -> bool {
-        self.is_over
+    /// How it ends, once all is said: the caller, who prints that first, is to end it.
+    pub fn take_end(&mut self) -> Option<End> {
+        self.end.take()
     }
 
     /// What has been said since the last call.
@@ -80,25 +87,44 @@ impl Status {
     }
 
     fn begin(&mut self, cx: &mut Cx<'_>) {
-        self.ahead = self.config.sockets.iter().cloned().collect();
         self.states.clear();
-        self.next(cx);
+        self.known_silent = std::mem::take(&mut self.silent);
+        for (name, at) in self.config.sockets.clone() {
+            let exchange = Exchange::begin(cx, &at, "state", None);
+            self.asking.push((exchange, Step::State(name, at)));
+        }
+        if self.asking.is_empty() {
+            return self.all_known(cx);
+        }
+        // Who watches sees the others meanwhile, and this one as soon as it answers in time.
+        let patience = if self.config.watches {
+            SECOND
+        } else {
+            PATIENCE
+        };
+        self.deadline = Some(cx.timer(patience, Tick::Late as u32));
     }
 
+    /// One of the processes has answered, or will not.
     fn next(&mut self, cx: &mut Cx<'_>) {
-        match self.ahead.pop_front() {
-            Some((name, at)) => self.ask(cx, &at.clone(), "state", None, Step::State(name, at)),
-            None => self.all_known(cx),
+        if self.asking.is_empty() {
+            self.states.sort_by(|a, b| a.0.cmp(&b.0));
+            self.silent.sort();
+            self.all_known(cx);
         }
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, at: &Path, path: &str, body: Option<&Value>, step: Step) {
-        self.asking = Some((Exchange::begin(cx, at, path, body), step));
+        self.asking
+            .push((Exchange::begin(cx, at, path, body), step));
         self.deadline = Some(cx.timer(PATIENCE, Tick::Late as u32));
     }
 
     /// All that are to answer have.
     fn all_known(&mut self, cx: &mut Cx<'_>) {
+        if self.states.is_empty() && !self.silent.is_empty() {
+            return self.shown_all(cx);
+        }
         if self.states.is_empty() {
             let why =
                 "no hydrant of yours runs here, or it was not started with a place for its socket";
@@ -107,7 +133,7 @@ impl Status {
         match self.config.act.clone() {
             Act::Show => self.show_roles(cx),
             Act::Reload => match self.states.as_slice() {
-                [(_, at, _)] => {
+                [(_, at, _)] if self.silent.is_empty() => {
                     let at = at.clone();
                     let done = Step::Deed("read again".to_owned());
                     self.ask(cx, &at, "reload", Some(&json!({})), done);
@@ -175,11 +201,37 @@ impl Status {
         self.shown_all(cx);
     }
 
-    /// Everything stands there: once, or until the next second.
+    /// Everything stands there: once, or until the next second. Who does not answer is named.
     fn shown_all(&mut self, cx: &mut Cx<'_>) {
-        match self.config.watches {
-            true => drop(cx.timer(SECOND, Tick::Again as u32)),
-            false => self.is_over = true,
+        let why = self.who_is_silent();
+        self.end = match (self.config.watches, why) {
+            (false, None) => Some(End::Done),
+            (false, Some(why)) => Some(End::Failed(why)),
+            (true, why) => {
+                if let Some(why) = why {
+                    self.show_silence(&why);
+                }
+                cx.timer(SECOND, Tick::Again as u32);
+                None
+            }
+        };
+    }
+
+    /// Below what is shown to who watches; a program that reads it has it on stderr, once.
+    fn show_silence(&mut self, why: &str) {
+        if !self.config.json {
+            let gap = if self.shown.is_empty() { "" } else { "\n" };
+            self.shown += &format!("{gap}{why}\n");
+        } else if self.silent != self.known_silent {
+            log::warn!("hydrant: {why}");
+        }
+    }
+
+    fn who_is_silent(&self) -> Option<String> {
+        match self.silent.as_slice() {
+            [] => None,
+            [one] => Some(format!("process {one} does not answer")),
+            all => Some(format!("processes {} do not answer", all.join(", "))),
         }
     }
 
@@ -201,8 +253,12 @@ impl Status {
             }
         }
         let count = meant.len();
+        // One that is not named may be that of a process that has not answered.
+        let is_clear = role.is_some() || self.silent.is_empty();
         match (meant.pop(), role) {
-            (Some((at, id, name)), _) if count == 1 => go_on(self, cx, at, id, name),
+            (Some((at, id, name)), _) if count == 1 && is_clear => go_on(self, cx, at, id, name),
+            (None, _) if !self.silent.is_empty() => self.shown_all(cx),
+            (Some(_), None) if count == 1 => cx.finish(End::Failed(self.which_process())),
             (None, Some(role)) => {
                 let why = format!(
                     "no role {} runs here: hydrant status shows them",
@@ -220,9 +276,12 @@ impl Status {
     }
 
     fn which_process(&self) -> String {
-        let names: Vec<&str> = self.states.iter().map(|(name, ..)| name.as_str()).collect();
+        let answered = self.states.iter().map(|(name, ..)| name.clone());
+        let silent = self.silent.iter();
+        let silent = silent.map(|name| format!("{name}, which does not answer"));
+        let names: Vec<String> = answered.chain(silent).collect();
         let names = names.join(", ");
-        format!("several processes are meant ({names}): add --pid PID")
+        format!("several processes may be meant ({names}): add --pid PID")
     }
 
     fn answered(&mut self, cx: &mut Cx<'_>, step: Step, (status, said): Said) {
@@ -239,6 +298,8 @@ impl Status {
                     true => format!("{said}\n"),
                     false => show::clients(&said),
                 };
+                // Whose they are has answered, and nobody else is asked about.
+                self.silent.clear();
                 self.shown_all(cx);
             }
             Step::Find { at, role, client } => {
@@ -252,12 +313,12 @@ impl Status {
             }
             Step::Deed(text) => {
                 self.shown += &format!("{text}\n");
-                self.is_over = true;
+                self.end = Some(End::Done);
             }
         }
     }
 
-    /// Nobody is there, or nobody answers. For one of several that is no mistake: it may just have ended.
+    /// Nobody is there, or it broke off. For one of several that is no mistake: it may just have ended.
     fn failed(&mut self, cx: &mut Cx<'_>, step: &Step, why: String) {
         match step {
             Step::State(name, _) => {
@@ -267,24 +328,37 @@ impl Status {
             // The last role of a process takes it along, and the answer with it.
             Step::Deed(text) if matches!(self.config.act, Act::Stop { .. }) => {
                 self.shown += &format!("{text}\n");
-                self.is_over = true;
+                self.end = Some(End::Done);
             }
             _ => cx.finish(End::Failed(why)),
         }
     }
 
-    /// The question is over, one way or the other.
-    fn end_asking(&mut self, cx: &mut Cx<'_>) -> Option<Step> {
-        if let Some(deadline) = self.deadline.take() {
+    /// It is there, and does not answer.
+    fn unanswered(&mut self, cx: &mut Cx<'_>, step: Step) {
+        match step {
+            Step::State(name, _) => {
+                self.silent.push(name);
+                self.next(cx);
+            }
+            step => self.failed(cx, &step, "it does not answer".to_owned()),
+        }
+    }
+
+    /// A question is over, one way or the other.
+    fn end_asking(&mut self, cx: &mut Cx<'_>, is_it: impl Fn(&Exchange) -> bool) -> Option<Step> {
+        let place = self.asking.iter().position(|(one, _)| is_it(one))?;
+        let (exchange, step) = self.asking.remove(place);
+        exchange.end(cx);
+        if let Some(deadline) = self.deadline.take_if(|_| self.asking.is_empty()) {
             cx.cancel(deadline);
         }
-        let (exchange, step) = self.asking.take()?;
-        exchange.end(cx);
         Some(step)
     }
 
-    fn on_io(&mut self, cx: &mut Cx<'_>, is_readable: bool) {
-        let Some((exchange, _)) = &mut self.asking else {
+    fn on_io(&mut self, cx: &mut Cx<'_>, sock: SockId, is_readable: bool) {
+        let mut asking = self.asking.iter_mut().map(|(exchange, _)| exchange);
+        let Some(exchange) = asking.find(|exchange| exchange.is_at(sock)) else {
             return;
         };
         let outcome = match is_readable {
@@ -294,7 +368,7 @@ impl Status {
         if matches!(outcome, Ok(None)) {
             return;
         }
-        let Some(step) = self.end_asking(cx) else {
+        let Some(step) = self.end_asking(cx, |one| one.is_at(sock)) else {
             return;
         };
         match outcome {
@@ -304,13 +378,33 @@ impl Status {
         }
     }
 
+    /// A process whose socket takes nobody in hangs as well; where nobody listens it is over.
+    fn on_refused(&mut self, cx: &mut Cx<'_>, dial: DialId, error: &DialError) {
+        let Some(step) = self.end_asking(cx, |one| one.is_dialled_by(dial)) else {
+            return;
+        };
+        let is_full = match error {
+            DialError::Timeout => true,
+            DialError::Connect(_, error) => error.kind() == io::ErrorKind::WouldBlock,
+            DialError::Resolve(_) | DialError::Layer(_) => false,
+        };
+        match is_full {
+            true => self.unanswered(cx, step),
+            false => self.failed(cx, &step, error.to_string()),
+        }
+    }
+
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         if tag == Tick::Again as u32 {
             return self.begin(cx);
         }
         self.deadline = None;
-        if let Some(step) = self.end_asking(cx) {
-            self.failed(cx, &step, "it does not answer".to_owned());
+        while let Some(step) = self.end_asking(cx, |_| true) {
+            let is_last = self.asking.is_empty();
+            self.unanswered(cx, step);
+            if is_last {
+                break;
+            }
         }
     }
 }
@@ -319,17 +413,16 @@ impl Role for Status {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => self.begin(cx),
-            Event::Connected { dial, sock, .. } => match &mut self.asking {
-                Some((exchange, _)) if exchange.is_dialled_by(dial) => exchange.connected(cx, sock),
-                _ => cx.close(sock, Close::Orderly),
-            },
-            Event::ConnectFailed { error, .. } => {
-                if let Some(step) = self.end_asking(cx) {
-                    self.failed(cx, &step, error.to_string());
+            Event::Connected { dial, sock, .. } => {
+                let mut asking = self.asking.iter_mut().map(|(exchange, _)| exchange);
+                match asking.find(|exchange| exchange.is_dialled_by(dial)) {
+                    Some(exchange) => exchange.connected(cx, sock),
+                    None => cx.close(sock, Close::Orderly),
                 }
             }
-            Event::Readable(_) => self.on_io(cx, true),
-            Event::Writable(_) => self.on_io(cx, false),
+            Event::ConnectFailed { dial, error, .. } => self.on_refused(cx, dial, &error),
+            Event::Readable(sock) => self.on_io(cx, sock, true),
+            Event::Writable(sock) => self.on_io(cx, sock, false),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Drain(_) => cx.finish(End::Done),
             _ => {}

@@ -38,7 +38,7 @@ pub(super) fn refusal(said: &Value) -> String {
     let errors = said["errors"].as_object().into_iter().flatten();
     let errors: Vec<&str> = errors.filter_map(|(_, text)| text.as_str()).collect();
     match errors.is_empty() {
-        true => text(said, "error"),
+        true => lines(said, "error"),
         false => errors.join("; "),
     }
 }
@@ -129,6 +129,13 @@ pub(super) fn list<'a>(of: &'a Value, key: &str) -> &'a [Value] {
 pub(super) fn text(of: &Value, key: &str) -> String {
     let text = of[key].as_str().unwrap_or_default();
     text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// As [`text`], with its line ends: a mistake in a file is shown below the line that it is in.
+pub(super) fn lines(of: &Value, key: &str) -> String {
+    let text = of[key].as_str().unwrap_or_default();
+    let is_shown = |c: &char| *c == '\n' || !c.is_control();
+    text.chars().filter(is_shown).collect()
 }
 
 fn count(of: &Value, key: &str) -> u64 {

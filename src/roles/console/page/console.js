@@ -367,8 +367,15 @@ byId("stop").addEventListener("click", async () => {
 
 byId("close").addEventListener("click", async () => {
   const one = role();
-  if (one.running) {
-    const text = `It is running, with ${plural(one.clients, "client")} connected. It is stopped and its settings are removed.`;
+  // What is no relay can't be added here again.
+  if (one.running || one.kind !== "relay") {
+    const now = one.running
+      ? `It is running, with ${plural(one.clients, "client")} connected. It is stopped, and they are disconnected.`
+      : "";
+    const then = one.kind === "relay"
+      ? "Its settings are removed."
+      : "Its section is removed from the run file, and can be put back there only.";
+    const text = `${now} ${then}`.trim();
     if (!(await ask(one, `Close ${one.name}?`, text, "Close"))) return;
   }
   const index = state.roles.findIndex(({ id }) => id === one.id);
