@@ -44,6 +44,7 @@ pub use self::certificates::{Certificates, CertificatesError, Stamp};
 pub use self::console::ConsoleOrders;
 pub(crate) use self::console::console_of;
 pub use self::error::{ConfigError, FileFault};
+pub(crate) use self::files::read_bounded;
 pub use self::files::sockets_in;
 pub use self::member::{Member, Sheet};
 pub use self::origin::Origin;
@@ -155,6 +156,8 @@ pub struct Env {
     /// Listening sockets that the service manager has passed: their names, and where each listens, as an endpoint.
     /// `None`: they are not known now.
     pub passed: Option<Vec<(String, String)>>,
+    /// A run file is only checked: what starting it would find is looked for, too.
+    pub is_check: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -342,6 +345,7 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
                 let passed = env.passed.clone().filter(|passed| !passed.is_empty());
                 let env = Env {
                     passed,
+                    is_check: true,
                     ..env.clone()
                 };
                 RunFile::load(&path, &args.values.pairs(), &env)

@@ -1,6 +1,6 @@
 //! Parse, log, run, exit code. Nothing else.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -28,14 +28,20 @@ fn main() {
         config_home: config_home(),
         sockets: Some(sockets()),
         passed: Some(passed.iter().map(place).collect()),
+        is_check: false,
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config, passed),
         Err(exit) => {
             // A reader that has gone away needs no word any more.
-            let _ = std::io::stdout().write_all(exit.stdout.as_bytes());
             let _ = std::io::stderr().write_all(exit.stderr.as_bytes());
-            exit.code
+            match std::io::stdout().write_all(exit.stdout.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    let _ = writeln!(std::io::stderr(), "hydrant: can't write to stdout: {error}");
+                    1
+                }
+                _ => exit.code,
+            }
         }
     };
     // Not a return: helper threads may still sit in a read of a standard stream.

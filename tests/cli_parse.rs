@@ -27,6 +27,7 @@ const PIPE: Env = Env {
     config_home: None,
     sockets: None,
     passed: None,
+    is_check: false,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
@@ -40,6 +41,7 @@ const TERMINAL: Env = Env {
     config_home: None,
     sockets: None,
     passed: None,
+    is_check: false,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.

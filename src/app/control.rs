@@ -9,7 +9,7 @@ use std::path::Path;
 use super::RoleSet;
 use crate::base::endpoint::Endpoint;
 use crate::config::sockets_in;
-use crate::reactor::{End, Reactor, RoleId, plain};
+use crate::reactor::{End, Reactor, RoleId, mio_net, plain};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
 
@@ -63,7 +63,8 @@ fn prepare(folder: &Path) -> io::Result<()> {
         ));
     }
     for (pid, path) in sockets_in(folder) {
-        if !Path::new("/proc").join(pid).exists() {
+        // A process of another container may share the folder, and have no number here.
+        if !Path::new("/proc").join(pid).exists() && mio_net::is_dead(&path) {
             let _ = fs::remove_file(path);
         }
     }

@@ -84,7 +84,8 @@ impl Composition {
             self.begin(reactor);
         }
         if let Some(desk) = &mut self.desk {
-            desk.mind(reactor, ended);
+            let others: Vec<RoleId> = self.relay.into_iter().chain([self.demo]).collect();
+            desk.mind(reactor, ended, &others);
         }
         self.tell_crowd(reactor);
         let stop = as_demo(reactor, self.demo).map(Demo::stop);

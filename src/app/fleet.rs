@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use super::RoleSet;
+use super::begin::{put, reserve, text_of};
 use super::certificates::Watch;
 use super::change::Change;
 use super::control;
@@ -24,7 +25,6 @@ use crate::reactor::view::PAGE_MAX;
 use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
-use crate::roles::listening::cant_listen;
 use crate::roles::metrics::{Metrics, MetricsConfig};
 use crate::roles::relay::config::DumpFormat;
 
@@ -81,8 +81,12 @@ pub(super) struct Post {
     pub(super) watch: Option<Watch>,
     /// What flows through it is shown to those who look at it.
     pub(super) shows: bool,
-    /// Why it did not begin when somebody wanted it to, by the field.
+    /// What was wrong when it was to begin or to change the last time, by the field.
     pub(super) faults: Faults,
+    /// It could not begin when somebody wanted it to, and that is what was wrong.
+    pub(super) is_in_vain: bool,
+    /// Not all of its orders hold: they are tried again with the next reload.
+    pub(super) lacks: bool,
 }
 
 pub(super) enum Standing {
@@ -106,30 +110,26 @@ impl Post {
         member: Member,
         reserved: Vec<Reserved>,
     ) -> Result<Self, String> {
-        let watch = member.certificates.clone().map(Watch::start).transpose()?;
-        let role = reactor.add_with(RoleSet::new(&member.run), reserved);
-        match reactor.failure(role) {
-            Some(text) => Err(text.to_owned()),
-            None => Ok(Self {
-                id: 0,
-                member,
-                standing: Standing::Running(role),
-                watch,
-                shows: false,
-                faults: Faults::new(),
-            }),
-        }
+        let (role, watch) = put(reactor, &member, reserved).map_err(|faults| text_of(&faults))?;
+        let standing = Standing::Running(role);
+        Ok(Self::of(member, standing, watch))
     }
 
     /// One that does not run until somebody starts it.
     pub(super) fn resting(member: Member) -> Self {
+        Self::of(member, Standing::Stopped { was_told: true }, None)
+    }
+
+    fn of(member: Member, standing: Standing, watch: Option<Watch>) -> Self {
         Self {
             id: 0,
             member,
-            standing: Standing::Stopped { was_told: true },
-            watch: None,
+            standing,
+            watch,
             shows: false,
             faults: Faults::new(),
+            is_in_vain: false,
+            lacks: false,
         }
     }
 
@@ -138,8 +138,19 @@ impl Post {
         if let Standing::Running(role) = self.standing {
             self.standing = Standing::Told(role);
         }
+        self.with(member)
+    }
+
+    /// Nothing is wrong any more.
+    pub(super) fn forgive(&mut self) {
+        self.faults.clear();
+        self.is_in_vain = false;
+    }
+
+    /// It has these orders; what was wrong with others is no more.
+    fn with(mut self, member: Member) -> Self {
         if self.member != member {
-            self.faults.clear();
+            self.forgive();
         }
         self.member = member;
         self
@@ -153,8 +164,8 @@ impl Post {
         self
     }
 
-    /// The same role with other orders, which it takes over as it runs. Where it can't, they are tried again with the
-    /// next reload.
+    /// The same role with other orders, which it takes over as it runs. What of them can't hold is said, and is tried
+    /// again with the next reload; the rest holds.
     pub(super) fn changed(
         mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -163,8 +174,7 @@ impl Post {
     ) -> Self {
         let run = &member.run;
         let (Some(role), true) = (self.role(), change != Change::None) else {
-            self.member = member;
-            return self;
+            return self.with(member);
         };
         let held = reactor.with(role, |role, cx| {
             if change == Change::Source {
@@ -172,9 +182,12 @@ impl Post {
             }
             role.set_options(cx, run)
         });
-        match held {
-            Some(Err(text)) => log::warn!("{}: {text}", self.member.label()),
-            _ => self.member = member,
+        self = self.with(member);
+        self.lacks = false;
+        if let Some(Err(text)) = held {
+            log::warn!("{}: {text}", self.member.label());
+            self.faults = vec![(String::new(), text)];
+            self.lacks = true;
         }
         self
     }
@@ -262,9 +275,9 @@ impl Fleet {
         for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
-                Err((_, text)) => {
+                Err(faults) => {
                     reactor.cancel(all.into_iter().flatten().collect());
-                    return Err(fleet.named(member, &text));
+                    return Err(fleet.named(member, &text_of(&faults)));
                 }
             }
         }
@@ -411,6 +424,7 @@ impl Fleet {
                 Standing::Failed(text)
             }
         };
+        post.watch = None;
         Ok(())
     }
 
@@ -431,36 +445,4 @@ impl Fleet {
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
         }
     }
-}
-
-/// Listens for a role that is still to come. `leaving` are roles whose places it may take; `before` is the one that it
-/// takes the place of, whose free ports, as the system once chose them, it goes on with.
-///
-/// # Errors
-/// Where it can't listen, by the field that says so, and why.
-pub(super) fn reserve(
-    reactor: &mut Reactor<RoleSet>,
-    member: &Member,
-    before: Option<RoleId>,
-    leaving: &[RoleId],
-) -> Result<Vec<Reserved>, (&'static str, String)> {
-    let mut all = Vec::new();
-    let mut seen: Vec<&Endpoint> = Vec::new();
-    for at in member.run.listens() {
-        let is_any_port = matches!(at, Endpoint::Tcp { port: 0, .. });
-        let with = match is_any_port {
-            true if seen.contains(&at) => &[],
-            true => before.as_slice(),
-            false => leaving,
-        };
-        seen.push(at);
-        match reactor.reserve(at, with) {
-            Ok(reserved) => all.push(reserved),
-            Err(error) => {
-                reactor.cancel(all);
-                return Err((member.run.field_of(at), cant_listen(at, &error)));
-            }
-        }
-    }
-    Ok(all)
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ pub(super) struct Keeper {
     /// Its other end goes with the thread.
     through: Receiver<()>,
     path: PathBuf,
+    what: &'static str,
 }
 
 /// Something that is told across threads, if there is anything to tell.
@@ -38,7 +39,12 @@ enum Job {
 
 impl Keeper {
     /// `known`: what the file held when it was read; `None` where there was none.
-    pub(super) fn start(path: PathBuf, known: Option<String>) -> Result<Self, String> {
+    /// `what` it is, in the log.
+    pub(super) fn start(
+        path: PathBuf,
+        known: Option<String>,
+        what: &'static str,
+    ) -> Result<Self, String> {
         let fault = Arc::new(Mutex::new(None));
         let (jobs, asked) = mpsc::channel();
         let (over, through) = mpsc::channel();
@@ -48,16 +54,17 @@ impl Keeper {
         thread::Builder::new()
             .name("settings".to_owned())
             .spawn(move || {
-                keep(file, &asked, &said);
+                keep(file, &asked, &said, what);
                 drop(over);
             })
-            .map_err(|error| format!("can't keep settings: {error}"))?;
+            .map_err(|error| format!("can't keep {}: {error}", path.display()))?;
         Ok(Self {
             jobs: Some(jobs),
             fault,
             known,
             through,
             path,
+            what,
         })
     }
 
@@ -85,7 +92,7 @@ impl Keeper {
         }
     }
 
-    /// What the file holds, as far as is known.
+    /// What the file holds, as far as is known; so it stays while it is locked.
     pub(super) fn known(&self) -> Shared {
         Arc::clone(&self.known)
     }
@@ -103,16 +110,16 @@ impl Keeper {
     pub(super) fn finish(&mut self) {
         drop(self.jobs.take());
         if self.through.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
-            log::error!("console: settings may not be saved: the disk does not answer");
+            log::error!("{} may not be saved: the disk does not answer", self.what);
             return;
         }
         if let Some(fault) = self.fault() {
-            log::error!("console: settings not saved: {fault}");
+            log::error!("{} not saved: {fault}", self.what);
         }
     }
 }
 
-fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<String>>) {
+fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<String>>, what: &str) {
     let mut unwritten: Option<String> = None;
     let mut waiting: Vec<Sender<()>> = Vec::new();
     loop {
@@ -157,16 +164,16 @@ fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<Stri
         let mut said = lock(fault);
         if *said != now {
             match &now {
-                Some(text) => log::error!("console: settings not saved: {text}"),
-                None => log::info!("console: settings saved again"),
+                Some(text) => log::error!("{what} not saved: {text}"),
+                None => log::info!("{what} saved again"),
             }
             *said = now;
         }
     }
 }
 
-pub(super) fn lock(fault: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
-    fault.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct SettingsFile {
@@ -221,34 +228,31 @@ impl SettingsFile {
             .recursive(true)
             .mode(0o700)
             .create(&folder)?;
-        let mode = match is_there {
-            true => Some(fs::metadata(&self.path)?.permissions()),
+        let before = match is_there {
+            true => Some(fs::metadata(&self.path)?),
             false => None,
         };
-        if mode.as_ref().is_some_and(fs::Permissions::readonly) {
+        if before
+            .as_ref()
+            .is_some_and(|before| before.permissions().readonly())
+        {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let beside = self.beside("new");
+        // What is left of an earlier attempt, or was put in the way, is not written through.
+        let _ = fs::remove_file(&beside);
         let written = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&beside)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
-                // Who could read it still can.
-                mode.map_or(Ok(()), |mode| file.set_permissions(mode))?;
+                before.map_or(Ok(()), |before| take_after(&file, &before))?;
                 file.sync_all()
             })
             .and_then(|()| self.keep_copy(is_there))
-            .and_then(|()| {
-                // Whoever looks at both with this in hand finds them alike.
-                let mut known = lock(&self.known);
-                fs::rename(&beside, &self.path)?;
-                *known = Some(text.to_owned());
-                Ok(())
-            });
+            .and_then(|()| self.put_in_place(&beside, text));
         if written.is_err() {
             // On a full disk it would be in the way of the next attempt.
             let _ = fs::remove_file(&beside);
@@ -258,11 +262,29 @@ impl SettingsFile {
     }
 }
 
+/// Who could read the file before still can, and nobody else: where its group can't be kept, another one gets nothing.
+fn take_after(file: &File, before: &fs::Metadata) -> io::Result<()> {
+    let (owner, group) = (Some(before.uid()), Some(before.gid()));
+    let is_kept = fchown(file, owner, group).is_ok() || fchown(file, None, group).is_ok();
+    let mode = before.mode() & if is_kept { 0o7777 } else { 0o7707 };
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
 impl SettingsFile {
+    /// Whoever holds the lock sees the file and what is known of it agree.
+    fn put_in_place(&self, beside: &Path, text: &str) -> io::Result<()> {
+        let mut known = lock(&self.known);
+        fs::rename(beside, &self.path)?;
+        *known = Some(text.to_owned());
+        Ok(())
+    }
+
     /// What was there at the start is kept, once.
     fn keep_copy(&mut self, is_there: bool) -> io::Result<()> {
         if is_there && !self.has_copy {
-            fs::copy(&self.path, self.beside("bak"))?;
+            let copy = self.beside("bak");
+            let _ = fs::remove_file(&copy);
+            fs::copy(&self.path, copy)?;
             self.has_copy = true;
         }
         Ok(())
@@ -285,7 +307,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     struct Folder(PathBuf);
 
@@ -404,7 +425,7 @@ mod tests {
     fn the_last_word_is_what_stands_there() {
         let folder = Folder::new("last");
         let path = folder.file(None).path;
-        let mut keeper = Keeper::start(path.clone(), None).unwrap();
+        let mut keeper = Keeper::start(path.clone(), None, "test: it").unwrap();
         for number in 0..100 {
             keeper.keep(number.to_string());
         }
@@ -412,6 +433,60 @@ mod tests {
         assert_eq!(
             (keeper.fault(), fs::read_to_string(path).unwrap().as_str()),
             (None, "99")
+        );
+    }
+
+    /// Whoever reads it meanwhile, and holds the lock, never finds what nobody has told of.
+    #[test]
+    fn what_it_writes_is_known_as_soon_as_it_is_there() {
+        let folder = Folder::new("known");
+        let mut file = folder.file(None);
+        file.write("0").unwrap();
+        let (known, path) = (Arc::clone(&file.known), file.path.clone());
+        let writer = thread::spawn(move || {
+            for number in 1..200 {
+                file.write(&number.to_string()).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let held = lock(&known);
+            let there = fs::read_to_string(&path).unwrap();
+            assert_eq!(Some(&there), held.as_ref());
+        }
+        writer.join().unwrap();
+    }
+
+    /// A link beside it, which somebody has put there, leads nowhere.
+    #[test]
+    fn what_stands_beside_it_is_not_written_through() {
+        let folder = Folder::new("beside");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        let theirs = folder.0.join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        for what in ["new", "bak"] {
+            std::os::unix::fs::symlink(&theirs, file.beside(what)).unwrap();
+        }
+        file.write("two").unwrap();
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(file.beside("bak")).unwrap(), "one");
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "two");
+    }
+
+    /// For root, who may give it to anybody.
+    #[test]
+    fn it_stays_its_owner_s() {
+        let folder = Folder::new("owner");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        if std::os::unix::fs::chown(&file.path, Some(12_345), Some(12_346)).is_err() {
+            return;
+        }
+        file.write("two").unwrap();
+        let now = fs::metadata(&file.path).unwrap();
+        assert_eq!(
+            (now.uid(), now.gid(), now.mode() & 0o777),
+            (12_345, 12_346, 0o600)
         );
     }
 }

@@ -1,5 +1,6 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod begin;
 mod bench;
 mod certificates;
 mod change;
@@ -7,7 +8,10 @@ mod control;
 mod demo;
 mod desk;
 mod errand;
+mod fields;
 mod fleet;
+#[cfg(test)]
+mod fleet_tests;
 mod keeper;
 mod notify;
 mod panel;

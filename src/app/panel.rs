@@ -2,9 +2,11 @@
 //! come from a run file or from a command line, so their settings are shown, and are changed where they came from.
 
 use super::RoleSet;
+use super::begin::{begin, text_of};
 use super::errand::{Errand, Known, look_up};
-use super::fleet::{Fleet, Origin, Post, Standing, reserve};
+use super::fleet::{Fleet, Origin, Post, Standing};
 use super::scribe::Scribe;
+use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::config::settings::option_rows;
 use crate::logger;
@@ -18,7 +20,9 @@ use crate::roles::relay::config::DumpFormat;
 /// A role that is to begin as soon as the names at which it listens have been looked up.
 pub(super) struct Beginning {
     id: u64,
-    names: Errand<Vec<Known>>,
+    /// Where it is to listen, as far as that was known when they were asked for.
+    places: Vec<Endpoint>,
+    pub(super) names: Errand<Vec<Known>>,
     asked: (RoleId, Ticket),
 }
 
@@ -41,11 +45,15 @@ impl Post {
         }
     }
 
+    /// Where it is to listen.
+    fn places(&self) -> Vec<Endpoint> {
+        self.member.run.listens().into_iter().cloned().collect()
+    }
+
     fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> tabs::Tab {
         let mut row = self.row(reactor);
-        if let (RoleState::Stopped, false) = (&row.state, self.faults.is_empty()) {
-            let texts: Vec<&str> = self.faults.iter().map(|(_, text)| text.as_str()).collect();
-            row.state = RoleState::Failed(texts.join("; "));
+        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
+            row.state = RoleState::Failed(text_of(&self.faults));
         }
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         tabs::Tab {
@@ -163,6 +171,9 @@ impl Fleet {
     }
 
     fn stop(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
+        if self.give_up_beginning(reactor, place) {
+            return TabReply::Done;
+        }
         let post = &mut self.posts[place];
         match post.role() {
             Some(role) => {
@@ -173,6 +184,21 @@ impl Fleet {
             }
             None => refused("it does not run"),
         }
+    }
+
+    /// One that is about to begin does not. Whether it was.
+    fn give_up_beginning(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> bool {
+        let id = self.posts[place].id;
+        let Some(at) = self.beginning.iter().position(|one| one.id == id) else {
+            return false;
+        };
+        let (by, ticket) = self.beginning.remove(at).asked;
+        let reply = refused("it was stopped before it began");
+        reactor.answer(by, ticket, Reply::Tab(reply));
+        if self.posts[place].member.is_enabled {
+            self.note_enabled(reactor, place, false);
+        }
+        true
     }
 
     /// Begins a role once the names at which it listens are known.
@@ -187,60 +213,82 @@ impl Fleet {
         if post.role().is_some() || self.beginning.iter().any(|one| one.id == id) {
             return Some(refused("it runs already, or is still stopping"));
         }
-        let places: Vec<_> = post.member.run.listens().into_iter().cloned().collect();
-        let names = move || look_up(&places);
-        match Errand::begin("names", reactor.waker(), names) {
-            Ok(names) => self.beginning.push(Beginning { id, names, asked }),
-            Err(text) => return Some(TabReply::Refused(text)),
-        }
-        None
+        let places = post.places();
+        let begun = self.look_up(reactor, (id, places), asked);
+        begun.err().map(TabReply::Refused)
+    }
+
+    fn look_up(
+        &mut self,
+        reactor: &Reactor<RoleSet>,
+        (id, places): (u64, Vec<Endpoint>),
+        asked: (RoleId, Ticket),
+    ) -> Result<(), String> {
+        let meant = places.clone();
+        let names = Errand::begin("names", reactor.waker(), move || look_up(&meant))?;
+        self.beginning.push(Beginning {
+            id,
+            places,
+            names,
+            asked,
+        });
+        Ok(())
     }
 
     /// Begins those whose names are known by now.
     pub(super) fn begin_ready(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let mut at = 0;
-        while at < self.beginning.len() {
+        // Each is looked at once: one whose names are looked up anew waits for the next turn.
+        let (mut at, mut left) = (0, self.beginning.len());
+        while left > 0 {
+            left -= 1;
             let Some(names) = self.beginning[at].names.outcome() else {
                 at += 1;
                 continue;
             };
-            let Beginning { id, asked, .. } = self.beginning.remove(at);
-            reactor.know_hosts(names.unwrap_or_default());
-            let begun = self.begin_now(reactor, id);
-            reactor.know_hosts([]);
-            let reply = begun.unwrap_or_else(|text| TabReply::Refused(text.to_owned()));
+            let Beginning {
+                id, places, asked, ..
+            } = self.beginning.remove(at);
+            let post = self.posts.iter().find(|post| post.id == id);
+            let now = post.map(Post::places).filter(|now| *now != places);
+            let reply = match now {
+                // It has got other orders meanwhile, whose names are not to be looked up on the loop either.
+                Some(now) => match self.look_up(reactor, (id, now), asked) {
+                    Ok(()) => continue,
+                    Err(text) => TabReply::Refused(text),
+                },
+                None => {
+                    reactor.know_hosts(names.unwrap_or_default());
+                    let reply = self.begin_now(reactor, id);
+                    reactor.know_hosts([]);
+                    reply
+                }
+            };
             reactor.answer(asked.0, asked.1, Reply::Tab(reply));
         }
     }
 
-    /// Begins a role. What of it can't be is noted beside its fields.
-    fn begin_now(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        id: u64,
-    ) -> Result<TabReply, &'static str> {
-        let place = self.posts.iter().position(|post| post.id == id);
+    fn begin_now(&mut self, reactor: &mut Reactor<RoleSet>, id: u64) -> TabReply {
         // A reload may have taken it away, or begun it, meanwhile.
-        let place = place.ok_or("there is no such role any more")?;
+        let Some(place) = self.posts.iter().position(|post| post.id == id) else {
+            return refused("there is no such role any more");
+        };
         let post = &mut self.posts[place];
         if post.role().is_some() {
-            return Ok(TabReply::Done);
+            return TabReply::Done;
         }
-        let begun = reserve(reactor, &post.member, None, &[]).and_then(|reserved| {
-            let begun = Post::begin(reactor, post.member.clone(), reserved);
-            begun.map_err(|text| ("", text))
-        });
-        match begun {
-            Ok(mut begun) => {
-                begun.id = id;
-                begun.shows = post.shows;
-                self.posts[place] = begun;
+        match begin(reactor, &post.member) {
+            Ok((role, watch)) => {
+                post.standing = Standing::Running(role);
+                (post.watch, post.lacks) = (watch, false);
+                post.forgive();
                 self.note_enabled(reactor, place, true);
-                Ok(TabReply::Done)
+                TabReply::Done
             }
-            Err((field, text)) => {
-                post.faults = vec![(field.to_owned(), text)];
-                Ok(TabReply::Faults(post.faults.clone()))
+            Err(faults) => {
+                log::error!("{}: {}", post.member.label(), text_of(&faults));
+                post.faults.clone_from(&faults);
+                post.is_in_vain = true;
+                TabReply::Faults(faults)
             }
         }
     }

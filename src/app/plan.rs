@@ -1,8 +1,9 @@
 //! What is to be done to each role so that what runs is what a run file says, and the places that it takes.
 
 use super::RoleSet;
+use super::begin::{reserve, text_of};
 use super::change::{Change, change};
-use super::fleet::{Post, Standing, reserve};
+use super::fleet::{Post, Standing};
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 
@@ -44,7 +45,10 @@ fn change_of(post: &Post, new: &mut Member, is_reread: bool) -> Change {
     let (was, is) = (post.member.is_enabled, new.is_enabled);
     match post.standing {
         Standing::Running(_) if was && !is => Change::Stop,
-        Standing::Running(_) => change(&post.member, new),
+        Standing::Running(_) => match change(&post.member, new) {
+            Change::None if is_reread && post.lacks => Change::Options,
+            change => change,
+        },
         _ if is_reread && post.is_over() && is => Change::Anew,
         _ if !was && is => Change::Anew,
         _ => Change::Rest,
@@ -79,8 +83,8 @@ pub(super) fn reserve_all(
         let own = step.old.and_then(|at| before[at]);
         match reserve(reactor, &step.member, own, leaving) {
             Ok(reserved) => step.reserved = reserved,
-            Err((_, text)) => {
-                failed = Some((at, text));
+            Err(faults) => {
+                failed = Some((at, text_of(&faults)));
                 break;
             }
         }
@@ -116,4 +120,110 @@ pub(super) fn begin_all(
         reactor.with(role, |_, cx| cx.finish(End::Done));
     }
     Err(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Env, RunFile};
+
+    fn members(text: &str) -> Vec<Member> {
+        let folder = std::path::Path::new("/nonexistent");
+        let file = RunFile::parse(text, folder, &[], &Env::default());
+        file.expect("it is right").1
+    }
+
+    fn relay(more: &str) -> Member {
+        let text = format!("[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = \":2\"\n{more}\n");
+        members(&text).remove(0)
+    }
+
+    #[test]
+    fn a_role_becomes_another_in_the_mildest_way() {
+        let hub = |more: &str| {
+            let text = format!("[[hub]]\nlisten = \"127.0.0.1:1\"\n{more}\n");
+            members(&text).remove(0)
+        };
+        let other_source = {
+            let text = "[[relay]]\nname = \"a\"\nsrc = \"b:1\"\ndst = \":2\"\n";
+            members(text).remove(0)
+        };
+        for (old, mut new, expected) in [
+            (relay(""), relay("# a comment"), Change::None),
+            (relay(""), relay("max-lag = \"3s\""), Change::Options),
+            (relay("dump = true"), relay(""), Change::Options),
+            (relay(""), relay("ring = \"1M\""), Change::Anew),
+            (relay(""), other_source.clone(), Change::Source),
+            (
+                relay("max-lag = \"3s\""),
+                other_source.clone(),
+                Change::Source,
+            ),
+            (relay("ring = \"1M\""), other_source, Change::Anew),
+            (relay(""), hub(""), Change::Anew),
+            (hub(""), hub("idle-timeout = \"7\""), Change::Options),
+            (hub(""), hub("max-message = \"2M\""), Change::Anew),
+        ] {
+            assert_eq!(change(&old, &mut new), expected, "{old:?} -> {new:?}");
+        }
+    }
+
+    /// What was moved by hand stays so, until the file says something new of it, or what is over is read again.
+    #[test]
+    fn the_file_has_its_say_where_it_says_something_new() {
+        let role = RoleId(1);
+        let running = || Standing::Running(role);
+        let told = || Standing::Told(role);
+        let stopped = |was_told| Standing::Stopped { was_told };
+        let failed = || Standing::Failed("why".to_owned());
+        for (standing, was, is, is_reread, expected) in [
+            (running(), true, true, true, Change::None),
+            (running(), true, false, false, Change::Stop),
+            (running(), false, false, true, Change::None),
+            (running(), false, true, false, Change::None),
+            (told(), true, true, true, Change::Rest),
+            (told(), false, true, true, Change::Anew),
+            (stopped(true), true, true, true, Change::Rest),
+            (stopped(true), false, true, false, Change::Anew),
+            (stopped(false), true, true, true, Change::Anew),
+            (stopped(false), true, true, false, Change::Rest),
+            (failed(), true, true, true, Change::Anew),
+            (failed(), true, false, true, Change::Rest),
+        ] {
+            let says = |is_enabled| relay(if is_enabled { "" } else { "enabled = false" });
+            let mut post = Post::resting(says(was));
+            post.standing = standing;
+            let steps = plan(&[post], &[says(is)], is_reread);
+            assert_eq!(
+                (steps[0].change, steps[0].old),
+                (expected, Some(0)),
+                "{was} {is} {is_reread}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_could_not_hold_is_tried_again_by_a_reload() {
+        let mut post = Post::resting(relay(""));
+        (post.standing, post.lacks) = (Standing::Running(RoleId(1)), true);
+        let posts = [post];
+        let change_of = |is_reread| plan(&posts, &[relay("")], is_reread)[0].change;
+        assert_eq!(
+            (change_of(true), change_of(false)),
+            (Change::Options, Change::None)
+        );
+    }
+
+    #[test]
+    fn newcomers_begin_if_they_are_to() {
+        let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = \":2\"\n\
+                    [[relay]]\nname = \"b\"\nsrc = \"a:1\"\ndst = \":3\"\nenabled = false\n";
+        let steps = plan(&[], &members(text), true);
+        let changes: Vec<Change> = steps.iter().map(|step| step.change).collect();
+        assert_eq!(changes, [Change::Anew, Change::Rest]);
+        assert_eq!(
+            summary(&steps, 1),
+            "1 begun, 0 changed, 1 stopped, 1 untouched"
+        );
+    }
 }

@@ -135,9 +135,10 @@ impl Fleet {
     ) -> TabReply {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
             let text = read.file.as_ref().map(|file| file.text.clone());
+            let saves = read.globals.console.as_ref().is_some_and(|it| it.saves);
             let said = self.apply(reactor, read, true)?;
-            if let (Some(scribe), Some(text)) = (&mut self.scribe, text) {
-                scribe.found(&text);
+            if let Some(text) = text {
+                self.keep_file(reactor, &text, saves);
             }
             Ok(said)
         });
@@ -255,7 +256,9 @@ impl Fleet {
         let text = summary(&steps, gone.len());
         self.leaving.extend(gone);
         self.settle(reactor, steps, begun);
-        self.renew_certificates();
+        if is_reread {
+            self.renew_certificates();
+        }
         self.take_over(reactor, globals, file);
         Ok(text)
     }
@@ -279,7 +282,8 @@ impl Fleet {
         }
     }
 
-    /// What holds for the whole process: the tokens of the page at once, the rest from the next start on.
+    /// What holds for the whole process: the tokens of the page, and whether it changes the file, at once; the rest
+    /// from the next start on.
     fn take_over(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -288,8 +292,11 @@ impl Fleet {
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
             if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                now.token.clone_from(&new.token);
-                now.view_token.clone_from(&new.view_token);
+                now.saves = new.saves;
+                if new.token.is_some() {
+                    now.token.clone_from(&new.token);
+                    now.view_token.clone_from(&new.view_token);
+                }
             }
             if old.globals != globals {
                 let text = "[log], [metrics], [console] and busy-poll hold from the next start on";

@@ -10,12 +10,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 
 use super::errand::look_up;
+use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin, Post};
 use super::keeper::{Keeper, lock};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
-use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 use crate::config::{ConfigError, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
@@ -26,24 +26,51 @@ use crate::reactor::{RoleId, net::Wake};
 pub(super) struct Scribe {
     keeper: Keeper,
     /// What the file is to hold.
-    text: String,
+    pub(super) text: String,
     /// What is to be changed behind what is being changed.
     waiting: VecDeque<Job>,
-    under_way: Option<(Job, Reading, String)>,
+    pub(super) under_way: Option<UnderWay>,
     /// Somebody else has changed the file, and it has not been read since.
     is_stale: bool,
 }
 
-/// A change, and who waits for what comes of it.
-struct Job {
-    edit: Edit,
-    asked: Option<(RoleId, Ticket)>,
+/// What is to be changed, and who waits for what comes of it.
+pub(super) struct Job {
+    pub(super) want: Want,
+    pub(super) asked: Option<(RoleId, Ticket)>,
+    /// What else is to hold once it is changed: whether a role, by its id, shows what flows.
+    pub(super) shows: Option<(u64, bool)>,
+}
+
+pub(super) enum Want {
+    Edit(Edit),
+    /// One more relay, that goes on where another ends: where that is, and what it can be called, is seen when it is
+    /// made.
+    Chain {
+        after: Option<u64>,
+    },
+}
+
+/// A change that is being checked.
+pub(super) struct UnderWay {
+    pub(super) job: Job,
+    pub(super) edit: Edit,
+    pub(super) reading: Reading,
+    /// What the file would hold.
+    pub(super) text: String,
+}
+
+impl Job {
+    /// Whether it says of this role that it is to run, or is not to.
+    fn enables(&self, role: &str) -> bool {
+        matches!(&self.want, Want::Edit(Edit::Enable { name, .. }) if name == role)
+    }
 }
 
 impl Scribe {
     pub(super) fn start(path: std::path::PathBuf, text: String) -> Result<Self, String> {
         Ok(Self {
-            keeper: Keeper::start(path, Some(text.clone()))?,
+            keeper: Keeper::start(path, Some(text.clone()), "hydrant: run file")?,
             text,
             waiting: VecDeque::new(),
             under_way: None,
@@ -56,8 +83,8 @@ impl Scribe {
         text.clone_into(&mut self.text);
         self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
-        if let Some((job, ..)) = self.under_way.take() {
-            self.waiting.push_front(job);
+        if let Some(under_way) = self.under_way.take() {
+            self.waiting.push_front(under_way.job);
         }
         self.keeper.found(text.to_owned());
     }
@@ -75,14 +102,11 @@ impl Scribe {
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self) {
-        let under_way = self.under_way.take().map(|(job, ..)| job);
-        let jobs: Vec<Job> = under_way
-            .into_iter()
-            .chain(self.waiting.drain(..))
-            .collect();
         let known = self.text.clone();
-        for job in jobs {
-            if let (Edit::Enable { .. }, Ok(text)) = (&job.edit, job.edit.apply(&self.text)) {
+        for job in self.take_jobs() {
+            if let Want::Edit(edit @ Edit::Enable { .. }) = &job.want
+                && let Ok(text) = edit.apply(&self.text)
+            {
                 self.text = text;
             }
         }
@@ -90,6 +114,26 @@ impl Scribe {
             self.keeper.keep(self.text.clone());
         }
         self.keeper.finish();
+    }
+
+    /// Nothing is being changed, or waits for that.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_none() && self.waiting.is_empty()
+    }
+
+    fn take_jobs(&mut self) -> Vec<Job> {
+        let under_way = self.under_way.take().map(|under_way| under_way.job);
+        under_way
+            .into_iter()
+            .chain(self.waiting.drain(..))
+            .collect()
+    }
+
+    /// What is said last of whether a role runs holds: what was said before may not come true any more.
+    fn forget_enabling(&mut self, role: &str) {
+        self.waiting.retain(|job| !job.enables(role));
+        self.under_way.take_if(|it| it.job.enables(role));
     }
 }
 
@@ -109,13 +153,16 @@ impl Fleet {
             ));
         }
         let mut changed = Vec::new();
+        let mut shows = None;
         let mut faults = Faults::new();
         let mut settings = settings_of(post);
+        // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
+        let known = settings.check().err().unwrap_or_default();
         for (key, value) in fields {
             let value = value.trim().to_owned();
             match key.as_str() {
-                "dump" => post.shows = value == "true",
-                "name" if value == post.member.name => {}
+                "dump" => shows = Some(value == "true"),
+                "name" if value == post.member.name => post.forgive(),
                 _ => match fault_of(post, &settings, &key, &value) {
                     Some(text) => faults.push((key, text.to_owned())),
                     None => {
@@ -128,15 +175,27 @@ impl Fleet {
                 },
             }
         }
-        faults.extend(settings.check().err().unwrap_or_default());
-        if !faults.is_empty() || changed.is_empty() {
+        let found = settings.check().err().unwrap_or_default();
+        faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
+        if !faults.is_empty() {
+            post.faults.clone_from(&faults);
+            post.is_in_vain = false;
+            return Some(TabReply::Faults(faults));
+        }
+        if changed.is_empty() {
+            post.shows = shows.unwrap_or(post.shows);
             return Some(TabReply::Faults(faults));
         }
         let edit = Edit::Set {
             name: post.member.name.clone(),
             fields: changed,
         };
-        self.edit(reactor, edit, Some(by));
+        let job = Job {
+            want: Want::Edit(edit),
+            asked: Some(by),
+            shows: shows.map(|shows| (post.id, shows)),
+        };
+        self.queue(reactor, job);
         None
     }
 
@@ -147,6 +206,16 @@ impl Fleet {
         by: (RoleId, Ticket),
         after: Option<u64>,
     ) {
+        let job = Job {
+            want: Want::Chain { after },
+            asked: Some(by),
+            shows: None,
+        };
+        self.queue(reactor, job);
+    }
+
+    /// The relay that goes on where another ends, where nothing else is, as things are now.
+    fn chain(&self, after: Option<u64>) -> Edit {
         let names: BTreeSet<String> = self
             .posts
             .iter()
@@ -157,9 +226,13 @@ impl Fleet {
         let asked = relays.clone().find(|post| Some(post.id) == after);
         let before = asked.or_else(|| relays.next_back()).map(settings_of);
         let places = self.posts.iter().flat_map(|post| post.member.run.listens());
-        let taken: Vec<_> = places.cloned().collect();
-        let edit = Edit::chain(before.as_ref(), &names, &taken);
-        self.edit(reactor, edit, Some(by));
+        let mut taken: Vec<_> = places.cloned().collect();
+        if let Origin::File(file) = &self.origin {
+            let console = file.globals.console.as_ref();
+            taken.extend(console.map(|console| console.bind.clone()));
+            taken.extend(file.globals.metrics.clone());
+        }
+        Edit::chain(before.as_ref(), &names, &taken)
     }
 
     /// A role leaves the file.
@@ -170,38 +243,75 @@ impl Fleet {
         place: usize,
     ) {
         let name = self.posts[place].member.name.clone();
-        self.edit(reactor, Edit::Remove { name }, Some(by));
+        let job = Job {
+            want: Want::Edit(Edit::Remove { name }),
+            asked: Some(by),
+            shows: None,
+        };
+        self.queue(reactor, job);
     }
 
     /// It runs now, or does not: the file is to say so, if it is kept.
     pub(super) fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        if self.scribe.is_some() {
-            let name = self.posts[place].member.name.clone();
-            self.edit(reactor, Edit::Enable { name, on }, None);
+        let name = self.posts[place].member.name.clone();
+        if let Some(scribe) = &mut self.scribe {
+            scribe.forget_enabling(&name);
         }
+        let job = Job {
+            want: Want::Edit(Edit::Enable { name, on }),
+            asked: None,
+            shows: None,
+        };
+        self.queue(reactor, job);
     }
 
-    fn edit(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        edit: Edit,
-        asked: Option<(RoleId, Ticket)>,
-    ) {
+    fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) {
         if let Some(scribe) = &mut self.scribe {
-            scribe.waiting.push_back(Job { edit, asked });
+            scribe.waiting.push_back(job);
         }
         self.begin_edit(reactor);
+    }
+
+    /// The run file is kept from now on, or is not any more, as it says.
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, text: &str, saves: bool) {
+        let has_page = self.console().is_some();
+        match (&mut self.scribe, &self.origin) {
+            (Some(scribe), _) if saves => scribe.found(text),
+            (Some(scribe), _) => {
+                // What was to be written before counts no more.
+                scribe.found(text);
+                let why = "the run file does not say save = true any more";
+                for job in scribe.take_jobs() {
+                    answer(reactor, job.asked, TabReply::Refused(why.to_owned()));
+                }
+                self.scribe = None;
+                log::info!("hydrant: {why}: it is left alone");
+            }
+            (None, Origin::File(file)) if saves && has_page => {
+                match Scribe::start(file.path.clone(), text.to_owned()) {
+                    Ok(scribe) => self.scribe = Some(scribe),
+                    Err(text) => log::warn!("hydrant: {text}"),
+                }
+            }
+            (None, _) => {}
+        }
     }
 
     /// Begins the next change, unless one is under way or the file is being read.
     pub(super) fn begin_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         while self.reading.is_none()
-            && let Origin::File(file) = &self.origin
             && let Some(scribe) = &mut self.scribe
             && scribe.under_way.is_none()
             && let Some(job) = scribe.waiting.pop_front()
         {
-            let text = match job.edit.apply(&scribe.text) {
+            let edit = match &job.want {
+                Want::Edit(edit) => edit.clone(),
+                Want::Chain { after } => self.chain(*after),
+            };
+            let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
+                return;
+            };
+            let text = match edit.apply(&scribe.text) {
                 Ok(text) => text,
                 Err(faults) => {
                     answer(reactor, job.asked, TabReply::Faults(faults));
@@ -209,25 +319,39 @@ impl Fleet {
                 }
             };
             match check(scribe, file.origin(), text.clone(), reactor.waker()) {
-                Ok(reading) => scribe.under_way = Some((job, reading, text)),
+                Ok(reading) => {
+                    scribe.under_way = Some(UnderWay {
+                        job,
+                        edit,
+                        reading,
+                        text,
+                    });
+                }
                 Err(text) => answer(reactor, job.asked, TabReply::Refused(text)),
             }
         }
     }
 
-    /// Applies a change that has been checked.
+    /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
+    /// another text than the one that it was checked with.
     pub(super) fn end_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
+        if self.reading.is_some() {
+            return;
+        }
         let outcome = scribe
             .under_way
             .as_ref()
-            .and_then(|(_, it, _)| it.outcome());
+            .and_then(|it| it.reading.outcome());
         let Some(outcome) = outcome else { return };
-        let (job, _, text) = scribe.under_way.take().expect("it was just asked");
+        let under_way = scribe.under_way.take().expect("it was just asked");
+        let UnderWay {
+            job, edit, text, ..
+        } = under_way;
         let applied = match outcome {
-            Ok(Ok(read)) => self.apply_edit(reactor, &job.edit, read),
+            Ok(Ok(read)) => self.apply_edit(reactor, &edit, read),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("checking it broke off".to_owned()),
         };
@@ -242,12 +366,12 @@ impl Fleet {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
                 }
-                self.done(&job.edit)
+                self.done(&edit, job.shows)
             }
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &job.edit) {
+        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &edit) {
             let what = if *on { "started" } else { "stopped" };
             log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
         }
@@ -279,9 +403,21 @@ impl Fleet {
         }
     }
 
-    fn done(&self, edit: &Edit) -> TabReply {
+    fn done(&mut self, edit: &Edit, shows: Option<(u64, bool)>) -> TabReply {
+        if let Some((id, shows)) = shows
+            && let Some(post) = self.posts.iter_mut().find(|post| post.id == id)
+        {
+            post.shows = shows;
+        }
         match edit {
-            Edit::Set { .. } => TabReply::Faults(Faults::new()),
+            Edit::Set { name, .. } => {
+                let name = renaming(edit).map_or(name.as_str(), |(_, new)| new);
+                let mut posts = self.posts.iter_mut();
+                if let Some(post) = posts.find(|post| post.member.name == name && !post.lacks) {
+                    post.forgive();
+                }
+                TabReply::Faults(Faults::new())
+            }
             Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
             Edit::Push(settings) => {
                 let made = self
@@ -292,36 +428,6 @@ impl Fleet {
             }
         }
     }
-}
-
-/// Why a field can't be changed on the page.
-fn fault_of(post: &Post, settings: &Settings, key: &str, value: &str) -> Option<&'static str> {
-    let is_running = post.role().is_some();
-    if value.len() > FIELD_MAX {
-        return Some("it is too long");
-    }
-    // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
-        return Some("this is set in the run file");
-    }
-    (is_running && !is_live(key) && settings.get(key) != value)
-        .then_some("it runs: stop it to change this")
-}
-
-/// A relay as a form has it.
-fn settings_of(post: &Post) -> Settings {
-    let mut settings = Settings {
-        name: post.member.name.clone(),
-        enabled: post.member.is_enabled,
-        ..Settings::default()
-    };
-    let fields = post.member.sheet.iter().flat_map(|sheet| &sheet.fields);
-    for (key, value) in
-        fields.filter(|(key, _)| !["name", "dump", "dump-format"].contains(&key.as_str()))
-    {
-        settings.set(key, value);
-    }
-    settings
 }
 
 /// Checks what the file would be, in a thread.

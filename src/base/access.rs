@@ -47,6 +47,8 @@ impl FromStr for Net {
         let wrong = || NetError {
             given: text.to_owned(),
         };
+        // Lists are written with blanks behind their commas.
+        let text = text.trim();
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn an_empty_list_lets_everybody_in_and_any_other_only_its_own() {
         assert!(Access::ALL.allows(ip("192.0.2.1")));
-        let some = access(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]);
+        let some = access(&["10.0.0.0/8", " 2001:db8::/32", "192.0.2.7 "]);
         for inside in [
             "10.255.0.1",
             "2001:db8:1::9",

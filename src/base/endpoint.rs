@@ -59,12 +59,49 @@ impl Endpoint {
                     ..
                 },
             ) => {
-                let same_family = x.is_ipv4() == y.is_ipv4();
-                p == q && same_family && (x == y || x.is_unspecified() || y.is_unspecified())
+                // `[::]` takes IPv4, too.
+                let takes = |all: &IpAddr, one: &IpAddr| {
+                    all.is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+                };
+                p == q && (x == y || takes(x, y) || takes(y, x))
             }
             (Self::Tcp { port: p, .. }, Self::Tcp { port: q, .. }) => p == q,
             (a, b) => a == b,
         }
+    }
+
+    /// Whether dialling `other` plainly connects to a listener here. What listens everywhere is reached by any address
+    /// of this machine, of which only the loopback is known for one.
+    pub fn is_reached_by(&self, other: &Self) -> bool {
+        let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let (
+            Self::Tcp { host, port, .. },
+            Self::Tcp {
+                host: dialled,
+                port: its,
+                ..
+            },
+        ) = (self, other)
+        else {
+            return self == other;
+        };
+        let dialled = match dialled {
+            Host::Any => loopback,
+            Host::Name(name) if name == "localhost" => loopback,
+            Host::Name(_) => return false,
+            Host::Ip(ip) => *ip,
+        };
+        let is_everywhere = match host {
+            Host::Any => true,
+            Host::Ip(ip) => ip.is_unspecified() && (ip.is_ipv6() || dialled.is_ipv4()),
+            Host::Name(_) => false,
+        };
+        let is_same = match host {
+            Host::Ip(ip) => *ip == dialled,
+            Host::Name(name) => name == "localhost" && dialled == loopback,
+            Host::Any => false,
+        };
+        *port != 0 && port == its && (is_same || is_everywhere && dialled.is_loopback())
     }
 
     /// Whether it plainly is on this machine; a name may be, too.
@@ -460,6 +497,62 @@ mod tests {
 
     fn name(text: &str) -> Host {
         Host::Name(text.to_owned())
+    }
+
+    #[test]
+    fn what_listens_everywhere_leaves_no_room() {
+        let overlap = |a: &str, b: &str| {
+            let (a, b): (Endpoint, Endpoint) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(a.overlaps(&b), b.overlaps(&a), "{a} {b}");
+            a.overlaps(&b)
+        };
+        for (a, b) in [
+            ("[::]:1", "0.0.0.0:1"),
+            ("[::]:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            (":1", "[::1]:1"),
+        ] {
+            assert!(overlap(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("0.0.0.0:1", "[::1]:1"),
+            ("[::]:1", "[::]:2"),
+            ("127.0.0.1:1", "[::1]:1"),
+        ] {
+            assert!(!overlap(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_reached_by_some_addresses() {
+        let reached = |own: &str, by: &str| {
+            let (own, by): (Endpoint, Endpoint) = (own.parse().unwrap(), by.parse().unwrap());
+            own.is_reached_by(&by)
+        };
+        for (own, by) in [
+            ("7001", "7001"),
+            (":7001", "localhost:7001"),
+            ("0.0.0.0:7001", ":7001"),
+            ("[::]:7001", "7001"),
+            ("10.0.0.5:7001", "10.0.0.5:7001"),
+            ("localhost:7001", "7001"),
+            ("unix:/a", "unix:/a"),
+        ] {
+            assert!(reached(own, by), "{own} {by}");
+        }
+        for (own, by) in [
+            (":7001", "10.0.0.5:7001"),
+            (":7001", "feed.example:7001"),
+            ("10.0.0.5:7001", "7001"),
+            ("7001", "7002"),
+            ("0.0.0.0:7001", "[::1]:7001"),
+            ("[::1]:7001", "localhost:7001"),
+            ("unix:/a", "unix:/b"),
+            ("0", "0"),
+        ] {
+            assert!(!reached(own, by), "{own} {by}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use error::{End, Limit, OptionError};
 
 use super::access::{Access, Net};
 use super::backoff::Retry;
-use super::units::{UnitError, parse_count, parse_duration, parse_size};
+use super::units::{UnitError, is_unseen, parse_count, parse_duration, parse_size};
 
 /// One option of a role, or of all of them.
 #[derive(Debug)]
@@ -137,6 +137,12 @@ impl Opt {
         }
         if given.contains(char::is_control) {
             return Err(OptionError::Control {
+                flag,
+                given: given.to_owned(),
+            });
+        }
+        if !matches!(self.kind, Kind::Path { .. }) && given.contains(is_unseen) {
+            return Err(OptionError::Unseen {
                 flag,
                 given: given.to_owned(),
             });
@@ -777,6 +783,16 @@ mod tests {
             read("--name", "a\nb"),
             "--name: \"a\\nb\" has a control character"
         );
+        for unseen in ['\u{202e}', '\u{2028}', '\u{a0}', '\u{200b}', '\u{feff}'] {
+            let name = format!("a{unseen}b");
+            let opt = values(&[]).find("--name").expect("it is in the table");
+            let wrong = opt.read(&name).expect_err(&name).to_string();
+            let escaped = format!(
+                "--name: \"a{}b\" has a character that can't be seen",
+                unseen.escape_unicode()
+            );
+            assert_eq!(wrong, escaped);
+        }
     }
 
     #[test]

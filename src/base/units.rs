@@ -168,6 +168,18 @@ impl fmt::Display for Count<'_> {
     }
 }
 
+/// Whether a character drives what shows it, or passes for another or for nothing: controls, marks of direction, what
+/// has no width, line separators, and spaces that are not the usual one. A name with one can mimic another name.
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || letter != ' ' && letter.is_whitespace()
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// What someone typed, safe to stand in a one-line message: as it is where it is plain, else quoted and escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Typed<'a>(pub &'a str);

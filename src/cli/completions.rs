@@ -54,9 +54,14 @@ fn bash() -> String {
     text += "    esac\n    case \"$role\" in\n";
     for role in ROLES {
         let flags = flags(role).collect::<Vec<_>>().join(" ");
+        let words = second_words(role);
+        let offer = match words.is_empty() {
+            true => String::new(),
+            false => format!(" _hydrant_second \"{words}\" && return;"),
+        };
         line(
             &mut text,
-            &format!("        \"{}\") flags=\"{flags}\" ;;", role.name),
+            &format!("        \"{}\") flags=\"{flags}\";{offer} ;;", role.name),
         );
     }
     for family in families() {
@@ -86,10 +91,14 @@ fn bash() -> String {
 
 const BASH_HEAD: &str = "\
 # Completions of hydrant for bash: eval \"$(hydrant completions bash)\"
-_hydrant_words() { COMPREPLY=($(compgen -W \"$1\" -- \"${COMP_WORDS[COMP_CWORD]}\")); }
+_hydrant_words() { COMPREPLY=($(compgen -W \"$1\" -- \"$cur\")); }
+_hydrant_second() { [ \"$COMP_CWORD\" -eq 2 ] && [ \"${cur#-}\" = \"$cur\" ] && _hydrant_words \"$1\"; }
 _hydrant() {
     local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" role=\"${COMP_WORDS[1]}\" flags=\"\"
     COMPREPLY=()
+    # A flag, its = and what is begun of its value are three words.
+    [ \"$cur\" = = ] && cur=\"\" && COMP_CWORD=$((COMP_CWORD+1))
+    [ \"${COMP_WORDS[COMP_CWORD-1]}\" = = ] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"
     case \"$role ${COMP_WORDS[2]}\" in
 ";
 
@@ -136,7 +145,12 @@ fn zsh() -> String {
         } else {
             format!("\"{}\"", role.name)
         };
-        line(&mut text, &format!("        {name}) _arguments \\"));
+        let words = second_words(role);
+        let offer = match words.is_empty() {
+            true => String::new(),
+            false => format!("(( CURRENT == 3 )) && compadd {words}; "),
+        };
+        line(&mut text, &format!("        {name}) {offer}_arguments \\"));
         for opt in role.options.iter().chain(GLOBALS) {
             let value = match opt.kind {
                 Kind::Switch => String::new(),
@@ -201,6 +215,16 @@ fn fish() -> String {
         );
     }
     for role in ROLES {
+        let words = second_words(role);
+        if !words.is_empty() {
+            let seen = format!("__fish_seen_subcommand_from {}", role.name);
+            line(
+                &mut text,
+                &format!(
+                    "complete -c hydrant -n '{seen}; and not __fish_seen_subcommand_from {words}' -f -a '{words}'"
+                ),
+            );
+        }
         let seen = match role.name.split_once(' ') {
             Some((family, verb)) => format!(
                 "__fish_seen_subcommand_from {family}; and __fish_seen_subcommand_from {verb}"
@@ -265,6 +289,15 @@ fn families() -> impl Iterator<Item = &'static str> {
     firsts().filter(|family| !ROLES.iter().any(|role| role.name == *family))
 }
 
+/// What may follow a role's name, where that is one of some words.
+fn second_words(role: &Role) -> String {
+    match role.name {
+        "status" => "clients kick dump start stop reload".to_owned(),
+        "completions" => SHELLS.join(" "),
+        _ => String::new(),
+    }
+}
+
 fn verbs(family: &str) -> Vec<&'static str> {
     super::roles::verbs(family).collect()
 }
@@ -273,12 +306,43 @@ fn verbs(family: &str) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
+    /// What bash offers for a line, with it as its shell function does.
+    #[test]
+    fn bash_offers_what_may_follow() {
+        let script = completions("bash").expect("it is one of them");
+        for (words, offered) in [
+            ("hydrant status ki", "kick"),
+            ("hydrant completions z", "zsh"),
+            ("hydrant --mode = listen-l", "listen-listen"),
+            ("hydrant --mode listen-l", "listen-listen"),
+            ("hydrant hub se", "serve send"),
+            ("hydrant status --wa", "--watch"),
+        ] {
+            let count = words.split(' ').count() - 1;
+            let line = format!(
+                "{script}\nCOMP_WORDS=({words}); COMP_CWORD={count}; _hydrant; echo ${{COMPREPLY[@]}}"
+            );
+            let Ok(said) = std::process::Command::new("bash")
+                .args(["-c", &line])
+                .output()
+            else {
+                return;
+            };
+            assert_eq!(
+                String::from_utf8_lossy(&said.stdout).trim_end(),
+                offered,
+                "{words}"
+            );
+        }
+    }
+
     #[test]
     fn every_role_and_every_flag_is_in_them() {
         for shell in SHELLS {
             let text = completions(shell).expect("it is one of them");
             for role in ROLES {
                 assert!(text.contains(role.family()), "{shell}: {}", role.name);
+                assert!(text.contains(&second_words(role)), "{shell}: {}", role.name);
                 for opt in role.options.iter().chain(GLOBALS) {
                     let name = match *shell {
                         "fish" => format!("-l {}", opt.name()),

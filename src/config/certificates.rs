@@ -3,11 +3,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::files::{NO_END, read_bounded};
 use crate::base::units::Typed;
 use crate::proto::tls::{Acceptor, Connector, Fault, Identity, Roots, Trust};
 use crate::roles::tls::Tls;
@@ -160,14 +161,12 @@ fn roots(flag: &'static str, path: &Path) -> Result<Roots, CertificatesError> {
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, CertificatesError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| CertificatesError::Unreadable {
-            flag,
-            path: path.to_owned(),
-            kind: error.kind(),
-        })?;
+    let read = read_bounded(path, FILE_MAX);
+    let (bytes, _) = read.map_err(|error| CertificatesError::Unreadable {
+        flag,
+        path: path.to_owned(),
+        kind: error.kind(),
+    })?;
     match bytes.len() as u64 {
         0..=FILE_MAX => Ok(bytes),
         _ => Err(CertificatesError::TooLong {
@@ -219,6 +218,7 @@ impl fmt::Display for CertificatesError {
                     io::ErrorKind::NotFound => {
                         write!(f, "can't read {flag} {path}: no such file or directory")
                     }
+                    io::ErrorKind::TimedOut => write!(f, "can't read {flag} {path}: {NO_END}"),
                     kind => write!(f, "can't read {flag} {path}: {kind}"),
                 }
             }

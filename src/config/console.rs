@@ -25,21 +25,21 @@ pub struct ConsoleOrders {
 /// Makes the orders of a console, whose tokens files hold.
 pub(super) fn orders(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
     let home = env.config_home.clone();
-    let of_env = match values.given("token-file") {
-        true => None,
-        false => dialling_token(values, env)?,
-    };
     Ok(ConsoleOrders {
-        console: console_with(values, of_env)?,
+        console: console_of(values, env)?,
         settings: home.map(|home| home.join("hydrant/console.toml")),
         import: values.path("import")?,
         opens_browser: !values.given("no-browser"),
     })
 }
 
-/// Makes a console's page, whose tokens files hold.
-pub(crate) fn console_of(values: &Values) -> Result<ConsoleConfig, ConfigError> {
-    console_with(values, None)
+/// Makes a console's page, whose token a file holds, or else the environment.
+pub(crate) fn console_of(values: &Values, env: &Env) -> Result<ConsoleConfig, ConfigError> {
+    let of_env = match values.given("token-file") {
+        true => None,
+        false => dialling_token(values, env)?,
+    };
+    console_with(values, of_env)
 }
 
 fn console_with(values: &Values, of_env: Option<Secret>) -> Result<ConsoleConfig, ConfigError> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::files::NO_END;
 use crate::base::endpoint::EndpointError;
 use crate::base::option::OptionError;
 use crate::base::tokens::{TokensError, TokensFault};
@@ -78,7 +79,41 @@ impl ConfigError {
     pub fn is_about_tokens(&self) -> bool {
         matches!(self, Self::File { flag, .. } if flag.contains("token"))
     }
+
+    /// What is said where others may read it: not the path of a file that should hold a secret and is not there, since
+    /// that may be the secret itself.
+    pub(super) fn discreet(&self) -> String {
+        let (flag, kind) = match self {
+            Self::File {
+                flag,
+                fault: FileFault::Unreadable(kind),
+                ..
+            }
+            | Self::Certificates(CertificatesError::Unreadable { flag, kind, .. }) => {
+                (*flag, *kind)
+            }
+            other => return other.to_string(),
+        };
+        use io::ErrorKind::{IsADirectory, PermissionDenied, TimedOut};
+        let is_there = matches!(kind, PermissionDenied | IsADirectory | TimedOut);
+        match SECRETS.contains(&flag) && !is_there {
+            true => format!(
+                "can't read {flag}: no such file; its path is not shown, since it may be the secret itself"
+            ),
+            false => self.to_string(),
+        }
+    }
 }
+
+/// The options whose files hold what nobody else may see.
+const SECRETS: &[&str] = &[
+    "--token-file",
+    "--view-token-file",
+    "--tokens",
+    "--upstream-send",
+    "--tls-key",
+    "--tls-client-key",
+];
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +186,9 @@ impl fmt::Display for ConfigError {
                 match fault {
                     FileFault::Unreadable(io::ErrorKind::NotFound) => {
                         write!(f, "can't read {flag} {path}: no such file or directory")
+                    }
+                    FileFault::Unreadable(io::ErrorKind::TimedOut) => {
+                        write!(f, "can't read {flag} {path}: {NO_END}")
                     }
                     FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
                     FileFault::Empty if *flag == "--upstream-send" => {

@@ -1,9 +1,12 @@
 //! Small files that options name: secrets, and tokens.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
@@ -73,19 +76,44 @@ fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
 
 /// What a file of up to `max` bytes holds, and its mode.
 pub(super) fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFault> {
-    let mut bytes = Vec::new();
-    let mode = File::open(path)
-        .and_then(|file| {
-            let mode = file.metadata()?.permissions().mode();
-            file.take(max + 1).read_to_end(&mut bytes)?;
-            Ok(mode)
-        })
-        .map_err(|error| FileFault::Unreadable(error.kind()))?;
+    let (bytes, mode) =
+        read_bounded(path, max).map_err(|error| FileFault::Unreadable(error.kind()))?;
     match bytes.len() as u64 {
         0 => Err(FileFault::Empty),
         len if len > max => Err(FileFault::TooLong { max }),
         _ => Ok((bytes, mode)),
     }
+}
+
+/// What a file holds, one byte more than `max` at most, and its mode. A pipe, such as a shell makes of `<(command)`, is
+/// given [`PATIENCE`]: one that nobody writes to would hold up whoever waits here for ever.
+///
+/// # Errors
+/// As for any file; `TimedOut` for what does not end.
+pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
+    let found = fs::metadata(path)?.file_type();
+    if found.is_file() || found.is_dir() {
+        return read_up_to(path, max);
+    }
+    let (done, outcome) = mpsc::channel();
+    let path = path.to_owned();
+    let read = move || {
+        // Who asked may have given up.
+        let _ = done.send(read_up_to(&path, max));
+    };
+    // It stays behind where nothing ever comes, and ends with the process.
+    thread::Builder::new().name("pipe".to_owned()).spawn(read)?;
+    outcome
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn read_up_to(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes, mode))
 }
 
 pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> ConfigError {
@@ -98,5 +126,9 @@ pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> Con
 
 /// The longest file that `--upstream-send` takes.
 pub(super) const SECRET_MAX: u64 = 64 << 10;
+/// How long is waited for the end of what is no plain file.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is said then.
+pub(super) const NO_END: &str = "it has not ended within 5 s; is it a pipe that nobody writes to?";
 /// The longest file that `--tokens` takes.
 const TOKENS_MAX: u64 = 16 << 20;

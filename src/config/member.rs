@@ -36,22 +36,26 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// What these words and settings make. Secrets stand in files, and so in neither.
+    /// What these words and settings make. Secrets stand in files, and so in neither; a URL's query is left out.
     pub fn new(role: RoleId, words: &[(&str, &str)], values: &Values) -> Self {
         let role = ROLES.iter().find(|known| known.id == role);
         let role = role.expect("each role is one of them");
+        let words: Vec<(&str, String)> = words
+            .iter()
+            .map(|(key, word)| (*key, without_query(key, word)))
+            .collect();
         let mut fields: Vec<(String, String)> = Vec::new();
-        for (key, word) in words {
+        for (key, word) in &words {
             match fields.iter_mut().find(|(known, _)| known == key) {
                 Some((_, all)) => *all = format!("{all} {word}"),
-                None => fields.push(((*key).to_owned(), (*word).to_owned())),
+                None => fields.push(((*key).to_owned(), word.clone())),
             }
         }
         let mut command = "hydrant".to_owned();
         if role.id != RoleId::Relay {
             let _ = write!(command, " {}", role.name);
         }
-        for (_, word) in words {
+        for (_, word) in &words {
             let _ = write!(command, " {}", quoted(word));
         }
         for opt in role.options {
@@ -76,6 +80,14 @@ impl Sheet {
             command,
             unsaid: Vec::new(),
         }
+    }
+}
+
+/// A URL without its query, which may be anybody's secret. An ellipsis tells that there is one.
+fn without_query(key: &str, word: &str) -> String {
+    match word.split_once('?') {
+        Some((before, _)) if key == "url" => format!("{before}?..."),
+        _ => word.to_owned(),
     }
 }
 
@@ -201,5 +213,20 @@ impl Run {
             Self::Console(_) => Vec::new(),
             Self::Demo | Self::Bench(_) | Self::Many(_) | Self::Status(_) => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_s_query_is_nobody_s_to_see() {
+        let words = [("url", "ws://h/host?token=SECRET"), ("target", "a?b:1")];
+        let role = ROLES.iter().find(|role| role.id == RoleId::WsHost);
+        let values = Values::new(vec![role.expect("it is one of them").options]);
+        let sheet = Sheet::new(RoleId::WsHost, &words, &values);
+        assert_eq!(sheet.command, "hydrant ws host 'ws://h/host?...' 'a?b:1'");
+        assert_eq!(sheet.fields[0].1, "ws://h/host?...");
     }
 }

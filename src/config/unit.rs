@@ -1,5 +1,6 @@
 //! `hydrant systemd-unit`: how systemd is to run a run file.
 
+use std::fmt::Write;
 use std::path::Path;
 
 /// The unit, for this run file or the usual one.
@@ -8,9 +9,13 @@ pub(super) fn unit(file: Option<&str>) -> String {
     // systemd knows no working directory of whoever printed this.
     let path = std::path::absolute(Path::new(file)).unwrap_or_else(|_| file.into());
     let program = std::env::current_exe().unwrap_or_else(|_| "/usr/bin/hydrant".into());
+    let folder = quoted(path.parent().unwrap_or(Path::new("/")));
     let (path, program) = (quoted(&path), quoted(&program));
     format!(
         "\
+# Once: useradd --system hydrant
+# Files of tokens and keys are the user's own: chown hydrant FILE; chmod 600 FILE.
+# With [console] save = true, the folder of the run file is, too.
 [Unit]
 Description=hydrant: live byte streams to very many receivers
 After=network-online.target
@@ -25,16 +30,17 @@ WatchdogSec=30s
 Restart=on-failure
 RestartSec=1s
 LimitNOFILE=1048576
-# Where the file says save = true, it is User=, who owns it, and ReadWritePaths= with its folder instead:
-DynamicUser=yes
+User=hydrant
 NoNewPrivileges=yes
 ProtectSystem=strict
+ReadWritePaths=-{folder}
+LogsDirectory=hydrant
 ProtectHome=read-only
 PrivateTmp=yes
 RuntimeDirectory=hydrant
 RuntimeDirectoryMode=0700
 PrivateDevices=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 
@@ -47,10 +53,25 @@ WantedBy=multi-user.target
 /// A path as a unit takes it: in quotes where it has to be, and with its percent signs doubled.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy().replace('%', "%%").replace('$', "$$");
-    match text.contains([' ', '"', '\'', '\\']) {
-        true => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-        false => text,
+    let is_plain = |c: char| !c.is_control() && !" \"'\\;".contains(c);
+    if text.chars().all(is_plain) {
+        return text;
     }
+    let mut told = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '\\' | '"' => told.extend(['\\', letter]),
+            // A line ends the order, whatever quotes it is in.
+            letter if letter.is_control() => {
+                let mut bytes = [0; 4];
+                for byte in letter.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(told, "\\x{byte:02x}");
+                }
+            }
+            letter => told.push(letter),
+        }
+    }
+    told + "\""
 }
 
 const USUAL: &str = "/etc/hydrant/hydrant.toml";
@@ -63,7 +84,12 @@ mod tests {
     fn paths_are_as_systemd_reads_them() {
         assert_eq!(quoted(Path::new("/a/b")), "/a/b");
         assert_eq!(quoted(Path::new("/a b/%$")), "\"/a b/%%$$\"");
+        assert_eq!(quoted(Path::new("/a\nb\\\"")), r#""/a\x0ab\\\"""#);
         let unit = unit(Some("/x.toml"));
+        // It keeps its settings beside the run file, and reads tokens that are its own.
+        for line in ["ReadWritePaths=-/\n", "\nUser=hydrant\n", "AF_NETLINK\n"] {
+            assert!(unit.contains(line), "{unit}");
+        }
         assert!(
             unit.contains(" run /x.toml\n") && unit.contains("Type=notify\n"),
             "{unit}"

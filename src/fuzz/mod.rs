@@ -9,6 +9,8 @@ mod endpoint;
 pub mod framing;
 mod http1;
 mod hub;
+#[cfg(test)]
+mod live_tests;
 mod mailbox;
 mod relay;
 mod ring;

@@ -1,26 +1,32 @@
-//! Run files: whatever stands in one, it is read without a panic, and each mistake is shown at a place of the file, in
-//! lines that a terminal can take.
+//! Run files, and a console's own: whatever stands in one, it is read without a panic, each mistake is shown at a place
+//! of the file, in lines that a terminal can take, and what a page changes of it is all that changes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::config::{ConfigError, Env, RunFile};
+use crate::config::run_file::{Edit, Mistake};
+use crate::config::settings::{Document, fresh};
+use crate::config::{ConfigError, Env, Globals, Member, Run, RunFile};
 
-/// Reads `data` as a run file.
+/// Reads `data` as a run file, and as a console's, and changes it.
 ///
 /// # Panics
-/// When a file without mistakes has no role, or mistakes are shown as they must not be.
+/// When a file without mistakes has no role, mistakes are shown as they must not be, or a change changes more than it
+/// should.
 pub fn run_file(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else {
         return;
     };
-    // No file that it may name is there.
-    let folder = Path::new("/nonexistent");
-    match RunFile::parse(text, folder, &[], &Env::default()) {
-        Ok((_, members)) => {
+    document(text);
+    match parse(text) {
+        Ok((globals, members)) => {
             assert!(!members.is_empty(), "there is nothing to run");
             for (at, member) in members.iter().enumerate() {
                 let same = members[..at].iter().any(|other| other.name == member.name);
                 assert!(!same, "{} is there twice", member.name);
+            }
+            for at in 0..members.len().min(EDITED_MAX) {
+                edit(text, &globals, &members, at);
             }
         }
         Err(mistakes) => {
@@ -32,11 +38,218 @@ pub fn run_file(data: &[u8]) {
             else {
                 panic!("mistakes are shown as such");
             };
-            assert_eq!(shown.lines().count(), 3 * mistakes.len(), "{shown}");
+            let most = RunFile::SHOWN_MAX;
+            let lines = 3 * mistakes.len().min(most) + usize::from(mistakes.len() > most);
+            assert_eq!(shown.lines().count(), lines, "{shown}");
             assert!(
                 shown.lines().all(|line| !line.contains(char::is_control)),
                 "{shown:?}"
             );
         }
+    }
+}
+
+fn parse(text: &str) -> Result<(Globals, Vec<Member>), Vec<Mistake>> {
+    // No file that it may name is there.
+    RunFile::parse(text, Path::new("/nonexistent"), &[], &Env::default())
+}
+
+/// Changes one role of a file that is right in every way that a page knows.
+fn edit(text: &str, globals: &Globals, members: &[Member], at: usize) {
+    let name = members[at].name.clone();
+    let after = |edit: &Edit| edit.apply(text).ok().map(|text| (parse(&text), text));
+    for on in [true, false] {
+        let enable = Edit::Enable {
+            name: name.clone(),
+            on,
+        };
+        // One that does not stand in a section of its own can't be found.
+        let Some((now, text)) = after(&enable) else {
+            return;
+        };
+        let mut expected = members.to_vec();
+        expected[at].is_enabled = on;
+        let (_, now) = now.unwrap_or_else(|mistakes| panic!("{mistakes:?}: {text}"));
+        assert_eq!(now, expected, "{text}");
+    }
+    let others = |all: &[Member], name: &str| -> Vec<Member> {
+        let others = all.iter().filter(|member| member.name != name);
+        others.cloned().collect()
+    };
+    let left = others(members, &name);
+    if let (Run::Relay(_), Some((Ok((_, now)), text))) = (
+        &members[at].run,
+        after(&set(&name, &[("max-lag", "3s"), ("dst", "127.0.0.1:1 :2")])),
+    ) {
+        assert_eq!(others(&now, &name), left, "{text}");
+        let fields = &now[at].sheet.as_ref().expect("it came from a file").fields;
+        let has = |key: &str, value: &str| fields.contains(&(key.to_owned(), value.to_owned()));
+        assert!(
+            has("max-lag", "3s") && has("dst", "127.0.0.1:1 :2"),
+            "{text}"
+        );
+    }
+    if let Some((now, text)) = after(&Edit::Remove { name })
+        && !left.is_empty()
+    {
+        let (_, now) = now.unwrap_or_else(|mistakes| panic!("{mistakes:?}: {text}"));
+        assert_eq!(now, left, "{text}");
+    }
+    let names: BTreeSet<String> = members.iter().map(|member| member.name.clone()).collect();
+    let mut taken: Vec<_> = members
+        .iter()
+        .flat_map(|it| it.run.listens())
+        .cloned()
+        .collect();
+    taken.extend(globals.console.as_ref().map(|console| console.bind.clone()));
+    taken.extend(globals.metrics.clone());
+    if let Some((Ok((_, now)), text)) = after(&Edit::chain(None, &names, &taken)) {
+        let old: Vec<&Member> = now.iter().filter(|it| names.contains(&it.name)).collect();
+        assert!(old.into_iter().eq(members), "{text}");
+        assert!(now.len() == members.len() + 1, "{text}");
+    }
+}
+
+fn set(name: &str, fields: &[(&str, &str)]) -> Edit {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    Edit::Set {
+        name: name.to_owned(),
+        fields: fields.iter().map(owned).collect(),
+    }
+}
+
+/// What a console writes is what it reads, and what it has not changed stays as it was.
+fn document(text: &str) {
+    let Ok((mut document, all)) = Document::parse(text) else {
+        return;
+    };
+    let read = |text: &str| {
+        let read = Document::parse(text);
+        read.unwrap_or_else(|error| panic!("{error}: {text}")).1
+    };
+    for (place, settings) in all.iter().enumerate() {
+        let _ = (settings.check(), settings.command());
+        document.set(place, settings);
+    }
+    let written = document.text();
+    assert_eq!(read(&written), all, "{text}");
+    for (place, settings) in all.iter().enumerate() {
+        document.set(place, settings);
+    }
+    assert_eq!(document.text(), written, "nothing has changed");
+    let mut expected = all.clone();
+    for (place, settings) in expected.iter_mut().enumerate() {
+        settings.set("src", "a:1,b:2");
+        settings.set("dst", ":1 :2");
+        settings.set("origin", "https://a,https://b");
+        settings.slows.clear();
+        document.set(place, settings);
+    }
+    let now = read(&document.text());
+    let fields = |place: usize| ["src", "dst", "origin"].map(|key| now[place].get(key));
+    for place in 0..expected.len() {
+        assert_eq!(fields(place), ["a:1,b:2", ":1 :2", "https://a,https://b"]);
+    }
+    let names = all.iter().map(|settings| settings.name.clone()).collect();
+    document.push(&fresh(&names));
+    assert_eq!(read(&document.text()).len(), all.len() + 1);
+    (0..=all.len()).for_each(|_| document.remove(0));
+    assert_eq!(read(&document.text()), []);
+}
+
+/// How many roles of a file are changed.
+const EDITED_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    /// Lines of a relay's section, right and wrong, as people and pages write them.
+    const LINES: &[&str] = &[
+        "src = \"a:1\"",
+        "src = [\"a:1\", \"b:2\"] # two",
+        "src = \"-\"",
+        "dst = \":0\"",
+        "dst = [\":0\", \"connect:b:7\"]",
+        "dst = \"ws://127.0.0.1:0\"",
+        "dst = []",
+        "allow = \"10.0.0.0/8, ::1\"",
+        "allow = [ \"10.0.0.0/8\",\n  \"::1\" ]",
+        "origin = [\"https://a\", \"https://b\"]",
+        "origin = \"https://a\"",
+        "framing = \"line\"",
+        "framing = \"delim:0a 0a\"",
+        "max-lag = \"5s\"",
+        "retry = 5",
+        "retry = \"1..30\"",
+        "tls-insecure = true",
+        "enabled = false # for now",
+        "enabled = true",
+        "dump = true",
+        "\"slow\" = \"skip\"",
+        "ring = 1.5",
+        "max-clients = 7",
+        "# a comment",
+        "",
+    ];
+    const ENDS: &[&str] = &[
+        "[[relay.output]]\ndst = \":0\"\nslow = \"block\"",
+        "[[relay.output]] # far\ndst = \"connect:c:9\"",
+        "[[hub]]\nlisten = \"127.0.0.1:0\"",
+        "# ours\n[[tunnel.serve]]\nname = \"public\"\nlisten = \"127.0.0.1:0\"",
+        "[metrics]\nlisten = \"127.0.0.1:0\"",
+        "[console]\nsave = true",
+        "# behind",
+    ];
+
+    fn generated(seed: u64) -> String {
+        let mut rng = Rng::new(seed);
+        let mut pick = |all: usize| (rng.next() % all as u64) as usize;
+        let mut text = String::new();
+        for number in 0..1 + pick(3) {
+            text += "[[relay]]\n";
+            let mut keys = BTreeSet::new();
+            if pick(4) > 0 {
+                text += &format!("name = \"r{number}\"\n");
+            }
+            // Most have what a relay needs.
+            let needed = [LINES[pick(2)], LINES[3 + pick(2)]];
+            let more: Vec<&str> = (0..pick(6)).map(|_| LINES[pick(LINES.len())]).collect();
+            let needed = &needed[..if pick(8) > 0 { 2 } else { 0 }];
+            for line in needed.iter().chain(&more) {
+                let key = line.split([' ', '"']).find(|word| !word.is_empty());
+                if key.is_none_or(|key| key == "#" || keys.insert(key)) {
+                    text += line;
+                    text.push('\n');
+                }
+            }
+            if pick(3) == 0 {
+                text += ENDS[pick(2)];
+                text.push('\n');
+            }
+        }
+        let mut ends = BTreeSet::new();
+        for _ in 0..pick(3) {
+            let end = 2 + pick(ENDS.len() - 2);
+            if ends.insert(end) {
+                text += ENDS[end];
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_page_changes_generated_files() {
+        let (mut right, mut read) = (0, 0);
+        for seed in 0..512 {
+            let text = generated(seed);
+            let outcome = std::panic::catch_unwind(|| run_file(text.as_bytes()));
+            assert!(outcome.is_ok(), "seed {seed}:\n{text}");
+            right += u32::from(parse(&text).is_ok());
+            read += u32::from(Document::parse(&text).is_ok());
+        }
+        assert!(right > 100 && read > 200, "{right} right, {read} read");
     }
 }

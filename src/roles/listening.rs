@@ -18,13 +18,15 @@ pub(crate) fn cant_listen(at: &Endpoint, error: &io::Error) -> String {
 }
 
 /// The most clients that there are descriptors for, beside `reserve` of them, and that were asked for (`None`: as many
-/// as possible); and what is to be said where that is fewer.
+/// as possible); and what is to be said where that is fewer. `connected`: how many connections have theirs already, out
+/// of which clients and the reserve are made up.
 pub(crate) fn most_clients(
     cx: &Cx<'_>,
     asked: Option<usize>,
     reserve: usize,
+    connected: usize,
 ) -> Result<(usize, Option<String>), String> {
-    let left = cx.sockets_left();
+    let left = cx.sockets_left().saturating_add(connected);
     let most = left.saturating_sub(reserve);
     if most == 0 {
         let least = reserve + 1 - left;

@@ -99,7 +99,7 @@ fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
     place.accept();
 
     // While it runs, too.
-    page.until_text("#state-word", "No clients");
+    page.until("!document.getElementById('stop').hidden");
     page.fill("#field-retry", "soon");
     page.until("document.getElementById('field-retry-error').checkVisibility()");
     until_told_again(page);

@@ -211,7 +211,8 @@ fn a_question_goes_with_the_relay_that_it_is_about() {
     page.until("document.getElementById('ask').open");
     console.does("relays/1/remove", &json!({}));
     page.until("!document.getElementById('ask').open");
-    page.until_text("#state-word", "No clients");
+    page.until("document.getElementById('tab-2').ariaSelected === 'true'");
+    page.until("!document.getElementById('stop').hidden");
     let roles = console.roles();
     assert_eq!(
         (roles.len(), &roles[0]["running"]),

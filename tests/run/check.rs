@@ -1,5 +1,9 @@
 //! `hydrant check`, whose words and places people read.
 
+use std::fs;
+use std::process::Command;
+use std::thread;
+
 use crate::common::hydrant::{Finished, hydrant};
 use crate::rig::File;
 
@@ -58,7 +62,7 @@ listen = "127.0.0.1:7001"
  5 | dst = [":6000", "foo"]
    |                 ^^^^^
 F:6:1: unknown key rety of relay: did you mean retry?
- 6 | rety = 5
+ 6 | rety = ...
    | ^^^^
 F:7:15: max-clients: many is not a whole number: write one, or off
  7 | max-clients = "many"
@@ -82,7 +86,7 @@ F:26:8: slow: sometimes is none of drop, skip, block
  26 | slow = "sometimes"
     |        ^^^^^^^^^^^
 F:27:1: unknown key foo of an output: see dst and slow
- 27 | foo = 1
+ 27 | foo = ...
     | ^^^
 F:30:10: 127.0.0.1:6001 is taken: :6001 stands on line 16
  30 | listen = "127.0.0.1:6001"
@@ -91,7 +95,7 @@ F:32:3: unknown section hubb: did you mean hub?
  32 | [[hubb]]
     |   ^^^^
 F:34:1: there may be several of these: write [[tunnel.serve]]
- 34 | serve = 1
+ 34 | serve = ...
     | ^^^^^
 F:37:10: 127.0.0.1:7001 is taken: 127.0.0.1:7001 stands on line 25
  37 | listen = "127.0.0.1:7001"
@@ -120,7 +124,7 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
         ),
         (
             "upstream-send = \"none\"",
-            "F:4:17: can't read upstream-send <folder>/none: no such file or directory",
+            "F:4:17: can't read upstream-send: no such file; its path is not shown, since it may be the secret itself",
         ),
         (
             "retry = \"soon\"",
@@ -153,6 +157,132 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
         assert_eq!(first, expected, "{setting}");
         assert_eq!(said.code, 1);
     }
+}
+
+/// Not in what is said, and not in the line that is shown with it: it goes to logs and to pages, too.
+#[test]
+fn secrets_that_stand_in_a_file_are_not_shown() {
+    for (section, said) in [
+        (
+            "[[ws.host]]\nurl = \"ws://me:SECRET@h:1/host\"\ntarget = 1",
+            "F:2:7: url: a url takes no user and no password: a token goes into token-file or HYDRANT_TOKEN",
+        ),
+        (
+            "[[ws.host]]\nurl = \"http://h/host?t=SECRET\"\ntarget = 1",
+            "F:2:7: url: http://h/host?... is no WebSocket's address: write ws://HOST:PORT/PATH or wss://HOST/PATH",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntoken = \"SECRET\"",
+            "F:3:1: unknown key token of hub: did you mean tokens?",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntoken = SECRET",
+            "F:3:9: string values must be quoted, expected literal string",
+        ),
+        (
+            "[[hub]]\nlisten = \"127.0.0.1:0\"\ntokens = \"alice SECRET\"",
+            "F:3:10: can't read tokens: no such file; its path is not shown, since it may be the secret itself",
+        ),
+        (
+            "[[ws.host]]\nurl = \"ws://h/host\"\ntarget = 1\ntoken-file = \"/SECRET/x\"",
+            "F:4:14: can't read token-file: no such file; its path is not shown, since it may be the secret itself",
+        ),
+        (
+            "[[relay]]\nsrc = \"me:SECRET@h:1\"\ndst = 0",
+            "F:2:7: src: ...@h is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"SECRET\\n\"",
+            "F:4:17: upstream-send: a path has no control characters",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"connect:ws://me:SECRET@h:1\"",
+            "F:3:7: ",
+        ),
+    ] {
+        let shown = check(&format!("{section}\n")).stderr;
+        assert!(shown[0].starts_with(said), "{shown:?}");
+        assert!(
+            !shown.iter().any(|line| line.contains("SECRET")),
+            "{shown:?}"
+        );
+    }
+}
+
+/// As far as that is seen without listening.
+#[test]
+fn what_could_not_be_started_is_foreseen() {
+    let two = |one: &str, other: &str| {
+        let relay = |name: &str, dst: &str| {
+            format!("[[relay]]\nname = \"{name}\"\nsrc = 1\ndst = \"{dst}\"\n")
+        };
+        relay("a", one) + &relay("b", other)
+    };
+    let one = |dst: &str| format!("[[relay]]\nsrc = 1\ndst = \"{dst}\"\n");
+    let log = |file: &str| format!("{}[log]\nlog-file = \"{file}\"\n", one("0"));
+    let file = File::new("");
+    let folder = file.folder().to_string_lossy().into_owned();
+    for (text, said) in [
+        (
+            two("[::]:6901", "0.0.0.0:6901"),
+            "F/f.toml:8:7: 0.0.0.0:6901 is taken: [::]:6901 stands on line 4",
+        ),
+        (
+            two("127.0.0.1:6901", "[::]:6901"),
+            "F/f.toml:8:7: [::]:6901 is taken: 127.0.0.1:6901 stands on line 4",
+        ),
+        (
+            two("unix:F/s", "unix:F/../F/s"),
+            "F/f.toml:8:7: unix:F/../F/s is taken: unix:F/s stands on line 4",
+        ),
+        (
+            two("fd:x", "fd:x"),
+            "F/f.toml:8:7: dst: fd:x is taken: it stands on line 4",
+        ),
+        (
+            one("fd:"),
+            "F/f.toml:3:7: dst: fd: has no name: write fd:NAME",
+        ),
+        (
+            one("unix:F/none/s"),
+            "F/f.toml:3:7: can't listen on unix:F/none/s: there is no folder F/none",
+        ),
+        (
+            one("unix:F/f.toml"),
+            "F/f.toml:3:7: can't listen on unix:F/f.toml: something is there that is not a socket",
+        ),
+        (
+            log("none/l"),
+            "F/f.toml:5:12: can't log to F/none/l: there is no folder F/none",
+        ),
+        (log("."), "F/f.toml:5:12: can't log to F/.: it is a folder"),
+        (
+            one("1"),
+            "F/f.toml:3:7: the relay would connect to itself: it dials 127.0.0.1:1 and listens on 127.0.0.1:1",
+        ),
+    ] {
+        let name = folder.rsplit('/').next().expect("it has one");
+        let there = text
+            .replace("../F", &format!("../{name}"))
+            .replace("F/", &format!("{folder}/"));
+        file.write(&there);
+        let shown = hydrant("check").arg(file.path()).run();
+        let first = shown.stderr.first().cloned().unwrap_or_default();
+        let first = first
+            .replace(&folder, "F")
+            .replace(&format!("../{name}"), "../F");
+        assert_eq!(first, said);
+        assert_eq!(shown.stderr.len(), 3, "{:?}", shown.stderr);
+    }
+}
+
+/// In a time that grows with the file, and not with its square: a slow check holds up a reload.
+#[test]
+fn of_very_many_mistakes_the_first_are_told() {
+    let text: String = (0..20_000).map(|at| format!("x{at} = 5\n")).collect();
+    let said = check(&text);
+    assert_eq!(said.stderr.len(), 301);
+    assert_eq!(said.stderr[300], "F: and 19900 more mistakes");
 }
 
 #[test]
@@ -194,7 +324,7 @@ F:14:1: this ws.client has no listen
  14 | [[ws.client]]
     | ^^^^^^^^^^^^^
 F:17:1: unknown key lisen of ws.client: did you mean listen?
- 17 | lisen = 1
+ 17 | lisen = ...
     | ^^^^^
 F:19:6: unknown section ws.hosts: did you mean ws.host?
  19 | [[ws.hosts]]
@@ -249,6 +379,28 @@ log-file = "x.log"
         "F: no mistakes: 1 relay, 1 hub, 2 tunnels, 3 ws roles\n"
     );
     assert_eq!(said.code, 0);
+}
+
+/// Nobody writes to this pipe; one that is written to is as good as a file.
+#[test]
+fn a_file_that_never_ends_holds_nothing_up_for_ever() {
+    let file = File::new("");
+    let pipe = file.folder().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is one of the coreutils").success());
+    let relay = "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"pipe\"\n";
+    file.write(relay);
+    let said = hydrant("check").arg(file.path()).run();
+    let wrong = "F:4:17: can't read upstream-send P: it has not ended within 5 s; is it a pipe that nobody writes to?";
+    let short = said.stderr[0].replace(&*pipe.to_string_lossy(), "P");
+    assert_eq!(short.replace(&file.path(), "F"), wrong);
+    let writer = thread::spawn(move || fs::write(pipe, "LOGIN"));
+    let said = hydrant("check").arg(file.path()).run();
+    assert_eq!((said.code, said.stderr), (0, Vec::new()));
+    writer
+        .join()
+        .expect("it does not panic")
+        .expect("somebody reads");
 }
 
 #[test]
@@ -328,6 +480,10 @@ fn a_console_is_checked_as_on_its_command_line() {
             "bnd = \"127.0.0.1:1\"",
             "F:5:1: unknown key bnd of console: did you mean bind?",
         ),
+        (
+            "[log]\nquiet = true\nverbose = true",
+            "F:6:9: quiet and verbose contradict each other: leave one out",
+        ),
         ("save = 1", "F:5:8: save is true or false"),
         (
             "sav = true",
@@ -336,7 +492,7 @@ fn a_console_is_checked_as_on_its_command_line() {
         ("import = \"x\"", "F:5:1: unknown key import of console: "),
         (
             "view-token-file = \"nowhere\"",
-            "F:4:1: can't read view-token-file ",
+            "F:5:19: can't read view-token-file: ",
         ),
     ] {
         let line = wrong(text);

@@ -1,6 +1,8 @@
 //! SIGHUP with a run file: the difference is applied, and what has not changed does not notice.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 use socket2::{Domain, Socket, Type};
 
@@ -8,7 +10,7 @@ use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::{hydrant, read_all};
 use crate::common::peers::{Place, connect, free_port};
 use crate::common::within;
-use crate::rig::{File, clients_of};
+use crate::rig::{File, ask, clients_of};
 
 fn relay(name: &str, src: SocketAddr, more: &str) -> String {
     format!(
@@ -329,4 +331,30 @@ fn the_end_of_one_is_not_the_end_of_others() {
     taker.take(10_000);
     hydrant.signal("TERM");
     assert_eq!(hydrant.wait_exit(), 0);
+}
+
+/// It listens where it did until the next start, so whoever could not look then can't now.
+#[test]
+fn a_page_that_loses_its_token_asks_for_it_all_the_same() {
+    let a = Place::new();
+    let console = "[console]\nbind = \"127.0.0.1:0\"\n";
+    let file = File::new(&(relay("a", a.at, "") + console + "token-file = \"key\"\n"));
+    let key = file.folder().join("key");
+    fs::write(&key, "0123456789abcdef").expect("the folder can be written");
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("it is ours");
+    let hydrant = file.run();
+    let at = hydrant.address_of("browsers");
+    let status = |with: &str| {
+        let request =
+            format!("GET /api/v1/state HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{with}\r\n");
+        ask(at, &request).0
+    };
+    let bearer = "Authorization: Bearer 0123456789abcdef\r\n";
+    assert_eq!((status(""), status(bearer)), (401, 200));
+    for _ in 0..2 {
+        file.reload(&hydrant, &(relay("a", a.at, "") + console));
+        assert_eq!((status(""), status(bearer)), (401, 200));
+    }
+    hydrant.wait_log("no token is given any more");
+    hydrant.stop();
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use serde_json::{Value, json};
 
@@ -165,8 +166,17 @@ fn the_socket_is_its_user_s_alone() {
     // It is killed.
     drop(first);
     assert!(refused(&home, "").contains("no hydrant of yours"));
+    // One that lives where its number is another one.
+    let elsewhere = folder.join("4194305.sock");
+    let alive = UnixListener::bind(&elsewhere).expect("a socket");
     let _third = start();
-    assert!(!socket.exists(), "what is left of the dead is cleared away");
+    assert!(
+        !socket.exists() && elsewhere.exists(),
+        "what is left of the dead is cleared away, and nothing else"
+    );
+    drop(alive);
+    let _fourth = start();
+    assert!(!elsewhere.exists());
 }
 
 #[test]

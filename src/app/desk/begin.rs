@@ -3,7 +3,7 @@
 
 use super::tabs::Standing;
 use super::{Desk, RoleSet};
-use crate::app::certificates::Watch;
+use crate::app::begin::{begin, text_of};
 use crate::app::change::{Change, change};
 use crate::app::errand::{Errand, Known, look_up};
 
@@ -12,13 +12,12 @@ use crate::config::settings::{FIELD_MAX, is_live};
 use crate::config::{Member, Run};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
-use crate::reactor::{Reactor, Reserved, RoleId};
-use crate::roles::listening::cant_listen;
+use crate::reactor::{Reactor, RoleId};
 
 /// A tab whose relay begins as soon as its files have been read and its names looked up.
 pub(super) struct Starting {
     tab: u64,
-    ready: Errand<Result<(Member, Vec<Known>), Faults>>,
+    pub(super) ready: Errand<Result<(Member, Vec<Known>), Faults>>,
     asked: Option<(RoleId, Ticket)>,
 }
 
@@ -155,7 +154,7 @@ impl Desk {
         made: Result<Member, Faults>,
     ) -> Result<(), Faults> {
         let begun = made.and_then(|member| {
-            let (role, watch) = put(reactor, &member)?;
+            let (role, watch) = begin(reactor, &member)?;
             Ok((role, watch, member))
         });
         let tab = &mut self.tabs[place];
@@ -169,8 +168,7 @@ impl Desk {
                 Ok(())
             }
             Err(faults) => {
-                let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
-                tab.standing = Standing::Failed(texts.join("; "));
+                tab.standing = Standing::Failed(text_of(&faults));
                 tab.faults.clone_from(&faults);
                 Err(faults)
             }
@@ -206,18 +204,15 @@ impl Desk {
             && let (Ok((mut new, _)), Some(old)) = (made, &tab.member)
         {
             keep_read(old, &mut new);
-            let how = change(old, &mut new);
-            let held = reactor.with(role, |role, cx| match how {
-                Change::None => Ok(()),
-                Change::Options => role.set_options(cx, &new.run),
-                _ => Err("it runs: stop it to change this".to_owned()),
-            });
-            match held {
-                Some(Err(text)) => faults.push((String::new(), text)),
-                _ => {
-                    tab.member = Some(new);
+            match change(old, &mut new) {
+                how @ (Change::None | Change::Options) => {
                     tab.settings = settings;
+                    tab.faults = take_options(reactor, role, how, &new);
+                    tab.member = Some(new);
+                    self.changed(place);
+                    return TabReply::Faults(faults);
                 }
+                _ => faults.push((String::new(), "it runs: stop it to change this".to_owned())),
             }
         }
         // What is refused is not there: whoever asked is told, and nothing is wrong with what runs.
@@ -227,39 +222,29 @@ impl Desk {
     }
 }
 
+/// A relay that runs takes options over. What of them can't hold is said; the rest does, and all of it is kept.
+fn take_options(
+    reactor: &mut Reactor<RoleSet>,
+    role: RoleId,
+    how: Change,
+    member: &Member,
+) -> Faults {
+    let held = reactor.with(role, |role, cx| match how {
+        Change::Options => role.set_options(cx, &member.run),
+        _ => Ok(()),
+    });
+    let Some(Err(text)) = held else {
+        return Faults::new();
+    };
+    log::warn!("{}: {text}", member.label());
+    vec![(String::new(), text)]
+}
+
 /// What files held is still so.
 fn keep_read(old: &Member, new: &mut Member) {
     new.certificates.clone_from(&old.certificates);
     if let (Run::Relay(old), Run::Relay(new)) = (&old.run, &mut new.run) {
         new.upstream_send = old.upstream_send.clone();
         new.tls = old.tls.clone();
-    }
-}
-
-/// Puts a relay on the loop, once it has all the places that it listens at.
-fn put(reactor: &mut Reactor<RoleSet>, member: &Member) -> Result<(RoleId, Option<Watch>), Faults> {
-    let fault = |field: &str, text: String| vec![(field.to_owned(), text)];
-    let mut reserved: Vec<Reserved> = Vec::new();
-    for at in member.run.listens() {
-        match reactor.reserve(at, &[]) {
-            Ok(place) => reserved.push(place),
-            Err(error) => {
-                let text = cant_listen(at, &error);
-                reactor.cancel(reserved);
-                return Err(fault(member.run.field_of(at), text));
-            }
-        }
-    }
-    let watch = match member.certificates.clone().map(Watch::start).transpose() {
-        Ok(watch) => watch,
-        Err(text) => {
-            reactor.cancel(reserved);
-            return Err(fault("", text));
-        }
-    };
-    let role = reactor.add_with(RoleSet::new(&member.run), reserved);
-    match reactor.failure(role) {
-        Some(text) => Err(fault("", text.to_owned())),
-        None => Ok((role, watch)),
     }
 }

@@ -8,6 +8,8 @@
 
 mod begin;
 mod tabs;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
@@ -21,7 +23,7 @@ use super::keeper::Keeper;
 use super::{RoleSet, process};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
-use crate::config::{self, Config, ConfigError, ConsoleOrders, Run};
+use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};
 use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
@@ -70,7 +72,7 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known))
+            .map(|path| Keeper::start(path, known, "console: settings"))
             .transpose()?;
         let console = reactor.add(RoleSet::Console(Console::new(orders.console.clone())));
         if let Some(text) = reactor.failure(console) {
@@ -140,18 +142,18 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Takes out of those that ended what began here, and answers what was asked.
-    pub(super) fn mind(&mut self, reactor: &mut Reactor<RoleSet>, ended: &mut Vec<(RoleId, End)>) {
-        ended.retain(|(role, end)| {
-            let is_ours =
-                *role == self.console || self.tabs.iter().any(|tab| tab.role() == Some(*role));
-            let is_lent = self
-                .tabs
-                .iter()
-                .any(|tab| tab.is_lent() && tab.role() == Some(*role));
+    /// Takes out of those that ended what began here, with a tab or without one, and answers what was asked. `others`
+    /// began elsewhere.
+    pub(super) fn mind(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        ended: &mut Vec<(RoleId, End)>,
+        others: &[RoleId],
+    ) {
+        for (role, end) in ended.iter() {
             self.note_end(*role, end.clone());
-            !is_ours || is_lent
-        });
+        }
+        ended.retain(|(role, _)| others.contains(role));
         self.answer(reactor);
     }
 
@@ -250,7 +252,15 @@ impl Desk {
                 reactor.answer(by, ticket, reply);
             }
         }
-        self.begin_ready(reactor);
+        self.go_on_starting(reactor, reactor.is_stopping());
+    }
+
+    fn go_on_starting(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
+        match is_stopping {
+            // Nothing begins any more, or it would never end.
+            true => self.starting.clear(),
+            false => self.begin_ready(reactor),
+        }
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -282,6 +292,7 @@ impl Desk {
                 Standing::Failed(text)
             }
         };
+        tab.watch = None;
     }
 
     /// What the page shows is to be in the file.
@@ -332,10 +343,17 @@ fn take_over(
 }
 
 fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
-    let text = fs::read_to_string(path)
+    let text = read_bounded(path, IMPORT_MAX)
+        .and_then(|(bytes, _)| match bytes.len() as u64 {
+            0..=IMPORT_MAX => String::from_utf8(bytes).map_err(io::Error::other),
+            _ => Err(io::Error::other("it is longer than 1M")),
+        })
         .map_err(|error| format!("can't read --import {}: {}", path.display(), plain(&error)))?;
-    import(&text).map_err(|error| format!("--import {}: {error}", path.display()))
+    import(&text, TABS_MAX).map_err(|error| format!("--import {}: {error}", path.display()))
 }
+
+/// The longest file that is imported.
+const IMPORT_MAX: u64 = 1 << 20;
 
 /// Shows a page in the user's browser, if there is one. Nothing depends on it.
 fn open_browser(url: &str) {

@@ -95,6 +95,13 @@ pub enum OptionError {
         /// The longest accepted.
         max: usize,
     },
+    /// A text has a character that can't be seen, and could pass for another.
+    Unseen {
+        /// The option.
+        flag: &'static str,
+        /// Its value.
+        given: String,
+    },
     /// A text has a control character, which would break the log's lines.
     Control {
         /// The option.
@@ -192,6 +199,13 @@ impl fmt::Display for OptionError {
             }
             Self::TooLong { flag, len, max } => {
                 write!(f, "{flag}: {len} bytes are too long: the most is {max}")
+            }
+            Self::Unseen { flag, given } => {
+                write!(
+                    f,
+                    "{flag}: {} has a character that can't be seen",
+                    Typed(given)
+                )
             }
             Self::Control { flag, given } => {
                 write!(f, "{flag}: {} has a control character", Typed(given))

@@ -11,9 +11,20 @@ use crate::config::{ConfigError, Env, Run, build};
 /// Finds what of a section is wrong: a word that is wrong by itself, or a setting that the error names.
 pub(super) fn blame(reader: &mut Reader<'_>, entry: &Entry, env: &Env, error: &ConfigError) {
     let mut found = !entry.is_sound;
-    for (at, (key, _, place)) in entry.words.iter().enumerate() {
-        if let Err(error) = build_alone(entry, env, at) {
-            let said = in_file(&error.to_string());
+    for (at, (key, word, place)) in entry.words.iter().enumerate() {
+        let parts = if *key == "src" {
+            &entry.sources[..]
+        } else {
+            &[]
+        };
+        let part = |part: &&(String, Range<usize>)| build_alone(entry, env, at, &part.0).is_err();
+        // Of a list, the first part that is wrong by itself.
+        let (word, place) = parts
+            .iter()
+            .find(part)
+            .map_or((word, place), |it| (&it.0, &it.1));
+        if let Err(error) = build_alone(entry, env, at, word) {
+            let said = in_file(&error.discreet());
             let text = match said.starts_with(key) {
                 true => said,
                 false => format!("{key}: {said}"),
@@ -26,7 +37,18 @@ pub(super) fn blame(reader: &mut Reader<'_>, entry: &Entry, env: &Env, error: &C
     if found {
         return;
     }
-    let said = error.to_string();
+    let said = error.discreet();
+    let at = place_named(&said, &entry.places)
+        .or_else(|| place_meant(entry, error))
+        .unwrap_or_else(|| entry.header.clone());
+    reader.note(at, in_file(&said));
+}
+
+/// Where the setting stands that is named first in what is said of flags.
+pub(super) fn place_named(
+    said: &str,
+    places: &[(&'static str, Range<usize>)],
+) -> Option<Range<usize>> {
     let place_in = |name: &str| {
         let flag = format!("--{name}");
         let at = said.find(&flag)?;
@@ -34,18 +56,37 @@ pub(super) fn blame(reader: &mut Reader<'_>, entry: &Entry, env: &Env, error: &C
         let is_it = !rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '-');
         is_it.then_some(at)
     };
-    let named = entry
-        .places
+    let named = places
         .iter()
         .filter_map(|(name, at)| Some((place_in(name)?, at)));
-    let first = named.min_by_key(|(at, _)| *at).map(|(_, at)| at.clone());
-    let at = first.unwrap_or_else(|| entry.header.clone());
-    reader.note(at, in_file(&said));
+    let first = named.min_by_key(|(at, _)| *at);
+    first.map(|(_, at)| at.clone())
+}
+
+/// Where the word stands that an error means: the last that means the place that two want.
+fn place_meant(entry: &Entry, error: &ConfigError) -> Option<Range<usize>> {
+    let ConfigError::Relay(error) = error else {
+        return None;
+    };
+    let wanted = error.place_wanted()?;
+    let is_it = |word: &str| {
+        let ends = ["wss://", "ws://", "tls://"];
+        let plain = word.strip_prefix("listen:").unwrap_or(word);
+        let plain = ends
+            .iter()
+            .find_map(|end| plain.strip_prefix(end))
+            .unwrap_or(plain);
+        let plain = plain.trim_end_matches('/').parse::<Endpoint>();
+        plain.is_ok_and(|at| at.overlaps(wanted))
+    };
+    let mut words = entry.words.iter().rev();
+    let meant = words.find(|(key, word, _)| *key == "dst" && is_it(word));
+    meant.map(|(.., at)| at.clone())
 }
 
 /// Builds the role with one of its words, in the company of others that are right, and without any setting but those
 /// that say how words are read.
-fn build_alone(entry: &Entry, env: &Env, at: usize) -> Result<Run, ConfigError> {
+fn build_alone(entry: &Entry, env: &Env, at: usize, word: &str) -> Result<Run, ConfigError> {
     let options = entry.section.options();
     let mut values = Values::new(vec![options, GLOBALS]);
     for name in ["mode", "no-auth", "echo"] {
@@ -61,12 +102,12 @@ fn build_alone(entry: &Entry, env: &Env, at: usize) -> Result<Run, ConfigError> 
         values.put(opt, String::new());
     }
     let count = entry.section.words.len();
-    let (key, word, _) = &entry.words[at];
+    let key = &entry.words[at].0;
     let own = entry.section.words.iter().position(|(name, _)| name == key);
     let words: Vec<String> = (0..count)
         .map(
             |place| match (Some(place) == own, entry.section.words[place].0) {
-                (true, _) => word.clone(),
+                (true, _) => word.to_owned(),
                 (false, "url") => format!("ws://{}/", ELSEWHERE[0]),
                 (false, _) => ELSEWHERE[place % 2].to_owned(),
             },
@@ -88,8 +129,8 @@ fn build_alone(entry: &Entry, env: &Env, at: usize) -> Result<Run, ConfigError> 
 /// Where a section that makes no role would listen, as far as its words say.
 pub(super) fn listens_alone(entry: &Entry, env: &Env) -> Vec<(Endpoint, Range<usize>)> {
     let mut listens = Vec::new();
-    for (at, (.., place)) in entry.words.iter().enumerate() {
-        let Ok(run) = build_alone(entry, env, at) else {
+    for (at, (_, word, place)) in entry.words.iter().enumerate() {
+        let Ok(run) = build_alone(entry, env, at, word) else {
             continue;
         };
         let places = run.listens().into_iter().cloned();

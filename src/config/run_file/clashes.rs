@@ -1,21 +1,27 @@
 //! What of several sections can't be true at once: one name, one place to listen, one standard stream for two.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::Draft;
-use super::mistake::line_of;
 use super::section::{Entry, Reader};
 use crate::base::endpoint::Endpoint;
 use crate::config::Run;
 use crate::roles::relay::config::{Output, RelayConfig, Source, Way};
 
-/// Notes that a name is taken.
-pub(super) fn note_name(reader: &mut Reader<'_>, crew: &[Draft], entry: &Entry, text: &str) {
+/// Notes that a name is taken. `names`: those before it, and the lines on which they stand.
+pub(super) fn note_name(
+    reader: &mut Reader<'_>,
+    names: &mut HashMap<String, usize>,
+    entry: &Entry,
+) {
     let name = entry.name();
-    let Some(first) = crew.iter().find(|draft| draft.entry.name() == name) else {
+    let own = reader.lines.number(entry.header.start);
+    let Some(line) = names.get(&name) else {
+        names.insert(name, own);
         return;
     };
-    let line = line_of(text, first.entry.header.start);
     let told = match entry.values.given("name") {
         true => format!("the name {name} is taken, on line {line}: give this one another"),
         false => format!("it is called {name}, as the one on line {line} is: give it a name"),
@@ -23,14 +29,40 @@ pub(super) fn note_name(reader: &mut Reader<'_>, crew: &[Draft], entry: &Entry, 
     reader.note(entry.place_of("name"), told);
 }
 
+/// What two places have in common that can't stand beside each other: a port, or the file of a socket.
+#[derive(PartialEq, Eq, Hash)]
+enum Ground {
+    Port(u16),
+    File(PathBuf),
+}
+
+impl Ground {
+    fn of(at: &Endpoint) -> Self {
+        match at {
+            Endpoint::Tcp { port, .. } => Self::Port(*port),
+            Endpoint::Unix(path) => Self::File(real(path)),
+        }
+    }
+}
+
+/// Where a path leads, as far as there are folders on it: one file has many names.
+fn real(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (Some(folder), Some(name)) = (whole.parent(), whole.file_name()) else {
+        return whole;
+    };
+    match folder.canonicalize() {
+        Ok(folder) => folder.join(name),
+        Err(_) => whole,
+    }
+}
+
+/// A place, where it stands in the file, and whose it is.
+type Taken = (Endpoint, Range<usize>, usize);
+
 /// Notes places and streams that two want.
-pub(super) fn note(
-    reader: &mut Reader<'_>,
-    crew: &[Draft],
-    watchers: &[(Endpoint, Range<usize>)],
-    text: &str,
-) {
-    let mut taken: Vec<(Endpoint, Range<usize>, usize)> = Vec::new();
+pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], watchers: &[(Endpoint, Range<usize>)]) {
+    let mut taken: HashMap<Ground, Vec<Taken>> = HashMap::new();
     let mine = crew.iter().enumerate().flat_map(|(index, draft)| {
         let places = draft.listens.iter();
         places.map(move |(at, place)| (at.clone(), place.clone(), index))
@@ -39,32 +71,35 @@ pub(super) fn note(
         .iter()
         .map(|(at, place)| (at.clone(), place.clone(), usize::MAX));
     for (at, place, index) in mine.chain(watchers) {
-        // Within one role, its own rules have found it.
-        let clash = taken
-            .iter()
-            .find(|(other, _, whose)| *whose != index && other.overlaps(&at));
+        let ground = Ground::of(&at);
+        let is_file = matches!(ground, Ground::File(_));
+        let near = taken.entry(ground).or_default();
+        // Within one role, its own rules have found it; but not that two paths are one.
+        let clash = near.iter().find(|(other, _, whose)| match is_file {
+            true => *whose != index || *other != at,
+            false => *whose != index && other.overlaps(&at),
+        });
         if let Some((other, first, _)) = clash {
-            let line = line_of(text, first.start);
+            let line = reader.lines.number(first.start);
             reader.note(
                 place.clone(),
                 format!("{at} is taken: {other} stands on line {line}"),
             );
         }
-        taken.push((at, place, index));
+        near.push((at, place, index));
     }
     let stdin = |relay: &RelayConfig| relay.source == Source::Stdin;
-    note_stream(reader, crew, text, "stdin", "src", stdin);
+    note_stream(reader, crew, "stdin", "src", stdin);
     let stdout = |relay: &RelayConfig| {
         let written = |output: &Output| output.way == Way::Stdout;
         relay.dump.is_some() || relay.outputs.iter().any(written)
     };
-    note_stream(reader, crew, text, "stdout", "dump", stdout);
+    note_stream(reader, crew, "stdout", "dump", stdout);
 }
 
 fn note_stream(
     reader: &mut Reader<'_>,
     crew: &[Draft],
-    text: &str,
     stream: &str,
     key: &str,
     uses: impl Fn(&RelayConfig) -> bool,
@@ -77,7 +112,7 @@ fn note_stream(
     let Some(first) = users.next() else {
         return;
     };
-    let line = line_of(text, first.entry.header.start);
+    let line = reader.lines.number(first.entry.header.start);
     for Draft { entry, .. } in users {
         reader.note(
             entry.place_of(key),

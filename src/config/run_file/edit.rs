@@ -10,6 +10,7 @@ use crate::base::form::Faults;
 use crate::config::outputs::slow_of;
 use crate::config::settings::{
     Settings, chained, fresh, next_port, put, put_destinations, put_slow, take_out, write_new,
+    written,
 };
 
 /// What is to change.
@@ -109,20 +110,6 @@ impl Edit {
             }
         }
         Ok(document.to_string())
-    }
-}
-
-/// What is typed into a field, as it stands in a file. Several of what is listed have commas between them.
-fn written(key: &str, text: &str) -> Value {
-    match (key, text) {
-        ("src", text) => {
-            let all: Vec<&str> = text.split(',').map(str::trim).collect();
-            Value::from(all.join(","))
-        }
-        ("name", text) => Value::from(text),
-        (_, "true") => Value::from(true),
-        (_, "false") => Value::from(false),
-        (_, text) => Value::from(text),
     }
 }
 

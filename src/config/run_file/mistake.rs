@@ -3,6 +3,9 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use super::secrets::hidden;
+use crate::base::units::{Count, is_unseen};
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -20,42 +23,76 @@ impl Mistake {
     }
 }
 
-/// The line on which a byte stands, from 1 on.
-pub(super) fn line_of(file: &str, at: usize) -> usize {
-    1 + file.as_bytes()[..at.min(file.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
+/// Where the lines of a file begin.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(file: &str) -> Self {
+        let ends = file.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self(ends.map(|(at, _)| at + 1).collect())
+    }
+
+    /// The line on which a byte stands, from 1 on.
+    pub(super) fn number(&self, at: usize) -> usize {
+        1 + self.0.partition_point(|begin| *begin <= at)
+    }
 }
 
-/// All mistakes of a file, in the order in which they stand there, as they are shown to people.
+/// The mistakes of a file, in the order in which they stand there, as they are shown to people: the first of them, if
+/// there are very many, and how many more there are. What may be a secret is left out.
 pub(super) fn show(name: &str, file: &str, mut mistakes: Vec<Mistake>) -> String {
     mistakes.sort_by_key(|mistake| mistake.at.start);
+    let page = Page {
+        name,
+        file,
+        hidden: hidden(file),
+        lines: Lines::of(file),
+    };
     let mut text = String::new();
-    for mistake in &mistakes {
-        show_one(&mut text, name, file, mistake);
+    for mistake in mistakes.iter().take(SHOWN_MAX) {
+        show_one(&mut text, &page, mistake);
+    }
+    if let Some(more @ 1..) = mistakes.len().checked_sub(SHOWN_MAX) {
+        let _ = writeln!(text, "{name}: and {}", Count(more, "more mistake"));
     }
     text
 }
 
-fn show_one(text: &mut String, name: &str, file: &str, mistake: &Mistake) {
+/// A file whose mistakes are shown.
+struct Page<'a> {
+    name: &'a str,
+    file: &'a str,
+    hidden: Vec<Range<usize>>,
+    lines: Lines,
+}
+
+fn show_one(text: &mut String, page: &Page<'_>, mistake: &Mistake) {
+    let (name, file, hidden) = (page.name, page.file, &page.hidden[..]);
     let start = floor(file, mistake.at.start);
     let begin = file[..start].rfind('\n').map_or(0, |at| at + 1);
     let end = file[start..].find('\n').map_or(file.len(), |at| start + at);
-    let number = line_of(file, start);
+    let number = page.lines.number(start);
     let column = 1 + file[begin..start].chars().count();
-    let line = file[begin..end].trim_end_matches('\r');
+    let cells = cells(file, begin..end, hidden);
+    let place = |at: usize| cells.iter().filter(|cell| cell.0 < at).count();
+    let of = part_of(hidden, start).map_or(start, |part| part.start);
+    let to = floor(file, mistake.at.end.min(end)).max(start);
+    let (from, to) = (place(of), place(to));
     // A long line is shown from a little before the place that counts.
-    let skipped = column.saturating_sub(WIDTH - CONTEXT + 1);
-    let shown: String = line.chars().skip(skipped).take(WIDTH).map(plain).collect();
-    let length = file[start..floor(file, mistake.at.end.min(end)).max(start)]
-        .chars()
-        .count();
-    let before = column - 1 - skipped;
-    let room = (shown.chars().count() + 1).saturating_sub(before).max(1);
-    let carets = "^".repeat(length.clamp(1, room));
+    let skipped = (from + 1).saturating_sub(WIDTH - CONTEXT + 1);
+    let shown: String = cells
+        .iter()
+        .skip(skipped)
+        .take(WIDTH)
+        .map(|cell| cell.1)
+        .collect();
+    let wide = |cells: &[(usize, char)]| cells.iter().map(|cell| columns(cell.1)).sum::<usize>();
+    let before = wide(&cells[skipped..from]);
+    let marked = &cells[from..to.max(from).min(cells.len().min(skipped + WIDTH).max(from))];
+    let carets = "^".repeat(wide(marked).max(1));
     let margin = " ".repeat(number.to_string().len());
-    let wrong: String = mistake.text.chars().map(plain).collect();
+    let wrong = without_users(&mistake.text);
+    let wrong: String = wrong.chars().take(TEXT_MAX).map(plain).collect();
     let _ = writeln!(
         text,
         "{name}:{number}:{column}: {wrong}\n {number} | {shown}\n {margin} | {:before$}{carets}",
@@ -63,9 +100,55 @@ fn show_one(text: &mut String, name: &str, file: &str, mistake: &Mistake) {
     );
 }
 
-/// A character as it takes one column and drives no terminal.
+/// A text that may quote addresses, without what stands before their `@`: a user, and maybe a password.
+fn without_users(text: &str) -> String {
+    let words = text.split(' ').map(|word| match word.rsplit_once('@') {
+        Some((before, host)) if !before.is_empty() && !before.ends_with("unix:") => {
+            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+            format!("{scheme}...@{host}")
+        }
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What is shown of a line: each character with its place in the file, and three dots for a part that is hidden.
+fn cells(file: &str, line: Range<usize>, hidden: &[Range<usize>]) -> Vec<(usize, char)> {
+    let mut cells: Vec<(usize, char)> = Vec::new();
+    let text = file[line.clone()].trim_end_matches('\r');
+    for (at, letter) in text.char_indices() {
+        let at = line.start + at;
+        match part_of(hidden, at) {
+            Some(part) if at == part.start.max(line.start) => cells.extend([(at, '.'); 3]),
+            Some(_) => {}
+            None => cells.push((at, plain(letter))),
+        }
+    }
+    cells
+}
+
+/// The hidden part in which a place lies.
+fn part_of(hidden: &[Range<usize>], at: usize) -> Option<&Range<usize>> {
+    let next = hidden.partition_point(|part| part.end <= at);
+    hidden.get(next).filter(|part| part.start <= at)
+}
+
+/// How many columns a terminal gives a character (Unicode Standard Annex 11): two to those of East Asia and to
+/// pictures, none to marks that go onto the letter before.
+fn columns(letter: char) -> usize {
+    match u32::from(letter) {
+        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f => 0,
+        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f => 0,
+        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xac00..=0xd7a3 => 2,
+        0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 => 2,
+        0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+/// A character as it drives no terminal.
 fn plain(letter: char) -> char {
-    match letter.is_control() {
+    match is_unseen(letter) {
         true => ' ',
         false => letter,
     }
@@ -80,6 +163,10 @@ fn floor(file: &str, at: usize) -> usize {
     at
 }
 
+/// How many mistakes are shown of a file. Who has more will start with those.
+pub(crate) const SHOWN_MAX: usize = 100;
+/// How much of what is said of one is shown: a value of a file is as long as it likes.
+const TEXT_MAX: usize = 1000;
 /// What is shown of a line.
 const WIDTH: usize = 100;
 /// What is shown at least of what follows a mistake in a long line.
@@ -94,8 +181,29 @@ mod tests {
         let file = "a = 1\n\tname = \"\u{fc}ber\" # x\n";
         let at = file.find('"').unwrap();
         let mistake = Mistake::new(at..at + "\"\u{fc}ber\"".len(), "no");
-        let expected = "f.toml:2:9: no\n 2 |  name = \"\u{fc}ber\" # x\n   |         ^^^^^^\n";
+        let expected = "f.toml:2:9: no\n 2 |  name = \"\u{fc}ber\" ...\n   |         ^^^^^^\n";
         assert_eq!(show("f.toml", file, vec![mistake]), expected);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let show = |file: &str, at: Range<usize>, text: &str| {
+            show("f", file, vec![Mistake::new(at, text)])
+        };
+        assert_eq!(
+            show("a = 1\ntoken = \"S\" # S\n", 6..11, "no"),
+            "f:2:1: no\n 2 | token = ...\n   | ^^^^^\n"
+        );
+        assert_eq!(
+            show(
+                "url = 'ws://u:S@h'",
+                6..18,
+                "ws://u:S@h is wrong, u@unix:x, unix:@x"
+            ),
+            "f:1:7: ws://...@h is wrong, ...@unix:x, unix:@x\n 1 | url = ...\n   |       ^^^\n"
+        );
+        let key = "tls-key = \"\"\"\nS\\q\n\"\"\"\n";
+        assert_eq!(show(key, 15..17, "no"), "f:2:2: no\n 2 | ...\n   | ^^^\n");
     }
 
     #[test]
@@ -110,6 +218,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn carets_are_as_wide_as_what_is_wrong() {
+        let file = "dst = [\"\u{65e5}\u{672c}\", \"e\u{301}:x\"]";
+        let at = file.find("\"e").unwrap();
+        let shown = show(
+            "f",
+            file,
+            vec![Mistake::new(7..15, "a"), Mistake::new(at..at + 7, "b")],
+        );
+        let carets: Vec<&str> = shown.lines().filter(|line| line.contains('^')).collect();
+        assert_eq!(carets, ["   |        ^^^^^^", "   |                ^^^^^"]);
+    }
+
+    #[test]
+    fn of_very_many_the_first_are_shown() {
+        let file = "x\n".repeat(SHOWN_MAX + 2);
+        let all = |count: usize| {
+            (0..count)
+                .map(|at| Mistake::new(at * 2..at * 2 + 1, "no"))
+                .collect()
+        };
+        assert_eq!(
+            show("f", &file, all(SHOWN_MAX)).lines().count(),
+            3 * SHOWN_MAX
+        );
+        let shown = show("f", &file, all(SHOWN_MAX + 1));
+        assert!(shown.ends_with("\nf: and 1 more mistake\n"), "{shown}");
+        assert!(show("f", &file, all(SHOWN_MAX + 2)).ends_with("\nf: and 2 more mistakes\n"));
+        let long = show("f", "", vec![Mistake::new(0..0, "x".repeat(5000))]);
+        assert!(long.len() < 1100, "{long}");
     }
 
     #[test]

@@ -11,10 +11,13 @@ mod blame;
 mod clashes;
 mod edit;
 mod example;
+mod foresight;
 mod mistake;
 mod rest;
+mod secrets;
 mod section;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +27,7 @@ use self::blame::{blame, listens_alone};
 pub use self::edit::Edit;
 pub use self::example::example;
 pub use self::mistake::Mistake;
-use self::mistake::show;
+use self::mistake::{Lines, SHOWN_MAX, show};
 use self::rest::{Rest, console, log, metrics};
 use self::section::{Entry, Reader, SECTIONS, Section, key_place, keys_of, near};
 use crate::base::endpoint::Endpoint;
@@ -85,6 +88,9 @@ impl Origin {
 }
 
 impl RunFile {
+    /// How many mistakes are shown of a file.
+    pub const SHOWN_MAX: usize = SHOWN_MAX;
+
     /// Where it came from.
     pub fn origin(&self) -> Origin {
         Origin {
@@ -166,7 +172,9 @@ impl RunFile {
         })?;
         let mut reader = Reader {
             folder,
-            passed: env.passed.as_deref(),
+            env,
+            lines: Lines::of(text),
+            sockets: HashMap::new(),
             mistakes: Vec::new(),
         };
         let mut rest = Rest::new(flags);
@@ -187,14 +195,17 @@ impl RunFile {
                 "there is nothing to run here: hydrant run --example shows how",
             );
         }
-        let crew = crew(&mut reader, entries, env, text);
+        let crew = crew(&mut reader, entries);
         let mut globals = rest.globals(&mut reader);
         let spins = |draft: &Draft| {
             draft.entry.section.role == RoleId::Relay && draft.entry.values.given("busy-poll")
         };
         globals.console = rest.console.take();
         globals.busy_poll |= crew.iter().any(spins);
-        clashes::note(&mut reader, &crew, &rest.watchers, text);
+        clashes::note(&mut reader, &crew, &rest.watchers);
+        if env.is_check {
+            foresight::note(&mut reader, &crew, &rest);
+        }
         match reader.mistakes.is_empty() {
             true => Ok((
                 globals,
@@ -314,10 +325,12 @@ struct Draft {
 }
 
 /// Makes roles of what stands in their sections.
-fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>, env: &Env, text: &str) -> Vec<Draft> {
+fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Vec<Draft> {
+    let env = reader.env;
     let mut crew: Vec<Draft> = Vec::new();
+    let mut names = HashMap::new();
     for entry in entries {
-        clashes::note_name(reader, &crew, &entry, text);
+        clashes::note_name(reader, &mut names, &entry);
         let words = entry.section.words.iter().map(|(word, _)| *word);
         let missing: Vec<&str> = words.filter(|word| lacks(&entry, word)).collect();
         for word in &missing {

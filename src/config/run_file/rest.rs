@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use toml_edit::Table;
 
+use super::blame::place_named;
 use super::section::{Reader, in_file, key_place, keys_of, near, place, texts};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Values};
 use crate::base::units::Typed;
 use crate::cli::GLOBALS;
-use crate::config::{Globals, console_of};
+use crate::config::{ConfigError, Globals, console_of};
 use crate::roles::console::config::ConsoleConfig;
 use crate::roles::console::options as console_options;
 
@@ -20,6 +21,8 @@ pub(super) struct Rest<'a> {
     /// Where those listen who only watch, and where that stands.
     pub(super) watchers: Vec<(Endpoint, Range<usize>)>,
     pub(super) console: Option<ConsoleConfig>,
+    /// Where the settings of `[log]` stand, by their keys.
+    places: Vec<(&'static str, Range<usize>)>,
 }
 
 impl<'a> Rest<'a> {
@@ -29,7 +32,14 @@ impl<'a> Rest<'a> {
             flags,
             watchers: Vec::new(),
             console: None,
+            places: Vec::new(),
         }
+    }
+
+    /// Where a setting of `[log]` stands.
+    pub(super) fn place_of(&self, key: &str) -> Option<Range<usize>> {
+        let place = self.places.iter().find(|(name, _)| *name == key);
+        place.map(|(_, at)| at.clone())
     }
 
     pub(super) fn globals(&mut self, reader: &mut Reader<'_>) -> Globals {
@@ -40,8 +50,16 @@ impl<'a> Rest<'a> {
         }
         match Globals::from_values(&self.values) {
             Ok(globals) => globals,
+            Err(ConfigError::QuietAndVerbose) => {
+                let places = ["quiet", "verbose"].map(|key| self.place_of(key));
+                let at = places.into_iter().flatten().next().unwrap_or_default();
+                reader.note(at, "quiet and verbose contradict each other: leave one out");
+                Globals::default()
+            }
             Err(error) => {
-                reader.note(0..0, in_file(&error.to_string()));
+                let said = error.to_string();
+                let at = place_named(&said, &self.places).unwrap_or_default();
+                reader.note(at, in_file(&said));
                 Globals::default()
             }
         }
@@ -65,7 +83,7 @@ pub(super) fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
             Err((at, text)) => reader.note(at, format!("listen: {text}")),
             Ok(given) => {
                 let (text, at) = given.into_iter().next().expect("one text");
-                let text = match reader.place_passed("listen", text) {
+                let text = match reader.place_passed("listen", text, at.start) {
                     Ok(text) => text,
                     Err(text) => {
                         reader.note(at, text);
@@ -92,6 +110,7 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
     let mut values = Values::new(vec![console_options::OPTIONS]);
     let mut bind = table.span().unwrap_or_default();
     let known = reader.mistakes.len();
+    let mut places = Vec::new();
     let mut saves = false;
     let all = || {
         let own = console_options::OPTIONS.iter();
@@ -103,6 +122,7 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
                 if opt.name() == "bind" {
                     bind = place(item);
                 }
+                places.push((opt.name(), place(item)));
                 reader.setting(&mut values, opt, item);
             }
             None if key.get() == "save" => saves = reader.truth("save", item).unwrap_or(false),
@@ -120,12 +140,16 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
     if reader.mistakes.len() > known {
         return;
     }
-    match console_of(&values) {
+    match console_of(&values, reader.env) {
         Ok(config) => {
             rest.watchers.push((config.bind.clone(), bind));
             rest.console = Some(ConsoleConfig { saves, ..config });
         }
-        Err(error) => reader.note(bind, in_file(&error.to_string())),
+        Err(error) => {
+            let said = error.discreet();
+            let at = place_named(&said, &places).unwrap_or(bind);
+            reader.note(at, in_file(&said));
+        }
     }
 }
 
@@ -134,7 +158,10 @@ pub(super) fn log(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
     for (key, item) in keys_of(table) {
         let opt = GLOBALS.iter().find(|opt| opt.name() == key.get());
         match opt.filter(|opt| LOG.contains(&opt.name())) {
-            Some(opt) => reader.setting(&mut rest.values, opt, item),
+            Some(opt) => {
+                reader.setting(&mut rest.values, opt, item);
+                rest.places.push((opt.name(), place(item)));
+            }
             None => {
                 let near = near(key.get(), LOG.iter().copied(), &LOG.join(", "));
                 let name = Typed(key.get()).to_string();
@@ -148,3 +175,26 @@ pub(super) fn log(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
 const NOT_IN_FILE: &[&str] = &["no-browser", "import"];
 /// The options that `[log]` has.
 const LOG: &[&str] = &["log-file", "verbose", "quiet"];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::base::secret::Secret;
+    use crate::config::{Env, RunFile};
+
+    #[test]
+    fn the_environment_s_token_guards_the_console() {
+        let text = "[[relay]]\nsrc = 1\ndst = 0\n[console]\nbind = \"127.0.0.1:7700\"\n";
+        let token = Secret::from(b"0123456789abcdef0123".to_vec());
+        let env = Env {
+            token: Some(token.clone()),
+            ..Env::default()
+        };
+        let (globals, _) = RunFile::parse(text, Path::new("/"), &[], &env).expect("it is right");
+        assert_eq!(globals.console.expect("it is there").token, Some(token));
+        let (globals, _) =
+            RunFile::parse(text, Path::new("/"), &[], &Env::default()).expect("it is right");
+        assert_eq!(globals.console.expect("it is there").token, None);
+    }
+}

@@ -1,17 +1,18 @@
 //! The sections of a run file, and what stands in one: settings for the options of a role's table, words, and where
 //! each of them stands.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
 use toml_edit::{Item, Key, Table, Value};
 
-use super::mistake::Mistake;
-use crate::base::option::{Kind, Opt, Values};
+use super::mistake::{Lines, Mistake};
+use crate::base::option::{Kind, Opt, OptionError, Values};
 use crate::base::units::Typed;
 use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
 use crate::config::outputs::{Said, said, slow_key};
-use crate::config::{Run, Sheet};
+use crate::config::{Env, Run, Sheet};
 use crate::roles::relay::config::Slow;
 
 /// A kind of section.
@@ -97,6 +98,8 @@ pub(super) struct Entry {
     pub(super) values: Values,
     /// The words, each with its key and its place.
     pub(super) words: Vec<(&'static str, String, Range<usize>)>,
+    /// The parts of `src` where it is a list, which is one word.
+    pub(super) sources: Vec<Placed>,
     /// Where settings stand, by their keys: the value's place.
     pub(super) places: Vec<(&'static str, Range<usize>)>,
     /// What `[[relay.output]]` says of its own: which of the words it is, and `--slow`.
@@ -160,8 +163,11 @@ impl Entry {
 pub(super) struct Reader<'a> {
     /// The folder from which paths start that are not absolute.
     pub(super) folder: &'a Path,
-    /// Listening sockets that `fd:NAME` may mean, and where they listen; `None`: they are not known.
-    pub(super) passed: Option<&'a [(String, String)]>,
+    /// What is found around the file.
+    pub(super) env: &'a Env,
+    pub(super) lines: Lines,
+    /// Listening sockets that `fd:NAME` has named, and on which line.
+    pub(super) sockets: HashMap<String, usize>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -177,6 +183,7 @@ impl Reader<'_> {
             header: table.span().unwrap_or_default(),
             values: Values::new(vec![section.options(), GLOBALS]),
             words: Vec::new(),
+            sources: Vec::new(),
             places: Vec::new(),
             slows: Vec::new(),
             is_enabled: true,
@@ -274,8 +281,9 @@ impl Reader<'_> {
             Err((at, text)) => self.note(at, format!("{key}: {text}")),
             Ok(texts) if key == "src" => {
                 // Several sources are one word, with commas between them.
-                let list: Vec<String> = texts.into_iter().map(|(text, _)| text).collect();
+                let list: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
                 entry.words.push((key, list.join(","), place(item)));
+                entry.sources = texts;
             }
             Ok(texts) => entry
                 .words
@@ -287,7 +295,7 @@ impl Reader<'_> {
     fn with_places(&mut self, key: &str, given: Vec<Placed>) -> Vec<Placed> {
         let mut told = Vec::new();
         for (text, at) in given {
-            match self.place_passed(key, text) {
+            match self.place_passed(key, text, at.start) {
                 Ok(text) => told.push((text, at)),
                 Err(wrong) => {
                     self.note(at.clone(), wrong);
@@ -302,14 +310,29 @@ impl Reader<'_> {
     /// A word as it is, or where the socket listens that it names as `fd:NAME`.
     ///
     /// # Errors
-    /// That there is no such socket, or that there are several.
-    pub(super) fn place_passed(&self, key: &str, text: String) -> Result<String, String> {
+    /// That there is no such socket, or that there are several, or that it is taken.
+    pub(super) fn place_passed(
+        &mut self,
+        key: &str,
+        text: String,
+        at: usize,
+    ) -> Result<String, String> {
         let may_be_passed = ["dst", "listen"].contains(&key);
         let Some(name) = text.strip_prefix("fd:").filter(|_| may_be_passed) else {
             return Ok(text);
         };
+        if name.is_empty() {
+            return Err(format!("{key}: fd: has no name: write fd:NAME"));
+        }
+        let line = self.lines.number(at);
+        if let Some(first) = self.sockets.insert(name.to_owned(), line) {
+            let name = Typed(name);
+            return Err(format!(
+                "{key}: fd:{name} is taken: it stands on line {first}"
+            ));
+        }
         let way = if key == "dst" { "listen:" } else { "" };
-        let Some(passed) = self.passed else {
+        let Some(passed) = &self.env.passed else {
             return Ok(format!("{way}{STAND_IN}"));
         };
         let mut found = passed.iter().filter(|(own, _)| own == name);
@@ -352,6 +375,10 @@ impl Reader<'_> {
             }
             match opt.read(&text) {
                 Ok(_) => values.put(opt, text),
+                // Whoever took the key for another one wrote a secret there.
+                Err(OptionError::Control { .. }) if matches!(opt.kind, Kind::Path { .. }) => {
+                    self.note(at, format!("{name}: a path has no control characters"));
+                }
                 Err(error) => self.note(at, in_file(&error.to_string())),
             }
         }

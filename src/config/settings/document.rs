@@ -16,8 +16,8 @@ use std::fmt;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use crate::config::outputs::slow_key;
-use crate::config::settings::Settings;
 use crate::config::settings::removal::take_out;
+use crate::config::settings::{Settings, is_listed, split};
 
 /// The file's text, taken apart.
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ fn write(table: &mut Table, settings: &Settings) {
     for (key, text) in &settings.fields {
         match key.as_str() {
             DST => put_destinations(table, text),
-            key => put(table, key, text, typed(text)),
+            key => put(table, key, text, written(key, text)),
         }
     }
     for dst in settings.get(DST).split_whitespace() {
@@ -228,7 +228,7 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
     let left = left.join(" ");
     match left.is_empty() {
         true => drop(table.remove(DST)),
-        false => put(table, DST, &left, typed(&left)),
+        false => put(table, DST, &left, written(DST, &left)),
     }
 }
 
@@ -243,7 +243,10 @@ pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
             false => put(output, "slow", word, Value::from(word)),
         };
     }
-    let listed = table.get(DST).and_then(read).unwrap_or_default();
+    let listed = table
+        .get(DST)
+        .and_then(|item| read(DST, item))
+        .unwrap_or_default();
     let listed: Vec<&str> = listed.split_whitespace().collect();
     let Some(place) = listed.iter().position(|one| *one == dst) else {
         return;
@@ -261,7 +264,7 @@ pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
     let before = listed[..place].join(" ");
     match before.is_empty() {
         true => drop(table.remove(DST)),
-        false => put(table, DST, &before, typed(&before)),
+        false => put(table, DST, &before, written(DST, &before)),
     }
     table.insert(OUTPUT, Item::ArrayOfTables(outputs));
 }
@@ -275,7 +278,7 @@ fn output(dst: &str) -> Table {
 /// Puts a value where it is not there yet; what stands beside it stays.
 pub(crate) fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
     match table.get_mut(key) {
-        Some(item) if read(item).as_deref() == Some(text) => {}
+        Some(item) if read(key, item).as_deref() == Some(text) => {}
         Some(Item::Value(old)) => {
             let decor = old.decor().clone();
             *old = fresh;
@@ -287,15 +290,21 @@ pub(crate) fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
     }
 }
 
-/// A switch is a truth; everything else is a text, several of which are a list.
-fn typed(text: &str) -> Value {
-    match text {
-        "true" => Value::from(true),
-        "false" => Value::from(false),
-        text if text.split_whitespace().count() > 1 => {
-            Value::Array(text.split_whitespace().collect::<Array>())
-        }
-        text => Value::from(text),
+/// What is typed into a field, as it stands in a file: a switch is a truth, several destinations are a list, and so are
+/// several values of what can be given again and again; everything else is a text.
+pub(crate) fn written(key: &str, text: &str) -> Value {
+    let list = |words: Vec<&str>| match words.as_slice() {
+        [one] => Value::from(*one),
+        all => Value::Array(all.iter().copied().collect::<Array>()),
+    };
+    match (key, text) {
+        ("name", text) => Value::from(text),
+        (_, "true") => Value::from(true),
+        (_, "false") => Value::from(false),
+        (DST, text) => list(text.split_whitespace().collect()),
+        ("src", text) => Value::from(split(text).collect::<Vec<_>>().join(",")),
+        (key, text) if is_listed(key) => list(split(text).collect()),
+        (_, text) => Value::from(text),
     }
 }
 
@@ -327,7 +336,7 @@ fn settings(number: usize, table: &Table) -> Result<Settings, DocumentError> {
             "enabled" => settings.enabled = item.as_bool().ok_or_else(wrong)?,
             "name" => settings.name = item.as_str().ok_or_else(wrong)?.to_owned(),
             OUTPUT => {}
-            key => settings.set(key, &read(item).ok_or_else(wrong)?),
+            key => settings.set(key, &read(key, item).ok_or_else(wrong)?),
         }
     }
     if let Some(outputs) = table.get(OUTPUT) {
@@ -356,8 +365,9 @@ fn read_outputs(settings: &mut Settings, outputs: &Item) -> Option<()> {
     Some(())
 }
 
-/// A value as it would be typed.
-fn read(item: &Item) -> Option<String> {
+/// A value as it would be typed: several destinations have spaces between them, and several of anything else commas.
+fn read(key: &str, item: &Item) -> Option<String> {
+    let between = if key == DST { " " } else { "," };
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.value().clone()),
         Value::Integer(number) => Some(number.value().to_string()),
@@ -370,7 +380,7 @@ fn read(item: &Item) -> Option<String> {
             .iter()
             .map(one)
             .collect::<Option<Vec<_>>>()
-            .map(|texts| texts.join(" ")),
+            .map(|texts| texts.join(between)),
         value => one(value),
     }
 }
@@ -523,6 +533,33 @@ dst = ":4"
             faults[0].0 == "slow of connect:b:3" && faults[0].1.contains("never"),
             "{faults:?}"
         );
+    }
+
+    /// What a run file takes as a list is one here too, and what is one text there stays one.
+    #[test]
+    fn lists_are_what_they_are_in_a_run_file() {
+        let text = "[[relay]]\nname = \"a\"\nsrc = [\"a:5000\", \"b:5000\"] # two\ndst = \"ws://:2\"\n\
+            allow = [\"10.0.0.0/8\", \"::1\"]\norigin = [\"https://a\", \"https://b\"]\n\
+            framing = \"line\"\ndump = false\nenabled = true\n";
+        let (mut document, all) = Document::parse(text).expect("it is right");
+        let mut relay = all[0].clone();
+        relay.check().expect("nothing is wrong");
+        assert_eq!(relay.get("src"), "a:5000,b:5000");
+        let (command, _) = relay.command();
+        assert!(
+            command.contains("--origin https://a --origin https://b"),
+            "{command}"
+        );
+        document.set(0, &relay);
+        assert_eq!(document.text(), text, "nothing has changed");
+        relay.set("origin", "https://a, https://c");
+        relay.check().expect("nothing is wrong");
+        relay.set("framing", "delim:0d 0a");
+        document.set(0, &relay);
+        let expected = text
+            .replace("\"line\"", "\"delim:0d 0a\"")
+            .replace("https://b", "https://c");
+        assert_eq!(document.text(), expected);
     }
 
     /// One that gets a `slow` of its own gets a section for it, and the order of all stays.

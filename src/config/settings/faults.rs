@@ -30,6 +30,7 @@ fn of_order(settings: &Settings, error: &OrderError) -> String {
         | OrderError::WebSocketOverTls { .. }
         | OrderError::SamePlace { .. }
         | OrderError::SourceIsDestination { .. }
+        | OrderError::OwnPeer { .. }
         | OrderError::StdoutTwice
         | OrderError::DumpIntoStdout => "dst",
         OrderError::Endpoint(_) => of_endpoint(settings),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::base::units::Typed;
-use crate::config::settings::Settings;
+use crate::config::settings::{FIELD_MAX, Settings};
 
 /// Why nothing was taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,20 @@ pub enum ImportError {
     },
     /// There are no `tabs` in it.
     NoTabs,
+    /// There are more tabs than there is room for.
+    TooMany {
+        /// The most.
+        max: usize,
+    },
+    /// A field of a tab is longer than one may be.
+    TooLong {
+        /// Which tab, from 1.
+        number: usize,
+        /// What of it.
+        key: &'static str,
+        /// The most, in bytes.
+        max: usize,
+    },
     /// A tab is not as it should be.
     Tab {
         /// Which, from 1.
@@ -36,6 +50,10 @@ impl fmt::Display for ImportError {
                 write!(f, "line {line}, column {column}: this is no JSON")
             }
             Self::NoTabs => write!(f, "there is no list {} in it", Typed("tabs")),
+            Self::TooMany { max } => write!(f, "{max} tabs are the most"),
+            Self::TooLong { number, key, max } => {
+                write!(f, "tab {number}: {} is longer than {max} bytes", Typed(key))
+            }
             Self::Tab { number, key } => write!(f, "tab {number}: {} can't be read", Typed(key)),
         }
     }
@@ -43,13 +61,17 @@ impl fmt::Display for ImportError {
 
 impl Error for ImportError {}
 
-/// The tabs, in their order, none of them running. What such a tab leaves out has the value that it has there.
-pub fn import(text: &str) -> Result<Vec<Settings>, ImportError> {
+/// The tabs, `max` at most, in their order, none of them running. What such a tab leaves out has the value that it has
+/// there.
+pub fn import(text: &str, max: usize) -> Result<Vec<Settings>, ImportError> {
     let all: Value = serde_json::from_str(text).map_err(|error| ImportError::Json {
         line: error.line(),
         column: error.column(),
     })?;
     let tabs = all["tabs"].as_array().ok_or(ImportError::NoTabs)?;
+    if tabs.len() > max {
+        return Err(ImportError::TooMany { max });
+    }
     (1..)
         .zip(tabs)
         .map(|(number, tab)| settings(number, tab))
@@ -59,6 +81,11 @@ pub fn import(text: &str) -> Result<Vec<Settings>, ImportError> {
 fn settings(number: usize, tab: &Value) -> Result<Settings, ImportError> {
     let text = |key: &'static str, default: &str| match &tab[key] {
         Value::Null => Ok(default.to_owned()),
+        Value::String(text) if text.len() > FIELD_MAX => Err(ImportError::TooLong {
+            number,
+            key,
+            max: FIELD_MAX,
+        }),
         Value::String(text) => Ok(text.trim().to_owned()),
         Value::Number(number) => Ok(number.to_string()),
         _ => Err(ImportError::Tab { number, key }),
@@ -115,7 +142,7 @@ mod tests {
               "mode": "listen-connect", "dump": true, "retry": "7" },
             { "src_host": "::1" }
         ] }"#;
-        let tabs = import(text).expect("it is right");
+        let tabs = import(text, 2).expect("it is right");
         assert_eq!(
             tabs[0].command().0,
             "hydrant 10.0.0.5:9999 0.0.0.0:10000 --mode listen-connect --retry 7 --dump"
@@ -127,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_said() {
-        let error = |text| import(text).expect_err("it is wrong").to_string();
+        let error = |text| import(text, 2).expect_err("it is wrong").to_string();
         assert_eq!(
             error("{\n\"tabs\": [,"),
             "line 2, column 10: this is no JSON"
@@ -138,6 +165,13 @@ mod tests {
             "tab 2: retry can't be read"
         );
         assert_eq!(error(r#"{"tabs": ["x"]}"#), "tab 1: tabs can't be read");
-        assert_eq!(import(r#"{"tabs": []}"#), Ok(Vec::new()));
+        assert_eq!(import(r#"{"tabs": []}"#, 2), Ok(Vec::new()));
+        assert_eq!(error(r#"{"tabs": [{}, {}, {}]}"#), "2 tabs are the most");
+        let tab = |len: usize| format!(r#"{{"tabs": [{{"src_host": "{}"}}]}}"#, "x".repeat(len));
+        assert!(import(&tab(FIELD_MAX), 2).is_ok());
+        assert_eq!(
+            error(&tab(FIELD_MAX + 1)),
+            "tab 1: src_host is longer than 4096 bytes"
+        );
     }
 }

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
+use crate::base::units::is_unseen;
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::member::quoted;
 use crate::config::outputs::{Said, said, slow_key, slow_of};
@@ -21,7 +22,7 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_destinations, put_slow, write_new};
+pub(crate) use self::document::{put, put_destinations, put_slow, write_new, written};
 pub use self::import::{ImportError, import};
 pub(crate) use self::removal::take_out;
 
@@ -225,14 +226,19 @@ impl Settings {
         words.map(str::to_owned).collect()
     }
 
-    /// Options that were given, in the order of the help.
+    /// Options that were given, in the order of the help; one that was given several times stands there as often.
     fn options(&self) -> impl Iterator<Item = (&'static Opt, String)> {
         let given = |opt: &'static Opt| {
             let value = self.get(opt.name());
             let is_on = !(value.is_empty() || opt.is_switch() && value == "false");
-            is_on.then(|| (opt, value.to_owned()))
+            let all = if is_on {
+                values_of(opt, value)
+            } else {
+                Vec::new()
+            };
+            all.into_iter().map(move |value| (opt, value.to_owned()))
         };
-        OPTIONS.iter().filter_map(given)
+        OPTIONS.iter().flat_map(given)
     }
 
     fn values(&self) -> Values {
@@ -248,11 +254,11 @@ impl Settings {
 
     fn name_faults(&self) -> Faults {
         let name = &self.name;
-        let may_stand = |c: char| !c.is_control() && !"[]".contains(c);
+        let may_stand = |c: char| !is_unseen(c) && !"[]".contains(c);
         let wrong = match name.trim() {
             "" => Some("it needs a name"),
             _ if name.len() > NAME_MAX => Some("at most 64 bytes"),
-            _ if !name.chars().all(may_stand) => Some("no brackets and no control characters"),
+            _ if !name.chars().all(may_stand) => Some("no brackets and nothing that can't be seen"),
             _ => None,
         };
         wrong.map(|text| fault("name", text)).into_iter().collect()
@@ -279,7 +285,10 @@ impl Settings {
                 if !["true", "false"].contains(&value.as_str()) {
                     faults.push(fault(key, "a switch is on or off"));
                 }
-            } else if let Err(error) = opt.read(value) {
+            } else if let Some(error) = values_of(opt, value)
+                .into_iter()
+                .find_map(|value| opt.read(value).err())
+            {
                 faults.push(fault(key, &error.to_string()));
             }
         }
@@ -330,6 +339,25 @@ pub fn is_editable(key: &str) -> bool {
 pub fn names_socket(key: &str, value: &str) -> bool {
     let mut places = value.split([',', ' ']).map(str::trim_start);
     matches!(key, "src" | "dst") && places.any(|place| place.contains("unix:"))
+}
+
+/// Whether a field may hold several values of an option, with commas between them.
+fn is_listed(key: &str) -> bool {
+    let opt = OPTIONS.iter().find(|opt| opt.name() == key);
+    opt.is_some_and(|opt| opt.many && matches!(opt.kind, Kind::Text { .. }))
+}
+
+/// What stands between commas.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
+/// The values that a field holds.
+fn values_of<'a>(opt: &Opt, text: &'a str) -> Vec<&'a str> {
+    match is_listed(opt.name()) {
+        true => split(text).collect(),
+        false => vec![text],
+    }
 }
 
 fn fault(field: &str, text: &str) -> (String, String) {

@@ -59,21 +59,34 @@ impl Role for Party {
 
 impl Party {
     fn console(connections: usize, token: Option<&str>) -> Self {
-        let secret = |text: &str| Secret::from(text.as_bytes().to_vec());
+        Self::Console(Console::new(orders(connections, token)))
+    }
+
+    /// The one that `hydrant status` asks.
+    #[cfg(test)]
+    fn private() -> Self {
         Self::Console(Console::new(ConsoleConfig {
-            bind: Endpoint::plain(AT).expect("an address"),
-            hosts: Vec::new(),
-            token: token.map(secret),
-            view_token: token.map(|_| secret(VIEW_TOKEN)),
-            max_connections: connections,
-            saves: false,
-            is_private: false,
+            is_private: true,
+            ..orders(8, None)
         }))
     }
 
     fn metrics() -> Self {
         let listen = Endpoint::plain(AT).expect("an address");
         Self::Metrics(Metrics::new(MetricsConfig { listen }))
+    }
+}
+
+fn orders(connections: usize, token: Option<&str>) -> ConsoleConfig {
+    let secret = |text: &str| Secret::from(text.as_bytes().to_vec());
+    ConsoleConfig {
+        bind: Endpoint::plain(AT).expect("an address"),
+        hosts: Vec::new(),
+        token: token.map(secret),
+        view_token: token.map(|_| secret(VIEW_TOKEN)),
+        max_connections: connections,
+        saves: false,
+        is_private: false,
     }
 }
 

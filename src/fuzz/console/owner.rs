@@ -18,8 +18,14 @@ pub(super) struct Owner {
     pub(super) line: usize,
     /// Nothing is answered.
     pub(super) is_silent: bool,
+    /// Bytes that each relay has got by now; a thousand more at each look.
+    pub(super) bytes: u64,
+    /// How many looks have begun.
+    pub(super) looks: usize,
     /// What was to be done.
     pub(super) deeds: Vec<TabCommand>,
+    /// How many looks had begun when the last of that was done.
+    pub(super) looks_before: usize,
 }
 
 impl Owner {
@@ -31,7 +37,10 @@ impl Owner {
             lines: 20,
             line: 80,
             is_silent: false,
+            bytes: 0,
+            looks: 0,
             deeds: Vec::new(),
+            looks_before: 0,
         }
     }
 
@@ -43,7 +52,9 @@ impl Owner {
             Command::Tab(command) => Reply::Tab(self.tab(command)),
             Command::Process => Reply::Process(Box::default()),
             Command::Roles { from } => {
-                let rows = (from..self.tabs).take(PAGE_MAX).map(role);
+                let rows = (from..self.tabs)
+                    .take(PAGE_MAX)
+                    .map(|number| self.role(number));
                 Reply::Roles {
                     rows: rows.collect(),
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
@@ -54,16 +65,20 @@ impl Owner {
 
     fn tab(&mut self, command: TabCommand) -> TabReply {
         match command {
-            TabCommand::List { from } => TabReply::List(Tabs {
-                rows: (from..self.tabs)
-                    .take(PAGE_MAX)
-                    .map(|number| self.row(number))
-                    .collect(),
-                next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
-                file: None,
-                fault: None,
-                is_kept: true,
-            }),
+            TabCommand::List { from } => {
+                self.looks += usize::from(from == 0);
+                self.bytes += 1000 * u64::from(from == 0);
+                TabReply::List(Tabs {
+                    rows: (from..self.tabs)
+                        .take(PAGE_MAX)
+                        .map(|number| self.row(number))
+                        .collect(),
+                    next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
+                    file: None,
+                    fault: None,
+                    is_kept: true,
+                })
+            }
             TabCommand::Options => TabReply::Options(Vec::new()),
             TabCommand::Log { after } => {
                 let line = |seq| LogLine {
@@ -75,6 +90,9 @@ impl Owner {
                 };
                 TabReply::Log((after + 1..=self.lines).map(line).collect())
             }
+            TabCommand::Clients { tab, .. } if tab > self.tabs as u64 => {
+                TabReply::Refused("there is no such role any more".to_owned())
+            }
             TabCommand::Clients { from, .. } => {
                 let to = self.clients.min(from + PAGE_MAX as u64);
                 TabReply::Clients(ClientPage {
@@ -85,8 +103,20 @@ impl Owner {
             TabCommand::Payload { .. } => TabReply::Refused("it does not run".to_owned()),
             deed => {
                 self.deeds.push(deed);
+                self.looks_before = self.looks;
                 TabReply::Done
             }
+        }
+    }
+
+    fn role(&self, number: usize) -> RoleRow {
+        let view = View {
+            bytes_in: self.bytes,
+            ..View::new("relay", Duration::from_secs(1))
+        };
+        RoleRow {
+            name: format!("relay {number}"),
+            state: RoleState::Running(Box::new(view)),
         }
     }
 
@@ -95,7 +125,7 @@ impl Owner {
             id: number as u64 + 1,
             kind: "relay",
             label: format!("relay[relay {number}]"),
-            row: role(number),
+            row: self.role(number),
             dump: false,
             settings: Some(TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
@@ -105,13 +135,6 @@ impl Owner {
                 is_fixed: false,
             }),
         }
-    }
-}
-
-fn role(number: usize) -> RoleRow {
-    RoleRow {
-        name: format!("relay {number}"),
-        state: RoleState::Running(Box::new(View::new("relay", Duration::from_secs(1)))),
     }
 }
 

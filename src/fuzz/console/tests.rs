@@ -215,3 +215,68 @@ fn the_oldest_makes_way_for_the_newest() {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// One look tells of no rate; who looks again within seconds sees what came meanwhile.
+#[test]
+fn a_terminal_that_looks_again_sees_what_flows() {
+    let mut play = Play::new(Party::private(), 1, Faults::none());
+    let looks = |play: &mut Play| {
+        let state = asked(play, &request("GET", "/api/v1/state", "")).body;
+        let state: serde_json::Value = serde_json::from_str(&state).expect("it is JSON");
+        state["roles"][0].clone()
+    };
+    play.pass(SECOND * 5);
+    assert_eq!(play.owner.looks, 0, "nobody has asked");
+    let role = looks(&mut play);
+    assert!(
+        role["in"].is_null() && role["drops_10m"].is_null(),
+        "{role}"
+    );
+    play.pass(SECOND * 2);
+    assert!(looks(&mut play)["in"].as_u64() >= Some(1000));
+    play.pass(SECOND * 15);
+    let looked = play.owner.looks;
+    play.pass(SECOND * 60);
+    assert_eq!(play.owner.looks, looked, "nobody looks any more");
+    assert!(looks(&mut play)["in"].is_null(), "that was long ago");
+}
+
+#[test]
+fn nobody_is_connected_to_what_is_not_there() {
+    let mut play = console(8);
+    let clients = |tab: u64| request("GET", &format!("/api/v1/relays/{tab}/clients"), BEARER);
+    assert_eq!(asked(&mut play, &clients(999)).status, 404);
+    assert_eq!(asked(&mut play, &clients(1)).status, 200);
+}
+
+/// However many relays there are: whoever does something hears of it when all of them are as they are since.
+#[test]
+fn a_deed_is_answered_with_a_look_at_all_that_is_since() {
+    let mut play = console(64);
+    play.owner.tabs = 1500;
+    play.pass(SECOND);
+    let fields = format!("{BEARER}Content-Type: application/json\r\nContent-Length: 2\r\n");
+    let stop = request("POST", "/api/v1/relays/1/stop", &fields) + "{}";
+    for others in 0..6 {
+        // Each is served in a turn of its own, and a look takes six.
+        let looks: Vec<_> = (0..others).map(|_| play.guest()).collect();
+        let does = play.guest();
+        for other in looks {
+            play.says(other, request("GET", "/api/v1/state", BEARER).as_bytes());
+        }
+        play.says(does, stop.as_bytes());
+        let before = play.owner.deeds.len();
+        let end = play.now() + SECOND * 3;
+        play.handle.world().stop_at(end);
+        while play.hears(does).is_empty() {
+            assert!(play.now() < end, "no answer");
+            play.turn();
+        }
+        assert_eq!(play.owner.deeds.len(), before + 1);
+        assert!(
+            play.owner.looks > play.owner.looks_before,
+            "{others} others"
+        );
+        play.pass(SECOND * 3);
+    }
+}

@@ -98,9 +98,19 @@ pub(super) fn unix(path: &Path) -> io::Result<(Socket, SocketFile)> {
     Ok((socket, file))
 }
 
-fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
+/// Whether this is a Unix socket at which nobody listens any more: connecting to it is refused.
+pub fn is_dead(path: &Path) -> bool {
+    let refused = SockAddr::unix(path).and_then(|address| probe(&address));
+    refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn probe(address: &SockAddr) -> io::Result<()> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    match probe.connect(address) {
+    probe.connect(address)
+}
+
+fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
+    match probe(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         // Its queue is full, so somebody listens.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -43,6 +43,7 @@ use super::sys;
 use crate::base::time::Time;
 use alarm::Alarm;
 use listen::SocketFile;
+pub use listen::is_dead;
 pub use passed::Passed;
 use resolver::Resolver;
 use std_stream::StdStreams;

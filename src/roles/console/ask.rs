@@ -62,14 +62,32 @@ impl Console {
         self.asked.insert(ticket, goal);
     }
 
-    /// Has the tabs looked at. Whoever asks while a look is under way waits for the next one: that one shows what was
-    /// done before it began.
+    /// Has the tabs looked at. Whoever asks once a look has shown some of them waits for the next one: that one shows
+    /// what was done before it began.
     pub(super) fn list(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
-        self.waiting.push(waiting);
+        match self.is_listed {
+            true => self.next_waiting.push(waiting),
+            false => self.waiting.push(waiting),
+        }
+        self.begin_listing(cx);
+    }
+
+    fn begin_listing(&mut self, cx: &mut Cx<'_>) {
         if !self.listing {
             self.listing = true;
             self.ask(cx, Goal::List(Vec::new()), TabCommand::List { from: 0 });
         }
+    }
+
+    /// A look is over. Who waited for it, and the next one, if there is to be one.
+    fn end_listing(&mut self, cx: &mut Cx<'_>) -> Vec<Waiting> {
+        (self.listing, self.is_listed) = (false, false);
+        let next = std::mem::take(&mut self.next_waiting);
+        let waiting = std::mem::replace(&mut self.waiting, next);
+        if !self.waiting.is_empty() {
+            self.begin_listing(cx);
+        }
+        waiting
     }
 
     /// Does what is asked for, or begins it.
@@ -90,7 +108,13 @@ impl Console {
                 let answer = answered(Status::OK, &json!({}));
                 return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
             }
-            Route::State => self.list(cx, Waiting::State(conn, right)),
+            Route::State => {
+                // Where nobody has looked yet, this is the first look.
+                if self.state_asked.replace(cx.now()).is_none() && self.config.is_private {
+                    self.list(cx, Waiting::Sample);
+                }
+                self.list(cx, Waiting::State(conn, right));
+            }
             Route::History { relay } => self.list(cx, Waiting::History(conn, relay)),
             Route::Events(_) if asked.is_head() => return Some(answer::stream()),
             Route::Events(wanted) => self.stream(cx, conn, wanted, right),
@@ -182,9 +206,7 @@ impl Console {
             (Goal::Clients { tab, serial }, TabReply::Clients(page)) => {
                 self.gathered(cx, tab, serial, page);
             }
-            (Goal::Clients { tab, serial }, _) => {
-                self.gathered(cx, tab, serial, ClientPage::default());
-            }
+            (Goal::Clients { serial, .. }, _) => self.ungathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
             (Goal::List(_), _) => self.unlisted(cx),
             (Goal::Options | Goal::Log, _) => {}
@@ -194,10 +216,10 @@ impl Console {
     fn listed(&mut self, cx: &mut Cx<'_>, mut so_far: Vec<Tab>, tabs: Tabs) {
         so_far.extend(tabs.rows);
         if let Some(from) = tabs.next {
+            self.is_listed = true;
             return self.ask(cx, Goal::List(so_far), TabCommand::List { from });
         }
-        self.listing = false;
-        let waiting = std::mem::take(&mut self.waiting);
+        let waiting = self.end_listing(cx);
         if waiting
             .iter()
             .any(|waiting| matches!(waiting, Waiting::Sample))
@@ -228,8 +250,7 @@ impl Console {
 
     /// The tabs can't be had: whoever waits for them is told so, and the next one asks again.
     fn unlisted(&mut self, cx: &mut Cx<'_>) {
-        self.listing = false;
-        for waiting in std::mem::take(&mut self.waiting) {
+        for waiting in self.end_listing(cx) {
             match waiting {
                 Waiting::Sample | Waiting::Streams => {}
                 Waiting::Answer(conn, status, body) => self.answer_to(cx, conn, status, &body),
@@ -290,6 +311,18 @@ impl Console {
         roster.complete(cx.now());
         self.looks.extend(std::mem::take(&mut roster.looks));
         self.server.wake(cx);
+    }
+
+    /// There is nobody whose clients they could be.
+    fn ungathered(&mut self, cx: &mut Cx<'_>, serial: u64) {
+        let found = self
+            .rosters
+            .iter()
+            .position(|roster| roster.serial == serial);
+        let Some(at) = found else { return };
+        for look in self.rosters.remove(at).looks {
+            self.answer_to(cx, look.conn, Status::NOT_FOUND, &no_such());
+        }
     }
 
     /// Shows somebody what was gathered.

@@ -31,6 +31,17 @@ pub(super) enum Right {
     All,
 }
 
+/// What becomes of tokens that are said while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NewTokens {
+    /// They are those that hold already.
+    Same,
+    /// They hold.
+    Taken,
+    /// There is none where there was one, which still holds.
+    Missing,
+}
+
 /// Why a request is refused, whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -63,11 +74,21 @@ impl Guard {
         }
     }
 
-    /// Other tokens hold from now on. Whether they are others.
-    pub(super) fn set_tokens(&mut self, token: Option<Secret>, view_token: Option<Secret>) -> bool {
-        let is_new = (&self.token, &self.view_token) != (&token, &view_token);
+    /// Other tokens hold from now on. Where there is none any more, those that there were are kept: it still listens
+    /// where it was begun, which whoever left the token out may not have had in mind.
+    pub(super) fn set_tokens(
+        &mut self,
+        token: Option<Secret>,
+        view_token: Option<Secret>,
+    ) -> NewTokens {
+        if (&self.token, &self.view_token) == (&token, &view_token) {
+            return NewTokens::Same;
+        }
+        if token.is_none() {
+            return NewTokens::Missing;
+        }
         (self.token, self.view_token) = (token, view_token);
-        is_new
+        NewTokens::Taken
     }
 
     pub(super) fn listens_at(&mut self, port: u16) {

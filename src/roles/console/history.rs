@@ -23,6 +23,8 @@ pub(super) struct Sample {
 #[derive(Debug, Default)]
 pub(super) struct History {
     relays: BTreeMap<u64, Past>,
+    /// Nobody looks every second, all the time: of what was not looked at nothing is known.
+    is_patchy: bool,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,19 @@ struct Past {
 }
 
 impl History {
+    /// One of whom somebody looks now and then only.
+    pub(super) fn patchy() -> Self {
+        Self {
+            is_patchy: true,
+            ..Self::default()
+        }
+    }
+
+    /// Nobody has looked for a while: what comes now does not go on from what was before.
+    pub(super) fn forget(&mut self) {
+        self.relays.clear();
+    }
+
     /// A second's samples. What is not among them any more is forgotten.
     pub(super) fn push(&mut self, samples: &[(u64, Sample)]) {
         self.relays
@@ -43,16 +58,20 @@ impl History {
         }
     }
 
-    /// Drops of the last ten minutes.
-    pub(super) fn drops(&self, id: u64) -> u64 {
-        let past = self.relays.get(&id);
-        past.map_or(0, |past| past.drops.iter().copied().map(u64::from).sum())
+    /// Drops of the last ten minutes; `None` where they are not known.
+    pub(super) fn drops(&self, id: u64) -> Option<u64> {
+        let drops = self.relays.get(&id).map(|past| &past.drops);
+        let is_known = !self.is_patchy || drops.is_some_and(|drops| drops.len() == DROPS);
+        let sum = drops.map_or(0, |all| all.iter().copied().map(u64::from).sum());
+        is_known.then_some(sum)
     }
 
-    /// Bytes a second in and out, over the last second.
-    pub(super) fn rates(&self, id: u64) -> (u64, u64) {
-        let last = self.relays.get(&id).and_then(|past| past.samples.back());
-        last.and_then(|sample| sample.rates).unwrap_or_default()
+    /// Bytes a second in and out, over the last second; `None` where they are not known.
+    pub(super) fn rates(&self, id: u64) -> Option<(u64, u64)> {
+        let samples = self.relays.get(&id).map(|past| &past.samples);
+        let is_known = !self.is_patchy || samples.is_some_and(|samples| samples.len() > 1);
+        let last = samples.and_then(VecDeque::back);
+        is_known.then(|| last.and_then(|last| last.rates).unwrap_or_default())
     }
 
     /// The samples, each figure in a row of its own, the newest last.
@@ -145,7 +164,7 @@ mod tests {
                 ..Sample::default()
             },
         )]);
-        assert_eq!(history.rates(1), (7, 8));
+        assert_eq!(history.rates(1), Some((7, 8)));
     }
 
     #[test]
@@ -163,16 +182,20 @@ mod tests {
         for drops in [0, 2, 2, 5] {
             history.push(&[(1, sample(0, drops))]);
         }
-        assert_eq!(history.drops(1), 5);
+        assert_eq!(history.drops(1).expect("all seconds are known"), 5);
         history.push(&[(1, sample(0, 1))]);
-        assert_eq!(history.drops(1), 6, "started again, and one more");
+        assert_eq!(
+            history.drops(1).expect("all seconds are known"),
+            6,
+            "started again, and one more"
+        );
         for _ in 0..595 {
             history.push(&[(1, sample(0, 1))]);
         }
-        assert_eq!(history.drops(1), 6);
+        assert_eq!(history.drops(1).expect("all seconds are known"), 6);
         for _ in 0..4 {
             history.push(&[(1, sample(0, 1))]);
         }
-        assert_eq!(history.drops(1), 1);
+        assert_eq!(history.drops(1).expect("all seconds are known"), 1);
     }
 }

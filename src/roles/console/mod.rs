@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::base::time::Time;
 use crate::proto::http1::{Request, Status};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, SockId};
@@ -62,7 +63,13 @@ pub struct Console {
     asked: BTreeMap<Ticket, Goal>,
     /// Who waits for the tabs as they are now.
     waiting: Vec<Waiting>,
+    /// Who has asked for them since the look that is under way began to show them.
+    next_waiting: Vec<Waiting>,
     listing: bool,
+    /// The look that is under way has shown some.
+    is_listed: bool,
+    /// When somebody asked for the state: a private console looks at itself as long as that goes on.
+    state_asked: Option<Time>,
     tabs: Vec<Tab>,
     /// The state of everything, as it was sent last.
     state: Value,
@@ -99,18 +106,23 @@ impl Console {
             refusal: |fault| error(fault.status(), &fault.to_string()),
         });
         Self {
-            config,
             guard,
             server,
             streams: Vec::new(),
             bound: Vec::new(),
             asked: BTreeMap::new(),
             waiting: Vec::new(),
+            next_waiting: Vec::new(),
             listing: false,
+            is_listed: false,
+            state_asked: None,
             tabs: Vec::new(),
             state: Value::Null,
             options: Value::Null,
-            history: History::default(),
+            history: match config.is_private {
+                true => History::patchy(),
+                false => History::default(),
+            },
             rosters: Vec::new(),
             looks: VecDeque::new(),
             gatherings: 0,
@@ -120,6 +132,7 @@ impl Console {
             guesses: Guesses::default(),
             started: 0,
             journal: Journal::new("console".to_owned()),
+            config,
         }
     }
 
@@ -176,12 +189,19 @@ impl Console {
         Ok(())
     }
 
-    /// Once a second: a sample of everything.
+    /// Once a second: a sample of everything, if that is of use to anybody.
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        if !self.config.is_private {
+        let now = cx.now();
+        if self
+            .state_asked
+            .is_some_and(|asked| now.since(asked) > WATCHED)
+        {
+            self.state_asked = None;
+            self.history.forget();
+        }
+        if !self.config.is_private || self.state_asked.is_some() {
             self.list(cx, Waiting::Sample);
         }
-        let now = cx.now();
         self.rosters.retain(|roster| !roster.is_over(now));
         self.journal.tick(now);
         cx.timer(SECOND, Tick::Second as u32);
@@ -351,6 +371,8 @@ enum Tick {
 /// What is said to whoever has said too many wrong tokens.
 const TOO_MANY: &str = "too many wrong tokens: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
+/// How long after a look by `hydrant status` the next one may come, for what flowed meanwhile to be known.
+const WATCHED: Duration = Duration::from_secs(10);
 /// How often new lines of the log, and payload, are pushed.
 const PUSH: Duration = Duration::from_millis(250);
 /// The longest that a body may be: a relay's settings are far shorter.

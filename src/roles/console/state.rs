@@ -156,7 +156,7 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
         RoleState::Running(view) => view,
         _ => &none,
     };
-    let (rate_in, rate_out) = view.rates.unwrap_or_else(|| history.rates(tab.id));
+    let rates = view.rates.or_else(|| history.rates(tab.id));
     let worst = view.lag.as_ref().and_then(|lag| lag.worst.as_ref());
     let upstream = view.upstream.as_ref();
     let counts = |counts: Vec<(&'static str, u64)>| {
@@ -184,8 +184,8 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
     let figures: Vec<_> = figures.collect();
     let more = json!({
         "age": view.age.as_secs_f64(),
-        "in": rate_in,
-        "out": rate_out,
+        "in": rates.map(|(rate, _)| rate),
+        "out": rates.map(|(_, rate)| rate),
         "bytes_in": view.bytes_in,
         "bytes_out": view.bytes_out,
         "clients": view.clients,

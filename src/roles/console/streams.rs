@@ -14,7 +14,7 @@ use crate::roles::http::ConnId;
 use super::Console;
 use super::answer::{self, event};
 use super::ask::{Goal, Waiting};
-use super::guard::Right;
+use super::guard::{NewTokens, Right};
 use super::routes::Wanted;
 
 /// What a stream of events has had.
@@ -36,15 +36,22 @@ pub(super) struct Stream {
 }
 
 impl Console {
-    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them.
+    /// Other tokens hold from now on. Streams that are open end, and go on for those who have one of them. `None` where
+    /// there was one opens nothing: the one that there was still holds.
     pub fn set_tokens(
         &mut self,
         cx: &mut Cx<'_>,
         token: Option<Secret>,
         view_token: Option<Secret>,
     ) {
-        if !self.guard.set_tokens(token, view_token) {
-            return;
+        match self.guard.set_tokens(token, view_token) {
+            NewTokens::Same => return,
+            NewTokens::Missing => {
+                let text =
+                    "no token is given any more: the one that it had holds until the next start";
+                return self.journal.warn(cx.now(), "token", text.to_owned());
+            }
+            NewTokens::Taken => {}
         }
         self.journal.info("tokens read again".to_owned());
         for stream in std::mem::take(&mut self.streams) {

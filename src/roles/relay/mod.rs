@@ -321,13 +321,16 @@ impl Relay {
         };
         let listens = self.outputs.iter().any(|outlet| !outlet.is_dialled());
         let reserve = RESERVE + silent;
+        // It may run already: what it has connected by now was free when it began.
+        let connected = self.sockets().count().saturating_sub(self.bound.len());
         if !listens || self.config.max_clients == Some(0) {
-            let most = cx.sockets_left().saturating_sub(reserve);
+            let left = cx.sockets_left().saturating_add(connected);
+            let most = left.saturating_sub(reserve);
             let asked = self.config.max_clients.unwrap_or(most);
             self.config.max_clients = Some(asked.min(most));
             return Ok(());
         }
-        let (most, warning) = most_clients(cx, self.config.max_clients, reserve)?;
+        let (most, warning) = most_clients(cx, self.config.max_clients, reserve, connected)?;
         self.config.max_clients = Some(most);
         if let Some(text) = warning {
             self.journal.warn(cx.now(), "descriptors", text);

@@ -12,6 +12,7 @@ pub mod options;
 mod show;
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -118,7 +119,8 @@ impl Status {
                 this.ask(cx, &at, &path, None, Step::Clients);
             }),
             Act::Kick { client, role } => self.with_role(cx, role, move |this, cx, at, role, _| {
-                let path = format!("relays/{role}/clients?limit={ROWS}&search={client}");
+                let search = encoded(&client);
+                let path = format!("relays/{role}/clients?limit={ROWS}&search={search}");
                 let step = Step::Find {
                     at: at.clone(),
                     role,
@@ -225,8 +227,7 @@ impl Status {
 
     fn answered(&mut self, cx: &mut Cx<'_>, step: Step, (status, said): Said) {
         if status != 200 {
-            let why = show::text(&said, "error");
-            return cx.finish(End::Failed(why));
+            return cx.finish(End::Failed(show::refusal(&said)));
         }
         match step {
             Step::State(name, at) => {
@@ -241,13 +242,9 @@ impl Status {
                 self.shown_all(cx);
             }
             Step::Find { at, role, client } => {
-                let rows = show::list(&said, "rows").iter();
-                let mut found = rows.filter(|row| {
-                    [show::text(row, "peer"), show::text(row, "label")].contains(&client)
-                });
-                let (Some(row), None) = (found.next(), found.next()) else {
-                    let why = format!("no client {} is there", Typed(&client));
-                    return cx.finish(End::Failed(why));
+                let row = match show::client(&said, &client) {
+                    Ok(row) => row,
+                    Err(why) => return cx.finish(End::Failed(why)),
                 };
                 let body = json!({ "client": row["id"] });
                 let done = Step::Deed(format!("{client} disconnected"));
@@ -340,6 +337,22 @@ impl Role for Status {
     }
 }
 
+/// As it stands in a request's query (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(char::from(byte));
+            }
+            byte => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
 /// What timers are for.
 enum Tick {
     Again,
@@ -351,3 +364,15 @@ const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients that are shown.
 const ROWS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_with_blanks_goes_into_a_request_line() {
+        assert_eq!(encoded("game, client"), "game%2C%20client");
+        assert_eq!(encoded("[::1]:7&a=ü%"), "%5B%3A%3A1%5D%3A7%26a%3D%C3%BC%25");
+        assert_eq!(encoded("tv-graphics_1.a~"), "tv-graphics_1.a~");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::base::units::{Bytes, Rate, Span};
+use crate::base::units::{Bytes, Rate, Span, Typed};
 
 /// All roles of a process, a line each below a head.
 pub(super) fn roles(process: &str, state: &Value) -> String {
@@ -18,8 +18,8 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
         rows.push([
             text(role, "label"),
             text(role, "word"),
-            Rate(count(role, "in")).to_string(),
-            Rate(count(role, "out")).to_string(),
+            rate(role, "in"),
+            rate(role, "out"),
             count(role, "clients").to_string(),
             match lag.is_object() {
                 true => format!("{} {}", span(lag, "seconds"), text(lag, "peer")),
@@ -31,6 +31,44 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
     }
     let version = text(state, "version");
     format!("hydrant {version}, process {process}\n{}", table(&rows))
+}
+
+/// Why something was not done: what is wrong with fields, where that is it.
+pub(super) fn refusal(said: &Value) -> String {
+    let errors = said["errors"].as_object().into_iter().flatten();
+    let errors: Vec<&str> = errors.filter_map(|(_, text)| text.as_str()).collect();
+    match errors.is_empty() {
+        true => text(said, "error"),
+        false => errors.join("; "),
+    }
+}
+
+/// The one client of this address or label.
+pub(super) fn client<'a>(page: &'a Value, name: &str) -> Result<&'a Value, String> {
+    let is_it = |row: &&Value| {
+        [text(row, "peer"), text(row, "label")]
+            .iter()
+            .any(|own| own == name)
+    };
+    let found: Vec<&Value> = list(page, "rows").iter().filter(is_it).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(format!("no client {} is there", Typed(name))),
+        all => {
+            let peers: Vec<String> = all
+                .iter()
+                .take(PEERS)
+                .map(|row| text(row, "peer"))
+                .collect();
+            let more = if all.len() > PEERS { ", ..." } else { "" };
+            Err(format!(
+                "{} clients are called {}: give the address of one of them ({}{more})",
+                all.len(),
+                Typed(name),
+                peers.join(", ")
+            ))
+        }
+    }
 }
 
 /// Clients of a role.
@@ -53,6 +91,14 @@ pub(super) fn clients(page: &Value) -> String {
         let _ = writeln!(shown, "and {left} more, none of them further behind");
     }
     shown
+}
+
+/// What is not known yet is none.
+fn rate(role: &Value, key: &str) -> String {
+    match role[key].is_null() {
+        true => "-".to_owned(),
+        false => Rate(count(role, key)).to_string(),
+    }
 }
 
 /// Columns as wide as their widest value; what is empty throughout is left out, and the last one is not filled up.
@@ -98,6 +144,9 @@ fn span(of: &Value, key: &str) -> String {
     Span(time.unwrap_or_default()).to_string()
 }
 
+/// How many are named of those of whom one can be meant.
+const PEERS: usize = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +170,37 @@ mod tests {
             "{shown}"
         );
         assert!(!shown.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_no_figure() {
+        let state = json!({ "version": "1", "roles": [
+            { "label": "hub", "word": "Running", "in": null, "out": 0, "clients": 2, "why": "It serves." },
+        ] });
+        let shown = roles("7", &state);
+        assert!(shown.contains("-   0 B/s"), "{shown}");
+        let said =
+            json!({ "error": "some fields are not right", "errors": { "dst": "port in use" } });
+        assert_eq!(refusal(&said), "port in use");
+        assert_eq!(
+            refusal(&json!({ "error": "it does not run" })),
+            "it does not run"
+        );
+    }
+
+    #[test]
+    fn one_client_is_meant_or_none() {
+        let row = |peer: &str| json!({ "peer": peer, "label": "web", "id": peer });
+        let rows = ["a:1", "a:2", "a:3", "a:4"].map(row);
+        let page = json!({ "rows": rows });
+        assert_eq!(client(&page, "a:2").expect("there is one")["id"], "a:2");
+        let why = client(&page, "web").expect_err("there are four");
+        assert_eq!(
+            why,
+            "4 clients are called web: give the address of one of them (a:1, a:2, a:3, ...)"
+        );
+        let why = client(&page, "b").expect_err("there is none");
+        assert_eq!(why, "no client b is there");
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl Hub {
 
     /// Keeps descriptors back, and says so where that leaves less than was asked for.
     fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
-        let (most, warning) = most_clients(cx, self.config.max_clients, RESERVE + NEWCOMERS_MAX)?;
+        let (reserve, connected) = (RESERVE + NEWCOMERS_MAX, self.clients.len());
+        let (most, warning) = most_clients(cx, self.config.max_clients, reserve, connected)?;
         self.config.max_clients = Some(most);
         if let Some(text) = warning {
             self.journal.warn(cx.now(), "descriptors", text);

@@ -228,6 +228,7 @@ fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError>
         }
         taken.push(endpoint);
     }
+    refuse_itself(source, outputs)?;
     let Source::Listen(source) = source else {
         return Ok(());
     };
@@ -238,6 +239,33 @@ fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError>
         }),
         None => Ok(()),
     }
+}
+
+/// Refuses a relay that would connect to the place where it listens itself: what goes in would go round for ever.
+fn refuse_itself(source: &Source, outputs: &[Output]) -> Result<(), OrderError> {
+    let mut listens: Vec<&Endpoint> = Vec::new();
+    let mut dials: Vec<&Endpoint> = Vec::new();
+    match source {
+        Source::Listen(at) => listens.push(at),
+        Source::Dial(places) => dials.extend(places),
+        Source::Stdin => {}
+    }
+    for output in outputs {
+        match &output.way {
+            Way::Listen(at) => listens.push(at),
+            Way::Dial(at) => dials.push(at),
+            Way::Stdout => {}
+        }
+    }
+    for dialled in dials {
+        if let Some(own) = listens.iter().find(|own| own.is_reached_by(dialled)) {
+            return Err(OrderError::OwnPeer {
+                listens: (*own).clone(),
+                dials: dialled.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what is given for a side that is not there: whoever gave it counts on it.
@@ -598,9 +626,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_an_upstream_of_its_own() {
+        let wrong = |line| relay(line).expect_err(line).to_string();
+        assert_eq!(
+            wrong("7001 7001"),
+            "the relay would connect to itself: it dials 127.0.0.1:7001 and listens on 127.0.0.1:7001"
+        );
+        assert!(wrong("a:1,localhost:7001 :7001").contains("dials localhost:7001"));
+        assert!(wrong(":7001 :7001 --mode listen-connect").contains("to itself"));
+        assert!(relay("10.0.0.5:7001 :7001").is_ok());
+        assert!(relay("7001 7001 --mode connect-connect").is_ok());
+    }
+
+    #[test]
     fn every_option_about_the_upstream_arrives() {
         let config = relay(
-            "a:1,[::1]:2,unix:x :2 --upstream-loss close --idle-timeout 10 --failback 1m --framing line \
+            "a:1,[::1]:2,unix:x :3 --upstream-loss close --idle-timeout 10 --failback 1m --framing line \
              --record-max 4K --max-lag 4M --stall-timeout 1h --backlog 64K --allow 10.0.0.0/8,::1 --allow 192.0.2.1 \
              --max-clients-per-ip 3 --slow skip",
         )

@@ -63,6 +63,13 @@ pub enum OrderError {
         /// DST.
         dst: Endpoint,
     },
+    /// A relay would connect to itself.
+    OwnPeer {
+        /// Where it listens.
+        listens: Endpoint,
+        /// Where it would connect.
+        dials: Endpoint,
+    },
     /// SRC names several places to listen at.
     ListListens {
         /// SRC, as it was given.
@@ -126,6 +133,18 @@ pub enum FitError {
     },
 }
 
+impl OrderError {
+    /// The place that two want, or that a relay would both listen at and dial: as the second of the two has it.
+    pub fn place_wanted(&self) -> Option<&Endpoint> {
+        match self {
+            Self::SamePlace { second, .. } => Some(second),
+            Self::SourceIsDestination { dst, .. } => Some(dst),
+            Self::OwnPeer { listens, .. } => Some(listens),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for OrderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -167,13 +186,12 @@ impl fmt::Display for OrderError {
                 f,
                 "{first} and {second} are the same port: give one of them another"
             ),
-            Self::SourceIsDestination { src, dst } => {
-                let place = place(src);
-                write!(
-                    f,
-                    "SRC {src} and DST {dst} would listen on the same {place}: give one of them another"
-                )
-            }
+            Self::SourceIsDestination { src, dst } => write!(
+                f,
+                "SRC {src} and DST {dst} would listen on the same {}: give one of them another",
+                place(src)
+            ),
+            Self::OwnPeer { listens, dials } => own_peer(f, listens, dials),
             Self::ListListens { list, mode } => write!(
                 f,
                 "SRC {} is a list, which only a dialled SRC can be: --mode {mode}",
@@ -197,6 +215,13 @@ impl fmt::Display for OrderError {
             ),
         }
     }
+}
+
+fn own_peer(f: &mut fmt::Formatter<'_>, listens: &Endpoint, dials: &Endpoint) -> fmt::Result {
+    write!(
+        f,
+        "the relay would connect to itself: it dials {dials} and listens on {listens}"
+    )
 }
 
 /// What an endpoint has that only one can listen on.

@@ -161,7 +161,7 @@ impl Expose {
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
         let asked = Some(self.config.max_streams);
-        let (most, warning) = listening::most_clients(cx, asked, RESERVE)?;
+        let (most, warning) = listening::most_clients(cx, asked, RESERVE, 0)?;
         self.config.max_streams = most;
         if let Some(text) = warning {
             self.journal.warn(cx.now(), "descriptors", text);

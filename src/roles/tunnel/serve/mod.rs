@@ -226,7 +226,7 @@ impl Serve {
         let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
         let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
-        let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve)?;
+        let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve, 0)?;
         self.config.max_clients = Some(most);
         if let Some(text) = warning {
             self.journal.warn(cx.now(), "descriptors", text);

@@ -1,0 +1,388 @@
+//! Roles of a run file, on the real loop, and what happens to them and to the file when commands, changes and readings
+//! come at the worst moment for each other.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::RoleSet;
+use super::errand::Errand;
+use super::fleet::{Fleet, Origin, Standing, Watching};
+use super::reload::Read;
+use super::scribe::UnderWay;
+use crate::config::run_file::Edit;
+use crate::config::{ConfigError, Env, RunFile};
+use crate::reactor::command::{RoleState, Ticket};
+use crate::reactor::mio_net::{self, MioNet};
+use crate::reactor::net::Wake;
+use crate::reactor::tabs::{Tab, TabCommand, TabReply};
+use crate::reactor::{Reactor, RoleId, Turn};
+
+/// Roles that run, and the file that they came from.
+struct Rig {
+    folder: PathBuf,
+    reactor: Reactor<RoleSet>,
+    fleet: Fleet,
+    /// Who asks.
+    page: RoleId,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.fleet.finish();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Rig {
+    fn new(name: &str, roles: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("hydrant-fleet-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).expect("a folder");
+        let path = folder.join("f.toml");
+        let text = format!("[console]\nbind = \"127.0.0.1:0\"\nsave = true\n{roles}");
+        fs::write(&path, text).expect("the folder can be written");
+        let file = RunFile::load(&path, &[], &Env::default()).expect("it is right");
+        let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
+        let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
+        let watching = Watching {
+            console: file.globals.console.clone(),
+            ..Watching::default()
+        };
+        let fleet = Fleet::start(&mut reactor, file, watching).expect("all can begin");
+        let page = fleet.console().expect("there is a page");
+        Self {
+            folder,
+            reactor,
+            fleet,
+            page,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("f.toml")
+    }
+
+    fn saved(&self) -> String {
+        fs::read_to_string(self.path()).expect("it is there")
+    }
+
+    fn between(&mut self, turn: &Turn) {
+        let between = self
+            .fleet
+            .between_turns(&mut self.reactor, turn, &mut Vec::new());
+        between.expect("nothing ends");
+    }
+
+    /// Turns until something is so.
+    #[track_caller]
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let end = self.reactor.clock() + DEADLINE;
+        while !is_so(self) {
+            assert!(self.reactor.clock() < end, "never {what}: {}", self.saved());
+            let mut ended = Vec::new();
+            let turn = self.reactor.turn(&mut ended).expect("it can wait");
+            let between = self
+                .fleet
+                .between_turns(&mut self.reactor, &turn, &mut ended);
+            between.expect("nothing ends");
+        }
+    }
+
+    fn is_idle(&mut self) -> bool {
+        let scribe = self.fleet.scribe.as_ref();
+        self.fleet.reading.is_none()
+            && self.fleet.beginning.is_empty()
+            && scribe.is_none_or(|scribe| scribe.is_idle())
+    }
+
+    /// Asks for something. `None`: that takes a while.
+    fn ask(&mut self, command: TabCommand) -> Option<TabReply> {
+        let by = (self.page, Ticket(u64::MAX));
+        self.fleet.obey(&mut self.reactor, by, command)
+    }
+
+    fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
+        let fields = vec![(key.to_owned(), value.to_owned())];
+        self.ask(TabCommand::Change { tab, fields })
+    }
+
+    fn tab(&mut self, id: u64) -> Tab {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
+            panic!("it is answered at once");
+        };
+        let mut rows = tabs.rows.into_iter();
+        rows.find(|tab| tab.id == id).expect("it is there")
+    }
+
+    fn errors(&mut self, id: u64) -> Vec<(String, String)> {
+        self.tab(id).settings.expect("it has some").faults
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn relay(name: &str, more: &str) -> String {
+    format!("[[relay]]\nname = \"{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\n{more}\n")
+}
+
+/// Work that is done when the test says so, and its end.
+fn held<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (Errand<T>, mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let (go, gate) = mpsc::channel();
+    let (over, done) = mpsc::channel();
+    let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
+    let held = move || {
+        let outcome = work();
+        gate.recv().expect("the test lives");
+        outcome
+    };
+    let errand = Errand::begin("held", wake, held).expect("a thread");
+    (errand, go, done)
+}
+
+/// What the run file would say with this text.
+fn read(origin: &crate::config::run_file::Origin, text: String) -> Result<Read, ConfigError> {
+    let file = origin.with(text)?;
+    Ok(Read {
+        hosts: Vec::new(),
+        members: file.members.clone(),
+        globals: file.globals.clone(),
+        file: Some(Box::new(file)),
+    })
+}
+
+/// A change that has been checked while the file is being read waits for that, and is made of what that has found.
+#[test]
+fn a_change_in_the_midst_of_a_reading_is_not_lost() {
+    let mut rig = Rig::new("midst", &relay("a", ""));
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let origin = file.origin();
+    let before = rig.saved();
+    // It is read first, and takes its time.
+    let (known, text) = (origin.clone(), before.clone());
+    let (reading, go, through) = held(move || read(&known, text));
+    let edit = Edit::Set {
+        name: "a".to_owned(),
+        fields: vec![("max-lag".to_owned(), "3s".to_owned())],
+    };
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    let text = edit.apply(&before).expect("it is there");
+    let meant = text.clone();
+    let (checked, go_first, first) = held(move || read(&origin, meant));
+    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+    let under_way = scribe.under_way.take().expect("it was just begun");
+    scribe.under_way = Some(UnderWay {
+        reading: checked,
+        ..under_way
+    });
+    rig.fleet.reading = Some((reading, Vec::new()));
+    go_first.send(()).expect("it waits");
+    first.recv().expect("it is through");
+    rig.between(&Turn::Going);
+    let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
+    assert!(scribe.under_way.is_some() && scribe.text == before);
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    rig.between(&Turn::Going);
+    rig.until("all done", |rig| rig.is_idle() && rig.saved() == text);
+    // And nobody thinks that somebody else was it.
+    rig.set(1, "max-lag", "4s");
+    rig.until("changed", |rig| rig.is_idle() && rig.saved().contains("4s"));
+}
+
+/// As fast as they come.
+#[test]
+fn changes_in_quick_succession_are_nobody_else_s() {
+    let mut rig = Rig::new("quick", &relay("a", ""));
+    for lag in 1..40 {
+        assert_eq!(rig.set(1, "max-lag", &format!("{lag}s")), None);
+        rig.until("checked", |rig| {
+            let scribe = rig.fleet.scribe.as_ref();
+            scribe.is_some_and(|scribe| scribe.is_idle())
+        });
+        let lag = format!("max-lag = \"{lag}s\"");
+        let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
+        assert!(scribe.text.contains(&lag), "{}", scribe.text);
+    }
+}
+
+/// What a console has no use for stands there, and no change of another field is to blame for it.
+#[test]
+fn a_relay_that_a_console_would_not_take_is_changed() {
+    let own = "enabled = false\n[[relay]]\nname = \"b\"\nsrc = \"-\"\ndst = \"ws://127.0.0.1:0\"\n\
+               enabled = false\norigin = [\"https://a\", \"https://b\"]";
+    let mut rig = Rig::new("stdin", &relay("a", own));
+    assert_eq!(rig.set(2, "max-lag", "3s"), None);
+    rig.until("saved", |rig| rig.saved().contains("max-lag"));
+    assert_eq!(rig.set(2, "origin", "https://a, https://c"), None);
+    let list = "origin = [\"https://a\", \"https://c\"]";
+    rig.until("saved", |rig| rig.saved().contains(list));
+    let Some(TabReply::Faults(faults)) = rig.set(2, "origin", "https://a, b") else {
+        panic!("it is none");
+    };
+    assert_eq!(faults[0].0, "origin", "{faults:?}");
+    assert_eq!(rig.errors(2), faults);
+    rig.set(2, "origin", "https://a");
+    rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// A place that is taken is said beside its field, until it is another.
+#[test]
+fn a_place_that_is_taken_stands_beside_its_field() {
+    let mut rig = Rig::new("taken", &(relay("a", "") + &relay("b", "enabled = false")));
+    let RoleState::Running(view) = rig.tab(1).row.state else {
+        panic!("it runs");
+    };
+    let taken = view.listens[0].0.to_string();
+    rig.set(2, "dst", &taken);
+    rig.until("changed", Rig::is_idle);
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), None);
+    rig.until("refused", |rig| !rig.errors(2).is_empty());
+    let errors = rig.errors(2);
+    assert!(
+        errors[0].0 == "dst" && errors[0].1.contains("port in use"),
+        "{errors:?}"
+    );
+    rig.set(2, "dst", "127.0.0.1:0");
+    rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// What was said last holds, though it was said before what was said first was written.
+#[test]
+fn one_that_is_stopped_and_started_runs() {
+    let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
+    for _ in 0..5 {
+        // So long that another change is under way meanwhile.
+        rig.set(1, "max-lag", "3s");
+        assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+        rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
+        assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
+        rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+        let role = rig.fleet.posts[0].role();
+        rig.until("written", Rig::is_idle);
+        assert_eq!(rig.fleet.posts[0].role(), role, "it was begun anew");
+        assert!(matches!(rig.fleet.posts[0].standing, Standing::Running(_)));
+    }
+    rig.until("saved", |rig| {
+        rig.saved().contains("enabled = true") || !rig.saved().contains("enabled")
+    });
+}
+
+/// While its names are looked up it can be stopped, and given other ones.
+#[test]
+fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
+    let mut rig = Rig::new("about", &relay("a", "enabled = false"));
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("given up", Rig::is_idle);
+    assert!(rig.fleet.posts[0].role().is_none());
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
+    // Whatever name was looked up, it is not the one that it listens at now.
+    let text = rig
+        .saved()
+        .replace("127.0.0.1:0\"\nenabled", "localhost:0\"\nenabled");
+    fs::write(rig.path(), text).expect("the folder can be written");
+    let (names, go, through) = held(Vec::new);
+    rig.fleet.beginning[0].names = names;
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    rig.between(&Turn::Going);
+    assert_eq!(rig.fleet.beginning.len(), 1, "the new name is looked up");
+    rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+}
+
+/// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
+#[test]
+fn relays_that_are_added_at_once_are_two() {
+    let watch = "[metrics]\nlisten = \"127.0.0.1:17001\"\n";
+    let roles = relay("a", "enabled = false").replace("127.0.0.1:0", "127.0.0.1:17000");
+    let mut rig = Rig::new("two", &(watch.to_owned() + &roles));
+    for _ in 0..2 {
+        assert_eq!(rig.ask(TabCommand::Add { after: Some(1) }), None);
+    }
+    rig.until("added", |rig| rig.is_idle());
+    let names: Vec<&str> = rig
+        .fleet
+        .posts
+        .iter()
+        .map(|post| post.member.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "relay 1", "relay 2"]);
+    let text = rig.saved();
+    assert!(!text.contains("dst = \"127.0.0.1:17001\""), "{text}");
+}
+
+/// A request that is refused has done nothing.
+#[test]
+fn a_request_is_done_as_a_whole() {
+    let mut rig = Rig::new("whole", &relay("a", ""));
+    let both = |lag: &str| TabCommand::Change {
+        tab: 1,
+        fields: vec![
+            ("dump".to_owned(), "true".to_owned()),
+            ("max-lag".to_owned(), lag.to_owned()),
+        ],
+    };
+    assert!(matches!(rig.ask(both("x")), Some(TabReply::Faults(_))));
+    assert!(!rig.tab(1).dump);
+    assert_eq!(rig.ask(both("3s")), None);
+    rig.until("changed", Rig::is_idle);
+    assert!(rig.tab(1).dump);
+}
+
+/// Whoever takes `save = true` out of the file means it.
+#[test]
+fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
+    let mut rig = Rig::new("save", &relay("a", ""));
+    let saved = rig.saved();
+    let text = saved.replace("save = true", "save = false");
+    fs::write(rig.path(), &text).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    let reply = rig.set(1, "max-lag", "3s");
+    assert!(matches!(reply, Some(TabReply::Refused(_))), "{reply:?}");
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| {
+        rig.fleet.posts[0].role().is_none() && rig.is_idle()
+    });
+    rig.fleet.finish();
+    assert_eq!(rig.saved(), text);
+    // And back again.
+    fs::write(rig.path(), &saved).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    rig.until("saved", |rig| rig.saved().contains("max-lag"));
+}
+
+/// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
+#[test]
+fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
+    let mut rig = Rig::new("lacks", &(relay("a", "") + &relay("b", "")));
+    let shows = |on| TabCommand::Dump {
+        tab: 1,
+        on,
+        to_stdout: true,
+    };
+    // There is one stdout.
+    assert_eq!(rig.ask(shows(true)), Some(TabReply::Done));
+    let text = rig.saved() + "dump = true\nmax-lag = \"3s\"\n";
+    fs::write(rig.path(), text).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    let fields = rig.tab(2).settings.expect("it has some").fields;
+    assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+    assert!(!rig.errors(2).is_empty());
+    assert!(rig.fleet.posts[1].lacks, "the next reload tries it again");
+    rig.ask(TabCommand::Stop { tab: 2 });
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+    assert!(rig.fleet.posts[1].watch.is_none());
+}
