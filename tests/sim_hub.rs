@@ -592,6 +592,52 @@ fn an_end_that_is_stopped_says_so_through_a_slow_hub_with_tls() {
     assert_eq!(lines(&[STOPPED, "it is stopped; "]), 1, "{ended:?}");
 }
 
+/// A question to the other end stands behind much of what is said, and so does not arrive before that has, on a line
+/// that is slow but well.
+#[test]
+fn an_end_that_says_much_over_a_thin_line_keeps_its_other_end() {
+    let thin = Faults {
+        delay: Duration::from_millis(40),
+        send_buffer: 100,
+        ..Faults::none()
+    };
+    let (net, handle) = SimNet::new(1, thin);
+    let serve = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(local(9000), serve);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    reactor.add(party("hub serve 7000"));
+    let a = reactor.add(party("hub tunnel 7000 a --to b --listen 8000"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 2, &mut ended);
+    *handle.world().faults() = Faults::none();
+    reactor.add(party("hub tunnel 7000 b --to a --forward 9000"));
+    turns_for(&mut reactor, &handle, 5, &mut ended);
+    let said = 200_000;
+    let talker = Actor::Source(Source {
+        content: Content::Pattern(0),
+        from: 0,
+        to: said,
+        chunk_max: 4000,
+        gap_max: Duration::ZERO,
+        ending: Ending::HalfClose,
+    });
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    handle.world().connect_remote(local(8000), from, talker);
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    let service = handle.world().accepted_at(&local(9000))[0];
+    for _ in 0..120 {
+        turns_for(&mut reactor, &handle, 1, &mut ended);
+        handle.world().remote_read(service, usize::MAX);
+    }
+    let Some(Party::End(end)) = reactor.role(a) else {
+        panic!("it has ended: {ended:?}");
+    };
+    assert_eq!(end.counts().sessions, 1);
+    let world = handle.world();
+    assert_eq!(world.received_total(service), said);
+    assert!(world.saw_fin(service) && !world.saw_reset(service));
+}
+
 /// Each client of ours that has nothing to say still says that it is alive, for as long as it is.
 #[test]
 fn our_clients_keep_themselves_alive() {

@@ -358,5 +358,5 @@ impl Drop for LastWords {
 
 const SCRIPT_WORDS: usize = 300;
 /// More turns than any scenario needs.
-const TURNS_MAX: u64 = 2_000_000;
+const TURNS_MAX: u64 = 200_000;
 const STOP_SLACK: Duration = Duration::from_secs(1);

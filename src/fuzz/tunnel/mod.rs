@@ -470,7 +470,7 @@ const KERNEL: usize = 4 << 10;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);
-const TURNS_MAX: u64 = 2_000_000;
+const TURNS_MAX: u64 = 200_000;
 /// Of as many turns in which somebody is owed something, one has the session cut.
 const CUT_ONE_IN: u64 = 2;
 /// What was received is looked at every so many turns.

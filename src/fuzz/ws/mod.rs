@@ -423,6 +423,6 @@ const SCRIPT_WORDS: usize = 80;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);
-const TURNS_MAX: u64 = 2_000_000;
+const TURNS_MAX: u64 = 200_000;
 /// What was received is looked at every so many turns.
 const LOOK_EVERY: u64 = 3000;

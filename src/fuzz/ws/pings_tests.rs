@@ -187,3 +187,47 @@ fn a_plain_host_that_sends_much_keeps_its_relay_for_as_long_as_the_line_moves() 
     attend(&mut stage, &mut relay, None, secs(12));
     assert_eq!(relay.heard.len(), MUCH);
 }
+
+#[test]
+fn a_host_to_which_much_is_sent_keeps_its_name_for_as_long_as_the_line_moves() {
+    let thinner = Faults {
+        send_buffer: 150,
+        ..thin()
+    };
+    let mut stage = Stage::of(relay(PATIENT, ""), thinner);
+    stage.service();
+    stage.add(&format!("ws host ws://127.0.0.1:8080/host 80 {PATIENT}"));
+    stage.run(secs(1));
+    widen(&stage);
+    let mut client = stage.admitted("/client", "");
+    stage.say(&client, &[b'q'; MUCH]);
+    let mut rivals = [stage.ask("/host", ""), stage.ask("/host", "")];
+    attend(&mut stage, &mut client, Some(Key([0; 4])), secs(15));
+    for rival in &mut rivals {
+        stage.hear(rival);
+        assert_eq!(rival.status, Some(409), "the host is there");
+    }
+    let service = stage.called(SERVICE_PORT);
+    assert_eq!(stage.world().remote_read(service, usize::MAX).len(), MUCH);
+    assert!(!stage.is_over(service));
+}
+
+#[test]
+fn a_host_that_has_its_question_and_does_not_answer_loses_its_name() {
+    let mut stage = Stage::of(relay(PATIENT, ""), thin_to_its_reader());
+    let mut host = stage.admitted("/host", "");
+    widen(&stage);
+    let client = stage.admitted("/client", "");
+    stage.say(&client, &[b'q'; MUCH]);
+    let mut rival = stage.ask("/host", "");
+    let asked = stage.now();
+    while rival.status.is_none() {
+        assert!(stage.now() < asked + secs(20), "it waits for ever");
+        stage.hear_some(&mut host, usize::MAX);
+        stage.run(Duration::from_millis(50));
+        stage.hear_some(&mut rival, usize::MAX);
+    }
+    assert_eq!((rival.status, host.pings), (Some(101), 1));
+    let had = stage.now().since(asked);
+    assert!(secs(8) < had && had < secs(12), "{had:?}");
+}

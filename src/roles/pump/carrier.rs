@@ -56,8 +56,10 @@ impl Carrier for Link {
 }
 
 /// Whoever owns the [`Mux`] carries what it says: see [`Mux::pending`].
-#[derive(Debug)]
-pub struct Owner;
+#[derive(Debug, Default)]
+pub struct Owner {
+    under_way: u64,
+}
 
 impl Carrier for Owner {
     fn want_send(&mut self, _: &mut Cx<'_>) {}
@@ -70,9 +72,9 @@ impl Carrier for Owner {
         true
     }
 
-    /// What the owner has taken is its own to follow.
+    /// As the owner has said last.
     fn under_way(&self, _: &Cx<'_>) -> u64 {
-        0
+        self.under_way
     }
 }
 
@@ -87,6 +89,12 @@ impl Mux<Owner> {
     pub fn took(&mut self, cx: &mut Cx<'_>, len: usize) -> Vec<u32> {
         self.out.sent(len);
         self.wake(cx)
+    }
+
+    /// The owner says, before each [`Mux::tick`], how many of the bytes that it has taken the next machine is not known
+    /// to have, with what they are wrapped in.
+    pub fn carries(&mut self, under_way: u64) {
+        self.carrier.under_way = under_way;
     }
 }
 

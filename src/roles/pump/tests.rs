@@ -18,7 +18,7 @@ fn a_frame_is_said_whole_or_not_at_all() {
     let role = reactor.add(Nobody);
     let tried = reactor.with(role, |_, cx| {
         let session = Session::new(Side::Server, Limits::default(), cx.now());
-        let mut mux = Mux::new(session, Owner);
+        let mut mux = Mux::new(session, Owner::default());
         let stream = mux
             .session
             .open(cx.now(), 0)

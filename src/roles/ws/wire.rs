@@ -207,9 +207,21 @@ impl Wire {
 
     /// Whether the last ping is still behind data on its way, on a line that has moved since the one before.
     fn ping_is_coming(&mut self, cx: &Cx<'_>) -> bool {
-        let taken = self.written.saturating_sub(self.under_way(cx));
+        let taken = self.taken(cx);
         let before = std::mem::replace(&mut self.taken, taken);
         before < taken && (self.session.owes() || taken < self.ping_end)
+    }
+
+    /// Bytes that the other end's machine has.
+    pub(super) fn taken(&self, cx: &Cx<'_>) -> u64 {
+        self.written.saturating_sub(self.under_way(cx))
+    }
+
+    /// Where a ping of now begins, in the bytes of the connection: behind the message that is being sent.
+    pub(super) fn next_ping_at(&self) -> u64 {
+        let head = self.head.as_ref();
+        let head_left = head.map_or(0, |(head, sent)| head.len() - sent);
+        self.written + (self.preface.len() + head_left + self.left) as u64
     }
 
     /// What came is not read at the moment, so its silence says nothing.

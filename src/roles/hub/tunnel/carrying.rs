@@ -135,7 +135,10 @@ impl Tunnel {
             flight_max: Some(FLIGHT_MAX),
             ..Limits::default()
         };
-        self.mux = Some(Mux::new(Yamux::new(side, limits, cx.now()), Owner));
+        self.mux = Some(Mux::new(
+            Yamux::new(side, limits, cx.now()),
+            Owner::default(),
+        ));
         self.leaving = false;
         self.asking = None;
         self.counts.sessions += 1;
@@ -207,15 +210,14 @@ impl Tunnel {
         }
     }
 
-    /// Asks whether the other end is there, when it is time to.
+    /// Asks whether the other end is there, when it is time to. A question that has not reached the hub yet is waited
+    /// for, as long as the line moves.
     pub(super) fn tick_session(&mut self, cx: &mut Cx<'_>) {
         if let Some(mux) = &mut self.mux {
-            match mux.session.tick(cx.now()) {
-                Ok(()) => mux.say(cx),
-                Err(silent) => {
-                    let why = format!("has been silent for {}", Span(silent.after));
-                    self.lose_peer(cx, &why);
-                }
+            mux.carries(self.hub.under_way(cx));
+            if let Err(silent) = mux.tick(cx) {
+                let why = format!("has been silent for {}", Span(silent.after));
+                self.lose_peer(cx, &why);
             }
         }
     }

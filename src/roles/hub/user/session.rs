@@ -154,6 +154,12 @@ impl Session {
         self.out.len()
     }
 
+    /// Bytes of messages that the hub's machine is not known to have.
+    pub(crate) fn under_way(&self, cx: &Cx<'_>) -> u64 {
+        let unacknowledged = self.sock().and_then(|sock| cx.unacknowledged(sock));
+        self.out.len() as u64 + u64::from(unacknowledged.unwrap_or(0))
+    }
+
     pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
         self.dial(cx);
         self.expect_answer(cx);

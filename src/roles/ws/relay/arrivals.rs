@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::asking::ALIVE_TIMEOUT;
 use super::judging::{Refusal, fault, unauthorized};
 use super::peers::Newcomer;
 use super::{BACK, Kind, REVOKED, Relay, Tick};
@@ -33,7 +34,7 @@ pub(super) struct Arrival {
     /// Whom its request comes from, as far as that is known: a trusted proxy's word, or else `peer`.
     from: Option<IpAddr>,
     since: Time,
-    timer: TimerKey,
+    pub(super) timer: TimerKey,
     stage: Stage,
 }
 
@@ -79,7 +80,7 @@ impl Arrival {
     }
 
     /// What it has asked for, where it waits.
-    fn asked(&self) -> Option<&Asked> {
+    pub(super) fn asked(&self) -> Option<&Asked> {
         match &self.stage {
             Stage::Waiting(asked) => Some(asked),
             Stage::Asking(_) | Stage::Leaving(_) => None,
@@ -274,6 +275,9 @@ impl Relay {
 
     /// The time of an arrival is over: it was too slow, or waited for nothing, or for somebody who is dead.
     pub(super) fn arrival_overdue(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if self.waits_on(cx, key) {
+            return;
+        }
         let Some(arrival) = self.arrivals.get_mut(key) else {
             return;
         };
@@ -486,8 +490,6 @@ const ARRIVALS_MAX: usize = 256;
 /// Those of them that may wait for one host, and for all.
 const WAITING_MAX: usize = 32;
 const WAITING_ALL_MAX: usize = ARRIVALS_MAX / 2;
-/// A host that is asked whether it is alive, since another wants its name, has so long to show it.
-const ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One read of a head.
 const HEAD_READ: usize = 4096;
 /// What may come behind a request that waits for its grant, beyond one read.

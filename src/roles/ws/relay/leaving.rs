@@ -74,7 +74,7 @@ impl Relay {
         self.leave_place(cx, key);
         let timer = cx.timer(CLOSE_TIMEOUT, Tick::Peer.tag(key));
         let peer = &mut self.peers[key];
-        peer.asked = false;
+        peer.asked = None;
         if let Body::Plain(plain) = &mut peer.body {
             // What it still says has to be read, or its close is never seen.
             plain.paused = false;

@@ -10,6 +10,7 @@
 //! has none stands in its place's queue, once.
 
 mod arrivals;
+mod asking;
 mod judging;
 mod lane;
 mod lanes;

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use super::asking::Question;
 use super::lane::Way;
 use super::{Kind, Relay, called};
 use crate::base::outbox::Outbox;
@@ -48,7 +49,7 @@ pub(super) struct Peer {
     /// It is about to be closed, by then at the latest.
     pub(super) leaving: Option<TimerKey>,
     /// It is to show that it is alive, since another host wants its name.
-    pub(super) asked: bool,
+    pub(super) asked: Option<Question>,
     /// What it had not read when it was looked at last, while it is about to be closed.
     pub(super) unread: usize,
     /// What waits for it, or was said before it has a client, as it stands in the books.
@@ -113,7 +114,7 @@ impl Peer {
     }
 
     pub(super) fn is_asked(&self) -> bool {
-        self.asked
+        self.asked.is_some()
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -218,7 +219,7 @@ impl Relay {
             lanes: BTreeSet::new(),
             held: 0,
             leaving: None,
-            asked: false,
+            asked: None,
             unread: 0,
             noted: 0,
             to: 0,
@@ -258,7 +259,7 @@ impl Relay {
 
     fn feed_peer(&mut self, cx: &mut Cx<'_>, key: usize, bytes: &mut [u8]) {
         if let Some(peer) = self.peers.get_mut(key)
-            && std::mem::take(&mut peer.asked)
+            && peer.asked.take().is_some()
         {
             let name = peer.name.clone();
             self.place_changed(cx, &name);
@@ -452,6 +453,7 @@ impl Relay {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
+        peer.look_at_question(cx);
         let wire = match &mut peer.body {
             Body::Mux(mux) => mux.carrier_mut(),
             Body::Plain(plain) => {
@@ -478,17 +480,6 @@ impl Relay {
             let why = format!("no sign of life within {}", Span(silent.after));
             self.peer_gone(cx, key, &why);
         }
-    }
-
-    /// Asks a host whether it is alive. One that is not read can't show it, and was alive when it filled what we hold.
-    pub(super) fn ask_peer(&mut self, cx: &mut Cx<'_>, key: usize) {
-        let peer = &mut self.peers[key];
-        if matches!(&peer.body, Body::Plain(plain) if plain.paused) {
-            let name = peer.name.clone();
-            return self.place_changed(cx, &name);
-        }
-        peer.asked = true;
-        peer.wire_mut().ask(cx);
     }
 }
 
