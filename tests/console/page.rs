@@ -146,7 +146,7 @@ fn the_next_tab_goes_on(page: &mut Page, out: SocketAddr) {
     page.click("#start");
     page.until("document.getElementById('field-src-error').checkVisibility()");
     page.until("document.activeElement.id === 'field-src'");
-    page.fill("#field-src", &out.to_string());
+    page.fill("#field-src", "127.0.0.1:1");
     page.fill("#field-dst", &out.to_string());
     page.until("!document.getElementById('field-src-error').checkVisibility()");
     page.click("#start");

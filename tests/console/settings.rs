@@ -27,7 +27,7 @@ fn they_are_there_at_the_next_start() {
     console.does("relays", &json!({ "after": 1 }));
     console.does(
         "relays/2",
-        &json!({ "name": "second", "src": "127.0.0.1:1", "max-lag": "3s" }),
+        &json!({ "name": "second", "src": "127.0.0.1:2", "max-lag": "3s" }),
     );
     console.program.stop();
     let text = settings(&home);
