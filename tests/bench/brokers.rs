@@ -32,6 +32,10 @@ fn adds_up(object: &Value, speaks: &str) {
     assert_eq!(object["speaks"], speaks, "{object}");
     assert_eq!(object["faults"], Value::Array(Vec::new()), "{object}");
     if object["scenario"] == "latency" {
+        if object["lost_messages"].is_null() {
+            // Where others have all cores, the messages may not have got through in time.
+            return assert!(object["void"].is_string(), "{object}");
+        }
         assert_eq!(number(object, "lost_messages"), 0.0, "{object}");
         let quantiles = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(|name| number(object, name));
         assert!(quantiles[0] > 1000.0 && quantiles.is_sorted(), "{object}");
@@ -47,8 +51,8 @@ fn redis_is_measured_with_the_same_work() {
     if !have("redis-server") {
         return;
     }
-    let all = objects("throughput latency --clients 3 --size 64,64K", REDIS);
-    assert_eq!(all.len(), 4);
+    let all = objects("throughput latency --clients 3 --size 64,16K,64K", REDIS);
+    assert_eq!(all.len(), 6);
     all.iter().for_each(|object| adds_up(object, "redis"));
     let checked = objects("throughput --clients 2 --check", REDIS);
     checked.iter().for_each(|object| adds_up(object, "redis"));
@@ -59,9 +63,9 @@ fn nats_is_measured_with_the_same_work() {
     if !have("nats-server") {
         return;
     }
-    let line = "throughput latency --clients 3 --size 64,64K --check";
+    let line = "throughput latency --clients 3 --size 64,16K,64K --check";
     let all = objects(line, NATS);
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 6);
     all.iter().for_each(|object| adds_up(object, "nats"));
 }
 
@@ -96,6 +100,24 @@ fn what_a_broker_does_wrong_is_told() {
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains(why), "{manner}: {last}");
     }
+}
+
+#[test]
+fn a_sink_says_why_a_broker_does_not_serve_it() {
+    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = door.local_addr().expect("it listens");
+    let broker = thread::spawn(move || {
+        let (mut client, _) = door.accept().expect("the sink connects");
+        let said = b"INFO {}\r\n-ERR 'Authorization Violation'\r\n";
+        client.write_all(said).expect("it reads");
+        // Until it goes.
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    let sink = hydrant(&format!("bench sink {at} --clients 1 --speak nats")).run();
+    assert_eq!(sink.code, 1, "{sink:?}");
+    let last = sink.stderr.last().expect("something is said");
+    assert!(last.contains("-ERR 'Authorization Violation'"), "{last}");
+    broker.join().expect("it was served to the end");
 }
 
 /// The source and the clients each by themselves, where a broker is on another machine.

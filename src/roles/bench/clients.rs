@@ -304,6 +304,7 @@ impl Clients {
 
     /// Where clients come and go: it has got what it came for.
     fn turn_over(&mut self, cx: &mut Cx<'_>, place: usize, now: Time) {
+        let is_in = self.clients[place].is_in();
         let Some(sock) = self.clients[place].sock.take() else {
             return;
         };
@@ -314,7 +315,9 @@ impl Clients {
         self.tally.visits += 1;
         let board = &self.setup.board.clients;
         board.visits.fetch_add(1, Relaxed);
-        board.connected.fetch_sub(1, Relaxed);
+        if is_in {
+            board.connected.fetch_sub(1, Relaxed);
+        }
         // Ports of connections that we end in good order stay taken for a minute, and there are not so many.
         let how = match self.tally.visits % ORDERLY_EACH {
             0 => Close::Orderly,

@@ -106,12 +106,20 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
     }
 }
 
+/// Fails with what a player could not go on after.
+fn heed(board: &Board) -> Result<(), Halt> {
+    board
+        .failure()
+        .map_or(Ok(()), |text| Err(Halt::Failed(text)))
+}
+
 fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<Outcome, Halt> {
     let wanted = orders.clients;
     let patience = MEET_WAIT + Duration::from_millis(2 * wanted as u64);
     let end = house.now() + patience;
     house.progress("bench sink: waiting until every client is served");
     while board.clients.reached.load(Relaxed) < wanted {
+        heed(board)?;
         if house.now() >= end {
             let reached = board.clients.reached.load(Relaxed);
             let there = board.clients.connected.load(Relaxed);
@@ -127,6 +135,7 @@ fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<
     house.progress("bench sink: measuring");
     let (from, bytes) = (house.now(), board.clients.bytes.load(Relaxed));
     house.rest(orders.time)?;
+    heed(board)?;
     let time = house.now().since(from).as_secs_f64();
     let bytes = board.clients.bytes.load(Relaxed) - bytes;
     board.give_cue(Cue::Tell);

@@ -458,7 +458,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a source without a schedule keeps ready for one write.
 const WRITE: usize = 64 << 10;
 /// Bytes on their way to all clients of a broker together, but two messages to each at least: less than any broker
-/// cuts somebody off for.
+/// cuts somebody off for at once, as they come.
 const UNDER_WAY: u64 = 16 << 20;
 /// Messages on their way in all, likewise: more than a broker passes on before it is looked again.
 const MESSAGES_UNDER_WAY: u64 = 16 << 10;

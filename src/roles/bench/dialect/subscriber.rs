@@ -53,7 +53,8 @@ impl Subscriber {
     ) -> io::Result<Option<usize>> {
         let mut counted = 0;
         let left = self.reader.left();
-        if bodies.is_none() && left >= LONG {
+        // The rest of a long one goes the same way, however little a read between two has left of it.
+        if bodies.is_none() && left > 0 && (self.long || left >= LONG) {
             match cx.discard(sock, left + TAIL)? {
                 Some(n @ 1..) => {
                     self.reader.skip(n);
