@@ -32,9 +32,10 @@ pub(super) struct Core {
     /// Roles that are over, and how they ended.
     pub(super) finished: Vec<(RoleId, End)>,
     wheel: Wheel<Alarm>,
-    /// When it is to be looked at again, unless it has been changed since that was found out.
+    /// When the wheel is to be looked at again, as was found out last.
     soonest: Option<Time>,
-    is_changed: bool,
+    /// Timers have been set, taken back or run out since then.
+    wheel_changed: bool,
     /// Timers that ran out and have not been delivered yet: one of them may still take another back.
     due: VecDeque<(TimerKey, Alarm)>,
     ripe: Vec<(TimerKey, Alarm)>,
@@ -74,7 +75,7 @@ impl Core {
             finished: Vec::new(),
             wheel: Wheel::new(),
             soonest: None,
-            is_changed: false,
+            wheel_changed: false,
             due: VecDeque::new(),
             ripe: Vec::new(),
             closing: Vec::new(),
@@ -100,9 +101,9 @@ impl Core {
 
     /// When the first timer may run out.
     fn soonest(&mut self) -> Option<Time> {
-        if self.is_changed {
+        if self.wheel_changed {
             self.soonest = self.wheel.next();
-            self.is_changed = false;
+            self.wheel_changed = false;
         }
         self.soonest
     }
@@ -112,12 +113,12 @@ impl Core {
     }
 
     fn set(&mut self, after: Duration, alarm: Alarm) -> TimerKey {
-        self.is_changed = true;
+        self.wheel_changed = true;
         self.wheel.insert(self.net.now() + after, alarm)
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
-        self.is_changed = true;
+        self.wheel_changed = true;
         if !self.wheel.cancel(key) {
             self.due.retain(|(due, _)| *due != key);
         }
@@ -129,7 +130,7 @@ impl Core {
         if self.soonest().is_none_or(|soonest| soonest > now) {
             return; // as in nearly every turn
         }
-        self.is_changed = true;
+        self.wheel_changed = true;
         self.wheel.advance(now, &mut self.ripe);
         self.due.extend(self.ripe.drain(..));
     }
@@ -243,7 +244,7 @@ impl Core {
         self.listening.retain(|listening| listening.role != role);
         let stays =
             |alarm: &Alarm| !matches!(alarm, Alarm::Owner(Owner::Role(of), _) if *of == role);
-        self.is_changed = true;
+        self.wheel_changed = true;
         self.wheel.retain(stays);
         self.due.retain(|(_, alarm)| stays(alarm));
     }

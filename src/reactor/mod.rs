@@ -217,7 +217,9 @@ impl<R: Role> Reactor<R> {
             self.core.reset_unfinished();
         }
         self.core.close_deferred();
-        self.core.begin_dials();
+        if cut.is_none() {
+            self.core.begin_dials();
+        }
         if self.options.measured {
             let took = self.core.net.clock().since(self.core.net.now());
             self.turns.note(took);
