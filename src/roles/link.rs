@@ -173,6 +173,13 @@ impl Link {
         self.write(cx, [slice(0), slice(1)])
     }
 
+    /// How many bytes of what it has taken the peer's machine is not known to have; over TLS with what its records add.
+    /// Falls as the line moves. 0 where the network can't tell and nothing waits here.
+    pub fn under_way(&self, cx: &Cx<'_>) -> u64 {
+        let unsent = self.tls.as_ref().map_or(0, |tls| tls.secured.unsent());
+        unsent as u64 + cx.unacknowledged(self.sock).map_or(0, u64::from)
+    }
+
     /// Whether all that was taken has left for the network.
     pub fn is_flushed(&self) -> bool {
         let tls = self.tls.as_ref();

@@ -10,7 +10,7 @@ use super::{RELAY_PORT, SERVICE_PORT};
 use crate::proto::websocket::{FrameHead, Key, Opcode};
 use crate::proto::yamux::{Flags, HEADER_LEN, Kind};
 use crate::reactor::net::Addr;
-use crate::sim::{Actor, Behaviour, Content, Ending, Faults, Source};
+use crate::sim::{Actor, Behaviour, Content, Ending, Faults, Receiver, Source};
 
 const MUX: &str = "hydrant.mux.v1";
 /// Takes five seconds on a thin line.
@@ -121,6 +121,34 @@ fn a_host_that_sends_much_keeps_its_relay() {
             "{relay_pings}"
         );
     }
+}
+
+/// What TLS holds has not arrived, though it has been taken.
+#[test]
+fn a_host_that_sends_much_by_tls_keeps_its_relay() {
+    let files = "src/fuzz/tls";
+    let relay = format!(
+        "ws relay 8080 --tls-cert {files}/certificate.pem --tls-key {files}/key.pem {PATIENT}"
+    );
+    let mut stage = Stage::of(party(&relay), thin());
+    stage.world().listen_remote(
+        Addr::Tcp(super::at(SERVICE_PORT)),
+        Behaviour::serve(talker()),
+    );
+    stage.add(&format!(
+        "ws host wss://127.0.0.1:8080/host 80 --tls-insecure {IMPATIENT}"
+    ));
+    stage.run(secs(3));
+    widen(&stage);
+    stage.add("ws client wss://127.0.0.1:8080/client 7001 --tls-insecure");
+    stage.run(secs(1));
+    let program = stage.program();
+    stage
+        .world()
+        .set_actor(program, Actor::Receiver(Receiver::eager()));
+    stage.run(secs(12));
+    assert_eq!(stage.world().received(program).len(), MUCH);
+    assert!(!stage.world().saw_reset(program));
 }
 
 #[test]

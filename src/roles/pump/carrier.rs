@@ -47,7 +47,7 @@ impl Carrier for Link {
     }
 
     fn under_way(&self, cx: &Cx<'_>) -> u64 {
-        cx.unacknowledged(self.sock()).map_or(0, u64::from)
+        Self::under_way(self, cx)
     }
 
     fn finish(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {

@@ -201,7 +201,10 @@ impl Wire {
         if self.missed > MISSED_MAX {
             return false;
         }
-        self.ask(cx);
+        // One more behind it would put off for ever when the first is due.
+        if !is_coming {
+            self.ask(cx);
+        }
         true
     }
 
@@ -331,7 +334,7 @@ impl Carrier for Wire {
     }
 
     fn under_way(&self, cx: &Cx<'_>) -> u64 {
-        self.unacknowledged(cx) as u64
+        self.link.under_way(cx)
     }
 }
 

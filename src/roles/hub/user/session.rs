@@ -156,8 +156,8 @@ impl Session {
 
     /// Bytes of messages that the hub's machine is not known to have.
     pub(crate) fn under_way(&self, cx: &Cx<'_>) -> u64 {
-        let unacknowledged = self.sock().and_then(|sock| cx.unacknowledged(sock));
-        self.out.len() as u64 + u64::from(unacknowledged.unwrap_or(0))
+        let link = self.link.as_ref();
+        self.out.len() as u64 + link.map_or(0, |link| link.under_way(cx))
     }
 
     pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
