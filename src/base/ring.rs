@@ -16,11 +16,11 @@
 //! next write start in the first page again, where the cache still has what was written a moment ago.
 //!
 //! **Invariant.** From a rewind that moves the place to the next seam, the byte at offset `o` stands `o` bytes behind
-//! the middle of a page, in a ring large enough to have pages. Processors take a store for a conflict with a load whose address ends in
-//! nearly the same twelve bits, and where source and target of a copy lie so, up to 31 bytes apart, it takes five times
-//! as long (measured: AMD, `rep movsb`, as in the kernel's copies from and to sockets). The kernel's buffers begin with
-//! a page and go on with the stream, as the places do here: so half a page lies between them, which is the most, and
-//! stays there however long the reads are.
+//! the middle of a page, in a ring large enough to have pages. Processors take a store for a conflict with a load whose
+//! address ends in nearly the same twelve bits, and where source and target of a copy lie so, up to 31 bytes apart, it
+//! takes five times as long (measured: AMD, `rep movsb`, as in the kernel's copies from and to sockets). The kernel's
+//! buffers begin with a page and go on with the stream, as the places do here: so half a page lies between them, which
+//! is the most, and stays there however long the reads are.
 
 use std::fmt;
 

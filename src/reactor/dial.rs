@@ -9,8 +9,8 @@
 //! ```
 //!
 //! **Invariant.** A dial that is taken back in the turn in which it was asked for has opened nothing, and one that is
-//! begun finds the descriptors of all that its turn has closed. So a peer for whom dials are made can't make more of them
-//! begin than it may have, however many it brings up and takes back in one breath.
+//! begun finds the descriptors of all that its turn has closed. So a peer for whom dials are made can't make more of
+//! them begin than it may have, however many it brings up and takes back in one breath.
 
 use std::collections::VecDeque;
 use std::io;
