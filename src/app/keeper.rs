@@ -353,25 +353,6 @@ mod tests {
         assert_eq!(fs::read_dir(folder.0.join("deep")).unwrap().count(), 2);
     }
 
-    /// Or what is being written would be taken for somebody else's.
-    #[test]
-    fn who_looks_at_the_file_finds_what_is_known_of_it() {
-        let folder = Folder::new("alike");
-        let mut file = folder.file(None);
-        file.write("0").unwrap();
-        let (known, path) = (Arc::clone(&file.known), file.path.clone());
-        let writer = thread::spawn(move || {
-            for number in 1..200 {
-                file.write(&number.to_string()).unwrap();
-            }
-        });
-        while !writer.is_finished() {
-            let known = lock(&known);
-            assert_eq!(fs::read_to_string(&path).ok(), *known);
-        }
-        writer.join().unwrap();
-    }
-
     #[test]
     fn a_link_stays_one() {
         let folder = Folder::new("link");

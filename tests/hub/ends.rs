@@ -56,7 +56,7 @@ impl Half {
         body[17..].to_vec()
     }
 
-    /// The end has given this session up, and asks anew under another id.
+    /// The end has given this one up, and asks anew under another id.
     fn begins_anew(&mut self, why: &str) {
         self.end.wait_logs(&["b lost: it ", why]);
         loop {

@@ -110,6 +110,11 @@ pub fn left_behind<'a>(channels: impl Iterator<Item = &'a Channel>) -> usize {
     alone.map(Channel::queued).sum()
 }
 
+/// Whether somebody of these channels would outlive the session, if that went now. For tests and the simulator.
+pub fn would_leave<'a>(cx: &Cx<'_>, mut channels: impl Iterator<Item = &'a Channel>) -> bool {
+    channels.any(|channel| !channel.is_alone() && channel.is_owed(cx))
+}
+
 /// Those of these channels whose session is gone, and whose other ends have all that they are owed, though they have
 /// not ended themselves; and how each is to be closed. To be asked each second or so.
 pub fn delivered<'a>(

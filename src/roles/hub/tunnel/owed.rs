@@ -6,7 +6,7 @@ use super::{HELD_MAX, Tunnel};
 use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
-use crate::roles::pump::{Channel, delivered, left_behind};
+use crate::roles::pump::{Channel, delivered, left_behind, would_leave};
 
 impl Stream {
     /// Whether its session is gone.
@@ -46,10 +46,9 @@ impl Tunnel {
         left_behind(self.channels().map(|(_, channel)| channel))
     }
 
-    /// Whether somebody would outlive its session, if that went now.
+    /// Whether somebody would outlive its session, if that went now. For tests and the simulator.
     pub fn owes(&self, cx: &Cx<'_>) -> bool {
-        let mut ours = self.channels().filter(|(_, it)| !it.is_alone());
-        ours.any(|(_, channel)| channel.is_owed(cx))
+        would_leave(cx, self.channels().map(|(_, channel)| channel))
     }
 
     /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
