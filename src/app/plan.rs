@@ -3,7 +3,7 @@
 use super::RoleSet;
 use super::begin::{reserve, text_of};
 use super::change::{Change, change};
-use super::fleet::{Post, Standing};
+use super::posts::{Post, Standing};
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 

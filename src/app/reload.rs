@@ -10,12 +10,13 @@
 use std::sync::mpsc::Receiver;
 
 use super::RoleSet;
-use super::certificates::Watch;
 use super::change::{Change, change};
+use super::control::set_tokens;
 use super::errand::{Broken, Errand, Known, look_up};
-use super::fleet::{Fleet, Origin, Post, Standing};
+use super::fleet::{Fleet, Origin};
 use super::keeper::LAST;
 use super::plan::{Step, begin_all, plan, reserve_all, summary};
+use super::posts::{Post, Standing};
 use super::scribe::Scribe;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
@@ -88,7 +89,7 @@ impl Fleet {
         }
         // Their thread says how it goes, and one that is wrong keeps nothing else from being read.
         if self.is_alone {
-            self.renew_certificates();
+            self.posts.renew_certificates();
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let behind = self.scribe.as_ref().map(Scribe::tried);
@@ -193,12 +194,6 @@ impl Fleet {
         reply
     }
 
-    fn renew_certificates(&self) {
-        for post in &self.posts {
-            post.watch.iter().for_each(Watch::reload);
-        }
-    }
-
     /// Makes what runs what the file says: "2 begun, 1 changed, 0 stopped, 4 untouched".
     pub(super) fn apply(
         &mut self,
@@ -257,7 +252,7 @@ impl Fleet {
         self.leaving.extend(gone);
         self.settle(reactor, steps, begun);
         if is_reread {
-            self.renew_certificates();
+            self.posts.renew_certificates();
         }
         self.take_over(reactor, globals, file);
         Ok(text)
@@ -272,11 +267,11 @@ impl Fleet {
             let post = match (step.change, kept) {
                 (Change::Anew, before) => {
                     let post = begun.next().expect("each was begun");
-                    post.after(before.as_ref(), &mut self.next_id)
+                    post.after(before.as_ref(), &mut self.posts.next_id)
                 }
                 (Change::Rest | Change::Stop, Some(post)) => post.rests(step.member),
                 (change, Some(post)) => post.changed(reactor, change, step.member),
-                (_, None) => Post::resting(step.member).after(None, &mut self.next_id),
+                (_, None) => Post::resting(step.member).after(None, &mut self.posts.next_id),
             };
             self.posts.push(post);
         }
@@ -305,11 +300,7 @@ impl Fleet {
             *old = new;
         }
         if let (Some(console), Some(role)) = (globals.console, self.console()) {
-            reactor.with(role, |role, cx| {
-                if let RoleSet::Console(role) = role {
-                    role.set_tokens(cx, console.token, console.view_token);
-                }
-            });
+            set_tokens(reactor, role, console);
         }
     }
 
