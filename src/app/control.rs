@@ -31,7 +31,6 @@ pub(super) fn open(reactor: &mut Reactor<RoleSet>, folder: Option<&Path>) -> Opt
         token: None,
         view_token: None,
         max_connections: CONNECTIONS_MAX,
-        saves: false,
         is_private: true,
     })));
     let closed = match reactor.failure(role) {

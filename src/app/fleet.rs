@@ -180,7 +180,6 @@ impl Fleet {
         origin: Origin,
         watch: Watching,
     ) -> Result<Self, String> {
-        let saves = watch.console.as_ref().is_some_and(|console| console.saves);
         let mut fleet = Self {
             posts: Posts::new(),
             is_alone: matches!(origin, Origin::Line(_)),
@@ -193,7 +192,9 @@ impl Fleet {
             scribe: None,
             reloads: (0, 0),
         };
-        if let (Origin::File(file), true) = (&fleet.origin, saves) {
+        if let Origin::File(file) = &fleet.origin
+            && file.saves
+        {
             fleet.scribe = Some(Scribe::start(file.path.clone(), file.text.clone())?);
         }
         let mut all = Vec::new();

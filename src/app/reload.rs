@@ -135,12 +135,8 @@ impl Fleet {
         read: Result<Read, ConfigError>,
     ) -> TabReply {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
-            let text = read.file.as_ref().map(|file| file.text.clone());
-            let saves = read.globals.console.as_ref().is_some_and(|it| it.saves);
             let said = self.apply(reactor, read, true)?;
-            if let Some(text) = text {
-                self.keep_file(reactor, &text, saves);
-            }
+            self.keep_file(reactor);
             Ok(said)
         });
         reactor.know_hosts([]);
@@ -287,7 +283,6 @@ impl Fleet {
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
             if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                now.saves = new.saves;
                 if new.token.is_some() {
                     now.token.clone_from(&new.token);
                     now.view_token.clone_from(&new.view_token);

@@ -251,11 +251,15 @@ impl Fleet {
     }
 
     /// The run file is kept from now on, or is not any more, as it says.
-    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, text: &str, saves: bool) {
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>) {
         let has_page = self.console().is_some();
-        match (&mut self.scribe, &self.origin) {
-            (Some(scribe), _) if saves => scribe.found(text),
-            (Some(scribe), _) => {
+        let Origin::File(file) = &self.origin else {
+            return;
+        };
+        let text = &file.text;
+        match &mut self.scribe {
+            Some(scribe) if file.saves => scribe.found(text),
+            Some(scribe) => {
                 // What was to be written before counts no more.
                 scribe.found(text);
                 let why = "the run file does not say save = true any more";
@@ -265,13 +269,13 @@ impl Fleet {
                 self.scribe = None;
                 log::info!("hydrant: {why}: it is left alone");
             }
-            (None, Origin::File(file)) if saves && has_page => {
-                match Scribe::start(file.path.clone(), text.to_owned()) {
+            None if file.saves && has_page => {
+                match Scribe::start(file.path.clone(), text.clone()) {
                     Ok(scribe) => self.scribe = Some(scribe),
                     Err(text) => log::warn!("hydrant: {text}"),
                 }
             }
-            (None, _) => {}
+            None => {}
         }
     }
 
