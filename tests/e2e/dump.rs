@@ -166,6 +166,32 @@ fn a_closed_pipe_ends_the_dump_and_nothing_else() {
     dumping.hydrant.stop();
 }
 
+/// A file that may grow no further is told as a full disk is.
+#[test]
+fn a_dump_that_can_t_be_written_ends_and_nothing_else() {
+    let scratch = crate::common::scratch::Scratch::new();
+    let mut place = Place::opened();
+    let hydrant = hydrant(&format!("{} 127.0.0.1:0 --dump", place.at))
+        .shell(r#"ulimit -f 1; exec "$0" "$@""#)
+        .stdout(std::fs::File::create(scratch.at("dump")).unwrap())
+        .start();
+    let mut upstream = place.accept();
+    let mut client = Taker::new(connect(hydrant.address_of("clients")), 0);
+    hydrant.report_until("| 1 client | ");
+    let mut feed = Feed::default();
+    feed.send(&mut upstream, 100_000);
+    client.take(100_000);
+    let line = hydrant.wait_log("the dump ends, the relay goes on");
+    assert!(line.contains("[WARN]"), "{line}");
+    assert!(
+        line.contains("can't write to stdout: file too large; "),
+        "{line}"
+    );
+    feed.send(&mut upstream, 100_000);
+    client.take(100_000);
+    hydrant.stop();
+}
+
 #[test]
 fn a_file_takes_the_whole_dump() {
     let scratch = crate::common::scratch::Scratch::new();

@@ -93,6 +93,20 @@ fn a_log_file_is_reopened_on_sighup() {
     assert_eq!(hydrant.log(), [""; 0], "stderr is not the log's place");
 }
 
+/// The system kills who writes beyond the limit for files (`ulimit -f`), unless told that it can bear the error.
+#[test]
+fn a_log_file_at_the_limit_for_files_ends_nothing() {
+    let scratch = Scratch::new();
+    let (log, full) = (scratch.at("log"), vec![b'x'; 2048]);
+    fs::write(&log, &full).unwrap();
+    silently(
+        io::pipe().unwrap().1,
+        r#"ulimit -f 1; exec "$0" "$@""#,
+        &format!("-vv --log-file {log}"),
+    );
+    assert!(fs::read(&log).unwrap() == full);
+}
+
 #[test]
 fn a_log_file_keeps_what_was_in_it() {
     let scratch = Scratch::new();

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::common::hydrant::Hydrant;
+use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::peers::{Place, connect};
 use crate::common::states::States;
 use crate::rig::{File, ask, clients_of, get};
@@ -277,6 +277,30 @@ fn a_file_that_can_t_be_written_is_said() {
         now.contains("max-lag = \"3s\"") && now.contains("max-clients = \"5\""),
         "{now}"
     );
+}
+
+/// As a full disk: what is too long for the limit of files (`ulimit -f`) is said, and what the file holds stays.
+#[test]
+fn a_file_that_may_not_grow_is_said() {
+    let up = Place::new();
+    let before = text(up.at) + &format!("# {}\n", "x".repeat(2000));
+    let file = File::new(&before);
+    let hydrant = hydrant("run")
+        .arg(file.path())
+        .shell(r#"ulimit -f 1; exec "$0" "$@""#)
+        .start();
+    let page = Page::of(&hydrant);
+    page.does("relays/1", &json!({ "max-lag": "3s" }));
+    page.until("said", |state| {
+        state["settings"]["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("file too large"))
+    });
+    assert_eq!(page.role("a")["fields"]["max-lag"], json!("3s"));
+    hydrant.stop();
+    assert_eq!(saved(&file), before);
+    let left = fs::read_dir(file.folder()).expect("it is there").count();
+    assert_eq!(left, 1, "nothing is left beside it");
 }
 
 #[test]

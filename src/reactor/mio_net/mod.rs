@@ -31,7 +31,8 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use socket2::{SockAddr, Socket};
@@ -598,6 +599,16 @@ fn catch_signals(poll: &Poll) -> io::Result<Signals> {
     poll.registry()
         .register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)
+}
+
+/// A write beyond the limit for files (RLIMIT_FSIZE) is an error from now on, as on a full disk: the signal that comes
+/// with it would end the process.
+///
+/// # Errors
+/// Where the system does not let a signal be caught.
+pub fn bear_file_limit() -> io::Result<()> {
+    // It is caught and not ignored: a program that is started from here is to find it as it was.
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 fn signal(number: i32) -> Option<Signal> {

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::base::ring::Ring;
 use crate::base::units::Bytes;
-use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId, StdStream};
+use crate::reactor::{Cx, plain};
 use crate::roles::relay::config::DumpFormat;
 use crate::roles::relay::{Kind, Relay};
 
@@ -123,10 +123,10 @@ impl Relay {
         let Some(dump) = &mut self.dump else { return };
         let before = dump.skipped;
         match dump.write(cx, &self.ring, self.records.whole()) {
-            Err(_) => return self.end_dump(cx),
+            Err(error) => return self.end_dump(cx, Some(&error)),
             Ok(true) if self.flush.is_some() && !dump.shut => {
-                if dump.finish(cx).is_err() {
-                    return self.end_dump(cx);
+                if let Err(error) = dump.finish(cx) {
+                    return self.end_dump(cx, Some(&error));
                 }
             }
             Ok(_) => {}
@@ -140,13 +140,22 @@ impl Relay {
         }
     }
 
-    /// Stdout's reader is gone, or has everything: either way the feed goes on without a dump.
-    pub(super) fn end_dump(&mut self, cx: &mut Cx<'_>) {
+    /// Stdout's reader is gone, or has everything, or it can't be written: either way the feed goes on without a dump.
+    pub(super) fn end_dump(&mut self, cx: &mut Cx<'_>, error: Option<&io::Error>) {
         let Some(dump) = self.dump.take() else { return };
         cx.close(dump.sock, Close::Orderly);
-        if !dump.shut {
-            self.journal
-                .info("stdout is closed; the dump ends, the relay goes on".to_owned());
+        let is_reader = |error: &&io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        match error.filter(|error| !is_reader(error)) {
+            Some(error) => {
+                let why = plain(error);
+                let text =
+                    format!("can't write to stdout: {why}; the dump ends, the relay goes on");
+                self.journal.warn(cx.now(), "dump end", text);
+            }
+            None if dump.shut => {}
+            None => self
+                .journal
+                .info("stdout is closed; the dump ends, the relay goes on".to_owned()),
         }
         self.check_flushed(cx);
     }

@@ -393,8 +393,10 @@ impl Relay {
             Kind::Standby => self.standby_readable(cx, sock),
             Kind::Dump => {
                 // Nobody sends anything from there but the end.
-                if !matches!(cx.read(sock, &mut self.scratch), Ok(None)) {
-                    self.end_dump(cx);
+                match cx.read(sock, &mut self.scratch) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => self.end_dump(cx, None),
+                    Err(error) => self.end_dump(cx, Some(&error)),
                 }
             }
             Kind::Handshake => self.handshake_ready(cx, index),
