@@ -305,6 +305,7 @@ impl Fleet {
         let is_over = self.posts.iter().all(is_over)
             && self.leaving.is_empty()
             && self.posts.beginning.is_empty();
+        reactor.stay(!is_over && !is_stopping);
         if is_over {
             for watcher in self.watchers.drain(..) {
                 reactor.with(watcher, |_, cx| cx.finish(End::Done));

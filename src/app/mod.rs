@@ -149,6 +149,9 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
         }
     };
     let mut notify = Notify::ready();
+    reactor.turn_within(notify.every());
+    // Whether all is over, they know better than the loop.
+    reactor.stay(true);
     let code = turn_until_over(reactor, |reactor, turn, ended| {
         if *turn == Turn::Reloading {
             logger::reopen();

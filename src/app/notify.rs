@@ -38,7 +38,12 @@ impl Notify {
         this
     }
 
-    /// To be called after every turn. The loop turns at least once a second, since each role takes stock so often.
+    /// The loop has to turn so often for that, though nothing happens in it.
+    pub(super) fn every(&self) -> Option<Duration> {
+        self.every
+    }
+
+    /// To be called after every turn.
     pub(super) fn between_turns(&mut self, now: Time, stopping: bool, reloading: bool) {
         if stopping && !self.stopping {
             self.stopping = true;
@@ -64,7 +69,7 @@ impl Notify {
     }
 }
 
-/// The loop turns once a second at least, and so three times within this.
+/// A machine that is busy with other things may leave the loop without a turn for about as long.
 const LEAST: Duration = Duration::from_secs(3);
 /// Signs of life within the time in which one is wanted.
 const SIGNS: u32 = 3;

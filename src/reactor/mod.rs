@@ -26,6 +26,7 @@ pub mod tabs;
 pub mod view;
 
 use std::io;
+use std::time::Duration;
 
 use crate::base::time::Time;
 
@@ -45,6 +46,10 @@ pub struct Reactor<R> {
     ready: Vec<Ready>,
     options: Options,
     stopping: bool,
+    /// The longest time between two turns.
+    pulse: Option<Duration>,
+    /// It goes on though no role is left.
+    stays: bool,
     turns: Spread,
 }
 
@@ -81,6 +86,8 @@ impl<R: Role> Reactor<R> {
             ready: Vec::new(),
             options,
             stopping: false,
+            pulse: None,
+            stays: false,
             turns: Spread::default(),
         }
     }
@@ -88,6 +95,16 @@ impl<R: Role> Reactor<R> {
     /// How a loop runs that is running already.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
+    }
+
+    /// Turns come no further apart than this, though nothing happens. `None`: as far as nothing does.
+    pub fn turn_within(&mut self, pulse: Option<Duration>) {
+        self.pulse = pulse;
+    }
+
+    /// Whether it goes on though no role is left, since one may come.
+    pub fn stay(&mut self, stays: bool) {
+        self.stays = stays;
     }
 
     /// Puts a role on the loop and starts it.
@@ -182,10 +199,12 @@ impl<R: Role> Reactor<R> {
     /// # Errors
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
-        let patience = if self.options.busy_poll {
+        let is_over = !self.stays && self.roles.iter().all(Option::is_none);
+        let patience = if self.options.busy_poll || is_over {
             Some(Time::ZERO)
         } else {
-            self.core.patience()
+            let pulse = self.pulse.map(|pulse| self.core.net.now() + pulse);
+            self.core.patience().into_iter().chain(pulse).min()
         };
         self.core.net.wait(patience, &mut self.ready)?;
         let mut cut = None;
@@ -226,7 +245,7 @@ impl<R: Role> Reactor<R> {
         }
         Ok(match cut {
             Some(signal) => Turn::Cut(signal),
-            None if self.roles.iter().all(Option::is_none) => Turn::Over,
+            None if !self.stays && self.roles.iter().all(Option::is_none) => Turn::Over,
             None if reload => Turn::Reloading,
             None => Turn::Going,
         })

@@ -56,6 +56,31 @@ fn the_service_manager_is_told_how_it_goes() {
     while heard(&manager) != "STOPPING=1" {}
 }
 
+/// There is no role that would have the loop turn, and no place for a socket.
+#[test]
+fn a_process_in_which_nothing_runs_gives_signs_of_life() {
+    let folder = Scratch::new();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).expect("it is free");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a time");
+    let text = "[[hub]]\nlisten = \"127.0.0.1:0\"\n";
+    let off = text.to_owned() + "enabled = false\n";
+    let file = File::new(&off);
+    let hydrant = hydrant("run")
+        .arg(file.path())
+        .env("NOTIFY_SOCKET", folder.at("notify"))
+        .env("WATCHDOG_USEC", "3000000")
+        .env("XDG_RUNTIME_DIR", "/dev/null")
+        .start();
+    let told = [(); 4].map(|()| heard(&manager));
+    assert_eq!(told[0], "READY=1");
+    assert!(told[1..].iter().all(|it| it == "WATCHDOG=1"), "{told:?}");
+    // It lives for whoever is to run after a reload, and ends as others do.
+    assert!(file.reload(&hydrant, text).contains("1 begun"));
+    assert!(file.reload(&hydrant, &off).contains("1 stopped"));
+    hydrant.wait_log("hub: stopped");
+    hydrant.stop();
+}
+
 #[test]
 fn bash_takes_the_completions() {
     let said = hydrant("completions bash").run();
