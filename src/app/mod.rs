@@ -22,7 +22,8 @@ mod reload;
 mod roles;
 mod scribe;
 
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -116,15 +117,32 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
                 _ => Default::default(),
             })
             .unwrap_or_default();
-        if !shown.is_empty() {
+        let end = if shown.is_empty() {
+            end
+        } else {
             let clear = if watches { CLEAR } else { "" };
-            // A reader that has gone away needs no word any more.
-            let _ = write!(std::io::stdout(), "{clear}{shown}");
-        }
+            match print(format_args!("{clear}{shown}")) {
+                Ok(()) => end,
+                Err(stop) => Some(stop),
+            }
+        };
         if let Some(end) = end {
             reactor.with(role, |_, cx| cx.finish(end));
         }
         Ok(())
+    })
+}
+
+/// Prints it now.
+///
+/// # Errors
+/// How whoever prints is to end: a reader that has gone away has seen enough.
+fn print(text: fmt::Arguments<'_>) -> Result<(), End> {
+    let mut stdout = std::io::stdout().lock();
+    let printed = stdout.write_fmt(text).and_then(|()| stdout.flush());
+    printed.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => End::Done,
+        _ => End::Failed(format!("can't write to stdout: {}", plain(&error))),
     })
 }
 

@@ -246,6 +246,36 @@ fn a_process_that_does_not_answer_is_named() {
     assert_eq!(watching.wait_exit(), 0);
 }
 
+/// As whatever else writes to stdout.
+#[test]
+fn what_can_t_be_shown_is_said() {
+    let (home, place) = (Scratch::new(), Place::new());
+    let running = hydrant(&format!("{} 127.0.0.1:0 --name x", place.at))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    running.wait_log("listening on");
+    let asking =
+        |words: &str| hydrant(&format!("status {words}")).env("XDG_RUNTIME_DIR", home.path());
+    for words in ["", "--json", "clients", "--watch"] {
+        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+            eprintln!("skipped: there is no /dev/full here");
+            break;
+        };
+        let mut asked = asking(words).stdout(full).start();
+        assert_eq!(asked.wait_exit(), 1, "{words}");
+        let said = "hydrant: can't write to stdout: no space left on device";
+        assert_eq!(asked.log(), [said], "{words}");
+    }
+    // A reader that has seen enough needs no word.
+    for words in ["", "--watch"] {
+        let (reader, stdout) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut asked = asking(words).stdout(stdout).start();
+        assert_eq!(asked.wait_exit(), 0, "{words}");
+        assert_eq!(asked.log(), [""; 0], "{words}");
+    }
+}
+
 #[test]
 fn a_run_file_has_a_console() {
     let mut a = Place::new();
