@@ -272,8 +272,8 @@ pub(crate) fn build(
         }
         RoleId::Console => Run::Console(Box::new(console::orders(values, env)?)),
         RoleId::Status => {
-            let sockets = env.sockets.as_deref().map_or_else(Vec::new, sockets_in);
-            Run::Status(Box::new(status_options::build(values, words, sockets)?))
+            let folder = env.sockets.clone();
+            Run::Status(Box::new(status_options::build(values, words, folder)?))
         }
         RoleId::Bench => Run::Bench(Box::new(bench_options::build(values, words)?)),
         RoleId::Run | RoleId::Check | RoleId::Completions | RoleId::Man | RoleId::SystemdUnit => {

@@ -27,7 +27,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Member, Run, Verbosity};
+use crate::config::{Config, Member, Run, Verbosity, sockets_in};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
@@ -109,11 +109,23 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
 /// `hydrant status`.
 fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> Result<u8, String> {
     let watches = orders.watches && std::io::stdout().is_terminal();
-    let role = reactor.add(RoleSet::Status(Status::new(orders)));
+    let meant = orders.clone();
+    let sockets = || -> Vec<_> {
+        let all = meant.folder.as_deref().map_or_else(Vec::new, sockets_in);
+        all.into_iter()
+            .filter(|(pid, _)| meant.means(pid))
+            .collect()
+    };
+    let role = reactor.add(RoleSet::Status(Status::new(orders, sockets())));
     turn_until_over(reactor, |reactor, _, _| {
         let (shown, end) = reactor
-            .with(role, |status, _| match status {
-                RoleSet::Status(status) => (status.take_shown(), status.take_end()),
+            .with(role, |status, cx| match status {
+                RoleSet::Status(status) => {
+                    if status.take_due() {
+                        status.look_at(cx, sockets());
+                    }
+                    (status.take_shown(), status.take_end())
+                }
                 _ => Default::default(),
             })
             .unwrap_or_default();

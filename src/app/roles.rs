@@ -64,8 +64,7 @@ impl RoleSet {
             }
             Run::WsRelay { config, .. } => Self::WsRelay(ws::Relay::new(*config)),
             Run::WsAdapter(config) => Self::WsAdapter(Adapter::new(*config)),
-            Run::Status(config) => Self::Status(Status::new(*config)),
-            Run::Demo | Run::Bench(_) | Run::Console(_) | Run::Many(_) => {
+            Run::Status(_) | Run::Demo | Run::Bench(_) | Run::Console(_) | Run::Many(_) => {
                 unreachable!("they are composed elsewhere")
             }
         }

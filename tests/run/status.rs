@@ -276,6 +276,46 @@ fn what_can_t_be_shown_is_said() {
     }
 }
 
+/// Who watches waits for whoever begins later, too.
+#[test]
+fn who_watches_sees_others_come_and_go() {
+    let (home, place) = (Scratch::new(), Place::new());
+    let mut watching = hydrant("status clients x --watch")
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    let mut shown = Some(watching.stdout());
+    let mut shows = |part: &'static str| {
+        let mut stdout = shown.take().expect("it is read by one at a time");
+        shown = Some(within(part, move || {
+            let mut text = String::new();
+            while !text.contains(part) {
+                let mut some = [0; 4096];
+                let count = stdout.read(&mut some).expect("it goes on");
+                assert!(count > 0, "it ended: {text}");
+                text += &String::from_utf8_lossy(&some[..count]);
+            }
+            stdout
+        }));
+    };
+    shows("no hydrant of yours runs here");
+    let line = format!("{} 127.0.0.1:0 --name", place.at);
+    let start = |name: &str| {
+        hydrant(&format!("{line} {name}"))
+            .env("XDG_RUNTIME_DIR", home.path())
+            .start()
+    };
+    let other = start("y");
+    shows("no role x runs here");
+    let meant = start("x");
+    shows("CLIENT");
+    meant.stop();
+    shows("no role x runs here");
+    other.stop();
+    shows("no hydrant of yours runs here");
+    watching.signal("INT");
+    assert_eq!(watching.wait_exit(), 0);
+}
+
 #[test]
 fn a_run_file_has_a_console() {
     let mut a = Place::new();

@@ -5,14 +5,23 @@ use std::path::PathBuf;
 /// Its orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusConfig {
-    /// The sockets of the processes that may run, with what each is called.
-    pub sockets: Vec<(String, PathBuf)>,
+    /// Where the sockets of the processes that may run are.
+    pub folder: Option<PathBuf>,
+    /// `--pid`: the one process that is meant, by its id.
+    pub pid: Option<String>,
     /// What is to be done.
     pub act: Act,
     /// `--watch`: shows it again each second.
     pub watches: bool,
     /// `--json`: as programs read it.
     pub json: bool,
+}
+
+impl StatusConfig {
+    /// Whether a process of this id is meant.
+    pub fn means(&self, pid: &str) -> bool {
+        self.pid.as_ref().is_none_or(|own| own == pid)
+    }
 }
 
 /// What is to be done. A role may be left out where there is one that can be meant.

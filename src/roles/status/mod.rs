@@ -7,10 +7,11 @@
 //! ```
 //!
 //! All processes are asked for their state at once: one that hangs is waited for no longer than one that is slow, and
-//! is named.
+//! is named. Who watches is never told that this is all: the caller looks each second who runs then.
 
 pub mod config;
 mod exchange;
+mod meant;
 pub mod options;
 mod show;
 
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 use self::config::{Act, StatusConfig};
 use self::exchange::{Exchange, Said};
-use crate::base::units::Typed;
+use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
@@ -31,17 +32,23 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 /// Someone who asks.
 pub struct Status {
     config: StatusConfig,
+    /// The sockets of the processes that may run, with what each is called.
+    sockets: Vec<(String, PathBuf)>,
     /// Questions that are on their way: one, or one for the state of each process.
     asking: Vec<(Exchange, Step)>,
     /// The states of those who have answered.
     states: Vec<(String, PathBuf, Value)>,
     /// Processes that are there, and have not answered.
     silent: Vec<String>,
-    /// Those of the second before, of whom it has been said.
-    known_silent: Vec<String>,
+    /// What was wrong a second before, of which it has been said.
+    noted: Option<String>,
     shown: String,
     /// A process that does not answer is given up.
     deadline: Option<TimerKey>,
+    /// It has been said that what was told to do something takes its time.
+    is_patient: bool,
+    /// Who watches is to see who runs now.
+    is_due: bool,
     end: Option<End>,
 }
 
@@ -63,15 +70,18 @@ enum Step {
 
 impl Status {
     /// One with these orders. It does nothing before its first event.
-    pub fn new(config: StatusConfig) -> Self {
+    pub fn new(config: StatusConfig, sockets: Vec<(String, PathBuf)>) -> Self {
         Self {
             config,
+            sockets,
             asking: Vec::new(),
             states: Vec::new(),
             silent: Vec::new(),
-            known_silent: Vec::new(),
+            noted: None,
             shown: String::new(),
             deadline: None,
+            is_patient: false,
+            is_due: false,
             end: None,
         }
     }
@@ -86,10 +96,21 @@ impl Status {
         std::mem::take(&mut self.shown)
     }
 
+    /// Whether the processes are to be looked for anew, since the last call: [`Status::look_at`].
+    pub fn take_due(&mut self) -> bool {
+        std::mem::take(&mut self.is_due)
+    }
+
+    /// Asks those that may run now, by these sockets.
+    pub fn look_at(&mut self, cx: &mut Cx<'_>, sockets: Vec<(String, PathBuf)>) {
+        self.sockets = sockets;
+        self.begin(cx);
+    }
+
     fn begin(&mut self, cx: &mut Cx<'_>) {
         self.states.clear();
-        self.known_silent = std::mem::take(&mut self.silent);
-        for (name, at) in self.config.sockets.clone() {
+        self.silent.clear();
+        for (name, at) in self.sockets.clone() {
             let exchange = Exchange::begin(cx, &at, "state", None);
             self.asking.push((exchange, Step::State(name, at)));
         }
@@ -128,7 +149,7 @@ impl Status {
         if self.states.is_empty() {
             let why =
                 "no hydrant of yours runs here, or it was not started with a place for its socket";
-            return cx.finish(End::Failed(why.to_owned()));
+            return self.refuse(cx, why.to_owned());
         }
         match self.config.act.clone() {
             Act::Show => self.show_roles(cx),
@@ -208,23 +229,33 @@ impl Status {
             (false, None) => Some(End::Done),
             (false, Some(why)) => Some(End::Failed(why)),
             (true, why) => {
-                if let Some(why) = why {
-                    self.show_silence(&why);
-                }
+                self.note(why);
                 cx.timer(SECOND, Tick::Again as u32);
                 None
             }
         };
     }
 
-    /// Below what is shown to who watches; a program that reads it has it on stderr, once.
-    fn show_silence(&mut self, why: &str) {
-        if !self.config.json {
-            let gap = if self.shown.is_empty() { "" } else { "\n" };
-            self.shown += &format!("{gap}{why}\n");
-        } else if self.silent != self.known_silent {
-            log::warn!("hydrant: {why}");
+    /// That can't be shown or done. It is the end, but who watches may see more a second later.
+    fn refuse(&mut self, cx: &mut Cx<'_>, why: String) {
+        if !self.config.watches {
+            return cx.finish(End::Failed(why));
         }
+        self.note(Some(why));
+        cx.timer(SECOND, Tick::Again as u32);
+    }
+
+    /// What is wrong stands below what is shown to who watches; a program that reads it has it on stderr, once.
+    fn note(&mut self, why: Option<String>) {
+        match &why {
+            Some(why) if !self.config.json => {
+                let gap = if self.shown.is_empty() { "" } else { "\n" };
+                self.shown += &format!("{gap}{why}\n");
+            }
+            Some(text) if self.noted != why => log::warn!("hydrant: {text}"),
+            _ => {}
+        }
+        self.noted = why;
     }
 
     fn who_is_silent(&self) -> Option<String> {
@@ -235,58 +266,13 @@ impl Status {
         }
     }
 
-    /// Goes on with the role that is meant: its process's socket, its id and its name.
-    fn with_role(
-        &mut self,
-        cx: &mut Cx<'_>,
-        role: Option<String>,
-        go_on: impl FnOnce(&mut Self, &mut Cx<'_>, PathBuf, u64, String),
-    ) {
-        let mut meant = Vec::new();
-        for (_, at, state) in &self.states {
-            for one in show::list(state, "roles") {
-                let name = show::text(one, "name");
-                let is_it = role.as_ref().is_none_or(|role| *role == name);
-                if let (true, Some(id)) = (is_it, one["id"].as_u64()) {
-                    meant.push((at.clone(), id, name));
-                }
-            }
-        }
-        let count = meant.len();
-        // One that is not named may be that of a process that has not answered.
-        let is_clear = role.is_some() || self.silent.is_empty();
-        match (meant.pop(), role) {
-            (Some((at, id, name)), _) if count == 1 && is_clear => go_on(self, cx, at, id, name),
-            (None, _) if !self.silent.is_empty() => self.shown_all(cx),
-            (Some(_), None) if count == 1 => cx.finish(End::Failed(self.which_process())),
-            (None, Some(role)) => {
-                let why = format!(
-                    "no role {} runs here: hydrant status shows them",
-                    Typed(&role)
-                );
-                cx.finish(End::Failed(why));
-            }
-            (None, None) => cx.finish(End::Failed("no role runs here".to_owned())),
-            (Some(_), Some(_)) => cx.finish(End::Failed(self.which_process())),
-            (Some(_), None) => {
-                let why = "several roles run here: add the name of the one that is meant";
-                cx.finish(End::Failed(why.to_owned()));
-            }
-        }
-    }
-
-    fn which_process(&self) -> String {
-        let answered = self.states.iter().map(|(name, ..)| name.clone());
-        let silent = self.silent.iter();
-        let silent = silent.map(|name| format!("{name}, which does not answer"));
-        let names: Vec<String> = answered.chain(silent).collect();
-        let names = names.join(", ");
-        format!("several processes may be meant ({names}): add --pid PID")
-    }
-
     fn answered(&mut self, cx: &mut Cx<'_>, step: Step, (status, said): Said) {
-        if status != 200 {
-            return cx.finish(End::Failed(show::refusal(&said)));
+        match &step {
+            _ if status == 200 => {}
+            Step::State(..) if self.config.watches => {
+                return self.failed(cx, &step, show::refusal(&said));
+            }
+            _ => return self.refuse(cx, show::refusal(&said)),
         }
         match step {
             Step::State(name, at) => {
@@ -330,7 +316,7 @@ impl Status {
                 self.shown += &format!("{text}\n");
                 self.end = Some(End::Done);
             }
-            _ => cx.finish(End::Failed(why)),
+            _ => self.refuse(cx, why),
         }
     }
 
@@ -396,7 +382,8 @@ impl Status {
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         if tag == Tick::Again as u32 {
-            return self.begin(cx);
+            self.is_due = true;
+            return;
         }
         self.deadline = None;
         while let Some(step) = self.end_asking(cx, |_| true) {

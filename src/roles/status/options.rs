@@ -85,14 +85,14 @@ impl From<OptionError> for OrderError {
     }
 }
 
-/// Makes its orders. `sockets`: those that there are, by their process ids.
+/// Makes its orders. `folder`: where the sockets of processes are.
 ///
 /// # Errors
 /// What is wrong with the command line.
 pub fn build(
     values: &Values,
     words: &[String],
-    sockets: Vec<(String, PathBuf)>,
+    folder: Option<PathBuf>,
 ) -> Result<StatusConfig, OrderError> {
     let act = act(words)?;
     let (watches, json) = (values.given("watch"), values.given("json"));
@@ -103,9 +103,9 @@ pub fn build(
         }
     }
     let pid = values.amount("pid")?.map(|pid| pid.to_string());
-    let meant = |(name, _): &(String, PathBuf)| pid.as_ref().is_none_or(|pid| name == pid);
     Ok(StatusConfig {
-        sockets: sockets.into_iter().filter(meant).collect(),
+        folder,
+        pid,
         act,
         watches,
         json,
@@ -157,8 +157,7 @@ mod tests {
                 None => words.push(word.to_owned()),
             }
         }
-        let sockets = ["7", "12"].map(|pid| (pid.to_owned(), PathBuf::from(pid)));
-        build(&values, &words, sockets.to_vec()).map_err(|error| error.to_string())
+        build(&values, &words, None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -196,8 +195,9 @@ mod tests {
             assert_eq!(made(line).map(|made| made.act), Ok(act), "{line}");
         }
         assert_eq!(made("--watch").map(|made| made.watches), Ok(true));
-        assert_eq!(made("--pid 12").map(|made| made.sockets.len()), Ok(1));
-        assert_eq!(made("").map(|made| made.sockets.len()), Ok(2));
+        let means = |line| made(line).map(|made| ["7", "12"].map(|pid| made.means(pid)));
+        assert_eq!(means("--pid 12"), Ok([false, true]));
+        assert_eq!(means(""), Ok([true, true]));
     }
 
     #[test]
