@@ -16,6 +16,8 @@ mod relay;
 mod ring;
 mod run_file;
 pub mod script;
+#[cfg(test)]
+mod status_tests;
 mod tls_record;
 mod tunnel;
 pub mod websocket;

@@ -246,6 +246,44 @@ fn a_process_that_does_not_answer_is_named() {
     assert_eq!(watching.wait_exit(), 0);
 }
 
+/// Answers whoever asks next.
+fn answer(listener: &UnixListener, body: &str) {
+    let (mut stream, _) = listener.accept().expect("somebody asks");
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        let mut some = [0; 4096];
+        let count = stream.read(&mut some).expect("it asks");
+        asked.extend_from_slice(&some[..count]);
+        // What is to be done has a body, of two bytes.
+        if count == 0 || asked.ends_with(b"{}") {
+            break;
+        }
+    }
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let answer = head + body;
+    stream.write_all(answer.as_bytes()).expect("it listens");
+}
+
+/// A process that takes its time over what it is told to do.
+#[test]
+fn a_deed_that_takes_long_is_waited_for() {
+    let home = Scratch::new();
+    let folder = home.path().join("hydrant");
+    fs::create_dir(&folder).expect("it is new");
+    let socket = folder.join(format!("{}.sock", std::process::id()));
+    let listener = UnixListener::bind(socket).expect("it is free");
+    let mut asking = hydrant("status reload")
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    let listener = within("being asked for a state", move || {
+        answer(&listener, "{}");
+        listener
+    });
+    asking.wait_log("it has not answered for 5 s; still waiting");
+    within("being asked to reload", move || answer(&listener, "{}"));
+    assert_eq!(asking.wait_exit(), 0);
+}
+
 /// As whatever else writes to stdout.
 #[test]
 fn what_can_t_be_shown_is_said() {

@@ -327,6 +327,14 @@ impl Status {
                 self.silent.push(name);
                 self.next(cx);
             }
+            Step::Deed(_) => {
+                let time = Span(DEED);
+                let why = format!(
+                    "it has not answered for {time}; whether that was done is not known: hydrant status shows what \
+                     runs"
+                );
+                self.refuse(cx, why);
+            }
             step => self.failed(cx, &step, "it does not answer".to_owned()),
         }
     }
@@ -374,9 +382,12 @@ impl Status {
             DialError::Connect(_, error) => error.kind() == io::ErrorKind::WouldBlock,
             DialError::Resolve(_) | DialError::Layer(_) => false,
         };
-        match is_full {
-            true => self.unanswered(cx, step),
-            false => self.failed(cx, &step, error.to_string()),
+        match (is_full, step) {
+            (true, Step::Deed(_)) => {
+                self.refuse(cx, "it takes nobody in: nothing was done".to_owned())
+            }
+            (true, step) => self.unanswered(cx, step),
+            (false, step) => self.failed(cx, &step, error.to_string()),
         }
     }
 
@@ -386,6 +397,13 @@ impl Status {
             return;
         }
         self.deadline = None;
+        if let ([(_, Step::Deed(_))], false) = (self.asking.as_slice(), self.is_patient) {
+            self.is_patient = true;
+            let time = Span(PATIENCE);
+            log::info!("hydrant: it has not answered for {time}; still waiting");
+            self.deadline = Some(cx.timer(DEED.saturating_sub(PATIENCE), Tick::Late as u32));
+            return;
+        }
         while let Some(step) = self.end_asking(cx, |_| true) {
             let is_last = self.asking.is_empty();
             self.unanswered(cx, step);
@@ -442,6 +460,8 @@ enum Tick {
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a process may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to do something: a reload may have to look up names and to wait for files.
+const DEED: Duration = Duration::from_secs(30);
 /// Clients that are shown.
 const ROWS: usize = 256;
 
