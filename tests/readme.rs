@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use hydrant::base::option::Preset;
-use hydrant::cli::{GLOBALS, ROLES};
+use hydrant::cli::{GLOBALS, ROLES, RoleId};
 use hydrant::config::{Config, Env};
 
 fn readme() -> String {
@@ -85,6 +85,24 @@ fn its_table_has_every_flag_with_its_default() {
     for opt in GLOBALS {
         assert!(text.contains(&format!("`{}", opt.flag)), "{}", opt.flag);
     }
+}
+
+#[test]
+fn its_list_of_what_may_change_is_the_table_s() {
+    let text = readme();
+    let row = text
+        .split_once("| options that may change: for a relay ")
+        .and_then(|(_, rest)| rest.split_once(';'));
+    let (listed, _) = row.expect("it has the list");
+    let mut listed: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+    let relay = ROLES.iter().find(|role| role.id == RoleId::Relay);
+    let options = relay.expect("it is a role").options.iter();
+    // Certificates are read again whatever the role.
+    let live = options.filter(|opt| opt.live && !opt.flag.starts_with("--tls-"));
+    let mut live: Vec<&str> = live.map(|opt| opt.flag).collect();
+    listed.sort_unstable();
+    live.sort_unstable();
+    assert_eq!(listed, live);
 }
 
 /// The name that a heading has as a link's target.

@@ -113,3 +113,200 @@ fn in_place<T: PartialEq>(old: &T, changed: &T, new: &T) -> Change {
         Change::Anew
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::base::option::{Kind, Opt};
+    use crate::config::{Env, RunFile};
+    use crate::roles::{hub, relay, tunnel, ws};
+
+    /// A role of one kind, as a run file has it.
+    struct Sample {
+        section: &'static str,
+        options: &'static [Opt],
+        /// What it needs, and what others of its options need.
+        given: &'static [(&'static str, &'static str)],
+    }
+
+    const SAMPLES: &[Sample] = &[
+        Sample {
+            section: "relay",
+            options: relay::options::OPTIONS,
+            given: &[
+                ("src", "\"a:1,b:1\""),
+                ("dst", "[\"ws://:2\", \"connect:c:3\"]"),
+                ("stats", "true"),
+                ("dump", "true"),
+                ("framing", "\"line\""),
+            ],
+        },
+        // Whoever connects to a source has rules of its own.
+        Sample {
+            section: "relay",
+            options: relay::options::OPTIONS,
+            given: &[
+                ("src", "\"127.0.0.1:1\""),
+                ("dst", "\"listen::2\""),
+                ("mode", "\"listen-listen\""),
+                ("framing", "\"line\""),
+            ],
+        },
+        Sample {
+            section: "hub",
+            options: hub::options::SERVE,
+            given: &[("listen", "\"127.0.0.1:1\"")],
+        },
+        Sample {
+            section: "tunnel.serve",
+            options: tunnel::options::SERVE,
+            given: &[("listen", "\"127.0.0.1:1\"")],
+        },
+        Sample {
+            section: "tunnel.expose",
+            options: tunnel::options::EXPOSE,
+            given: &[
+                ("server", "\"a:1\""),
+                ("target", "\"b:2\""),
+                ("name", "\"n\""),
+            ],
+        },
+        Sample {
+            section: "ws.relay",
+            options: ws::options::RELAY,
+            given: &[("listen", "\"127.0.0.1:1\"")],
+        },
+        Sample {
+            section: "ws.host",
+            options: ws::options::HOST,
+            given: &[("url", "\"ws://a:1/x\""), ("target", "\"b:2\"")],
+        },
+        Sample {
+            section: "ws.client",
+            options: ws::options::CLIENT,
+            given: &[("url", "\"ws://a:1/x\""), ("listen", "\"127.0.0.1:2\"")],
+        },
+    ];
+
+    /// Values that one option or another takes, as TOML.
+    const CANDIDATES: &[&str] = &[
+        "false",
+        "true",
+        "\"3s\"",
+        "7",
+        "\"7K\"",
+        "\"100K\"",
+        "\"2M\"",
+        "\"10.0.0.0/8\"",
+        "\"1s..30s\"",
+        "\"https://a.example\"",
+        "\"7000-7010\"",
+        "\"127.0.0.2\"",
+        "\"http://p:1\"",
+        "\"300M\"",
+        "\"len:u16be\"",
+        "\"seven\"",
+    ];
+
+    /// What a file may hold, before and after.
+    const CONTENTS: &[[&str; 2]] = &[
+        ["open-sesame-and-more", "open-sesame-and-less"],
+        ["a open-sesame-and-more", "a open-sesame-and-less"],
+    ];
+
+    /// No part of a role's orders: the process spins as a whole, and certificates are read again by themselves.
+    fn is_elsewhere(opt: &Opt) -> bool {
+        opt.flag == "--busy-poll" || opt.flag.starts_with("--tls-")
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn of(section: &str) -> Self {
+            let name = format!("hydrant-live-{}-{section}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("it can be made");
+            Self(path)
+        }
+
+        fn hold(&self, text: &str) {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let file = options.open(self.0.join("file"));
+            file.and_then(|mut file| writeln!(file, "{text}"))
+                .expect("it can be written");
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Sample {
+        /// The role with this besides, if there is such a one.
+        fn with(&self, folder: &Folder, more: Option<(&str, &str)>) -> Option<Member> {
+            let others = self.given.iter().copied();
+            let others = others.filter(|(key, _)| more.is_none_or(|(own, _)| own != *key));
+            let mut text = format!("[[{}]]\n", self.section);
+            for (key, value) in others.chain(more) {
+                text += &format!("{key} = {value}\n");
+            }
+            let file = RunFile::parse(&text, &folder.0, &[], &Env::default());
+            file.ok()?.members.pop()
+        }
+
+        /// What becomes of a role that is given another value for an option; `None` where none was found.
+        fn changed(&self, opt: &Opt) -> Option<Change> {
+            let folder = Folder::of(self.section);
+            let into = |old: &Member, mut new: Member| match change(old, &mut new) {
+                Change::None => None,
+                how => Some(how),
+            };
+            if let Kind::Path { .. } = opt.kind {
+                let member = |text: &str| {
+                    folder.hold(text);
+                    self.with(&folder, Some((opt.name(), "\"file\"")))
+                };
+                let of = |[old, new]: &[&str; 2]| into(&member(old)?, member(new)?);
+                return CONTENTS.iter().find_map(of);
+            }
+            let plain = self.with(&folder, None).expect("it is right");
+            let words = match opt.kind {
+                Kind::Choice(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
+                _ => CANDIDATES
+                    .iter()
+                    .map(|&one| one.to_owned())
+                    .collect::<Vec<_>>(),
+            };
+            let try_one =
+                |value: &String| into(&plain, self.with(&folder, Some((opt.name(), value)))?);
+            words.iter().find_map(try_one)
+        }
+    }
+
+    #[test]
+    fn what_the_tables_call_live_is_what_changes_in_place() {
+        let (mut tried, mut all) = (BTreeSet::new(), BTreeSet::new());
+        for sample in SAMPLES {
+            for opt in sample.options.iter().filter(|opt| !is_elsewhere(opt)) {
+                let what = format!("{} {}", sample.section, opt.flag);
+                if let Some(how) = sample.changed(opt) {
+                    assert_eq!(how == Change::Options, opt.live, "{what}: {how:?}");
+                    tried.insert(what.clone());
+                }
+                all.insert(what);
+            }
+        }
+        let untried: Vec<&String> = all.difference(&tried).collect();
+        // It stands in the place of a target, and changes no other option.
+        assert_eq!(untried, ["tunnel.expose --echo"]);
+    }
+}

@@ -63,6 +63,7 @@ pub static OPTIONS: &[Opt] = &[
     },
     Opt {
         flag: "--upstream-send",
+        live: true,
         kind: Kind::Path { max: PATH_MAX },
         unit: "FILE",
         preset: Preset::Said("none"),

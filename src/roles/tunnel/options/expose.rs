@@ -101,6 +101,7 @@ pub static EXPOSE: &[Opt] = &[
     },
     Opt {
         flag: "--token-file",
+        live: true,
         kind: Kind::Path { max: PATH_MAX },
         unit: "FILE",
         preset: Preset::Said("$HYDRANT_TOKEN"),

@@ -217,6 +217,7 @@ pub static CLIENT: &[Opt] = &[
 
 const TOKEN_FILE: Opt = Opt {
     flag: "--token-file",
+    live: true,
     kind: Kind::Path { max: PATH_MAX },
     unit: "FILE",
     preset: Preset::Said("$HYDRANT_TOKEN"),
