@@ -10,7 +10,6 @@ use crate::logger;
 use crate::reactor::command::{Command, Reply, Ticket};
 use crate::reactor::net::Signal;
 use crate::reactor::tabs::{LogLine, PAYLOAD_MAX, TabCommand, TabReply, Tabs};
-use crate::reactor::view::ClientPage;
 use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
@@ -265,10 +264,9 @@ fn of_role(
             _ => refused("it does not run"),
         },
         TabCommand::Clients { from, .. } => {
-            let role = role.and_then(|role| reactor.role(role));
             let now = reactor.clock();
-            let page = |role: &RoleSet| role.client_page(now, from);
-            TabReply::Clients(role.map_or_else(ClientPage::default, page))
+            let page = |role| reactor.with(role, |role, cx| role.client_page(cx, now, from));
+            TabReply::Clients(role.and_then(page).unwrap_or_default())
         }
         TabCommand::Kick { client, .. } => {
             let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));

@@ -85,9 +85,9 @@ impl RoleSet {
     }
 
     /// Some of its clients.
-    pub(super) fn client_page(&self, now: Time, from: u64) -> ClientPage {
+    pub(super) fn client_page(&self, cx: &Cx<'_>, now: Time, from: u64) -> ClientPage {
         match self {
-            Self::Relay(relay) => relay.client_page(now, from),
+            Self::Relay(relay) => relay.client_page(cx, now, from),
             Self::Hub(hub) => hub.client_page(now, from),
             Self::TunnelServe(serve) => serve.client_page(now, from),
             Self::TunnelExpose(expose) => expose.client_page(now, from),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Config, Env, Run};
 use crate::reactor::net::Addr;
+use crate::reactor::view::ClientRow;
 use crate::reactor::{Cx, Event, Options, Reactor, Role};
 use crate::roles::hub::Hub;
 use crate::roles::relay::Relay;
@@ -117,6 +118,59 @@ fn a_live_change_leaves_the_limit_of_clients_as_it_was() {
         let more = 2000..2000 + MANY / 2;
         let all = usize::from(MANY + MANY / 2);
         assert_eq!(come(&mut reactor, more), all, "{line}");
+    }
+}
+
+/// Between two looks at all clients, too: who has everything is not behind, and has taken all of it.
+#[test]
+fn rows_tell_of_the_moment_at_which_they_are_asked_for() {
+    let faults = Faults {
+        receive_buffer: 500,
+        ..Faults::none()
+    };
+    let (net, handle) = SimNet::new(1, faults);
+    let upstream = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 9000)));
+    handle
+        .world()
+        .listen_remote(upstream.clone(), Behaviour::serve(Actor::Manual));
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    // There is a turn at the moment at which they are asked for, and not only where something happens.
+    reactor.turn_within(Some(SECOND / 100));
+    let role = reactor.add(Party::new(&orders("127.0.0.1:9000 7000")));
+    pass(&mut reactor, &handle, SECOND);
+    let source = handle.world().accepted_at(&upstream)[0];
+    let mut stalled = Receiver::eager();
+    stalled.stall_after = Some(Duration::ZERO);
+    for (port, receiver) in [(1, Receiver::eager()), (2, stalled)] {
+        let to = Addr::Tcp(SocketAddr::from(([127, 0, 0, 1], 7000)));
+        let from = SocketAddr::from(([127, 0, 0, 2], port));
+        let actor = Actor::Receiver(receiver);
+        handle.world().connect_remote(to, from, actor);
+    }
+    pass(&mut reactor, &handle, SECOND);
+    let before = handle.world().time();
+    for round in 1..=30 {
+        assert_eq!(handle.world().remote_send(source, &[b'x'; 1000]), 1000);
+        pass(&mut reactor, &handle, SECOND / 7);
+        let now = handle.world().time();
+        let rows = reactor.with(role, |party, cx| match party {
+            Party::Relay(relay) => relay.client_page(cx, now, 0).rows,
+            Party::Hub(_) => Vec::new(),
+        });
+        let rows = rows.expect("it runs");
+        let shown = |row: &ClientRow| (row.bytes_out, row.waiting, row.lag);
+        assert_eq!(
+            shown(&rows[0]),
+            (round * 1000, 0, Some(Duration::ZERO)),
+            "{round}"
+        );
+        let lag = rows[1].lag.expect("a relay knows it");
+        assert_eq!(
+            (rows[1].bytes_out, rows[1].waiting),
+            (500, round * 1000 - 500)
+        );
+        let late = now.since(before);
+        assert!(lag <= late && lag >= late * 9 / 10, "{lag:?} of {late:?}");
     }
 }
 

@@ -98,6 +98,14 @@ impl Client {
         }
     }
 
+    /// The highest offset that its kernel has acknowledged, where so many of the bytes that were written to it are not.
+    pub(super) fn acked_by(&self, framed: Option<&Framed>, unacknowledged: Option<u32>) -> u64 {
+        let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
+        let lacks = self.lacks(framed, unacknowledged);
+        let acked = self.cursor.saturating_sub(lacks + aside as u64);
+        acked.max(self.acked)
+    }
+
     /// Takes in how many of the bytes that were written to it its kernel has not acknowledged.
     pub(super) fn note_acknowledged(
         &mut self,
@@ -105,12 +113,10 @@ impl Client {
         unacknowledged: Option<u32>,
         now: Time,
     ) {
-        let aside = self.aside.as_ref().map_or(0, |aside| aside.left());
-        let lacks = self.lacks(framed, unacknowledged);
+        let acked = self.acked_by(framed, unacknowledged);
         if let (Some(0), Some(tls)) = (unacknowledged, &mut self.tls) {
             tls.all_acknowledged();
         }
-        let acked = self.cursor.saturating_sub(lacks + aside as u64);
         if acked > self.acked {
             self.acked = acked;
             self.progress = now;

@@ -59,14 +59,15 @@ impl Relay {
         }
     }
 
-    /// Its clients, a page at a time.
-    pub fn client_page(&self, now: Time, from: u64) -> ClientPage {
+    /// Its clients, a page at a time. The kernel is asked about each of them: a row says what is so now, and not what
+    /// was so at the last look at all of them.
+    pub fn client_page(&self, cx: &Cx<'_>, now: Time, from: u64) -> ClientPage {
         let entries = self
             .clients
             .iter()
             .map(|(id, client)| (id.key as usize, (id, client)));
         ClientPage::of(entries, from, |_, (id, client)| {
-            Some(self.row(id, client, now))
+            Some(self.row(cx, id, client, now))
         })
     }
 
@@ -95,8 +96,13 @@ impl Relay {
         }
     }
 
-    fn row(&self, id: ClientId, client: &Client, now: Time) -> ClientRow {
-        let (bytes, age) = self.lag(client.acked.max(client.first), now);
+    fn row(&self, cx: &Cx<'_>, id: ClientId, client: &Client, now: Time) -> ClientRow {
+        let left = match client.acked < client.cursor {
+            true => cx.unacknowledged(client.sock),
+            false => None,
+        };
+        let acked = client.acked_by(self.framed.as_ref(), left);
+        let (bytes, age) = self.lag(acked.max(client.first), now);
         let age = age.min(now.since(client.joined));
         ClientRow {
             id: u64::from(id.serial) << 32 | u64::from(id.key),
@@ -104,7 +110,7 @@ impl Relay {
             label: self.outputs[usize::from(client.output)].name(),
             age: now.since(client.joined),
             bytes_in: None,
-            bytes_out: client.acked.saturating_sub(client.first),
+            bytes_out: acked.saturating_sub(client.first),
             waiting: bytes,
             lag: Some(age),
         }
