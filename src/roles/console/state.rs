@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::base::units::Span;
 use crate::reactor::command::RoleState;
 use crate::reactor::tabs::Tab;
-use crate::reactor::view::{UpstreamState, View};
+use crate::reactor::view::{Upstream, UpstreamState, View};
 
 use super::history::{History, Sample};
 
@@ -43,6 +43,21 @@ impl State {
         }
     }
 
+    /// An end of a tunnel has nobody who should always send, and is well while nobody needs it.
+    fn of_end(upstream: &Upstream) -> Self {
+        let (who, since) = (&upstream.who, Some(upstream.since));
+        match upstream.state {
+            UpstreamState::Down => {
+                let why = format!("{who} can't be reached, and is tried again.");
+                Self::new("down", "Not connected", why, since)
+            }
+            _ => {
+                let why = format!("{who} is connected; whoever comes is passed on.");
+                Self::new("up", "Connected", why, since)
+            }
+        }
+    }
+
     fn of_running(view: &View) -> Self {
         let age = Some(view.age);
         if view.is_ending {
@@ -59,18 +74,7 @@ impl State {
         };
         let since = Some(upstream.since);
         if view.kind != "relay" {
-            // An end of a tunnel has nobody who should always send, and is well while nobody needs it.
-            let who = &upstream.who;
-            return match upstream.state {
-                UpstreamState::Down => {
-                    let why = format!("{who} can't be reached, and is tried again.");
-                    Self::new("down", "Not connected", why, since)
-                }
-                _ => {
-                    let why = format!("{who} is connected; whoever comes is passed on.");
-                    Self::new("up", "Connected", why, since)
-                }
-            };
+            return Self::of_end(upstream);
         }
         let who = match upstream.who.as_str() {
             "" => "The upstream".to_owned(),
@@ -100,7 +104,13 @@ impl State {
                 let why = format!("{who} is connected; nobody is there to take what it sends.");
                 Self::new("idle", "No clients", why, since)
             }
-            _ => Self::new(
+            UpstreamState::Silent => Self::new(
+                "silent",
+                "No data yet",
+                format!("{who} is connected; nothing has come yet."),
+                since,
+            ),
+            UpstreamState::Up => Self::new(
                 "up",
                 "Relaying",
                 format!("{who} is connected and sends."),
@@ -240,3 +250,37 @@ pub(super) fn sample(tab: &Tab) -> Sample {
 
 /// An upstream that is connected and sends nothing for so long is silent.
 const SILENT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relay(state: UpstreamState, last_byte: Option<u64>, clients: usize) -> State {
+        let mut view = View::new("relay", Duration::from_secs(60));
+        view.clients = clients;
+        view.upstream = Some(Upstream {
+            state,
+            who: "a:1".to_owned(),
+            since: Duration::from_secs(3),
+            last_byte: last_byte.map(Duration::from_secs),
+            is_overdue: false,
+            connections: 1,
+        });
+        State::of_running(&view)
+    }
+
+    #[test]
+    fn nobody_is_said_to_send_who_has_not() {
+        let silent = relay(UpstreamState::Silent, None, 1);
+        assert_eq!((silent.key, silent.word), ("silent", "No data yet"));
+        assert_eq!(
+            silent.why,
+            "Upstream a:1 is connected; nothing has come yet."
+        );
+        // What came over an earlier connection is not its own.
+        assert_eq!(relay(UpstreamState::Silent, Some(5), 1), silent);
+        let up = relay(UpstreamState::Up, Some(0), 1);
+        assert_eq!((up.key, up.word), ("up", "Relaying"));
+        assert_eq!(relay(UpstreamState::Silent, None, 0).key, "idle");
+    }
+}
