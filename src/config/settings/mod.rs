@@ -416,6 +416,13 @@ mod tests {
         .expect("nothing is wrong");
         assert_eq!(member.label(), "relay[a]");
         assert_eq!(member.run.listens().len(), 1);
+        let list = |src| {
+            settings(src, ":6000", &[])
+                .member()
+                .map(|member| member.run)
+        };
+        let plain = list("a:1,b:2");
+        assert!(plain.is_ok() && list(" a:1 , b:2 ") == plain);
     }
 
     #[test]
@@ -442,6 +449,10 @@ mod tests {
             ("a:5000", ":6000", &[("backlog", "15M")], "backlog"),
             ("a:5000", ":6000", &[("failback", "5s")], "failback"),
             ("a:5000", "tls://:6000", &[], "dst"),
+            ("a:1, b:x", ":6000", &[], "src"),
+            ("a:1, b:2", ":x", &[], "dst"),
+            ("a:1, connect:b:2", ":6000", &[], "src"),
+            ("a:1, b:0", ":6000", &[], "src"),
         ] {
             let settings = settings(src, dst, more);
             assert_eq!(

@@ -129,7 +129,7 @@ fn source<'a>(word: &'a str, side: Side, dst_side: &str) -> Result<Source, Order
     if word == "-" {
         return Ok(Source::Stdin);
     }
-    let places = || word.split(',');
+    let places = || word.split(',').map(str::trim);
     // `listen:5000` would otherwise be a host of that name.
     for prefix in ["listen", "connect"] {
         let unprefixed = |place: &'a str| place.strip_prefix(prefix)?.strip_prefix(':');
