@@ -80,7 +80,12 @@ impl Edit {
                 let table = tables.get_mut(at).ok_or_else(gone)?;
                 for (key, value) in fields {
                     if let Some(dst) = slow_of(key) {
-                        put_slow(table, dst, value);
+                        // Without one, its place is empty already.
+                        if !put_slow(table, dst, value) && !value.is_empty() {
+                            let why = "the file has no such destination; one that takes over a socket stands there as \
+                                       fd:NAME, and its slow is set in the file";
+                            return Err(vec![(key.clone(), why.to_owned())]);
+                        }
                         continue;
                     }
                     match (key.as_str(), value.is_empty()) {
@@ -233,6 +238,14 @@ listen = "127.0.0.1:5" # the tunnel
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
+        // As it is shown that listens at a socket of the service manager's.
+        let nowhere = set("a", &[("slow of listen:0.0.0.0:9", "skip")]);
+        let (field, why) = nowhere.expect_err("nothing would change").remove(0);
+        assert_eq!(field, "slow of listen:0.0.0.0:9");
+        assert!(why.contains("the file has no such destination"), "{why}");
+        // None of its own is what it has.
+        let none = set("a", &[("slow of :9", "")]);
+        assert_eq!(none.as_deref(), Ok(FILE));
     }
 
     #[test]
