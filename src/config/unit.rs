@@ -9,8 +9,15 @@ pub(super) fn unit(file: Option<&str>) -> String {
     // systemd knows no working directory of whoever printed this.
     let path = std::path::absolute(Path::new(file)).unwrap_or_else(|_| file.into());
     let program = std::env::current_exe().unwrap_or_else(|_| "/usr/bin/hydrant".into());
-    let folder = quoted(path.parent().unwrap_or(Path::new("/")));
-    let (path, program) = (quoted(&path), quoted(&program));
+    let folder = path.parent().filter(|folder| folder.parent().is_some());
+    let written = match folder {
+        Some(folder) => format!("ReadWritePaths=-{}", quoted(folder)),
+        // All of the system would be open.
+        None => "# Nothing can be saved in /: give the run file a folder of its own.".to_owned(),
+    };
+    // Where something is executed, a dollar would be a variable.
+    let executed = |path: &Path| quoted(path).replace('$', "$$");
+    let (path, program) = (executed(&path), executed(&program));
     format!(
         "\
 # Once: useradd --system hydrant
@@ -33,7 +40,7 @@ LimitNOFILE=1048576
 User=hydrant
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths=-{folder}
+{written}
 LogsDirectory=hydrant
 ProtectHome=read-only
 PrivateTmp=yes
@@ -52,7 +59,7 @@ WantedBy=multi-user.target
 
 /// A path as a unit takes it: in quotes where it has to be, and with its percent signs doubled.
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy().replace('%', "%%").replace('$', "$$");
+    let text = path.to_string_lossy().replace('%', "%%");
     let is_plain = |c: char| !c.is_control() && !" \"'\\;".contains(c);
     if text.chars().all(is_plain) {
         return text;
@@ -83,13 +90,24 @@ mod tests {
     #[test]
     fn paths_are_as_systemd_reads_them() {
         assert_eq!(quoted(Path::new("/a/b")), "/a/b");
-        assert_eq!(quoted(Path::new("/a b/%$")), "\"/a b/%%$$\"");
+        assert_eq!(quoted(Path::new("/a b/%$")), "\"/a b/%%$\"");
         assert_eq!(quoted(Path::new("/a\nb\\\"")), r#""/a\x0ab\\\"""#);
-        let unit = unit(Some("/x.toml"));
-        // It keeps its settings beside the run file, and reads tokens that are its own.
-        for line in ["ReadWritePaths=-/\n", "\nUser=hydrant\n", "AF_NETLINK\n"] {
-            assert!(unit.contains(line), "{unit}");
+        // Only in what is executed a dollar means a variable.
+        let odd = unit(Some("/srv/a$b/x.toml"));
+        for line in [
+            "ReadWritePaths=-/srv/a$b\n",
+            " run /srv/a$$b/x.toml\n",
+            " check /srv/a$$b/x.toml\n",
+        ] {
+            assert!(odd.contains(line), "{odd}");
         }
+        // It keeps its settings beside the run file, and reads tokens that are its own; the whole system is not its.
+        let saving = unit(Some("/srv/x.toml"));
+        for line in ["ReadWritePaths=-/srv\n", "\nUser=hydrant\n", "AF_NETLINK\n"] {
+            assert!(saving.contains(line), "{saving}");
+        }
+        let unit = unit(Some("/x.toml"));
+        assert!(!unit.contains("ReadWritePaths"), "{unit}");
         assert!(
             unit.contains(" run /x.toml\n") && unit.contains("Type=notify\n"),
             "{unit}"
