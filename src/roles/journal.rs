@@ -109,10 +109,16 @@ impl Journal {
         log::error!(target: LIVE, "{text}");
     }
 
-    /// Advice about how hydrant was started, which is nothing that the relay did.
+    /// Advice about how hydrant was started, which is nothing that the relay did. Where it has a name it may be one of
+    /// many, and the advice is for that one.
     pub(super) fn hint(&mut self, now: Time, text: String) {
         if let Some(text) = self.repeats.say(now, "hint", text) {
-            log::warn!("hydrant: {text}");
+            let whom = if self.label.ends_with(']') {
+                &self.label
+            } else {
+                "hydrant"
+            };
+            log::warn!("{whom}: {text}");
         }
     }
 

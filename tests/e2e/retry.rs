@@ -29,6 +29,16 @@ fn a_range_doubles_until_its_end() {
     assert!(started.elapsed() >= Duration::from_millis(20 + 37 * 40));
 }
 
+/// Where it has a name there may be others.
+#[test]
+fn advice_says_whom_it_is_for() {
+    for (flags, whom) in [("", "hydrant"), ("--name x", "relay[x]")] {
+        let (hydrant, _place) = refused(flags);
+        let line = hydrant.wait_log("to have the upstream connect there");
+        assert!(line.contains(&format!("{whom}: connection to ")), "{line}");
+    }
+}
+
 /// What is logged of many attempts is one line, and how many there were when it is over.
 #[test]
 fn attempts_that_fail_are_told_once() {
