@@ -477,6 +477,10 @@ fn a_console_is_checked_as_on_its_command_line() {
             "F:5:8: 127.0.0.1:6000 is taken: :6000 stands on line 3",
         ),
         (
+            "bind = \"127.0.0.1:7701\"\n[metrics]\nlisten = \"127.0.0.1:7701\"",
+            "F:7:10: 127.0.0.1:7701 is taken: 127.0.0.1:7701 stands on line 5",
+        ),
+        (
             "bnd = \"127.0.0.1:1\"",
             "F:5:1: unknown key bnd of console: did you mean bind?",
         ),

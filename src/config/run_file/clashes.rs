@@ -67,9 +67,10 @@ pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], watchers: &[(Endpoin
         let places = draft.listens.iter();
         places.map(move |(at, place)| (at.clone(), place.clone(), index))
     });
-    let watchers = watchers
-        .iter()
-        .map(|(at, place)| (at.clone(), place.clone(), usize::MAX));
+    // Each is another one than all roles, and than the others of its kind.
+    let watchers = (crew.len()..)
+        .zip(watchers)
+        .map(|(index, (at, place))| (at.clone(), place.clone(), index));
     for (at, place, index) in mine.chain(watchers) {
         let ground = Ground::of(&at);
         let is_file = matches!(ground, Ground::File(_));
