@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::owner::Owner;
+use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
@@ -84,6 +85,7 @@ fn orders(connections: usize, token: Option<&str>) -> ConsoleConfig {
         hosts: Vec::new(),
         token: token.map(secret),
         view_token: token.map(|_| secret(VIEW_TOKEN)),
+        trust_proxy: Access::ALL,
         max_connections: connections,
         is_private: false,
     }

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
-use crate::reactor::net::Peer;
 use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::{Pass, Right};
+use super::guard::{Caller, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -97,13 +96,14 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        pass: Pass,
+        caller: Caller,
     ) -> Option<Content> {
+        let pass = caller.pass;
         let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
             Route::Options => return Some(answered(Status::OK, &self.options)),
-            Route::Login => return Some(self.login(cx, asked.peer, body)),
+            Route::Login => return Some(self.login(cx, caller, body)),
             Route::Logout => {
                 self.guard.log_out(pass, cx.utc_millis() / 1000);
                 self.end_streams_of(cx, pass);
@@ -156,8 +156,8 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
-        if !self.guesses.may(peer, cx.now()) {
+    fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
+        if !self.guesses.may(caller.from, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
@@ -165,7 +165,7 @@ impl Console {
         match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
-                self.guesses.wrong(peer, cx.now());
+                self.guessed(cx, caller);
                 error(Status::UNAUTHORIZED, "that is not the token")
             }
         }
