@@ -234,6 +234,26 @@ fn a_relay_that_a_console_would_not_take_is_changed() {
     rig.until("right again", |rig| rig.errors(2).is_empty());
 }
 
+/// What no relay has is no matter of where it is set: it is a slip.
+#[test]
+fn a_field_that_no_relay_has_is_said_to_be_none() {
+    let mut rig = Rig::new("unknown", &relay("a", ""));
+    for (key, said) in [
+        ("retyr", "there is no field retyr: did you mean retry?"),
+        (
+            "colour",
+            "there is no field colour: see hydrant relay --help",
+        ),
+        ("slow of :9", "there is no destination :9"),
+        ("stats", "this is set in the run file"),
+        ("tls-cert", "this is set in the run file"),
+        ("ring", "it runs: stop it to change this"),
+    ] {
+        let faults = vec![(key.to_owned(), said.to_owned())];
+        assert_eq!(rig.set(1, key, "1M"), Some(TabReply::Faults(faults)));
+    }
+}
+
 /// A place that is taken is said beside its field, until it is another.
 #[test]
 fn a_place_that_is_taken_stands_beside_its_field() {

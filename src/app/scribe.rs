@@ -162,13 +162,14 @@ impl Fleet {
         let mut settings = settings_of(post);
         // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
         let known = settings.check().err().unwrap_or_default();
+        let is_running = post.role().is_some();
         for (key, value) in fields {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
                 "name" if value == post.member.name => post.forgive(),
-                _ => match fault_of(post, &settings, &key, &value) {
-                    Some(text) => faults.push((key, text.to_owned())),
+                _ => match fault_of(&settings, is_running, &key, &value, "run file") {
+                    Some(text) => faults.push((key, text)),
                     None => {
                         match key.as_str() {
                             "name" => settings.name.clone_from(&value),

@@ -11,8 +11,8 @@ use std::fmt::Write;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
-use crate::base::units::is_unseen;
-use crate::cli::{GLOBALS, RoleId};
+use crate::base::units::{Typed, is_unseen};
+use crate::cli::{GLOBALS, RoleId, nearest, one_of};
 use crate::config::member::quoted;
 use crate::config::outputs::{Said, said, slow_key, slow_of};
 use crate::config::{Env, Member, Run, build, relay_unread};
@@ -335,6 +335,31 @@ pub fn is_editable(key: &str) -> bool {
     is_known && !is_file && !ELSEWHERE.contains(&key)
 }
 
+/// Why a relay has no such field: it may be a slip.
+pub fn unknown_field(settings: &Settings, key: &str) -> Option<String> {
+    let words = || WORDS.iter().copied();
+    if let Some(dst) = slow_of(key) {
+        let is_there = settings.destinations().any(|word| word == dst);
+        return (!is_there).then(|| format!("there is no destination {}", Typed(dst)));
+    }
+    if words()
+        .chain(OPTIONS.iter().map(Opt::name))
+        .any(|word| word == key)
+    {
+        return None;
+    }
+    let names = OPTIONS
+        .iter()
+        .map(Opt::name)
+        .filter(|name| is_editable(name));
+    let near = nearest(key, words().chain(names));
+    let near = match near.is_empty() {
+        true => "see hydrant relay --help".to_owned(),
+        false => format!("did you mean {}?", one_of(&near)),
+    };
+    Some(format!("there is no field {}: {near}", Typed(key)))
+}
+
 /// Whether a relay would dial a Unix socket, or listen at one.
 pub fn names_socket(key: &str, value: &str) -> bool {
     let mut places = value.split([',', ' ']).map(str::trim_start);
@@ -375,6 +400,8 @@ const ELSEWHERE: &[&str] = &[
     "stats-interval",
     "busy-poll",
 ];
+/// Fields that are no options, or not only.
+const WORDS: &[&str] = &["name", "src", "dst", "dump"];
 /// Options with fields of their own.
 const OWN_PLACE: &[&str] = &["mode", "retry"];
 const NAME_MAX: usize = 64;
