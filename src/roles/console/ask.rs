@@ -236,19 +236,20 @@ impl Console {
                 .collect();
             self.history.push(&samples);
         }
-        let rows: Vec<Value> = so_far
-            .iter()
-            .map(|tab| state::json(tab, &self.history))
-            .collect();
-        self.state = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "started": self.started,
-            "utc": cx.utc_millis(),
-            "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
-            "guarded": self.config.token.is_some(),
-            "roles": rows,
-        });
         self.tabs = so_far;
+        let shows = |waiting: &Waiting| matches!(waiting, Waiting::Streams | Waiting::State(..));
+        if !self.streams.is_empty() || waiting.iter().any(shows) {
+            let json = |tab| state::json(tab, &self.history);
+            let rows: Vec<Value> = self.tabs.iter().map(json).collect();
+            self.state = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started": self.started,
+                "utc": cx.utc_millis(),
+                "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
+                "guarded": self.config.token.is_some(),
+                "roles": rows,
+            });
+        }
         for waiting in waiting {
             self.tell(cx, waiting);
         }

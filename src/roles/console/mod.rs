@@ -71,7 +71,7 @@ pub struct Console {
     /// When somebody asked for the state: a private console looks at itself as long as that goes on.
     state_asked: Option<Time>,
     tabs: Vec<Tab>,
-    /// The state of everything, as it was sent last.
+    /// The state of everything, as it was sent last: it is made when somebody is to see it.
     state: Value,
     options: Value,
     history: History,
