@@ -25,11 +25,33 @@ fn state(play: &mut Play) -> Answer {
     asked(play, &request("GET", "/api/v1/state", BEARER))
 }
 
-#[test]
-fn seeds() {
+fn run(seeds: std::ops::Range<u64>) {
     let lives = |seed: &u64| std::panic::catch_unwind(|| console_by_seed(*seed)).is_ok();
-    let failed: Vec<u64> = (0..48).filter(|seed| !lives(seed)).collect();
-    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+    let failed: Vec<u64> = seeds.filter(|seed| !lives(seed)).collect();
+    let first = failed.first().copied().unwrap_or_default();
+    assert!(
+        failed.is_empty(),
+        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --lib console::tests::replay -- --nocapture"
+    );
+}
+
+#[test]
+fn seeds_0_to_127() {
+    run(0..128);
+}
+
+#[test]
+fn seeds_128_to_255() {
+    run(128..256);
+}
+
+/// The seed in HYDRANT_SEED, with what it comes to.
+#[test]
+fn replay() {
+    let seed = std::env::var("HYDRANT_SEED").ok();
+    if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
+        console_by_seed(seed);
+    }
 }
 
 #[test]

@@ -297,7 +297,7 @@ impl Console {
             state["settings"] = Value::Null;
             let roles = state["roles"].as_array_mut().into_iter().flatten();
             for role in roles.filter_map(Value::as_object_mut) {
-                for hidden in ["fields", "command", "errors"] {
+                for hidden in ["fields", "command", "unsaid", "errors"] {
                     role.remove(hidden);
                 }
             }
