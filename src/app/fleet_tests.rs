@@ -2,6 +2,8 @@
 //! come at the worst moment for each other.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -325,6 +327,40 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
         "the new name is looked up"
     );
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+}
+
+/// Who waits at a listener that gives way to a wider or a narrower one is let in by that, and nobody is turned away.
+#[test]
+fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
+    for (number, (old, new)) in [("127.0.0.1", ""), ("", "127.0.0.1")]
+        .into_iter()
+        .enumerate()
+    {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let port = free.expect("there is one").port();
+        let at = |host: &str| format!("\"{host}:{port}\"");
+        let roles = relay("a", "").replace("\"127.0.0.1:0\"", &at(old));
+        let mut rig = Rig::new(&format!("door-{number}"), &roles);
+        // Nobody has let them in yet.
+        let connect = |_| TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let waiting: Vec<TcpStream> = (0..3).map(connect).collect();
+        let Origin::File(file) = &rig.fleet.origin else {
+            panic!("it is a file");
+        };
+        let text = rig.saved().replace(&at(old), &at(new));
+        let read = read(&file.origin(), text).expect("it is right");
+        let applied = rig.fleet.apply(&mut rig.reactor, read, true);
+        assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
+        rig.until("let in", |rig| match rig.tab(1).row.state {
+            RoleState::Running(view) => view.clients == waiting.len(),
+            _ => false,
+        });
+        for mut client in waiting {
+            client.set_nonblocking(true).expect("it can be");
+            let read = client.read(&mut [0]).expect_err("nothing was said yet");
+            assert_eq!(read.kind(), ErrorKind::WouldBlock);
+        }
+    }
 }
 
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
