@@ -2,8 +2,7 @@
 //! come at the worst moment for each other.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -18,8 +17,9 @@ use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{ConfigError, Env, RunFile};
 use crate::reactor::command::{RoleState, Ticket};
+use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::mio_net::{self, MioNet};
-use crate::reactor::net::Wake;
+use crate::reactor::net::{Addr, Wake};
 use crate::reactor::tabs::{Tab, TabCommand, TabReply};
 use crate::reactor::{Reactor, RoleId, Turn};
 
@@ -332,22 +332,25 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
 /// Who waits at a listener that gives way to a wider or a narrower one is let in by that, and nobody is turned away.
 #[test]
 fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
-    for (number, (old, new)) in [("127.0.0.1", ""), ("", "127.0.0.1")]
-        .into_iter()
-        .enumerate()
-    {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = free.expect("there is one").port();
-        let at = |host: &str| format!("\"{host}:{port}\"");
-        let roles = relay("a", "").replace("\"127.0.0.1:0\"", &at(old));
-        let mut rig = Rig::new(&format!("door-{number}"), &roles);
+    let ways = [("narrow", "127.0.0.1", ""), ("wide", "", "127.0.0.1")];
+    for (name, old, new) in ways {
+        let at = |host: &str, port: u16| format!("dst = \"{host}:{port}\"");
+        let roles = relay("a", "").replace(&at("127.0.0.1", 0), &at(old, 0));
+        let mut rig = Rig::new(name, &roles);
+        let RoleState::Running(view) = rig.tab(1).row.state else {
+            panic!("it runs");
+        };
+        let Addr::Tcp(place) = view.listens[0].0 else {
+            panic!("it is no path");
+        };
+        let port = place.port();
         // Nobody has let them in yet.
-        let connect = |_| TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        let waiting: Vec<TcpStream> = (0..3).map(connect).collect();
+        let connect = |_| Conn::to(([127, 0, 0, 1], port).into()).expect("it listens");
+        let waiting: Vec<Conn> = (0..3).map(connect).collect();
         let Origin::File(file) = &rig.fleet.origin else {
             panic!("it is a file");
         };
-        let text = rig.saved().replace(&at(old), &at(new));
+        let text = rig.saved().replace(&at(old, 0), &at(new, port));
         let read = read(&file.origin(), text).expect("it is right");
         let applied = rig.fleet.apply(&mut rig.reactor, read, true);
         assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
@@ -356,7 +359,9 @@ fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
             _ => false,
         });
         for mut client in waiting {
-            client.set_nonblocking(true).expect("it can be");
+            client
+                .patience(Duration::from_millis(1))
+                .expect("it is open");
             let read = client.read(&mut [0]).expect_err("nothing was said yet");
             assert_eq!(read.kind(), ErrorKind::WouldBlock);
         }

@@ -282,11 +282,11 @@ impl Fleet {
         file: Option<Box<RunFile>>,
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
-            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                if new.token.is_some() {
-                    now.token.clone_from(&new.token);
-                    now.view_token.clone_from(&new.view_token);
-                }
+            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console)
+                && new.token.is_some()
+            {
+                now.token.clone_from(&new.token);
+                now.view_token.clone_from(&new.view_token);
             }
             if old.globals != globals {
                 let text = "[log], [metrics], [console] and busy-poll hold from the next start on";

@@ -189,8 +189,8 @@ impl Core {
         }
     }
 
-    /// A listener is about to close. Those who wait there, as long as its queue can be, are let in by the one that comes
-    /// after it, if it listens where they have called.
+    /// A listener is about to close. Those who wait there, as long as its queue can be, are let in by the one that
+    /// comes after it, if it listens where they have called.
     pub(super) fn hand_over(&mut self, listener: SockId) {
         let Some(at) = self.heirs.iter().position(|(old, _)| *old == listener) else {
             return;

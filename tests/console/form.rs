@@ -81,7 +81,8 @@ fn what_came_too_late_stays(page: &mut Page, file: &str) {
     page.fill("#field-src", "tls://127.0.0.1:3");
     page.until("document.getElementById('field-src-error').textContent.includes('changed by somebody else')");
     until_told_again(page);
-    let shown = "[document.getElementById('field-src').value, document.getElementById('field-src-error').checkVisibility()]";
+    let shown = "[document.getElementById('field-src').value,
+         document.getElementById('field-src-error').checkVisibility()]";
     assert_eq!(
         page.eval(shown),
         serde_json::json!(["tls://127.0.0.1:3", true])

@@ -3,9 +3,9 @@
 //! stay within their bounds, and whoever sends requests ahead gets the answers in their order.
 //!
 //! To a console come also those who do what a page can: they change relays, add, remove, start, stop and dump them,
-//! disconnect clients, log in and out, two at a time, beside some who may only look, or nothing. Nothing is done but what
-//! one who may has asked for, in a POST; who did it is answered with what came of it; and every state that is shown is
-//! that of a moment behind all that was known to be done.
+//! disconnect clients, log in and out, two at a time, beside some who may only look, or nothing. Nothing is done but
+//! what one who may has asked for, in a POST; who did it is answered with what came of it; and every state that is
+//! shown is that of a moment behind all that was known to be done.
 
 mod model;
 mod owner;

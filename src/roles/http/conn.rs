@@ -138,7 +138,8 @@ impl Conn {
         }
     }
 
-    /// The body may come. Whether that is to be said (RFC 9110, section 10.1.1): whoever has begun it waits for nothing.
+    /// The body may come. Whether that is to be said (RFC 9110, section 10.1.1): whoever has begun it waits for
+    /// nothing.
     pub(super) fn go_ahead(&mut self, head: HeadBuf) -> bool {
         if let Phase::Judged { len } = self.phase {
             self.phase = Phase::Body { len };

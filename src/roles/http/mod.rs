@@ -6,9 +6,9 @@
 //!                      └──refused──> Answering    └──stream──> Streaming            └──> Parting ──> closed
 //! ```
 //!
-//! A body that does not come with its head is read only once the role has looked at that ([`Server::go_ahead`]): who may
-//! not send it is told so at once, and so is whoever asks whether it may come (`Expect: 100-continue`). A connection
-//! that is refused in the midst of a request is shut on our side, and closed when its other end is.
+//! A body that does not come with its head is read only once the role has looked at that ([`Server::go_ahead`]): who
+//! may not send it is told so at once, and so is whoever asks whether it may come (`Expect: 100-continue`). A
+//! connection that is refused in the midst of a request is shut on our side, and closed when its other end is.
 //!
 //! Whole requests stand in a queue, of which one is handed out ([`Server::next`]) at an
 //! [`crate::reactor::Event::Again`], and of those one is asked for at a time: however many connections there are, and
