@@ -20,6 +20,7 @@ mod process;
 mod reload;
 mod roles;
 mod scribe;
+mod settings_file;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
