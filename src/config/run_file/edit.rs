@@ -9,7 +9,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, chained, fresh, next_port, put, put_destinations, put_slow, take_out, write_new,
+    Settings, as_before, chained, fresh, next_port, put, put_destinations, put_slow, take_out, write_new,
     written,
 };
 
@@ -109,7 +109,7 @@ impl Edit {
                 }
             }
         }
-        Ok(document.to_string())
+        Ok(as_before(text, &document.to_string()))
     }
 }
 
@@ -233,6 +233,39 @@ listen = "127.0.0.1:5" # the tunnel
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
+    }
+
+    fn changed(text: &str, fields: &[(&str, &str)]) -> String {
+        change_of(fields).apply(text).expect("it is there")
+    }
+
+    fn change_of(fields: &[(&str, &str)]) -> Edit {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Edit::Set {
+            name: "a".to_owned(),
+            fields: fields.iter().map(owned).collect(),
+        }
+    }
+
+    /// Ends of lines, the mark at the beginning of the file, and an end that the last line has not.
+    #[test]
+    fn what_an_editor_of_another_kind_has_written_stays() {
+        let dos = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let fields = [("src", "z:9"), ("max-lag", "3s")];
+        assert_eq!(changed(&dos(FILE), &fields), dos(&changed(FILE, &fields)));
+        let gone = Edit::Remove {
+            name: "tunnel".to_owned(),
+        };
+        let plain = gone.apply(FILE).expect("it is there");
+        assert_eq!(gone.apply(&dos(FILE)).expect("it is there"), dos(&plain));
+        // Two editors of different kinds.
+        let mixed = FILE.replacen("true # it may\n", "true # it may\r\n", 1);
+        let src = |text: &str| changed(text, &[("src", "z:9")]);
+        assert_eq!(src(&mixed), mixed.replace("x:1", "z:9"));
+        let open = FILE.trim_end();
+        assert_eq!(src(open), open.replace("x:1", "z:9"));
+        let unsaid = changed("[[relay]]\nname = 'a'", &[("src", "z:9")]);
+        assert_eq!(unsaid, "[[relay]]\nname = 'a'\nsrc = \"z:9\"\n");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::fmt;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use crate::config::outputs::slow_key;
+use crate::config::settings::lines::as_before;
 use crate::config::settings::removal::take_out;
 use crate::config::settings::{Settings, is_listed, split};
 
@@ -23,6 +24,8 @@ use crate::config::settings::{Settings, is_listed, split};
 #[derive(Clone, Debug)]
 pub struct Document {
     text: DocumentMut,
+    /// As it was read.
+    before: String,
 }
 
 /// Why a file can't be used.
@@ -116,19 +119,22 @@ impl Document {
                 });
             }
         }
-        Ok((Self { text: parsed }, all))
+        let before = text.to_owned();
+        let text = parsed;
+        Ok((Self { text, before }, all))
     }
 
     /// A file that nobody has written yet.
     pub fn empty() -> Self {
         Self {
             text: HEAD.parse().expect("it is two comments"),
+            before: HEAD.to_owned(),
         }
     }
 
     /// The text of the file.
     pub fn text(&self) -> String {
-        self.text.to_string()
+        as_before(&self.before, &self.text.to_string())
     }
 
     /// Adds a relay behind all others.
@@ -487,6 +493,27 @@ enabled = false
             "{}",
             document.text()
         );
+    }
+
+    /// What an editor of another kind has written stays so, and what is new is like it.
+    #[test]
+    fn ends_of_lines_stay_as_they_are() {
+        let dos = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let (mut document, all) = Document::parse(&dos(WRITTEN)).expect("it is right");
+        assert_eq!(document.text(), dos(WRITTEN));
+        let (mut plain, _) = Document::parse(WRITTEN).expect("it is right");
+        let changed = Settings {
+            name: "c".to_owned(),
+            ..all[0].clone()
+        };
+        for document in [&mut document, &mut plain] {
+            document.set(0, &changed);
+            document.push(&all[1]);
+            document.remove(1);
+        }
+        assert_eq!(document.text(), dos(&plain.text()));
+        let (_, again) = Document::parse(&document.text()).expect("it is right");
+        assert_eq!(again, [changed, all[1].clone()]);
     }
 
     const OUTPUTS: &str = r#"[[relay]]

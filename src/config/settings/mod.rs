@@ -5,6 +5,7 @@ mod chain;
 mod document;
 mod faults;
 mod import;
+mod lines;
 mod removal;
 
 use std::fmt::Write;
@@ -24,6 +25,7 @@ pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
 pub(crate) use self::document::{put, put_destinations, put_slow, write_new, written};
 pub use self::import::{ImportError, import};
+pub(crate) use self::lines::as_before;
 pub(crate) use self::removal::take_out;
 
 /// A relay's settings.
