@@ -363,6 +363,7 @@ impl Fleet {
         let reply = match applied {
             Ok(said) => {
                 log::info!("hydrant: run file changed on the page: {said}");
+                self.say_dropped(&edit);
                 if let Some(scribe) = &mut self.scribe {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
@@ -396,6 +397,14 @@ impl Fleet {
             self.rename(new, old);
         }
         applied
+    }
+
+    /// What goes out of the file is not to go unseen.
+    fn say_dropped(&self, edit: &Edit) {
+        let before = self.scribe.as_ref().map(|scribe| edit.drops(&scribe.text));
+        for dst in before.unwrap_or_default() {
+            log::info!("hydrant: the section of {dst} goes out of the run file");
+        }
     }
 
     fn rename(&mut self, old: &str, new: &str) {
