@@ -2,6 +2,7 @@
 
 mod begin;
 mod bench;
+mod by_hand;
 mod certificates;
 mod change;
 mod control;

@@ -5,7 +5,6 @@ use super::RoleSet;
 use super::begin::{begin, text_of};
 use super::errand::{Errand, Known, look_up};
 use super::fleet::{Fleet, Origin, Post, Standing};
-use super::scribe::Scribe;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::config::settings::option_rows;
@@ -147,7 +146,7 @@ impl Fleet {
             rows: rows.collect(),
             next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
             file: self.file().map(|path| path.display().to_string()),
-            fault: self.scribe.as_ref().and_then(Scribe::fault),
+            fault: self.fault(),
             is_kept,
         })
     }

@@ -136,6 +136,7 @@ impl Fleet {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
             let text = read.file.as_ref().map(|file| file.text.clone());
             let saves = read.globals.console.as_ref().is_some_and(|it| it.saves);
+            self.forget_unsaid();
             let said = self.apply(reactor, read, true)?;
             if let Some(text) = text {
                 self.keep_file(reactor, &text, saves);

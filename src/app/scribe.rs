@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 
+use super::by_hand::ByHand;
 use super::errand::look_up;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin, Post};
@@ -33,6 +34,8 @@ pub(super) struct Scribe {
     pub(super) under_way: Option<UnderWay>,
     /// Somebody else has changed the file, and it has not been read since.
     is_stale: bool,
+    /// What the file is to say of what was begun and stopped.
+    pub(super) by_hand: ByHand,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -76,6 +79,7 @@ impl Scribe {
             waiting: VecDeque::new(),
             under_way: None,
             is_stale: false,
+            by_hand: ByHand::default(),
         })
     }
 
@@ -101,20 +105,26 @@ impl Scribe {
         stale.or_else(|| self.keeper.fault())
     }
 
+    /// What the file said when it was last looked at.
+    pub(super) fn known(&self) -> Option<String> {
+        lock(&self.keeper.known()).clone()
+    }
+
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self) {
-        let known = self.text.clone();
-        for job in self.take_jobs() {
-            if let Want::Edit(edit @ Edit::Enable { .. }) = &job.want
-                && let Ok(text) = edit.apply(&self.text)
-            {
-                self.text = text;
-            }
-        }
-        if self.text != known {
-            self.keeper.keep(self.text.clone());
+        let said = self.by_hand.said_in(&self.text);
+        if self.text != said {
+            self.keeper.keep(said.clone());
+            self.text = said;
         }
         self.keeper.finish();
+    }
+
+    /// The file is about to say of this role whether it is to run.
+    pub(super) fn will_enable(&self, role: &str) -> bool {
+        let under_way = self.under_way.iter().map(|it| &it.job);
+        let mut all = under_way.chain(&self.waiting);
+        all.any(|job| job.enables(role))
     }
 
     /// Nothing is being changed, or waits for that.
@@ -132,7 +142,7 @@ impl Scribe {
     }
 
     /// What is said last of whether a role runs holds: what was said before may not come true any more.
-    fn forget_enabling(&mut self, role: &str) {
+    pub(super) fn forget_enabling(&mut self, role: &str) {
         self.waiting.retain(|job| !job.enables(role));
         self.under_way.take_if(|it| it.job.enables(role));
     }
@@ -252,21 +262,7 @@ impl Fleet {
         self.queue(reactor, job);
     }
 
-    /// It runs now, or does not: the file is to say so, if it is kept.
-    pub(super) fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        let name = self.posts[place].member.name.clone();
-        if let Some(scribe) = &mut self.scribe {
-            scribe.forget_enabling(&name);
-        }
-        let job = Job {
-            want: Want::Edit(Edit::Enable { name, on }),
-            asked: None,
-            shows: None,
-        };
-        self.queue(reactor, job);
-    }
-
-    fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) {
+    pub(super) fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) {
         if let Some(scribe) = &mut self.scribe {
             scribe.waiting.push_back(job);
         }
@@ -277,7 +273,10 @@ impl Fleet {
     pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, text: &str, saves: bool) {
         let has_page = self.console().is_some();
         match (&mut self.scribe, &self.origin) {
-            (Some(scribe), _) if saves => scribe.found(text),
+            (Some(scribe), _) if saves => {
+                scribe.found(text);
+                self.say_again(reactor);
+            }
             (Some(scribe), _) => {
                 // What was to be written before counts no more.
                 scribe.found(text);
@@ -373,10 +372,7 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &edit) {
-            let what = if *on { "started" } else { "stopped" };
-            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
-        }
+        self.note_said(reactor, &edit, &reply);
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
     }
@@ -408,6 +404,9 @@ impl Fleet {
     }
 
     fn rename(&mut self, old: &str, new: &str) {
+        if let Some(scribe) = &mut self.scribe {
+            scribe.by_hand.rename(old, Some(new));
+        }
         if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == old) {
             new.clone_into(&mut post.member.name);
         }
@@ -428,7 +427,13 @@ impl Fleet {
                 }
                 TabReply::Faults(Faults::new())
             }
-            Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
+            Edit::Enable { .. } => TabReply::Done,
+            Edit::Remove { name } => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.by_hand.rename(name, None);
+                }
+                TabReply::Done
+            }
             Edit::Push(settings) => {
                 let made = self
                     .posts

@@ -136,6 +136,20 @@ impl Edit {
     }
 }
 
+/// Whether each role of a run file is to run, by its name.
+pub fn enabled(text: &str) -> Vec<(String, bool)> {
+    let Ok(mut document) = text.parse::<DocumentMut>() else {
+        return Vec::new();
+    };
+    let all = names(&mut document).into_iter();
+    let is_on = |(section, at, name): (&str, usize, String)| {
+        let table = list(&mut document, section).and_then(|tables| tables.get(at));
+        let on = table.and_then(|table| table.get("enabled")?.as_bool());
+        (name, on.unwrap_or(true))
+    };
+    all.map(is_on).collect()
+}
+
 fn push(document: &mut DocumentMut, settings: &Settings) {
     let mut table = Table::new();
     write_new(&mut table, settings);
