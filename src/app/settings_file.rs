@@ -207,6 +207,15 @@ impl SettingsFile {
     }
 }
 
+/// What a file of settings says; `None` where there is none. What is no file, such as a pipe that nobody writes to, is
+/// not waited for.
+pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
+    let found = look(path, usize::MAX - 1)?;
+    let text = found.map(|found| String::from_utf8(found.bytes));
+    text.transpose()
+        .map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
 impl Found {
     fn is(&self, text: &str) -> bool {
         self.bytes == text.as_bytes()
@@ -524,7 +533,8 @@ mod tests {
         name.repeat(50_000)
     }
 
-    /// The process is killed at each step of a save: what is read at the next start is a whole file, and so is the copy.
+    /// The process is killed at each step of a save: what is read at the next start is a whole file, and so is the
+    /// copy.
     #[test]
     fn killed_at_any_step_it_leaves_whole_files() {
         let steps = [
@@ -594,7 +604,7 @@ mod tests {
             fs::write(beside(path, "swp"), text).unwrap();
             fs::rename(beside(path, "swp"), path).unwrap();
         };
-        let ways: [&dyn Fn(&Path, &str); 2] = [&in_place, &renamed];
+        let ways: [fn(&Path, &str); 2] = [in_place, renamed];
         let steps = [
             Step::Looked,
             Step::CopyWritten,
@@ -705,5 +715,7 @@ mod tests {
         mknodat(CWD, &file.named, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let error = file.write("two").unwrap_err();
         assert!(error.contains("it is no plain file"), "{error}");
+        assert!(read(&file.named).is_err());
+        assert_eq!(read(&folder.0.join("none")).unwrap(), None);
     }
 }
