@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::RoleSet;
-use super::fleet::{Fleet, Post, Standing};
-use super::scribe::{Job, Want};
+use super::fleet::Fleet;
+use super::posts::{Post, Standing};
+use super::scribe::Want;
 use crate::config::run_file::{Edit, enabled};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
@@ -54,21 +55,6 @@ impl Post {
 }
 
 impl Fleet {
-    /// It runs now, or does not: the file is to say so, if it is kept.
-    pub(super) fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        let name = self.posts[place].member.name.clone();
-        if let Some(scribe) = &mut self.scribe {
-            scribe.forget_enabling(&name);
-            scribe.by_hand.note(&name, on);
-        }
-        let job = Job {
-            want: Want::Edit(Edit::Enable { name, on }),
-            asked: None,
-            shows: None,
-        };
-        self.queue(reactor, job);
-    }
-
     /// A change has come to its end.
     pub(super) fn note_said(
         &mut self,
@@ -114,14 +100,7 @@ impl Fleet {
         scribe.by_hand.why = None;
         for (name, on) in self.unsaid() {
             let edit = Edit::Enable { name, on };
-            self.queue(
-                reactor,
-                Job {
-                    want: Want::Edit(edit),
-                    asked: None,
-                    shows: None,
-                },
-            );
+            self.write(reactor, Want::Edit(edit), None);
         }
     }
 
