@@ -121,6 +121,14 @@ impl Rig {
         rows.find(|tab| tab.id == id).expect("it is there")
     }
 
+    /// What the page says of the file.
+    fn fault(&mut self) -> Option<String> {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
+            panic!("it is answered at once");
+        };
+        tabs.fault
+    }
+
     fn errors(&mut self, id: u64) -> Vec<(String, String)> {
         self.tab(id).settings.expect("it has some").faults
     }
@@ -454,4 +462,90 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
     rig.ask(TabCommand::Stop { tab: 2 });
     rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
     assert!(rig.fleet.posts[1].watch.is_none());
+}
+
+/// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
+#[test]
+fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
+    let mut rig = Rig::new(
+        "hand",
+        &(relay("a", "") + &relay("b", "") + &relay("c", "")),
+    );
+    let theirs = format!("# theirs\n{}", rig.saved());
+    fs::write(rig.path(), &theirs).expect("the folder can be written");
+    for tab in [1, 2] {
+        assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
+    }
+    rig.until("refused", Rig::is_idle);
+    let fault = rig.fault().expect("the page says so");
+    let said = "a and b were stopped, which does not stand there";
+    assert!(
+        fault.contains("changed by somebody else") && fault.contains(said),
+        "{fault}"
+    );
+    // Another change says nothing new of that.
+    rig.set(3, "max-lag", "3s");
+    rig.until("refused", Rig::is_idle);
+    assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
+    assert_eq!(rig.saved(), theirs);
+    // Whoever begins it again wants nothing to be said.
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+    rig.until("begun", Rig::is_idle);
+    rig.ask(TabCommand::Reload);
+    rig.until("read and saved", |rig| {
+        rig.is_idle() && rig.saved() != theirs
+    });
+    let off = relay("a", "").trim_end().to_owned();
+    let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
+    assert_eq!(rig.saved(), expected);
+    assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
+}
+
+/// What the file says newly holds, whatever was done by hand before.
+#[test]
+fn a_file_that_says_something_new_of_it_holds() {
+    let mut rig = Rig::new("newly", &relay("a", "enabled = false"));
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
+    rig.until("saved", |rig| {
+        rig.is_idle() && rig.saved().contains("enabled = true")
+    });
+    // It can't be written for a while, and is another one then.
+    let saved = rig.saved();
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(rig.path(), mode).expect("it is ours");
+    };
+    mode(0o400);
+    let path = rig.path();
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("said", |rig| {
+        rig.fault()
+            .is_some_and(|fault| fault.contains("permission"))
+    });
+    fs::remove_file(&path).expect("it is there");
+    let theirs = format!("# theirs\n{saved}");
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    let stopped = theirs.replace("enabled = true", "enabled = false");
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == stopped);
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("begun", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_some()
+    });
+    assert_eq!(rig.saved(), theirs);
+}
+
+/// What could not be said before the end is tried a last time.
+#[test]
+fn what_is_stopped_by_hand_is_tried_at_the_end() {
+    let mut rig = Rig::new("last", &relay("a", ""));
+    let saved = rig.saved();
+    fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("refused", Rig::is_idle);
+    fs::write(rig.path(), &saved).expect("the folder can be written");
+    rig.fleet.finish();
+    assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
 }

@@ -135,6 +135,7 @@ impl Fleet {
         read: Result<Read, ConfigError>,
     ) -> TabReply {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
+            self.forget_unsaid();
             let said = self.apply(reactor, read, true)?;
             self.keep_file(reactor);
             Ok(said)

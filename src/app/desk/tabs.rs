@@ -274,7 +274,11 @@ impl Desk {
 
     /// A tab's settings are others: the file is to say so.
     fn changed(&mut self, place: usize) {
-        self.document.set(place, &self.tabs[place].member.settings);
+        let settings = &self.tabs[place].member.settings;
+        for dst in self.document.set(place, settings) {
+            let name = &settings.name;
+            log::info!("relay[{name}]: the section of {dst} goes out of the settings file");
+        }
         self.save();
     }
 }

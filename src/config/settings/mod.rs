@@ -5,7 +5,9 @@ mod chain;
 mod document;
 mod faults;
 mod import;
+mod lines;
 mod removal;
+mod value;
 
 use std::fmt::Write;
 
@@ -14,7 +16,7 @@ use crate::base::option::{Kind, Opt, Preset, Values};
 use crate::base::units::{Typed, is_unseen};
 use crate::cli::{GLOBALS, RoleId, nearest, one_of};
 use crate::config::member::quoted;
-use crate::config::outputs::{Said, said, slow_key, slow_of};
+use crate::config::outputs::{Said, is_moved, said, slow_key, slow_of};
 use crate::config::{Env, Member, Run, build, relay_unread};
 use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
@@ -22,8 +24,11 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_destinations, put_slow, write_new, written};
+pub(crate) use self::document::{
+    drop_outputs, dropped, put, put_destinations, put_slow, write_new, written,
+};
 pub use self::import::{ImportError, import};
+pub(crate) use self::lines::as_before;
 pub(crate) use self::removal::take_out;
 
 /// A relay's settings.
@@ -53,8 +58,11 @@ impl Settings {
         found.map_or("", |(_, value)| value)
     }
 
-    /// Puts something into a field.
+    /// Puts something into a field. A destination that is another one keeps what it has of its own.
     pub fn set(&mut self, key: &str, value: &str) {
+        if key == "dst" {
+            self.move_slows(value);
+        }
         let (all, key) = match slow_of(key) {
             Some(dst) => (&mut self.slows, dst),
             None => (&mut self.fields, key),
@@ -64,6 +72,18 @@ impl Settings {
             Some((_, old)) => value.clone_into(old),
             None => all.push((key.to_owned(), value.to_owned())),
         }
+    }
+
+    fn move_slows(&mut self, dst: &str) {
+        let old: Vec<&str> = self.destinations().collect();
+        let new: Vec<&str> = dst.split_whitespace().collect();
+        let word = |at: usize| self.slows.iter().find(|(own, _)| own == old[at]);
+        let is_free = |at: &usize| self.slows.iter().all(|(own, _)| own != new[*at]);
+        let moved = (0..new.len()).filter(|at| is_moved(&old, &new, *at));
+        let moved = moved.filter(is_free);
+        let moved = moved.filter_map(|at| Some((new[at].to_owned(), word(at)?.1.clone())));
+        let moved: Vec<(String, String)> = moved.collect();
+        self.slows.extend(moved);
     }
 
     /// Whether a page may put something into a field.
