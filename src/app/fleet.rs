@@ -363,7 +363,7 @@ impl Panel for Fleet {
     fn kept(&self) -> Tabs {
         Tabs {
             file: self.file().map(|path| path.display().to_string()),
-            fault: self.scribe.as_ref().and_then(Scribe::fault),
+            fault: self.fault(),
             is_kept: self.scribe.is_some(),
             ..Tabs::default()
         }

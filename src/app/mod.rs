@@ -2,6 +2,7 @@
 
 mod begin;
 mod bench;
+mod by_hand;
 mod certificates;
 mod change;
 mod control;
@@ -21,6 +22,7 @@ mod process;
 mod reload;
 mod roles;
 mod scribe;
+mod settings_file;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

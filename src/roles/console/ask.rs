@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
-use crate::reactor::net::Peer;
 use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::{Pass, Right};
+use super::guard::{Caller, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -97,13 +96,14 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        pass: Pass,
+        caller: Caller,
     ) -> Option<Content> {
+        let pass = caller.pass;
         let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
             Route::Options => return Some(answered(Status::OK, &self.options)),
-            Route::Login => return Some(self.login(cx, asked.peer, body)),
+            Route::Login => return Some(self.login(cx, caller, body)),
             Route::Logout => {
                 self.guard.log_out(pass, cx.utc_millis() / 1000);
                 self.end_streams_of(cx, pass);
@@ -156,8 +156,8 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
-        if !self.guesses.may(peer, cx.now()) {
+    fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
+        if !self.guesses.may(caller.from, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
@@ -165,7 +165,7 @@ impl Console {
         match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
-                self.guesses.wrong(peer, cx.now());
+                self.guessed(cx, caller);
                 error(Status::UNAUTHORIZED, "that is not the token")
             }
         }
@@ -236,19 +236,20 @@ impl Console {
                 .collect();
             self.history.push(&samples);
         }
-        let rows: Vec<Value> = so_far
-            .iter()
-            .map(|tab| state::json(tab, &self.history))
-            .collect();
-        self.state = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "started": self.started,
-            "utc": cx.utc_millis(),
-            "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
-            "guarded": self.config.token.is_some(),
-            "roles": rows,
-        });
         self.tabs = so_far;
+        let shows = |waiting: &Waiting| matches!(waiting, Waiting::Streams | Waiting::State(..));
+        if !self.streams.is_empty() || waiting.iter().any(shows) {
+            let json = |tab| state::json(tab, &self.history);
+            let rows: Vec<Value> = self.tabs.iter().map(json).collect();
+            self.state = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started": self.started,
+                "utc": cx.utc_millis(),
+                "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
+                "guarded": self.config.token.is_some(),
+                "roles": rows,
+            });
+        }
         for waiting in waiting {
             self.tell(cx, waiting);
         }
@@ -296,7 +297,7 @@ impl Console {
             state["settings"] = Value::Null;
             let roles = state["roles"].as_array_mut().into_iter().flatten();
             for role in roles.filter_map(Value::as_object_mut) {
-                for hidden in ["fields", "command", "errors"] {
+                for hidden in ["fields", "command", "unsaid", "errors"] {
                     role.remove(hidden);
                 }
             }
