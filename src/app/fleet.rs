@@ -372,11 +372,8 @@ impl Fleet {
         if reactor.is_stopping() {
             // Nothing begins any more, or it would never end.
             self.beginning.clear();
-        } else {
-            self.end_reload(reactor);
-            self.end_edit(reactor);
-            self.begin_edit(reactor);
-            self.begin_ready(reactor);
+        } else if self.is_changing() {
+            self.go_on_changing(reactor);
         }
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
@@ -393,6 +390,20 @@ impl Fleet {
         Ok(())
     }
 
+    /// Whether anything but what its roles do may be due: few processes ever change.
+    fn is_changing(&self) -> bool {
+        self.reading.is_some() || self.scribe.is_some() || !self.beginning.is_empty()
+    }
+
+    #[inline(never)]
+    fn go_on_changing(&mut self, reactor: &mut Reactor<RoleSet>) {
+        self.end_reload(reactor);
+        self.end_edit(reactor);
+        self.begin_edit(reactor);
+        self.begin_ready(reactor);
+    }
+
+    #[inline(never)]
     fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
         for (by, ticket, command) in reactor.asked() {
             let reply = match command {
