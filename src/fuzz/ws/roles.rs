@@ -25,6 +25,22 @@ impl Party {
         }
     }
 
+    /// Those who outlive their WebSocket: the socket of each, and how many bytes it gets in all.
+    pub(super) fn outliving(&self) -> Box<dyn Iterator<Item = (SockId, u64)> + '_> {
+        match self {
+            Self::Relay(_) => Box::new(std::iter::empty()),
+            Self::Adapter(adapter) => Box::new(adapter.outliving()),
+        }
+    }
+
+    /// Whether somebody would outlive its WebSocket, if that went now.
+    pub(super) fn owes(&self, cx: &Cx<'_>) -> bool {
+        match self {
+            Self::Relay(_) => false,
+            Self::Adapter(adapter) => adapter.owes(cx),
+        }
+    }
+
     pub(super) fn sockets(&self) -> Box<dyn Iterator<Item = SockId> + '_> {
         match self {
             Self::Relay(relay) => Box::new(relay.sockets()),

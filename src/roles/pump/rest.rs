@@ -7,9 +7,12 @@
 //! ```
 
 use super::channel::{Channel, End, Ending, Outcome};
+use crate::base::byte_queue::ByteQueue;
 use crate::base::time::Time;
+use crate::proto::yamux::StreamId;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
+use crate::roles::link::Link;
 
 impl Channel {
     /// Whether its stream has ended, and the other end has yet to get something of it.
@@ -30,6 +33,29 @@ impl Channel {
         if let End::Link(link) = &mut self.end {
             link.want_read(cx, true);
         }
+    }
+
+    /// What is left of a connection that was no stream's: what is queued, and then the end. `bytes` went from where
+    /// that came from to the other end, and the other way. Where the other end is still to come, it gets its link by
+    /// [`Channel::connect`].
+    pub fn left(
+        cx: &mut Cx<'_>,
+        key: u32,
+        link: Option<Link>,
+        queue: ByteQueue,
+        bytes: (u64, u64),
+    ) -> Self {
+        let mut channel = Self::new(StreamId::NONE, key);
+        (channel.from_stream, channel.to_stream) = bytes;
+        channel.queue = queue;
+        channel.ending = Ending::Due;
+        channel.note_oldest(cx.now());
+        if let Some(mut link) = link {
+            link.want_write(cx, !channel.queue.is_empty());
+            channel.end = End::Link(link);
+        }
+        channel.part(cx);
+        channel
     }
 
     /// Whether its session is gone.
