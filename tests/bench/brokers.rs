@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::hydrant::hydrant;
 use crate::common::tools::{Tool, have};
-use crate::{bench_of, number};
+use crate::{bench_of, bench_of_wrong, number};
 
 const REDIS: &str = "redis-server --bind 127.0.0.1 --port {dst_port} --save ''";
 const NATS: &str = "nats-server -a 127.0.0.1 -p {dst_port}";
@@ -95,7 +95,7 @@ fn what_a_broker_does_wrong_is_told() {
         ("end-source", "", "closed the connection of the source"),
     ] {
         let line = format!("throughput --clients 2 --size 1000 --speak nats {check}");
-        let done = bench_of(&line, &broker(manner));
+        let done = bench_of_wrong(&line, &broker(manner));
         assert_eq!(done.code, 1, "{manner}: {done:?}");
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains(why), "{manner}: {last}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::hydrant::hydrant;
 use crate::common::tools::have;
-use crate::{bench_of, number, objects, proxy};
+use crate::{bench_of, bench_of_wrong, number, objects, proxy};
 
 /// What must hold of a run's figures, however fast it was.
 #[track_caller]
@@ -74,11 +74,11 @@ fn the_same_is_passed_through_nats() {
 fn messages_that_a_hub_alters_are_told() {
     let relay = format!(
         "--relay={{hydrant}} hub serve {{link}} -q ; {}",
-        proxy("alter-up").replace("{src}", "{link}")
+        proxy("alter").replace("{src}", "{link}")
     );
     for scenario in ["hub-many", "hub-one"] {
         let line = format!("{scenario} --clients 1 --size 64K --check");
-        let done = bench_of(&line, &relay);
+        let done = bench_of_wrong(&line, &relay);
         assert_eq!(done.code, 1, "{done:?}");
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains("wrong bytes: "), "{last}");
@@ -106,7 +106,7 @@ fn a_hub_that_refuses_or_says_nothing_is_told() {
 /// What nobody sent is wrong, and so is what comes to a sender.
 #[test]
 fn messages_that_nobody_sent_are_told() {
-    let done = bench_of("hub-one --clients 1", &hub("invent"));
+    let done = bench_of_wrong("hub-one --clients 1", &hub("invent"));
     assert_eq!(done.code, 1, "{done:?}");
     let last = done.stderr.last().expect("something is said");
     assert!(last.contains("wrong bytes: "), "{last}");
