@@ -8,6 +8,7 @@ use crate::config::{Config, Env, Run};
 use crate::fuzz::script::Script;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
+use crate::roles::pump::Channels;
 use crate::roles::ws::{Adapter, Relay, Tokens};
 
 /// One of them.

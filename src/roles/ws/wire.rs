@@ -179,8 +179,8 @@ impl Wire {
 
     /// Pings when it is time to. Whether the other end is alive: it has let fewer than two go by, or, behind our close,
     /// which no ping may follow, has said something in so much time. A ping that has not reached it has not gone by, as
-    /// long as the line moves what stands before it. One that has closed can answer nothing more; it is pinged all the same, since its proxy,
-    /// or itself, may take silence for death.
+    /// long as the line moves what stands before it. One that has closed can answer nothing more; it is pinged all the
+    /// same, since its proxy, or itself, may take silence for death.
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) -> bool {
         let now = cx.now();
         if now < self.ping_due {

@@ -34,7 +34,7 @@ use crate::reactor::net::{Addr, Signal, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::listening;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Channels, Mux};
 use crate::roles::tls::INSECURE;
 
 /// A host or a client that runs.

@@ -4,10 +4,9 @@
 use super::plain::Plain;
 use super::streams::{Body, Stream};
 use super::{Adapter, State, Up};
-use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::{Close, SockId};
-use crate::roles::pump::{Channel, delivered, left_behind, would_leave};
+use crate::reactor::net::Close;
+use crate::roles::pump::{Channel, Channels, Parted};
 
 impl Stream {
     /// Whether its WebSocket is gone.
@@ -30,23 +29,25 @@ impl Plain {
     }
 }
 
+/// Of all connections that have a stream, or had one.
+impl Channels for Adapter {
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        let streams = self.streams.iter();
+        streams.filter_map(|(key, stream)| Some((key, stream.channel()?)))
+    }
+
+    fn channel_mut(&mut self, key: usize) -> Option<&mut Channel> {
+        self.streams.get_mut(key)?.channel_mut()
+    }
+}
+
 impl Adapter {
-    /// The WebSocket is gone: connections that are owed something live on without. Returns the others, which are to be
-    /// reset, and how many live on.
-    pub(super) fn part_streams(&mut self, cx: &mut Cx<'_>) -> (Vec<usize>, usize) {
-        let (mut cut, mut owed) = (Vec::new(), 0);
+    /// The WebSocket is gone: connections that are owed something live on without.
+    pub(super) fn part_streams(&mut self, cx: &mut Cx<'_>) -> Parted {
         let ours = |stream: &Stream| !stream.waits() && !stream.is_alone();
-        for (key, stream) in self.streams.iter_mut().filter(|(_, it)| ours(it)) {
-            let is_begun = stream.has_begun();
-            match stream.channel_mut() {
-                Some(channel) if is_begun && channel.is_owed(cx) => {
-                    channel.part(cx);
-                    owed += 1;
-                }
-                _ => cut.push(key),
-            }
-        }
-        (cut, owed)
+        let ours = self.streams.iter().filter(|(_, stream)| ours(stream));
+        let ours: Vec<usize> = ours.map(|(key, _)| key).collect();
+        self.part(cx, ours)
     }
 
     /// A plain relay has said all, and well. Our own end may read it for as long as it likes.
@@ -76,18 +77,7 @@ impl Adapter {
             },
             _ => 0,
         };
-        of_session + left_behind(self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Whether somebody would outlive the WebSocket, if that went now. For tests and the simulator.
-    pub fn owes(&self, cx: &Cx<'_>) -> bool {
-        would_leave(cx, self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Those who outlive their WebSocket: the socket of each, and how many bytes it gets in all.
-    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
-        self.channels()
-            .filter_map(|(_, channel)| channel.owed_in_all())
+        of_session + self.owed()
     }
 
     /// Whether a connection is left that goes through the WebSocket, or waits for one.
@@ -95,16 +85,9 @@ impl Adapter {
         self.streams.iter().any(|(_, stream)| !stream.is_alone())
     }
 
-    /// The channel of a connection, where its WebSocket is gone.
-    pub(super) fn alone(&mut self, key: usize) -> Option<&mut Channel> {
-        let channel = self.streams.get_mut(key)?.channel_mut()?;
-        channel.is_alone().then_some(channel)
-    }
-
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let done = delivered(cx, self.channels());
-        for (key, how) in done {
+        for (key, how) in self.delivered(cx) {
             self.end_stream(cx, key, how);
         }
     }
@@ -120,21 +103,5 @@ impl Adapter {
             self.journal.warn(cx.now(), "room", text.to_owned());
             self.end_stream(cx, key, Close::Reset);
         }
-    }
-
-    /// Of all connections that have a stream, or had one.
-    pub(super) fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
-        let streams = self.streams.iter();
-        streams.filter_map(|(key, stream)| Some((key, stream.channel()?)))
-    }
-}
-
-/// "2 connections reset, 1 still reads"
-pub(super) fn told(reset: usize, owed: usize) -> String {
-    let reset = Count(reset, "connection");
-    match owed {
-        0 => format!("{reset} reset"),
-        1 => format!("{reset} reset, 1 still reads"),
-        _ => format!("{reset} reset, {owed} still read"),
     }
 }

@@ -1,6 +1,5 @@
 //! The WebSocket that is up: what comes of it, whether the relay is alive, and its end.
 
-use super::owed::told;
 use super::{Adapter, Kind, Plain, State, Up};
 use crate::base::units::{Span, Typed};
 use crate::proto::websocket::{CloseCode, Kind as Payload, Side};
@@ -245,7 +244,7 @@ impl Adapter {
             }
         };
         up.wire_mut().drop_link(cx, Close::Orderly);
-        let (cut, owed) = self.part_streams(cx);
+        let parted = self.part_streams(cx);
         let now = cx.now();
         self.down = Some(now);
         self.backoff.had_lasted(now.since(self.up_since));
@@ -254,11 +253,11 @@ impl Adapter {
                 None => "; retrying",
                 Some(_) => "",
             };
-            let (url, told) = (&self.config.url, told(cut.len(), owed));
+            let (url, told) = (&self.config.url, parted.told("connection"));
             let text = format!("relay {url} lost: it {why}; {told}{retrying}");
             self.say_down(now, why, text);
         }
-        for key in cut {
+        for key in parted.cut {
             self.end_stream(cx, key, Close::Reset);
         }
         self.shed(cx);

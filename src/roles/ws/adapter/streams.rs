@@ -18,7 +18,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
+use crate::roles::pump::{Channel, Channels, Mux, Outcome, hindmost};
 use crate::roles::ws::config::LocalEnd;
 use crate::roles::ws::keepalive;
 use crate::roles::ws::wire::Wire;
@@ -96,11 +96,6 @@ impl Stream {
             Body::Piped(channel) => Some(channel),
             Body::Waits(_) | Body::Plain => None,
         }
-    }
-
-    /// Whether its client is known, whose address comes before all that is for our own end.
-    pub(super) fn has_begun(&self) -> bool {
-        self.heading.is_none()
     }
 
     /// Bytes from the relay, and to it.
