@@ -7,6 +7,7 @@ use crate::config::Member;
 use crate::reactor::tabs::Faults;
 use crate::reactor::{Reactor, Reserved, RoleId};
 use crate::roles::listening::cant_listen;
+use crate::roles::metrics::{Metrics, MetricsConfig};
 
 /// Begins a role.
 ///
@@ -41,6 +42,21 @@ pub(super) fn put(
     match reactor.failure(role) {
         Some(text) => Err(fault(text.to_owned())),
         None => Ok((role, watch)),
+    }
+}
+
+/// Begins what others ask for by HTTP.
+///
+/// # Errors
+/// Why it can't listen.
+pub(super) fn begin_metrics(
+    reactor: &mut Reactor<RoleSet>,
+    listen: Endpoint,
+) -> Result<RoleId, String> {
+    let role = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
+    match reactor.failure(role) {
+        Some(text) => Err(format!("metrics: {text}")),
+        None => Ok(role),
     }
 }
 

@@ -31,7 +31,6 @@ pub(super) fn open(reactor: &mut Reactor<RoleSet>, folder: Option<&Path>) -> Opt
         token: None,
         view_token: None,
         max_connections: CONNECTIONS_MAX,
-        saves: false,
         is_private: true,
     })));
     let closed = match reactor.failure(role) {
@@ -46,6 +45,21 @@ pub(super) fn open(reactor: &mut Reactor<RoleSet>, folder: Option<&Path>) -> Opt
         return None;
     }
     Some(role)
+}
+
+/// Other tokens open a console from now on.
+pub(super) fn set_tokens(
+    reactor: &mut Reactor<RoleSet>,
+    console: RoleId,
+    ConsoleConfig {
+        token, view_token, ..
+    }: ConsoleConfig,
+) {
+    reactor.with(console, |role, cx| {
+        if let RoleSet::Console(console) = role {
+            console.set_tokens(cx, token, view_token);
+        }
+    });
 }
 
 /// Makes the folder ours alone, and clears away what processes have left that are no more.

@@ -1,6 +1,6 @@
 //! The fields of a relay of a run file, as a form has them.
 
-use super::fleet::Post;
+use super::posts::Post;
 use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
 
 /// Why a field can't be changed on the page.

@@ -6,31 +6,29 @@
 //!                                └──can't go on──> Failed
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::RoleSet;
-use super::begin::{put, reserve, text_of};
-use super::certificates::Watch;
+use super::begin::{begin_metrics, put, reserve, text_of};
 use super::change::Change;
 use super::control;
-use super::panel::Beginning;
-use super::process;
+use super::panel::{By, Panel};
+use super::posts::{Post, Posts, Standing};
 use super::reload::Reading;
-use super::scribe::Scribe;
+use super::scribe::{Scribe, Want};
 use crate::base::endpoint::Endpoint;
+use crate::config::run_file::Edit;
 use crate::config::{self, Member, Run, RunFile};
-use crate::reactor::command::{Command, Reply, Ticket};
-use crate::reactor::tabs::Faults;
-use crate::reactor::view::PAGE_MAX;
+use crate::reactor::command::Ticket;
+use crate::reactor::tabs::{TabReply, Tabs};
 use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
-use crate::roles::metrics::{Metrics, MetricsConfig};
 use crate::roles::relay::config::DumpFormat;
 
 /// What the owner of the loop remembers of the roles that were asked for.
 pub(super) struct Fleet {
-    pub(super) posts: Vec<Post>,
+    pub(super) posts: Posts,
     /// There is one role, with which the process ends.
     pub(super) is_alone: bool,
     /// Who only watches: when nobody else is left, they end.
@@ -44,9 +42,6 @@ pub(super) struct Fleet {
     pub(super) reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
     /// It is to be read once more after that, for those.
     pub(super) next_reading: Option<Vec<(RoleId, Ticket)>>,
-    /// Those that are about to begin.
-    pub(super) beginning: Vec<Beginning>,
-    pub(super) next_id: u64,
     /// What is changed on the page goes into the run file through this.
     pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
@@ -72,34 +67,6 @@ pub(super) enum Origin {
     Line(Box<config::Origin>),
 }
 
-/// A member, and whether it runs.
-pub(super) struct Post {
-    /// No other one has it, or has had it, but for the one whose place it has taken.
-    pub(super) id: u64,
-    pub(super) member: Member,
-    pub(super) standing: Standing,
-    pub(super) watch: Option<Watch>,
-    /// What flows through it is shown to those who look at it.
-    pub(super) shows: bool,
-    /// What was wrong when it was to begin or to change the last time, by the field.
-    pub(super) faults: Faults,
-    /// It could not begin when somebody wanted it to, and that is what was wrong.
-    pub(super) is_in_vain: bool,
-    /// Not all of its orders hold: they are tried again with the next reload.
-    pub(super) lacks: bool,
-}
-
-pub(super) enum Standing {
-    Running(RoleId),
-    /// Somebody has told it to stop.
-    Told(RoleId),
-    Stopped {
-        /// Somebody has told it to, so it stays so; and did not come to an end of its own.
-        was_told: bool,
-    },
-    Failed(String),
-}
-
 impl Post {
     /// Begins a role.
     ///
@@ -112,25 +79,7 @@ impl Post {
     ) -> Result<Self, String> {
         let (role, watch) = put(reactor, &member, reserved).map_err(|faults| text_of(&faults))?;
         let standing = Standing::Running(role);
-        Ok(Self::of(member, standing, watch))
-    }
-
-    /// One that does not run until somebody starts it.
-    pub(super) fn resting(member: Member) -> Self {
-        Self::of(member, Standing::Stopped { was_told: true }, None)
-    }
-
-    fn of(member: Member, standing: Standing, watch: Option<Watch>) -> Self {
-        Self {
-            id: 0,
-            member,
-            standing,
-            watch,
-            shows: false,
-            faults: Faults::new(),
-            is_in_vain: false,
-            lacks: false,
-        }
+        Ok(Self::new(member, standing, watch))
     }
 
     /// It does not run, or does not any more, and has these orders when it is begun.
@@ -139,12 +88,6 @@ impl Post {
             self.standing = Standing::Told(role);
         }
         self.with(member)
-    }
-
-    /// Nothing is wrong any more.
-    pub(super) fn forgive(&mut self) {
-        self.faults.clear();
-        self.is_in_vain = false;
     }
 
     /// It has these orders; what was wrong with others is no more.
@@ -201,22 +144,6 @@ impl Post {
         let view = reactor.role(role)?.view(reactor.clock())?;
         view.dump.and(config.dump).map(|format| (role, format))
     }
-
-    pub(super) fn role(&self) -> Option<RoleId> {
-        match self.standing {
-            Standing::Running(role) | Standing::Told(role) => Some(role),
-            Standing::Stopped { .. } | Standing::Failed(_) => None,
-        }
-    }
-
-    /// It has come to an end that nobody wanted: a reload begins it anew.
-    pub(super) fn is_over(&self) -> bool {
-        match self.standing {
-            Standing::Stopped { was_told } => !was_told,
-            Standing::Failed(_) => true,
-            Standing::Running(_) | Standing::Told(_) => false,
-        }
-    }
 }
 
 impl Fleet {
@@ -253,9 +180,8 @@ impl Fleet {
         origin: Origin,
         watch: Watching,
     ) -> Result<Self, String> {
-        let saves = watch.console.as_ref().is_some_and(|console| console.saves);
         let mut fleet = Self {
-            posts: Vec::new(),
+            posts: Posts::new(),
             is_alone: matches!(origin, Origin::Line(_)),
             watchers: Vec::new(),
             console: None,
@@ -263,12 +189,12 @@ impl Fleet {
             origin,
             reading: None,
             next_reading: None,
-            beginning: Vec::new(),
-            next_id: 1,
             scribe: None,
             reloads: (0, 0),
         };
-        if let (Origin::File(file), true) = (&fleet.origin, saves) {
+        if let Origin::File(file) = &fleet.origin
+            && file.saves
+        {
             fleet.scribe = Some(Scribe::start(file.path.clone(), file.text.clone())?);
         }
         let mut all = Vec::new();
@@ -296,8 +222,7 @@ impl Fleet {
                 }
                 false => Post::resting(member),
             };
-            let post = post.after(None, &mut fleet.next_id);
-            fleet.posts.push(post);
+            fleet.posts.place(post);
         }
         Ok(fleet)
     }
@@ -308,11 +233,7 @@ impl Fleet {
         watch: Watching,
     ) -> Result<(), String> {
         if let Some(listen) = watch.metrics {
-            let role = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
-            if let Some(text) = reactor.failure(role) {
-                return Err(format!("metrics: {text}"));
-            }
-            self.watchers.push(role);
+            self.watchers.push(begin_metrics(reactor, listen)?);
         }
         if let Some(console) = watch.console {
             let role = reactor.add(RoleSet::Console(Console::new(console)));
@@ -369,22 +290,21 @@ impl Fleet {
         if reactor.has_asked() {
             self.answer_asked(reactor);
         }
-        if reactor.is_stopping() {
-            // Nothing begins any more, or it would never end.
-            self.beginning.clear();
-        } else {
+        let is_stopping = reactor.is_stopping();
+        if !is_stopping {
             self.end_reload(reactor);
             self.end_edit(reactor);
             self.begin_edit(reactor);
-            self.begin_ready(reactor);
         }
+        self.begin_prepared(reactor, is_stopping);
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
             !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })
         };
         let is_over = |post: &Post| post.role().is_none() && !may_begin(post);
-        let is_over =
-            self.posts.iter().all(is_over) && self.leaving.is_empty() && self.beginning.is_empty();
+        let is_over = self.posts.iter().all(is_over)
+            && self.leaving.is_empty()
+            && self.posts.beginning.is_empty();
         if is_over {
             for watcher in self.watchers.drain(..) {
                 reactor.with(watcher, |_, cx| cx.finish(End::Done));
@@ -393,39 +313,16 @@ impl Fleet {
         Ok(())
     }
 
-    fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
-        for (by, ticket, command) in reactor.asked() {
-            let reply = match command {
-                Command::Roles { from } => Some(self.rows(reactor, from)),
-                Command::Process => {
-                    let process = process::look(reactor, self.reloads);
-                    Some(Reply::Process(Box::new(process)))
-                }
-                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
-            };
-            if let Some(reply) = reply {
-                reactor.answer(by, ticket, reply);
+    fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
+        self.leaving.retain(|leaving| *leaving != role);
+        let is_ours = self.posts.iter().any(|post| post.role() == Some(role));
+        match end {
+            End::Failed(text) if self.is_alone && is_ours => Err(text),
+            end => {
+                self.posts.note_end(role, end);
+                Ok(())
             }
         }
-    }
-
-    fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
-        let is_alone = self.is_alone;
-        self.leaving.retain(|leaving| *leaving != role);
-        let Some(post) = self.posts.iter_mut().find(|post| post.role() == Some(role)) else {
-            return Ok(());
-        };
-        let was_told = matches!(post.standing, Standing::Told(_));
-        post.standing = match end {
-            End::Done => Standing::Stopped { was_told },
-            End::Failed(text) if is_alone => return Err(text),
-            End::Failed(text) => {
-                log::error!("{}: {text}", post.member.label());
-                Standing::Failed(text)
-            }
-        };
-        post.watch = None;
-        Ok(())
     }
 
     /// `relay[sports]: ...`, where it would not be clear whom it is about.
@@ -436,13 +333,85 @@ impl Fleet {
         }
     }
 
-    /// What roles show to those who watch and know of no tabs.
-    fn rows(&self, reactor: &Reactor<RoleSet>, from: usize) -> Reply {
-        let rest = self.posts.get(from..).unwrap_or_default();
-        let rows = rest.iter().take(PAGE_MAX).map(|post| post.row(reactor));
-        Reply::Roles {
-            rows: rows.collect(),
-            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
+    fn file(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(file) => Some(&file.path),
+            Origin::Line(_) => None,
         }
+    }
+
+    /// What is said to those who would change what they are.
+    pub(super) fn come_from(&self) -> TabReply {
+        TabReply::Refused(match self.file() {
+            Some(path) => format!(
+                "it comes from {}: change it there and have that read again, or say save = true in its [console]",
+                path.display()
+            ),
+            None => "it comes from a command line, and goes with it".to_owned(),
+        })
+    }
+}
+
+impl Panel for Fleet {
+    type Orders = Member;
+
+    fn posts(&mut self) -> &mut Posts {
+        &mut self.posts
+    }
+
+    fn kept(&self) -> Tabs {
+        Tabs {
+            file: self.file().map(|path| path.display().to_string()),
+            fault: self.scribe.as_ref().and_then(Scribe::fault),
+            is_kept: self.scribe.is_some(),
+            ..Tabs::default()
+        }
+    }
+
+    fn reloads(&self) -> (u64, u64) {
+        self.reloads
+    }
+
+    fn reload(&mut self, reactor: &mut Reactor<RoleSet>, by: By) -> Option<TabReply> {
+        self.begin_reload(reactor, Some(by));
+        None
+    }
+
+    fn add(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: By,
+        after: Option<u64>,
+    ) -> Option<TabReply> {
+        self.write(reactor, Want::Chain { after }, Some(by))
+    }
+
+    fn change(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: By,
+        place: usize,
+        fields: Vec<(String, String)>,
+    ) -> Option<TabReply> {
+        self.write_fields(reactor, by, place, fields)
+    }
+
+    fn remove(&mut self, reactor: &mut Reactor<RoleSet>, by: By, place: usize) -> Option<TabReply> {
+        let name = self.posts[place].member.name.clone();
+        self.write(reactor, Want::Edit(Edit::Remove { name }), Some(by))
+    }
+
+    fn show(&mut self, place: usize, on: bool) {
+        self.posts[place].shows = on;
+    }
+
+    fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
+        let name = self.posts[place].member.name.clone();
+        // Where the file is not kept it is so all the same.
+        self.write(reactor, Want::Edit(Edit::Enable { name, on }), None);
+    }
+
+    fn is_fixed(&self, _: usize) -> Option<&'static str> {
+        None
     }
 }

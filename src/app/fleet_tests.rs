@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::RoleSet;
 use super::errand::Errand;
-use super::fleet::{Fleet, Origin, Standing, Watching};
+use super::fleet::{Fleet, Origin, Watching};
+use super::panel::Panel;
+use super::posts::Standing;
 use super::reload::Read;
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
@@ -94,7 +96,7 @@ impl Rig {
     fn is_idle(&mut self) -> bool {
         let scribe = self.fleet.scribe.as_ref();
         self.fleet.reading.is_none()
-            && self.fleet.beginning.is_empty()
+            && self.fleet.posts.beginning.is_empty()
             && scribe.is_none_or(|scribe| scribe.is_idle())
     }
 
@@ -242,9 +244,10 @@ fn a_place_that_is_taken_stands_beside_its_field() {
     let taken = view.listens[0].0.to_string();
     rig.set(2, "dst", &taken);
     rig.until("changed", Rig::is_idle);
-    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), None);
-    rig.until("refused", |rig| !rig.errors(2).is_empty());
-    let errors = rig.errors(2);
+    let Some(TabReply::Faults(errors)) = rig.ask(TabCommand::Start { tab: 2 }) else {
+        panic!("its place is taken");
+    };
+    assert_eq!(rig.errors(2), errors);
     assert!(
         errors[0].0 == "dst" && errors[0].1.contains("port in use"),
         "{errors:?}"
@@ -262,8 +265,7 @@ fn one_that_is_stopped_and_started_runs() {
         rig.set(1, "max-lag", "3s");
         assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
         rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
-        assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
-        rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+        assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
         let role = rig.fleet.posts[0].role();
         rig.until("written", Rig::is_idle);
         assert_eq!(rig.fleet.posts[0].role(), role, "it was begun anew");
@@ -277,7 +279,8 @@ fn one_that_is_stopped_and_started_runs() {
 /// While its names are looked up it can be stopped, and given other ones.
 #[test]
 fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
-    let mut rig = Rig::new("about", &relay("a", "enabled = false"));
+    let named = relay("a", "enabled = false").replace("127.0.0.1:0", "localhost:0");
+    let mut rig = Rig::new("about", &named);
     assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
     assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
     rig.until("given up", Rig::is_idle);
@@ -286,16 +289,21 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
     // Whatever name was looked up, it is not the one that it listens at now.
     let text = rig
         .saved()
-        .replace("127.0.0.1:0\"\nenabled", "localhost:0\"\nenabled");
+        .replace("localhost:0\"\nenabled", "LOCALHOST:0\"\nenabled");
     fs::write(rig.path(), text).expect("the folder can be written");
-    let (names, go, through) = held(Vec::new);
-    rig.fleet.beginning[0].names = names;
+    let before = rig.fleet.posts[0].member.clone();
+    let (ready, go, through) = held(move || Ok((before, Vec::new())));
+    rig.fleet.posts.beginning[0].ready = ready;
     rig.ask(TabCommand::Reload);
     rig.until("read", |rig| rig.fleet.reading.is_none());
     go.send(()).expect("it waits");
     through.recv().expect("it is through");
     rig.between(&Turn::Going);
-    assert_eq!(rig.fleet.beginning.len(), 1, "the new name is looked up");
+    assert_eq!(
+        rig.fleet.posts.beginning.len(),
+        1,
+        "the new name is looked up"
+    );
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
 }
 

@@ -16,6 +16,7 @@ mod keeper;
 mod notify;
 mod panel;
 mod plan;
+mod posts;
 mod process;
 mod reload;
 mod roles;

@@ -1,99 +1,92 @@
-//! What a console, or `hydrant status`, sees of the roles that run beside each other, and what it may do to them. They
-//! come from a run file or from a command line, so their settings are shown, and are changed where they came from.
+//! What a console, or `hydrant status`, sees of the roles that run beside each other, and what it may do to them: the
+//! same wherever they come from. What is particular to a run file, a command line or a page's own settings is asked of
+//! whoever keeps that.
 
-use super::RoleSet;
 use super::begin::{begin, text_of};
-use super::errand::{Errand, Known, look_up};
-use super::fleet::{Fleet, Origin, Post, Standing};
-use super::scribe::Scribe;
-use crate::base::endpoint::Endpoint;
-use crate::base::time::Time;
+use super::posts::{Orders, Posts, Prepared, Ready, Standing};
+use super::{RoleSet, process};
 use crate::config::settings::option_rows;
 use crate::logger;
-use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
+use crate::reactor::command::{Command, Reply, Ticket};
 use crate::reactor::net::Signal;
-use crate::reactor::tabs::{self, PAYLOAD_MAX, TabCommand, TabReply, TabSettings, Tabs};
-use crate::reactor::view::{ClientPage, PAGE_MAX, View};
+use crate::reactor::tabs::{LogLine, PAYLOAD_MAX, TabCommand, TabReply, Tabs};
+use crate::reactor::view::ClientPage;
 use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
-/// A role that is to begin as soon as the names at which it listens have been looked up.
-pub(super) struct Beginning {
-    id: u64,
-    /// Where it is to listen, as far as that was known when they were asked for.
-    places: Vec<Endpoint>,
-    pub(super) names: Errand<Vec<Known>>,
-    asked: (RoleId, Ticket),
-}
+/// Who asks, and for what the answer is.
+pub(super) type By = (RoleId, Ticket);
 
-impl Post {
-    /// As those see it who look at all roles.
-    pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
-        let now = reactor.clock();
-        RoleRow {
-            name: self.member.name.clone(),
-            state: match &self.standing {
-                Standing::Stopped { .. } => RoleState::Stopped,
-                Standing::Failed(text) => RoleState::Failed(text.clone()),
-                Standing::Running(role) | Standing::Told(role) => {
-                    let view = reactor.role(*role).and_then(|role| role.view(now));
-                    // A client of a hub runs, and has nothing to show.
-                    let plain = || View::new(self.member.run.kind(), now.since(Time::ZERO));
-                    RoleState::Running(Box::new(view.unwrap_or_else(plain)))
-                }
-            },
-        }
-    }
+/// Whoever has roles that are looked at and moved. Where an answer is `None`, it comes later.
+pub(super) trait Panel {
+    /// What they are made of.
+    type Orders: Orders;
 
-    /// Where it is to listen.
-    fn places(&self) -> Vec<Endpoint> {
-        self.member.run.listens().into_iter().cloned().collect()
-    }
-
-    fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> tabs::Tab {
-        let mut row = self.row(reactor);
-        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
-            row.state = RoleState::Failed(text_of(&self.faults));
-        }
-        let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
-        tabs::Tab {
-            id: self.id,
-            kind: self.member.run.kind(),
-            label: self.member.label(),
-            row,
-            dump: self.shows || dumps,
-            settings: self.member.sheet.clone().map(|sheet| TabSettings {
-                fields: sheet.fields,
-                command: sheet.command,
-                unsaid: sheet.unsaid,
-                faults: self.faults.clone(),
-                is_fixed: !(is_kept && self.member.run.kind() == "relay"),
-            }),
-        }
-    }
-}
-
-impl Fleet {
-    /// Does what somebody asks who looks at all roles. `None`: the answer comes later.
-    pub(super) fn obey(
+    fn posts(&mut self) -> &mut Posts<Self::Orders>;
+    /// Where their settings are kept, without the roles themselves.
+    fn kept(&self) -> Tabs;
+    /// How often files were read again with success, and in vain.
+    fn reloads(&self) -> (u64, u64);
+    /// Reads the run file again.
+    fn reload(&mut self, reactor: &mut Reactor<RoleSet>, by: By) -> Option<TabReply>;
+    /// One more, chained from another or from the last.
+    fn add(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
-        by: (RoleId, Ticket),
+        by: By,
+        after: Option<u64>,
+    ) -> Option<TabReply>;
+    fn change(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: By,
+        place: usize,
+        fields: Vec<(String, String)>,
+    ) -> Option<TabReply>;
+    fn remove(&mut self, reactor: &mut Reactor<RoleSet>, by: By, place: usize) -> Option<TabReply>;
+    /// What flows through it is shown to those who look at it, or is not.
+    fn show(&mut self, place: usize, on: bool);
+    /// Somebody has begun it, or stopped it: what it is made of is to say so.
+    fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool);
+    /// Why it can't be moved at all.
+    fn is_fixed(&self, place: usize) -> Option<&'static str>;
+
+    /// Answers what roles have asked.
+    fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
+        for (by, ticket, command) in reactor.asked() {
+            let reply = match command {
+                Command::Roles { from } => Some(self.rows(reactor, from)),
+                Command::Process => {
+                    let process = process::look(reactor, self.reloads());
+                    Some(Reply::Process(Box::new(process)))
+                }
+                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+            };
+            if let Some(reply) = reply {
+                reactor.answer(by, ticket, reply);
+            }
+        }
+    }
+
+    /// What roles show to those who watch and know of no tabs.
+    fn rows(&mut self, reactor: &Reactor<RoleSet>, from: usize) -> Reply {
+        let (rows, next) = self.posts().page(from, |post| post.row(reactor));
+        Reply::Roles { rows, next }
+    }
+
+    /// Does what somebody asks who looks at all roles.
+    fn obey(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        by: By,
         command: TabCommand,
     ) -> Option<TabReply> {
         let wanted = match command {
             TabCommand::List { from } => return Some(self.list(reactor, from)),
             TabCommand::Options => return Some(TabReply::Options(option_rows())),
             TabCommand::Log { after } => return Some(TabReply::Log(log_after(after))),
-            TabCommand::Reload => {
-                self.begin_reload(reactor, Some(by));
-                return None;
-            }
-            TabCommand::Add { after } if self.scribe.is_some() => {
-                self.add(reactor, by, after);
-                return None;
-            }
-            TabCommand::Add { .. } => return Some(TabReply::Refused(self.come_from())),
+            TabCommand::Reload => return self.reload(reactor, by),
+            TabCommand::Add { after } => return self.add(reactor, by, after),
             TabCommand::Payload { tab, .. }
             | TabCommand::Clients { tab, .. }
             | TabCommand::Change { tab, .. }
@@ -103,78 +96,62 @@ impl Fleet {
             | TabCommand::Dump { tab, .. }
             | TabCommand::Kick { tab, .. } => tab,
         };
-        let Some(place) = self.posts.iter().position(|post| post.id == wanted) else {
-            return Some(refused("there is no such role any more"));
-        };
-        match command {
-            TabCommand::Start { .. } => self.begin(reactor, by, place),
-            TabCommand::Change { fields, .. } if self.scribe.is_some() => {
-                self.change(reactor, by, place, fields)
-            }
-            TabCommand::Remove { .. } if self.scribe.is_some() => {
-                self.remove(reactor, by, place);
-                None
-            }
-            command => Some(self.obey_at(reactor, place, command)),
+        match self.posts().place_of(wanted) {
+            Some(place) => self.obey_at(reactor, by, place, command),
+            None => Some(refused("there is no such role any more")),
         }
     }
 
     fn obey_at(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
+        by: By,
         place: usize,
         command: TabCommand,
-    ) -> TabReply {
-        if let Some(reply) = of_role(reactor, self.posts[place].role(), &command) {
-            return reply;
+    ) -> Option<TabReply> {
+        let role = self.posts()[place].role();
+        if let Some(reply) = of_role(reactor, role, &command) {
+            return Some(reply);
+        }
+        if let TabCommand::Dump { on, .. } = command {
+            self.show(place, on);
+            return Some(TabReply::Done);
+        }
+        if let Some(why) = self.is_fixed(place) {
+            return Some(refused(why));
         }
         match command {
-            TabCommand::Dump { on, .. } => {
-                self.posts[place].shows = on;
-                TabReply::Done
+            TabCommand::Start { .. } => self.begin(reactor, place, Some(by)),
+            TabCommand::Stop { .. } => Some(self.stop(reactor, place)),
+            TabCommand::Change { fields, .. } => self.change(reactor, by, place, fields),
+            TabCommand::Remove { .. } => self.remove(reactor, by, place),
+            TabCommand::List { .. }
+            | TabCommand::Options
+            | TabCommand::Log { .. }
+            | TabCommand::Reload
+            | TabCommand::Add { .. }
+            | TabCommand::Payload { .. }
+            | TabCommand::Clients { .. }
+            | TabCommand::Dump { .. }
+            | TabCommand::Kick { .. } => {
+                unreachable!("they are about no role, or have been answered")
             }
-            TabCommand::Stop { .. } => self.stop(reactor, place),
-            _ => TabReply::Refused(self.come_from()),
         }
     }
 
-    fn list(&self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
-        let rest = self.posts.get(from..).unwrap_or_default();
-        let is_kept = self.scribe.is_some();
-        let rows = rest.iter().take(PAGE_MAX);
-        let rows = rows.map(|post| post.tab(reactor, is_kept));
-        TabReply::List(Tabs {
-            rows: rows.collect(),
-            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
-            file: self.file().map(|path| path.display().to_string()),
-            fault: self.scribe.as_ref().and_then(Scribe::fault),
-            is_kept,
-        })
-    }
-
-    /// What is said to those who would change what they are.
-    fn come_from(&self) -> String {
-        match self.file() {
-            Some(path) => format!(
-                "it comes from {}: change it there and have that read again, or say save = true in its [console]",
-                path.display()
-            ),
-            None => "it comes from a command line, and goes with it".to_owned(),
-        }
-    }
-
-    fn file(&self) -> Option<&std::path::Path> {
-        match &self.origin {
-            Origin::File(file) => Some(&file.path),
-            Origin::Line(_) => None,
-        }
+    fn list(&mut self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
+        let kept = self.kept();
+        let (rows, next) = self
+            .posts()
+            .page(from, |post| post.tab(reactor, kept.is_kept));
+        TabReply::List(Tabs { rows, next, ..kept })
     }
 
     fn stop(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
         if self.give_up_beginning(reactor, place) {
             return TabReply::Done;
         }
-        let post = &mut self.posts[place];
+        let post = &mut self.posts()[place];
         match post.role() {
             Some(role) => {
                 post.standing = Standing::Told(role);
@@ -188,104 +165,86 @@ impl Fleet {
 
     /// One that is about to begin does not. Whether it was.
     fn give_up_beginning(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> bool {
-        let id = self.posts[place].id;
-        let Some(at) = self.beginning.iter().position(|one| one.id == id) else {
+        let Some(asked) = self.posts().give_up(place) else {
             return false;
         };
-        let (by, ticket) = self.beginning.remove(at).asked;
-        let reply = refused("it was stopped before it began");
-        reactor.answer(by, ticket, Reply::Tab(reply));
-        if self.posts[place].member.is_enabled {
+        if let Some((by, ticket)) = asked {
+            let reply = refused("it was stopped before it began");
+            reactor.answer(by, ticket, Reply::Tab(reply));
+        }
+        if self.posts()[place].member.is_enabled() {
             self.note_enabled(reactor, place, false);
         }
         true
     }
 
-    /// Begins a role once the names at which it listens are known.
+    /// Begins a role once its files and the names at which it listens are known.
     fn begin(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
-        asked: (RoleId, Ticket),
         place: usize,
+        asked: Option<By>,
     ) -> Option<TabReply> {
-        let post = &self.posts[place];
-        let id = post.id;
-        if post.role().is_some() || self.beginning.iter().any(|one| one.id == id) {
+        let posts = self.posts();
+        if posts[place].role().is_some() || posts.is_beginning(place) {
             return Some(refused("it runs already, or is still stopping"));
         }
-        let places = post.places();
-        let begun = self.look_up(reactor, (id, places), asked);
-        begun.err().map(TabReply::Refused)
+        let made = posts.prepare(reactor.waker(), place, asked)?;
+        Some(self.begin_now(reactor, place, made, asked.is_some()))
     }
 
-    fn look_up(
+    /// Begins those that are prepared by now, or none any more where all is to end: or it never would.
+    fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
+        if is_stopping {
+            return self.posts().beginning.clear();
+        }
+        let wake = reactor.waker();
+        for Prepared { place, made, asked } in self.posts().prepared(&wake) {
+            let reply = match place {
+                // A reload may have begun it meanwhile, or taken it away.
+                Some(place) if self.posts()[place].role().is_some() => TabReply::Done,
+                Some(place) => self.begin_now(reactor, place, made, asked.is_some()),
+                None => refused("there is no such role any more"),
+            };
+            if let Some((by, ticket)) = asked {
+                reactor.answer(by, ticket, Reply::Tab(reply));
+            }
+        }
+    }
+
+    /// `is_asked`: somebody has begun it, and it was not to run from the start.
+    fn begin_now(
         &mut self,
-        reactor: &Reactor<RoleSet>,
-        (id, places): (u64, Vec<Endpoint>),
-        asked: (RoleId, Ticket),
-    ) -> Result<(), String> {
-        let meant = places.clone();
-        let names = Errand::begin("names", reactor.waker(), move || look_up(&meant))?;
-        self.beginning.push(Beginning {
-            id,
-            places,
-            names,
-            asked,
+        reactor: &mut Reactor<RoleSet>,
+        place: usize,
+        made: Ready,
+        is_asked: bool,
+    ) -> TabReply {
+        let begun = made.and_then(|(member, names)| {
+            reactor.know_hosts(names);
+            let begun = begin(reactor, &member);
+            reactor.know_hosts([]);
+            begun.map(|(role, watch)| (role, watch, member))
         });
-        Ok(())
-    }
-
-    /// Begins those whose names are known by now.
-    pub(super) fn begin_ready(&mut self, reactor: &mut Reactor<RoleSet>) {
-        // Each is looked at once: one whose names are looked up anew waits for the next turn.
-        let (mut at, mut left) = (0, self.beginning.len());
-        while left > 0 {
-            left -= 1;
-            let Some(names) = self.beginning[at].names.outcome() else {
-                at += 1;
-                continue;
-            };
-            let Beginning {
-                id, places, asked, ..
-            } = self.beginning.remove(at);
-            let post = self.posts.iter().find(|post| post.id == id);
-            let now = post.map(Post::places).filter(|now| *now != places);
-            let reply = match now {
-                // It has got other orders meanwhile, whose names are not to be looked up on the loop either.
-                Some(now) => match self.look_up(reactor, (id, now), asked) {
-                    Ok(()) => continue,
-                    Err(text) => TabReply::Refused(text),
-                },
-                None => {
-                    reactor.know_hosts(names.unwrap_or_default());
-                    let reply = self.begin_now(reactor, id);
-                    reactor.know_hosts([]);
-                    reply
-                }
-            };
-            reactor.answer(asked.0, asked.1, Reply::Tab(reply));
-        }
-    }
-
-    fn begin_now(&mut self, reactor: &mut Reactor<RoleSet>, id: u64) -> TabReply {
-        // A reload may have taken it away, or begun it, meanwhile.
-        let Some(place) = self.posts.iter().position(|post| post.id == id) else {
-            return refused("there is no such role any more");
-        };
-        let post = &mut self.posts[place];
-        if post.role().is_some() {
-            return TabReply::Done;
-        }
-        match begin(reactor, &post.member) {
-            Ok((role, watch)) => {
+        let post = &mut self.posts()[place];
+        match begun {
+            Ok((role, watch, member)) => {
                 post.standing = Standing::Running(role);
                 (post.watch, post.lacks) = (watch, false);
+                post.member.made(member);
                 post.forgive();
-                self.note_enabled(reactor, place, true);
+                if is_asked {
+                    self.note_enabled(reactor, place, true);
+                }
                 TabReply::Done
             }
             Err(faults) => {
-                log::error!("{}: {}", post.member.label(), text_of(&faults));
+                let text = text_of(&faults);
+                log::error!("{}: {text}", post.member.label());
+                if !is_asked || matches!(post.standing, Standing::Failed(_)) {
+                    // It is to run, and that is why it doesn't.
+                    post.standing = Standing::Failed(text);
+                }
                 post.faults.clone_from(&faults);
                 post.is_in_vain = true;
                 TabReply::Faults(faults)
@@ -295,7 +254,7 @@ impl Fleet {
 }
 
 /// Does what a role itself is asked, wherever it came from. `None`: that is about more than the role.
-pub(super) fn of_role(
+fn of_role(
     reactor: &mut Reactor<RoleSet>,
     role: Option<RoleId>,
     command: &TabCommand,
@@ -339,13 +298,11 @@ fn dump_to_stdout(reactor: &mut Reactor<RoleSet>, role: Option<RoleId>, on: bool
 }
 
 /// Lines of the log behind the one of this number.
-pub(super) fn log_after(after: u64) -> Vec<tabs::LogLine> {
+fn log_after(after: u64) -> Vec<LogLine> {
     let lines = logger::tail(after).into_iter();
-    lines
-        .map(|(seq, text)| tabs::LogLine { seq, text })
-        .collect()
+    lines.map(|(seq, text)| LogLine { seq, text }).collect()
 }
 
-fn refused(why: &str) -> TabReply {
+pub(super) fn refused(why: &str) -> TabReply {
     TabReply::Refused(why.to_owned())
 }

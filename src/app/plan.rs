@@ -3,7 +3,7 @@
 use super::RoleSet;
 use super::begin::{reserve, text_of};
 use super::change::{Change, change};
-use super::fleet::{Post, Standing};
+use super::posts::{Post, Standing};
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 
@@ -130,7 +130,7 @@ mod tests {
     fn members(text: &str) -> Vec<Member> {
         let folder = std::path::Path::new("/nonexistent");
         let file = RunFile::parse(text, folder, &[], &Env::default());
-        file.expect("it is right").1
+        file.expect("it is right").members
     }
 
     fn relay(more: &str) -> Member {

@@ -10,12 +10,13 @@
 use std::sync::mpsc::Receiver;
 
 use super::RoleSet;
-use super::certificates::Watch;
 use super::change::{Change, change};
+use super::control::set_tokens;
 use super::errand::{Broken, Errand, Known, look_up};
-use super::fleet::{Fleet, Origin, Post, Standing};
+use super::fleet::{Fleet, Origin};
 use super::keeper::LAST;
 use super::plan::{Step, begin_all, plan, reserve_all, summary};
+use super::posts::{Post, Standing};
 use super::scribe::Scribe;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
@@ -88,7 +89,7 @@ impl Fleet {
         }
         // Their thread says how it goes, and one that is wrong keeps nothing else from being read.
         if self.is_alone {
-            self.renew_certificates();
+            self.posts.renew_certificates();
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let behind = self.scribe.as_ref().map(Scribe::tried);
@@ -134,12 +135,8 @@ impl Fleet {
         read: Result<Read, ConfigError>,
     ) -> TabReply {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
-            let text = read.file.as_ref().map(|file| file.text.clone());
-            let saves = read.globals.console.as_ref().is_some_and(|it| it.saves);
             let said = self.apply(reactor, read, true)?;
-            if let Some(text) = text {
-                self.keep_file(reactor, &text, saves);
-            }
+            self.keep_file(reactor);
             Ok(said)
         });
         reactor.know_hosts([]);
@@ -191,12 +188,6 @@ impl Fleet {
         };
         self.posts.push(post);
         reply
-    }
-
-    fn renew_certificates(&self) {
-        for post in &self.posts {
-            post.watch.iter().for_each(Watch::reload);
-        }
     }
 
     /// Makes what runs what the file says: "2 begun, 1 changed, 0 stopped, 4 untouched".
@@ -257,7 +248,7 @@ impl Fleet {
         self.leaving.extend(gone);
         self.settle(reactor, steps, begun);
         if is_reread {
-            self.renew_certificates();
+            self.posts.renew_certificates();
         }
         self.take_over(reactor, globals, file);
         Ok(text)
@@ -272,11 +263,11 @@ impl Fleet {
             let post = match (step.change, kept) {
                 (Change::Anew, before) => {
                     let post = begun.next().expect("each was begun");
-                    post.after(before.as_ref(), &mut self.next_id)
+                    post.after(before.as_ref(), &mut self.posts.next_id)
                 }
                 (Change::Rest | Change::Stop, Some(post)) => post.rests(step.member),
                 (change, Some(post)) => post.changed(reactor, change, step.member),
-                (_, None) => Post::resting(step.member).after(None, &mut self.next_id),
+                (_, None) => Post::resting(step.member).after(None, &mut self.posts.next_id),
             };
             self.posts.push(post);
         }
@@ -292,7 +283,6 @@ impl Fleet {
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
             if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                now.saves = new.saves;
                 if new.token.is_some() {
                     now.token.clone_from(&new.token);
                     now.view_token.clone_from(&new.view_token);
@@ -305,11 +295,7 @@ impl Fleet {
             *old = new;
         }
         if let (Some(console), Some(role)) = (globals.console, self.console()) {
-            reactor.with(role, |role, cx| {
-                if let RoleSet::Console(role) = role {
-                    role.set_tokens(cx, console.token, console.view_token);
-                }
-            });
+            set_tokens(reactor, role, console);
         }
     }
 

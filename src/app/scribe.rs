@@ -11,8 +11,9 @@ use std::sync::mpsc::Receiver;
 
 use super::errand::look_up;
 use super::fields::{fault_of, settings_of};
-use super::fleet::{Fleet, Origin, Post};
+use super::fleet::{Fleet, Origin};
 use super::keeper::{Keeper, lock};
+use super::posts::Post;
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
@@ -139,13 +140,16 @@ impl Scribe {
 
 impl Fleet {
     /// Changes fields of a relay on the page.
-    pub(super) fn change(
+    pub(super) fn write_fields(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
         by: (RoleId, Ticket),
         place: usize,
         fields: Vec<(String, String)>,
     ) -> Option<TabReply> {
+        if self.scribe.is_none() {
+            return Some(self.come_from());
+        }
         let post = &mut self.posts[place];
         if !matches!(post.member.run, Run::Relay(_)) {
             return Some(TabReply::Refused(
@@ -195,23 +199,7 @@ impl Fleet {
             asked: Some(by),
             shows: shows.map(|shows| (post.id, shows)),
         };
-        self.queue(reactor, job);
-        None
-    }
-
-    /// One more relay, chained from another or from the last.
-    pub(super) fn add(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        by: (RoleId, Ticket),
-        after: Option<u64>,
-    ) {
-        let job = Job {
-            want: Want::Chain { after },
-            asked: Some(by),
-            shows: None,
-        };
-        self.queue(reactor, job);
+        self.queue(reactor, job)
     }
 
     /// The relay that goes on where another ends, where nothing else is, as things are now.
@@ -235,49 +223,43 @@ impl Fleet {
         Edit::chain(before.as_ref(), &names, &taken)
     }
 
-    /// A role leaves the file.
-    pub(super) fn remove(
+    /// Has the run file changed, if it is kept.
+    pub(super) fn write(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
-        by: (RoleId, Ticket),
-        place: usize,
-    ) {
-        let name = self.posts[place].member.name.clone();
+        want: Want,
+        asked: Option<(RoleId, Ticket)>,
+    ) -> Option<TabReply> {
         let job = Job {
-            want: Want::Edit(Edit::Remove { name }),
-            asked: Some(by),
+            want,
+            asked,
             shows: None,
         };
-        self.queue(reactor, job);
+        self.queue(reactor, job)
     }
 
-    /// It runs now, or does not: the file is to say so, if it is kept.
-    pub(super) fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        let name = self.posts[place].member.name.clone();
-        if let Some(scribe) = &mut self.scribe {
-            scribe.forget_enabling(&name);
-        }
-        let job = Job {
-            want: Want::Edit(Edit::Enable { name, on }),
-            asked: None,
-            shows: None,
+    fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) -> Option<TabReply> {
+        let Some(scribe) = &mut self.scribe else {
+            return Some(self.come_from());
         };
-        self.queue(reactor, job);
-    }
-
-    fn queue(&mut self, reactor: &mut Reactor<RoleSet>, job: Job) {
-        if let Some(scribe) = &mut self.scribe {
-            scribe.waiting.push_back(job);
+        if let Want::Edit(Edit::Enable { name, .. }) = &job.want {
+            scribe.forget_enabling(name);
         }
+        scribe.waiting.push_back(job);
         self.begin_edit(reactor);
+        None
     }
 
     /// The run file is kept from now on, or is not any more, as it says.
-    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, text: &str, saves: bool) {
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>) {
         let has_page = self.console().is_some();
-        match (&mut self.scribe, &self.origin) {
-            (Some(scribe), _) if saves => scribe.found(text),
-            (Some(scribe), _) => {
+        let Origin::File(file) = &self.origin else {
+            return;
+        };
+        let text = &file.text;
+        match &mut self.scribe {
+            Some(scribe) if file.saves => scribe.found(text),
+            Some(scribe) => {
                 // What was to be written before counts no more.
                 scribe.found(text);
                 let why = "the run file does not say save = true any more";
@@ -287,13 +269,13 @@ impl Fleet {
                 self.scribe = None;
                 log::info!("hydrant: {why}: it is left alone");
             }
-            (None, Origin::File(file)) if saves && has_page => {
-                match Scribe::start(file.path.clone(), text.to_owned()) {
+            None if file.saves && has_page => {
+                match Scribe::start(file.path.clone(), text.clone()) {
                     Ok(scribe) => self.scribe = Some(scribe),
                     Err(text) => log::warn!("hydrant: {text}"),
                 }
             }
-            (None, _) => {}
+            None => {}
         }
     }
 

@@ -51,7 +51,8 @@ pub fn run_file(data: &[u8]) {
 
 fn parse(text: &str) -> Result<(Globals, Vec<Member>), Vec<Mistake>> {
     // No file that it may name is there.
-    RunFile::parse(text, Path::new("/nonexistent"), &[], &Env::default())
+    let file = RunFile::parse(text, Path::new("/nonexistent"), &[], &Env::default());
+    file.map(|file| (file.globals, file.members))
 }
 
 /// Changes one role of a file that is right in every way that a page knows.

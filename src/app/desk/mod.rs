@@ -6,7 +6,6 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
-mod begin;
 mod tabs;
 #[cfg(test)]
 mod tests;
@@ -15,35 +14,32 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use self::begin::Starting;
-use self::tabs::{Standing, TABS_MAX, Tab};
+use self::tabs::{Draft, TABS_MAX};
+use super::RoleSet;
+use super::begin::begin_metrics;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::Keeper;
-use super::{RoleSet, process};
+use super::panel::Panel;
+use super::posts::{Orders, Post, Posts, Standing};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};
-use crate::reactor::command::{Command, Reply};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
 use crate::roles::listening::cant_listen;
-use crate::roles::metrics::{Metrics, MetricsConfig};
 
 /// What the owner of the loop remembers of a console.
 pub(super) struct Desk {
     console: RoleId,
-    tabs: Vec<Tab>,
-    next_id: u64,
+    tabs: Posts<Draft>,
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
-    /// Those that are about to begin.
-    starting: Vec<Starting>,
     opens_browser: bool,
     announced: bool,
 }
@@ -79,31 +75,27 @@ impl Desk {
             return Err(text.to_owned());
         }
         if let Some(listen) = metrics {
-            let metrics = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
-            if let Some(text) = reactor.failure(metrics) {
-                return Err(format!("metrics: {text}"));
-            }
+            begin_metrics(reactor, listen)?;
         }
         let sockets = origin.sockets().map(Path::to_owned);
         control::open(reactor, sockets.as_deref());
         let mut desk = Self {
             console,
-            tabs: Vec::new(),
-            next_id: 1,
+            tabs: Posts::new(),
             document,
             keeper,
             origin: Some(Box::new(origin)),
             reading: None,
-            starting: Vec::new(),
             opens_browser: orders.opens_browser,
             announced: false,
         };
         for settings in all {
-            desk.place(settings);
+            desk.tabs.place(Post::resting(Draft::new(settings)));
         }
         for place in 0..desk.tabs.len() {
-            if desk.tabs[place].settings.enabled {
-                desk.begin_noted(reactor, place);
+            if desk.tabs[place].member.is_enabled() {
+                // Where it can't, the others do all the same.
+                desk.begin(reactor, place, None);
             }
         }
         if orders.import.is_some() {
@@ -126,19 +118,20 @@ impl Desk {
         let console = reactor.add_with(RoleSet::Console(Console::new(console)), vec![place]);
         let mut desk = Self {
             console,
-            tabs: Vec::new(),
-            next_id: 1,
+            tabs: Posts::new(),
             document: Document::empty(),
             keeper: None,
             origin: None,
             reading: None,
-            starting: Vec::new(),
             opens_browser: false,
             announced: true,
         };
         desk.document.push(&settings);
-        desk.place(settings);
-        desk.tabs[0].lend(relay);
+        desk.tabs.place(Post::new(
+            Draft::lent(settings),
+            Standing::Running(relay),
+            None,
+        ));
         Ok(desk)
     }
 
@@ -151,10 +144,10 @@ impl Desk {
         others: &[RoleId],
     ) {
         for (role, end) in ended.iter() {
-            self.note_end(*role, end.clone());
+            self.tabs.note_end(*role, end.clone());
         }
         ended.retain(|(role, _)| others.contains(role));
-        self.answer(reactor);
+        self.serve(reactor);
     }
 
     /// All that began here is over at once.
@@ -162,8 +155,8 @@ impl Desk {
         let begun = self
             .tabs
             .iter()
-            .filter(|tab| !tab.is_lent())
-            .filter_map(Tab::role);
+            .filter(|tab| !tab.member.is_lent)
+            .filter_map(Post::role);
         for role in begun.chain([self.console]) {
             reactor.with(role, |_, cx| cx.finish(End::Done));
         }
@@ -187,11 +180,13 @@ impl Desk {
         for (role, end) in ended.drain(..) {
             match end {
                 End::Failed(text) if role == self.console => return Err(text),
-                end => self.note_end(role, end),
+                end => {
+                    self.tabs.note_end(role, end);
+                }
             }
         }
         if *turn == Turn::Reloading {
-            self.tabs.iter().for_each(Tab::reload);
+            self.tabs.renew_certificates();
             self.begin_renewal(reactor);
         }
         self.end_renewal(reactor);
@@ -199,7 +194,7 @@ impl Desk {
             self.announced = true;
             self.announce(reactor);
         }
-        self.answer(reactor);
+        self.serve(reactor);
         Ok(())
     }
 
@@ -224,43 +219,16 @@ impl Desk {
                 let Run::Console(orders) = config.run else {
                     return;
                 };
-                let ConsoleConfig {
-                    token, view_token, ..
-                } = orders.console;
-                reactor.with(self.console, |role, cx| {
-                    if let RoleSet::Console(console) = role {
-                        console.set_tokens(cx, token, view_token);
-                    }
-                });
+                control::set_tokens(reactor, self.console, orders.console);
             }
             Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
             Err(Broken) => log::warn!("console: its files could not be read again"),
         }
     }
 
-    fn answer(&mut self, reactor: &mut Reactor<RoleSet>) {
-        for (by, ticket, command) in reactor.asked() {
-            let reply = match command {
-                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
-                Command::Roles { from } => Some(self.roles(reactor, from)),
-                Command::Process => {
-                    let process = process::look(reactor, (0, 0));
-                    Some(Reply::Process(Box::new(process)))
-                }
-            };
-            if let Some(reply) = reply {
-                reactor.answer(by, ticket, reply);
-            }
-        }
-        self.go_on_starting(reactor, reactor.is_stopping());
-    }
-
-    fn go_on_starting(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
-        match is_stopping {
-            // Nothing begins any more, or it would never end.
-            true => self.starting.clear(),
-            false => self.begin_ready(reactor),
-        }
+    fn serve(&mut self, reactor: &mut Reactor<RoleSet>) {
+        self.answer_asked(reactor);
+        self.begin_prepared(reactor, reactor.is_stopping());
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -279,20 +247,6 @@ impl Desk {
         if self.opens_browser {
             open_browser(&url);
         }
-    }
-
-    fn note_end(&mut self, role: RoleId, end: End) {
-        let Some(tab) = self.tabs.iter_mut().find(|tab| tab.role() == Some(role)) else {
-            return;
-        };
-        tab.standing = match end {
-            End::Done => Standing::Stopped,
-            End::Failed(text) => {
-                log::error!("relay[{}]: {text}", tab.settings.name);
-                Standing::Failed(text)
-            }
-        };
-        tab.watch = None;
     }
 
     /// What the page shows is to be in the file.

@@ -1,286 +1,200 @@
-//! The tabs: what each is made of, whether it runs, and what is done when somebody asks.
+//! The tabs: what each is made of, and what becomes of that when somebody asks.
 
 use std::collections::BTreeSet;
 
 use super::{Desk, RoleSet};
-use crate::app::certificates::Watch;
-use crate::app::panel::{log_after, of_role};
-use crate::config::Member;
-use crate::config::settings::{FIELD_MAX, Settings, chained, fresh, names_socket, option_rows};
-use crate::reactor::command::{Reply, RoleRow, RoleState, Ticket};
+use crate::app::change::{Change, change};
+use crate::app::panel::{By, Panel, refused};
+use crate::app::posts::{Orders, Post, Posts, Standing};
+use crate::config::settings::{FIELD_MAX, Settings, chained, fresh, is_live, names_socket};
+use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
-use crate::reactor::tabs::{Faults, TabCommand, TabReply, TabSettings, Tabs};
-use crate::reactor::view::PAGE_MAX;
-use crate::reactor::{Event, Reactor, RoleId, tabs};
+use crate::reactor::tabs::{Faults, TabReply, Tabs};
+use crate::reactor::{Event, Reactor, RoleId};
 
-/// A tab.
-pub(super) struct Tab {
-    pub(super) id: u64,
+/// What a tab is made of, as it was typed.
+#[derive(Clone, PartialEq)]
+pub(in crate::app) struct Draft {
     pub(super) settings: Settings,
-    /// What is wrong with the settings, by the field.
-    pub(super) faults: Faults,
-    pub(super) standing: Standing,
-    pub(super) watch: Option<Watch>,
     /// What runs is made of this.
-    pub(super) member: Option<Member>,
+    made: Option<Member>,
     /// Its relay belongs to somebody else, who ends it.
-    is_lent: bool,
+    pub(super) is_lent: bool,
 }
 
-pub(super) enum Standing {
-    Running(RoleId),
-    Stopped,
-    Failed(String),
-}
-
-impl Tab {
-    pub(super) fn role(&self) -> Option<RoleId> {
-        match self.standing {
-            Standing::Running(role) => Some(role),
-            Standing::Stopped | Standing::Failed(_) => None,
-        }
-    }
-
-    /// It shows a relay that somebody else has begun.
-    pub(super) fn lend(&mut self, role: RoleId) {
-        self.standing = Standing::Running(role);
-        self.is_lent = true;
-    }
-
-    pub(super) fn is_lent(&self) -> bool {
-        self.is_lent
-    }
-
-    /// Certificates may be others.
-    pub(super) fn reload(&self) {
-        self.watch.iter().for_each(Watch::reload);
-    }
-
-    fn row(&self, reactor: &Reactor<RoleSet>) -> tabs::Tab {
-        let view = |role| reactor.role(role)?.view(reactor.clock());
-        let state = match &self.standing {
-            Standing::Stopped => RoleState::Stopped,
-            Standing::Failed(text) => RoleState::Failed(text.clone()),
-            Standing::Running(role) => match view(*role) {
-                Some(view) => RoleState::Running(Box::new(view)),
-                None => RoleState::Stopped,
-            },
-        };
-        let (command, unsaid) = self.settings.command();
-        tabs::Tab {
-            id: self.id,
-            kind: "relay",
-            label: match self.is_lent {
-                // It was begun without a name.
-                true => "relay".to_owned(),
-                false => format!("relay[{}]", self.settings.name),
-            },
-            row: RoleRow {
-                name: self.settings.name.clone(),
-                state,
-            },
-            dump: self.settings.dump,
-            settings: Some(TabSettings {
-                fields: self.settings.shown(),
-                command,
-                unsaid,
-                faults: self.faults.clone(),
-                is_fixed: false,
-            }),
-        }
-    }
-}
-
-impl Desk {
-    /// Puts a tab behind all others. The document has it already.
-    pub(super) fn place(&mut self, settings: Settings) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.tabs.push(Tab {
-            id,
+impl Draft {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
             settings,
-            faults: Vec::new(),
-            standing: Standing::Stopped,
-            watch: None,
-            member: None,
+            made: None,
             is_lent: false,
-        });
-        id
-    }
-
-    /// Does what a page has asked for. `None`: the answer comes later.
-    pub(super) fn obey(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        by: (RoleId, Ticket),
-        command: TabCommand,
-    ) -> Option<TabReply> {
-        if let TabCommand::Start { tab } = command
-            && let Some(place) = self.tabs.iter().position(|known| known.id == tab)
-        {
-            return self.start_tab(reactor, by, place);
-        }
-        Some(self.obey_now(reactor, command))
-    }
-
-    fn obey_now(&mut self, reactor: &mut Reactor<RoleSet>, command: TabCommand) -> TabReply {
-        match command {
-            TabCommand::List { from } => self.list(reactor, from),
-            TabCommand::Options => TabReply::Options(option_rows()),
-            TabCommand::Log { after } => TabReply::Log(log_after(after)),
-            TabCommand::Reload => {
-                TabReply::Refused("there is no run file: hydrant run FILE has one".to_owned())
-            }
-            TabCommand::Add { after } => self.add(after),
-            TabCommand::Payload { tab, .. }
-            | TabCommand::Clients { tab, .. }
-            | TabCommand::Change { tab, .. }
-            | TabCommand::Start { tab }
-            | TabCommand::Stop { tab }
-            | TabCommand::Remove { tab }
-            | TabCommand::Dump { tab, .. }
-            | TabCommand::Kick { tab, .. } => {
-                match self.tabs.iter().position(|known| known.id == tab) {
-                    Some(place) => self.obey_at(reactor, place, command),
-                    None => TabReply::Refused("there is no such relay any more".to_owned()),
-                }
-            }
         }
     }
 
-    fn obey_at(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        place: usize,
-        command: TabCommand,
-    ) -> TabReply {
-        let role = self.tabs[place].role();
-        if let Some(reply) = of_role(reactor, role, &command) {
-            return reply;
+    /// One whose relay somebody else has begun.
+    pub(super) fn lent(settings: Settings) -> Self {
+        Self {
+            is_lent: true,
+            ..Self::new(settings)
         }
-        match command {
-            TabCommand::Stop { .. } | TabCommand::Remove { .. } | TabCommand::Change { .. }
-                if self.tabs[place].is_lent =>
-            {
-                TabReply::Refused(
-                    "the demo needs it as it is: Ctrl-C in its terminal ends both".to_owned(),
-                )
-            }
-            TabCommand::Change { fields, .. } => match role {
-                Some(role) => self.change_running(reactor, place, role, &fields),
-                None => self.change(place, &fields),
-            },
-            TabCommand::Dump { on, .. } => {
-                self.tabs[place].settings.dump = on;
-                self.changed(place);
-                TabReply::Done
-            }
-            TabCommand::Stop { .. } if self.give_up_start(reactor, place) => TabReply::Done,
-            TabCommand::Stop { .. } => match role {
-                Some(role) => {
-                    reactor.tell(role, Event::Drain(Signal::Command));
-                    self.tabs[place].settings.enabled = false;
-                    self.changed(place);
-                    TabReply::Done
-                }
-                None => TabReply::Refused("it does not run".to_owned()),
-            },
-            TabCommand::Remove { .. } => self.remove(reactor, place),
-            TabCommand::List { .. }
-            | TabCommand::Options
-            | TabCommand::Log { .. }
-            | TabCommand::Start { .. }
-            | TabCommand::Reload
-            | TabCommand::Add { .. }
-            | TabCommand::Payload { .. }
-            | TabCommand::Clients { .. }
-            | TabCommand::Kick { .. } => {
-                unreachable!("they are about no tab, or its relay has answered")
-            }
+    }
+}
+
+impl Orders for Draft {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn label(&self) -> String {
+        match self.is_lent {
+            // It was begun without a name.
+            true => "relay".to_owned(),
+            false => format!("relay[{}]", self.settings.name),
         }
     }
 
-    fn list(&self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
-        let rest = self.tabs.get(from..).unwrap_or_default();
-        TabReply::List(Tabs {
-            rows: rest
-                .iter()
-                .take(PAGE_MAX)
-                .map(|tab| tab.row(reactor))
-                .collect(),
-            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
-            file: self
-                .keeper
-                .as_ref()
-                .map(|keeper| keeper.path().display().to_string()),
-            fault: self.keeper.as_ref().and_then(|keeper| keeper.fault()),
-            is_kept: true,
+    fn kind(&self) -> &'static str {
+        "relay"
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
+    fn shows(&self) -> bool {
+        self.settings.dump
+    }
+
+    fn sheet(&self) -> Option<Sheet> {
+        let (command, unsaid) = self.settings.command();
+        Some(Sheet {
+            fields: self.settings.shown(),
+            command,
+            unsaid,
         })
     }
 
-    /// As for those who watch and know of no tabs.
-    pub(super) fn roles(&self, reactor: &Reactor<RoleSet>, from: usize) -> Reply {
-        let rest = self.tabs.get(from..).unwrap_or_default();
-        let rows = rest.iter().take(PAGE_MAX).map(|tab| tab.row(reactor).row);
-        Reply::Roles {
-            rows: rows.collect(),
-            next: (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX),
+    fn check(&self) -> Result<(Member, bool), Faults> {
+        self.settings.check()
+    }
+
+    fn member(&self) -> Result<Member, Faults> {
+        self.settings.member()
+    }
+
+    fn made(&mut self, member: Member) {
+        self.made = Some(member);
+    }
+}
+
+impl Panel for Desk {
+    type Orders = Draft;
+
+    fn posts(&mut self) -> &mut Posts<Draft> {
+        &mut self.tabs
+    }
+
+    fn kept(&self) -> Tabs {
+        let keeper = self.keeper.as_ref();
+        Tabs {
+            file: keeper.map(|keeper| keeper.path().display().to_string()),
+            fault: keeper.and_then(|keeper| keeper.fault()),
+            is_kept: true,
+            ..Tabs::default()
         }
     }
 
-    fn names(&self) -> BTreeSet<String> {
-        self.tabs
-            .iter()
-            .map(|tab| tab.settings.name.clone())
-            .collect()
+    fn reloads(&self) -> (u64, u64) {
+        (0, 0)
     }
 
-    fn add(&mut self, after: Option<u64>) -> TabReply {
-        if self.tabs.len() >= TABS_MAX {
-            return TabReply::Refused(format!("{TABS_MAX} tabs are the most"));
-        }
-        let names = self.names();
-        let asked = self.tabs.iter().find(|tab| Some(tab.id) == after);
-        let settings = match asked.or(self.tabs.last()) {
-            Some(before) => chained(&before.settings, &names),
-            None => fresh(&names),
-        };
-        self.document.push(&settings);
-        let id = self.place(settings);
-        self.save();
-        TabReply::Added(id)
+    fn reload(&mut self, _: &mut Reactor<RoleSet>, _: By) -> Option<TabReply> {
+        Some(refused("there is no run file: hydrant run FILE has one"))
     }
 
-    fn remove(&mut self, reactor: &mut Reactor<RoleSet>, place: usize) -> TabReply {
-        self.give_up_start(reactor, place);
+    fn add(&mut self, _: &mut Reactor<RoleSet>, _: By, after: Option<u64>) -> Option<TabReply> {
+        Some(self.add_tab(after))
+    }
+
+    fn change(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        _: By,
+        place: usize,
+        fields: Vec<(String, String)>,
+    ) -> Option<TabReply> {
+        Some(match self.tabs[place].role() {
+            Some(role) => self.change_running(reactor, place, role, &fields),
+            None if self.tabs.is_beginning(place) => refused("it is starting"),
+            None => self.change_resting(place, &fields),
+        })
+    }
+
+    fn remove(&mut self, reactor: &mut Reactor<RoleSet>, _: By, place: usize) -> Option<TabReply> {
+        self.give_up_beginning(reactor, place);
         let tab = self.tabs.remove(place);
         if let Some(role) = tab.role() {
             reactor.tell(role, Event::Drain(Signal::Command));
         }
         self.document.remove(place);
         if self.tabs.is_empty() {
-            return self.add(None);
+            return Some(self.add_tab(None));
         }
         self.save();
-        TabReply::Done
+        Some(TabReply::Done)
     }
 
-    fn change(&mut self, place: usize, fields: &[(String, String)]) -> TabReply {
-        if self.is_starting(place) {
-            return TabReply::Refused("it is starting".to_owned());
+    fn show(&mut self, place: usize, on: bool) {
+        self.tabs[place].member.settings.dump = on;
+        self.changed(place);
+    }
+
+    fn note_enabled(&mut self, _: &mut Reactor<RoleSet>, place: usize, on: bool) {
+        self.tabs[place].member.settings.enabled = on;
+        self.changed(place);
+    }
+
+    fn is_fixed(&self, place: usize) -> Option<&'static str> {
+        let is_lent = self.tabs[place].member.is_lent;
+        is_lent.then_some("the demo needs it as it is: Ctrl-C in its terminal ends both")
+    }
+}
+
+impl Desk {
+    fn names(&self) -> BTreeSet<String> {
+        let tabs = self.tabs.iter();
+        tabs.map(|tab| tab.member.settings.name.clone()).collect()
+    }
+
+    fn add_tab(&mut self, after: Option<u64>) -> TabReply {
+        if self.tabs.len() >= TABS_MAX {
+            return TabReply::Refused(format!("{TABS_MAX} tabs are the most"));
         }
+        let names = self.names();
+        let asked = self.tabs.iter().find(|tab| Some(tab.id) == after);
+        let settings = match asked.or(self.tabs.last()) {
+            Some(before) => chained(&before.member.settings, &names),
+            None => fresh(&names),
+        };
+        self.document.push(&settings);
+        let id = self.tabs.place(Post::resting(Draft::new(settings)));
+        self.save();
+        TabReply::Added(id)
+    }
+
+    fn change_resting(&mut self, place: usize, fields: &[(String, String)]) -> TabReply {
         let mut faults = Vec::new();
         for (key, value) in fields {
             let value = value.trim();
-            let tab = &mut self.tabs[place];
+            let settings = &mut self.tabs[place].member.settings;
             match key.as_str() {
-                "name" if tab.settings.name == value => {}
+                "name" if settings.name == value => {}
                 "name" => {
                     if let Some(fault) = self.rename(place, value) {
                         faults.push(("name".to_owned(), fault));
                     }
                 }
-                "dump" => tab.settings.dump = value == "true",
+                "dump" => settings.dump = value == "true",
                 key if value.len() > FIELD_MAX => {
                     faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
                 }
@@ -289,7 +203,7 @@ impl Desk {
                     key.to_owned(),
                     "a Unix socket is set in the settings file".to_owned(),
                 )),
-                key if tab.settings.has(key) => tab.settings.set(key, value),
+                key if settings.has(key) => settings.set(key, value),
                 key => faults.push((
                     key.to_owned(),
                     "this is set in the settings file".to_owned(),
@@ -297,11 +211,55 @@ impl Desk {
             }
         }
         let tab = &mut self.tabs[place];
-        if !matches!(tab.standing, Standing::Stopped) {
-            tab.standing = Standing::Stopped;
-        }
-        faults.extend(tab.settings.check().err().unwrap_or_default());
+        (tab.standing, tab.is_in_vain) = (Standing::Stopped { was_told: true }, false);
+        faults.extend(tab.member.settings.check().err().unwrap_or_default());
         tab.faults.clone_from(&faults);
+        self.changed(place);
+        TabReply::Faults(faults)
+    }
+
+    /// Options that may change while a relay runs do so at once; where anything is wrong, none of them does.
+    fn change_running(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        place: usize,
+        role: RoleId,
+        fields: &[(String, String)],
+    ) -> TabReply {
+        let tab = &mut self.tabs[place];
+        let mut settings = tab.member.settings.clone();
+        let mut faults = Vec::new();
+        for (key, value) in fields {
+            let value = value.trim();
+            let mut wrong = |text: String| faults.push((key.clone(), text));
+            match key.as_str() {
+                "name" if settings.name == value => {}
+                "dump" => settings.dump = value == "true",
+                _ if value.len() > FIELD_MAX => wrong(format!("at most {FIELD_MAX} bytes")),
+                key if is_live(key) => settings.set(key, value),
+                key if settings.get(key) == value => {}
+                _ => wrong("it runs: stop it to change this".to_owned()),
+            }
+        }
+        let made = settings.check();
+        faults.extend(made.as_ref().err().cloned().unwrap_or_default());
+        if faults.is_empty()
+            && let (Ok((mut new, _)), Some(old)) = (made, &tab.member.made)
+        {
+            keep_read(old, &mut new);
+            match change(old, &mut new) {
+                how @ (Change::None | Change::Options) => {
+                    tab.member.settings = settings;
+                    tab.faults = take_options(reactor, role, how, &new);
+                    tab.member.made = Some(new);
+                    self.changed(place);
+                    return TabReply::Faults(faults);
+                }
+                _ => faults.push((String::new(), "it runs: stop it to change this".to_owned())),
+            }
+        }
+        // What is refused is not there: whoever asked is told, and nothing is wrong with what runs.
+        tab.faults.clear();
         self.changed(place);
         TabReply::Faults(faults)
     }
@@ -313,20 +271,47 @@ impl Desk {
         }
         let renamed = Settings {
             name: name.to_owned(),
-            ..self.tabs[place].settings.clone()
+            ..self.tabs[place].member.settings.clone()
         };
         let faults = renamed.check().err().unwrap_or_default();
         let fault = faults.into_iter().find(|(field, _)| field == "name");
         if fault.is_none() {
-            self.tabs[place].settings = renamed;
+            self.tabs[place].member.settings = renamed;
         }
         fault.map(|(_, text)| text)
     }
 
     /// A tab's settings are others: the file is to say so.
-    pub(super) fn changed(&mut self, place: usize) {
-        self.document.set(place, &self.tabs[place].settings);
+    fn changed(&mut self, place: usize) {
+        self.document.set(place, &self.tabs[place].member.settings);
         self.save();
+    }
+}
+
+/// A relay that runs takes options over. What of them can't hold is said; the rest does, and all of it is kept.
+fn take_options(
+    reactor: &mut Reactor<RoleSet>,
+    role: RoleId,
+    how: Change,
+    member: &Member,
+) -> Faults {
+    let held = reactor.with(role, |role, cx| match how {
+        Change::Options => role.set_options(cx, &member.run),
+        _ => Ok(()),
+    });
+    let Some(Err(text)) = held else {
+        return Faults::new();
+    };
+    log::warn!("{}: {text}", member.label());
+    vec![(String::new(), text)]
+}
+
+/// What files held is still so.
+fn keep_read(old: &Member, new: &mut Member) {
+    new.certificates.clone_from(&old.certificates);
+    if let (Run::Relay(old), Run::Relay(new)) = (&old.run, &mut new.run) {
+        new.upstream_send = old.upstream_send.clone();
+        new.tls = old.tls.clone();
     }
 }
 

@@ -27,7 +27,7 @@ fn desk() -> (Reactor<RoleSet>, Desk) {
 fn nothing_begins_once_all_is_to_end() {
     let (mut reactor, mut desk) = desk();
     let id = desk.tabs[0].id;
-    desk.tabs[0].settings.set("dst", "localhost:0");
+    desk.tabs[0].member.settings.set("dst", "localhost:0");
     let by = (desk.console, Ticket(u64::MAX));
     assert_eq!(
         desk.obey(&mut reactor, by, TabCommand::Start { tab: id }),
@@ -35,13 +35,13 @@ fn nothing_begins_once_all_is_to_end() {
     );
     // It is known by now.
     let (over, done) = mpsc::channel();
-    let settings = desk.tabs[0].settings.clone();
+    let settings = desk.tabs[0].member.settings.clone();
     let ready = move || Ok((settings.member()?, Vec::new()));
     let wake = Arc::new(move || over.send(()).unwrap_or_default());
-    desk.starting[0].ready = Errand::begin("known", wake, ready).expect("a thread");
+    desk.tabs.beginning[0].ready = Errand::begin("known", wake, ready).expect("a thread");
     done.recv().expect("it is through");
-    desk.go_on_starting(&mut reactor, true);
-    assert!(desk.starting.is_empty() && desk.tabs[0].role().is_none());
+    desk.begin_prepared(&mut reactor, true);
+    assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
 }
 
 /// A role that could not begin, or whose tab is closed, has an end that concerns nobody else.

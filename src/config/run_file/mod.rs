@@ -48,9 +48,22 @@ pub struct RunFile {
     pub globals: Globals,
     /// The roles, in the order of their kinds and of the file.
     pub members: Vec<Member>,
+    /// `save` of `[console]`: what is changed on the page is written here.
+    pub saves: bool,
     /// What the command line said beside it.
     flags: Vec<(&'static str, String)>,
     env: Env,
+}
+
+/// What stands in a run file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// As in [`RunFile`].
+    pub globals: Globals,
+    /// As in [`RunFile`].
+    pub members: Vec<Member>,
+    /// As in [`RunFile`].
+    pub saves: bool,
 }
 
 /// Where a run file came from, and what goes with it.
@@ -138,11 +151,16 @@ impl RunFile {
         let name = path.to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new(""));
         match Self::parse(&text, folder, flags, env) {
-            Ok((globals, members)) => Ok(Self {
+            Ok(Parsed {
+                globals,
+                members,
+                saves,
+            }) => Ok(Self {
                 path: path.to_owned(),
                 text,
                 globals,
                 members,
+                saves,
                 flags: flags.to_vec(),
                 env: env.clone(),
             }),
@@ -164,7 +182,7 @@ impl RunFile {
         folder: &Path,
         flags: &[(&'static str, String)],
         env: &Env,
-    ) -> Result<(Globals, Vec<Member>), Vec<Mistake>> {
+    ) -> Result<Parsed, Vec<Mistake>> {
         let document = Document::parse(text).map_err(|error| {
             let at = error.span().unwrap_or_default();
             let said = error.message().lines().collect::<Vec<_>>().join(", ");
@@ -207,10 +225,11 @@ impl RunFile {
             foresight::note(&mut reader, &crew, &rest);
         }
         match reader.mistakes.is_empty() {
-            true => Ok((
+            true => Ok(Parsed {
                 globals,
-                crew.into_iter().filter_map(|draft| draft.member).collect(),
-            )),
+                members: crew.into_iter().filter_map(|draft| draft.member).collect(),
+                saves: rest.saves,
+            }),
             false => Err(reader.mistakes),
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Rest<'a> {
     /// Where those listen who only watch, and where that stands.
     pub(super) watchers: Vec<(Endpoint, Range<usize>)>,
     pub(super) console: Option<ConsoleConfig>,
+    /// What is changed on its page is written into the file.
+    pub(super) saves: bool,
     /// Where the settings of `[log]` stand, by their keys.
     places: Vec<(&'static str, Range<usize>)>,
 }
@@ -32,6 +34,7 @@ impl<'a> Rest<'a> {
             flags,
             watchers: Vec::new(),
             console: None,
+            saves: false,
             places: Vec::new(),
         }
     }
@@ -111,7 +114,6 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
     let mut bind = table.span().unwrap_or_default();
     let known = reader.mistakes.len();
     let mut places = Vec::new();
-    let mut saves = false;
     let all = || {
         let own = console_options::OPTIONS.iter();
         own.filter(|opt| !NOT_IN_FILE.contains(&opt.name()))
@@ -125,7 +127,7 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
                 places.push((opt.name(), place(item)));
                 reader.setting(&mut values, opt, item);
             }
-            None if key.get() == "save" => saves = reader.truth("save", item).unwrap_or(false),
+            None if key.get() == "save" => rest.saves = reader.truth("save", item).unwrap_or(false),
             None => {
                 let names = all().map(Opt::name).chain(["save"]);
                 let near = near(key.get(), names, "hydrant console --help");
@@ -143,7 +145,7 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
     match console_of(&values, reader.env) {
         Ok(config) => {
             rest.watchers.push((config.bind.clone(), bind));
-            rest.console = Some(ConsoleConfig { saves, ..config });
+            rest.console = Some(config);
         }
         Err(error) => {
             let said = error.discreet();
@@ -191,10 +193,11 @@ mod tests {
             token: Some(token.clone()),
             ..Env::default()
         };
-        let (globals, _) = RunFile::parse(text, Path::new("/"), &[], &env).expect("it is right");
+        let file = RunFile::parse(text, Path::new("/"), &[], &env).expect("it is right");
+        let globals = file.globals;
         assert_eq!(globals.console.expect("it is there").token, Some(token));
-        let (globals, _) =
-            RunFile::parse(text, Path::new("/"), &[], &Env::default()).expect("it is right");
+        let file = RunFile::parse(text, Path::new("/"), &[], &Env::default());
+        let globals = file.expect("it is right").globals;
         assert_eq!(globals.console.expect("it is there").token, None);
     }
 }

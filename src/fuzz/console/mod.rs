@@ -85,7 +85,6 @@ fn orders(connections: usize, token: Option<&str>) -> ConsoleConfig {
         token: token.map(secret),
         view_token: token.map(|_| secret(VIEW_TOKEN)),
         max_connections: connections,
-        saves: false,
         is_private: false,
     }
 }

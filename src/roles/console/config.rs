@@ -16,8 +16,6 @@ pub struct ConsoleConfig {
     pub view_token: Option<Secret>,
     /// `--max-connections`: the most at a time.
     pub max_connections: usize,
-    /// `save` of a run file: what is changed on the page is written there.
-    pub saves: bool,
     /// It is for `hydrant status` on a socket of its user's: nothing is sampled or pushed while nobody asks.
     pub is_private: bool,
 }

@@ -157,7 +157,6 @@ pub fn build(
         token,
         view_token,
         max_connections: values.amount("max-connections")?.expect(PRESET),
-        saves: false,
         is_private: false,
     })
 }

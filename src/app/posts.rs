@@ -1,0 +1,382 @@
+//! The roles that were asked for, each with what it is made of and whether it runs: one table, whether that comes from a
+//! run file, a command line or the fields of a page.
+//!
+//! ```text
+//!   Stopped ──start──> (names, files) ──can listen──> Running ──stop──> Told ──drained──> Stopped
+//!                           └──can't──> as it was, in vain  └──can't go on──> Failed
+//! ```
+
+use std::ops::{Deref, DerefMut};
+
+use super::RoleSet;
+use super::begin::text_of;
+use super::certificates::Watch;
+use super::errand::{Errand, Known, look_up};
+use crate::base::endpoint::{Endpoint, Host};
+use crate::base::time::Time;
+use crate::config::{Member, Sheet};
+use crate::reactor::command::{RoleRow, RoleState, Ticket};
+use crate::reactor::net::Wake;
+use crate::reactor::tabs::{Faults, Tab, TabSettings};
+use crate::reactor::view::{PAGE_MAX, View};
+use crate::reactor::{End, Reactor, RoleId};
+
+/// What a role is made of: right as it is, or as somebody has typed it.
+pub(super) trait Orders: Clone + PartialEq + Send + 'static {
+    /// No other role has it.
+    fn name(&self) -> &str;
+    /// How its lines in the log begin: `relay[sports]`.
+    fn label(&self) -> String;
+    /// What it is: `relay`, `hub serve`, ...
+    fn kind(&self) -> &'static str;
+    /// They say that it is to run.
+    fn is_enabled(&self) -> bool;
+    /// They say that what flows is shown.
+    fn shows(&self) -> bool;
+    /// As a form has them.
+    fn sheet(&self) -> Option<Sheet>;
+    /// The role that they make, but for what files hold, and whether they name any; or what is wrong, by the field.
+    fn check(&self) -> Result<(Member, bool), Faults>;
+    /// The role that they make. Takes as long as a disk likes.
+    fn member(&self) -> Result<Member, Faults>;
+    /// This is what runs.
+    fn made(&mut self, member: Member);
+}
+
+/// A role that was asked for.
+pub(super) struct Post<O = Member> {
+    /// No other one has it, or has had it, but for the one whose place it has taken.
+    pub(super) id: u64,
+    /// What it is made of.
+    pub(super) member: O,
+    pub(super) standing: Standing,
+    pub(super) watch: Option<Watch>,
+    /// What flows through it is shown to those who look at it, whatever its orders say.
+    pub(super) shows: bool,
+    /// What was wrong when it was to begin or to change the last time, by the field.
+    pub(super) faults: Faults,
+    /// It could not begin when somebody wanted it to, and that is what was wrong.
+    pub(super) is_in_vain: bool,
+    /// Not all of its orders hold: they are tried again with the next reload.
+    pub(super) lacks: bool,
+}
+
+pub(super) enum Standing {
+    Running(RoleId),
+    /// Somebody has told it to stop.
+    Told(RoleId),
+    Stopped {
+        /// Somebody has told it to, so it stays so; and did not come to an end of its own.
+        was_told: bool,
+    },
+    Failed(String),
+}
+
+impl<O> Post<O> {
+    pub(super) fn new(member: O, standing: Standing, watch: Option<Watch>) -> Self {
+        Self {
+            id: 0,
+            member,
+            standing,
+            watch,
+            shows: false,
+            faults: Faults::new(),
+            is_in_vain: false,
+            lacks: false,
+        }
+    }
+
+    /// One that does not run until somebody starts it.
+    pub(super) fn resting(member: O) -> Self {
+        Self::new(member, Standing::Stopped { was_told: true }, None)
+    }
+
+    /// Nothing is wrong any more.
+    pub(super) fn forgive(&mut self) {
+        self.faults.clear();
+        self.is_in_vain = false;
+    }
+
+    pub(super) fn role(&self) -> Option<RoleId> {
+        match self.standing {
+            Standing::Running(role) | Standing::Told(role) => Some(role),
+            Standing::Stopped { .. } | Standing::Failed(_) => None,
+        }
+    }
+
+    /// It has come to an end that nobody wanted: a reload begins it anew.
+    pub(super) fn is_over(&self) -> bool {
+        match self.standing {
+            Standing::Stopped { was_told } => !was_told,
+            Standing::Failed(_) => true,
+            Standing::Running(_) | Standing::Told(_) => false,
+        }
+    }
+}
+
+impl<O: Orders> Post<O> {
+    /// As those see it who look at all roles: what was not to run until somebody tried in vain is stopped.
+    pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
+        let now = reactor.clock();
+        RoleRow {
+            name: self.member.name().to_owned(),
+            state: match &self.standing {
+                Standing::Stopped { .. } => RoleState::Stopped,
+                Standing::Failed(text) => RoleState::Failed(text.clone()),
+                Standing::Running(role) | Standing::Told(role) => {
+                    let view = reactor.role(*role).and_then(|role| role.view(now));
+                    // A client of a hub runs, and has nothing to show.
+                    let plain = || View::new(self.member.kind(), now.since(Time::ZERO));
+                    RoleState::Running(Box::new(view.unwrap_or_else(plain)))
+                }
+            },
+        }
+    }
+
+    /// As a page has it.
+    pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> Tab {
+        let mut row = self.row(reactor);
+        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
+            row.state = RoleState::Failed(text_of(&self.faults));
+        }
+        let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
+        let kind = self.member.kind();
+        Tab {
+            id: self.id,
+            kind,
+            label: self.member.label(),
+            row,
+            dump: self.shows || self.member.shows() || dumps,
+            settings: self.member.sheet().map(|sheet| TabSettings {
+                fields: sheet.fields,
+                command: sheet.command,
+                unsaid: sheet.unsaid,
+                faults: self.faults.clone(),
+                is_fixed: !(is_kept && kind == "relay"),
+            }),
+        }
+    }
+}
+
+/// All of them, in the order in which somebody put them, and those of them that are about to begin.
+pub(super) struct Posts<O = Member> {
+    all: Vec<Post<O>>,
+    pub(super) next_id: u64,
+    pub(super) beginning: Vec<Beginning<O>>,
+}
+
+/// A role that is to begin as soon as its files have been read and the names at which it listens looked up.
+pub(super) struct Beginning<O> {
+    id: u64,
+    /// What it was to be made of when that was asked for.
+    of: O,
+    pub(super) ready: Errand<Ready>,
+    /// Who waits for what comes of it.
+    pub(super) asked: Option<(RoleId, Ticket)>,
+}
+
+/// What a role is to begin with: what it is, and the names at which it listens.
+pub(super) type Ready = Result<(Member, Vec<Known>), Faults>;
+
+/// One whose files and names are known.
+pub(super) struct Prepared {
+    /// Its place, if it is still there.
+    pub(super) place: Option<usize>,
+    pub(super) made: Ready,
+    pub(super) asked: Option<(RoleId, Ticket)>,
+}
+
+/// The list that it is.
+impl<O> Deref for Posts<O> {
+    type Target = Vec<Post<O>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
+}
+
+impl<O> DerefMut for Posts<O> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.all
+    }
+}
+
+impl<O: Orders> Posts<O> {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            next_id: 1,
+            beginning: Vec::new(),
+        }
+    }
+
+    /// Puts one behind all others. Its id.
+    pub(super) fn place(&mut self, mut post: Post<O>) -> u64 {
+        post.id = self.next_id;
+        self.next_id += 1;
+        self.all.push(post);
+        self.next_id - 1
+    }
+
+    pub(super) fn place_of(&self, id: u64) -> Option<usize> {
+        self.all.iter().position(|post| post.id == id)
+    }
+
+    /// Some of them, beginning with one by its place; and where the next ones begin.
+    pub(super) fn page<T>(
+        &self,
+        from: usize,
+        shown: impl Fn(&Post<O>) -> T,
+    ) -> (Vec<T>, Option<usize>) {
+        let rest = self.all.get(from..).unwrap_or_default();
+        let rows = rest.iter().take(PAGE_MAX).map(shown).collect();
+        (rows, (rest.len() > PAGE_MAX).then_some(from + PAGE_MAX))
+    }
+
+    /// A role is over. Whether it was one of these.
+    pub(super) fn note_end(&mut self, role: RoleId, end: End) -> bool {
+        let mut all = self.all.iter_mut();
+        let Some(post) = all.find(|post| post.role() == Some(role)) else {
+            return false;
+        };
+        let was_told = matches!(post.standing, Standing::Told(_));
+        post.standing = match end {
+            End::Done => Standing::Stopped { was_told },
+            End::Failed(text) => {
+                log::error!("{}: {text}", post.member.label());
+                Standing::Failed(text)
+            }
+        };
+        post.watch = None;
+        true
+    }
+
+    /// Certificates may be others.
+    pub(super) fn renew_certificates(&self) {
+        let watches = self.all.iter().filter_map(|post| post.watch.as_ref());
+        watches.for_each(Watch::reload);
+    }
+
+    pub(super) fn is_beginning(&self, place: usize) -> bool {
+        let id = self.all[place].id;
+        self.beginning.iter().any(|one| one.id == id)
+    }
+
+    /// Has what it takes to begin looked up, in a thread: no dead name server and no slow disk holds up the roles beside
+    /// it. Where nothing has to be, it can begin at once: what is known of it.
+    pub(super) fn prepare(
+        &mut self,
+        wake: Wake,
+        place: usize,
+        asked: Option<(RoleId, Ticket)>,
+    ) -> Option<Ready> {
+        let post = &self.all[place];
+        match post.member.check() {
+            Err(faults) => return Some(Err(faults)),
+            Ok((member, false)) if !member.run.listens().into_iter().any(is_name) => {
+                return Some(Ok((member, Vec::new())));
+            }
+            Ok(_) => {}
+        }
+        let of = post.member.clone();
+        let orders = of.clone();
+        let ready = Errand::begin("start", wake, move || {
+            let member = orders.member()?;
+            let names = look_up(member.run.listens());
+            Ok((member, names))
+        });
+        match ready {
+            Ok(ready) => {
+                let id = post.id;
+                let one = Beginning {
+                    id,
+                    of,
+                    ready,
+                    asked,
+                };
+                self.beginning.push(one);
+                None
+            }
+            Err(text) => Some(Err(vec![(String::new(), text)])),
+        }
+    }
+
+    /// Those that are prepared by now. One that has got other orders meanwhile is prepared anew.
+    pub(super) fn prepared(&mut self, wake: &Wake) -> Vec<Prepared> {
+        let mut all = Vec::new();
+        // Each is looked at once: one that is prepared anew waits for the next turn.
+        let (mut at, mut left) = (0, self.beginning.len());
+        while left > 0 {
+            left -= 1;
+            let Some(outcome) = self.beginning[at].ready.outcome() else {
+                at += 1;
+                continue;
+            };
+            let Beginning { id, of, asked, .. } = self.beginning.remove(at);
+            let place = self.place_of(id);
+            let changed = place.filter(|place| self.all[*place].member != of);
+            let made = match changed {
+                Some(place) => match self.prepare(wake.clone(), place, asked) {
+                    Some(made) => made,
+                    None => continue,
+                },
+                None => outcome.unwrap_or_else(|_| {
+                    Err(vec![(String::new(), "looking it up broke off".to_owned())])
+                }),
+            };
+            all.push(Prepared { place, made, asked });
+        }
+        all
+    }
+
+    /// One that is about to begin does not. Who waited for it, if it was.
+    pub(super) fn give_up(&mut self, place: usize) -> Option<Option<(RoleId, Ticket)>> {
+        let id = self.all[place].id;
+        let at = self.beginning.iter().position(|one| one.id == id)?;
+        Some(self.beginning.remove(at).asked)
+    }
+}
+
+fn is_name(at: &Endpoint) -> bool {
+    let Endpoint::Tcp { host, .. } = at else {
+        return false;
+    };
+    matches!(host, Host::Name(_))
+}
+
+impl Orders for Member {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn label(&self) -> String {
+        self.label()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.run.kind()
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.is_enabled
+    }
+
+    fn shows(&self) -> bool {
+        false
+    }
+
+    fn sheet(&self) -> Option<Sheet> {
+        self.sheet.clone()
+    }
+
+    fn check(&self) -> Result<(Member, bool), Faults> {
+        // Its files were read when the run file was.
+        Ok((self.clone(), false))
+    }
+
+    fn member(&self) -> Result<Member, Faults> {
+        Ok(self.clone())
+    }
+
+    fn made(&mut self, _: Member) {}
+}
