@@ -72,8 +72,12 @@ impl Subscriber {
         };
         let mut rest = match cx.read(sock, room) {
             Ok(Some(n @ 1..)) => &room[..n],
-            // That it is over shows again at the next visit.
-            _ if counted > 0 => return Ok(Some(counted)),
+            Ok(None) if counted > 0 => return Ok(Some(counted)),
+            // What there was counts first. No readiness announces an end twice.
+            _ if counted > 0 => {
+                cx.revisit(sock);
+                return Ok(Some(counted));
+            }
             over => return over,
         };
         if let Some(bodies) = &mut bodies {
