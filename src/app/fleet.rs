@@ -290,13 +290,9 @@ impl Fleet {
         if reactor.has_asked() {
             self.answer_asked(reactor);
         }
-        let is_stopping = reactor.is_stopping();
-        if !is_stopping {
-            self.end_reload(reactor);
-            self.end_edit(reactor);
-            self.begin_edit(reactor);
+        if self.is_changing() {
+            self.go_on_changing(reactor);
         }
-        self.begin_prepared(reactor, is_stopping);
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
             !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })
@@ -305,13 +301,29 @@ impl Fleet {
         let is_over = self.posts.iter().all(is_over)
             && self.leaving.is_empty()
             && self.posts.beginning.is_empty();
-        reactor.stay(!is_over && !is_stopping);
+        reactor.stay(!is_over && !reactor.is_stopping());
         if is_over {
             for watcher in self.watchers.drain(..) {
                 reactor.with(watcher, |_, cx| cx.finish(End::Done));
             }
         }
         Ok(())
+    }
+
+    /// Whether anything but what its roles do may be due: few processes ever change.
+    fn is_changing(&self) -> bool {
+        self.reading.is_some() || self.scribe.is_some() || !self.posts.beginning.is_empty()
+    }
+
+    #[inline(never)]
+    fn go_on_changing(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let is_stopping = reactor.is_stopping();
+        if !is_stopping {
+            self.end_reload(reactor);
+            self.end_edit(reactor);
+            self.begin_edit(reactor);
+        }
+        self.begin_prepared(reactor, is_stopping);
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {

@@ -29,7 +29,8 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Member, Run, Verbosity, sockets_in};
+use crate::base::endpoint::Endpoint;
+use crate::config::{Config, ConsoleOrders, Member, Origin, Run, Verbosity, sockets_in};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
@@ -61,6 +62,8 @@ pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "hydrant: {text}");
 }
 
+/// Each of the ways to run is a function of its own that is never merged into this one: a process goes one of them, and
+/// the others lie on pages that it never touches.
 fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     start_log(&config)?;
     if let Run::Bench(orders) = &config.run {
@@ -79,26 +82,10 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     let mut reactor = Reactor::new(Box::new(net), options);
     let code = match config.run {
         Run::Bench(_) => unreachable!("it has loops of its own"),
-        Run::Demo => {
-            let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, |reactor, turn, ended| {
-                if *turn == Turn::Reloading {
-                    logger::reopen();
-                }
-                demo.between_turns(reactor, ended)
-            })
-        }
+        Run::Demo => show(&mut reactor),
         Run::Console(orders) => {
-            let origin = config.origin;
-            let mut desk = Desk::start(&mut reactor, &orders, origin, config.globals.metrics)?;
-            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
-                if *turn == Turn::Reloading {
-                    logger::reopen();
-                }
-                desk.between_turns(reactor, turn, ended)
-            });
-            desk.finish();
-            code
+            let metrics = config.globals.metrics;
+            serve_console(&mut reactor, &orders, config.origin, metrics)
         }
         Run::Status(orders) => ask_those_that_run(&mut reactor, *orders),
         run => run_all(&mut reactor, Config { run, ..config }),
@@ -108,7 +95,39 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     code
 }
 
+/// `hydrant demo`.
+#[inline(never)]
+fn show(reactor: &mut Reactor<RoleSet>) -> Result<u8, String> {
+    let mut demo = Composition::start(reactor)?;
+    turn_until_over(reactor, |reactor, turn, ended| {
+        if *turn == Turn::Reloading {
+            logger::reopen();
+        }
+        demo.between_turns(reactor, ended)
+    })
+}
+
+/// `hydrant console`.
+#[inline(never)]
+fn serve_console(
+    reactor: &mut Reactor<RoleSet>,
+    orders: &ConsoleOrders,
+    origin: Origin,
+    metrics: Option<Endpoint>,
+) -> Result<u8, String> {
+    let mut desk = Desk::start(reactor, orders, origin, metrics)?;
+    let code = turn_until_over(reactor, |reactor, turn, ended| {
+        if *turn == Turn::Reloading {
+            logger::reopen();
+        }
+        desk.between_turns(reactor, turn, ended)
+    });
+    desk.finish();
+    code
+}
+
 /// `hydrant status`.
+#[inline(never)]
 fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> Result<u8, String> {
     let watches = orders.watches && std::io::stdout().is_terminal();
     let meant = orders.clone();
@@ -161,6 +180,7 @@ fn print(text: fmt::Arguments<'_>) -> Result<(), End> {
 }
 
 /// One role, or those of a run file.
+#[inline(never)]
 fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String> {
     let run = config.run;
     let watch = Watching {

@@ -78,6 +78,7 @@ impl Origin {
 
 impl Fleet {
     /// Reads all files again. `asked`: who waits for what comes of it.
+    #[inline(never)]
     pub(super) fn begin_reload(
         &mut self,
         reactor: &mut Reactor<RoleSet>,

@@ -20,7 +20,8 @@ use super::{Asked, ConnId, Console, Content, TOO_MANY};
 pub(super) enum Goal {
     /// All tabs, in pieces.
     List(Vec<Tab>),
-    Options,
+    /// The options that a relay has. Who is to be told them.
+    Options(ConnId),
     Log,
     Payload(ConnId),
     /// Clients for the gathering of this number.
@@ -102,6 +103,10 @@ impl Console {
         let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
+            // They are never others: the first who wants them has them looked up, and most processes never do.
+            Route::Options if self.options.is_null() => {
+                self.ask(cx, Goal::Options(conn), TabCommand::Options);
+            }
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, caller, body)),
             Route::Logout => {
@@ -205,7 +210,14 @@ impl Console {
         };
         match (goal, reply) {
             (Goal::List(so_far), TabReply::List(tabs)) => self.listed(cx, so_far, tabs),
-            (Goal::Options, TabReply::Options(rows)) => self.options = groups(&rows),
+            (Goal::Options(conn), TabReply::Options(rows)) => {
+                self.options = groups(&rows);
+                self.server
+                    .answer(cx, conn, answered(Status::OK, &self.options));
+            }
+            (Goal::Options(conn), _) => {
+                self.answer_to(cx, conn, Status::UNAVAILABLE, &no_answer());
+            }
             (Goal::Log, TabReply::Log(lines)) => self.logged(cx, lines),
             (Goal::Payload(conn), TabReply::Payload(payload)) => self.flowed(cx, conn, &payload),
             (Goal::Payload(conn), _) => self.flow_ended(conn),
@@ -215,7 +227,7 @@ impl Console {
             (Goal::Clients { serial, .. }, _) => self.ungathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
             (Goal::List(_), _) => self.unlisted(cx),
-            (Goal::Options | Goal::Log, _) => {}
+            (Goal::Log, _) => {}
         }
     }
 

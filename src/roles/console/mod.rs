@@ -36,7 +36,7 @@ use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status, client_address};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, Peer, SockId};
-use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
+use crate::reactor::tabs::{LogLine, Tab, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
@@ -73,6 +73,7 @@ pub struct Console {
     tabs: Vec<Tab>,
     /// The state of everything, as it was sent last: it is made when somebody is to see it.
     state: Value,
+    /// `Null` until somebody wants them.
     options: Value,
     history: History,
     rosters: Vec<Roster>,
@@ -181,7 +182,6 @@ impl Console {
             self.bound.push(at);
         }
         self.started = cx.utc_millis();
-        self.ask(cx, Goal::Options, TabCommand::Options);
         self.tick(cx);
         if !self.config.is_private {
             cx.timer(PUSH, Tick::Push as u32);
@@ -347,6 +347,7 @@ impl Console {
 }
 
 impl Role for Console {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => {
