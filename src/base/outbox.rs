@@ -1,6 +1,6 @@
 //! Bytes on their way out: written at the back, sent from the front. Flat, so that they go out in one piece and can be
-//! read straight into; bounded, by what it was made with. It takes memory as it is needed, and keeps it: who has nothing
-//! to say costs none.
+//! read straight into; bounded, by what it was made with. It takes memory as it is needed, and keeps it: who has
+//! nothing to say costs none.
 //!
 //! ```text
 //!   | sent | pending | space |        when nothing is pending, both begin at the front again
