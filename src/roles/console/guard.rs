@@ -94,10 +94,32 @@ pub(super) struct Guard {
     port: u16,
     /// Names besides addresses and `localhost` that browsers reach it by.
     names: Vec<String>,
-    token: Option<Secret>,
-    view_token: Option<Secret>,
-    /// Of the one, and of the other.
-    returned: [Returned; 2],
+    token: Option<Key>,
+    view_token: Option<Key>,
+    /// Those that were others before, of which something was given back: one of them may come again.
+    former: Vec<Key>,
+}
+
+/// A token, and what was given back of it.
+#[derive(Debug)]
+struct Key {
+    secret: Secret,
+    returned: Returned,
+}
+
+impl Key {
+    fn new(secret: Secret) -> Self {
+        Self {
+            secret,
+            returned: Returned::default(),
+        }
+    }
+
+    /// By which of its cookies somebody comes, if it is one that opens something at this time.
+    fn session(&self, cookie: &str, now: u64) -> Option<Session> {
+        let session = proven(cookie, &self.secret)?;
+        (session.until > now && !self.returned.has(&session)).then_some(session)
+    }
 }
 
 impl Guard {
@@ -109,27 +131,44 @@ impl Guard {
         Self {
             port: 0,
             names,
-            token,
-            view_token,
-            returned: Default::default(),
+            token: token.map(Key::new),
+            view_token: view_token.map(Key::new),
+            former: Vec::new(),
         }
     }
 
     /// Other tokens hold from now on. Where there is none any more, those that there were are kept: it still listens
-    /// where it was begun, which whoever left the token out may not have had in mind.
+    /// where it was begun, which whoever left the token out may not have had in mind. What was given back of a token
+    /// stays so whatever becomes of the other.
     pub(super) fn set_tokens(
         &mut self,
         token: Option<Secret>,
         view_token: Option<Secret>,
     ) -> NewTokens {
-        if (&self.token, &self.view_token) == (&token, &view_token) {
+        let known = |key: &Option<Key>, token: &Option<Secret>| {
+            key.as_ref().map(|key| &key.secret) == token.as_ref()
+        };
+        if known(&self.token, &token) && known(&self.view_token, &view_token) {
             return NewTokens::Same;
         }
         if token.is_none() {
             return NewTokens::Missing;
         }
-        (self.token, self.view_token) = (token, view_token);
-        self.returned = Default::default();
+        let mut before = std::mem::take(&mut self.former);
+        before.extend(
+            [self.token.take(), self.view_token.take()]
+                .into_iter()
+                .flatten(),
+        );
+        let mut key = |token: Secret| {
+            let same = before.iter().position(|key| key.secret == token);
+            same.map_or_else(|| Key::new(token), |at| before.remove(at))
+        };
+        self.token = token.map(&mut key);
+        self.view_token = view_token.map(&mut key);
+        before.retain(|key| !key.returned.sessions.is_empty());
+        before.drain(..before.len().saturating_sub(FORMER_MAX));
+        self.former = before;
         NewTokens::Taken
     }
 
@@ -175,40 +214,36 @@ impl Guard {
             return pass(Right::All, None);
         };
         let bearer = request.bearer().ok().flatten();
-        let bears = |token: &Secret| {
+        let bears = |key: &Key| {
             bearer
                 .as_ref()
-                .is_some_and(|bearer| is_same(bearer.0, token))
+                .is_some_and(|bearer| is_same(bearer.0, &key.secret))
         };
-        let cookie = cookie(request, &self.cookie_name());
-        let holds = |token: &Secret, returned: &Returned| {
-            let session = proven(cookie?, token)?;
-            (session.until > now && !returned.has(&session)).then_some(session)
-        };
-        let [of_all, of_view] = &self.returned;
-        if bears(token) {
-            return pass(Right::All, None);
+        let name = self.cookie_name();
+        let holds = |key: &Key| key.session(cookie(request, &name)?, now);
+        let by_right = [
+            (Right::All, Some(token)),
+            (Right::View, self.view_token.as_ref()),
+        ];
+        for (right, key) in by_right {
+            let Some(key) = key else { continue };
+            if bears(key) {
+                return pass(right, None);
+            }
+            if let Some(session) = holds(key) {
+                return pass(right, Some(session));
+            }
         }
-        if let Some(session) = holds(token, of_all) {
-            return pass(Right::All, Some(session));
-        }
-        let Some(token) = &self.view_token else {
-            return pass(Right::Nothing, None);
-        };
-        match holds(token, of_view) {
-            _ if bears(token) => pass(Right::View, None),
-            Some(session) => pass(Right::View, Some(session)),
-            None => pass(Right::Nothing, None),
-        }
+        pass(Right::Nothing, None)
     }
 
     /// The cookie for somebody who has said this token, as a `Set-Cookie` field; `None` where it is wrong. `id` is a
     /// number that no other has, `now` is in seconds since 1970.
     pub(super) fn cookie_for(&self, said: &[u8], id: u64, now: u64) -> Option<String> {
-        let mut tokens = self.token.iter().chain(&self.view_token);
-        let token = tokens.find(|token| is_same(said, token))?;
+        let mut keys = self.token.iter().chain(&self.view_token);
+        let key = keys.find(|key| is_same(said, &key.secret))?;
         let until = now + u64::from(MONTH);
-        let value = proof(token, Session { until, id });
+        let value = proof(&key.secret, Session { until, id });
         Some(format!(
             "{}={value}; {COOKIE}; Max-Age={MONTH}",
             self.cookie_name()
@@ -218,11 +253,13 @@ impl Guard {
     /// The cookie that somebody came by is worth nothing from now on.
     pub(super) fn log_out(&mut self, pass: Pass, now: u64) {
         let Some(session) = pass.session else { return };
-        let [of_all, of_view] = &mut self.returned;
-        match pass.right {
-            Right::All => of_all.add(session, now),
-            Right::View => of_view.add(session, now),
-            Right::Nothing => {}
+        let key = match pass.right {
+            Right::All => &mut self.token,
+            Right::View => &mut self.view_token,
+            Right::Nothing => return,
+        };
+        if let Some(key) = key {
+            key.returned.add(session, now);
         }
     }
 
@@ -328,6 +365,8 @@ const OTHER_ORIGIN: Refusal = Refusal {
 const COOKIE: &str = "Path=/; HttpOnly; SameSite=Strict";
 /// Cookies given back that are remembered one by one.
 const RETURNED_MAX: usize = 1024;
+/// Tokens that held before and may hold again.
+const FORMER_MAX: usize = 16;
 /// In seconds.
 const MONTH: u32 = 30 * 24 * 3600;
 
@@ -460,12 +499,62 @@ mod tests {
             let pass = pass(&guard, &one, NOW);
             guard.log_out(pass, NOW);
         }
-        assert!(guard.returned[0].sessions.len() <= RETURNED_MAX);
+        assert!(
+            guard
+                .token
+                .as_ref()
+                .is_some_and(|key| key.returned.sessions.len() <= RETURNED_MAX)
+        );
         for id in [1, 2, 500, RETURNED_MAX as u64 + 9] {
             let one = cookie(&guard, id);
             assert_eq!(pass(&guard, &one, NOW).right, Right::Nothing, "{id}");
         }
         assert_eq!(pass(&guard, &other, NOW).right, Right::All);
+    }
+
+    fn secret(text: &str) -> Option<Secret> {
+        Some(Secret::from(text.as_bytes().to_vec()))
+    }
+
+    fn cookie_of(guard: &Guard, token: &str, id: u64) -> String {
+        let set = guard.cookie_for(token.as_bytes(), id, NOW);
+        let set = set.expect("it is right");
+        set.split(';').next().expect("a value").to_owned()
+    }
+
+    fn pass_of(guard: &Guard, fields: &str) -> Pass {
+        with(&format!("Host: localhost:7700\r\n{fields}"), |request| {
+            guard.pass(request, NOW)
+        })
+    }
+
+    #[test]
+    fn a_cookie_that_was_given_back_stays_so_when_the_other_token_changes() {
+        let mut guard = guard(Some("all of it"));
+        let cookies = [("all of it", 1), ("look", 2)].map(|(token, id)| {
+            let cookie = format!("Cookie: {}\r\n", cookie_of(&guard, token, id));
+            let pass = pass_of(&guard, &cookie);
+            assert_ne!(pass.right, Right::Nothing);
+            guard.log_out(pass, NOW);
+            cookie
+        });
+        let rights = |guard: &Guard| [0, 1].map(|of| pass_of(guard, &cookies[of]).right);
+        // Each changes in its turn, they change places, and the one goes and comes back.
+        for (token, view_token) in [
+            ("all of it", Some("see")),
+            ("all", Some("see")),
+            ("all of it", Some("look")),
+            ("look", Some("all of it")),
+            ("look", None),
+            ("look", Some("see")),
+        ] {
+            let view_token = view_token.and_then(secret);
+            assert_eq!(
+                guard.set_tokens(secret(token), view_token),
+                NewTokens::Taken
+            );
+            assert_eq!(rights(&guard), [Right::Nothing; 2], "{token}");
+        }
     }
 
     const NOW: u64 = 1_800_000_000;
