@@ -116,7 +116,7 @@ impl Key {
     }
 
     /// By which of its cookies somebody comes, if it is one that opens something at this time.
-    fn session(&self, cookie: &str, now: u64) -> Option<Session> {
+    fn session(&self, cookie: &[u8], now: u64) -> Option<Session> {
         let session = proven(cookie, &self.secret)?;
         (session.until > now && !self.returned.has(&session)).then_some(session)
     }
@@ -220,7 +220,7 @@ impl Guard {
                 .is_some_and(|bearer| is_same(bearer.0, &key.secret))
         };
         let name = self.cookie_name();
-        let holds = |key: &Key| key.session(cookie(request, &name)?, now);
+        let holds = |key: &Key| cookies(request, &name).find_map(|cookie| key.session(cookie, now));
         let by_right = [
             (Right::All, Some(token)),
             (Right::View, self.view_token.as_ref()),
@@ -306,18 +306,17 @@ fn field<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// The value of a cookie (RFC 6265, section 4.2).
-fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
-    let all = request
+/// The values of all cookies of a name (RFC 6265, section 4.2). Whatever else runs on this host, at whichever port, can
+/// set more of them, and others beside them in any bytes.
+fn cookies<'a>(request: &Request<'a>, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = request
         .fields
         .all("Cookie")
-        .filter_map(|value| std::str::from_utf8(value).ok());
-    let mut pairs = all
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value)
+        .flat_map(|value| value.split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
 }
 
 /// What stands in a cookie for a token.
@@ -337,11 +336,18 @@ fn proof(token: &Secret, session: Session) -> String {
 }
 
 /// Which one of this token's a cookie is.
-fn proven(cookie: &str, token: &Secret) -> Option<Session> {
-    let number = |from: usize| u64::from_str_radix(cookie.get(from..from + 16)?, 16).ok();
+fn proven(cookie: &[u8], token: &Secret) -> Option<Session> {
+    // What can't be one costs no HMAC.
+    if cookie.len() != COOKIE_LEN {
+        return None;
+    }
+    let number = |from: usize| {
+        let digits = std::str::from_utf8(cookie.get(from..from + 16)?).ok()?;
+        u64::from_str_radix(digits, 16).ok()
+    };
     let (until, id) = (number(0)?, number(16)?);
     let session = Session { until, id };
-    is_same(cookie.as_bytes(), proof(token, session).as_bytes()).then_some(session)
+    is_same(cookie, proof(token, session).as_bytes()).then_some(session)
 }
 
 /// How long a guess takes says nothing of how much of it is right.
@@ -363,6 +369,8 @@ const OTHER_ORIGIN: Refusal = Refusal {
 };
 /// No script reads it, and no request that another site began carries it.
 const COOKIE: &str = "Path=/; HttpOnly; SameSite=Strict";
+/// Two numbers and a SHA-256, in hex.
+const COOKIE_LEN: usize = 16 + 16 + 64;
 /// Cookies given back that are remembered one by one.
 const RETURNED_MAX: usize = 1024;
 /// Tokens that held before and may hold again.
@@ -555,6 +563,28 @@ mod tests {
             );
             assert_eq!(rights(&guard), [Right::Nothing; 2], "{token}");
         }
+    }
+
+    #[test]
+    fn cookies_of_others_do_not_hide_ours() {
+        let guard = guard(Some("all of it"));
+        let ours = cookie_of(&guard, "all of it", 1);
+        let forged = "hydrant-7700=0";
+        for (fields, expected) in [
+            (format!("Cookie: {forged}; {ours}\r\n"), Right::All),
+            (format!("Cookie: {forged}\r\nCookie: {ours}\r\n"), Right::All),
+            (format!("Cookie: {ours}; {forged}\r\n"), Right::All),
+            (format!("Cookie: caf\u{e9}=\u{e9};{ours}\r\n"), Right::All),
+            (format!("Cookie: {forged}; {forged}\r\n"), Right::Nothing),
+        ] {
+            assert_eq!(pass_of(&guard, &fields).right, expected, "{fields}");
+        }
+        let mut head = HeadBuf::new();
+        let mut bytes = b"GET / HTTP/1.1\r\nHost: localhost:7700\r\nCookie: a=\xff\xe9; ".to_vec();
+        bytes.extend(format!("{ours}\r\n\r\n").bytes());
+        head.feed(&bytes).expect("a head");
+        let request = Request::parse(&head).expect("a request");
+        assert_eq!(guard.pass(&request, NOW).right, Right::All);
     }
 
     const NOW: u64 = 1_800_000_000;
