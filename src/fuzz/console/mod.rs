@@ -2,6 +2,8 @@
 //! to metrics, and one good client, who asks again and again, has to have each of its answers. Connections and buffers
 //! stay within their bounds, and whoever sends requests ahead gets the answers in their order.
 
+#[cfg(test)]
+mod looks;
 mod owner;
 #[cfg(test)]
 mod tests;

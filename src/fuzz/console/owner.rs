@@ -22,6 +22,8 @@ pub(super) struct Owner {
     pub(super) bytes: u64,
     /// How many looks have begun.
     pub(super) looks: usize,
+    /// How often somebody has asked for the settings of a tab.
+    pub(super) sheets: usize,
     /// What was to be done.
     pub(super) deeds: Vec<TabCommand>,
     /// How many looks had begun when the last of that was done.
@@ -39,6 +41,7 @@ impl Owner {
             is_silent: false,
             bytes: 0,
             looks: 0,
+            sheets: 0,
             deeds: Vec::new(),
             looks_before: 0,
         }
@@ -65,13 +68,14 @@ impl Owner {
 
     fn tab(&mut self, command: TabCommand) -> TabReply {
         match command {
-            TabCommand::List { from } => {
+            TabCommand::List { from, is_brief } => {
                 self.looks += usize::from(from == 0);
+                self.sheets += usize::from(!is_brief);
                 self.bytes += 1000 * u64::from(from == 0);
                 TabReply::List(Tabs {
                     rows: (from..self.tabs)
                         .take(PAGE_MAX)
-                        .map(|number| self.row(number))
+                        .map(|number| self.row(number, is_brief))
                         .collect(),
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                     file: None,
@@ -120,14 +124,14 @@ impl Owner {
         }
     }
 
-    fn row(&self, number: usize) -> Tab {
+    fn row(&self, number: usize, is_brief: bool) -> Tab {
         Tab {
             id: number as u64 + 1,
             kind: "relay",
             label: format!("relay[relay {number}]"),
             row: self.role(number),
             dump: false,
-            settings: Some(TabSettings {
+            settings: (!is_brief).then(|| TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
                 command: format!("hydrant {}", "x".repeat(self.field)),
                 unsaid: Vec::new(),

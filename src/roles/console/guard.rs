@@ -172,6 +172,11 @@ impl Guard {
         NewTokens::Taken
     }
 
+    /// Whether nobody is asked for a token.
+    pub(super) fn is_open(&self) -> bool {
+        self.token.is_none()
+    }
+
     pub(super) fn listens_at(&mut self, port: u16) {
         self.port = port;
     }
@@ -572,7 +577,10 @@ mod tests {
         let forged = "hydrant-7700=0";
         for (fields, expected) in [
             (format!("Cookie: {forged}; {ours}\r\n"), Right::All),
-            (format!("Cookie: {forged}\r\nCookie: {ours}\r\n"), Right::All),
+            (
+                format!("Cookie: {forged}\r\nCookie: {ours}\r\n"),
+                Right::All,
+            ),
             (format!("Cookie: {ours}; {forged}\r\n"), Right::All),
             (format!("Cookie: caf\u{e9}=\u{e9};{ours}\r\n"), Right::All),
             (format!("Cookie: {forged}; {forged}\r\n"), Right::Nothing),
