@@ -14,6 +14,34 @@ fn state_by(play: &mut Play, bearer: &str) -> Value {
     serde_json::from_str(&answer.body).expect("it is JSON")
 }
 
+/// What comes of requests that are sent one behind the other, whose heads are of interest.
+fn heads(play: &mut Play, words: &str) -> Vec<String> {
+    let guest = play.guest();
+    assert_eq!(play.says(guest, words.as_bytes()), words.len());
+    let heard = String::from_utf8(play.hears_for(guest, SECOND)).expect("it is text");
+    heard
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn post(path: &str, field: &str, body: &str) -> String {
+    let length = body.len();
+    let fields = format!("{field}Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    request("POST", path, &fields) + body
+}
+
+fn logs_in(play: &mut Play, token: &str, times: usize) -> Vec<String> {
+    let body = format!(r#"{{"token":"{token}"}}"#);
+    let heads = heads(play, &post("/api/v1/login", "", &body).repeat(times));
+    let cookies = heads.iter().map(|head| {
+        let cookie = head.split("Set-Cookie: ").nth(1).expect("a cookie");
+        format!("Cookie: {}\r\n", cookie.split(';').next().expect("a value"))
+    });
+    cookies.collect()
+}
+
 fn keys(object: &Value) -> BTreeSet<&str> {
     let object = object.as_object().expect("an object");
     object.keys().map(String::as_str).collect()
@@ -85,6 +113,30 @@ fn who_may_look_is_shown_what_is_on_the_wall_and_no_more() {
         (&Value::Null, &true.into())
     );
     assert_eq!(all["view_only"], false);
+}
+
+/// Whoever has the token for looking may give back as many cookies as they like: it costs no other viewer theirs.
+#[test]
+fn nobody_logs_all_others_out() {
+    let mut play = console(64);
+    let other = logs_in(&mut play, VIEW_TOKEN, 1).remove(0);
+    let mut statuses = Vec::new();
+    for _ in 0..11 {
+        let cookies = logs_in(&mut play, VIEW_TOKEN, 100);
+        let outs = cookies
+            .iter()
+            .map(|cookie| post("/api/v1/logout", cookie, "{}"));
+        let heads = heads(&mut play, &outs.collect::<String>());
+        statuses.extend(heads.iter().map(|head| head[..3].to_owned()));
+    }
+    assert_eq!(statuses.len(), 1100);
+    state_by(&mut play, &other);
+    assert!(statuses[..20].iter().all(|status| status == "200"));
+    assert!(statuses.contains(&"429".to_owned()));
+    // Who may do everything can log out in any case.
+    let owner = logs_in(&mut play, TOKEN, 1).remove(0);
+    let out = post("/api/v1/logout", &owner, "{}");
+    assert!(heads(&mut play, &out)[0].starts_with("200"));
 }
 
 /// A page has a way to log out as soon as there is a token, whenever that was.

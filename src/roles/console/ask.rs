@@ -10,12 +10,12 @@ use crate::reactor::tabs::{OptionRow, TabCommand, TabReply};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::Pass;
+use super::guard::{Pass, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
 use super::survey::Waiting;
-use super::{Asked, ConnId, Console, Content, TOO_MANY};
+use super::{Asked, ConnId, Console, Content, TOO_MANY, TOO_MANY_PARTINGS};
 
 /// What a question is for.
 #[derive(Debug)]
@@ -63,6 +63,13 @@ impl Console {
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, asked.peer, body)),
             Route::Logout => {
+                let is_viewers = right == Right::View && pass.session.is_some();
+                if is_viewers && !self.partings.may(asked.peer, cx.now()) {
+                    return Some(error(Status::TOO_MANY, TOO_MANY_PARTINGS));
+                }
+                if is_viewers {
+                    self.partings.wrong(asked.peer, cx.now());
+                }
                 self.guard.log_out(pass, cx.utc_millis() / 1000);
                 self.end_streams_of(cx, pass);
                 let answer = answered(Status::OK, &json!({}));

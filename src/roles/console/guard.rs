@@ -61,7 +61,14 @@ impl Returned {
     }
 
     fn add(&mut self, session: Session, now: u64) {
-        self.sessions.retain(|session| session.until > now);
+        // They are in the order of their ends.
+        while self
+            .sessions
+            .first()
+            .is_some_and(|first| first.until <= now)
+        {
+            self.sessions.pop_first();
+        }
         self.sessions.insert(session);
         if self.sessions.len() > RETURNED_MAX {
             self.floor = self.sessions.pop_first();
@@ -377,7 +384,7 @@ const COOKIE: &str = "Path=/; HttpOnly; SameSite=Strict";
 /// Two numbers and a SHA-256, in hex.
 const COOKIE_LEN: usize = 16 + 16 + 64;
 /// Cookies given back that are remembered one by one.
-const RETURNED_MAX: usize = 1024;
+const RETURNED_MAX: usize = 1 << 16;
 /// Tokens that held before and may hold again.
 const FORMER_MAX: usize = 16;
 /// In seconds.
@@ -507,10 +514,10 @@ mod tests {
         assert_eq!(pass(&guard, &other, over - 1).right, Right::All);
         assert_eq!(pass(&guard, &other, over).right, Right::Nothing);
         // However many are given back, none of them is good again.
+        let until = over;
+        let key = guard.token.as_mut().expect("there is one");
         for id in 2..RETURNED_MAX as u64 + 10 {
-            let one = cookie(&guard, id);
-            let pass = pass(&guard, &one, NOW);
-            guard.log_out(pass, NOW);
+            key.returned.add(Session { until, id }, NOW);
         }
         assert!(
             guard

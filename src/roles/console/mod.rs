@@ -79,6 +79,9 @@ pub struct Console {
     line: u64,
     served: u64,
     guesses: Guesses,
+    /// Those who may only look, and log out again and again. All cookies that are given back are remembered, as far as there
+    /// is room: nobody may fill it, at the cost of all others who look.
+    partings: Guesses,
     started: u64,
     journal: Journal,
 }
@@ -118,6 +121,7 @@ impl Console {
             line: 0,
             served: 0,
             guesses: Guesses::default(),
+            partings: Guesses::default(),
             started: 0,
             journal: Journal::new("console".to_owned()),
             config,
@@ -378,6 +382,8 @@ enum Tick {
 
 /// What is said to whoever has said too many wrong tokens.
 const TOO_MANY: &str = "too many wrong tokens: wait a minute";
+/// What is said to whoever has logged out too often.
+const TOO_MANY_PARTINGS: &str = "too many have logged out here: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
 /// How long after a look by `hydrant status` the next one may come, for what flowed meanwhile to be known.
 const WATCHED: Duration = Duration::from_secs(10);
