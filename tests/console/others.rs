@@ -1,11 +1,15 @@
 //! A page beside others, who move the same relays: what somebody does elsewhere is said, and takes no key and no answer
 //! of whoever looks at it here.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::browser::Browser;
+use crate::common::hydrant::hydrant;
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
+use crate::form::until_told_again;
 use crate::rig::Console;
 
 #[test]
@@ -36,4 +40,33 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
     page.until_text("#toast", &format!("{name} is gone"));
     assert_eq!(page.eval("document.activeElement.id"), "tab-1");
     assert_eq!(console.roles()[0]["fields"]["retry"], json!(""));
+}
+
+#[test]
+fn what_does_not_run_can_be_closed_at_leisure() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let text = "[console]\nbind = \"127.0.0.1:0\"\nsave = true\n\
+        [[hub]]\nname = \"scores\"\nlisten = \"127.0.0.1:0\"\nenabled = false\n\
+        [[relay]]\nname = \"r101\"\nsrc = \"127.0.0.1:1\"\ndst = \"127.0.0.1:0\"\nenabled = false\n\
+        [[relay]]\nname = \"r11\"\nsrc = \"127.0.0.1:1\"\ndst = \"127.0.0.1:0\"\nenabled = false\n";
+    fs::write(home.at("f.toml"), text).expect("the folder can be written");
+    let hydrant = hydrant("run").arg(home.at("f.toml")).start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/", hydrant.address_of("browsers")));
+    page.until_text("#state-word", "Stopped");
+    page.click("#close");
+    page.until_text("#ask-title", "Close scores?");
+    until_told_again(&mut page);
+    page.click("#ask-yes");
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 2");
+    page.click("nav a");
+    page.until("document.querySelectorAll('#wall article').length === 2");
+    assert_eq!(
+        page.eval("[...document.querySelectorAll('#wall h2')].map((name) => name.textContent)"),
+        json!(["r11", "r101"])
+    );
+    hydrant.stop();
 }
