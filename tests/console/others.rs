@@ -43,6 +43,33 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
 }
 
 #[test]
+fn what_is_refused_without_a_field_is_said_beside_the_field() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/", console.at));
+    page.until_text("#state-word", "Stopped");
+    page.eval(
+        "const fetches = window.fetch;
+         window.fetch = async (path, options) =>
+            options.method === 'POST' && path.endsWith('/relays/1')
+                ? new Response('{\"error\": \"some fields are not right\", \"errors\": {\"\": \"not today\"}}', { status: 422 })
+                : fetches(path, options);
+         0",
+    );
+    page.fill("#field-retry", "7");
+    page.until_text("#field-retry-error", "not today");
+    until_told_again(&mut page);
+    assert_eq!(
+        page.eval("[document.getElementById('field-retry').value, document.getElementById('field-retry-error').textContent]"),
+        json!(["7", "not today"])
+    );
+}
+
+#[test]
 fn what_does_not_run_can_be_closed_at_leisure() {
     if !have("chromium") {
         return;

@@ -216,7 +216,9 @@ export class Form {
       if (!hasReasons) toast(error.message);
       const refused = wrong.length ? wrong : all;
       for (const key of refused.filter((key) => typed.get(key) === sent[key])) {
-        this.#refuse(id, key, { value: sent[key], text: hasReasons ? error.errors[key] : error.message });
+        // What is wrong with none of them in particular is said beside each.
+        const text = error.errors[key] ?? error.errors[""] ?? error.message;
+        this.#refuse(id, key, { value: sent[key], text });
       }
       isKnown(refused);
       if (this.#role?.id === id) this.showErrors(error.errors);
