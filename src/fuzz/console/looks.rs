@@ -212,3 +212,19 @@ fn a_turn_is_no_longer_for_many_relays_or_pages() {
     assert!(heard >= 60, "{heard}");
     assert!(state_by(&mut play, BEARER)["roles"][1499]["fields"].is_object());
 }
+
+/// The screen on the wall shows no log, and is sent none.
+#[test]
+fn the_wall_is_sent_no_log() {
+    let mut play = console(8);
+    let mut heard = |query: &str| {
+        let page = play.guest();
+        let path = format!("/api/v1/events{query}");
+        play.says(page, request("GET", &path, BEARER).as_bytes());
+        let heard = play.hears_for(page, SECOND * 3);
+        let heard = String::from_utf8(heard).expect("it is text");
+        ["state", "log"].map(|kind| heard.matches(&format!("event: {kind}\n")).count())
+    };
+    assert!(matches!(heard(""), [2.., 20]));
+    assert!(matches!(heard("?wall=1"), [2.., 0]));
+}

@@ -32,6 +32,8 @@ pub(super) struct Stream {
     asked: bool,
     /// It has had the state.
     begun: bool,
+    /// It is sent no line of the log.
+    is_wall: bool,
     /// Who reads it.
     pass: Pass,
 }
@@ -72,6 +74,7 @@ impl Console {
             payload: None,
             asked: false,
             begun: false,
+            is_wall: wanted.is_wall,
             pass,
         });
         self.list(cx, Waiting::Streams);
@@ -183,7 +186,9 @@ impl Console {
         };
         let lines = &self.lines;
         let found = self.streams.iter_mut().find(|stream| stream.conn == conn);
-        let may_have = |stream: &&mut Stream| stream.begun && stream.pass.right == Right::All;
+        let may_have = |stream: &&mut Stream| {
+            stream.begun && !stream.is_wall && stream.pass.right == Right::All
+        };
         let Some(stream) = found.filter(may_have) else {
             return;
         };
