@@ -225,6 +225,6 @@ fn the_wall_is_sent_no_log() {
         let heard = String::from_utf8(heard).expect("it is text");
         ["state", "log"].map(|kind| heard.matches(&format!("event: {kind}\n")).count())
     };
-    assert!(matches!(heard(""), [2.., 20]));
-    assert!(matches!(heard("?wall=1"), [2.., 0]));
+    assert!(matches!(heard(""), [states, 20] if states > 1));
+    assert!(matches!(heard("?wall=1"), [states, 0] if states > 1));
 }
