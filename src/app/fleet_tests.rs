@@ -2,6 +2,7 @@
 //! come at the worst moment for each other.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{ConfigError, Env, RunFile};
 use crate::reactor::command::{RoleState, Ticket};
+use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::mio_net::{self, MioNet};
-use crate::reactor::net::Wake;
+use crate::reactor::net::{Addr, Wake};
 use crate::reactor::tabs::{Tab, TabCommand, TabReply};
 use crate::reactor::{Reactor, RoleId, Turn};
 
@@ -120,6 +122,17 @@ impl Rig {
         };
         let mut rows = tabs.rows.into_iter();
         rows.find(|tab| tab.id == id).expect("it is there")
+    }
+
+    /// What the page says of the file.
+    fn fault(&mut self) -> Option<String> {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List {
+            from: 0,
+            is_brief: false,
+        }) else {
+            panic!("it is answered at once");
+        };
+        tabs.fault
     }
 
     fn errors(&mut self, id: u64) -> Vec<(String, String)> {
@@ -237,6 +250,26 @@ fn a_relay_that_a_console_would_not_take_is_changed() {
     rig.until("right again", |rig| rig.errors(2).is_empty());
 }
 
+/// What no relay has is no matter of where it is set: it is a slip.
+#[test]
+fn a_field_that_no_relay_has_is_said_to_be_none() {
+    let mut rig = Rig::new("unknown", &relay("a", ""));
+    for (key, said) in [
+        ("retyr", "there is no field retyr: did you mean retry?"),
+        (
+            "colour",
+            "there is no field colour: see hydrant relay --help",
+        ),
+        ("slow of :9", "there is no destination :9"),
+        ("stats", "this is set in the run file"),
+        ("tls-cert", "this is set in the run file"),
+        ("ring", "it runs: stop it to change this"),
+    ] {
+        let faults = vec![(key.to_owned(), said.to_owned())];
+        assert_eq!(rig.set(1, key, "1M"), Some(TabReply::Faults(faults)));
+    }
+}
+
 /// A place that is taken is said beside its field, until it is another.
 #[test]
 fn a_place_that_is_taken_stands_beside_its_field() {
@@ -308,6 +341,45 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
         "the new name is looked up"
     );
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+}
+
+/// Who waits at a listener that gives way to a wider or a narrower one is let in by that, and nobody is turned away.
+#[test]
+fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
+    let ways = [("narrow", "127.0.0.1", ""), ("wide", "", "127.0.0.1")];
+    for (name, old, new) in ways {
+        let at = |host: &str, port: u16| format!("dst = \"{host}:{port}\"");
+        let roles = relay("a", "").replace(&at("127.0.0.1", 0), &at(old, 0));
+        let mut rig = Rig::new(name, &roles);
+        let RoleState::Running(view) = rig.tab(1).row.state else {
+            panic!("it runs");
+        };
+        let Addr::Tcp(place) = view.listens[0].0 else {
+            panic!("it is no path");
+        };
+        let port = place.port();
+        // Nobody has let them in yet.
+        let connect = |_| Conn::to(([127, 0, 0, 1], port).into()).expect("it listens");
+        let waiting: Vec<Conn> = (0..3).map(connect).collect();
+        let Origin::File(file) = &rig.fleet.origin else {
+            panic!("it is a file");
+        };
+        let text = rig.saved().replace(&at(old, 0), &at(new, port));
+        let read = read(&file.origin(), text).expect("it is right");
+        let applied = rig.fleet.apply(&mut rig.reactor, read, true);
+        assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
+        rig.until("let in", |rig| match rig.tab(1).row.state {
+            RoleState::Running(view) => view.clients == waiting.len(),
+            _ => false,
+        });
+        for mut client in waiting {
+            client
+                .patience(Duration::from_millis(1))
+                .expect("it is open");
+            let read = client.read(&mut [0]).expect_err("nothing was said yet");
+            assert_eq!(read.kind(), ErrorKind::WouldBlock);
+        }
+    }
 }
 
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
@@ -396,4 +468,90 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
     rig.ask(TabCommand::Stop { tab: 2 });
     rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
     assert!(rig.fleet.posts[1].watch.is_none());
+}
+
+/// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
+#[test]
+fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
+    let mut rig = Rig::new(
+        "hand",
+        &(relay("a", "") + &relay("b", "") + &relay("c", "")),
+    );
+    let theirs = format!("# theirs\n{}", rig.saved());
+    fs::write(rig.path(), &theirs).expect("the folder can be written");
+    for tab in [1, 2] {
+        assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
+    }
+    rig.until("refused", Rig::is_idle);
+    let fault = rig.fault().expect("the page says so");
+    let said = "a and b were stopped, which does not stand there";
+    assert!(
+        fault.contains("changed by somebody else") && fault.contains(said),
+        "{fault}"
+    );
+    // Another change says nothing new of that.
+    rig.set(3, "max-lag", "3s");
+    rig.until("refused", Rig::is_idle);
+    assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
+    assert_eq!(rig.saved(), theirs);
+    // Whoever begins it again wants nothing to be said.
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+    rig.until("begun", Rig::is_idle);
+    rig.ask(TabCommand::Reload);
+    rig.until("read and saved", |rig| {
+        rig.is_idle() && rig.saved() != theirs
+    });
+    let off = relay("a", "").trim_end().to_owned();
+    let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
+    assert_eq!(rig.saved(), expected);
+    assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
+}
+
+/// What the file says newly holds, whatever was done by hand before.
+#[test]
+fn a_file_that_says_something_new_of_it_holds() {
+    let mut rig = Rig::new("newly", &relay("a", "enabled = false"));
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
+    rig.until("saved", |rig| {
+        rig.is_idle() && rig.saved().contains("enabled = true")
+    });
+    // It can't be written for a while, and is another one then.
+    let saved = rig.saved();
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(rig.path(), mode).expect("it is ours");
+    };
+    mode(0o400);
+    let path = rig.path();
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("said", |rig| {
+        rig.fault()
+            .is_some_and(|fault| fault.contains("permission"))
+    });
+    fs::remove_file(&path).expect("it is there");
+    let theirs = format!("# theirs\n{saved}");
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    let stopped = theirs.replace("enabled = true", "enabled = false");
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == stopped);
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("begun", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_some()
+    });
+    assert_eq!(rig.saved(), theirs);
+}
+
+/// What could not be said before the end is tried a last time.
+#[test]
+fn what_is_stopped_by_hand_is_tried_at_the_end() {
+    let mut rig = Rig::new("last", &relay("a", ""));
+    let saved = rig.saved();
+    fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("refused", Rig::is_idle);
+    fs::write(rig.path(), &saved).expect("the folder can be written");
+    rig.fleet.finish();
+    assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
 }

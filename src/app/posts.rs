@@ -1,5 +1,5 @@
-//! The roles that were asked for, each with what it is made of and whether it runs: one table, whether that comes from a
-//! run file, a command line or the fields of a page.
+//! The roles that were asked for, each with what it is made of and whether it runs: one table, whether that comes from
+//! a run file, a command line or the fields of a page.
 //!
 //! ```text
 //!   Stopped ──start──> (names, files) ──can listen──> Running ──stop──> Told ──drained──> Stopped
@@ -263,8 +263,8 @@ impl<O: Orders> Posts<O> {
         self.beginning.iter().any(|one| one.id == id)
     }
 
-    /// Has what it takes to begin looked up, in a thread: no dead name server and no slow disk holds up the roles beside
-    /// it. Where nothing has to be, it can begin at once: what is known of it.
+    /// Has what it takes to begin looked up, in a thread: no dead name server and no slow disk holds up the roles
+    /// beside it. Where nothing has to be, it can begin at once: what is known of it.
     pub(super) fn prepare(
         &mut self,
         wake: Wake,

@@ -78,6 +78,7 @@ impl Origin {
 
 impl Fleet {
     /// Reads all files again. `asked`: who waits for what comes of it.
+    #[inline(never)]
     pub(super) fn begin_reload(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -135,6 +136,7 @@ impl Fleet {
         read: Result<Read, ConfigError>,
     ) -> TabReply {
         let applied = read.map_err(|error| error.to_string()).and_then(|read| {
+            self.forget_unsaid();
             let said = self.apply(reactor, read, true)?;
             self.keep_file(reactor);
             Ok(said)
@@ -282,11 +284,11 @@ impl Fleet {
         file: Option<Box<RunFile>>,
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
-            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                if new.token.is_some() {
-                    now.token.clone_from(&new.token);
-                    now.view_token.clone_from(&new.view_token);
-                }
+            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console)
+                && new.token.is_some()
+            {
+                now.token.clone_from(&new.token);
+                now.view_token.clone_from(&new.view_token);
             }
             if old.globals != globals {
                 let text = "[log], [metrics], [console] and busy-poll hold from the next start on";

@@ -9,12 +9,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 
+use super::by_hand::ByHand;
 use super::errand::look_up;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
-use super::keeper::{Keeper, lock};
+use super::keeper::Keeper;
 use super::posts::Post;
 use super::reload::{Read, Reading};
+use super::settings_file::lock;
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::Edit;
 use crate::config::{ConfigError, Run};
@@ -33,6 +35,8 @@ pub(super) struct Scribe {
     pub(super) under_way: Option<UnderWay>,
     /// Somebody else has changed the file, and it has not been read since.
     is_stale: bool,
+    /// What the file is to say of what was begun and stopped.
+    pub(super) by_hand: ByHand,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -76,6 +80,7 @@ impl Scribe {
             waiting: VecDeque::new(),
             under_way: None,
             is_stale: false,
+            by_hand: ByHand::default(),
         })
     }
 
@@ -101,20 +106,26 @@ impl Scribe {
         stale.or_else(|| self.keeper.fault())
     }
 
+    /// What the file said when it was last looked at.
+    pub(super) fn known(&self) -> Option<String> {
+        lock(&self.keeper.known()).clone()
+    }
+
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self) {
-        let known = self.text.clone();
-        for job in self.take_jobs() {
-            if let Want::Edit(edit @ Edit::Enable { .. }) = &job.want
-                && let Ok(text) = edit.apply(&self.text)
-            {
-                self.text = text;
-            }
-        }
-        if self.text != known {
-            self.keeper.keep(self.text.clone());
+        let said = self.by_hand.said_in(&self.text);
+        if self.text != said {
+            self.keeper.keep(said.clone());
+            self.text = said;
         }
         self.keeper.finish();
+    }
+
+    /// The file is about to say of this role whether it is to run.
+    pub(super) fn will_enable(&self, role: &str) -> bool {
+        let under_way = self.under_way.iter().map(|it| &it.job);
+        let mut all = under_way.chain(&self.waiting);
+        all.any(|job| job.enables(role))
     }
 
     /// Nothing is being changed, or waits for that.
@@ -162,13 +173,14 @@ impl Fleet {
         let mut settings = settings_of(post);
         // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
         let known = settings.check().err().unwrap_or_default();
+        let is_running = post.role().is_some();
         for (key, value) in fields {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
                 "name" if value == post.member.name => post.forgive(),
-                _ => match fault_of(post, &settings, &key, &value) {
-                    Some(text) => faults.push((key, text.to_owned())),
+                _ => match fault_of(&settings, is_running, &key, &value, "run file") {
+                    Some(text) => faults.push((key, text)),
                     None => {
                         match key.as_str() {
                             "name" => settings.name.clone_from(&value),
@@ -242,8 +254,9 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return Some(self.come_from());
         };
-        if let Want::Edit(Edit::Enable { name, .. }) = &job.want {
+        if let Want::Edit(Edit::Enable { name, on }) = &job.want {
             scribe.forget_enabling(name);
+            scribe.by_hand.note(name, *on);
         }
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
@@ -258,7 +271,10 @@ impl Fleet {
         };
         let text = &file.text;
         match &mut self.scribe {
-            Some(scribe) if file.saves => scribe.found(text),
+            Some(scribe) if file.saves => {
+                scribe.found(text);
+                self.say_again(reactor);
+            }
             Some(scribe) => {
                 // What was to be written before counts no more.
                 scribe.found(text);
@@ -344,6 +360,7 @@ impl Fleet {
         let reply = match applied {
             Ok(said) => {
                 log::info!("hydrant: run file changed on the page: {said}");
+                self.say_dropped(&edit);
                 if let Some(scribe) = &mut self.scribe {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
@@ -353,10 +370,7 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &edit) {
-            let what = if *on { "started" } else { "stopped" };
-            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
-        }
+        self.note_said(reactor, &edit, &reply);
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
     }
@@ -379,7 +393,18 @@ impl Fleet {
         applied
     }
 
+    /// What goes out of the file is not to go unseen.
+    fn say_dropped(&self, edit: &Edit) {
+        let before = self.scribe.as_ref().map(|scribe| edit.drops(&scribe.text));
+        for dst in before.unwrap_or_default() {
+            log::info!("hydrant: the section of {dst} goes out of the run file");
+        }
+    }
+
     fn rename(&mut self, old: &str, new: &str) {
+        if let Some(scribe) = &mut self.scribe {
+            scribe.by_hand.rename(old, Some(new));
+        }
         if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == old) {
             new.clone_into(&mut post.member.name);
         }
@@ -400,7 +425,13 @@ impl Fleet {
                 }
                 TabReply::Faults(Faults::new())
             }
-            Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
+            Edit::Enable { .. } => TabReply::Done,
+            Edit::Remove { name } => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.by_hand.rename(name, None);
+                }
+                TabReply::Done
+            }
             Edit::Push(settings) => {
                 let made = self
                     .posts

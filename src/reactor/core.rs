@@ -48,6 +48,8 @@ pub(super) struct Core {
     pub(super) tickets: u64,
     /// Who listens where.
     pub(super) listening: Vec<Listening>,
+    /// Listeners that give way, each with one that stands beside it and comes after it.
+    pub(super) heirs: Vec<(SockId, SockId)>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
     /// Names whose addresses were looked up elsewhere, or were not to be found.
@@ -84,6 +86,7 @@ impl Core {
             asked: Vec::new(),
             tickets: 0,
             listening: Vec::new(),
+            heirs: Vec::new(),
             reserved: Vec::new(),
             known_hosts: BTreeMap::new(),
         }
@@ -159,7 +162,8 @@ impl Core {
     }
 
     pub(super) fn close_deferred(&mut self) {
-        for (id, how) in self.closing.drain(..) {
+        for (id, how) in std::mem::take(&mut self.closing) {
+            self.hand_over(id);
             self.net.close(id, how);
         }
     }

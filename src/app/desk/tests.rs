@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Env;
 use crate::reactor::command::Ticket;
 use crate::reactor::mio_net::{self, MioNet};
-use crate::reactor::tabs::TabCommand;
+use crate::reactor::tabs::{TabCommand, TabReply};
 
 fn desk() -> (Reactor<RoleSet>, Desk) {
     let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
@@ -42,6 +42,26 @@ fn nothing_begins_once_all_is_to_end() {
     done.recv().expect("it is through");
     desk.begin_prepared(&mut reactor, true);
     assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
+}
+
+/// What no relay has is a slip, and what stands beside it holds all the same.
+#[test]
+fn a_field_that_no_relay_has_is_said_to_be_none() {
+    let (mut reactor, mut desk) = desk();
+    let by = (desk.console, Ticket(u64::MAX));
+    let fields = [("max-lga", "3s"), ("upstream-send", "x"), ("retry", "7")];
+    let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let change = TabCommand::Change {
+        tab: desk.tabs[0].id,
+        fields: fields.to_vec(),
+    };
+    let Some(TabReply::Faults(faults)) = desk.obey(&mut reactor, by, change) else {
+        panic!("two of them are wrong");
+    };
+    let slip = "there is no field max-lga: did you mean max-lag?";
+    assert_eq!(faults[0], ("max-lga".to_owned(), slip.to_owned()));
+    assert_eq!(faults[1].1, "this is set in the settings file");
+    assert_eq!(desk.tabs[0].member.settings.get("retry"), "7");
 }
 
 /// A role that could not begin, or whose tab is closed, has an end that concerns nobody else.

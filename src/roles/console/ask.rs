@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
-use crate::reactor::net::Peer;
 use crate::reactor::tabs::{OptionRow, TabCommand, TabReply};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::{Pass, Right};
+use super::guard::{Caller, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -22,7 +21,8 @@ use super::{Asked, ConnId, Console, Content, TOO_MANY, TOO_MANY_PARTINGS};
 pub(super) enum Goal {
     /// All tabs, in pages.
     List,
-    Options,
+    /// The options that a relay has. Who is to be told them.
+    Options(ConnId),
     Log,
     Payload(ConnId),
     /// Clients for the gathering of this number.
@@ -55,20 +55,25 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        pass: Pass,
+        caller: Caller,
     ) -> Option<Content> {
+        let pass = caller.pass;
         let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
+            // They are never others: the first who wants them has them looked up, and most processes never do.
+            Route::Options if self.options.is_null() => {
+                self.ask(cx, Goal::Options(conn), TabCommand::Options);
+            }
             Route::Options => return Some(answered(Status::OK, &self.options)),
-            Route::Login => return Some(self.login(cx, asked.peer, body)),
+            Route::Login => return Some(self.login(cx, caller, body)),
             Route::Logout => {
                 let is_viewers = right == Right::View && pass.session.is_some();
-                if is_viewers && !self.partings.may(asked.peer, cx.now()) {
+                if is_viewers && !self.partings.may(caller.from, cx.now()) {
                     return Some(error(Status::TOO_MANY, TOO_MANY_PARTINGS));
                 }
                 if is_viewers {
-                    self.partings.wrong(asked.peer, cx.now());
+                    self.partings.wrong(caller.from, cx.now());
                 }
                 self.guard.log_out(pass, cx.utc_millis() / 1000);
                 self.end_streams_of(cx, pass);
@@ -121,8 +126,8 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
-        if !self.guesses.may(peer, cx.now()) {
+    fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
+        if !self.guesses.may(caller.from, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
@@ -130,7 +135,7 @@ impl Console {
         match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
-                self.guesses.wrong(peer, cx.now());
+                self.guessed(cx, caller);
                 error(Status::UNAUTHORIZED, "that is not the token")
             }
         }
@@ -170,7 +175,14 @@ impl Console {
         };
         match (goal, reply) {
             (Goal::List, TabReply::List(tabs)) => self.listed(cx, tabs),
-            (Goal::Options, TabReply::Options(rows)) => self.options = groups(&rows),
+            (Goal::Options(conn), TabReply::Options(rows)) => {
+                self.options = groups(&rows);
+                self.server
+                    .answer(cx, conn, answered(Status::OK, &self.options));
+            }
+            (Goal::Options(conn), _) => {
+                self.answer_to(cx, conn, Status::UNAVAILABLE, &no_answer());
+            }
             (Goal::Log, TabReply::Log(lines)) => self.logged(cx, lines),
             (Goal::Payload(conn), TabReply::Payload(payload)) => self.flowed(cx, conn, &payload),
             (Goal::Payload(conn), _) => self.flow_ended(conn),
@@ -180,7 +192,7 @@ impl Console {
             (Goal::Clients { serial, .. }, _) => self.ungathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
             (Goal::List, _) => self.unlisted(cx),
-            (Goal::Options | Goal::Log, _) => {}
+            (Goal::Log, _) => {}
         }
     }
 

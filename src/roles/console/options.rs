@@ -64,6 +64,16 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--trust-proxy",
+        kind: Kind::Networks,
+        unit: "CIDR",
+        preset: Preset::Said("none"),
+        many: true,
+        group: ACCESS,
+        help: "proxies in front of it: wrong tokens count for the address that their X-Forwarded-For says",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--max-connections",
         kind: Kind::Count {
             min: 8,
@@ -183,6 +193,7 @@ pub fn build(
         hosts,
         token,
         view_token,
+        trust_proxy: values.access("trust-proxy")?,
         max_connections: values.amount("max-connections")?.expect(PRESET),
         is_private: false,
     })
@@ -279,7 +290,6 @@ mod tests {
             "https://ops.example",
             "ops.example/",
             "a b",
-            "",
             "*",
             ":80",
             "8080",

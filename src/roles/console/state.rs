@@ -253,6 +253,7 @@ const SEEN: &[&str] = &[
     "name",
     "kind",
     "running",
+    "dump",
     "state",
     "word",
     "why",
