@@ -279,8 +279,8 @@ fn lock_folder(settings: &Path) -> Option<File> {
     if let Err(TryLockError::WouldBlock) = opened.try_lock() {
         let (path, folder) = (settings.display(), folder.display());
         log::warn!(
-            "console: another hydrant console has its settings in {path} too: what is changed in both is not saved; give one \
-             of them an XDG_CONFIG_HOME of its own, or run a file ({folder} is locked)"
+            "console: another hydrant console has its settings in {path} too: what is changed in both is not saved; \
+             give one of them an XDG_CONFIG_HOME of its own, or run a file ({folder} is locked)"
         );
     }
     Some(opened)

@@ -11,7 +11,8 @@
 //! **Invariant.** No GET changes anything but for what is shown, and nothing is done for whoever may only look.
 //!
 //! **Invariant.** Connections, heads, bodies and what waits for a reader are bounded; one that stops reading is closed.
-//! A turn serves one request, and a piece of the state that does not grow with the number of roles or of those who look.
+//! A turn serves one request, and a piece of the state that does not grow with the number of roles or of those who
+//! look.
 
 mod answer;
 mod ask;
@@ -80,8 +81,8 @@ pub struct Console {
     line: u64,
     served: u64,
     guesses: Guesses,
-    /// Those who may only look, and log out again and again. All cookies that are given back are remembered, as far as there
-    /// is room: nobody may fill it, at the cost of all others who look.
+    /// Those who may only look, and log out again and again. All cookies that are given back are remembered, as far as
+    /// there is room: nobody may fill it, at the cost of all others who look.
     partings: Guesses,
     started: u64,
     journal: Journal,

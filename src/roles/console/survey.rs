@@ -2,8 +2,8 @@
 //! or of those who look:
 //!
 //! ```text
-//!   Idle ──ask──> Asked ──pages, a sample of each tab──┬──> Writing ──rows, some a visit──> Telling ──some a visit──> Idle
-//!                                                      └──────────────── nobody is to be shown them ────────────────> Idle
+//!   Idle ──ask──> Asked ──pages, a sample of each tab──> Writing ──rows──> Telling ──who waits──> Idle
+//!                   └──────── nobody is to be told ─────────────────────────────────────────────> Idle
 //! ```
 //!
 //! While nobody looks, a look is brief: tabs come without their settings, and nothing is written.
