@@ -64,7 +64,10 @@ fn what_is_refused_without_a_field_is_said_beside_the_field() {
     page.until_text("#field-retry-error", "not today");
     until_told_again(&mut page);
     assert_eq!(
-        page.eval("['field-retry', 'field-retry-error'].map((id) => document.getElementById(id)).map((at) => at.value ?? at.textContent)"),
+        page.eval(
+            "[document.getElementById('field-retry').value,
+              document.getElementById('field-retry-error').textContent]"
+        ),
         json!(["7", "not today"])
     );
 }
