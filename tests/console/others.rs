@@ -39,7 +39,7 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
     page.until("document.querySelectorAll('#tabs [role=tab]').length === 1");
     page.until_text("#toast", &format!("{name} is gone"));
     assert_eq!(page.eval("document.activeElement.id"), "tab-1");
-    assert_eq!(console.roles()[0]["fields"]["retry"], json!(""));
+    assert_eq!(console.roles()[0]["fields"]["retry"], json!("5"));
 }
 
 #[test]
