@@ -67,19 +67,7 @@ impl Console {
             }
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, caller, body)),
-            Route::Logout => {
-                let is_viewers = right == Right::View && pass.session.is_some();
-                if is_viewers && !self.partings.may(caller.from, cx.now()) {
-                    return Some(error(Status::TOO_MANY, TOO_MANY_PARTINGS));
-                }
-                if is_viewers {
-                    self.partings.wrong(caller.from, cx.now());
-                }
-                self.guard.log_out(pass, cx.utc_millis() / 1000);
-                self.end_streams_of(cx, pass);
-                let answer = answered(Status::OK, &json!({}));
-                return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
-            }
+            Route::Logout => return Some(self.logout(cx, caller)),
             Route::State => {
                 // Where nobody has looked yet, this is the first look.
                 if self.state_asked.replace(cx.now()).is_none() && self.config.is_private {
@@ -124,6 +112,19 @@ impl Console {
             }
         }
         None
+    }
+
+    fn logout(&mut self, cx: &mut Cx<'_>, Caller { pass, from, .. }: Caller) -> Content {
+        if pass.right == Right::View && pass.session.is_some() {
+            if !self.partings.may(from, cx.now()) {
+                return error(Status::TOO_MANY, TOO_MANY_PARTINGS);
+            }
+            self.partings.wrong(from, cx.now());
+        }
+        self.guard.log_out(pass, cx.utc_millis() / 1000);
+        self.end_streams_of(cx, pass);
+        let answer = answered(Status::OK, &json!({}));
+        answer.with("Set-Cookie", &self.guard.no_cookie())
     }
 
     fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
