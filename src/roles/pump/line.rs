@@ -73,6 +73,9 @@ impl<C: Carrier> Mux<C> {
         } else {
             self.question = None;
         }
+        if self.carrier_mut().has_heard() {
+            self.session.moves(cx.now());
+        }
         self.session.tick(cx.now())?;
         self.say(cx);
         if self.question.is_none() && self.session.is_asking() {

@@ -36,6 +36,8 @@ pub(super) struct Wire {
     missed: u32,
     /// Something has come since the last ping.
     heard: bool,
+    /// Something has come since the session on it last asked.
+    brings: bool,
     /// Bytes that were written in all.
     written: u64,
     /// The last ping that was due.
@@ -76,6 +78,7 @@ impl Wire {
             missed: 0,
             // Before the first ping nothing has to be answered.
             heard: true,
+            brings: false,
             written: 0,
             question: None,
         };
@@ -95,7 +98,8 @@ impl Wire {
 
     pub(super) fn read(&mut self, cx: &mut Cx<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
         let read = self.link.read(cx, into);
-        self.heard |= matches!(read, Ok(Some(1..)));
+        let some = matches!(read, Ok(Some(1..))) || self.link.has_heard();
+        (self.heard, self.brings) = (self.heard || some, self.brings || some);
         read
     }
 
@@ -328,6 +332,10 @@ impl Carrier for Wire {
 
     fn under_way(&self, cx: &Cx<'_>) -> u64 {
         self.link.under_way(cx)
+    }
+
+    fn has_heard(&mut self) -> bool {
+        std::mem::take(&mut self.brings)
     }
 }
 

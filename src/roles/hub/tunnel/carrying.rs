@@ -213,7 +213,7 @@ impl Tunnel {
     /// for, as long as the line moves.
     pub(super) fn tick_session(&mut self, cx: &mut Cx<'_>) {
         if let Some(mux) = &mut self.mux {
-            mux.carries(self.hub.under_way(cx));
+            mux.carries(self.hub.under_way(cx), self.hub.has_heard());
             if let Err(silent) = mux.tick(cx) {
                 let why = format!("has been silent for {}", Span(silent.after));
                 self.lose_peer(cx, &why);
