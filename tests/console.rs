@@ -14,6 +14,8 @@ mod browser;
 mod feed;
 #[path = "console/form.rs"]
 mod form;
+#[path = "console/others.rs"]
+mod others;
 #[path = "console/page.rs"]
 mod page;
 #[path = "console/rig.rs"]

@@ -114,7 +114,10 @@ impl Rig {
     }
 
     fn tab(&mut self, id: u64) -> Tab {
-        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List {
+            from: 0,
+            is_brief: false,
+        }) else {
             panic!("it is answered at once");
         };
         let mut rows = tabs.rows.into_iter();
@@ -123,7 +126,10 @@ impl Rig {
 
     /// What the page says of the file.
     fn fault(&mut self) -> Option<String> {
-        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List {
+            from: 0,
+            is_brief: false,
+        }) else {
             panic!("it is answered at once");
         };
         tabs.fault

@@ -82,7 +82,9 @@ pub(super) trait Panel {
         command: TabCommand,
     ) -> Option<TabReply> {
         let wanted = match command {
-            TabCommand::List { from } => return Some(self.list(reactor, from)),
+            TabCommand::List { from, is_brief } => {
+                return Some(self.list(reactor, from, is_brief));
+            }
             TabCommand::Options => return Some(TabReply::Options(option_rows())),
             TabCommand::Log { after } => return Some(TabReply::Log(log_after(after))),
             TabCommand::Reload => return self.reload(reactor, by),
@@ -139,11 +141,11 @@ pub(super) trait Panel {
         }
     }
 
-    fn list(&mut self, reactor: &Reactor<RoleSet>, from: usize) -> TabReply {
+    fn list(&mut self, reactor: &Reactor<RoleSet>, from: usize, is_brief: bool) -> TabReply {
         let kept = self.kept();
         let (rows, next) = self
             .posts()
-            .page(from, |post| post.tab(reactor, kept.is_kept));
+            .page(from, |post| post.tab(reactor, kept.is_kept, is_brief));
         TabReply::List(Tabs { rows, next, ..kept })
     }
 

@@ -134,20 +134,21 @@ impl<O: Orders> Post<O> {
     }
 
     /// As a page has it.
-    pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> Tab {
+    pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool, is_brief: bool) -> Tab {
         let mut row = self.row(reactor);
         if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
             row.state = RoleState::Failed(text_of(&self.faults));
         }
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         let kind = self.member.kind();
+        let sheet = (!is_brief).then(|| self.member.sheet()).flatten();
         Tab {
             id: self.id,
             kind,
             label: self.member.label(),
             row,
             dump: self.shows || self.member.shows() || dumps,
-            settings: self.member.sheet().map(|sheet| TabSettings {
+            settings: sheet.map(|sheet| TabSettings {
                 fields: sheet.fields,
                 command: sheet.command,
                 unsaid: sheet.unsaid,

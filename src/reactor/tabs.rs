@@ -12,6 +12,8 @@ pub enum TabCommand {
     List {
         /// The place, from 0 on.
         from: usize,
+        /// Without their settings.
+        is_brief: bool,
     },
     /// The options that a relay has: [`TabReply::Options`].
     Options,
@@ -132,7 +134,7 @@ pub struct Tab {
     pub row: RoleRow,
     /// What flows through it is shown.
     pub dump: bool,
-    /// What can be changed of it; `None` where that is not done here.
+    /// What can be changed of it; `None` where that is not done here, or was not asked for.
     pub settings: Option<TabSettings>,
 }
 

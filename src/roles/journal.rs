@@ -109,16 +109,18 @@ impl Journal {
         log::error!(target: LIVE, "{text}");
     }
 
-    /// Advice about how hydrant was started, which is nothing that the relay did. Where it has a name it may be one of
-    /// many, and the advice is for that one.
+    /// Advice about how hydrant was started, which is nothing that the relay did.
     pub(super) fn hint(&mut self, now: Time, text: String) {
         if let Some(text) = self.repeats.say(now, "hint", text) {
-            let whom = if self.label.ends_with(']') {
-                &self.label
-            } else {
-                "hydrant"
-            };
-            log::warn!("{whom}: {text}");
+            log::warn!("{}: {text}", self.adviser());
+        }
+    }
+
+    /// Who gives advice: the program, unless the role has a name, as it has wherever there may be several.
+    fn adviser(&self) -> &str {
+        match self.label.contains('[') {
+            true => &self.label,
+            false => "hydrant",
         }
     }
 
@@ -181,3 +183,16 @@ const UPSTREAMS_EACH_SECOND: u32 = 200;
 /// Groups of lines of which strangers can make many kinds, named as one line is.
 const REFUSALS: &str = "more refused connection";
 const SKIPS: &str = "more skip";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where several relays run, whose upstream it is that should be waited for is of interest, and to no other.
+    #[test]
+    fn advice_is_given_by_whom_it_is_about() {
+        for (label, adviser) in [("relay", "hydrant"), ("relay[sports]", "relay[sports]")] {
+            assert_eq!(Journal::new(label.to_owned()).adviser(), adviser);
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 
 /// Waits until the page has been sent the state again, twice: what it shows by then it does not show for a moment only.
-fn until_told_again(page: &mut Page) {
+pub(crate) fn until_told_again(page: &mut Page) {
     page.eval(
         "window.told = 0;
          window.listening = new EventSource('/api/v1/events');

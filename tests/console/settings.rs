@@ -308,3 +308,43 @@ fn an_import_is_taken_over_once() {
         console.program.stop();
     }
 }
+
+/// Each would write what the other knows nothing of.
+#[test]
+fn two_consoles_with_the_same_settings_are_told_so() {
+    let home = Scratch::new();
+    let first = Console::start(&home);
+    let second = Console::start(&home);
+    second
+        .program
+        .wait_log("another hydrant console has its settings in");
+    assert!(!first.program.has_logged("another hydrant console"));
+    second.program.stop();
+    first.program.stop();
+    let alone = Console::start(&home);
+    assert!(
+        !alone
+            .program
+            .stop()
+            .join("\n")
+            .contains("another hydrant console")
+    );
+}
+
+#[test]
+fn without_a_home_nothing_is_kept_and_that_is_said() {
+    let mut program = hydrant("console --no-browser --bind 127.0.0.1:0");
+    for name in ["HOME", "XDG_CONFIG_HOME"] {
+        program = program.env(name, "");
+    }
+    let program = program.start();
+    program.wait_log("console: settings are not saved: there is neither HOME nor XDG_CONFIG_HOME");
+    let at = program.address_of("browsers");
+    let console = Console { program, at };
+    let settings = console.get("/api/v1/state").json()["settings"].clone();
+    let error = settings["error"].as_str().expect("it says so");
+    assert!(
+        error.contains("neither HOME nor XDG_CONFIG_HOME"),
+        "{error}"
+    );
+}

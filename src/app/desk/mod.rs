@@ -10,7 +10,9 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use self::tabs::{Draft, TABS_MAX};
@@ -36,6 +38,10 @@ pub(super) struct Desk {
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
+    /// Why not, where that is not as it should be.
+    is_homeless: bool,
+    /// The folder of the settings, which is locked as long as this lives.
+    _folder: Option<File>,
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
@@ -69,6 +75,10 @@ impl Desk {
             .clone()
             .map(|path| Keeper::start(path, known, "console: settings"))
             .transpose()?;
+        let folder = orders.settings.as_deref().and_then(lock_folder);
+        if orders.settings.is_none() {
+            log::warn!("console: settings are not saved: {HOMELESS}");
+        }
         let console = reactor.add(RoleSet::Console(Console::new(orders.console.clone())));
         if let Some(text) = reactor.failure(console) {
             return Err(text.to_owned());
@@ -83,6 +93,8 @@ impl Desk {
             tabs: Posts::new(),
             document,
             keeper,
+            is_homeless: orders.settings.is_none(),
+            _folder: folder,
             origin: Some(Box::new(origin)),
             reading: None,
             opens_browser: orders.opens_browser,
@@ -120,6 +132,8 @@ impl Desk {
             tabs: Posts::new(),
             document: Document::empty(),
             keeper: None,
+            is_homeless: false,
+            _folder: None,
             origin: None,
             reading: None,
             opens_browser: false,
@@ -256,6 +270,22 @@ impl Desk {
     }
 }
 
+/// Makes sure that no other console has its settings in the same file, or says so: each would find the file changed by
+/// the other, and save no more. What can't be locked is not.
+fn lock_folder(settings: &Path) -> Option<File> {
+    let folder = settings.parent()?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let opened = made.and_then(|()| File::open(folder)).ok()?;
+    if let Err(TryLockError::WouldBlock) = opened.try_lock() {
+        let (path, folder) = (settings.display(), folder.display());
+        log::warn!(
+            "console: another hydrant console has its settings in {path} too: what is changed in both is not saved; \
+             give one of them an XDG_CONFIG_HOME of its own, or run a file ({folder} is locked)"
+        );
+    }
+    Some(opened)
+}
+
 /// What a file of settings says, and its text. One that is not there says nothing.
 fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String> {
     let text = settings_file::read(path)
@@ -303,6 +333,8 @@ fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
     import(&text, TABS_MAX).map_err(|error| format!("--import {}: {error}", path.display()))
 }
 
+/// Why nothing is saved.
+const HOMELESS: &str = "there is neither HOME nor XDG_CONFIG_HOME to have them in";
 /// The longest file that is imported.
 const IMPORT_MAX: u64 = 1 << 20;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Desk, RoleSet};
+use super::{Desk, HOMELESS, RoleSet};
 use crate::app::change::{Change, change};
 use crate::app::fields::fault_of;
 use crate::app::panel::{By, Panel, refused};
@@ -99,7 +99,10 @@ impl Panel for Desk {
         let keeper = self.keeper.as_ref();
         Tabs {
             file: keeper.map(|keeper| keeper.path().display().to_string()),
-            fault: keeper.and_then(|keeper| keeper.fault()),
+            fault: match self.is_homeless {
+                true => Some(HOMELESS.to_owned()),
+                false => keeper.and_then(|keeper| keeper.fault()),
+            },
             is_kept: true,
             ..Tabs::default()
         }

@@ -319,9 +319,7 @@ impl Settings {
 /// The options that a form shows: not those that have a place of their own, that name files, or that make no sense
 /// where many relays share one process.
 pub fn option_rows() -> Vec<OptionRow> {
-    let shown = OPTIONS
-        .iter()
-        .filter(|opt| is_editable(opt.name()) && !OWN_PLACE.contains(&opt.name()));
+    let shown = OPTIONS.iter().filter(|opt| is_editable(opt.name()));
     shown
         .map(|opt| OptionRow {
             group: opt.group,
@@ -422,8 +420,6 @@ const ELSEWHERE: &[&str] = &[
 ];
 /// Fields that are no options, or not only.
 const WORDS: &[&str] = &["name", "src", "dst", "dump"];
-/// Options with fields of their own.
-const OWN_PLACE: &[&str] = &["mode", "retry"];
 const NAME_MAX: usize = 64;
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! what one who may has asked for, in a POST; who did it is answered with what came of it; and every state that is
 //! shown is that of a moment behind all that was known to be done.
 
+#[cfg(test)]
+mod looks;
 mod model;
 mod owner;
 mod person;

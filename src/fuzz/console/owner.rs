@@ -24,6 +24,8 @@ pub(super) struct Owner {
     pub(super) bytes: u64,
     /// How many looks have begun.
     pub(super) looks: usize,
+    /// How often somebody has asked for the settings of a tab.
+    pub(super) sheets: usize,
     /// What was to be done.
     pub(super) deeds: Vec<TabCommand>,
     /// How many looks had begun when the last of that was done.
@@ -43,6 +45,7 @@ impl Owner {
             is_silent: false,
             bytes: 0,
             looks: 0,
+            sheets: 0,
             deeds: Vec::new(),
             looks_before: 0,
             model: None,
@@ -74,12 +77,15 @@ impl Owner {
 
     fn tab(&mut self, command: TabCommand) -> TabReply {
         match command {
-            TabCommand::List { from } => {
+            TabCommand::List { from, is_brief } => {
                 self.looks += usize::from(from == 0);
+                self.sheets += usize::from(!is_brief);
                 self.bytes += 1000 * u64::from(from == 0);
                 let all: Vec<Tab> = match &self.model {
                     Some(model) => model.tabs(self.bytes),
-                    None => (0..self.tabs).map(|number| self.row(number)).collect(),
+                    None => (0..self.tabs)
+                        .map(|number| self.row(number, is_brief))
+                        .collect(),
                 };
                 TabReply::List(Tabs {
                     rows: all.into_iter().skip(from).take(PAGE_MAX).collect(),
@@ -137,14 +143,14 @@ impl Owner {
         }
     }
 
-    fn row(&self, number: usize) -> Tab {
+    fn row(&self, number: usize, is_brief: bool) -> Tab {
         Tab {
             id: number as u64 + 1,
             kind: "relay",
             label: format!("relay[relay {number}]"),
             row: self.role(number),
             dump: false,
-            settings: Some(TabSettings {
+            settings: (!is_brief).then(|| TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],
                 command: format!("hydrant {}", "x".repeat(self.field)),
                 unsaid: Vec::new(),

@@ -3,15 +3,15 @@
 use super::*;
 use crate::reactor::tabs::TabCommand;
 
-const BEARER: &str = "Authorization: Bearer open-sesame-and-more\r\n";
+pub(super) const BEARER: &str = "Authorization: Bearer open-sesame-and-more\r\n";
 
-fn console(connections: usize) -> Play {
+pub(super) fn console(connections: usize) -> Play {
     let party = Party::console(connections, Some(TOKEN));
     Play::new(party, 1, Faults::none())
 }
 
 /// The one answer to a request of somebody new.
-fn asked(play: &mut Play, words: &str) -> Answer {
+pub(super) fn asked(play: &mut Play, words: &str) -> Answer {
     let guest = play.guest();
     assert_eq!(play.says(guest, words.as_bytes()), words.len());
     let heard = play.hears_for(guest, SECOND * 3);
@@ -416,7 +416,7 @@ fn the_oldest_makes_way_for_the_newest() {
     assert_eq!(open.iter().filter(|is_open| **is_open).count(), 64);
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// One look tells of no rate; who looks again within seconds sees what came meanwhile.
 #[test]

@@ -11,7 +11,12 @@ use super::assets::Asset;
 
 /// JSON.
 pub(super) fn json(status: Status, body: &Value) -> Content {
-    let content = safe(status, JSON, body.to_string().into_bytes());
+    text(status, body.to_string().into_bytes())
+}
+
+/// JSON that is written already.
+pub(super) fn text(status: Status, body: impl Into<Rc<[u8]>>) -> Content {
+    let content = safe(status, JSON, body);
     match status {
         Status::UNAUTHORIZED => content.with("WWW-Authenticate", "Bearer"),
         _ => content,
@@ -34,7 +39,12 @@ pub(super) fn stream() -> Content {
 
 /// One event (the HTML standard, section 9.2). JSON has no line ends in it.
 pub(super) fn event(kind: &str, data: &Value) -> Vec<u8> {
-    format!("event: {kind}\ndata: {data}\n\n").into_bytes()
+    event_of(kind, data.to_string().as_bytes())
+}
+
+/// One event out of JSON that is written already.
+pub(super) fn event_of(kind: &str, data: &[u8]) -> Vec<u8> {
+    [format!("event: {kind}\ndata: ").as_bytes(), data, b"\n\n"].concat()
 }
 
 fn safe(status: Status, kind: &str, body: impl Into<Rc<[u8]>>) -> Content {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
-use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
+use crate::reactor::tabs::{OptionRow, TabCommand, TabReply};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
@@ -13,13 +13,14 @@ use super::guard::{Caller, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
-use super::{Asked, ConnId, Console, Content, TOO_MANY};
+use super::survey::Waiting;
+use super::{Asked, ConnId, Console, Content, TOO_MANY, TOO_MANY_PARTINGS};
 
 /// What a question is for.
 #[derive(Debug)]
 pub(super) enum Goal {
-    /// All tabs, in pieces.
-    List(Vec<Tab>),
+    /// All tabs, in pages.
+    List,
     /// The options that a relay has. Who is to be told them.
     Options(ConnId),
     Log,
@@ -31,21 +32,6 @@ pub(super) enum Goal {
     },
     /// Something was to be done.
     Deed(ConnId),
-}
-
-/// Who waits for the tabs as they are.
-#[derive(Debug)]
-pub(super) enum Waiting {
-    /// The second is over.
-    Sample,
-    /// A page that has just been opened.
-    Streams,
-    /// A request for the state. Its right.
-    State(ConnId, Right),
-    /// A request that did something: the answer, once the change is known here.
-    Answer(ConnId, Status, Value),
-    /// A request for a piece of a relay's past.
-    History(ConnId, u64),
 }
 
 /// Who waits for the clients of a tab.
@@ -60,34 +46,6 @@ impl Console {
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, goal: Goal, command: TabCommand) {
         let ticket = cx.ask(Command::Tab(command));
         self.asked.insert(ticket, goal);
-    }
-
-    /// Has the tabs looked at. Whoever asks once a look has shown some of them waits for the next one: that one shows
-    /// what was done before it began.
-    pub(super) fn list(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
-        match self.is_listed {
-            true => self.next_waiting.push(waiting),
-            false => self.waiting.push(waiting),
-        }
-        self.begin_listing(cx);
-    }
-
-    fn begin_listing(&mut self, cx: &mut Cx<'_>) {
-        if !self.listing {
-            self.listing = true;
-            self.ask(cx, Goal::List(Vec::new()), TabCommand::List { from: 0 });
-        }
-    }
-
-    /// A look is over. Who waited for it, and the next one, if there is to be one.
-    fn end_listing(&mut self, cx: &mut Cx<'_>) -> Vec<Waiting> {
-        (self.listing, self.is_listed) = (false, false);
-        let next = std::mem::take(&mut self.next_waiting);
-        let waiting = std::mem::replace(&mut self.waiting, next);
-        if !self.waiting.is_empty() {
-            self.begin_listing(cx);
-        }
-        waiting
     }
 
     /// Does what is asked for, or begins it.
@@ -109,12 +67,7 @@ impl Console {
             }
             Route::Options => return Some(answered(Status::OK, &self.options)),
             Route::Login => return Some(self.login(cx, caller, body)),
-            Route::Logout => {
-                self.guard.log_out(pass, cx.utc_millis() / 1000);
-                self.end_streams_of(cx, pass);
-                let answer = answered(Status::OK, &json!({}));
-                return Some(answer.with("Set-Cookie", &self.guard.no_cookie()));
-            }
+            Route::Logout => return Some(self.logout(cx, caller)),
             Route::State => {
                 // Where nobody has looked yet, this is the first look.
                 if self.state_asked.replace(cx.now()).is_none() && self.config.is_private {
@@ -159,6 +112,19 @@ impl Console {
             }
         }
         None
+    }
+
+    fn logout(&mut self, cx: &mut Cx<'_>, Caller { pass, from, .. }: Caller) -> Content {
+        if pass.right == Right::View && pass.session.is_some() {
+            if !self.partings.may(from, cx.now()) {
+                return error(Status::TOO_MANY, TOO_MANY_PARTINGS);
+            }
+            self.partings.wrong(from, cx.now());
+        }
+        self.guard.log_out(pass, cx.utc_millis() / 1000);
+        self.end_streams_of(cx, pass);
+        let answer = answered(Status::OK, &json!({}));
+        answer.with("Set-Cookie", &self.guard.no_cookie())
     }
 
     fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
@@ -209,7 +175,7 @@ impl Console {
             return;
         };
         match (goal, reply) {
-            (Goal::List(so_far), TabReply::List(tabs)) => self.listed(cx, so_far, tabs),
+            (Goal::List, TabReply::List(tabs)) => self.listed(cx, tabs),
             (Goal::Options(conn), TabReply::Options(rows)) => {
                 self.options = groups(&rows);
                 self.server
@@ -226,95 +192,9 @@ impl Console {
             }
             (Goal::Clients { serial, .. }, _) => self.ungathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
-            (Goal::List(_), _) => self.unlisted(cx),
+            (Goal::List, _) => self.unlisted(cx),
             (Goal::Log, _) => {}
         }
-    }
-
-    fn listed(&mut self, cx: &mut Cx<'_>, mut so_far: Vec<Tab>, tabs: Tabs) {
-        so_far.extend(tabs.rows);
-        if let Some(from) = tabs.next {
-            self.is_listed = true;
-            return self.ask(cx, Goal::List(so_far), TabCommand::List { from });
-        }
-        let waiting = self.end_listing(cx);
-        if waiting
-            .iter()
-            .any(|waiting| matches!(waiting, Waiting::Sample))
-        {
-            let samples: Vec<_> = so_far
-                .iter()
-                .map(|tab| (tab.id, state::sample(tab)))
-                .collect();
-            self.history.push(&samples);
-        }
-        self.tabs = so_far;
-        let shows = |waiting: &Waiting| matches!(waiting, Waiting::Streams | Waiting::State(..));
-        if !self.streams.is_empty() || waiting.iter().any(shows) {
-            let json = |tab| state::json(tab, &self.history);
-            let rows: Vec<Value> = self.tabs.iter().map(json).collect();
-            self.state = json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "started": self.started,
-                "utc": cx.utc_millis(),
-                "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
-                "guarded": self.config.token.is_some(),
-                "roles": rows,
-            });
-        }
-        for waiting in waiting {
-            self.tell(cx, waiting);
-        }
-    }
-
-    /// The tabs can't be had: whoever waits for them is told so, and the next one asks again.
-    fn unlisted(&mut self, cx: &mut Cx<'_>) {
-        for waiting in self.end_listing(cx) {
-            match waiting {
-                Waiting::Sample | Waiting::Streams => {}
-                Waiting::Answer(conn, status, body) => self.answer_to(cx, conn, status, &body),
-                Waiting::State(conn, _) | Waiting::History(conn, _) => {
-                    self.answer_to(cx, conn, Status::UNAVAILABLE, &no_answer());
-                }
-            }
-        }
-    }
-
-    fn tell(&mut self, cx: &mut Cx<'_>, waiting: Waiting) {
-        match waiting {
-            Waiting::Sample => self.push_state(cx, false),
-            Waiting::Streams => self.push_state(cx, true),
-            Waiting::State(conn, right) => {
-                let state = self.state_for(right);
-                self.answer_to(cx, conn, Status::OK, &state);
-            }
-            Waiting::Answer(conn, status, body) => self.answer_to(cx, conn, status, &body),
-            Waiting::History(conn, id) => match self.tabs.iter().any(|tab| tab.id == id) {
-                true => {
-                    let past = self.history.json(id);
-                    self.answer_to(cx, conn, Status::OK, &past);
-                }
-                false => self.answer_to(cx, conn, Status::NOT_FOUND, &no_such()),
-            },
-        }
-    }
-
-    /// The state of everything, for somebody with this right: what is on the wall, without what it is made of, for
-    /// whoever may only look.
-    pub(super) fn state_for(&self, right: Right) -> Value {
-        let mut state = self.state.clone();
-        let is_viewer = right != Right::All;
-        state["view_only"] = json!(is_viewer);
-        if is_viewer {
-            state["settings"] = Value::Null;
-            let roles = state["roles"].as_array_mut().into_iter().flatten();
-            for role in roles.filter_map(Value::as_object_mut) {
-                for hidden in ["fields", "command", "unsaid", "errors"] {
-                    role.remove(hidden);
-                }
-            }
-        }
-        state
     }
 
     fn gathered(&mut self, cx: &mut Cx<'_>, tab: u64, serial: u64, page: ClientPage) {
@@ -451,10 +331,10 @@ fn groups(rows: &[OptionRow]) -> Value {
     json!({ "groups": groups.collect::<Vec<_>>() })
 }
 
-fn no_answer() -> Value {
+pub(super) fn no_answer() -> Value {
     json!({ "error": "there was no answer" })
 }
 
-fn no_such() -> Value {
+pub(super) fn no_such() -> Value {
     json!({ "error": "there is no such relay" })
 }

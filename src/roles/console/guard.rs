@@ -71,7 +71,14 @@ impl Returned {
     }
 
     fn add(&mut self, session: Session, now: u64) {
-        self.sessions.retain(|session| session.until > now);
+        // They are in the order of their ends.
+        while self
+            .sessions
+            .first()
+            .is_some_and(|first| first.until <= now)
+        {
+            self.sessions.pop_first();
+        }
         self.sessions.insert(session);
         if self.sessions.len() > RETURNED_MAX {
             self.floor = self.sessions.pop_first();
@@ -104,10 +111,32 @@ pub(super) struct Guard {
     port: u16,
     /// Names besides addresses and `localhost` that browsers reach it by.
     names: Vec<String>,
-    token: Option<Secret>,
-    view_token: Option<Secret>,
-    /// Of the one, and of the other.
-    returned: [Returned; 2],
+    token: Option<Key>,
+    view_token: Option<Key>,
+    /// Those that were others before, of which something was given back: one of them may come again.
+    former: Vec<Key>,
+}
+
+/// A token, and what was given back of it.
+#[derive(Debug)]
+struct Key {
+    secret: Secret,
+    returned: Returned,
+}
+
+impl Key {
+    fn new(secret: Secret) -> Self {
+        Self {
+            secret,
+            returned: Returned::default(),
+        }
+    }
+
+    /// By which of its cookies somebody comes, if it is one that opens something at this time.
+    fn session(&self, cookie: &[u8], now: u64) -> Option<Session> {
+        let session = proven(cookie, &self.secret)?;
+        (session.until > now && !self.returned.has(&session)).then_some(session)
+    }
 }
 
 impl Guard {
@@ -119,28 +148,50 @@ impl Guard {
         Self {
             port: 0,
             names,
-            token,
-            view_token,
-            returned: Default::default(),
+            token: token.map(Key::new),
+            view_token: view_token.map(Key::new),
+            former: Vec::new(),
         }
     }
 
     /// Other tokens hold from now on. Where there is none any more, those that there were are kept: it still listens
-    /// where it was begun, which whoever left the token out may not have had in mind.
+    /// where it was begun, which whoever left the token out may not have had in mind. What was given back of a token
+    /// stays so whatever becomes of the other.
     pub(super) fn set_tokens(
         &mut self,
         token: Option<Secret>,
         view_token: Option<Secret>,
     ) -> NewTokens {
-        if (&self.token, &self.view_token) == (&token, &view_token) {
+        let known = |key: &Option<Key>, token: &Option<Secret>| {
+            key.as_ref().map(|key| &key.secret) == token.as_ref()
+        };
+        if known(&self.token, &token) && known(&self.view_token, &view_token) {
             return NewTokens::Same;
         }
         if token.is_none() {
             return NewTokens::Missing;
         }
-        (self.token, self.view_token) = (token, view_token);
-        self.returned = Default::default();
+        let mut before = std::mem::take(&mut self.former);
+        before.extend(
+            [self.token.take(), self.view_token.take()]
+                .into_iter()
+                .flatten(),
+        );
+        let mut key = |token: Secret| {
+            let same = before.iter().position(|key| key.secret == token);
+            same.map_or_else(|| Key::new(token), |at| before.remove(at))
+        };
+        self.token = token.map(&mut key);
+        self.view_token = view_token.map(&mut key);
+        before.retain(|key| !key.returned.sessions.is_empty());
+        before.drain(..before.len().saturating_sub(FORMER_MAX));
+        self.former = before;
         NewTokens::Taken
+    }
+
+    /// Whether nobody is asked for a token.
+    pub(super) fn is_open(&self) -> bool {
+        self.token.is_none()
     }
 
     pub(super) fn listens_at(&mut self, port: u16) {
@@ -185,40 +236,36 @@ impl Guard {
             return pass(Right::All, None);
         };
         let bearer = request.bearer().ok().flatten();
-        let bears = |token: &Secret| {
+        let bears = |key: &Key| {
             bearer
                 .as_ref()
-                .is_some_and(|bearer| is_same(bearer.0, token))
+                .is_some_and(|bearer| is_same(bearer.0, &key.secret))
         };
-        let cookie = cookie(request, &self.cookie_name());
-        let holds = |token: &Secret, returned: &Returned| {
-            let session = proven(cookie?, token)?;
-            (session.until > now && !returned.has(&session)).then_some(session)
-        };
-        let [of_all, of_view] = &self.returned;
-        if bears(token) {
-            return pass(Right::All, None);
+        let name = self.cookie_name();
+        let holds = |key: &Key| cookies(request, &name).find_map(|cookie| key.session(cookie, now));
+        let by_right = [
+            (Right::All, Some(token)),
+            (Right::View, self.view_token.as_ref()),
+        ];
+        for (right, key) in by_right {
+            let Some(key) = key else { continue };
+            if bears(key) {
+                return pass(right, None);
+            }
+            if let Some(session) = holds(key) {
+                return pass(right, Some(session));
+            }
         }
-        if let Some(session) = holds(token, of_all) {
-            return pass(Right::All, Some(session));
-        }
-        let Some(token) = &self.view_token else {
-            return pass(Right::Nothing, None);
-        };
-        match holds(token, of_view) {
-            _ if bears(token) => pass(Right::View, None),
-            Some(session) => pass(Right::View, Some(session)),
-            None => pass(Right::Nothing, None),
-        }
+        pass(Right::Nothing, None)
     }
 
     /// The cookie for somebody who has said this token, as a `Set-Cookie` field; `None` where it is wrong. `id` is a
     /// number that no other has, `now` is in seconds since 1970.
     pub(super) fn cookie_for(&self, said: &[u8], id: u64, now: u64) -> Option<String> {
-        let mut tokens = self.token.iter().chain(&self.view_token);
-        let token = tokens.find(|token| is_same(said, token))?;
+        let mut keys = self.token.iter().chain(&self.view_token);
+        let key = keys.find(|key| is_same(said, &key.secret))?;
         let until = now + u64::from(MONTH);
-        let value = proof(token, Session { until, id });
+        let value = proof(&key.secret, Session { until, id });
         Some(format!(
             "{}={value}; {COOKIE}; Max-Age={MONTH}",
             self.cookie_name()
@@ -228,11 +275,13 @@ impl Guard {
     /// The cookie that somebody came by is worth nothing from now on.
     pub(super) fn log_out(&mut self, pass: Pass, now: u64) {
         let Some(session) = pass.session else { return };
-        let [of_all, of_view] = &mut self.returned;
-        match pass.right {
-            Right::All => of_all.add(session, now),
-            Right::View => of_view.add(session, now),
-            Right::Nothing => {}
+        let key = match pass.right {
+            Right::All => &mut self.token,
+            Right::View => &mut self.view_token,
+            Right::Nothing => return,
+        };
+        if let Some(key) = key {
+            key.returned.add(session, now);
         }
     }
 
@@ -279,18 +328,17 @@ fn field<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// The value of a cookie (RFC 6265, section 4.2).
-fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
-    let all = request
+/// The values of all cookies of a name (RFC 6265, section 4.2). Whatever else runs on this host, at whichever port, can
+/// set more of them, and others beside them in any bytes.
+fn cookies<'a>(request: &Request<'a>, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = request
         .fields
         .all("Cookie")
-        .filter_map(|value| std::str::from_utf8(value).ok());
-    let mut pairs = all
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value)
+        .flat_map(|value| value.split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
 }
 
 /// What stands in a cookie for a token.
@@ -310,11 +358,18 @@ fn proof(token: &Secret, session: Session) -> String {
 }
 
 /// Which one of this token's a cookie is.
-fn proven(cookie: &str, token: &Secret) -> Option<Session> {
-    let number = |from: usize| u64::from_str_radix(cookie.get(from..from + 16)?, 16).ok();
+fn proven(cookie: &[u8], token: &Secret) -> Option<Session> {
+    // What can't be one costs no HMAC.
+    if cookie.len() != COOKIE_LEN {
+        return None;
+    }
+    let number = |from: usize| {
+        let digits = std::str::from_utf8(cookie.get(from..from + 16)?).ok()?;
+        u64::from_str_radix(digits, 16).ok()
+    };
     let (until, id) = (number(0)?, number(16)?);
     let session = Session { until, id };
-    is_same(cookie.as_bytes(), proof(token, session).as_bytes()).then_some(session)
+    is_same(cookie, proof(token, session).as_bytes()).then_some(session)
 }
 
 /// How long a guess takes says nothing of how much of it is right.
@@ -336,8 +391,12 @@ const OTHER_ORIGIN: Refusal = Refusal {
 };
 /// No script reads it, and no request that another site began carries it.
 const COOKIE: &str = "Path=/; HttpOnly; SameSite=Strict";
+/// Two numbers and a SHA-256, in hex.
+const COOKIE_LEN: usize = 16 + 16 + 64;
 /// Cookies given back that are remembered one by one.
-const RETURNED_MAX: usize = 1024;
+const RETURNED_MAX: usize = 1 << 16;
+/// Tokens that held before and may hold again.
+const FORMER_MAX: usize = 16;
 /// In seconds.
 const MONTH: u32 = 30 * 24 * 3600;
 
@@ -465,17 +524,92 @@ mod tests {
         assert_eq!(pass(&guard, &other, over - 1).right, Right::All);
         assert_eq!(pass(&guard, &other, over).right, Right::Nothing);
         // However many are given back, none of them is good again.
+        let until = over;
+        let key = guard.token.as_mut().expect("there is one");
         for id in 2..RETURNED_MAX as u64 + 10 {
-            let one = cookie(&guard, id);
-            let pass = pass(&guard, &one, NOW);
-            guard.log_out(pass, NOW);
+            key.returned.add(Session { until, id }, NOW);
         }
-        assert!(guard.returned[0].sessions.len() <= RETURNED_MAX);
+        assert!(
+            guard
+                .token
+                .as_ref()
+                .is_some_and(|key| key.returned.sessions.len() <= RETURNED_MAX)
+        );
         for id in [1, 2, 500, RETURNED_MAX as u64 + 9] {
             let one = cookie(&guard, id);
             assert_eq!(pass(&guard, &one, NOW).right, Right::Nothing, "{id}");
         }
         assert_eq!(pass(&guard, &other, NOW).right, Right::All);
+    }
+
+    fn secret(text: &str) -> Option<Secret> {
+        Some(Secret::from(text.as_bytes().to_vec()))
+    }
+
+    fn cookie_of(guard: &Guard, token: &str, id: u64) -> String {
+        let set = guard.cookie_for(token.as_bytes(), id, NOW);
+        let set = set.expect("it is right");
+        set.split(';').next().expect("a value").to_owned()
+    }
+
+    fn pass_of(guard: &Guard, fields: &str) -> Pass {
+        with(&format!("Host: localhost:7700\r\n{fields}"), |request| {
+            guard.pass(request, NOW)
+        })
+    }
+
+    #[test]
+    fn a_cookie_that_was_given_back_stays_so_when_the_other_token_changes() {
+        let mut guard = guard(Some("all of it"));
+        let cookies = [("all of it", 1), ("look", 2)].map(|(token, id)| {
+            let cookie = format!("Cookie: {}\r\n", cookie_of(&guard, token, id));
+            let pass = pass_of(&guard, &cookie);
+            assert_ne!(pass.right, Right::Nothing);
+            guard.log_out(pass, NOW);
+            cookie
+        });
+        let rights = |guard: &Guard| [0, 1].map(|of| pass_of(guard, &cookies[of]).right);
+        // Each changes in its turn, they change places, and the one goes and comes back.
+        for (token, view_token) in [
+            ("all of it", Some("see")),
+            ("all", Some("see")),
+            ("all of it", Some("look")),
+            ("look", Some("all of it")),
+            ("look", None),
+            ("look", Some("see")),
+        ] {
+            let view_token = view_token.and_then(secret);
+            assert_eq!(
+                guard.set_tokens(secret(token), view_token),
+                NewTokens::Taken
+            );
+            assert_eq!(rights(&guard), [Right::Nothing; 2], "{token}");
+        }
+    }
+
+    #[test]
+    fn cookies_of_others_do_not_hide_ours() {
+        let guard = guard(Some("all of it"));
+        let ours = cookie_of(&guard, "all of it", 1);
+        let forged = "hydrant-7700=0";
+        for (fields, expected) in [
+            (format!("Cookie: {forged}; {ours}\r\n"), Right::All),
+            (
+                format!("Cookie: {forged}\r\nCookie: {ours}\r\n"),
+                Right::All,
+            ),
+            (format!("Cookie: {ours}; {forged}\r\n"), Right::All),
+            (format!("Cookie: caf\u{e9}=\u{e9};{ours}\r\n"), Right::All),
+            (format!("Cookie: {forged}; {forged}\r\n"), Right::Nothing),
+        ] {
+            assert_eq!(pass_of(&guard, &fields).right, expected, "{fields}");
+        }
+        let mut head = HeadBuf::new();
+        let mut bytes = b"GET / HTTP/1.1\r\nHost: localhost:7700\r\nCookie: a=\xff\xe9; ".to_vec();
+        bytes.extend(format!("{ours}\r\n\r\n").bytes());
+        head.feed(&bytes).expect("a head");
+        let request = Request::parse(&head).expect("a request");
+        assert_eq!(guard.pass(&request, NOW).right, Right::All);
     }
 
     const NOW: u64 = 1_800_000_000;

@@ -25,10 +25,14 @@ pub(super) struct History {
     relays: BTreeMap<u64, Past>,
     /// Nobody looks every second, all the time: of what was not looked at nothing is known.
     is_patchy: bool,
+    /// How many seconds are complete.
+    second: u64,
 }
 
 #[derive(Debug, Default)]
 struct Past {
+    /// The second of its last sample.
+    second: u64,
     samples: VecDeque<Sample>,
     /// Drops within each of the last seconds, for ten minutes.
     drops: VecDeque<u32>,
@@ -49,13 +53,18 @@ impl History {
         self.relays.clear();
     }
 
-    /// A second's samples. What is not among them any more is forgotten.
-    pub(super) fn push(&mut self, samples: &[(u64, Sample)]) {
-        self.relays
-            .retain(|id, _| samples.iter().any(|(known, _)| known == id));
-        for (id, sample) in samples {
-            self.relays.entry(*id).or_default().push(*sample);
-        }
+    /// A relay's sample of this second.
+    pub(super) fn push(&mut self, id: u64, sample: Sample) {
+        let past = self.relays.entry(id).or_default();
+        past.second = self.second;
+        past.push(sample);
+    }
+
+    /// The samples of this second are complete. What has none is forgotten.
+    pub(super) fn next_second(&mut self) {
+        let second = self.second;
+        self.relays.retain(|_, past| past.second == second);
+        self.second += 1;
     }
 
     /// Drops of the last ten minutes; `None` where they are not known.
@@ -131,11 +140,18 @@ mod tests {
         }
     }
 
+    fn push(history: &mut History, samples: &[(u64, Sample)]) {
+        for (id, sample) in samples {
+            history.push(*id, *sample);
+        }
+        history.next_second();
+    }
+
     #[test]
     fn it_holds_five_minutes() {
         let mut history = History::default();
         for second in 0..1000 {
-            history.push(&[(1, sample(second, 0))]);
+            push(&mut history, &[(1, sample(second, 0))]);
         }
         let clients = history.json(1)["clients"].as_array().unwrap().clone();
         assert_eq!(
@@ -154,24 +170,27 @@ mod tests {
                 bytes_out: 2 * bytes,
                 ..Sample::default()
             };
-            history.push(&[(1, sample)]);
+            push(&mut history, &[(1, sample)]);
         }
         assert_eq!(history.json(1)["out"], json!([0, 100, 0, 0]));
-        history.push(&[(
-            1,
-            Sample {
-                rates: Some((7, 8)),
-                ..Sample::default()
-            },
-        )]);
+        push(
+            &mut history,
+            &[(
+                1,
+                Sample {
+                    rates: Some((7, 8)),
+                    ..Sample::default()
+                },
+            )],
+        );
         assert_eq!(history.rates(1), Some((7, 8)));
     }
 
     #[test]
     fn what_is_gone_is_forgotten() {
         let mut history = History::default();
-        history.push(&[(1, sample(1, 0)), (2, sample(2, 0))]);
-        history.push(&[(2, sample(3, 0))]);
+        push(&mut history, &[(1, sample(1, 0)), (2, sample(2, 0))]);
+        push(&mut history, &[(2, sample(3, 0))]);
         assert_eq!(history.json(1)["clients"], json!([]));
         assert_eq!(history.json(2)["clients"], json!([2, 3]));
     }
@@ -180,21 +199,21 @@ mod tests {
     fn drops_are_those_of_ten_minutes() {
         let mut history = History::default();
         for drops in [0, 2, 2, 5] {
-            history.push(&[(1, sample(0, drops))]);
+            push(&mut history, &[(1, sample(0, drops))]);
         }
         assert_eq!(history.drops(1).expect("all seconds are known"), 5);
-        history.push(&[(1, sample(0, 1))]);
+        push(&mut history, &[(1, sample(0, 1))]);
         assert_eq!(
             history.drops(1).expect("all seconds are known"),
             6,
             "started again, and one more"
         );
         for _ in 0..595 {
-            history.push(&[(1, sample(0, 1))]);
+            push(&mut history, &[(1, sample(0, 1))]);
         }
         assert_eq!(history.drops(1).expect("all seconds are known"), 6);
         for _ in 0..4 {
-            history.push(&[(1, sample(0, 1))]);
+            push(&mut history, &[(1, sample(0, 1))]);
         }
         assert_eq!(history.drops(1).expect("all seconds are known"), 1);
     }

@@ -4,14 +4,15 @@
 //! ```text
 //!   http: a request ──> guard.rs: who may ──> routes.rs: what for ──┬─> assets.rs: the page's files
 //!                                                                   ├─> ask.rs: Command ──> owner of the loop
-//!   answer.rs <── state.rs, history.rs, roster.rs <── Reply ────────┘
+//!   answer.rs <── survey.rs (state.rs, history.rs), roster.rs <── Reply ────┘
 //!   streams.rs: what is pushed to pages that are open
 //! ```
 //!
 //! **Invariant.** No GET changes anything but for what is shown, and nothing is done for whoever may only look.
 //!
 //! **Invariant.** Connections, heads, bodies and what waits for a reader are bounded; one that stops reading is closed.
-//! A turn serves one request.
+//! A turn serves one request, and a piece of the state that does not grow with the number of roles or of those who
+//! look.
 
 mod answer;
 mod ask;
@@ -25,6 +26,7 @@ mod roster;
 mod routes;
 mod state;
 mod streams;
+mod survey;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,14 +38,14 @@ use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status, client_address};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, Peer, SockId};
-use crate::reactor::tabs::{LogLine, Tab, TabReply};
+use crate::reactor::tabs::{LogLine, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
 use crate::roles::listening::listen;
 
 use self::answer::error;
-use self::ask::{Goal, Look, STARTED, Waiting};
+use self::ask::{Goal, Look, STARTED};
 use self::config::ConsoleConfig;
 use self::guard::{Caller, Guard, Right};
 use self::guesses::{Guesses, WRONG_MAX};
@@ -51,6 +53,9 @@ use self::history::History;
 use self::roster::Roster;
 use self::routes::{Astray, Route};
 use self::streams::Stream;
+use self::survey::{Survey, Waiting};
+
+pub use self::survey::Work;
 
 /// A console that runs.
 pub struct Console {
@@ -61,18 +66,9 @@ pub struct Console {
     bound: Vec<Addr>,
     /// What has been asked of the owner of the loop.
     asked: BTreeMap<Ticket, Goal>,
-    /// Who waits for the tabs as they are now.
-    waiting: Vec<Waiting>,
-    /// Who has asked for them since the look that is under way began to show them.
-    next_waiting: Vec<Waiting>,
-    listing: bool,
-    /// The look that is under way has shown some.
-    is_listed: bool,
+    survey: Survey,
     /// When somebody asked for the state: a private console looks at itself as long as that goes on.
     state_asked: Option<Time>,
-    tabs: Vec<Tab>,
-    /// The state of everything, as it was sent last: it is made when somebody is to see it.
-    state: Value,
     /// `Null` until somebody wants them.
     options: Value,
     history: History,
@@ -85,18 +81,19 @@ pub struct Console {
     line: u64,
     served: u64,
     guesses: Guesses,
+    /// Those who may only look, and log out again and again. All cookies that are given back are remembered, as far as
+    /// there is room: nobody may fill it, at the cost of all others who look.
+    partings: Guesses,
     started: u64,
     journal: Journal,
 }
 
 impl Console {
     /// A console with these orders. It does nothing before its first event.
-    pub fn new(config: ConsoleConfig) -> Self {
-        let guard = Guard::new(
-            config.hosts.clone(),
-            config.token.clone(),
-            config.view_token.clone(),
-        );
+    pub fn new(mut config: ConsoleConfig) -> Self {
+        // The guard has them alone: they may be others later.
+        let (token, view_token) = (config.token.take(), config.view_token.take());
+        let guard = Guard::new(config.hosts.clone(), token, view_token);
         let server = Server::new(Limits {
             connections: config.max_connections,
             body: BODY_MAX,
@@ -112,13 +109,8 @@ impl Console {
             streams: Vec::new(),
             bound: Vec::new(),
             asked: BTreeMap::new(),
-            waiting: Vec::new(),
-            next_waiting: Vec::new(),
-            listing: false,
-            is_listed: false,
+            survey: Survey::default(),
             state_asked: None,
-            tabs: Vec::new(),
-            state: Value::Null,
             options: Value::Null,
             history: match config.is_private {
                 true => History::patchy(),
@@ -131,6 +123,7 @@ impl Console {
             line: 0,
             served: 0,
             guesses: Guesses::default(),
+            partings: Guesses::default(),
             started: 0,
             journal: Journal::new("console".to_owned()),
             config,
@@ -163,6 +156,11 @@ impl Console {
     /// Requests that it has looked at, and looks at clients that it has shown.
     pub fn served(&self) -> u64 {
         self.served
+    }
+
+    /// What it has written of the state so far, and whom it has told. For tests and the simulator.
+    pub fn work(&self) -> Work {
+        self.survey.work()
     }
 
     /// Panics where an invariant does not hold. For tests and the simulator.
@@ -207,9 +205,13 @@ impl Console {
         cx.timer(SECOND, Tick::Second as u32);
     }
 
-    /// One thing that takes time: a look at clients, or the next request.
+    /// What takes time: a piece of the look at all tabs; and a look at clients, or the next request.
     fn serve_next(&mut self, cx: &mut Cx<'_>) {
-        self.server.woken(cx, !self.looks.is_empty());
+        let is_busy = self.survey.is_busy();
+        self.server.woken(cx, is_busy || !self.looks.is_empty());
+        if is_busy {
+            self.survey_on(cx);
+        }
         if let Some(look) = self.looks.pop_front() {
             self.served += 1;
             return self.show(cx, look);
@@ -432,6 +434,8 @@ enum Tick {
 
 /// What is said to whoever has said too many wrong tokens.
 const TOO_MANY: &str = "too many wrong tokens: wait a minute";
+/// What is said to whoever has logged out too often.
+const TOO_MANY_PARTINGS: &str = "too many have logged out here: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
 /// How long after a look by `hydrant status` the next one may come, for what flowed meanwhile to be known.
 const WATCHED: Duration = Duration::from_secs(10);

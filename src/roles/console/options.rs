@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::base::endpoint::{Endpoint, EndpointError};
+use crate::base::endpoint::{Endpoint, EndpointError, Host};
 use crate::base::option::{Kind, Opt, OptionError, Preset, Values};
 use crate::base::secret::Secret;
 use crate::roles::console::config::ConsoleConfig;
@@ -109,6 +109,16 @@ pub enum OrderError {
     ViewTokenAlone,
     /// Both tokens are the same.
     SameTokens,
+    /// `--allow-host` names nothing that a browser could ask for.
+    Host {
+        /// What it says.
+        host: String,
+    },
+    /// A token is longer than a request can say it.
+    LongToken {
+        /// Of which option.
+        flag: &'static str,
+    },
 }
 
 impl fmt::Display for OrderError {
@@ -128,6 +138,14 @@ impl fmt::Display for OrderError {
             ),
             Self::SameTokens => f.write_str(
                 "--view-token-file and --token-file hold the same token: make one of them another",
+            ),
+            Self::Host { host } => write!(
+                f,
+                "--allow-host {host}: it takes the name alone, or with a port: ops.example, ops.example:8443"
+            ),
+            Self::LongToken { flag } => write!(
+                f,
+                "{flag}: the token is longer than {TOKEN_MAX} bytes, and no request could say it"
             ),
         }
     }
@@ -161,9 +179,18 @@ pub fn build(
     if view_token.is_some() && view_token == token {
         return Err(OrderError::SameTokens);
     }
+    for (flag, token) in [("--token-file", &token), ("--view-token-file", &view_token)] {
+        if token.as_ref().is_some_and(|token| token.len() > TOKEN_MAX) {
+            return Err(OrderError::LongToken { flag });
+        }
+    }
+    let hosts = values.texts("allow-host")?;
+    if let Some(host) = hosts.iter().find(|host| !is_host(host)) {
+        return Err(OrderError::Host { host: host.clone() });
+    }
     Ok(ConsoleConfig {
         bind,
-        hosts: values.texts("allow-host")?,
+        hosts,
         token,
         view_token,
         trust_proxy: values.access("trust-proxy")?,
@@ -175,14 +202,27 @@ pub fn build(
 /// Whether nobody on another machine can reach it.
 fn is_loopback(bind: &Endpoint) -> bool {
     match bind {
-        Endpoint::Tcp { host, .. } => {
-            *host != crate::base::endpoint::Host::Any && bind.is_this_machine()
-        }
+        Endpoint::Tcp { host, .. } => *host != Host::Any && bind.is_this_machine(),
         Endpoint::Unix(_) => true,
     }
 }
 
+/// Whether a browser may ask for this: a name or an address, perhaps with a port (RFC 9110, section 7.2).
+fn is_host(text: &str) -> bool {
+    let has_port = match text.strip_prefix('[') {
+        Some(rest) => !rest.ends_with(']'),
+        None => text.contains(':'),
+    };
+    let place = match has_port {
+        true => Endpoint::plain(text),
+        false => Endpoint::plain(&format!("{text}:80")),
+    };
+    matches!(place, Ok(Endpoint::Tcp { host, .. }) if host != Host::Any)
+}
+
 const PRESET: &str = "it has a preset";
+/// The longest token: a head of a request, in which a script says it, is not much longer.
+const TOKEN_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +266,54 @@ mod tests {
             );
             assert!(made(bind, Some("t"), None).is_ok(), "{bind}");
         }
+    }
+
+    #[test]
+    fn a_host_that_no_browser_asks_for_is_refused() {
+        let with = |host: &str| {
+            let mut values = Values::new(vec![OPTIONS]);
+            let opt = values.find("--allow-host").expect("it is in the table");
+            values.put(opt, host.to_owned());
+            build(&values, None, None)
+        };
+        for host in [
+            "ops.example",
+            "ops.example:8443",
+            "OPS_1.local",
+            "10.0.0.5",
+            "[fe80::1]",
+            "[::1]:80",
+        ] {
+            assert!(with(host).is_ok(), "{host}");
+        }
+        for host in [
+            "https://ops.example",
+            "ops.example/",
+            "a b",
+            "*",
+            ":80",
+            "8080",
+            "ops.example:",
+            "ops.example:99999",
+            "a,b",
+            "unix:/x",
+            "[::1",
+        ] {
+            let host = host.to_owned();
+            assert_eq!(with(&host), Err(OrderError::Host { host }));
+        }
+    }
+
+    #[test]
+    fn a_token_that_nobody_can_say_is_refused() {
+        let (most, more) = ("t".repeat(TOKEN_MAX), "t".repeat(TOKEN_MAX + 1));
+        assert!(made("7700", Some(&most), Some("v")).is_ok());
+        let refused = |flag| Err(OrderError::LongToken { flag });
+        assert_eq!(made("7700", Some(&more), None), refused("--token-file"));
+        assert_eq!(
+            made("7700", Some("t"), Some(&more)),
+            refused("--view-token-file")
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!   GET   /                                   the console            GET  /wall    the screen on the wall
 //!   GET   /api/v1/state                       everything at a moment
 //!   GET   /api/v1/options                     the options that a relay has
+//!   GET   /api/v1/events?wall=1               server-sent events: the state each second, and no log
 //!   GET   /api/v1/events?relay=ID&line=N&started=T
 //!                                             server-sent events: the state each second, the log, behind line N if the
 //!                                             hydrant is still that of T, and a relay's payload
@@ -48,6 +49,8 @@ pub(super) struct Wanted {
     pub(super) line: Option<u64>,
     /// Which run of hydrant that line is of, as the state says it: the next one counts its lines afresh.
     pub(super) started: Option<u64>,
+    /// The screen on the wall, which shows no log.
+    pub(super) is_wall: bool,
 }
 
 /// What can be done with a relay.
@@ -98,6 +101,7 @@ impl Route {
                     relay: query.number("relay")?,
                     line: query.number("line")?,
                     started: query.number("started")?,
+                    is_wall: query.get("wall").is_some(),
                 };
                 (Self::Events(wanted), GET)
             }
@@ -272,10 +276,13 @@ mod tests {
                 relay,
                 line,
                 started,
+                is_wall: false,
             }))
         };
         let events = |query| get("/api/v1/events", query);
         assert_eq!(events(""), wanted(None, None, None));
+        let is_wall = matches!(events("wall=1"), Ok(Route::Events(wanted)) if wanted.is_wall);
+        assert!(is_wall);
         assert_eq!(
             events("relay=1&line=7&started=1795312500079"),
             wanted(Some(1), Some(7), Some(1_795_312_500_079))

@@ -160,6 +160,15 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
     all
 }
 
+/// What of that those are shown who may only look: what is on the wall, without what it is made of.
+pub(super) fn as_seen(mut all: Value) -> Value {
+    let shown = SEEN.iter().filter_map(|key| {
+        let value = all.get_mut(key)?.take();
+        Some(((*key).to_owned(), value))
+    });
+    Value::Object(shown.collect())
+}
+
 fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
     let none = View::new("", Duration::ZERO);
     let view = match &tab.row.state {
@@ -248,6 +257,36 @@ pub(super) fn sample(tab: &Tab) -> Sample {
     }
 }
 
+/// What is shown to those who may only look. Whatever else comes to be said of a tab is not for them.
+const SEEN: &[&str] = &[
+    "id",
+    "name",
+    "kind",
+    "running",
+    "dump",
+    "state",
+    "word",
+    "why",
+    "since",
+    "age",
+    "in",
+    "out",
+    "bytes_in",
+    "bytes_out",
+    "clients",
+    "clients_most",
+    "listening",
+    "doors",
+    "figures",
+    "has_lag",
+    "upstream",
+    "reconnects",
+    "lag",
+    "drops",
+    "drops_10m",
+    "drops_total",
+    "refused",
+];
 /// An upstream that is connected and sends nothing for so long is silent.
 const SILENT: Duration = Duration::from_secs(10);
 

@@ -13,9 +13,10 @@ use crate::roles::http::ConnId;
 
 use super::Console;
 use super::answer::{self, event};
-use super::ask::{Goal, Waiting};
+use super::ask::Goal;
 use super::guard::{NewTokens, Pass, Right};
 use super::routes::Wanted;
+use super::survey::{Waiting, Written};
 
 /// What a stream of events has had.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Stream {
     asked: bool,
     /// It has had the state.
     begun: bool,
+    /// It is sent no line of the log.
+    is_wall: bool,
     /// Who reads it.
     pass: Pass,
 }
@@ -71,6 +74,7 @@ impl Console {
             payload: None,
             asked: false,
             begun: false,
+            is_wall: wanted.is_wall,
             pass,
         });
         self.list(cx, Waiting::Streams);
@@ -121,8 +125,7 @@ impl Console {
     fn follows(&mut self, conn: ConnId) -> Option<(u64, Option<u64>)> {
         let stream = self.stream_at(conn)?;
         let (tab, from, asked) = (stream.relay?, stream.payload, stream.asked);
-        let shown = self.tabs.iter().find(|shown| shown.id == tab)?;
-        let is_on = shown.dump;
+        let is_on = self.survey.tab(tab)?.dump;
         if !is_on {
             // Once it is on again it begins at the newest.
             self.stream_at(conn)?.payload = None;
@@ -130,29 +133,38 @@ impl Console {
         (is_on && !asked).then_some((tab, from))
     }
 
-    /// The state, to all pages that are open, or only to those that have had none yet. A page that has not taken the
-    /// one before misses this one: the next one says as much.
-    pub(super) fn push_state(&mut self, cx: &mut Cx<'_>, fresh_only: bool) {
-        let mut by_right: [Option<Vec<u8>>; 2] = [None, None];
-        let server = &self.server;
-        let is_due = |stream: &&Stream| {
-            let is_behind = server
-                .backlog(stream.conn)
-                .is_none_or(|backlog| backlog > BEHIND);
-            !stream.begun || !(fresh_only || is_behind)
+    /// The pages that are to have the next state, and their rights: those that have had none yet, and those that have
+    /// taken the one before. One that has not misses it: the state after that says as much.
+    pub(super) fn due_pages(&self) -> Vec<(ConnId, Right)> {
+        let due = self.streams.iter().filter(|stream| self.is_due(stream));
+        due.map(|stream| (stream.conn, stream.pass.right)).collect()
+    }
+
+    fn is_due(&self, stream: &Stream) -> bool {
+        let backlog = self.server.backlog(stream.conn);
+        !stream.begun || backlog.is_some_and(|backlog| backlog <= BEHIND)
+    }
+
+    /// Whether a page has had the state once.
+    pub(super) fn has_begun(&self, conn: ConnId) -> bool {
+        let mut streams = self.streams.iter();
+        streams.any(|stream| stream.conn == conn && stream.begun)
+    }
+
+    /// The state, to a page.
+    pub(super) fn push_state(&mut self, cx: &mut Cx<'_>, conn: ConnId, written: &mut Written) {
+        let found = self.streams.iter().find(|stream| stream.conn == conn);
+        let Some(stream) = found.filter(|stream| self.is_due(stream)) else {
+            return;
         };
-        let due = self.streams.iter().filter(is_due);
-        let due: Vec<_> = due.map(|stream| (stream.conn, stream.pass.right)).collect();
-        for (conn, right) in due {
-            let bytes = by_right[usize::from(right == Right::All)]
-                .get_or_insert_with(|| event("state", &self.state_for(right)))
-                .clone();
-            if let Some(stream) = self.stream_at(conn) {
-                stream.begun = true;
-            }
-            self.server.push(cx, conn, &bytes);
-            self.push_lines(cx, conn);
+        let Some(event) = written.event(stream.pass.right) else {
+            return;
+        };
+        if let Some(stream) = self.stream_at(conn) {
+            stream.begun = true;
         }
+        self.server.push(cx, conn, &event);
+        self.push_lines(cx, conn);
     }
 
     /// There are new lines in the log.
@@ -174,7 +186,9 @@ impl Console {
         };
         let lines = &self.lines;
         let found = self.streams.iter_mut().find(|stream| stream.conn == conn);
-        let may_have = |stream: &&mut Stream| stream.begun && stream.pass.right == Right::All;
+        let may_have = |stream: &&mut Stream| {
+            stream.begun && !stream.is_wall && stream.pass.right == Right::All
+        };
         let Some(stream) = found.filter(may_have) else {
             return;
         };

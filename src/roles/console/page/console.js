@@ -13,6 +13,8 @@ let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
 let isBack = false;
+// The one that this page is closing.
+let closing = null;
 
 const form = new Form();
 const clients = new Clients();
@@ -75,8 +77,18 @@ function take(next) {
     form.move((id) => (state.roles.some((one) => one.id === id) ? id : undefined));
   }
   reconsider(state.roles);
-  if (!role()) select(state.roles[0]?.id ?? null);
+  if (!role()) leave(before);
   draw();
+}
+
+// What was in view has gone, by no hand of this page. Whoever was at it is told, and types nothing into what comes
+// into view instead.
+function leave(before) {
+  const isAtWork = byId("panel").contains(document.activeElement);
+  select(state.roles[0]?.id ?? null);
+  if (!before || closing === before.id) return;
+  toast(`${before.name} is gone: it was closed elsewhere.`);
+  if (isAtWork) byId(`tab-${selected}`)?.focus();
 }
 
 const named = (name) => state.roles.find((one) => one.name === name);
@@ -279,7 +291,8 @@ function drawTiles() {
   setFigure(byId("clients-now"), one.running ? [count(one.clients), ""] : none);
   setText(byId("in-note"), `peak ${rate(charts.in.highest())}`);
   setText(byId("out-note"), `peak ${rate(charts.out.highest())}`);
-  setText(byId("lag-note"), lag ? `${lag.peer}, ${bytes(lag.bytes)} behind` : "nobody is behind");
+  const nobody = one.running ? "nobody is behind" : "";
+  setText(byId("lag-note"), lag ? `${lag.peer}, ${bytes(lag.bytes)} behind` : nobody);
   setText(byId("clients-note"), one.running ? `at most ${count(one.clients_most)}` : "");
 }
 
@@ -388,7 +401,9 @@ byId("close").addEventListener("click", async () => {
   const index = state.roles.findIndex(({ id }) => id === one.id);
   const next = state.roles[index + 1] ?? state.roles[index - 1];
   const wasShown = selected === one.id;
+  closing = one.id;
   const answer = await act(one, "remove");
+  closing = null;
   if (!answer || !wasShown) return;
   select(answer.id ?? (state.roles.some(({ id }) => id === next?.id) ? next.id : selected));
   byId(`tab-${selected}`)?.focus();

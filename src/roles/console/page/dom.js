@@ -79,7 +79,7 @@ function answer(isMeant) {
   resolve?.(isMeant);
 }
 
-// Asks before something that others would feel, about a relay that runs. Resolves to whether it is meant.
+// Asks before something that others would feel, or that can't be undone here. Resolves to whether it is meant.
 export function ask(one, title, text, yes) {
   const dialog = byId("ask");
   answer(false);
@@ -94,12 +94,12 @@ export function ask(one, title, text, yes) {
   });
 }
 
-// Takes a question back whose relay has gone, has stopped, or has been started again meanwhile: the answer would
-// mean something else than what was asked.
+// Takes a question back whose relay has gone, or has been stopped or started meanwhile: the answer would mean something
+// else than what was asked.
 export function reconsider(roles) {
   if (subject === null) return;
   const now = roles.find((one) => one.id === subject.id);
-  if (now?.running && now.age >= subject.age) return;
+  if (now && now.running === subject.running && (!now.running || now.age >= subject.age)) return;
   const { name } = subject;
   byId("ask").close("no");
   toast(`${name} is not what it was when you were asked. Nothing was done.`);

@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { byId, element, setText, show, toast } from "./dom.js";
 
+// What each mode is, in a sentence.
 const MODES = {
   "connect-listen": "hydrant connects to the upstream; clients connect to hydrant",
   "listen-connect": "the upstream connects to hydrant; hydrant connects to the downstream",
@@ -10,12 +11,13 @@ const MODES = {
   "listen-listen": "both connect to hydrant",
 };
 
+// Those of everyday. Which of them may change while a relay runs, and what there is to choose, comes with the options.
 const FIELDS = [
   { key: "name", label: "Name", hint: "stands in the log and on the tab" },
   { key: "src", label: "Upstream", hint: "HOST:PORT; several, with commas between, are tried in turn", placeholder: "HOST:PORT" },
   { key: "dst", label: "Downstream", hint: "HOST:PORT, or :PORT for every interface; several with spaces", placeholder: "HOST:PORT" },
-  { key: "mode", label: "Mode", choices: Object.keys(MODES), preset: "connect-listen" },
-  { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5", live: true },
+  { key: "mode", label: "Mode", choices: [], preset: "connect-listen" },
+  { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5" },
   { key: "dump", label: "Dump what flows", check: true, live: true },
 ];
 
@@ -53,6 +55,10 @@ export class Form {
       this.#slows = options.find(({ key }) => key === "slow")?.choices ?? this.#slows;
       const list = element("fieldset", {}, element("legend", {}, name));
       for (const option of options) {
+        if (FIELDS.some(({ key }) => key === option.key)) {
+          this.#setOwn(option);
+          continue;
+        }
         list.append(this.#field({
           key: option.key,
           label: `--${option.key}`,
@@ -63,8 +69,16 @@ export class Form {
           choices: option.choices,
         }));
       }
-      target.append(list);
+      if (list.children.length > 1) target.append(list);
     }
+  }
+
+  // What hydrant says of an option that has a field of its own.
+  #setOwn({ key, live, choices }) {
+    const field = this.#inputs.get(key);
+    field.isLive = live;
+    if (!choices || field.input.children.length) return;
+    field.input.append(...choices.map((value) => element("option", { value }, value)));
   }
 
   #field(field) {
@@ -232,8 +246,9 @@ export class Form {
       if (!hasReasons) toast(error.message);
       const refused = wrong.length ? wrong : all;
       for (const key of refused.filter((key) => typed.get(key) === sent[key])) {
-        const text = hasReasons ? error.errors[key] : error.message;
-        this.#refuse(id, key, { value: sent[key], text, isOwn: hasReasons });
+        // What is wrong with none of them in particular is said beside each.
+        const text = error.errors[key] ?? error.errors[""] ?? error.message;
+        this.#refuse(id, key, { value: sent[key], text, isOwn: key in error.errors });
       }
       isKnown(refused);
       if (this.#role?.id === id) this.showErrors(error.errors);

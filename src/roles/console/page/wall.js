@@ -10,6 +10,9 @@ const BADNESS = { failed: 0, down: 1, silent: 2, idle: 3, ending: 4, up: 5, stop
 // What is as somebody wants it.
 const WELL = ["ending", "up", "stopped"];
 
+// r9 comes before r10.
+const BY_NAME = new Intl.Collator("en", { numeric: true });
+
 let state = null;
 let received = 0;
 let isUp = false;
@@ -102,7 +105,7 @@ function headline(one) {
 function draw() {
   const board = byId("wall");
   const worst = (one) => BADNESS[one.state] * 1e9 - (one.upstream?.last_byte ?? 0);
-  const sorted = [...state.roles].sort((a, b) => worst(a) - worst(b) || a.name.localeCompare(b.name));
+  const sorted = [...state.roles].sort((a, b) => worst(a) - worst(b) || BY_NAME.compare(a.name, b.name));
   sorted.forEach((one, index) => {
     let tile = tiles.get(one.id);
     if (!tile) tiles.set(one.id, (tile = new Tile(one.id)));
