@@ -2,6 +2,7 @@
 //! come at the worst moment for each other.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -10,11 +11,11 @@ use super::RoleSet;
 use super::errand::Errand;
 use super::fleet::{Fleet, Origin, Watching};
 use super::panel::Panel;
-use super::posts::Standing;
+use super::posts::{Post, Standing};
 use super::reload::Read;
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
-use crate::config::{ConfigError, Env, RunFile};
+use crate::config::{Env, RunFile};
 use crate::reactor::command::{RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Wake;
@@ -146,17 +147,6 @@ fn held<T: Send + 'static>(
     (errand, go, done)
 }
 
-/// What the run file would say with this text.
-fn read(origin: &crate::config::run_file::Origin, text: String) -> Result<Read, ConfigError> {
-    let file = origin.with(text)?;
-    Ok(Read {
-        hosts: Vec::new(),
-        members: file.members.clone(),
-        globals: file.globals.clone(),
-        file: Some(Box::new(file)),
-    })
-}
-
 /// A change that has been checked while the file is being read waits for that, and is made of what that has found.
 #[test]
 fn a_change_in_the_midst_of_a_reading_is_not_lost() {
@@ -168,7 +158,7 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     let before = rig.saved();
     // It is read first, and takes its time.
     let (known, text) = (origin.clone(), before.clone());
-    let (reading, go, through) = held(move || read(&known, text));
+    let (reading, go, through) = held(move || known.with(text).map(Read::of));
     let edit = Edit::Set {
         name: "a".to_owned(),
         fields: vec![("max-lag".to_owned(), "3s".to_owned())],
@@ -176,7 +166,7 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
     let text = edit.apply(&before).expect("it is there");
     let meant = text.clone();
-    let (checked, go_first, first) = held(move || read(&origin, meant));
+    let (checked, go_first, first) = held(move || origin.with(meant).map(Read::of));
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.take().expect("it was just begun");
     scribe.under_way = Some(UnderWay {
@@ -305,6 +295,42 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
         "the new name is looked up"
     );
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
+}
+
+/// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
+#[test]
+fn what_is_not_saved_yet_outlives_a_reading() {
+    let mut rig = Rig::new("unsaved", &relay("a", ""));
+    let mode = |rig: &Rig, mode| {
+        fs::set_permissions(rig.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
+    };
+    mode(&rig, 0o400);
+    rig.set(1, "max-lag", "3s");
+    rig.until("changed", Rig::is_idle);
+    rig.ask(TabCommand::Add { after: Some(1) });
+    rig.until("added", Rig::is_idle);
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+    rig.until("not saved", |rig| {
+        rig.is_idle() && rig.fleet.kept().fault.is_some()
+    });
+    let roles = |rig: &Rig| rig.fleet.posts.iter().map(Post::role).collect::<Vec<_>>();
+    let before = roles(&rig);
+    for _ in 0..2 {
+        rig.ask(TabCommand::Reload);
+        rig.until("read", |rig| rig.fleet.reading.is_none());
+        assert_eq!(roles(&rig), before);
+        let fields = rig.tab(1).settings.expect("it has some").fields;
+        assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+        assert!(rig.fleet.kept().fault.is_some(), "it is not saved");
+    }
+    assert_eq!(rig.fleet.reloads, (2, 0));
+    mode(&rig, 0o600);
+    rig.set(1, "max-clients", "5");
+    rig.until("saved", |rig| {
+        let text = rig.saved();
+        rig.is_idle() && text.contains("max-lag") && text.contains("max-clients")
+    });
+    assert!(rig.saved().contains("relay 1") && rig.fleet.kept().fault.is_none());
 }
 
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.

@@ -7,17 +7,14 @@
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
-use std::sync::mpsc::Receiver;
-
 use super::RoleSet;
 use super::change::{Change, change};
 use super::control::set_tokens;
 use super::errand::{Broken, Errand, Known, look_up};
 use super::fleet::{Fleet, Origin};
-use super::keeper::LAST;
 use super::plan::{Step, begin_all, plan, reserve_all, summary};
 use super::posts::{Post, Standing};
-use super::scribe::Scribe;
+use super::scribe::{Meant, Scribe};
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
@@ -36,27 +33,34 @@ pub(super) struct Read {
     pub(super) file: Option<Box<RunFile>>,
     /// The addresses of names at which its roles listen.
     pub(super) hosts: Vec<Known>,
+    /// What was changed on the page, and stands nowhere any more.
+    pub(super) dropped: Option<String>,
+}
+
+impl Read {
+    /// What a run file says.
+    pub(super) fn of(mut file: RunFile) -> Self {
+        let members = std::mem::take(&mut file.members);
+        let places = members.iter().flat_map(|member| member.run.listens());
+        Self {
+            hosts: look_up(places),
+            members,
+            globals: file.globals.clone(),
+            file: Some(Box::new(file)),
+            dropped: None,
+        }
+    }
 }
 
 impl Origin {
-    /// Reads all files again, behind what is still to be written.
-    fn read_again(&self, wake: Wake, behind: Option<Receiver<()>>) -> Result<Reading, String> {
+    /// Reads all files again. What is still `meant` to be written is read as if it was.
+    fn read_again(&self, wake: Wake, meant: Option<Meant>) -> Result<Reading, String> {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
-                Reading::begin("run file", wake, move || {
-                    if let Some(behind) = behind {
-                        let _ = behind.recv_timeout(LAST);
-                    }
-                    let mut file = origin.load()?;
-                    let members = std::mem::take(&mut file.members);
-                    let places = members.iter().flat_map(|member| member.run.listens());
-                    Ok(Read {
-                        hosts: look_up(places),
-                        members,
-                        globals: file.globals.clone(),
-                        file: Some(Box::new(file)),
-                    })
+                Reading::begin("run file", wake, move || match meant {
+                    Some(meant) => meant.read(&origin),
+                    None => origin.load().map(Read::of),
                 })
             }
             Self::Line(origin) => {
@@ -69,6 +73,7 @@ impl Origin {
                         file: None,
                         // It goes on listening where it does.
                         hosts: Vec::new(),
+                        dropped: None,
                     })
                 })
             }
@@ -92,8 +97,8 @@ impl Fleet {
             self.posts.renew_certificates();
         }
         let waiting: Vec<_> = asked.into_iter().collect();
-        let behind = self.scribe.as_ref().map(Scribe::tried);
-        match self.origin.read_again(reactor.waker(), behind) {
+        let meant = self.scribe.as_ref().map(Scribe::meant);
+        match self.origin.read_again(reactor.waker(), meant) {
             Ok(reading) => self.reading = Some((reading, waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
@@ -134,11 +139,17 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         read: Result<Read, ConfigError>,
     ) -> TabReply {
-        let applied = read.map_err(|error| error.to_string()).and_then(|read| {
-            let said = self.apply(reactor, read, true)?;
-            self.keep_file(reactor);
-            Ok(said)
-        });
+        let applied = read
+            .map_err(|error| error.to_string())
+            .and_then(|mut read| {
+                let dropped = read.dropped.take();
+                let said = self.apply(reactor, read, true)?;
+                self.keep_file(reactor);
+                if let Some(dropped) = dropped {
+                    log::warn!("hydrant: {DROPPED}: {dropped}");
+                }
+                Ok(said)
+            });
         reactor.know_hosts([]);
         match applied {
             Ok(text) => {
@@ -202,6 +213,7 @@ impl Fleet {
             globals,
             file,
             hosts,
+            dropped: _,
         } = read;
         reactor.know_hosts(hosts);
         let mut steps = plan(&self.posts, &members, is_reread);
@@ -328,3 +340,5 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
         reactor.answer(by, ticket, Reply::Tab(reply.clone()));
     }
 }
+
+const DROPPED: &str = "somebody else has changed the run file, so that changes on the page which could not be saved are gone";

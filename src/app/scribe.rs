@@ -9,15 +9,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 
-use super::errand::look_up;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
-use super::keeper::{Keeper, lock};
+use super::keeper::{Keeper, LAST, Shared, lock};
 use super::posts::Post;
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
-use crate::config::run_file::Edit;
-use crate::config::{ConfigError, Run};
+use crate::config::run_file::{self, Edit};
+use crate::config::{ConfigError, Member, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
@@ -79,20 +78,26 @@ impl Scribe {
         })
     }
 
-    /// The file has been read again.
-    pub(super) fn found(&mut self, text: &str) {
-        text.clone_into(&mut self.text);
+    /// The file has been read again, with what is still to be written.
+    fn found(&mut self, text: &str) {
         self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take() {
             self.waiting.push_front(under_way.job);
         }
-        self.keeper.found(text.to_owned());
+        if self.text != text {
+            text.clone_into(&mut self.text);
+            self.keeper.found(text.to_owned());
+        }
     }
 
-    /// Ends once what was changed on the page stands in the file, or can't.
-    pub(super) fn tried(&self) -> Receiver<()> {
-        self.keeper.tried()
+    /// What is to be in the file, for whoever reads that again.
+    pub(super) fn meant(&self) -> Meant {
+        Meant {
+            tried: self.keeper.tried(),
+            known: self.keeper.known(),
+            text: self.text.clone(),
+        }
     }
 
     /// Why what was changed last is not in the file.
@@ -136,6 +141,57 @@ impl Scribe {
         self.waiting.retain(|job| !job.enables(role));
         self.under_way.take_if(|it| it.job.enables(role));
     }
+}
+
+/// What is to be in a run file, be it there already or not.
+pub(super) struct Meant {
+    /// Its other end goes once it is there, or could not be written.
+    tried: Receiver<()>,
+    /// What the file held when it was last looked at.
+    known: Shared,
+    text: String,
+}
+
+impl Meant {
+    /// Reads the file, and all that it names. A disk that is full, or a file that can't be written, is no reason to lose
+    /// what runs by now; what somebody else has written is.
+    ///
+    /// # Errors
+    /// As [`run_file::Origin::load`].
+    pub(super) fn read(self, origin: &run_file::Origin) -> Result<Read, ConfigError> {
+        let Self { tried, known, text } = self;
+        let _ = tried.recv_timeout(LAST);
+        let (now, known) = {
+            let known = lock(&known);
+            (origin.text()?, known.clone())
+        };
+        if known.as_ref() == Some(&now) {
+            return origin.with(text).map(Read::of);
+        }
+        let dropped = match known {
+            Some(known) if known != text && now != text => Some(differing(origin, known, text)),
+            _ => None,
+        };
+        let read = origin.with(now).map(Read::of)?;
+        Ok(Read { dropped, ..read })
+    }
+}
+
+/// The roles that are others in the one text than in the other.
+fn differing(origin: &run_file::Origin, old: String, new: String) -> String {
+    let members = |text| origin.with(text).map(|file| file.members);
+    let (Ok(old), Ok(new)) = (members(old), members(new)) else {
+        return "all of them".to_owned();
+    };
+    let of = |all: &[Member], other: &[Member]| -> Vec<String> {
+        let differs = all.iter().filter(|member| !other.contains(member));
+        differs.map(Member::label).collect()
+    };
+    let mut labels = of(&new, &old);
+    labels.extend(of(&old, &new));
+    labels.sort();
+    labels.dedup();
+    labels.join(", ")
 }
 
 impl Fleet {
@@ -415,7 +471,7 @@ impl Fleet {
 /// Checks what the file would be, in a thread.
 fn check(
     scribe: &Scribe,
-    origin: crate::config::run_file::Origin,
+    origin: run_file::Origin,
     text: String,
     wake: Wake,
 ) -> Result<Reading, String> {
@@ -430,14 +486,7 @@ fn check(
         if !is_ours {
             return Err(ConfigError::Mistakes(CHANGED.to_owned()));
         }
-        let file = origin.with(text)?;
-        let places = file.members.iter().flat_map(|member| member.run.listens());
-        Ok(Read {
-            hosts: look_up(places),
-            members: file.members.clone(),
-            globals: file.globals.clone(),
-            file: Some(Box::new(file)),
-        })
+        origin.with(text).map(Read::of)
     })
 }
 
