@@ -8,11 +8,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::RoleSet;
-use super::errand::Errand;
+use super::errand::{Errand, Hosts};
 use super::fleet::{Fleet, Origin, Watching};
 use super::panel::Panel;
 use super::posts::{Post, Standing};
-use super::reload::Read;
+use super::reload::{Read, Reading};
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{Env, RunFile};
@@ -170,10 +170,10 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.take().expect("it was just begun");
     scribe.under_way = Some(UnderWay {
-        reading: checked,
+        reading: Reading::of(checked),
         ..under_way
     });
-    rig.fleet.reading = Some((reading, Vec::new()));
+    rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
     go_first.send(()).expect("it waits");
     first.recv().expect("it is through");
     rig.between(&Turn::Going);
@@ -282,8 +282,9 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
         .replace("localhost:0\"\nenabled", "LOCALHOST:0\"\nenabled");
     fs::write(rig.path(), text).expect("the folder can be written");
     let before = rig.fleet.posts[0].member.clone();
-    let (ready, go, through) = held(move || Ok((before, Vec::new())));
-    rig.fleet.posts.beginning[0].ready = ready;
+    let (files, go, through) = held(move || Ok(before));
+    let one = &mut rig.fleet.posts.beginning[0];
+    (one.files, one.hosts) = (Some(files), Hosts::default());
     rig.ask(TabCommand::Reload);
     rig.until("read", |rig| rig.fleet.reading.is_none());
     go.send(()).expect("it waits");

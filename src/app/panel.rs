@@ -189,7 +189,7 @@ pub(super) trait Panel {
         if posts[place].role().is_some() || posts.is_beginning(place) {
             return Some(refused("it runs already, or is still stopping"));
         }
-        let made = posts.prepare(reactor.waker(), place, asked)?;
+        let made = posts.prepare(reactor, place, asked)?;
         Some(self.begin_now(reactor, place, made, asked.is_some()))
     }
 
@@ -198,8 +198,7 @@ pub(super) trait Panel {
         if is_stopping {
             return self.posts().beginning.clear();
         }
-        let wake = reactor.waker();
-        for Prepared { place, made, asked } in self.posts().prepared(&wake) {
+        for Prepared { place, made, asked } in self.posts().prepared(reactor) {
             let reply = match place {
                 // A reload may have begun it meanwhile, or taken it away.
                 Some(place) if self.posts()[place].role().is_some() => TabReply::Done,

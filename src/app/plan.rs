@@ -4,6 +4,7 @@ use super::RoleSet;
 use super::begin::{reserve, text_of};
 use super::change::{Change, change};
 use super::posts::{Post, Standing};
+use crate::base::endpoint::Endpoint;
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 
@@ -21,9 +22,7 @@ pub(super) struct Step {
 pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<Step> {
     let step = |member: &Member| {
         let mut member = member.clone();
-        let old = posts
-            .iter()
-            .position(|post| post.member.name == member.name);
+        let old = place_of(posts, &member.name);
         let change = match old.map(|at| &posts[at]) {
             Some(post) => change_of(post, &mut member, is_reread),
             None if member.is_enabled => Change::Anew,
@@ -37,6 +36,33 @@ pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<S
         }
     };
     members.iter().map(step).collect()
+}
+
+fn place_of(posts: &[Post], name: &str) -> Option<usize> {
+    posts.iter().position(|post| post.member.name == name)
+}
+
+/// Where those listen that are to begin: as in [`plan`], before one of them has its new name, which `renamed` puts
+/// behind its old one.
+pub(super) fn places_to_take(
+    posts: &[Post],
+    members: &[Member],
+    renamed: Option<(&str, &str)>,
+    is_reread: bool,
+) -> Vec<Endpoint> {
+    let is_anew = |member: &Member| {
+        let old = renamed.filter(|(_, new)| *new == member.name);
+        let name = old.map_or(member.name.as_str(), |(old, _)| old);
+        match place_of(posts, name) {
+            Some(at) => change_of(&posts[at], &mut member.clone(), is_reread) == Change::Anew,
+            None => member.is_enabled,
+        }
+    };
+    let begin = members.iter().filter(|member| is_anew(member));
+    begin
+        .flat_map(|member| member.run.listens())
+        .cloned()
+        .collect()
 }
 
 /// What the file says of running holds where it says another thing than before: what was stopped by hand, or begun,
@@ -200,6 +226,34 @@ mod tests {
                 "{was} {is} {is_reread}"
             );
         }
+    }
+
+    /// A dead name server holds up those alone that need it.
+    #[test]
+    fn only_names_of_those_that_begin_are_looked_up() {
+        let of = |name: &str, place: &str, more: &str| {
+            format!("[[relay]]\nname = \"{name}\"\nsrc = \"a:1\"\ndst = \"{place}\"\n{more}\n")
+        };
+        let text = |first: &str, ring: &str| {
+            let off = "enabled = false";
+            of(first, "a.test:1", "")
+                + &of("b", "b.test:2", ring)
+                + &of("c", "c.test:3", "")
+                + &of("d", "d.test:4", off)
+        };
+        let posts = members(&text("a", "")).into_iter().map(Post::resting);
+        let mut posts: Vec<Post> = posts.collect();
+        // It has failed, and another name is no reason to begin it.
+        posts[0].standing = Standing::Failed("why".to_owned());
+        posts[1].standing = Standing::Running(RoleId(1));
+        let new = members(&text("x", "ring = \"1M\""));
+        let names = |posts: &[Post], is_reread| -> Vec<String> {
+            let taken = places_to_take(posts, &new, Some(("a", "x")), is_reread);
+            taken.iter().map(Endpoint::to_string).collect()
+        };
+        assert_eq!(names(&posts, false), ["b.test:2"]);
+        assert_eq!(names(&posts, true), ["a.test:1", "b.test:2"]);
+        assert_eq!(names(&[], true).len(), 3);
     }
 
     #[test]

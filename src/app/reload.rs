@@ -1,8 +1,9 @@
-//! The run file, or the files that a command line names, read again: in a thread, since files and names take as long as
-//! they like, and then applied as the difference to what runs. What has not changed is not touched.
+//! The run file, or the files that a command line names, read again: in a thread, since files take as long as they like,
+//! and then applied as the difference to what runs. What has not changed is not touched.
 //!
 //! ```text
 //!   SIGHUP ──> read in a thread ──mistakes──> said, nothing changes
+//!                   └──> names of new places are looked up
 //!                   └──> new places are listened at ──can't──> said, nothing changes
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
@@ -10,11 +11,12 @@
 use super::RoleSet;
 use super::change::{Change, change};
 use super::control::set_tokens;
-use super::errand::{Broken, Errand, Known, look_up};
+use super::errand::{Broken, Errand, Hosts, Known};
 use super::fleet::{Fleet, Origin};
-use super::plan::{Step, begin_all, plan, reserve_all, summary};
+use super::plan::{Step, begin_all, places_to_take, plan, reserve_all, summary};
 use super::posts::{Post, Standing};
 use super::scribe::{Meant, Scribe};
+use crate::base::endpoint::Endpoint;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
@@ -22,8 +24,53 @@ use crate::reactor::tabs::TabReply;
 use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
-/// Files that are being read.
-pub(super) type Reading = Errand<Result<Read, ConfigError>>;
+/// Files that are being read, and then the names at which roles are to begin.
+pub(super) struct Reading {
+    errand: Errand<Result<Read, ConfigError>>,
+    read: Option<Read>,
+    hosts: Hosts,
+}
+
+impl Reading {
+    pub(super) fn of(errand: Errand<Result<Read, ConfigError>>) -> Self {
+        Self {
+            errand,
+            read: None,
+            hosts: Hosts::default(),
+        }
+    }
+
+    /// What files say, once all is known that it takes to apply that. `taken`: where the roles that they make are to
+    /// begin to listen, as things are now.
+    pub(super) fn outcome(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        taken: impl FnOnce(&[Member]) -> Vec<Endpoint>,
+    ) -> Option<Result<Read, ConfigError>> {
+        if self.read.is_none() {
+            match self.errand.outcome()? {
+                Ok(Ok(read)) => self.read = Some(read),
+                Ok(Err(error)) => return Some(Err(error)),
+                Err(Broken) => {
+                    let text = "reading it broke off\n".to_owned();
+                    return Some(Err(ConfigError::Mistakes(text)));
+                }
+            }
+        }
+        if !self.hosts.are_known() {
+            return None;
+        }
+        // Meanwhile one may have come to its end that begins anew by this.
+        let places = taken(&self.read.as_ref()?.members);
+        self.hosts.want(reactor, &places);
+        if !self.hosts.are_known() {
+            return None;
+        }
+        let mut read = self.read.take()?;
+        read.hosts = self.hosts.take();
+        Some(Ok(read))
+    }
+}
 
 /// What files say now.
 pub(super) struct Read {
@@ -31,7 +78,7 @@ pub(super) struct Read {
     pub(super) globals: Globals,
     /// The run file, where there is one.
     pub(super) file: Option<Box<RunFile>>,
-    /// The addresses of names at which its roles listen.
+    /// The addresses of names at which roles begin to listen.
     pub(super) hosts: Vec<Known>,
     /// What was changed on the page, and stands nowhere any more.
     pub(super) dropped: Option<String>,
@@ -40,11 +87,9 @@ pub(super) struct Read {
 impl Read {
     /// What a run file says.
     pub(super) fn of(mut file: RunFile) -> Self {
-        let members = std::mem::take(&mut file.members);
-        let places = members.iter().flat_map(|member| member.run.listens());
         Self {
-            hosts: look_up(places),
-            members,
+            hosts: Vec::new(),
+            members: std::mem::take(&mut file.members),
             globals: file.globals.clone(),
             file: Some(Box::new(file)),
             dropped: None,
@@ -54,24 +99,27 @@ impl Read {
 
 impl Origin {
     /// Reads all files again. What is still `meant` to be written is read as if it was.
-    fn read_again(&self, wake: Wake, meant: Option<Meant>) -> Result<Reading, String> {
+    fn read_again(
+        &self,
+        wake: Wake,
+        meant: Option<Meant>,
+    ) -> Result<Errand<Result<Read, ConfigError>>, String> {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
-                Reading::begin("run file", wake, move || match meant {
+                Errand::begin("run file", wake, move || match meant {
                     Some(meant) => meant.read(&origin),
                     None => origin.load().map(Read::of),
                 })
             }
             Self::Line(origin) => {
                 let origin = origin.clone();
-                Reading::begin("files", wake, move || {
+                Errand::begin("files", wake, move || {
                     let config = origin.load()?;
                     Ok(Read {
                         members: vec![Member::alone(config.run, config.certificates)],
                         globals: config.globals,
                         file: None,
-                        // It goes on listening where it does.
                         hosts: Vec::new(),
                         dropped: None,
                     })
@@ -99,7 +147,7 @@ impl Fleet {
         let waiting: Vec<_> = asked.into_iter().collect();
         let meant = self.scribe.as_ref().map(Scribe::meant);
         match self.origin.read_again(reactor.waker(), meant) {
-            Ok(reading) => self.reading = Some((reading, waiting)),
+            Ok(reading) => self.reading = Some((Reading::of(reading), waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
                 answer_all(reactor, waiting, &TabReply::Refused(text));
@@ -109,14 +157,18 @@ impl Fleet {
 
     /// Applies what files say once they have been read.
     pub(super) fn end_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let outcome = self.reading.as_ref().and_then(|(it, _)| it.outcome());
-        let Some(outcome) = outcome else { return };
-        let (_, waiting) = self.reading.take().expect("it was just asked");
-        let read = match outcome {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => Err(error),
-            Err(Broken) => Err(ConfigError::Mistakes("reading it broke off\n".to_owned())),
+        let Some((reading, _)) = &mut self.reading else {
+            return;
         };
+        let taken = |members: &[Member]| match self.is_alone {
+            // It goes on listening where it does.
+            true => Vec::new(),
+            false => places_to_take(&self.posts, members, None, true),
+        };
+        let Some(read) = reading.outcome(reactor, taken) else {
+            return;
+        };
+        let (_, waiting) = self.reading.take().expect("it was just asked");
         let reply = match self.is_alone {
             true => self.renew(reactor, read),
             false => self.reload(reactor, read),

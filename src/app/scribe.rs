@@ -12,6 +12,7 @@ use std::sync::mpsc::Receiver;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::{Keeper, LAST, Shared, lock};
+use super::plan::places_to_take;
 use super::posts::Post;
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
@@ -361,7 +362,7 @@ impl Fleet {
                     scribe.under_way = Some(UnderWay {
                         job,
                         edit,
-                        reading,
+                        reading: Reading::of(reading),
                         text,
                     });
                 }
@@ -379,19 +380,21 @@ impl Fleet {
         if self.reading.is_some() {
             return;
         }
-        let outcome = scribe
-            .under_way
-            .as_ref()
-            .and_then(|it| it.reading.outcome());
-        let Some(outcome) = outcome else { return };
+        let Some(UnderWay { edit, reading, .. }) = &mut scribe.under_way else {
+            return;
+        };
+        let taken =
+            |members: &[Member]| places_to_take(&self.posts, members, renaming(edit), false);
+        let Some(outcome) = reading.outcome(reactor, taken) else {
+            return;
+        };
         let under_way = scribe.under_way.take().expect("it was just asked");
         let UnderWay {
             job, edit, text, ..
         } = under_way;
         let applied = match outcome {
-            Ok(Ok(read)) => self.apply_edit(reactor, &edit, read),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("checking it broke off".to_owned()),
+            Ok(read) => self.apply_edit(reactor, &edit, read),
+            Err(error) => Err(error.to_string()),
         };
         reactor.know_hosts([]);
         if let Some(scribe) = &mut self.scribe {
@@ -474,7 +477,7 @@ fn check(
     origin: run_file::Origin,
     text: String,
     wake: Wake,
-) -> Result<Reading, String> {
+) -> Result<Errand<Result<Read, ConfigError>>, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
         // What is still to be written may be there, or not yet: it does not come to be while this looks.

@@ -187,6 +187,7 @@ impl<R: Role> Reactor<R> {
         } else {
             self.core.patience()
         };
+        self.core.is_turning = true;
         self.core.net.wait(patience, &mut self.ready)?;
         let mut cut = None;
         let mut reload = false;
@@ -199,7 +200,11 @@ impl<R: Role> Reactor<R> {
                     readable,
                     writable,
                 } => self.note(id, readable, writable),
-                Ready::Resolved(lookup, answer) => self.core.resolved(lookup, answer),
+                Ready::Resolved(lookup, answer) => {
+                    if let Some(answer) = self.core.host_found(lookup, answer) {
+                        self.core.resolved(lookup, answer);
+                    }
+                }
                 Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
                     reload = true;
                     self.deliver_to_all(|| Event::Reload);

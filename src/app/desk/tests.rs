@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, mpsc};
 
 use super::*;
+use crate::app::errand::Hosts;
 use crate::config::Env;
 use crate::reactor::command::Ticket;
 use crate::reactor::mio_net::{self, MioNet};
@@ -36,9 +37,10 @@ fn nothing_begins_once_all_is_to_end() {
     // It is known by now.
     let (over, done) = mpsc::channel();
     let settings = desk.tabs[0].member.settings.clone();
-    let ready = move || Ok((settings.member()?, Vec::new()));
     let wake = Arc::new(move || over.send(()).unwrap_or_default());
-    desk.tabs.beginning[0].ready = Errand::begin("known", wake, ready).expect("a thread");
+    let files = Errand::begin("known", wake, move || settings.member()).expect("a thread");
+    let one = &mut desk.tabs.beginning[0];
+    (one.files, one.hosts) = (Some(files), Hosts::default());
     done.recv().expect("it is through");
     desk.begin_prepared(&mut reactor, true);
     assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
