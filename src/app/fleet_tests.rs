@@ -298,6 +298,29 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
 }
 
+/// What was begun is written, whatever it is called by then.
+#[test]
+fn what_is_started_while_it_is_renamed_is_in_the_file() {
+    let mut rig = Rig::new("renamed", &relay("a", "drain = \"1ms\"\nenabled = false"));
+    assert_eq!(rig.set(1, "name", "b"), None);
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
+    rig.until("renamed", |rig| {
+        rig.is_idle() && rig.saved().contains("\"b\"")
+    });
+    rig.until("saved", |rig| rig.saved().contains("enabled = true"));
+    // And so is what is changed.
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_none()
+    });
+    assert_eq!(rig.set(1, "name", "c"), None);
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    rig.until("changed", |rig| {
+        rig.is_idle() && rig.saved().contains("\"c\"")
+    });
+    rig.until("saved", |rig| rig.saved().contains("max-lag"));
+}
+
 /// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
 #[test]
 fn what_is_not_saved_yet_outlives_a_reading() {

@@ -9,11 +9,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 
+use super::begin::text_of;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::{Keeper, LAST, Shared, lock};
 use super::plan::places_to_take;
-use super::posts::Post;
+use super::posts::{Post, Posts};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::{self, Edit};
@@ -43,13 +44,20 @@ pub(super) struct Job {
     pub(super) shows: Option<(u64, bool)>,
 }
 
+/// Roles stand here by their ids: by the time that it is made a role may have another name.
 pub(super) enum Want {
-    Edit(Edit),
+    /// Other fields of a relay.
+    Set {
+        id: u64,
+        fields: Vec<(String, String)>,
+    },
+    /// It is to run, or is not to.
+    Enable { id: u64, on: bool },
+    /// It goes.
+    Remove { id: u64 },
     /// One more relay, that goes on where another ends: where that is, and what it can be called, is seen when it is
     /// made.
-    Chain {
-        after: Option<u64>,
-    },
+    Chain { after: Option<u64> },
 }
 
 /// A change that is being checked.
@@ -63,8 +71,8 @@ pub(super) struct UnderWay {
 
 impl Job {
     /// Whether it says of this role that it is to run, or is not to.
-    fn enables(&self, role: &str) -> bool {
-        matches!(&self.want, Want::Edit(Edit::Enable { name, .. }) if name == role)
+    fn enables(&self, role: u64) -> bool {
+        matches!(self.want, Want::Enable { id, .. } if id == role)
     }
 }
 
@@ -108,11 +116,12 @@ impl Scribe {
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, posts: &Posts) {
         let known = self.text.clone();
         for job in self.take_jobs() {
-            if let Want::Edit(edit @ Edit::Enable { .. }) = &job.want
-                && let Ok(text) = edit.apply(&self.text)
+            if let Want::Enable { id, on } = job.want
+                && let Some(name) = name_of(posts, id)
+                && let Ok(text) = (Edit::Enable { name, on }).apply(&self.text)
             {
                 self.text = text;
             }
@@ -138,7 +147,7 @@ impl Scribe {
     }
 
     /// What is said last of whether a role runs holds: what was said before may not come true any more.
-    fn forget_enabling(&mut self, role: &str) {
+    fn forget_enabling(&mut self, role: u64) {
         self.waiting.retain(|job| !job.enables(role));
         self.under_way.take_if(|it| it.job.enables(role));
     }
@@ -247,12 +256,12 @@ impl Fleet {
             post.shows = shows.unwrap_or(post.shows);
             return Some(TabReply::Faults(faults));
         }
-        let edit = Edit::Set {
-            name: post.member.name.clone(),
+        let want = Want::Set {
+            id: post.id,
             fields: changed,
         };
         let job = Job {
-            want: Want::Edit(edit),
+            want,
             asked: Some(by),
             shows: shows.map(|shows| (post.id, shows)),
         };
@@ -299,8 +308,8 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return Some(self.come_from());
         };
-        if let Want::Edit(Edit::Enable { name, .. }) = &job.want {
-            scribe.forget_enabling(name);
+        if let Want::Enable { id, .. } = job.want {
+            scribe.forget_enabling(id);
         }
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
@@ -343,9 +352,12 @@ impl Fleet {
             && scribe.under_way.is_none()
             && let Some(job) = scribe.waiting.pop_front()
         {
-            let edit = match &job.want {
-                Want::Edit(edit) => edit.clone(),
-                Want::Chain { after } => self.chain(*after),
+            let edit = match self.edit_of(&job.want) {
+                Ok(edit) => edit,
+                Err(why) => {
+                    answer(reactor, job.asked, TabReply::Refused(why));
+                    continue;
+                }
             };
             let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
                 return;
@@ -353,6 +365,7 @@ impl Fleet {
             let text = match edit.apply(&scribe.text) {
                 Ok(text) => text,
                 Err(faults) => {
+                    say_unsaid(&edit, &text_of(&faults));
                     answer(reactor, job.asked, TabReply::Faults(faults));
                     continue;
                 }
@@ -366,9 +379,29 @@ impl Fleet {
                         text,
                     });
                 }
-                Err(text) => answer(reactor, job.asked, TabReply::Refused(text)),
+                Err(why) => {
+                    say_unsaid(&edit, &why);
+                    answer(reactor, job.asked, TabReply::Refused(why));
+                }
             }
         }
+    }
+
+    /// What is to be changed of the text, as things are now; or why there is nothing to change.
+    fn edit_of(&self, want: &Want) -> Result<Edit, String> {
+        let name = |id| name_of(&self.posts, id).ok_or("there is no such role any more");
+        Ok(match want {
+            Want::Set { id, fields } => Edit::Set {
+                name: name(*id)?,
+                fields: fields.clone(),
+            },
+            Want::Enable { id, on } => Edit::Enable {
+                name: name(*id)?,
+                on: *on,
+            },
+            Want::Remove { id } => Edit::Remove { name: name(*id)? },
+            Want::Chain { after } => self.chain(*after),
+        })
     }
 
     /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
@@ -412,9 +445,8 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let (TabReply::Refused(why), Edit::Enable { name, on }) = (&reply, &edit) {
-            let what = if *on { "started" } else { "stopped" };
-            log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
+        if let TabReply::Refused(why) = &reply {
+            say_unsaid(&edit, why);
         }
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
@@ -491,6 +523,19 @@ fn check(
         }
         origin.with(text).map(Read::of)
     })
+}
+
+fn name_of(posts: &Posts, id: u64) -> Option<String> {
+    let place = posts.place_of(id)?;
+    Some(posts[place].member.name.clone())
+}
+
+/// Whoever has begun or stopped a role is not told of what becomes of that in the file.
+fn say_unsaid(edit: &Edit, why: &str) {
+    if let Edit::Enable { name, on } = edit {
+        let what = if *on { "started" } else { "stopped" };
+        log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
+    }
 }
 
 fn renaming(edit: &Edit) -> Option<(&str, &str)> {
