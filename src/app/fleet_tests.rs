@@ -219,9 +219,22 @@ fn a_relay_that_a_console_would_not_take_is_changed() {
         panic!("it is none");
     };
     assert_eq!(faults[0].0, "origin", "{faults:?}");
-    assert_eq!(rig.errors(2), faults);
-    rig.set(2, "origin", "https://a");
-    rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// Who asks is told what is wrong. It is not there then, so nothing is wrong with the relay.
+#[test]
+fn what_is_refused_is_no_error_of_the_relay() {
+    let mut rig = Rig::new(
+        "refused",
+        &(relay("a", "") + &relay("b", "enabled = false")),
+    );
+    for (tab, key, value) in [(1, "dst", ":1"), (1, "retry", "soon"), (2, "retry", "soon")] {
+        let Some(TabReply::Faults(faults)) = rig.set(tab, key, value) else {
+            panic!("{value} is none");
+        };
+        assert_eq!(faults[0].0, key, "{faults:?}");
+        assert_eq!(rig.errors(tab), []);
+    }
 }
 
 /// A place that is taken is said beside its field, until it is another.
@@ -242,6 +255,9 @@ fn a_place_that_is_taken_stands_beside_its_field() {
         errors[0].0 == "dst" && errors[0].1.contains("port in use"),
         "{errors:?}"
     );
+    // A change that is refused says nothing of that.
+    rig.set(2, "retry", "soon");
+    assert_eq!(rig.errors(2), errors);
     rig.set(2, "dst", "127.0.0.1:0");
     rig.until("right again", |rig| rig.errors(2).is_empty());
 }

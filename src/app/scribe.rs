@@ -232,7 +232,7 @@ impl Fleet {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
-                "name" if value == post.member.name => post.forgive(),
+                "name" if value == post.member.name => {}
                 _ => match fault_of(post, &settings, &key, &value) {
                     Some(text) => faults.push((key, text.to_owned())),
                     None => {
@@ -247,9 +247,8 @@ impl Fleet {
         }
         let found = settings.check().err().unwrap_or_default();
         faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
+        // What is refused is not there: whoever asked is told, and nothing is wrong with what is.
         if !faults.is_empty() {
-            post.faults.clone_from(&faults);
-            post.is_in_vain = false;
             return Some(TabReply::Faults(faults));
         }
         if changed.is_empty() {
