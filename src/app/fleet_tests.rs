@@ -16,7 +16,7 @@ use super::reload::{Read, Reading};
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{Env, RunFile};
-use crate::reactor::command::{RoleState, Ticket};
+use crate::reactor::command::{Reply, RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::Wake;
 use crate::reactor::tabs::{Tab, TabCommand, TabReply};
@@ -255,11 +255,39 @@ fn a_place_that_is_taken_stands_beside_its_field() {
         errors[0].0 == "dst" && errors[0].1.contains("port in use"),
         "{errors:?}"
     );
+    let Reply::Roles { rows, .. } = rig.fleet.rows(&rig.reactor, 0) else {
+        panic!("they are asked for");
+    };
+    let everywhere = RoleState::Failed(errors[0].1.clone());
+    assert_eq!(
+        (&rows[1].state, &rig.tab(2).row.state),
+        (&everywhere, &everywhere)
+    );
     // A change that is refused says nothing of that.
     rig.set(2, "retry", "soon");
     assert_eq!(rig.errors(2), errors);
     rig.set(2, "dst", "127.0.0.1:0");
     rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// Whoever gives up what he has begun in vain says so by stopping it.
+#[test]
+fn one_that_could_not_begin_is_stopped() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let taken = taken
+        .local_addr()
+        .map(|at| (taken, at))
+        .expect("it has one");
+    let there = relay("a", "enabled = false").replace("127.0.0.1:0", &taken.1.to_string());
+    let mut rig = Rig::new("vain", &there);
+    rig.ask(TabCommand::Start { tab: 1 });
+    assert!(matches!(rig.tab(1).row.state, RoleState::Failed(_)));
+    let stop = TabCommand::Stop { tab: 1 };
+    assert_eq!(rig.ask(stop.clone()), Some(TabReply::Done));
+    assert_eq!(rig.tab(1).row.state, RoleState::Stopped);
+    assert_eq!(rig.errors(1), []);
+    let again = rig.ask(stop);
+    assert!(matches!(again, Some(TabReply::Refused(_))), "{again:?}");
 }
 
 /// What was said last holds, though it was said before what was said first was written.

@@ -159,6 +159,11 @@ pub(super) trait Panel {
                 self.note_enabled(reactor, place, false);
                 TabReply::Done
             }
+            // Nobody wants it to run any more, so that it has not failed.
+            None if post.is_in_vain => {
+                post.forgive();
+                TabReply::Done
+            }
             None => refused("it does not run"),
         }
     }

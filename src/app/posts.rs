@@ -113,12 +113,16 @@ impl<O> Post<O> {
 }
 
 impl<O: Orders> Post<O> {
-    /// As those see it who look at all roles: what was not to run until somebody tried in vain is stopped.
+    /// As those see it who look at all roles. Somebody wanted one to run that could not begin: it has failed, for the page
+    /// as for whoever asks whether all is ready.
     pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
         let now = reactor.clock();
         RoleRow {
             name: self.member.name().to_owned(),
             state: match &self.standing {
+                Standing::Stopped { .. } if self.is_in_vain => {
+                    RoleState::Failed(text_of(&self.faults))
+                }
                 Standing::Stopped { .. } => RoleState::Stopped,
                 Standing::Failed(text) => RoleState::Failed(text.clone()),
                 Standing::Running(role) | Standing::Told(role) => {
@@ -133,10 +137,7 @@ impl<O: Orders> Post<O> {
 
     /// As a page has it.
     pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool) -> Tab {
-        let mut row = self.row(reactor);
-        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
-            row.state = RoleState::Failed(text_of(&self.faults));
-        }
+        let row = self.row(reactor);
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         let kind = self.member.kind();
         Tab {
