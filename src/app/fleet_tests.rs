@@ -365,6 +365,37 @@ fn what_is_started_while_it_is_renamed_is_in_the_file() {
     rig.until("saved", |rig| rig.saved().contains("max-lag"));
 }
 
+/// What can't be read again is never written.
+#[test]
+fn a_file_that_would_be_too_long_to_read_is_refused() {
+    let rig = Rig::new("long", &relay("a", ""));
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let more = format!("# {}\n", "x".repeat(1 << 20));
+    let long = file.text.clone() + &more;
+    fs::write(rig.path(), &long).expect("the folder can be written");
+    let origin = file.origin();
+    let [made, read] = [origin.with(long), origin.load()]
+        .map(|file| file.err().expect("it is longer than 1M").to_string());
+    assert_eq!(made, read);
+}
+
+/// There is an end to what a page can add.
+#[test]
+fn no_more_are_added_than_anybody_can_look_at() {
+    let one = |number: u32| {
+        let name = format!("r{number}");
+        relay(&name, "enabled = false")
+    };
+    let mut rig = Rig::new("many", &(2..=200).map(one).collect::<String>());
+    for _ in 0..2 {
+        rig.ask(TabCommand::Add { after: None });
+    }
+    rig.until("added", Rig::is_idle);
+    assert_eq!(rig.fleet.posts.len(), 200);
+}
+
 /// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
 #[test]
 fn what_is_not_saved_yet_outlives_a_reading() {

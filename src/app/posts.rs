@@ -392,3 +392,6 @@ impl Orders for Member {
 
     fn made(&mut self, _: Member) {}
 }
+
+/// The most roles to which a page adds one: more than anybody can look at.
+pub(super) const TABS_MAX: usize = 200;

@@ -14,7 +14,7 @@ use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::{Keeper, LAST, Shared, lock};
 use super::plan::places_to_take;
-use super::posts::{Post, Posts};
+use super::posts::{Post, Posts, TABS_MAX};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
 use crate::config::run_file::{self, Edit};
@@ -399,6 +399,11 @@ impl Fleet {
                 on: *on,
             },
             Want::Remove { id } => Edit::Remove { name: name(*id)? },
+            Want::Chain { .. } if self.posts.len() >= TABS_MAX => {
+                return Err(format!(
+                    "a page adds none to {TABS_MAX} roles: add it in the run file"
+                ));
+            }
             Want::Chain { after } => self.chain(*after),
         })
     }

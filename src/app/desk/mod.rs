@@ -14,14 +14,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use self::tabs::{Draft, TABS_MAX};
+use self::tabs::Draft;
 use super::RoleSet;
 use super::begin::begin_metrics;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::Keeper;
 use super::panel::Panel;
-use super::posts::{Orders, Post, Posts, Standing};
+use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};

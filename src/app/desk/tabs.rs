@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Desk, RoleSet};
 use crate::app::change::{Change, change};
 use crate::app::panel::{By, Panel, refused};
-use crate::app::posts::{Orders, Post, Posts, Standing};
+use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::config::settings::{FIELD_MAX, Settings, chained, fresh, is_live, names_socket};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
@@ -322,6 +322,3 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
         settings.name = fresh(&names).name;
     }
 }
-
-/// The most tabs: more than anybody can look at.
-pub(super) const TABS_MAX: usize = 200;
