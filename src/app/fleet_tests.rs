@@ -365,6 +365,22 @@ fn what_is_started_while_it_is_renamed_is_in_the_file() {
     rig.until("saved", |rig| rig.saved().contains("max-lag"));
 }
 
+/// The last role leaves a fresh relay, which listens where nobody else does.
+#[test]
+fn the_last_role_can_be_removed_wherever_others_listen() {
+    let watch = "[metrics]\nlisten = \"127.0.0.1:10000\"\n";
+    let mut rig = Rig::new("last", &(watch.to_owned() + &relay("a", "enabled = false")));
+    assert_eq!(rig.ask(TabCommand::Remove { tab: 1 }), None);
+    rig.until("removed", Rig::is_idle);
+    let names: Vec<&str> = rig
+        .fleet
+        .posts
+        .iter()
+        .map(|post| post.member.name.as_str())
+        .collect();
+    assert_eq!(names, ["relay 1"]);
+}
+
 /// What can't be read again is never written.
 #[test]
 fn a_file_that_would_be_too_long_to_read_is_refused() {

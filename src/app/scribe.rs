@@ -17,6 +17,7 @@ use super::plan::places_to_take;
 use super::posts::{Post, Posts, TABS_MAX};
 use super::reload::{Read, Reading};
 use super::{RoleSet, errand::Errand};
+use crate::base::endpoint::Endpoint;
 use crate::config::run_file::{self, Edit};
 use crate::config::{ConfigError, Member, Run};
 use crate::reactor::Reactor;
@@ -278,14 +279,20 @@ impl Fleet {
         let mut relays = self.posts.iter().filter(is_relay);
         let asked = relays.clone().find(|post| Some(post.id) == after);
         let before = asked.or_else(|| relays.next_back()).map(settings_of);
-        let places = self.posts.iter().flat_map(|post| post.member.run.listens());
+        Edit::chain(before.as_ref(), &names, &self.taken(None))
+    }
+
+    /// Where all listen who are there, or would be once they are begun; but for one of them, by its id.
+    fn taken(&self, but: Option<u64>) -> Vec<Endpoint> {
+        let others = self.posts.iter().filter(|post| Some(post.id) != but);
+        let places = others.flat_map(|post| post.member.run.listens());
         let mut taken: Vec<_> = places.cloned().collect();
         if let Origin::File(file) = &self.origin {
             let console = file.globals.console.as_ref();
             taken.extend(console.map(|console| console.bind.clone()));
             taken.extend(file.globals.metrics.clone());
         }
-        Edit::chain(before.as_ref(), &names, &taken)
+        taken
     }
 
     /// Has the run file changed, if it is kept.
@@ -398,7 +405,10 @@ impl Fleet {
                 name: name(*id)?,
                 on: *on,
             },
-            Want::Remove { id } => Edit::Remove { name: name(*id)? },
+            Want::Remove { id } => Edit::Remove {
+                name: name(*id)?,
+                taken: self.taken(Some(*id)),
+            },
             Want::Chain { .. } if self.posts.len() >= TABS_MAX => {
                 return Err(format!(
                     "a page adds none to {TABS_MAX} roles: add it in the run file"

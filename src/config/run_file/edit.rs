@@ -36,6 +36,8 @@ pub enum Edit {
     Remove {
         /// Which.
         name: String,
+        /// Where that does not listen.
+        taken: Vec<Endpoint>,
     },
 }
 
@@ -99,11 +101,11 @@ impl Edit {
                 }
             }
             Self::Push(settings) => push(&mut document, settings),
-            Self::Remove { name } => {
+            Self::Remove { name, taken } => {
                 let (section, at) = place_of(&mut document, name).ok_or_else(gone)?;
                 take_out(&mut document, |document| list(document, section), at);
                 if names(&mut document).is_empty()
-                    && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), &[])
+                    && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), taken)
                 {
                     push(&mut document, &settings);
                 }
@@ -267,6 +269,7 @@ listen = "127.0.0.1:5" # the tunnel
         assert!(more.find(new) < more.find("# behind"), "{more}");
         let gone = Edit::Remove {
             name: "relay 1".to_owned(),
+            taken: Vec::new(),
         };
         assert_eq!(gone.apply(&more).expect("it is there"), FILE);
         // What stands right above a role goes with it.
@@ -274,6 +277,7 @@ listen = "127.0.0.1:5" # the tunnel
         for name in ["relay", "tunnel"] {
             let gone = Edit::Remove {
                 name: name.to_owned(),
+                taken: Vec::new(),
             };
             text = gone.apply(&text).expect("it is there");
         }
@@ -281,6 +285,7 @@ listen = "127.0.0.1:5" # the tunnel
         assert_eq!(text, FILE[..end]);
         let last = Edit::Remove {
             name: "hub".to_owned(),
+            taken: Vec::new(),
         };
         let left = last
             .apply("[[hub]]\nlisten = \"1\"\n")
