@@ -294,9 +294,9 @@ fn one_that_could_not_begin_is_stopped() {
 #[test]
 fn one_that_is_stopped_and_started_runs() {
     let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
-    for _ in 0..5 {
+    for lag in 1..6 {
         // So long that another change is under way meanwhile.
-        rig.set(1, "max-lag", "3s");
+        rig.set(1, "max-lag", &format!("{lag}s"));
         assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
         rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
         assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
@@ -446,6 +446,23 @@ fn what_is_not_saved_yet_outlives_a_reading() {
         rig.is_idle() && text.contains("max-lag") && text.contains("max-clients")
     });
     assert!(rig.saved().contains("relay 1") && rig.fleet.kept().fault.is_none());
+}
+
+/// What the file says already is not checked and written again.
+#[test]
+fn what_changes_nothing_is_done_at_once() {
+    let mut rig = Rig::new("nothing", &relay("a", "max-lag = \"3s\""));
+    let is_idle = |rig: &Rig| {
+        let scribe = rig.fleet.scribe.as_ref();
+        scribe.is_some_and(|scribe| scribe.is_idle())
+    };
+    rig.fleet.note_enabled(&mut rig.reactor, 0, true);
+    assert!(is_idle(&rig));
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    assert!(is_idle(&rig));
+    rig.set(1, "max-lag", "4s");
+    assert!(!is_idle(&rig));
+    rig.until("saved", |rig| rig.saved().contains("4s"));
 }
 
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.

@@ -14,6 +14,8 @@ pub(super) struct Step {
     /// Its place among those that run, if it is one of them.
     pub(super) old: Option<usize>,
     pub(super) change: Change,
+    /// Its orders are others than they were.
+    is_other: bool,
     reserved: Vec<Reserved>,
 }
 
@@ -23,6 +25,7 @@ pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<S
     let step = |member: &Member| {
         let mut member = member.clone();
         let old = place_of(posts, &member.name);
+        let is_other = old.is_some_and(|at| posts[at].member != member);
         let change = match old.map(|at| &posts[at]) {
             Some(post) => change_of(post, &mut member, is_reread),
             None if member.is_enabled => Change::Anew,
@@ -32,6 +35,7 @@ pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<S
             member,
             old,
             change,
+            is_other,
             reserved: Vec::new(),
         }
     };
@@ -81,19 +85,24 @@ fn change_of(post: &Post, new: &mut Member, is_reread: bool) -> Change {
     }
 }
 
-/// "2 begun, 1 changed, 0 stopped, 4 untouched"
+/// "2 begun, 1 changed, 0 stopped, 4 untouched, 1 added"; what is added does not run yet.
 pub(super) fn summary(steps: &[Step], gone: usize) -> String {
-    let count = |wanted: &[Change]| {
-        let steps = steps.iter();
-        steps.filter(|step| wanted.contains(&step.change)).count()
+    let (mut begun, mut changed, mut stopped, mut untouched, mut added) = (0, 0, gone, 0, 0);
+    for step in steps {
+        *match step.change {
+            Change::Anew => &mut begun,
+            Change::Options | Change::Source => &mut changed,
+            Change::Stop => &mut stopped,
+            Change::Rest if step.old.is_none() => &mut added,
+            Change::Rest if step.is_other => &mut changed,
+            Change::None | Change::Rest => &mut untouched,
+        } += 1;
+    }
+    let added = match added {
+        0 => String::new(),
+        added => format!(", {added} added"),
     };
-    format!(
-        "{} begun, {} changed, {} stopped, {} untouched",
-        count(&[Change::Anew]),
-        count(&[Change::Options, Change::Source]),
-        gone + count(&[Change::Stop]),
-        count(&[Change::None, Change::Rest])
-    )
+    format!("{begun} begun, {changed} changed, {stopped} stopped, {untouched} untouched{added}")
 }
 
 /// Listens for all that begin, at places of theirs or of those who go.
@@ -277,7 +286,23 @@ mod tests {
         assert_eq!(changes, [Change::Anew, Change::Rest]);
         assert_eq!(
             summary(&steps, 1),
-            "1 begun, 0 changed, 1 stopped, 1 untouched"
+            "1 begun, 0 changed, 1 stopped, 0 untouched, 1 added"
+        );
+        let text = text.replace("a:1", "b:1");
+        let posts = members(&text).into_iter().map(Post::resting);
+        let posts: Vec<Post> = posts.collect();
+        let mut new = members(&text);
+        let steps = plan(&posts, &new, false);
+        assert_eq!(
+            summary(&steps, 0),
+            "0 begun, 0 changed, 0 stopped, 2 untouched"
+        );
+        new.swap(0, 1);
+        new[0].sheet = None;
+        let steps = plan(&posts, &new, false);
+        assert_eq!(
+            summary(&steps, 0),
+            "0 begun, 1 changed, 0 stopped, 1 untouched"
         );
     }
 }

@@ -376,6 +376,12 @@ impl Fleet {
                     continue;
                 }
             };
+            if text == scribe.text {
+                // As it is where what was to run is begun anew.
+                let reply = self.done(&edit, job.shows);
+                answer(reactor, job.asked, reply);
+                continue;
+            }
             match check(scribe, file.origin(), text.clone(), reactor.waker()) {
                 Ok(reading) => {
                     scribe.under_way = Some(UnderWay {
@@ -449,7 +455,15 @@ impl Fleet {
         }
         let reply = match applied {
             Ok(said) => {
-                log::info!("hydrant: run file changed on the page: {said}");
+                match &edit {
+                    Edit::Enable { name, on: true } => {
+                        log::info!("hydrant: the run file says that {name} is to run");
+                    }
+                    Edit::Enable { name, on: false } => {
+                        log::info!("hydrant: the run file says that {name} is not to run");
+                    }
+                    _ => log::info!("hydrant: run file changed on the page: {said}"),
+                }
                 if let Some(scribe) = &mut self.scribe {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
