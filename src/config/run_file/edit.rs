@@ -82,7 +82,12 @@ impl Edit {
                 let table = tables.get_mut(at).ok_or_else(gone)?;
                 for (key, value) in fields {
                     if let Some(dst) = slow_of(key) {
-                        put_slow(table, dst, value);
+                        // One that was given by its descriptor has its address on a page.
+                        if !put_slow(table, dst, value) && !value.is_empty() {
+                            let text =
+                                "the run file calls this destination something else: set it there";
+                            return Err(vec![(key.clone(), text.to_owned())]);
+                        }
                         continue;
                     }
                     match (key.as_str(), value.is_empty()) {
@@ -235,6 +240,16 @@ listen = "127.0.0.1:5" # the tunnel
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
+    }
+
+    #[test]
+    fn a_field_of_no_destination_is_a_mistake() {
+        let key = "slow of listen:127.0.0.1:7";
+        let faults = set("a", &[(key, "skip")]).expect_err("it does not end there");
+        assert_eq!((faults.len(), faults[0].0.as_str()), (1, key));
+        // Whatever has none any more has none of its own.
+        let text = set("a", &[("dst", ":9"), ("slow of :3", "")]);
+        assert!(!text.expect("it is there").contains("slow"));
     }
 
     #[test]

@@ -233,15 +233,16 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
 }
 
 /// Puts a destination's own `slow` where it is not there yet; nothing: it has none. It needs a section for that, and so
-/// do those behind it, or their order would be another one.
-pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
+/// do those behind it, or their order would be another one. Whether it stands there, under the name by which it was typed.
+pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) -> bool {
     let stands_in = |output: &Table| output.get(DST).and_then(Item::as_str) == Some(dst);
     let outputs = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut);
     if let Some(output) = outputs.and_then(|all| all.iter_mut().find(|it| stands_in(it))) {
-        return match word.is_empty() {
+        match word.is_empty() {
             true => drop(output.remove("slow")),
             false => put(output, "slow", word, Value::from(word)),
-        };
+        }
+        return true;
     }
     let listed = table
         .get(DST)
@@ -249,10 +250,10 @@ pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
         .unwrap_or_default();
     let listed: Vec<&str> = listed.split_whitespace().collect();
     let Some(place) = listed.iter().position(|one| *one == dst) else {
-        return;
+        return false;
     };
     if word.is_empty() {
-        return;
+        return true;
     }
     let mut outputs: ArrayOfTables = listed[place..].iter().map(|one| output(one)).collect();
     if let Some(own) = outputs.get_mut(0) {
@@ -267,6 +268,7 @@ pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) {
         false => put(table, DST, &before, written(DST, &before)),
     }
     table.insert(OUTPUT, Item::ArrayOfTables(outputs));
+    true
 }
 
 fn output(dst: &str) -> Table {
