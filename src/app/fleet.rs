@@ -289,13 +289,12 @@ impl Fleet {
         if reactor.has_asked() {
             self.answer_asked(reactor);
         }
-        let is_stopping = reactor.is_stopping();
-        if !is_stopping {
+        if !reactor.is_stopping() {
             self.end_reload(reactor);
             self.end_edit(reactor);
             self.begin_edit(reactor);
         }
-        self.begin_prepared(reactor, is_stopping);
+        self.begin_prepared(reactor);
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
             !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::RoleSet;
+use super::certificates::Watch;
 use super::errand::{Errand, Hosts};
 use super::fleet::{Fleet, Origin, Watching};
 use super::panel::Panel;
@@ -550,5 +551,23 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
     assert!(rig.fleet.posts[1].lacks, "the next reload tries it again");
     rig.ask(TabCommand::Stop { tab: 2 });
     rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
-    assert!(rig.fleet.posts[1].watch.is_none());
+}
+
+/// Whoever watches them is asked to look by a reading of the file, and by nothing else; and goes with the role.
+#[test]
+fn certificates_are_read_again_with_the_file() {
+    let mut rig = Rig::new("watch", &relay("a", "drain = \"1ms\""));
+    let (watch, asked) = Watch::held();
+    rig.fleet.posts[0].watch = Some(watch);
+    rig.set(1, "max-lag", "3s");
+    rig.until("saved", |rig| {
+        rig.is_idle() && rig.saved().contains("max-lag")
+    });
+    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Empty));
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    assert_eq!(asked.try_recv(), Ok(()));
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
+    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Disconnected));
 }

@@ -199,8 +199,8 @@ pub(super) trait Panel {
     }
 
     /// Begins those that are prepared by now, or none any more where all is to end: or it never would.
-    fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
-        if is_stopping {
+    fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>) {
+        if reactor.is_stopping() {
             return self.posts().beginning.clear();
         }
         for Prepared { place, made, asked } in self.posts().prepared(reactor) {

@@ -228,7 +228,7 @@ impl Desk {
 
     fn serve(&mut self, reactor: &mut Reactor<RoleSet>) {
         self.answer_asked(reactor);
-        self.begin_prepared(reactor, reactor.is_stopping());
+        self.begin_prepared(reactor);
     }
 
     /// All is over: waits for the settings to be in their file.

@@ -1,18 +1,17 @@
-//! What a console's own page has in front of it, on the real loop.
+//! What a console's own page has in front of it, in a simulated network.
 
 use std::ffi::OsString;
-use std::sync::{Arc, mpsc};
+use std::net::Ipv4Addr;
 
 use super::*;
-use crate::app::errand::Hosts;
 use crate::config::Env;
 use crate::reactor::command::Ticket;
-use crate::reactor::mio_net::{self, MioNet};
+use crate::reactor::net::{Net, Signal};
 use crate::reactor::tabs::TabCommand;
+use crate::sim::{Answer, Faults, SimNet};
 
-fn desk() -> (Reactor<RoleSet>, Desk) {
-    let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
-    let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
+fn desk(net: Box<dyn Net>) -> (Reactor<RoleSet>, Desk) {
+    let mut reactor = Reactor::new(net, crate::reactor::Options::default());
     let words = ["console", "--no-browser", "--bind", "127.0.0.1:0"].map(OsString::from);
     let config = Config::from_command_line(words, Env::default()).expect("it is right");
     let Run::Console(mut orders) = config.run else {
@@ -26,30 +25,37 @@ fn desk() -> (Reactor<RoleSet>, Desk) {
 /// What is looked up when all is to end does not begin afterwards, or there would be no end.
 #[test]
 fn nothing_begins_once_all_is_to_end() {
-    let (mut reactor, mut desk) = desk();
+    let (net, world) = SimNet::new(1, Faults::none());
+    world
+        .world()
+        .set_name("late.test", [Answer::with(&[Ipv4Addr::LOCALHOST.into()])]);
+    let (mut reactor, mut desk) = desk(Box::new(net));
     let id = desk.tabs[0].id;
-    desk.tabs[0].member.settings.set("dst", "localhost:0");
+    let settings = &mut desk.tabs[0].member.settings;
+    settings.set("src", "127.0.0.1:9");
+    settings.set("dst", "late.test:0");
     let by = (desk.console, Ticket(u64::MAX));
-    assert_eq!(
-        desk.obey(&mut reactor, by, TabCommand::Start { tab: id }),
-        None
-    );
-    // It is known by now.
-    let (over, done) = mpsc::channel();
-    let settings = desk.tabs[0].member.settings.clone();
-    let wake = Arc::new(move || over.send(()).unwrap_or_default());
-    let files = Errand::begin("known", wake, move || settings.member()).expect("a thread");
-    let one = &mut desk.tabs.beginning[0];
-    (one.files, one.hosts) = (Some(files), Hosts::default());
-    done.recv().expect("it is through");
-    desk.begin_prepared(&mut reactor, true);
-    assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
+    let begun = desk.obey(&mut reactor, by, TabCommand::Start { tab: id });
+    assert_eq!(begun, None);
+    world.world().signal(Signal::Terminate);
+    for _ in 0..100 {
+        let mut ended = Vec::new();
+        let turn = reactor.turn(&mut ended).expect("it can wait");
+        let between = desk.between_turns(&mut reactor, &turn, &mut ended);
+        between.expect("the console goes on");
+        assert!(desk.tabs[0].role().is_none());
+        if turn == Turn::Over {
+            return;
+        }
+    }
+    panic!("there is no end");
 }
 
 /// A role that could not begin, or whose tab is closed, has an end that concerns nobody else.
 #[test]
 fn the_end_of_what_began_here_is_nobody_else_s() {
-    let (mut reactor, mut desk) = desk();
+    let (net, _) = SimNet::new(1, Faults::none());
+    let (mut reactor, mut desk) = desk(Box::new(net));
     let ends = |role| (role, End::Failed("no place".to_owned()));
     let (ours, other) = (RoleId(1000), RoleId(1001));
     let mut ended = vec![ends(ours), ends(other)];
