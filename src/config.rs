@@ -9,6 +9,7 @@ mod origin;
 mod outputs;
 pub mod run_file;
 pub mod settings;
+mod tunnel;
 mod unit;
 mod ws;
 
@@ -16,7 +17,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::files::{SECRET_MAX, fault_of, read_secret, read_small, read_tokens, read_tunnel_tokens};
+use self::files::{SECRET_MAX, fault_of, read_secret, read_small, read_tokens};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -36,7 +37,6 @@ use crate::roles::status::options as status_options;
 use crate::roles::tls::Tls;
 use crate::roles::tls::options::Files;
 use crate::roles::tunnel::config::{ExposeConfig, ServeConfig as TunnelConfig};
-use crate::roles::tunnel::options as tunnel_options;
 use crate::roles::ws::config::{AdapterConfig, RelayConfig as WsRelayConfig};
 use crate::roles::ws::options::{self as ws_options, Proxies};
 
@@ -220,6 +220,9 @@ impl Config {
 }
 
 /// Makes a role's orders out of its settings and of the words that are no flags, and reads the files that they name.
+///
+/// A process has one role, or a few: what makes the orders of each stays a function of its own, so that the others' lie
+/// on pages that it never touches.
 pub(crate) fn build(
     role: RoleId,
     values: &Values,
@@ -239,29 +242,9 @@ pub(crate) fn build(
             };
             user(values, words, env, build, &mut certificates)?
         }
-        RoleId::HubTunnel => {
-            let mut config = hub_options::build_tunnel(values, words)?;
-            complete(&mut config.account, values, env, &mut certificates)?;
-            Run::HubTunnel(Box::new(config))
-        }
-        RoleId::TunnelServe => {
-            let mut config = tunnel_options::build_serve(values, words)?;
-            let files = Files::of_server(values, &config.listen)?;
-            config.tls = read_certificates(files, &mut certificates)?;
-            let tokens = values.path("tokens")?;
-            if let Some(path) = &tokens {
-                config.tokens = Some(read_tunnel_tokens(path)?);
-            }
-            let config = Box::new(config);
-            Run::TunnelServe { config, tokens }
-        }
-        RoleId::TunnelExpose => {
-            let token = dialling_token(values, env)?;
-            let mut config = tunnel_options::build_expose(values, words, token)?;
-            let files = Files::of_client(values, &config.server)?;
-            config.tls = read_certificates(files, &mut certificates)?;
-            Run::TunnelExpose(Box::new(config))
-        }
+        RoleId::HubTunnel => hub_tunnel(values, words, env, &mut certificates)?,
+        RoleId::TunnelServe => tunnel::serve(values, words, &mut certificates)?,
+        RoleId::TunnelExpose => tunnel::expose(values, words, env, &mut certificates)?,
         RoleId::WsRelay => ws::relay(values, words, env, &mut certificates)?,
         RoleId::WsHost | RoleId::WsClient => {
             let build = match role {
@@ -283,7 +266,21 @@ pub(crate) fn build(
     Ok((run, certificates))
 }
 
+/// Makes the orders of an end of a tunnel through a hub.
+#[inline(never)]
+fn hub_tunnel(
+    values: &Values,
+    words: &[String],
+    env: &Env,
+    certificates: &mut Option<Certificates>,
+) -> Result<Run, ConfigError> {
+    let mut config = hub_options::build_tunnel(values, words)?;
+    complete(&mut config.account, values, env, certificates)?;
+    Ok(Run::HubTunnel(Box::new(config)))
+}
+
 /// Makes a hub's orders.
+#[inline(never)]
 fn hub(
     values: &Values,
     words: &[String],
@@ -301,6 +298,7 @@ fn hub(
 }
 
 /// Makes a relay's orders.
+#[inline(never)]
 fn relay(
     values: &Values,
     words: &[String],
@@ -373,6 +371,7 @@ fn run_file_of(args: &Args) -> Result<PathBuf, ConfigError> {
 }
 
 /// Makes the orders of a client of a hub, whose token a file or the environment holds.
+#[inline(never)]
 fn user(
     values: &Values,
     words: &[String],

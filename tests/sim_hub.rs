@@ -385,7 +385,7 @@ fn an_end_that_is_stopped_brings_its_service_all_that_was_said() {
         content: Content::Pattern(0),
         from: 0,
         to: said,
-        chunk_max: 40_000,
+        chunk_max: 16_000,
         gap_max: Duration::from_millis(200),
         ending: Ending::HalfClose,
     });
@@ -427,7 +427,7 @@ fn what_had_come_whole_is_read_though_the_hub_or_the_other_end_is_lost() {
             content: Content::Pattern(0),
             from: 0,
             to: said,
-            chunk_max: 40_000,
+            chunk_max: 16_000,
             gap_max: Duration::ZERO,
             ending: Ending::HalfClose,
         });
@@ -590,6 +590,53 @@ fn an_end_that_is_stopped_says_so_through_a_slow_hub_with_tls() {
         reactor.turn(&mut ended).expect("a simulated wait works");
     }
     assert_eq!(lines(&[STOPPED, "it is stopped; "]), 1, "{ended:?}");
+}
+
+/// A record of TLS that is longer than what a thin line brings within `--idle-timeout`.
+#[test]
+fn an_end_that_says_much_by_tls_over_a_thin_line_is_not_idle() {
+    let thin = Faults {
+        delay: Duration::from_millis(40),
+        send_buffer: 25,
+        ..Faults::none()
+    };
+    let (net, handle) = SimNet::new(1, thin);
+    let serve = Behaviour::serve(Actor::Manual);
+    handle.world().listen_remote(local(9000), serve);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let files = "src/fuzz/tls";
+    let hub = reactor.add(party(&format!(
+        "hub serve 7000 --tls-cert {files}/certificate.pem --tls-key {files}/key.pem --idle-timeout 25s"
+    )));
+    let end = |words: &str| {
+        party(&format!(
+            "hub tunnel tls://127.0.0.1:7000 {words} --tls-insecure"
+        ))
+    };
+    reactor.add(end("a --to b --listen 8000"));
+    let mut ended = Vec::new();
+    turns_for(&mut reactor, &handle, 10, &mut ended);
+    *handle.world().faults() = Faults::none();
+    reactor.add(end("b --to a --forward 9000"));
+    turns_for(&mut reactor, &handle, 5, &mut ended);
+    let said = 16_000;
+    let talker = Actor::Source(Source {
+        content: Content::Pattern(0),
+        from: 0,
+        to: said,
+        chunk_max: 16_000,
+        gap_max: Duration::ZERO,
+        ending: Ending::HalfClose,
+    });
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    handle.world().connect_remote(local(8000), from, talker);
+    turns_for(&mut reactor, &handle, 1, &mut ended);
+    turns_for(&mut reactor, &handle, 60, &mut ended);
+    let Some(Party::Hub(hub)) = reactor.role(hub) else {
+        panic!("it has ended: {ended:?}");
+    };
+    assert_eq!(hub.counts().gone[Reason::Idle as usize], 0);
+    assert!(hub.names().any(|name| name == b"a"));
 }
 
 /// A question to the other end stands behind much of what is said, and so does not arrive before that has, on a line

@@ -8,12 +8,18 @@ mod stage;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use hydrant::fuzz::{relay_by_seed, relay_traced};
+use hydrant::reactor::net::Addr;
+use hydrant::reactor::{Options, Reactor};
+use hydrant::roles::relay::Relay;
+use hydrant::sim::{Actor, Ending, Faults, SimNet, Source};
 
-use stage::Stage;
+use stage::{Stage, relay};
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -98,4 +104,48 @@ fn a_message_is_read_once_and_written_once_to_each() {
         let calls: Vec<(&str, usize)> = calls.iter().map(|(call, n)| (&call[..], *n)).collect();
         assert_eq!(calls, [("read", 1), ("wait", waits), ("write", clients)]);
     }
+}
+
+/// Over a thin line a record of TLS takes longer than `--idle-timeout`.
+#[test]
+fn an_upstream_that_sends_a_long_record_by_tls_is_not_silent() {
+    let thin = Faults {
+        delay: Duration::from_millis(40),
+        send_buffer: 300,
+        ..Faults::none()
+    };
+    let (net, world) = SimNet::new(1, thin);
+    let mut reactor = Reactor::new(Box::new(net), Options::default());
+    let certificate = "--tls-cert src/fuzz/tls/certificate.pem --tls-key src/fuzz/tls/key.pem";
+    let door = format!("127.0.0.1:5000 tls://127.0.0.1:7000 --mode listen-listen {certificate}");
+    reactor.add(relay(&door));
+    let impatient = "--tls-insecure --idle-timeout 1s --upstream-loss exit";
+    let near = reactor.add(relay(&format!(
+        "tls://127.0.0.1:7000 127.0.0.1:6000 {impatient}"
+    )));
+    let pass = |reactor: &mut Reactor<Relay>, millis: u64| {
+        let end = world.world().time() + Duration::from_millis(millis);
+        while world.world().time() < end {
+            reactor.turn(&mut Vec::new()).expect("a wait works");
+        }
+    };
+    // The handshake is over.
+    pass(&mut reactor, 600);
+    *world.world().faults() = Faults::none();
+    let said = Actor::Source(Source {
+        chunk_max: 16_000,
+        ending: Ending::Stay,
+        ..Source::pattern(0, 16_000)
+    });
+    let from = SocketAddr::from(([10, 0, 0, 1], 1000));
+    let to = Addr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)));
+    world.world().connect_remote(to, from, said);
+    for _ in 0..40 {
+        pass(&mut reactor, 100);
+        let relay = reactor.role(near).expect("nobody was silent");
+        if relay.counts().bytes_in == 16_000 {
+            return;
+        }
+    }
+    panic!("it does not come");
 }

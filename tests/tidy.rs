@@ -22,6 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("app", &["base", "config", "logger", "reactor", "roles"]),
     ("fuzz", &["*"]),
     ("main", &["*"]),
+    ("build", &[]),
 ];
 
 /// What stands beside the roles and may be named by all of them.
@@ -375,6 +376,41 @@ fn comments_say_why_and_nothing_else() {
 fn the_top_of_the_repository_stays_small() {
     let wrong = strays(&names(top()));
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn the_layout_names_what_there_is() {
+    let layout = fs::read_to_string(top().join("src/build.rs")).expect("a source file is text");
+    let paths = layout
+        .split('"')
+        .filter_map(|text| text.strip_prefix("hydrant::"));
+    let (right, wrong): (Vec<_>, Vec<_>) = paths.partition(|path| is_there(path));
+    assert!(
+        wrong.is_empty(),
+        "nothing of ours has these names: {wrong:?}"
+    );
+    assert!(!right.is_empty(), "the layout was not understood");
+}
+
+/// Whether something of ours has this path. What is no module stands in the text of the last module before it.
+fn is_there(path: &str) -> bool {
+    let mut folder = top().join("src");
+    let mut file = folder.join("lib.rs");
+    for (at, name) in path.split("::").enumerate() {
+        let module = [
+            folder.join(format!("{name}.rs")),
+            folder.join(name).join("mod.rs"),
+        ];
+        let Some(found) = module.into_iter().find(|module| module.is_file()) else {
+            let text = fs::read_to_string(&file).expect("a source file is text");
+            let source = Source::new("", &text);
+            let said = |name: &str| source.tokens.iter().any(|token| token.text == *name);
+            return path.split("::").skip(at).all(said);
+        };
+        file = found;
+        folder.push(name);
+    }
+    true
 }
 
 /// That the rules themselves can fail.

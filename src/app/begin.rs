@@ -114,7 +114,6 @@ pub(super) fn text_of(faults: &Faults) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
     use std::path::Path;
 
     use super::*;
@@ -126,16 +125,16 @@ mod tests {
     fn what_can_t_be_watched_gives_its_places_back() {
         let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
         let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-        let at = free.expect("there is a port");
-        let text = format!("[[relay]]\nsrc = \"127.0.0.1:9\"\ndst = \"{at}\"\n");
+        let at = std::env::temp_dir().join(format!("hydrant-begin-{}", std::process::id()));
+        let dst = format!("unix:{}", at.display());
+        let text = format!("[[relay]]\nsrc = \"127.0.0.1:9\"\ndst = \"{dst}\"\n");
         let file = RunFile::parse(&text, Path::new("/nonexistent"), &[], &Env::default());
         let member = file.expect("it is right").members.remove(0);
         let reserved = reserve(&mut reactor, &member, None, &[]).expect("it is free");
-        assert!(TcpListener::bind(at).is_err());
+        assert!(at.exists() && reserve(&mut reactor, &member, None, &[]).is_err());
         let why = Err("no thread".to_owned());
         let faults = put_watched(&mut reactor, &member, reserved, why).err();
         assert_eq!(faults, Some(vec![(String::new(), "no thread".to_owned())]));
-        TcpListener::bind(at).expect("it is free again");
+        assert!(!at.exists(), "nobody listens there any more");
     }
 }

@@ -14,6 +14,7 @@ use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::{self, Board, Halt, House, Player, Watch};
 
 /// Runs a bench. Returns the exit code.
+#[inline(never)]
 pub(super) fn run(config: &BenchConfig) -> Result<u8, String> {
     if let BenchConfig::Loop(orders) = config {
         // A signal ends it as the system does.

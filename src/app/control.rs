@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::RoleSet;
+use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
 use crate::config::sockets_in;
 use crate::reactor::{End, Reactor, RoleId, mio_net, plain};
@@ -30,6 +31,7 @@ pub(super) fn open(reactor: &mut Reactor<RoleSet>, folder: Option<&Path>) -> Opt
         hosts: Vec::new(),
         token: None,
         view_token: None,
+        trust_proxy: Access::ALL,
         max_connections: CONNECTIONS_MAX,
         is_private: true,
     })));

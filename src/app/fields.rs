@@ -1,25 +1,31 @@
-//! The fields of a relay of a run file, as a form has them.
+//! The fields of a relay, as a form has them.
 
 use super::posts::Post;
-use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket};
+use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket, unknown_field};
 
-/// Why a field can't be changed on the page.
+/// Why a page can't put this into a field. `file` is where it can be.
 pub(super) fn fault_of(
-    post: &Post,
     settings: &Settings,
+    is_running: bool,
     key: &str,
     value: &str,
-) -> Option<&'static str> {
-    let is_running = post.role().is_some();
+    file: &str,
+) -> Option<String> {
+    if let Some(text) = unknown_field(settings, key) {
+        return Some(text);
+    }
     if value.len() > FIELD_MAX {
-        return Some("it is too long");
+        return Some(format!("at most {FIELD_MAX} bytes"));
     }
     // Who reaches the page is not always who may reach every program of this machine, or read its files.
-    if names_socket(key, value) || !(key == "name" || settings.has(key)) {
-        return Some("this is set in the run file");
+    if names_socket(key, value) {
+        return Some(format!("a Unix socket is set in the {file}"));
     }
-    (is_running && !is_live(key) && settings.get(key) != value)
-        .then_some("it runs: stop it to change this")
+    if key != "name" && !settings.has(key) {
+        return Some(format!("this is set in the {file}"));
+    }
+    let is_fixed = is_running && !is_live(key) && settings.get(key) != value;
+    is_fixed.then(|| "it runs: stop it to change this".to_owned())
 }
 
 /// A relay as a form has it.

@@ -289,12 +289,9 @@ impl Fleet {
         if reactor.has_asked() {
             self.answer_asked(reactor);
         }
-        if !reactor.is_stopping() {
-            self.end_reload(reactor);
-            self.end_edit(reactor);
-            self.begin_edit(reactor);
+        if self.is_changing() {
+            self.go_on_changing(reactor);
         }
-        self.begin_prepared(reactor);
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
         let may_begin = |post: &Post| {
             !self.is_alone && matches!(post.standing, Standing::Stopped { was_told: true })
@@ -309,6 +306,21 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    /// Whether anything but what its roles do may be due: few processes ever change.
+    fn is_changing(&self) -> bool {
+        self.reading.is_some() || self.scribe.is_some() || !self.posts.beginning.is_empty()
+    }
+
+    #[inline(never)]
+    fn go_on_changing(&mut self, reactor: &mut Reactor<RoleSet>) {
+        if !reactor.is_stopping() {
+            self.end_reload(reactor);
+            self.end_edit(reactor);
+            self.begin_edit(reactor);
+        }
+        self.begin_prepared(reactor);
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
@@ -360,7 +372,7 @@ impl Panel for Fleet {
     fn kept(&self) -> Tabs {
         Tabs {
             file: self.file().map(|path| path.display().to_string()),
-            fault: self.scribe.as_ref().and_then(Scribe::fault),
+            fault: self.fault(),
             is_kept: self.scribe.is_some(),
             ..Tabs::default()
         }

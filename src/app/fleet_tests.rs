@@ -2,32 +2,33 @@
 //! come at the worst moment for each other.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::RoleSet;
-use super::certificates::Watch;
 use super::errand::{Errand, Hosts};
 use super::fleet::{Fleet, Origin, Watching};
 use super::panel::Panel;
-use super::posts::{Post, Standing};
+use super::posts::Standing;
 use super::reload::{Read, Reading};
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{Env, RunFile};
 use crate::reactor::command::{Reply, RoleState, Ticket};
+use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::mio_net::{self, MioNet};
-use crate::reactor::net::Wake;
+use crate::reactor::net::{Addr, Wake};
 use crate::reactor::tabs::{Tab, TabCommand, TabReply};
 use crate::reactor::{Reactor, RoleId, Turn};
 
 /// Roles that run, and the file that they came from.
-struct Rig {
+pub(super) struct Rig {
     folder: PathBuf,
-    reactor: Reactor<RoleSet>,
-    fleet: Fleet,
+    pub(super) reactor: Reactor<RoleSet>,
+    pub(super) fleet: Fleet,
     /// Who asks.
     page: RoleId,
 }
@@ -40,7 +41,7 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    fn new(name: &str, roles: &str) -> Self {
+    pub(super) fn new(name: &str, roles: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("hydrant-fleet-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -65,15 +66,15 @@ impl Rig {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.join("f.toml")
     }
 
-    fn saved(&self) -> String {
+    pub(super) fn saved(&self) -> String {
         fs::read_to_string(self.path()).expect("it is there")
     }
 
-    fn between(&mut self, turn: &Turn) {
+    pub(super) fn between(&mut self, turn: &Turn) {
         let between = self
             .fleet
             .between_turns(&mut self.reactor, turn, &mut Vec::new());
@@ -82,7 +83,7 @@ impl Rig {
 
     /// Turns until something is so.
     #[track_caller]
-    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+    pub(super) fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = self.reactor.clock() + DEADLINE;
         while !is_so(self) {
             assert!(self.reactor.clock() < end, "never {what}: {}", self.saved());
@@ -95,7 +96,7 @@ impl Rig {
         }
     }
 
-    fn is_idle(&mut self) -> bool {
+    pub(super) fn is_idle(&mut self) -> bool {
         let scribe = self.fleet.scribe.as_ref();
         self.fleet.reading.is_none()
             && self.fleet.posts.beginning.is_empty()
@@ -103,17 +104,17 @@ impl Rig {
     }
 
     /// Asks for something. `None`: that takes a while.
-    fn ask(&mut self, command: TabCommand) -> Option<TabReply> {
+    pub(super) fn ask(&mut self, command: TabCommand) -> Option<TabReply> {
         let by = (self.page, Ticket(u64::MAX));
         self.fleet.obey(&mut self.reactor, by, command)
     }
 
-    fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
+    pub(super) fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
         let fields = vec![(key.to_owned(), value.to_owned())];
         self.ask(TabCommand::Change { tab, fields })
     }
 
-    fn tab(&mut self, id: u64) -> Tab {
+    pub(super) fn tab(&mut self, id: u64) -> Tab {
         let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
             panic!("it is answered at once");
         };
@@ -121,14 +122,22 @@ impl Rig {
         rows.find(|tab| tab.id == id).expect("it is there")
     }
 
-    fn errors(&mut self, id: u64) -> Vec<(String, String)> {
+    /// What the page says of the file.
+    pub(super) fn fault(&mut self) -> Option<String> {
+        let Some(TabReply::List(tabs)) = self.ask(TabCommand::List { from: 0 }) else {
+            panic!("it is answered at once");
+        };
+        tabs.fault
+    }
+
+    pub(super) fn errors(&mut self, id: u64) -> Vec<(String, String)> {
         self.tab(id).settings.expect("it has some").faults
     }
 }
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn relay(name: &str, more: &str) -> String {
+pub(super) fn relay(name: &str, more: &str) -> String {
     format!("[[relay]]\nname = \"{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\n{more}\n")
 }
 
@@ -238,6 +247,26 @@ fn what_is_refused_is_no_error_of_the_relay() {
     }
 }
 
+/// What no relay has is no matter of where it is set: it is a slip.
+#[test]
+fn a_field_that_no_relay_has_is_said_to_be_none() {
+    let mut rig = Rig::new("unknown", &relay("a", ""));
+    for (key, said) in [
+        ("retyr", "there is no field retyr: did you mean retry?"),
+        (
+            "colour",
+            "there is no field colour: see hydrant relay --help",
+        ),
+        ("slow of :9", "there is no destination :9"),
+        ("stats", "this is set in the run file"),
+        ("tls-cert", "this is set in the run file"),
+        ("ring", "it runs: stop it to change this"),
+    ] {
+        let faults = vec![(key.to_owned(), said.to_owned())];
+        assert_eq!(rig.set(1, key, "1M"), Some(TabReply::Faults(faults)));
+    }
+}
+
 /// A place that is taken is said beside its field, until it is another.
 #[test]
 fn a_place_that_is_taken_stands_beside_its_field() {
@@ -274,19 +303,18 @@ fn a_place_that_is_taken_stands_beside_its_field() {
 /// Whoever gives up what he has begun in vain says so by stopping it.
 #[test]
 fn one_that_could_not_begin_is_stopped() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
-    let taken = taken
-        .local_addr()
-        .map(|at| (taken, at))
-        .expect("it has one");
-    let there = relay("a", "enabled = false").replace("127.0.0.1:0", &taken.1.to_string());
-    let mut rig = Rig::new("vain", &there);
-    rig.ask(TabCommand::Start { tab: 1 });
-    assert!(matches!(rig.tab(1).row.state, RoleState::Failed(_)));
-    let stop = TabCommand::Stop { tab: 1 };
+    let mut rig = Rig::new("vain", &(relay("a", "") + &relay("b", "enabled = false")));
+    let RoleState::Running(view) = rig.tab(1).row.state else {
+        panic!("it runs");
+    };
+    rig.set(2, "dst", &view.listens[0].0.to_string());
+    rig.until("changed", Rig::is_idle);
+    rig.ask(TabCommand::Start { tab: 2 });
+    assert!(matches!(rig.tab(2).row.state, RoleState::Failed(_)));
+    let stop = TabCommand::Stop { tab: 2 };
     assert_eq!(rig.ask(stop.clone()), Some(TabReply::Done));
-    assert_eq!(rig.tab(1).row.state, RoleState::Stopped);
-    assert_eq!(rig.errors(1), []);
+    assert_eq!(rig.tab(2).row.state, RoleState::Stopped);
+    assert_eq!(rig.errors(2), []);
     let again = rig.ask(stop);
     assert!(matches!(again, Some(TabReply::Refused(_))), "{again:?}");
 }
@@ -343,148 +371,43 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
     rig.until("begun", |rig| rig.fleet.posts[0].role().is_some());
 }
 
-/// What was begun is written, whatever it is called by then.
+/// Who waits at a listener that gives way to a wider or a narrower one is let in by that, and nobody is turned away.
 #[test]
-fn what_is_started_while_it_is_renamed_is_in_the_file() {
-    let mut rig = Rig::new("renamed", &relay("a", "drain = \"1ms\"\nenabled = false"));
-    assert_eq!(rig.set(1, "name", "b"), None);
-    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
-    rig.until("renamed", |rig| {
-        rig.is_idle() && rig.saved().contains("\"b\"")
-    });
-    rig.until("saved", |rig| rig.saved().contains("enabled = true"));
-    // And so is what is changed.
-    rig.ask(TabCommand::Stop { tab: 1 });
-    rig.until("stopped", |rig| {
-        rig.is_idle() && rig.fleet.posts[0].role().is_none()
-    });
-    assert_eq!(rig.set(1, "name", "c"), None);
-    assert_eq!(rig.set(1, "max-lag", "3s"), None);
-    rig.until("changed", |rig| {
-        rig.is_idle() && rig.saved().contains("\"c\"")
-    });
-    rig.until("saved", |rig| rig.saved().contains("max-lag"));
-}
-
-/// The last role leaves a fresh relay, which listens where nobody else does.
-#[test]
-fn the_last_role_can_be_removed_wherever_others_listen() {
-    let watch = "[metrics]\nlisten = \"127.0.0.1:10000\"\n";
-    let mut rig = Rig::new("last", &(watch.to_owned() + &relay("a", "enabled = false")));
-    assert_eq!(rig.ask(TabCommand::Remove { tab: 1 }), None);
-    rig.until("removed", Rig::is_idle);
-    let names: Vec<&str> = rig
-        .fleet
-        .posts
-        .iter()
-        .map(|post| post.member.name.as_str())
-        .collect();
-    assert_eq!(names, ["relay 1"]);
-}
-
-/// What can't be read again is never written.
-#[test]
-fn a_file_that_would_be_too_long_to_read_is_refused() {
-    let rig = Rig::new("long", &relay("a", ""));
-    let Origin::File(file) = &rig.fleet.origin else {
-        panic!("it is a file");
-    };
-    let more = format!("# {}\n", "x".repeat(1 << 20));
-    let long = file.text.clone() + &more;
-    fs::write(rig.path(), &long).expect("the folder can be written");
-    let origin = file.origin();
-    let [made, read] = [origin.with(long), origin.load()]
-        .map(|file| file.err().expect("it is longer than 1M").to_string());
-    assert_eq!(made, read);
-}
-
-/// There is an end to what a page can add.
-#[test]
-fn no_more_are_added_than_anybody_can_look_at() {
-    let one = |number: u32| {
-        let name = format!("r{number}");
-        relay(&name, "enabled = false")
-    };
-    let mut rig = Rig::new("many", &(2..=200).map(one).collect::<String>());
-    for _ in 0..2 {
-        rig.ask(TabCommand::Add { after: None });
+fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
+    let ways = [("narrow", "127.0.0.1", ""), ("wide", "", "127.0.0.1")];
+    for (name, old, new) in ways {
+        let at = |host: &str, port: u16| format!("dst = \"{host}:{port}\"");
+        let roles = relay("a", "").replace(&at("127.0.0.1", 0), &at(old, 0));
+        let mut rig = Rig::new(name, &roles);
+        let RoleState::Running(view) = rig.tab(1).row.state else {
+            panic!("it runs");
+        };
+        let Addr::Tcp(place) = view.listens[0].0 else {
+            panic!("it is no path");
+        };
+        let port = place.port();
+        // Nobody has let them in yet.
+        let connect = |_| Conn::to(([127, 0, 0, 1], port).into()).expect("it listens");
+        let waiting: Vec<Conn> = (0..3).map(connect).collect();
+        let Origin::File(file) = &rig.fleet.origin else {
+            panic!("it is a file");
+        };
+        let text = rig.saved().replace(&at(old, 0), &at(new, port));
+        let read = file.origin().with(text).map(Read::of).expect("it is right");
+        let applied = rig.fleet.apply(&mut rig.reactor, read, true);
+        assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
+        rig.until("let in", |rig| match rig.tab(1).row.state {
+            RoleState::Running(view) => view.clients == waiting.len(),
+            _ => false,
+        });
+        for mut client in waiting {
+            client
+                .patience(Duration::from_millis(1))
+                .expect("it is open");
+            let read = client.read(&mut [0]).expect_err("nothing was said yet");
+            assert_eq!(read.kind(), ErrorKind::WouldBlock);
+        }
     }
-    rig.until("added", Rig::is_idle);
-    assert_eq!(rig.fleet.posts.len(), 200);
-}
-
-/// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
-#[test]
-fn what_is_not_saved_yet_outlives_a_reading() {
-    let mut rig = Rig::new("unsaved", &relay("a", ""));
-    let mode = |rig: &Rig, mode| {
-        fs::set_permissions(rig.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
-    };
-    mode(&rig, 0o400);
-    rig.set(1, "max-lag", "3s");
-    rig.until("changed", Rig::is_idle);
-    rig.ask(TabCommand::Add { after: Some(1) });
-    rig.until("added", Rig::is_idle);
-    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
-    rig.until("not saved", |rig| {
-        rig.is_idle() && rig.fleet.kept().fault.is_some()
-    });
-    let roles = |rig: &Rig| rig.fleet.posts.iter().map(Post::role).collect::<Vec<_>>();
-    let before = roles(&rig);
-    for _ in 0..2 {
-        rig.ask(TabCommand::Reload);
-        rig.until("read", |rig| rig.fleet.reading.is_none());
-        assert_eq!(roles(&rig), before);
-        let fields = rig.tab(1).settings.expect("it has some").fields;
-        assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
-        assert!(rig.fleet.kept().fault.is_some(), "it is not saved");
-    }
-    assert_eq!(rig.fleet.reloads, (2, 0));
-    mode(&rig, 0o600);
-    rig.set(1, "max-clients", "5");
-    rig.until("saved", |rig| {
-        let text = rig.saved();
-        rig.is_idle() && text.contains("max-lag") && text.contains("max-clients")
-    });
-    assert!(rig.saved().contains("relay 1") && rig.fleet.kept().fault.is_none());
-}
-
-/// What the file says already is not checked and written again.
-#[test]
-fn what_changes_nothing_is_done_at_once() {
-    let mut rig = Rig::new("nothing", &relay("a", "max-lag = \"3s\""));
-    let is_idle = |rig: &Rig| {
-        let scribe = rig.fleet.scribe.as_ref();
-        scribe.is_some_and(|scribe| scribe.is_idle())
-    };
-    rig.fleet.note_enabled(&mut rig.reactor, 0, true);
-    assert!(is_idle(&rig));
-    assert_eq!(rig.set(1, "max-lag", "3s"), None);
-    assert!(is_idle(&rig));
-    rig.set(1, "max-lag", "4s");
-    assert!(!is_idle(&rig));
-    rig.until("saved", |rig| rig.saved().contains("4s"));
-}
-
-/// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
-#[test]
-fn relays_that_are_added_at_once_are_two() {
-    let watch = "[metrics]\nlisten = \"127.0.0.1:17001\"\n";
-    let roles = relay("a", "enabled = false").replace("127.0.0.1:0", "127.0.0.1:17000");
-    let mut rig = Rig::new("two", &(watch.to_owned() + &roles));
-    for _ in 0..2 {
-        assert_eq!(rig.ask(TabCommand::Add { after: Some(1) }), None);
-    }
-    rig.until("added", |rig| rig.is_idle());
-    let names: Vec<&str> = rig
-        .fleet
-        .posts
-        .iter()
-        .map(|post| post.member.name.as_str())
-        .collect();
-    assert_eq!(names, ["a", "relay 1", "relay 2"]);
-    let text = rig.saved();
-    assert!(!text.contains("dst = \"127.0.0.1:17001\""), "{text}");
 }
 
 /// A request that is refused has done nothing.
@@ -503,31 +426,6 @@ fn a_request_is_done_as_a_whole() {
     assert_eq!(rig.ask(both("3s")), None);
     rig.until("changed", Rig::is_idle);
     assert!(rig.tab(1).dump);
-}
-
-/// Whoever takes `save = true` out of the file means it.
-#[test]
-fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
-    let mut rig = Rig::new("save", &relay("a", ""));
-    let saved = rig.saved();
-    let text = saved.replace("save = true", "save = false");
-    fs::write(rig.path(), &text).expect("the folder can be written");
-    rig.ask(TabCommand::Reload);
-    rig.until("read", |rig| rig.fleet.reading.is_none());
-    let reply = rig.set(1, "max-lag", "3s");
-    assert!(matches!(reply, Some(TabReply::Refused(_))), "{reply:?}");
-    rig.ask(TabCommand::Stop { tab: 1 });
-    rig.until("stopped", |rig| {
-        rig.fleet.posts[0].role().is_none() && rig.is_idle()
-    });
-    rig.fleet.finish();
-    assert_eq!(rig.saved(), text);
-    // And back again.
-    fs::write(rig.path(), &saved).expect("the folder can be written");
-    rig.ask(TabCommand::Reload);
-    rig.until("read", |rig| rig.fleet.reading.is_none());
-    assert_eq!(rig.set(1, "max-lag", "3s"), None);
-    rig.until("saved", |rig| rig.saved().contains("max-lag"));
 }
 
 /// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
@@ -553,21 +451,37 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
     rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
 }
 
-/// Whoever watches them is asked to look by a reading of the file, and by nothing else; and goes with the role.
+/// What the file says newly holds, whatever was done by hand before.
 #[test]
-fn certificates_are_read_again_with_the_file() {
-    let mut rig = Rig::new("watch", &relay("a", "drain = \"1ms\""));
-    let (watch, asked) = Watch::held();
-    rig.fleet.posts[0].watch = Some(watch);
-    rig.set(1, "max-lag", "3s");
+fn a_file_that_says_something_new_of_it_holds() {
+    let mut rig = Rig::new("newly", &relay("a", "enabled = false"));
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
     rig.until("saved", |rig| {
-        rig.is_idle() && rig.saved().contains("max-lag")
+        rig.is_idle() && rig.saved().contains("enabled = true")
     });
-    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Empty));
+    // It can't be written for a while, and is another one then.
+    let saved = rig.saved();
+    let mode = |mode| {
+        let mode = PermissionsExt::from_mode(mode);
+        fs::set_permissions(rig.path(), mode).expect("it is ours");
+    };
+    mode(0o400);
+    let path = rig.path();
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("said", |rig| {
+        rig.fault()
+            .is_some_and(|fault| fault.contains("permission"))
+    });
+    fs::remove_file(&path).expect("it is there");
+    let theirs = format!("# theirs\n{saved}");
+    fs::write(&path, &theirs).expect("the folder can be written");
     rig.ask(TabCommand::Reload);
-    rig.until("read", |rig| rig.fleet.reading.is_none());
-    assert_eq!(asked.try_recv(), Ok(()));
-    rig.ask(TabCommand::Stop { tab: 1 });
-    rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
-    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    let stopped = theirs.replace("enabled = true", "enabled = false");
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == stopped);
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("begun", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_some()
+    });
+    assert_eq!(rig.saved(), theirs);
 }

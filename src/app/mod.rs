@@ -2,6 +2,7 @@
 
 mod begin;
 mod bench;
+mod by_hand;
 mod certificates;
 mod change;
 mod control;
@@ -13,6 +14,8 @@ mod fleet;
 #[cfg(test)]
 mod fleet_tests;
 mod keeper;
+#[cfg(test)]
+mod kept_tests;
 mod notify;
 mod panel;
 mod plan;
@@ -21,12 +24,16 @@ mod process;
 mod reload;
 mod roles;
 mod scribe;
+mod settings_file;
+mod unsaved;
+mod wants;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Member, Run, Verbosity};
+use crate::base::endpoint::Endpoint;
+use crate::config::{Config, ConsoleOrders, Member, Origin, Run, Verbosity};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
@@ -58,6 +65,8 @@ pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "hydrant: {text}");
 }
 
+/// Each of the ways to run is a function of its own that is never merged into this one: a process goes one of them, and
+/// the others lie on pages that it never touches.
 fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     start_log(&config)?;
     if let Run::Bench(orders) = &config.run {
@@ -76,26 +85,10 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     let mut reactor = Reactor::new(Box::new(net), options);
     let code = match config.run {
         Run::Bench(_) => unreachable!("it has loops of its own"),
-        Run::Demo => {
-            let mut demo = Composition::start(&mut reactor)?;
-            turn_until_over(&mut reactor, |reactor, turn, ended| {
-                if *turn == Turn::Reloading {
-                    logger::reopen();
-                }
-                demo.between_turns(reactor, ended)
-            })
-        }
+        Run::Demo => show(&mut reactor),
         Run::Console(orders) => {
-            let origin = config.origin;
-            let mut desk = Desk::start(&mut reactor, &orders, origin, config.globals.metrics)?;
-            let code = turn_until_over(&mut reactor, |reactor, turn, ended| {
-                if *turn == Turn::Reloading {
-                    logger::reopen();
-                }
-                desk.between_turns(reactor, turn, ended)
-            });
-            desk.finish();
-            code
+            let metrics = config.globals.metrics;
+            serve_console(&mut reactor, &orders, config.origin, metrics)
         }
         Run::Status(orders) => ask_those_that_run(&mut reactor, *orders),
         run => run_all(&mut reactor, Config { run, ..config }),
@@ -105,7 +98,39 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     code
 }
 
+/// `hydrant demo`.
+#[inline(never)]
+fn show(reactor: &mut Reactor<RoleSet>) -> Result<u8, String> {
+    let mut demo = Composition::start(reactor)?;
+    turn_until_over(reactor, |reactor, turn, ended| {
+        if *turn == Turn::Reloading {
+            logger::reopen();
+        }
+        demo.between_turns(reactor, ended)
+    })
+}
+
+/// `hydrant console`.
+#[inline(never)]
+fn serve_console(
+    reactor: &mut Reactor<RoleSet>,
+    orders: &ConsoleOrders,
+    origin: Origin,
+    metrics: Option<Endpoint>,
+) -> Result<u8, String> {
+    let mut desk = Desk::start(reactor, orders, origin, metrics)?;
+    let code = turn_until_over(reactor, |reactor, turn, ended| {
+        if *turn == Turn::Reloading {
+            logger::reopen();
+        }
+        desk.between_turns(reactor, turn, ended)
+    });
+    desk.finish();
+    code
+}
+
 /// `hydrant status`.
+#[inline(never)]
 fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> Result<u8, String> {
     let watches = orders.watches && std::io::stdout().is_terminal();
     let role = reactor.add(RoleSet::Status(Status::new(orders)));
@@ -129,6 +154,7 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
 }
 
 /// One role, or those of a run file.
+#[inline(never)]
 fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String> {
     let run = config.run;
     let watch = Watching {

@@ -52,6 +52,7 @@ pub(super) trait Panel {
     fn is_fixed(&self, place: usize) -> Option<&'static str>;
 
     /// Answers what roles have asked.
+    #[inline(never)]
     fn answer_asked(&mut self, reactor: &mut Reactor<RoleSet>) {
         for (by, ticket, command) in reactor.asked() {
             let reply = match command {

@@ -1,5 +1,5 @@
-//! The roles that were asked for, each with what it is made of and whether it runs: one table, whether that comes from a
-//! run file, a command line or the fields of a page.
+//! The roles that were asked for, each with what it is made of and whether it runs: one table, whether that comes from
+//! a run file, a command line or the fields of a page.
 //!
 //! ```text
 //!   Stopped ──start──> (names, files) ──can listen──> Running ──stop──> Told ──drained──> Stopped
@@ -113,8 +113,8 @@ impl<O> Post<O> {
 }
 
 impl<O: Orders> Post<O> {
-    /// As those see it who look at all roles. Somebody wanted one to run that could not begin: it has failed, for the page
-    /// as for whoever asks whether all is ready.
+    /// As those see it who look at all roles. Somebody wanted one to run that could not begin: it has failed, for the
+    /// page as for whoever asks whether all is ready.
     pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
         let now = reactor.clock();
         RoleRow {
@@ -283,8 +283,8 @@ impl<O: Orders> Posts<O> {
         self.beginning.iter().any(|one| one.id == id)
     }
 
-    /// Has what it takes to begin read and looked up: no dead name server and no slow disk holds up the roles beside it.
-    /// Where nothing has to be, it can begin at once: what is known of it.
+    /// Has what it takes to begin read and looked up: no dead name server and no slow disk holds up the roles beside
+    /// it. Where nothing has to be, it can begin at once: what is known of it.
     pub(super) fn prepare(
         &mut self,
         reactor: &mut Reactor<RoleSet>,

@@ -1,5 +1,5 @@
-//! The run file, or the files that a command line names, read again: in a thread, since files take as long as they like,
-//! and then applied as the difference to what runs. What has not changed is not touched.
+//! The run file, or the files that a command line names, read again: in a thread, since files take as long as they
+//! like, and then applied as the difference to what runs. What has not changed is not touched.
 //!
 //! ```text
 //!   SIGHUP ──> read in a thread ──mistakes──> said, nothing changes
@@ -15,7 +15,8 @@ use super::errand::{Broken, Errand, Hosts, Known};
 use super::fleet::{Fleet, Origin};
 use super::plan::{Step, begin_all, places_to_take, plan, reserve_all, summary};
 use super::posts::{Post, Standing};
-use super::scribe::{Meant, Scribe};
+use super::scribe::Scribe;
+use super::unsaved::Meant;
 use crate::base::endpoint::Endpoint;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
@@ -131,6 +132,7 @@ impl Origin {
 
 impl Fleet {
     /// Reads all files again. `asked`: who waits for what comes of it.
+    #[inline(never)]
     pub(super) fn begin_reload(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -191,17 +193,17 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         read: Result<Read, ConfigError>,
     ) -> TabReply {
-        let applied = read
-            .map_err(|error| error.to_string())
-            .and_then(|mut read| {
-                let dropped = read.dropped.take();
-                let said = self.apply(reactor, read, true)?;
-                self.keep_file(reactor);
-                if let Some(dropped) = dropped {
-                    log::warn!("hydrant: {DROPPED}: {dropped}");
-                }
-                Ok(said)
-            });
+        let applied = read.map_err(|error| error.to_string());
+        let applied = applied.and_then(|mut read| {
+            let dropped = read.dropped.take();
+            self.forget_unsaid();
+            let said = self.apply(reactor, read, true)?;
+            self.keep_file(reactor);
+            if let Some(dropped) = dropped {
+                log::warn!("hydrant: {DROPPED}: {dropped}");
+            }
+            Ok(said)
+        });
         reactor.know_hosts([]);
         match applied {
             Ok(text) => {
@@ -346,11 +348,11 @@ impl Fleet {
         file: Option<Box<RunFile>>,
     ) {
         if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
-            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console) {
-                if new.token.is_some() {
-                    now.token.clone_from(&new.token);
-                    now.view_token.clone_from(&new.view_token);
-                }
+            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console)
+                && new.token.is_some()
+            {
+                now.token.clone_from(&new.token);
+                now.view_token.clone_from(&new.view_token);
             }
             if old.globals != globals {
                 let text = "[log], [metrics], [console] and busy-poll hold from the next start on";

@@ -180,6 +180,7 @@ impl RoleSet {
 }
 
 impl Role for RoleSet {
+    // What few processes run is called, never merged into this: it would lie between what the others run all the time.
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match self {
             Self::Relay(relay) => relay.on(cx, event),

@@ -6,18 +6,19 @@
 //!                                               └──> Keeper ──> the file
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::mpsc::Receiver;
+use std::collections::VecDeque;
 
 use super::begin::text_of;
+use super::by_hand::ByHand;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
-use super::keeper::{Keeper, LAST, Shared, lock};
+use super::keeper::Keeper;
 use super::plan::places_to_take;
-use super::posts::{Post, Posts, TABS_MAX};
+use super::posts::Posts;
 use super::reload::{Read, Reading};
+use super::settings_file::lock;
+use super::unsaved::Meant;
 use super::{RoleSet, errand::Errand};
-use crate::base::endpoint::Endpoint;
 use crate::config::run_file::{self, Edit};
 use crate::config::{ConfigError, Member, Run};
 use crate::reactor::Reactor;
@@ -35,6 +36,8 @@ pub(super) struct Scribe {
     pub(super) under_way: Option<UnderWay>,
     /// Somebody else has changed the file, and it has not been read since.
     is_stale: bool,
+    /// What the file is to say of what was begun and stopped.
+    pub(super) by_hand: ByHand,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -85,6 +88,7 @@ impl Scribe {
             waiting: VecDeque::new(),
             under_way: None,
             is_stale: false,
+            by_hand: ByHand::default(),
         })
     }
 
@@ -116,21 +120,26 @@ impl Scribe {
         stale.or_else(|| self.keeper.fault())
     }
 
+    /// What the file said when it was last looked at.
+    pub(super) fn known(&self) -> Option<String> {
+        lock(&self.keeper.known()).clone()
+    }
+
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self, posts: &Posts) {
-        let known = self.text.clone();
-        for job in self.take_jobs() {
-            if let Want::Enable { id, on } = job.want
-                && let Some(name) = name_of(posts, id)
-                && let Ok(text) = (Edit::Enable { name, on }).apply(&self.text)
-            {
-                self.text = text;
-            }
-        }
-        if self.text != known {
-            self.keeper.keep(self.text.clone());
+        let said = self.by_hand.said_in(&self.text, posts);
+        if self.text != said {
+            self.keeper.keep(said.clone());
+            self.text = said;
         }
         self.keeper.finish();
+    }
+
+    /// The file is about to say of this role whether it is to run.
+    pub(super) fn will_enable(&self, role: u64) -> bool {
+        let under_way = self.under_way.iter().map(|it| &it.job);
+        let mut all = under_way.chain(&self.waiting);
+        all.any(|job| job.enables(role))
     }
 
     /// Nothing is being changed, or waits for that.
@@ -152,57 +161,6 @@ impl Scribe {
         self.waiting.retain(|job| !job.enables(role));
         self.under_way.take_if(|it| it.job.enables(role));
     }
-}
-
-/// What is to be in a run file, be it there already or not.
-pub(super) struct Meant {
-    /// Its other end goes once it is there, or could not be written.
-    tried: Receiver<()>,
-    /// What the file held when it was last looked at.
-    known: Shared,
-    text: String,
-}
-
-impl Meant {
-    /// Reads the file, and all that it names. A disk that is full, or a file that can't be written, is no reason to lose
-    /// what runs by now; what somebody else has written is.
-    ///
-    /// # Errors
-    /// As [`run_file::Origin::load`].
-    pub(super) fn read(self, origin: &run_file::Origin) -> Result<Read, ConfigError> {
-        let Self { tried, known, text } = self;
-        let _ = tried.recv_timeout(LAST);
-        let (now, known) = {
-            let known = lock(&known);
-            (origin.text()?, known.clone())
-        };
-        if known.as_ref() == Some(&now) {
-            return origin.with(text).map(Read::of);
-        }
-        let dropped = match known {
-            Some(known) if known != text && now != text => Some(differing(origin, known, text)),
-            _ => None,
-        };
-        let read = origin.with(now).map(Read::of)?;
-        Ok(Read { dropped, ..read })
-    }
-}
-
-/// The roles that are others in the one text than in the other.
-fn differing(origin: &run_file::Origin, old: String, new: String) -> String {
-    let members = |text| origin.with(text).map(|file| file.members);
-    let (Ok(old), Ok(new)) = (members(old), members(new)) else {
-        return "all of them".to_owned();
-    };
-    let of = |all: &[Member], other: &[Member]| -> Vec<String> {
-        let differs = all.iter().filter(|member| !other.contains(member));
-        differs.map(Member::label).collect()
-    };
-    let mut labels = of(&new, &old);
-    labels.extend(of(&old, &new));
-    labels.sort();
-    labels.dedup();
-    labels.join(", ")
 }
 
 impl Fleet {
@@ -229,13 +187,14 @@ impl Fleet {
         let mut settings = settings_of(post);
         // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
         let known = settings.check().err().unwrap_or_default();
+        let is_running = post.role().is_some();
         for (key, value) in fields {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
                 "name" if value == post.member.name => {}
-                _ => match fault_of(post, &settings, &key, &value) {
-                    Some(text) => faults.push((key, text.to_owned())),
+                _ => match fault_of(&settings, is_running, &key, &value, "run file") {
+                    Some(text) => faults.push((key, text)),
                     None => {
                         match key.as_str() {
                             "name" => settings.name.clone_from(&value),
@@ -268,33 +227,6 @@ impl Fleet {
         self.queue(reactor, job)
     }
 
-    /// The relay that goes on where another ends, where nothing else is, as things are now.
-    fn chain(&self, after: Option<u64>) -> Edit {
-        let names: BTreeSet<String> = self
-            .posts
-            .iter()
-            .map(|post| post.member.name.clone())
-            .collect();
-        let is_relay = |post: &&Post| matches!(post.member.run, Run::Relay(_));
-        let mut relays = self.posts.iter().filter(is_relay);
-        let asked = relays.clone().find(|post| Some(post.id) == after);
-        let before = asked.or_else(|| relays.next_back()).map(settings_of);
-        Edit::chain(before.as_ref(), &names, &self.taken(None))
-    }
-
-    /// Where all listen who are there, or would be once they are begun; but for one of them, by its id.
-    fn taken(&self, but: Option<u64>) -> Vec<Endpoint> {
-        let others = self.posts.iter().filter(|post| Some(post.id) != but);
-        let places = others.flat_map(|post| post.member.run.listens());
-        let mut taken: Vec<_> = places.cloned().collect();
-        if let Origin::File(file) = &self.origin {
-            let console = file.globals.console.as_ref();
-            taken.extend(console.map(|console| console.bind.clone()));
-            taken.extend(file.globals.metrics.clone());
-        }
-        taken
-    }
-
     /// Has the run file changed, if it is kept.
     pub(super) fn write(
         &mut self,
@@ -314,8 +246,9 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return Some(self.come_from());
         };
-        if let Want::Enable { id, .. } = job.want {
+        if let Want::Enable { id, on } = job.want {
             scribe.forget_enabling(id);
+            scribe.by_hand.note(id, on);
         }
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
@@ -330,7 +263,10 @@ impl Fleet {
         };
         let text = &file.text;
         match &mut self.scribe {
-            Some(scribe) if file.saves => scribe.found(text),
+            Some(scribe) if file.saves => {
+                scribe.found(text);
+                self.say_again(reactor);
+            }
             Some(scribe) => {
                 // What was to be written before counts no more.
                 scribe.found(text);
@@ -371,7 +307,8 @@ impl Fleet {
             let text = match edit.apply(&scribe.text) {
                 Ok(text) => text,
                 Err(faults) => {
-                    say_unsaid(&edit, &text_of(&faults));
+                    let why = TabReply::Refused(text_of(&faults));
+                    self.note_said(reactor, &edit, &why);
                     answer(reactor, job.asked, TabReply::Faults(faults));
                     continue;
                 }
@@ -392,36 +329,12 @@ impl Fleet {
                     });
                 }
                 Err(why) => {
-                    say_unsaid(&edit, &why);
-                    answer(reactor, job.asked, TabReply::Refused(why));
+                    let reply = TabReply::Refused(why);
+                    self.note_said(reactor, &edit, &reply);
+                    answer(reactor, job.asked, reply);
                 }
             }
         }
-    }
-
-    /// What is to be changed of the text, as things are now; or why there is nothing to change.
-    fn edit_of(&self, want: &Want) -> Result<Edit, String> {
-        let name = |id| name_of(&self.posts, id).ok_or("there is no such role any more");
-        Ok(match want {
-            Want::Set { id, fields } => Edit::Set {
-                name: name(*id)?,
-                fields: fields.clone(),
-            },
-            Want::Enable { id, on } => Edit::Enable {
-                name: name(*id)?,
-                on: *on,
-            },
-            Want::Remove { id } => Edit::Remove {
-                name: name(*id)?,
-                taken: self.taken(Some(*id)),
-            },
-            Want::Chain { .. } if self.posts.len() >= TABS_MAX => {
-                return Err(format!(
-                    "a page adds none to {TABS_MAX} roles: add it in the run file"
-                ));
-            }
-            Want::Chain { after } => self.chain(*after),
-        })
     }
 
     /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
@@ -464,6 +377,7 @@ impl Fleet {
                     }
                     _ => log::info!("hydrant: run file changed on the page: {said}"),
                 }
+                self.say_dropped(&edit);
                 if let Some(scribe) = &mut self.scribe {
                     scribe.keeper.keep(text.clone());
                     scribe.text = text;
@@ -473,9 +387,7 @@ impl Fleet {
             // Mistakes are shown in several lines, of which the first says what is wrong.
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
-        if let TabReply::Refused(why) = &reply {
-            say_unsaid(&edit, why);
-        }
+        self.note_said(reactor, &edit, &reply);
         answer(reactor, job.asked, reply);
         self.begin_edit(reactor);
     }
@@ -496,6 +408,14 @@ impl Fleet {
             self.rename(new, old);
         }
         applied
+    }
+
+    /// What goes out of the file is not to go unseen.
+    fn say_dropped(&self, edit: &Edit) {
+        let before = self.scribe.as_ref().map(|scribe| edit.drops(&scribe.text));
+        for dst in before.unwrap_or_default() {
+            log::info!("hydrant: the section of {dst} goes out of the run file");
+        }
     }
 
     fn rename(&mut self, old: &str, new: &str) {
@@ -551,19 +471,6 @@ fn check(
         }
         origin.with(text).map(Read::of)
     })
-}
-
-fn name_of(posts: &Posts, id: u64) -> Option<String> {
-    let place = posts.place_of(id)?;
-    Some(posts[place].member.name.clone())
-}
-
-/// Whoever has begun or stopped a role is not told of what becomes of that in the file.
-fn say_unsaid(edit: &Edit, why: &str) {
-    if let Edit::Enable { name, on } = edit {
-        let what = if *on { "started" } else { "stopped" };
-        log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
-    }
 }
 
 fn renaming(edit: &Edit) -> Option<(&str, &str)> {

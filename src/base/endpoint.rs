@@ -4,6 +4,8 @@
 //! read shows itself in a form that reads back to the same endpoint. Nothing is looked up here, and `-` (a
 //! standard stream) is no endpoint.
 
+mod reach;
+
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -68,40 +70,6 @@ impl Endpoint {
             (Self::Tcp { port: p, .. }, Self::Tcp { port: q, .. }) => p == q,
             (a, b) => a == b,
         }
-    }
-
-    /// Whether dialling `other` plainly connects to a listener here. What listens everywhere is reached by any address
-    /// of this machine, of which only the loopback is known for one.
-    pub fn is_reached_by(&self, other: &Self) -> bool {
-        let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let (
-            Self::Tcp { host, port, .. },
-            Self::Tcp {
-                host: dialled,
-                port: its,
-                ..
-            },
-        ) = (self, other)
-        else {
-            return self == other;
-        };
-        let dialled = match dialled {
-            Host::Any => loopback,
-            Host::Name(name) if name == "localhost" => loopback,
-            Host::Name(_) => return false,
-            Host::Ip(ip) => *ip,
-        };
-        let is_everywhere = match host {
-            Host::Any => true,
-            Host::Ip(ip) => ip.is_unspecified() && (ip.is_ipv6() || dialled.is_ipv4()),
-            Host::Name(_) => false,
-        };
-        let is_same = match host {
-            Host::Ip(ip) => *ip == dialled,
-            Host::Name(name) => name == "localhost" && dialled == loopback,
-            Host::Any => false,
-        };
-        *port != 0 && port == its && (is_same || is_everywhere && dialled.is_loopback())
     }
 
     /// Whether it plainly is on this machine; a name may be, too.
@@ -521,37 +489,6 @@ mod tests {
             ("127.0.0.1:1", "[::1]:1"),
         ] {
             assert!(!overlap(a, b), "{a} {b}");
-        }
-    }
-
-    #[test]
-    fn a_listener_is_reached_by_some_addresses() {
-        let reached = |own: &str, by: &str| {
-            let (own, by): (Endpoint, Endpoint) = (own.parse().unwrap(), by.parse().unwrap());
-            own.is_reached_by(&by)
-        };
-        for (own, by) in [
-            ("7001", "7001"),
-            (":7001", "localhost:7001"),
-            ("0.0.0.0:7001", ":7001"),
-            ("[::]:7001", "7001"),
-            ("10.0.0.5:7001", "10.0.0.5:7001"),
-            ("localhost:7001", "7001"),
-            ("unix:/a", "unix:/a"),
-        ] {
-            assert!(reached(own, by), "{own} {by}");
-        }
-        for (own, by) in [
-            (":7001", "10.0.0.5:7001"),
-            (":7001", "feed.example:7001"),
-            ("10.0.0.5:7001", "7001"),
-            ("7001", "7002"),
-            ("0.0.0.0:7001", "[::1]:7001"),
-            ("[::1]:7001", "localhost:7001"),
-            ("unix:/a", "unix:/b"),
-            ("0", "0"),
-        ] {
-            assert!(!reached(own, by), "{own} {by}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bytes on their way out: written at the back, sent from the front. Flat, so that they go out in one piece and can be
-//! read straight into; bounded, by what it was made with.
+//! read straight into; bounded, by what it was made with. It takes memory as it is needed, and keeps it: who has nothing
+//! to say costs none.
 //!
 //! ```text
 //!   | sent | pending | space |        when nothing is pending, both begin at the front again
@@ -8,17 +9,19 @@
 /// A bounded, flat queue of bytes.
 #[derive(Debug)]
 pub struct Outbox {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
+    capacity: usize,
     from: usize,
     to: usize,
     sent_total: u64,
 }
 
 impl Outbox {
-    /// Room for `capacity` bytes. What is never used is never touched.
+    /// Room for `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
         Self {
-            bytes: vec![0; capacity].into_boxed_slice(),
+            bytes: Vec::new(),
+            capacity,
             from: 0,
             to: 0,
             sent_total: 0,
@@ -52,7 +55,7 @@ impl Outbox {
 
     /// How many bytes can be added.
     pub fn room(&self) -> usize {
-        self.bytes.len() - self.len()
+        self.capacity - self.len()
     }
 
     /// A place for `len` bytes at the back, to be filled and then [`Outbox::commit`]ted.
@@ -68,6 +71,12 @@ impl Outbox {
             self.bytes.copy_within(self.from..self.to, 0);
             self.to -= self.from;
             self.from = 0;
+        }
+        let needed = self.to + len;
+        if self.bytes.len() < needed {
+            // Twice as much each time copies each byte once in the mean.
+            let more = needed.max(2 * self.bytes.len()).max(LEAST);
+            self.bytes.resize(more.min(self.capacity), 0);
         }
         &mut self.bytes[self.to..self.to + len]
     }
@@ -100,6 +109,9 @@ impl Outbox {
     }
 }
 
+/// What a first byte takes.
+const LEAST: usize = 4 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +131,18 @@ mod tests {
         assert_eq!(out.pending(), b"on we go");
         out.sent(8);
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn who_says_nothing_takes_no_memory_and_who_says_little_takes_little() {
+        let mut out = Outbox::new(1 << 20);
+        assert_eq!((out.bytes.capacity(), out.room()), (0, 1 << 20));
+        assert!(out.push(b"hello"));
+        assert_eq!(out.bytes.len(), LEAST);
+        out.space(LEAST);
+        assert_eq!(out.bytes.len(), 2 * LEAST);
+        assert_eq!(out.space((1 << 20) - 5).len(), (1 << 20) - 5);
+        assert_eq!(out.bytes.len(), 1 << 20);
     }
 
     proptest! {

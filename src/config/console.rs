@@ -23,6 +23,7 @@ pub struct ConsoleOrders {
 }
 
 /// Makes the orders of a console, whose tokens files hold.
+#[inline(never)]
 pub(super) fn orders(values: &Values, env: &Env) -> Result<ConsoleOrders, ConfigError> {
     let home = env.config_home.clone();
     Ok(ConsoleOrders {

@@ -13,6 +13,12 @@ pub(crate) fn slow_of(key: &str) -> Option<&str> {
     key.strip_prefix(SLOW_OF)
 }
 
+/// Whether the one at this place of `new` is that of `old` with another word: where as many come as go, each takes the
+/// place of the one before.
+pub(super) fn is_moved(old: &[&str], new: &[&str], at: usize) -> bool {
+    old.len() == new.len() && !new.contains(&old[at]) && !old.contains(&new[at])
+}
+
 /// How a command line says what destinations have of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {

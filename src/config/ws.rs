@@ -9,6 +9,7 @@ use crate::roles::ws::config::AdapterConfig;
 use crate::roles::ws::options::{self, OrderError, Proxies};
 
 /// `ws relay`.
+#[inline(never)]
 pub(super) fn relay(
     values: &Values,
     words: &[String],
@@ -27,6 +28,7 @@ pub(super) fn relay(
 }
 
 /// `ws host` or `ws client`.
+#[inline(never)]
 pub(super) fn adapter(
     values: &Values,
     words: &[String],

@@ -4,6 +4,7 @@
 //! A body takes any bytes at all and panics when what must hold does not. To add a target: a body here and its line in
 //! [`TARGETS`], three lines in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and a named seed or two.
 
+mod cast;
 mod console;
 mod endpoint;
 pub mod framing;
@@ -12,6 +13,7 @@ mod hub;
 #[cfg(test)]
 mod live_tests;
 mod mailbox;
+mod owed;
 mod relay;
 mod ring;
 mod run_file;
@@ -29,11 +31,12 @@ pub use self::framing::framing;
 pub use self::http1::http1;
 pub use self::hub::{HubPlayed, hub, hub_by_seed};
 pub use self::mailbox::mailbox;
+pub use self::owed::TunnelLife;
 pub use self::relay::{Played, relay, relay_by_seed, relay_traced};
 pub use self::ring::ring;
 pub use self::run_file::run_file;
 pub use self::tls_record::tls_record;
-pub use self::tunnel::{TunnelLife, hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
+pub use self::tunnel::{hub_tunnel, hub_tunnel_by_seed, tunnel, tunnel_by_seed};
 pub use self::websocket::websocket;
 pub use self::wheel::wheel;
 pub use self::ws::{ws, ws_by_seed};

@@ -5,9 +5,10 @@
 //! stderr is stuck would stop everyone who still wants to print an error.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -161,14 +162,21 @@ impl Terminal {
     }
 }
 
+/// Opens a log's file without waiting for anything: not for a pipe's reader, nor for whoever is to call a terminal.
 fn open(path: &Path) -> io::Result<File> {
     let named = |error: io::Error| {
-        let message = format!("can't open the log file {}: {error}", path.display());
+        let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        let message = match error.raw_os_error() {
+            Some(libc::ENXIO) if is_pipe => "nobody reads this pipe".to_owned(),
+            _ => error.to_string(),
+        };
+        let message = format!("can't open the log file {}: {message}", path.display());
         io::Error::new(error.kind(), message)
     };
     OpenOptions::new()
         .append(true)
         .create(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(named)
 }
@@ -188,7 +196,7 @@ fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another process has made the shared stderr non-blocking. This thread may wait.
+            // A pipe that is full, or a shared stderr that another process has made non-blocking. This thread may wait.
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(RETRY),
             Err(error) => return Err(error),
         }

@@ -451,3 +451,34 @@ fn the_log_starts_once() {
     );
     fs::remove_file(&path).unwrap();
 }
+
+/// A pipe without a reader is said; it would hold up the start, and the log's thread when it is opened anew.
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let name = format!("hydrant-log-{}.pipe", process::id());
+    let path = env::temp_dir().join(name);
+    let _ = fs::remove_file(&path);
+    let made = process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo is one of the coreutils").success());
+    let (said, outcome) = mpsc::channel();
+    let named = path.clone();
+    thread::spawn(move || said.send(Output::open(Some(named)).map(drop)));
+    let outcome = outcome.recv_timeout(DEADLINE).expect("it does not wait");
+    let error = outcome.expect_err("nobody reads it").to_string();
+    assert!(error.contains("nobody reads this pipe"), "{error}");
+    let reader = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("a pipe opens so at once");
+    let output = Output::open(Some(path.clone())).expect("somebody reads it");
+    let (logger, front) = Logger::over(output, &everything()).expect("a thread");
+    say(&front, Level::Info, "through the pipe");
+    assert!(logger.flush(DEADLINE));
+    let mut line = String::new();
+    BufReader::new(reader)
+        .read_line(&mut line)
+        .expect("it is there");
+    assert_eq!(message(line.trim_end()), "through the pipe");
+    fs::remove_file(path).expect("it is there");
+}

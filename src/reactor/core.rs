@@ -48,6 +48,8 @@ pub(super) struct Core {
     pub(super) tickets: u64,
     /// Who listens where.
     pub(super) listening: Vec<Listening>,
+    /// Listeners that give way, each with one that stands beside it and comes after it.
+    pub(super) heirs: Vec<(SockId, SockId)>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
     /// Names that are being looked up for roles that are about to begin, and who waits for what comes of it.
@@ -88,6 +90,7 @@ impl Core {
             asked: Vec::new(),
             tickets: 0,
             listening: Vec::new(),
+            heirs: Vec::new(),
             reserved: Vec::new(),
             host_lookups: Vec::new(),
             is_turning: false,
@@ -165,7 +168,8 @@ impl Core {
     }
 
     pub(super) fn close_deferred(&mut self) {
-        for (id, how) in self.closing.drain(..) {
+        for (id, how) in std::mem::take(&mut self.closing) {
+            self.hand_over(id);
             self.net.close(id, how);
         }
     }

@@ -157,6 +157,12 @@ impl<R: Role> Reactor<R> {
         self.stopping
     }
 
+    /// As by a first signal to stop.
+    #[cfg(test)]
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::Terminate);
+    }
+
     /// How long turns took so far, the waits between them left out; nothing where that is not measured.
     pub fn turns(&self) -> &Spread {
         &self.turns
@@ -214,6 +220,7 @@ impl<R: Role> Reactor<R> {
         }
         self.empty_outbox();
         self.visit_all();
+        self.visit_writers();
         self.visit_deferred();
         self.fire_timers();
         self.empty_outbox();
@@ -314,11 +321,22 @@ impl<R: Role> Reactor<R> {
 
     fn visit_all(&mut self) {
         let mut accepts = ACCEPTS_A_TURN;
+        self.core.table.begin_round();
         for _ in 0..self.core.table.due() {
             match self.core.table.next() {
                 Some(Visit::Again(role)) => self.deliver(role, Event::Again),
                 Some(Visit::Sock(id)) => self.visit(id, &mut accepts),
                 None => return,
+            }
+        }
+    }
+
+    /// What those visits have left for others to write goes out at once: another turn would first ask the net whether
+    /// anything else has come. Whoever had a visit waits for the next turn, so nobody has two.
+    fn visit_writers(&mut self) {
+        for _ in 0..self.core.table.due() {
+            if let Some(id) = self.core.table.next_writer() {
+                self.visit(id, &mut 0);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Listeners that are opened before the role that needs them begins: so it is known that a place can be had before
 //! anything else changes, and a role that takes another one's place takes its listener over, without a moment in which
-//! nobody listens.
+//! nobody listens. Where it listens at more or at less than the other one did it has a listener of its own, and takes
+//! over those who wait at the other when that closes.
 //!
 //! ```text
 //!   reserve ──add_with──> the role's: its `listen_at` finds it
@@ -16,6 +17,7 @@ use crate::reactor::Reactor;
 use crate::reactor::core::Core;
 use crate::reactor::event::{Event, Role, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, SockId, Wake};
+use crate::reactor::table::Owner;
 
 /// Listeners at one endpoint that no role has yet. They are to be given to a role, or to be cancelled.
 #[derive(Debug)]
@@ -143,7 +145,13 @@ impl Core {
                 let ours = self.at_port_of(at, leaving);
                 match ours.is_empty() {
                     true => Err(error),
-                    false => self.net.listen_beside(at, &ours),
+                    false => {
+                        let listening = self.net.listen_beside(at, &ours);
+                        if let Ok((heir, _)) = &listening {
+                            self.heirs.extend(ours.iter().map(|one| (*one, *heir)));
+                        }
+                        listening
+                    }
                 }
             }
             // A machine without IPv6 has no `[::]` to take both families on.
@@ -207,10 +215,65 @@ impl Core {
     /// Closes listeners that were no role's.
     fn close_listeners(&mut self, open: &[(SockId, Addr)]) {
         for (id, _) in open {
+            self.heirs.retain(|(_, heir)| heir != id);
             self.net.close(*id, Close::Orderly);
         }
     }
+
+    /// A listener is about to close. Those who wait there, as long as its queue can be, are let in by the one that
+    /// comes after it, if it listens where they have called.
+    pub(super) fn hand_over(&mut self, listener: SockId) {
+        let Some(at) = self.heirs.iter().position(|(old, _)| *old == listener) else {
+            return;
+        };
+        let (_, first) = self.heirs.swap_remove(at);
+        let mut heirs = vec![first];
+        heirs.extend(
+            self.heirs
+                .extract_if(.., |(old, _)| *old == listener)
+                .map(|(_, heir)| heir),
+        );
+        for _ in 0..WAITING_MAX {
+            let Ok((sock, peer)) = self.net.accept(listener) else {
+                return;
+            };
+            let local = self.net.local(sock).map(|at| at.ip());
+            let heir = heirs
+                .iter()
+                .find_map(|heir| self.role_at(*heir, local?).map(|role| (*heir, role)));
+            let Some((listener, role)) = heir else {
+                self.net.close(sock, Close::Reset);
+                continue;
+            };
+            self.table.adopt(sock, Owner::Role(role), false);
+            let accepted = Event::Accepted {
+                listener,
+                sock,
+                peer,
+            };
+            self.outbox.push_back((role, accepted));
+        }
+    }
+
+    /// Whose this listener is, if it takes connections to this address.
+    fn role_at(&self, listener: SockId, local: IpAddr) -> Option<RoleId> {
+        self.table.get(listener)?;
+        let all = self.listening.iter();
+        let mut open = all.flat_map(|it| it.open.iter().map(move |(id, at)| (it.role, *id, at)));
+        let (role, _, at) = open.find(|(_, id, _)| *id == listener)?;
+        let Addr::Tcp(at) = at else { return None };
+        let (ip, local) = (at.ip(), local.to_canonical());
+        let takes = match ip {
+            IpAddr::V6(ip) if ip.is_unspecified() => true,
+            IpAddr::V4(ip) if ip.is_unspecified() => local.is_ipv4(),
+            ip => ip.to_canonical() == local,
+        };
+        takes.then_some(role)
+    }
 }
+
+/// The most that may wait at a listener: what the kernel is asked to keep for one.
+const WAITING_MAX: usize = 4096;
 
 fn is_any_v6(at: &Addr) -> bool {
     matches!(at, Addr::Tcp(at) if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))

@@ -45,6 +45,8 @@ pub(super) struct Slot {
     pub(super) tag: u32,
     generation: u32,
     bits: u16,
+    /// The round in which it was visited last.
+    round: u16,
 }
 
 impl Slot {
@@ -65,6 +67,12 @@ impl Slot {
         self.bits & LISTENER != 0
     }
 
+    /// Whether a role is to write to it, and nothing else is due.
+    fn is_writer(&self) -> bool {
+        let is_only_writable = self.due(Way::Write) && !self.due(Way::Read) && !self.is_pressed();
+        is_only_writable && matches!(self.owner, Owner::Role(_))
+    }
+
     pub(super) fn is_pressed(&self) -> bool {
         self.bits & (PRESSED | DEFERRED) == PRESSED
     }
@@ -77,6 +85,8 @@ pub(super) struct Table {
     queue: VecDeque<Visit>,
     /// Those whose visits are put off, each of them once. May hold ids that are stale.
     deferred: VecDeque<SockId>,
+    /// Rounds of visits that were begun. Two that are 65,536 apart look alike.
+    round: u16,
 }
 
 impl Table {
@@ -88,6 +98,7 @@ impl Table {
             tag: 0,
             generation: 0,
             bits: 0,
+            round: self.round.wrapping_sub(1),
         };
         if self.slots.len() <= place {
             self.slots.resize(place + 1, vacant);
@@ -210,6 +221,11 @@ impl Table {
         }
     }
 
+    /// Begins a round of visits.
+    pub(super) fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
     /// The visits that are due now. Those that the visits themselves bring up come after these.
     pub(super) fn due(&self) -> usize {
         self.queue.len()
@@ -223,12 +239,31 @@ impl Table {
     /// Takes the first visit off the queue.
     pub(super) fn next(&mut self) -> Option<Visit> {
         let visit = self.queue.pop_front()?;
+        let round = self.round;
         if let Visit::Sock(id) = visit
             && let Some(slot) = self.get_mut(id)
         {
             slot.bits &= !QUEUED;
+            slot.round = round;
         }
         Some(visit)
+    }
+
+    /// Takes the first visit off the queue if it is a role's stream's that is only to be written to, and has not been
+    /// visited in this round; otherwise puts it at the end.
+    pub(super) fn next_writer(&mut self) -> Option<SockId> {
+        let visit = self.queue.pop_front()?;
+        let round = self.round;
+        if let Visit::Sock(id) = visit {
+            let slot = self.get_mut(id)?;
+            if slot.round != round && slot.is_writer() {
+                slot.bits &= !QUEUED;
+                slot.round = round;
+                return Some(id);
+            }
+        }
+        self.queue.push_back(visit);
+        None
     }
 
     /// Takes the order for one more visit off a socket, if it has one.
@@ -387,6 +422,35 @@ mod tests {
         table.release(other);
         assert_eq!(table.next_deferred(), None);
         assert!(table.is_idle());
+    }
+
+    #[test]
+    fn only_writers_that_have_had_no_visit_get_one_at_the_end_of_a_round() {
+        let mut table = table();
+        let [reader, late] = [5, 6].map(|key| SockId { key, ..A });
+        for id in [reader, late] {
+            table.adopt(id, Owner::Role(RoleId(0)), false);
+        }
+        table.begin_round();
+        table.want(A, Way::Write, true);
+        assert_eq!(table.next(), Some(Visit::Sock(A)));
+        table.enqueue(A);
+        table.want(reader, Way::Read, true);
+        table.edge(reader, Way::Read);
+        table.again(RoleId(0));
+        table.want(late, Way::Write, true);
+        let round: Vec<_> = (0..table.due()).map(|_| table.next_writer()).collect();
+        assert_eq!(round, [None, None, None, Some(late)]);
+        table.spent(late, Way::Write);
+        table.check_invariants();
+        let next: Vec<_> = std::iter::from_fn(|| table.next()).collect();
+        assert_eq!(
+            next,
+            [Visit::Sock(A), Visit::Sock(reader), Visit::Again(RoleId(0))]
+        );
+        table.enqueue(A);
+        table.begin_round();
+        assert_eq!(table.next_writer(), Some(A));
     }
 
     #[test]

@@ -129,6 +129,12 @@ impl Link {
         read
     }
 
+    /// Whether TLS has taken bytes since the last call, if only some of a record, which no read has given yet. A peer
+    /// on a thin line is alive that needs its time for a whole one.
+    pub fn has_heard(&mut self) -> bool {
+        self.tls.as_mut().is_some_and(|tls| tls.secured.has_heard())
+    }
+
     /// As [`Link::read`], into any number of slices, one filled before the next. It may leave any out at the end.
     ///
     /// # Errors

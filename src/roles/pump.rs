@@ -26,7 +26,7 @@ use std::io::{self, IoSliceMut};
 pub use self::carrier::{Carrier, Owner};
 pub use self::channel::{Channel, Outcome};
 pub use self::line::Question;
-pub use self::rest::{delivered, hindmost, left_behind, longest_waiting, would_leave};
+pub use self::rest::{Channels, Parted, hindmost, longest_waiting};
 pub use self::tide::Tide;
 
 use self::channel::{End, Ending};

@@ -75,6 +75,8 @@ fn unprepared() -> TlsError {
 pub struct Secured {
     session: Session,
     rest: Vec<u8>,
+    /// Something has come since this was last asked for.
+    heard: bool,
     /// The role has been told that the peer has said its last.
     end_told: bool,
 }
@@ -93,6 +95,7 @@ impl Secured {
         Self {
             session,
             rest: Vec::new(),
+            heard: false,
             end_told: false,
         }
     }
@@ -105,6 +108,11 @@ impl Secured {
     /// Whether the session wants the network to take something.
     pub fn wants_write(&self) -> bool {
         self.session.wants_send()
+    }
+
+    /// Whether bytes have come since the last call, if only some of a record.
+    pub fn has_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
     }
 
     /// How many bytes it has for the network, or somewhat more.
@@ -174,6 +182,7 @@ impl Secured {
                 None => return Ok(None),
                 Some(0) => return self.ended(cx, sock),
                 Some(n) => {
+                    self.heard = true;
                     let mut bytes = &scratch[..n];
                     filled = self.decrypt(&mut bytes, into);
                     self.rest = bytes.to_vec();
@@ -205,7 +214,10 @@ impl Secured {
             match cx.read(sock, &mut into[gap..])? {
                 None => return Ok(None),
                 Some(0) => return self.ended(cx, sock),
-                Some(n) => filled = self.decrypt_within(into, gap..gap + n),
+                Some(n) => {
+                    self.heard = true;
+                    filled = self.decrypt_within(into, gap..gap + n);
+                }
             }
         }
         self.told(cx, sock, filled, &mut little)

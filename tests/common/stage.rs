@@ -10,6 +10,16 @@ use hydrant::reactor::{Options, Reactor, RoleId};
 use hydrant::roles::relay::Relay;
 use hydrant::sim::{Actor, Behaviour, Faults, Handle, RemoteId, SimNet};
 
+/// The relay of a command line.
+pub(crate) fn relay(line: &str) -> Relay {
+    let words = line.split(' ').map(OsString::from);
+    let config = Config::from_command_line(words, Env::default());
+    match config.map(|config| config.run) {
+        Ok(Run::Relay(config)) => Relay::new(*config),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
 /// A relay with its upstream and its clients.
 pub(crate) struct Stage {
     reactor: Reactor<Relay>,
@@ -22,19 +32,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// With so many clients, who are all there already.
     pub(crate) fn new(count: usize) -> Self {
-        let words = "10.0.0.1:5000 127.0.0.1:6000"
-            .split(' ')
-            .map(OsString::from);
-        let config = Config::from_command_line(words, Env::default());
-        let Ok(Run::Relay(config)) = config.map(|config| config.run) else {
-            panic!("that is a relay");
-        };
         let (net, world) = SimNet::new(1, Faults::none());
         let source = Addr::Tcp(SocketAddr::from(([10, 0, 0, 1], 5000)));
         let serve = Behaviour::serve(Actor::Manual);
         world.world().listen_remote(source.clone(), serve);
         let mut reactor = Reactor::new(Box::new(net), Options::default());
-        let relay = reactor.add(Relay::new(*config));
+        let relay = reactor.add(relay("10.0.0.1:5000 127.0.0.1:6000"));
         let door = Addr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 6000)));
         let clients = (0..count)
             .map(|at| {

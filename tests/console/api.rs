@@ -21,6 +21,20 @@ fn clients_until(console: &Console, are_so: impl Fn(&Value) -> bool) -> Value {
     })
 }
 
+/// They are looked up when somebody asks for the first time, and are the same from then on.
+#[test]
+fn options_are_told() {
+    let console = Console::start(&Scratch::new());
+    let first = console.get("/api/v1/options");
+    assert_eq!(first.status, 200);
+    let first = first.json();
+    let groups = first["groups"].as_array().expect("groups");
+    let all = groups.iter().flat_map(|group| group["options"].as_array());
+    let keys: Vec<&Value> = all.flatten().map(|option| &option["key"]).collect();
+    assert!(keys.contains(&&json!("slow")), "{keys:?}");
+    assert_eq!(console.get("/api/v1/options").json(), first);
+}
+
 #[test]
 fn a_relay_is_set_up_started_watched_and_stopped() {
     let home = Scratch::new();

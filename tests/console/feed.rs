@@ -190,6 +190,11 @@ fn a_hidden_page_holds_no_connection() {
     let console = Console::start(&home);
     let browser = Browser::start();
     let mut page = watched(&browser, &console);
+    assert_eq!(
+        page.eval("window.streams.length"),
+        1,
+        "the first is the one that stays"
+    );
     let hide = |page: &mut Page, is_hidden: bool| {
         page.eval(&format!(
             "Object.defineProperty(document, 'hidden', {{ configurable: true, get: () => {is_hidden} }});

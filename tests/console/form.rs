@@ -65,11 +65,41 @@ fn a_run_file_is_changed_tab_by_tab() {
     page.until("!document.getElementById('settings').hidden");
 
     what_is_refused_stays(&mut page, &mut place);
+    what_came_too_late_stays(&mut page, &home.at("f.toml"));
     let saved = fs::read_to_string(home.at("f.toml")).expect("it is there");
     assert!(!saved.contains("[[hub]]"), "{saved}");
-    let complaints = page.complaints.iter().filter(|text| !text.contains("422"));
+    let is_refusal = |text: &&String| text.contains("422") || text.contains("409");
+    let complaints = page.complaints.iter().filter(|text| !is_refusal(text));
     assert_eq!(complaints.count(), 0, "{:?}", page.complaints);
     hydrant.stop();
+}
+
+/// Somebody else has changed the file meanwhile: what was typed is still there, beside the reason, and is said again.
+fn what_came_too_late_stays(page: &mut Page, file: &str) {
+    let text = fs::read_to_string(file).expect("it is there");
+    fs::write(file, text + "# theirs\n").expect("it can be written");
+    page.fill("#field-src", "tls://127.0.0.1:3");
+    page.until("document.getElementById('field-src-error').textContent.includes('changed by somebody else')");
+    until_told_again(page);
+    let shown = "[document.getElementById('field-src').value,
+         document.getElementById('field-src-error').checkVisibility()]";
+    assert_eq!(
+        page.eval(shown),
+        serde_json::json!(["tls://127.0.0.1:3", true])
+    );
+    page.eval(
+        "fetch('/api/v1/reload', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' })
+            .then((answer) => answer.json())",
+    );
+    until_told_again(page);
+    assert_eq!(
+        page.eval(shown),
+        serde_json::json!(["tls://127.0.0.1:3", true])
+    );
+    page.fill("#field-retry", "30ms");
+    until_saved(page, "src", "tls://127.0.0.1:3");
+    until_saved(page, "retry", "30ms");
+    page.until("!document.getElementById('field-src-error').checkVisibility()");
 }
 
 /// Two fields at once, of which one is wrong: it stays so until it is mended, and nothing is started meanwhile.

@@ -235,6 +235,11 @@ fn a_file_that_was_changed_meanwhile_is_read_first() {
     assert!(said.contains("hydrant status reload"), "{said}");
     page.does("relays/2/stop", &json!({}));
     hydrant.wait_log("the run file does not say that hub was stopped: ");
+    let said = page.state()["settings"]["error"].to_string();
+    assert!(
+        said.contains("hub was stopped, which does not stand there"),
+        "{said}"
+    );
     page.does("reload", &json!({}));
     assert_eq!(page.state()["settings"]["error"], Value::Null);
     page.does("relays/1", &lag);
@@ -246,6 +251,10 @@ fn a_file_that_was_changed_meanwhile_is_read_first() {
     assert!(
         now.starts_with("# theirs\n") && now.contains("max-lag = \"3s\""),
         "{now}"
+    );
+    assert!(
+        now.ends_with("enabled = false\n"),
+        "the hub stays stopped: {now}"
     );
 }
 

@@ -10,18 +10,17 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use self::tabs::Draft;
-use super::RoleSet;
 use super::begin::begin_metrics;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::Keeper;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use super::{RoleSet, settings_file};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};
@@ -259,12 +258,10 @@ impl Desk {
 
 /// What a file of settings says, and its text. One that is not there says nothing.
 fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok((Document::empty(), Vec::new(), None));
-        }
-        Err(error) => return Err(format!("can't read {}: {}", path.display(), plain(&error))),
+    let text = settings_file::read(path)
+        .map_err(|error| format!("can't read {}: {}", path.display(), plain(&error)))?;
+    let Some(text) = text else {
+        return Ok((Document::empty(), Vec::new(), None));
     };
     let (document, all) =
         Document::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;

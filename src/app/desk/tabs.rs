@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Desk, RoleSet};
 use crate::app::change::{Change, change};
+use crate::app::fields::fault_of;
 use crate::app::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
-use crate::config::settings::{FIELD_MAX, Settings, chained, fresh, is_live, names_socket};
+use crate::config::settings::{Settings, chained, fresh};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
 use crate::reactor::tabs::{Faults, TabReply, Tabs};
@@ -195,19 +196,10 @@ impl Desk {
                     }
                 }
                 "dump" => settings.dump = value == "true",
-                key if value.len() > FIELD_MAX => {
-                    faults.push((key.to_owned(), format!("at most {FIELD_MAX} bytes")));
-                }
-                // Who reaches the page is not always who may reach every program of this machine.
-                key if names_socket(key, value) => faults.push((
-                    key.to_owned(),
-                    "a Unix socket is set in the settings file".to_owned(),
-                )),
-                key if settings.has(key) => settings.set(key, value),
-                key => faults.push((
-                    key.to_owned(),
-                    "this is set in the settings file".to_owned(),
-                )),
+                key => match fault_of(settings, false, key, value, FILE) {
+                    Some(text) => faults.push((key.to_owned(), text)),
+                    None => settings.set(key, value),
+                },
             }
         }
         let tab = &mut self.tabs[place];
@@ -231,14 +223,13 @@ impl Desk {
         let mut faults = Vec::new();
         for (key, value) in fields {
             let value = value.trim();
-            let mut wrong = |text: String| faults.push((key.clone(), text));
             match key.as_str() {
                 "name" if settings.name == value => {}
                 "dump" => settings.dump = value == "true",
-                _ if value.len() > FIELD_MAX => wrong(format!("at most {FIELD_MAX} bytes")),
-                key if is_live(key) => settings.set(key, value),
-                key if settings.get(key) == value => {}
-                _ => wrong("it runs: stop it to change this".to_owned()),
+                key => match fault_of(&settings, true, key, value, FILE) {
+                    Some(text) => faults.push((key.to_owned(), text)),
+                    None => settings.set(key, value),
+                },
             }
         }
         let made = settings.check();
@@ -283,7 +274,11 @@ impl Desk {
 
     /// A tab's settings are others: the file is to say so.
     fn changed(&mut self, place: usize) {
-        self.document.set(place, &self.tabs[place].member.settings);
+        let settings = &self.tabs[place].member.settings;
+        for dst in self.document.set(place, settings) {
+            let name = &settings.name;
+            log::info!("relay[{name}]: the section of {dst} goes out of the settings file");
+        }
         self.save();
     }
 }
@@ -322,3 +317,6 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
         settings.name = fresh(&names).name;
     }
 }
+
+/// What a field that no page changes is set in.
+const FILE: &str = "settings file";

@@ -1,17 +1,18 @@
-//! What a console's own page has in front of it, in a simulated network.
+//! What a console's own page has in front of it, on the real loop.
 
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::sync::{Arc, mpsc};
 
 use super::*;
+use crate::app::errand::Hosts;
 use crate::config::Env;
 use crate::reactor::command::Ticket;
-use crate::reactor::net::{Net, Signal};
-use crate::reactor::tabs::TabCommand;
-use crate::sim::{Answer, Faults, SimNet};
+use crate::reactor::mio_net::{self, MioNet};
+use crate::reactor::tabs::{TabCommand, TabReply};
 
-fn desk(net: Box<dyn Net>) -> (Reactor<RoleSet>, Desk) {
-    let mut reactor = Reactor::new(net, crate::reactor::Options::default());
+fn desk() -> (Reactor<RoleSet>, Desk) {
+    let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
+    let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
     let words = ["console", "--no-browser", "--bind", "127.0.0.1:0"].map(OsString::from);
     let config = Config::from_command_line(words, Env::default()).expect("it is right");
     let Run::Console(mut orders) = config.run else {
@@ -25,37 +26,51 @@ fn desk(net: Box<dyn Net>) -> (Reactor<RoleSet>, Desk) {
 /// What is looked up when all is to end does not begin afterwards, or there would be no end.
 #[test]
 fn nothing_begins_once_all_is_to_end() {
-    let (net, world) = SimNet::new(1, Faults::none());
-    world
-        .world()
-        .set_name("late.test", [Answer::with(&[Ipv4Addr::LOCALHOST.into()])]);
-    let (mut reactor, mut desk) = desk(Box::new(net));
+    let (mut reactor, mut desk) = desk();
     let id = desk.tabs[0].id;
-    let settings = &mut desk.tabs[0].member.settings;
-    settings.set("src", "127.0.0.1:9");
-    settings.set("dst", "late.test:0");
+    desk.tabs[0].member.settings.set("dst", "localhost:0");
     let by = (desk.console, Ticket(u64::MAX));
     let begun = desk.obey(&mut reactor, by, TabCommand::Start { tab: id });
     assert_eq!(begun, None);
-    world.world().signal(Signal::Terminate);
-    for _ in 0..100 {
-        let mut ended = Vec::new();
-        let turn = reactor.turn(&mut ended).expect("it can wait");
-        let between = desk.between_turns(&mut reactor, &turn, &mut ended);
-        between.expect("the console goes on");
-        assert!(desk.tabs[0].role().is_none());
-        if turn == Turn::Over {
-            return;
-        }
-    }
-    panic!("there is no end");
+    // All of it is known by now.
+    let (over, done) = mpsc::channel();
+    let mut settings = desk.tabs[0].member.settings.clone();
+    settings.set("dst", "127.0.0.1:0");
+    let wake = Arc::new(move || over.send(()).unwrap_or_default());
+    let files = Errand::begin("known", wake, move || settings.member()).expect("a thread");
+    let one = &mut desk.tabs.beginning[0];
+    (one.files, one.hosts) = (Some(files), Hosts::default());
+    done.recv().expect("it is through");
+    reactor.stop();
+    let between = desk.between_turns(&mut reactor, &Turn::Going, &mut Vec::new());
+    between.expect("the console goes on");
+    assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
+}
+
+/// What no relay has is a slip, and what stands beside it holds all the same.
+#[test]
+fn a_field_that_no_relay_has_is_said_to_be_none() {
+    let (mut reactor, mut desk) = desk();
+    let by = (desk.console, Ticket(u64::MAX));
+    let fields = [("max-lga", "3s"), ("upstream-send", "x"), ("retry", "7")];
+    let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let change = TabCommand::Change {
+        tab: desk.tabs[0].id,
+        fields: fields.to_vec(),
+    };
+    let Some(TabReply::Faults(faults)) = desk.obey(&mut reactor, by, change) else {
+        panic!("two of them are wrong");
+    };
+    let slip = "there is no field max-lga: did you mean max-lag?";
+    assert_eq!(faults[0], ("max-lga".to_owned(), slip.to_owned()));
+    assert_eq!(faults[1].1, "this is set in the settings file");
+    assert_eq!(desk.tabs[0].member.settings.get("retry"), "7");
 }
 
 /// A role that could not begin, or whose tab is closed, has an end that concerns nobody else.
 #[test]
 fn the_end_of_what_began_here_is_nobody_else_s() {
-    let (net, _) = SimNet::new(1, Faults::none());
-    let (mut reactor, mut desk) = desk(Box::new(net));
+    let (mut reactor, mut desk) = desk();
     let ends = |role| (role, End::Failed("no place".to_owned()));
     let (ours, other) = (RoleId(1000), RoleId(1001));
     let mut ended = vec![ends(ours), ends(other)];

@@ -9,8 +9,8 @@ use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, chained, fresh, next_port, put, put_destinations, put_slow, take_out, write_new,
-    written,
+    Settings, as_before, chained, drop_outputs, dropped, fresh, next_port, put, put_destinations,
+    put_slow, take_out, write_new, written,
 };
 
 /// What is to change.
@@ -78,7 +78,12 @@ impl Edit {
         let gone = || wrong("it does not stand in the run file");
         match self {
             Self::Set { name, fields } => {
-                let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
+                let (section, at) = place_of(&mut document, name).ok_or_else(gone)?;
+                let dropped = self.dropped(&mut document);
+                drop_outputs(&mut document, &dropped, |document| {
+                    list(document, section)?.get_mut(at)
+                });
+                let tables = list(&mut document, section).ok_or_else(gone)?;
                 let table = tables.get_mut(at).ok_or_else(gone)?;
                 for (key, value) in fields {
                     if let Some(dst) = slow_of(key) {
@@ -116,8 +121,40 @@ impl Edit {
                 }
             }
         }
-        Ok(document.to_string())
+        Ok(as_before(text, &document.to_string()))
     }
+
+    /// The destinations whose sections would go out of the file, and with them what stands right above those.
+    pub fn drops(&self, text: &str) -> Vec<String> {
+        let document = text.parse::<DocumentMut>();
+        document.map_or_else(|_| Vec::new(), |mut document| self.dropped(&mut document))
+    }
+
+    fn dropped(&self, document: &mut DocumentMut) -> Vec<String> {
+        let Self::Set { name, fields } = self else {
+            return Vec::new();
+        };
+        let dst = fields.iter().find(|(key, _)| key == "dst");
+        let table = find(document, name).and_then(|(tables, at)| tables.get(at));
+        match (dst, table) {
+            (Some((_, text)), Some(table)) => dropped(table, text),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether each role of a run file is to run, by its name.
+pub fn enabled(text: &str) -> Vec<(String, bool)> {
+    let Ok(mut document) = text.parse::<DocumentMut>() else {
+        return Vec::new();
+    };
+    let all = names(&mut document).into_iter();
+    let is_on = |(section, at, name): (&str, usize, String)| {
+        let table = list(&mut document, section).and_then(|tables| tables.get(at));
+        let on = table.and_then(|table| table.get("enabled")?.as_bool());
+        (name, on.unwrap_or(true))
+    };
+    all.map(is_on).collect()
 }
 
 fn push(document: &mut DocumentMut, settings: &Settings) {
@@ -240,6 +277,172 @@ listen = "127.0.0.1:5" # the tunnel
         let text = set("a", &[("dst", ":9")]).expect("it is there");
         assert!(!text.contains("output"), "{text}");
         assert!(set("c", &[]).is_err());
+    }
+
+    fn changed(text: &str, fields: &[(&str, &str)]) -> String {
+        change_of(fields).apply(text).expect("it is there")
+    }
+
+    fn change_of(fields: &[(&str, &str)]) -> Edit {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Edit::Set {
+            name: "a".to_owned(),
+            fields: fields.iter().map(owned).collect(),
+        }
+    }
+
+    /// Ends of lines, the mark at the beginning of the file, and an end that the last line has not.
+    #[test]
+    fn what_an_editor_of_another_kind_has_written_stays() {
+        let dos = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let fields = [("src", "z:9"), ("max-lag", "3s")];
+        assert_eq!(changed(&dos(FILE), &fields), dos(&changed(FILE, &fields)));
+        let gone = Edit::Remove {
+            name: "tunnel".to_owned(),
+            taken: Vec::new(),
+        };
+        let plain = gone.apply(FILE).expect("it is there");
+        assert_eq!(gone.apply(&dos(FILE)).expect("it is there"), dos(&plain));
+        // Two editors of different kinds.
+        let mixed = FILE.replacen("true # it may\n", "true # it may\r\n", 1);
+        let src = |text: &str| changed(text, &[("src", "z:9")]);
+        assert_eq!(src(&mixed), mixed.replace("x:1", "z:9"));
+        let open = FILE.trim_end();
+        assert_eq!(src(open), open.replace("x:1", "z:9"));
+        let unsaid = changed("[[relay]]\nname = 'a'", &[("src", "z:9")]);
+        assert_eq!(unsaid, "[[relay]]\nname = 'a'\nsrc = \"z:9\"\n");
+    }
+
+    #[test]
+    fn a_value_is_written_as_the_one_before() {
+        let text = "[[relay]]\nname = 'a'\nsrc = 'x:1'\ndst = 6000 # it\nretry = 5 # s\nhold = 0.5\n\
+                    drain = '''1s'''\n";
+        for (key, value, old, new) in [
+            ("src", "z:9", "'x:1'", "'z:9'"),
+            ("dst", "7000", "6000", "7000"),
+            ("dst", ":7000", "6000", "\":7000\""),
+            ("retry", "7", "5 #", "7 #"),
+            ("retry", "1..7", "5 #", "\"1..7\" #"),
+            ("hold", "1.25", "0.5", "1.25"),
+            ("hold", "1.50", "0.5", "\"1.50\""),
+            ("name", "it's", "'a'", "\"it's\""),
+            ("name", "7", "'a'", "'7'"),
+            ("drain", "2s", "'''1s'''", "\"2s\""),
+        ] {
+            assert_eq!(changed(text, &[(key, value)]), text.replace(old, new));
+        }
+    }
+
+    const LISTS: &str = r#"[[relay]]
+name = "a"
+src = ["x:1", 'y:2'] # two
+dst = [ # out
+  # the first
+  ":2", # both families
+  # the second
+  "connect:b:3" # the archive
+] # all
+allow = [
+  # the pit wall
+
+  # ours
+  "10.0.0.0/8", # all of it
+  "::1",        # this machine
+
+  # the end
+]
+"#;
+
+    /// What a comment in a list is about stays there, and so does the comment.
+    #[test]
+    fn a_list_keeps_the_comments_of_what_stays() {
+        let change = |key, value| changed(LISTS, &[(key, value)]);
+        let with = |old, new| {
+            assert!(LISTS.contains(old), "{old}");
+            LISTS.replace(old, new)
+        };
+        assert_eq!(change("src", "x:1, z:9"), with("'y:2'", "'z:9'"));
+        assert_eq!(change("src", "y:2"), with("[\"x:1\", 'y:2']", "['y:2']"));
+        assert_eq!(change("dst", ":2 connect:c:4"), with("b:3", "c:4"));
+        let three = "\"connect:b:3\", # the archive\n  \":5\"\n]";
+        assert_eq!(
+            change("dst", ":2 connect:b:3 :5"),
+            with("\"connect:b:3\" # the archive\n]", three)
+        );
+        let one = "  \":2\", # both families\n  # the second\n  \"connect:b:3\" # the archive\n";
+        assert_eq!(change("dst", ":2"), with(one, "  \":2\" # both families\n"));
+        // What an empty line keeps apart is about more.
+        let first = "  # the pit wall\n\n  # ours\n  \"10.0.0.0/8\", # all of it\n";
+        assert_eq!(change("allow", "::1"), with(first, "  # the pit wall\n\n"));
+        let second = "  \"::1\",        # this machine\n";
+        assert_eq!(change("allow", "10.0.0.0/8"), with(second, ""));
+        assert_eq!(
+            change("allow", "127.0.0.1, fe80::/10"),
+            with("10.0.0.0/8", "127.0.0.1").replace("::1", "fe80::/10")
+        );
+        let turned = format!("{second}{first}  \"127.0.0.1\",\n");
+        assert_eq!(
+            change("allow", "::1, 10.0.0.0/8, 127.0.0.1"),
+            with(&format!("{first}{second}"), &turned)
+        );
+        let end = LISTS.find("allow").expect("it is there");
+        assert_eq!(change("allow", ""), LISTS[..end]);
+    }
+
+    const OUTPUTS: &str = r#"[[relay]]
+name = "a"
+src = "x:1"
+dst = ":2"
+
+# all outputs
+
+# the archive must have it all
+[[relay.output]] # far
+dst = 'connect:b:3' # its host
+slow = "block"      # it waits
+
+[[relay.output]]
+dst = ":4"
+
+# behind
+[metrics]
+"#;
+
+    /// A destination that is another one now is the same output; one that is gone takes its section along, as a role
+    /// does.
+    #[test]
+    fn an_output_keeps_its_section_when_its_place_is_another() {
+        let change = |fields: &[(&str, &str)]| {
+            let edit = change_of(fields);
+            (changed(OUTPUTS, fields), edit.drops(OUTPUTS))
+        };
+        let none = Vec::<String>::new();
+        let there = OUTPUTS.replace("b:3", "c:3");
+        let moved = change(&[("dst", ":2 connect:c:3 :4")]);
+        assert_eq!(moved, (there.clone(), none.clone()));
+        let all = there
+            .replace("\":2\"", "\":7\"")
+            .replace("\":4\"", "\":9\"");
+        let moved = change(&[("dst", ":7 connect:c:3 :9")]);
+        assert_eq!(moved, (all, none.clone()));
+        let skips = there.replace("\"block\"", "\"skip\"");
+        let own = ("slow of connect:c:3", "skip");
+        let moved = change(&[("dst", ":2 connect:c:3 :4"), own]);
+        assert_eq!(moved, (skips, none.clone()));
+        let own = "# the archive must have it all\n[[relay.output]] # far\ndst = 'connect:b:3' # its host\n\
+                   slow = \"block\"      # it waits\n\n";
+        assert!(OUTPUTS.contains(own));
+        let fewer = OUTPUTS.replace(own, "");
+        let dropped = vec!["connect:b:3".to_owned()];
+        assert_eq!(change(&[("dst", ":2 :4")]), (fewer.clone(), dropped));
+        let rest = fewer.replace("[[relay.output]]\ndst = \":4\"\n\n", "");
+        let dropped = vec!["connect:b:3".to_owned(), ":4".to_owned()];
+        assert_eq!(change(&[("dst", ":2")]), (rest, dropped));
+        // Where some come and others go, nobody knows which is which.
+        let other = change(&[("dst", ":2 :4 connect:c:3 :5")]);
+        assert_eq!(other.1, ["connect:b:3"]);
+        assert_eq!(change(&[("dst", ":4 :2 connect:b:3")]).1, none);
+        assert_eq!(change(&[("max-lag", "3s")]).1, none);
     }
 
     #[test]

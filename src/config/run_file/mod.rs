@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item};
 
 use self::blame::{blame, listens_alone};
-pub use self::edit::Edit;
+pub use self::edit::{Edit, enabled};
 pub use self::example::example;
 pub use self::mistake::Mistake;
 use self::mistake::{Lines, SHOWN_MAX, show};

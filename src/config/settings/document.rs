@@ -15,14 +15,18 @@ use std::fmt;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
-use crate::config::outputs::slow_key;
+use crate::config::outputs::{is_moved, slow_key};
+use crate::config::settings::lines::as_before;
 use crate::config::settings::removal::take_out;
+use crate::config::settings::value::{like, listed, word};
 use crate::config::settings::{Settings, is_listed, split};
 
 /// The file's text, taken apart.
 #[derive(Clone, Debug)]
 pub struct Document {
     text: DocumentMut,
+    /// As it was read.
+    before: String,
 }
 
 /// Why a file can't be used.
@@ -116,19 +120,22 @@ impl Document {
                 });
             }
         }
-        Ok((Self { text: parsed }, all))
+        let before = text.to_owned();
+        let text = parsed;
+        Ok((Self { text, before }, all))
     }
 
     /// A file that nobody has written yet.
     pub fn empty() -> Self {
         Self {
             text: HEAD.parse().expect("it is two comments"),
+            before: HEAD.to_owned(),
         }
     }
 
     /// The text of the file.
     pub fn text(&self) -> String {
-        self.text.to_string()
+        as_before(&self.before, &self.text.to_string())
     }
 
     /// Adds a relay behind all others.
@@ -151,17 +158,30 @@ impl Document {
 
     /// Takes a relay out, by its place, with what belongs to it.
     pub fn remove(&mut self, place: usize) {
-        let text = self.text.to_string();
-        // What was added has its place in the order of the file only once that is read.
-        self.text = text.parse().expect("it was written from a document");
+        self.read_again();
         take_out(&mut self.text, tables, place);
     }
 
-    /// A relay's settings are others now.
-    pub fn set(&mut self, place: usize, settings: &Settings) {
+    /// What was added has its place in the order of the file only once that is read.
+    fn read_again(&mut self) {
+        let text = self.text.to_string();
+        self.text = text.parse().expect("it was written from a document");
+    }
+
+    /// A relay's settings are others now. The destinations whose sections have gone out of the file.
+    pub fn set(&mut self, place: usize, settings: &Settings) -> Vec<String> {
+        let Some(table) = tables(&mut self.text).and_then(|tables| tables.get_mut(place)) else {
+            return Vec::new();
+        };
+        let gone = dropped(table, settings.get(DST));
+        if !gone.is_empty() {
+            self.read_again();
+            drop_outputs(&mut self.text, &gone, |text| tables(text)?.get_mut(place));
+        }
         if let Some(table) = tables(&mut self.text).and_then(|tables| tables.get_mut(place)) {
             write(table, settings);
         }
+        gone
     }
 }
 
@@ -211,13 +231,66 @@ pub(crate) fn write_new(table: &mut Table, settings: &Settings) {
     table.remove("dump");
 }
 
+/// The destinations of a relay that have sections of their own, and would not be destinations any more.
+pub(crate) fn dropped(table: &Table, text: &str) -> Vec<String> {
+    let (old, listed) = destinations(table);
+    let old: Vec<&str> = old.iter().map(String::as_str).collect();
+    let new: Vec<&str> = text.split_whitespace().collect();
+    let is_gone = |at: &usize| !new.contains(&old[*at]) && !is_moved(&old, &new, *at);
+    let gone = (listed..old.len()).filter(is_gone);
+    gone.map(|at| old[at].to_owned()).collect()
+}
+
+/// Takes sections out of a document that is as it was read, each with what belongs to it.
+pub(crate) fn drop_outputs(
+    document: &mut DocumentMut,
+    gone: &[String],
+    relay: impl Fn(&mut DocumentMut) -> Option<&mut Table>,
+) {
+    for dst in gone {
+        let all = relay(document).and_then(outputs);
+        let place = all.and_then(|all| all.iter().position(|one| own_dst(one) == Some(dst)));
+        if let Some(place) = place {
+            take_out(document, |document| outputs(relay(document)?), place);
+        }
+    }
+}
+
+fn outputs(relay: &mut Table) -> Option<&mut ArrayOfTables> {
+    relay.get_mut(OUTPUT)?.as_array_of_tables_mut()
+}
+
+/// All destinations of a relay, and how many of them have no section.
+fn destinations(table: &Table) -> (Vec<String>, usize) {
+    let listed = table.get(DST).and_then(|item| read(DST, item));
+    let listed = listed.unwrap_or_default();
+    let mut all: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
+    let count = all.len();
+    let outputs = table.get(OUTPUT).and_then(Item::as_array_of_tables);
+    let outputs = outputs.into_iter().flatten().filter_map(own_dst);
+    all.extend(outputs.map(str::to_owned));
+    (all, count)
+}
+
+fn own_dst(output: &Table) -> Option<&str> {
+    output.get(DST).and_then(Item::as_str)
+}
+
 /// Puts destinations, with spaces between them, where they are not there yet. One that has a section of its own keeps
-/// that.
+/// that, though its place is another now.
 pub(crate) fn put_destinations(table: &mut Table, text: &str) {
     let mut left: Vec<&str> = text.split_whitespace().collect();
-    if let Some(outputs) = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut) {
+    let (old, count) = destinations(table);
+    let old: Vec<&str> = old.iter().map(String::as_str).collect();
+    let new = left.clone();
+    if let Some(outputs) = outputs(table) {
+        for (at, output) in (count..).zip(outputs.iter_mut()) {
+            if is_moved(&old, &new, at) {
+                put(output, DST, new[at], Value::from(new[at]));
+            }
+        }
         outputs.retain(|output| {
-            let own = output.get(DST).and_then(Item::as_str);
+            let own = own_dst(output);
             let place = left.iter().rposition(|word| Some(*word) == own);
             place.map(|place| left.remove(place)).is_some()
         });
@@ -233,9 +306,9 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
 }
 
 /// Puts a destination's own `slow` where it is not there yet; nothing: it has none. It needs a section for that, and so
-/// do those behind it, or their order would be another one. Whether it stands there, under the name by which it was typed.
+/// do those behind it, or their order would be another one. Whether it stands there, by the name that was typed.
 pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) -> bool {
-    let stands_in = |output: &Table| output.get(DST).and_then(Item::as_str) == Some(dst);
+    let stands_in = |output: &Table| own_dst(output) == Some(dst);
     let outputs = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut);
     if let Some(output) = outputs.and_then(|all| all.iter_mut().find(|it| stands_in(it))) {
         match word.is_empty() {
@@ -277,18 +350,31 @@ fn output(dst: &str) -> Table {
     table
 }
 
-/// Puts a value where it is not there yet; what stands beside it stays.
+/// Puts a value where it is not there yet; what stands beside it stays, and it is written as the one before.
 pub(crate) fn put(table: &mut Table, key: &str, text: &str, fresh: Value) {
     match table.get_mut(key) {
         Some(item) if read(key, item).as_deref() == Some(text) => {}
         Some(Item::Value(old)) => {
             let decor = old.decor().clone();
-            *old = fresh;
+            let list = old.as_array();
+            let list = list.and_then(|list| listed(list, &words(key, text)));
+            *old = match list {
+                Some(list) => Value::Array(list),
+                None => like(old, text, fresh),
+            };
             *old.decor_mut() = decor;
         }
         _ => {
             table.insert(key, value(fresh));
         }
+    }
+}
+
+/// The words of a field that stand in a list.
+fn words<'a>(key: &str, text: &'a str) -> Vec<&'a str> {
+    match key {
+        DST => text.split_whitespace().collect(),
+        _ => split(text).collect(),
     }
 }
 
@@ -370,20 +456,13 @@ fn read_outputs(settings: &mut Settings, outputs: &Item) -> Option<()> {
 /// A value as it would be typed: several destinations have spaces between them, and several of anything else commas.
 fn read(key: &str, item: &Item) -> Option<String> {
     let between = if key == DST { " " } else { "," };
-    let one = |value: &Value| match value {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Float(number) => Some(number.value().to_string()),
-        Value::Boolean(is_on) => Some(is_on.value().to_string()),
-        Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => None,
-    };
     match item.as_value()? {
         Value::Array(list) => list
             .iter()
-            .map(one)
+            .map(word)
             .collect::<Option<Vec<_>>>()
             .map(|texts| texts.join(between)),
-        value => one(value),
+        value => word(value),
     }
 }
 
@@ -434,7 +513,7 @@ enabled = false
         document.set(0, &first);
         let expected = WRITTEN.replace(
             "retry = 5 # seconds\n",
-            "retry = \"7\" # seconds\ndump = false\nenabled = true\n",
+            "retry = 7 # seconds\ndump = false\nenabled = true\n",
         );
         assert_eq!(document.text(), expected);
         first.set("retry", "");
@@ -491,6 +570,44 @@ enabled = false
         );
     }
 
+    /// What an editor of another kind has written stays so, and what is new is like it.
+    #[test]
+    fn ends_of_lines_stay_as_they_are() {
+        let dos = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let (mut document, all) = Document::parse(&dos(WRITTEN)).expect("it is right");
+        assert_eq!(document.text(), dos(WRITTEN));
+        let (mut plain, _) = Document::parse(WRITTEN).expect("it is right");
+        let changed = Settings {
+            name: "c".to_owned(),
+            ..all[0].clone()
+        };
+        for document in [&mut document, &mut plain] {
+            document.set(0, &changed);
+            document.push(&all[1]);
+            document.remove(1);
+        }
+        assert_eq!(document.text(), dos(&plain.text()));
+        let (_, again) = Document::parse(&document.text()).expect("it is right");
+        assert_eq!(again, [changed, all[1].clone()]);
+    }
+
+    /// What a destination has of its own goes with it when it is another one, on the page as in the file.
+    #[test]
+    fn an_output_that_is_moved_keeps_its_policy() {
+        let (mut document, all) = Document::parse(OUTPUTS).expect("it is right");
+        let mut relay = all[0].clone();
+        relay.set("dst", ":2 connect:c:3 :4");
+        assert_eq!(relay.get("slow of connect:c:3"), "block");
+        assert!(document.set(0, &relay).is_empty());
+        assert_eq!(document.text(), OUTPUTS.replace("b:3", "c:3"));
+        relay.set("dst", ":2 :4");
+        assert_eq!(document.set(0, &relay), ["connect:c:3"]);
+        let own = "# the archive must have it all\n[[relay.output]]\ndst = \"connect:b:3\"\n\
+                   slow = \"block\" # it waits\n\n";
+        assert!(OUTPUTS.contains(own));
+        assert_eq!(document.text(), OUTPUTS.replace(own, ""));
+    }
+
     const OUTPUTS: &str = r#"[[relay]]
 name = "a"
 src = "a:1"
@@ -522,9 +639,8 @@ dst = ":4"
         assert_eq!(document.text(), OUTPUTS, "nothing has changed");
         relay.set("dst", ":5 connect:b:3 :6");
         document.set(0, &relay);
-        let expected = OUTPUTS
-            .replace("dst = \":2\"", "dst = [\":5\", \":6\"]")
-            .replace("\n[[relay.output]]\ndst = \":4\"\n", "");
+        let expected = OUTPUTS.replace("\":2\"", "\":5\"");
+        let expected = expected.replace("\":4\"", "\":6\"");
         assert_eq!(document.text(), expected);
         relay.set("dst", ":5");
         document.set(0, &relay);
@@ -577,7 +693,7 @@ dst = ":4"
         document.set(0, &all[0]);
         let own =
             "\n[[relay.output]]\ndst = \":3\"\nslow = \"skip\"\n\n[[relay.output]]\ndst = \":4\"\n";
-        let expected = format!("{text}{own}{rest}").replace("[\":2\", \":3\", \":4\"]", "\":2\"");
+        let expected = format!("{text}{own}{rest}").replace("[\":2\", \":3\", \":4\"]", "[\":2\"]");
         assert_eq!(document.text(), expected);
         let (_, read) = Document::parse(&expected).expect("it is right");
         assert_eq!(read, all);

@@ -5,16 +5,18 @@ mod chain;
 mod document;
 mod faults;
 mod import;
+mod lines;
 mod removal;
+mod value;
 
 use std::fmt::Write;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
-use crate::base::units::is_unseen;
-use crate::cli::{GLOBALS, RoleId};
+use crate::base::units::{Typed, is_unseen};
+use crate::cli::{GLOBALS, RoleId, nearest, one_of};
 use crate::config::member::quoted;
-use crate::config::outputs::{Said, said, slow_key, slow_of};
+use crate::config::outputs::{Said, is_moved, said, slow_key, slow_of};
 use crate::config::{Env, Member, Run, build, relay_unread};
 use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
@@ -22,8 +24,11 @@ use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
-pub(crate) use self::document::{put, put_destinations, put_slow, write_new, written};
+pub(crate) use self::document::{
+    drop_outputs, dropped, put, put_destinations, put_slow, write_new, written,
+};
 pub use self::import::{ImportError, import};
+pub(crate) use self::lines::as_before;
 pub(crate) use self::removal::take_out;
 
 /// A relay's settings.
@@ -53,8 +58,11 @@ impl Settings {
         found.map_or("", |(_, value)| value)
     }
 
-    /// Puts something into a field.
+    /// Puts something into a field. A destination that is another one keeps what it has of its own.
     pub fn set(&mut self, key: &str, value: &str) {
+        if key == "dst" {
+            self.move_slows(value);
+        }
         let (all, key) = match slow_of(key) {
             Some(dst) => (&mut self.slows, dst),
             None => (&mut self.fields, key),
@@ -64,6 +72,18 @@ impl Settings {
             Some((_, old)) => value.clone_into(old),
             None => all.push((key.to_owned(), value.to_owned())),
         }
+    }
+
+    fn move_slows(&mut self, dst: &str) {
+        let old: Vec<&str> = self.destinations().collect();
+        let new: Vec<&str> = dst.split_whitespace().collect();
+        let word = |at: usize| self.slows.iter().find(|(own, _)| own == old[at]);
+        let is_free = |at: &usize| self.slows.iter().all(|(own, _)| own != new[*at]);
+        let moved = (0..new.len()).filter(|at| is_moved(&old, &new, *at));
+        let moved = moved.filter(is_free);
+        let moved = moved.filter_map(|at| Some((new[at].to_owned(), word(at)?.1.clone())));
+        let moved: Vec<(String, String)> = moved.collect();
+        self.slows.extend(moved);
     }
 
     /// Whether a page may put something into a field.
@@ -335,6 +355,31 @@ pub fn is_editable(key: &str) -> bool {
     is_known && !is_file && !ELSEWHERE.contains(&key)
 }
 
+/// Why a relay has no such field: it may be a slip.
+pub fn unknown_field(settings: &Settings, key: &str) -> Option<String> {
+    let words = || WORDS.iter().copied();
+    if let Some(dst) = slow_of(key) {
+        let is_there = settings.destinations().any(|word| word == dst);
+        return (!is_there).then(|| format!("there is no destination {}", Typed(dst)));
+    }
+    if words()
+        .chain(OPTIONS.iter().map(Opt::name))
+        .any(|word| word == key)
+    {
+        return None;
+    }
+    let names = OPTIONS
+        .iter()
+        .map(Opt::name)
+        .filter(|name| is_editable(name));
+    let near = nearest(key, words().chain(names));
+    let near = match near.is_empty() {
+        true => "see hydrant relay --help".to_owned(),
+        false => format!("did you mean {}?", one_of(&near)),
+    };
+    Some(format!("there is no field {}: {near}", Typed(key)))
+}
+
 /// Whether a relay would dial a Unix socket, or listen at one.
 pub fn names_socket(key: &str, value: &str) -> bool {
     let mut places = value.split([',', ' ']).map(str::trim_start);
@@ -375,6 +420,8 @@ const ELSEWHERE: &[&str] = &[
     "stats-interval",
     "busy-poll",
 ];
+/// Fields that are no options, or not only.
+const WORDS: &[&str] = &["name", "src", "dst", "dump"];
 /// Options with fields of their own.
 const OWN_PLACE: &[&str] = &["mode", "retry"];
 const NAME_MAX: usize = 64;

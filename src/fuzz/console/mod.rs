@@ -1,8 +1,15 @@
 //! Roles that answer requests, on the real loop, in a simulated network: strangers of every temper come to a console or
 //! to metrics, and one good client, who asks again and again, has to have each of its answers. Connections and buffers
 //! stay within their bounds, and whoever sends requests ahead gets the answers in their order.
+//!
+//! To a console come also those who do what a page can: they change relays, add, remove, start, stop and dump them,
+//! disconnect clients, log in and out, two at a time, beside some who may only look, or nothing. Nothing is done but
+//! what one who may has asked for, in a POST; who did it is answered with what came of it; and every state that is
+//! shown is that of a moment behind all that was known to be done.
 
+mod model;
 mod owner;
+mod person;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +17,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::model::Model;
 use self::owner::Owner;
+use self::person::Person;
+use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
@@ -84,6 +94,7 @@ fn orders(connections: usize, token: Option<&str>) -> ConsoleConfig {
         hosts: Vec::new(),
         token: token.map(secret),
         view_token: token.map(|_| secret(VIEW_TOKEN)),
+        trust_proxy: Access::ALL,
         max_connections: connections,
         is_private: false,
     }
@@ -99,6 +110,10 @@ struct Play {
     guests: u16,
     /// Requests that the role has served so far.
     served: u64,
+    /// How much of what was done is known to be by those who asked for it.
+    known: usize,
+    /// Connections that it may have at a time.
+    connections: usize,
 }
 
 impl Play {
@@ -114,6 +129,8 @@ impl Play {
             turns: 0,
             guests: 0,
             served: 0,
+            known: 0,
+            connections: usize::MAX,
         }
     }
 
@@ -154,6 +171,7 @@ impl Play {
         assert!(known.is_subset(&open) && unknown <= 1, "{known:?} {open:?}");
         assert!(served <= self.served + 1, "a turn serves one request");
         self.served = served;
+        assert!(known.len() <= self.connections);
     }
 
     fn pass(&mut self, time: Duration) {
@@ -182,10 +200,18 @@ impl Play {
     }
 
     /// Everything that somebody has been told.
+    #[cfg(test)]
     fn hears(&mut self, who: RemoteId) -> Vec<u8> {
         let mut world = self.handle.world();
         world.remote_read(who, usize::MAX);
         world.received(who).to_vec()
+    }
+
+    /// What somebody has been told since the last time.
+    fn takes(&mut self, who: RemoteId) -> Vec<u8> {
+        let mut world = self.handle.world();
+        world.remote_read(who, usize::MAX);
+        world.take_received(who)
     }
 
     /// As [`Play::hears`], for so long, with little ever waiting on the way.
@@ -199,7 +225,6 @@ impl Play {
         self.hears(who)
     }
 
-    #[cfg(test)]
     fn is_open(&self, who: RemoteId) -> bool {
         let mut world = self.handle.world();
         world.remote_read(who, usize::MAX);
@@ -211,6 +236,7 @@ impl Play {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
+    head: String,
     body: String,
 }
 
@@ -235,6 +261,7 @@ fn answers(bytes: &[u8], are_heads: impl Fn(usize) -> bool) -> Vec<Answer> {
         };
         all.push(Answer {
             status,
+            head: head.to_owned(),
             body: body.to_owned(),
         });
         rest = &after[length..];
@@ -256,6 +283,9 @@ struct Stranger {
     piece: usize,
     /// Of each request, whether it is a `HEAD`, and the status that it has to have.
     expects: Vec<(bool, u16)>,
+    /// How many of them it has had.
+    had: usize,
+    heard: Vec<u8>,
     reads: bool,
 }
 
@@ -266,6 +296,8 @@ impl Stranger {
             words: Vec::new(),
             piece: [1, 7, 100, 1 << 20][script.pick(4)],
             expects: Vec::new(),
+            had: 0,
+            heard: Vec::new(),
             reads: script.pick(4) > 0,
         };
         match script.pick(6) {
@@ -305,27 +337,29 @@ impl Stranger {
         let said = play.says(self.remote, piece);
         self.words.drain(..said);
         if self.reads {
-            let heard = play.hears(self.remote);
+            self.heard.extend(play.takes(self.remote));
             if !self.expects.is_empty() {
-                self.check(&heard);
+                self.check();
             }
         }
     }
 
-    fn check(&self, heard: &[u8]) -> usize {
-        let is_head = |number: usize| {
-            self.expects
-                .get(number)
-                .is_some_and(|(is_head, _)| *is_head)
-        };
-        let heard = answers(heard, is_head);
+    fn check(&mut self) {
+        let due = &self.expects[self.had..];
+        let is_head = |number: usize| due.get(number).is_some_and(|(is_head, _)| *is_head);
+        let heard = answers(&self.heard, is_head);
         let statuses: Vec<u16> = heard.iter().map(|answer| answer.status).collect();
-        let expected: Vec<u16> = self.expects.iter().map(|(_, status)| *status).collect();
+        let expected: Vec<u16> = due.iter().map(|(_, status)| *status).collect();
         assert!(
             expected.starts_with(&statuses),
             "{statuses:?} for {expected:?}"
         );
-        statuses.len()
+        self.had += heard.len();
+        let bodies = heard.iter().zip(due);
+        let taken = bodies.map(|(answer, (is_head, _))| {
+            answer.head.len() + 4 + if *is_head { 0 } else { answer.body.len() }
+        });
+        self.heard.drain(..taken.sum::<usize>());
     }
 }
 
@@ -333,12 +367,19 @@ fn play(script: &mut Script<'_>) {
     let seed = u64::from(script.take_u16());
     let faults = Faults::draw_harmless(&mut Rng::new(seed));
     let is_metrics = script.pick(4) == 0;
+    let connections = 16 + script.pick(16);
     let party = match is_metrics {
         true => Party::metrics(),
-        false => Party::console(8 + script.pick(16), Some(TOKEN)),
+        false => Party::console(connections, Some(TOKEN)),
     };
     let mut play = Play::new(party, seed, faults);
     play.owner.lines = [0, 20, 900][script.pick(3)];
+    let mut people: Vec<Person> = Vec::new();
+    if !is_metrics {
+        play.connections = connections;
+        play.owner.model = Some(Model::new(play.owner.clients));
+        people = (0..2 + script.pick(5)).map(Person::new).collect();
+    }
     let mut good = Good::new(is_metrics);
     let mut strangers: Vec<Stranger> = Vec::new();
     for _ in 0..ROUNDS {
@@ -357,8 +398,14 @@ fn play(script: &mut Script<'_>) {
         strangers
             .iter_mut()
             .for_each(|stranger| stranger.act(&mut play));
+        for person in &mut people {
+            person.act(script, &mut play);
+        }
         good.act(&mut play);
         play.pass(Duration::from_millis([1, 100, 1000, 4000][script.pick(4)]));
+    }
+    for person in &mut people {
+        person.finish(&mut play);
     }
     good.finish(&mut play);
 }
@@ -369,6 +416,7 @@ struct Good {
     remote: Option<RemoteId>,
     asked: usize,
     had: usize,
+    heard: Vec<u8>,
 }
 
 impl Good {
@@ -378,20 +426,25 @@ impl Good {
             remote: None,
             asked: 0,
             had: 0,
+            heard: Vec::new(),
         }
     }
 
     fn act(&mut self, play: &mut Play) {
         let Some(remote) = self.remote else {
             self.remote = Some(play.guest());
+            self.heard.clear();
             self.asked = 0;
             self.had = 0;
             return self.ask(play);
         };
-        let heard = play.hears(remote);
-        let heard = answers(&heard, |_| false);
-        assert!(heard.iter().all(|answer| answer.status == 200), "{heard:?}");
-        self.had = heard.len();
+        self.heard.extend(play.takes(remote));
+        // It has but one request under way.
+        if let Some(answer) = answers(&self.heard, |_| false).pop() {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            self.heard.clear();
+            self.had += 1;
+        }
         match (self.had == self.asked, self.is_metrics) {
             (true, true) => self.remote = None,
             (true, false) => self.ask(play),
@@ -414,7 +467,7 @@ impl Good {
         };
         // A small buffer takes it piece by piece.
         let mut words = words.as_bytes();
-        for _ in 0..ROUNDS {
+        for _ in 0..PATIENCE {
             words = &words[play.says(remote, words)..];
             if words.is_empty() {
                 break;
@@ -447,8 +500,8 @@ const TOKEN: &str = "open-sesame-and-more";
 const VIEW_TOKEN: &str = "look-only-and-no-more";
 /// More than any life takes.
 const TURNS_MAX: u64 = 400_000;
-const SCRIPT_WORDS: usize = 64;
+const SCRIPT_WORDS: usize = 96;
 /// Moments at which somebody does something.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 12;
 /// How many tenths of a second an answer may take on a slow line.
 const PATIENCE: usize = 3000;

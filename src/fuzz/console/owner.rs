@@ -6,6 +6,8 @@ use crate::reactor::command::{Command, Reply, RoleRow, RoleState};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply, TabSettings, Tabs};
 use crate::reactor::view::{ClientPage, ClientRow, PAGE_MAX, View};
 
+use super::model::Model;
+
 /// What there is.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
@@ -26,6 +28,8 @@ pub(super) struct Owner {
     pub(super) deeds: Vec<TabCommand>,
     /// How many looks had begun when the last of that was done.
     pub(super) looks_before: usize,
+    /// Relays that change when they are told to, in the place of all others.
+    pub(super) model: Option<Model>,
 }
 
 impl Owner {
@@ -41,7 +45,12 @@ impl Owner {
             looks: 0,
             deeds: Vec::new(),
             looks_before: 0,
+            model: None,
         }
+    }
+
+    pub(super) fn model(&mut self) -> &mut Model {
+        self.model.as_mut().expect("it has one")
     }
 
     pub(super) fn obey(&mut self, command: Command) -> Option<Reply> {
@@ -68,11 +77,12 @@ impl Owner {
             TabCommand::List { from } => {
                 self.looks += usize::from(from == 0);
                 self.bytes += 1000 * u64::from(from == 0);
+                let all: Vec<Tab> = match &self.model {
+                    Some(model) => model.tabs(self.bytes),
+                    None => (0..self.tabs).map(|number| self.row(number)).collect(),
+                };
                 TabReply::List(Tabs {
-                    rows: (from..self.tabs)
-                        .take(PAGE_MAX)
-                        .map(|number| self.row(number))
-                        .collect(),
+                    rows: all.into_iter().skip(from).take(PAGE_MAX).collect(),
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                     file: None,
                     fault: None,
@@ -90,6 +100,12 @@ impl Owner {
                 };
                 TabReply::Log((after + 1..=self.lines).map(line).collect())
             }
+            TabCommand::Clients { tab, .. } if self.model.is_some() => {
+                match self.model().clients(tab) {
+                    Some(rows) => TabReply::Clients(ClientPage { rows, next: None }),
+                    None => TabReply::Refused("there is no such role any more".to_owned()),
+                }
+            }
             TabCommand::Clients { tab, .. } if tab > self.tabs as u64 => {
                 TabReply::Refused("there is no such role any more".to_owned())
             }
@@ -101,6 +117,7 @@ impl Owner {
                 })
             }
             TabCommand::Payload { .. } => TabReply::Refused("it does not run".to_owned()),
+            deed if self.model.is_some() => self.model().obey(deed),
             deed => {
                 self.deeds.push(deed);
                 self.looks_before = self.looks;
@@ -138,7 +155,7 @@ impl Owner {
     }
 }
 
-fn client(id: u64) -> ClientRow {
+pub(super) fn client(id: u64) -> ClientRow {
     ClientRow {
         id,
         peer: format!("10.0.{}.{}:4000", id / 250, id % 250),

@@ -13,8 +13,6 @@
 //! books of roles and sessions agree. When the network calms down, new clients are served to the last byte, and a
 //! stopped tunnel ends in time.
 
-mod cast;
-mod owed;
 #[cfg(test)]
 mod owed_tests;
 mod roles;
@@ -26,11 +24,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::cast::{begins, restless, slow_reader, source};
-use self::owed::Owed;
 use self::roles::Party;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
+use crate::fuzz::cast::{begins, restless, slow_reader, source};
+use crate::fuzz::owed::{Owed, TunnelLife};
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{End, Options, Reactor, RoleId};
@@ -59,17 +57,6 @@ enum Kind {
     ThroughHub,
 }
 
-/// What a life came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TunnelLife {
-    /// The trace, where it was asked for.
-    pub trace: Vec<String>,
-    /// Clients that outlived their session to get the end of what they were told.
-    pub clients_owed: usize,
-    /// Connections of the service that did.
-    pub services_owed: usize,
-}
-
 /// As [`tunnel`], with a script that is drawn from `seed`.
 ///
 /// # Panics
@@ -94,14 +81,7 @@ fn by_seed(seed: u64, kind: Kind, traced: bool) -> TunnelLife {
     let mut play = Play::new(&mut Script::new(&script), kind, traced);
     play.live();
     let world = play.handle.world();
-    let services = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT)));
-    let is_service = |id: &RemoteId| services.contains(id);
-    let (services_owed, clients_owed): (Vec<_>, Vec<_>) = play.owed.all().partition(is_service);
-    TunnelLife {
-        trace: world.trace_lines().map(str::to_owned).collect(),
-        clients_owed: clients_owed.len(),
-        services_owed: services_owed.len(),
-    }
+    play.owed.life(&world, &Addr::Tcp(at(SERVICE_PORT)))
 }
 
 /// A client that connects, or will.
@@ -342,7 +322,8 @@ impl Play {
         check(&self.reactor, &self.parties);
         self.cut_if_owed();
         let world = self.handle.world();
-        self.owed.note(&self.reactor, &self.parties, &world);
+        let parties = self.parties.iter().filter_map(|id| self.reactor.role(*id));
+        self.owed.note(parties.flat_map(Party::outliving), &world);
         drop(world);
         if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();

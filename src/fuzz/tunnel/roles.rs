@@ -7,6 +7,7 @@ use crate::config::{Config, Env, Run};
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
 use crate::roles::hub::{Hub, Tunnel};
+use crate::roles::pump::Channels;
 use crate::roles::tunnel::{Expose, Serve};
 
 /// One of them.

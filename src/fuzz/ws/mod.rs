@@ -11,6 +11,9 @@
 //! way round; an end comes behind all of it. When the network calms down, new programs are served to the last byte, and
 //! a stopped tunnel ends in time, under load, too.
 //!
+//! In some lives the WebSockets are lost while somebody at a far end is owed what had come for it whole, with its end:
+//! that is delivered all the same, to the last byte.
+//!
 //! Some lives have tokens, which change under way, a second host that wants the first one's name, or a relay that takes
 //! few WebSockets.
 
@@ -20,6 +23,8 @@ mod ends_tests;
 mod gate_tests;
 #[cfg(test)]
 mod memory_tests;
+#[cfg(test)]
+mod owed_tests;
 #[cfg(test)]
 mod pings_tests;
 mod roles;
@@ -39,14 +44,13 @@ use std::time::Duration;
 use self::roles::{Party, Terms};
 use crate::base::rng::Rng;
 use crate::base::time::Time;
+use crate::fuzz::cast::{begins, restless, slow_reader, source};
+use crate::fuzz::owed::{Owed, TunnelLife};
 use crate::fuzz::script::Script;
-use crate::reactor::net::{Addr, Close, Signal};
+use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{End, Event, Options, Reactor, RoleId};
 use crate::roles::ws::Tokens;
-use crate::sim::{
-    Actor, Behaviour, Content, Ending, Faults, Follower, Handle, Receiver, RemoteId, SimNet,
-    Source, pattern_into,
-};
+use crate::sim::{Actor, Behaviour, Ending, Faults, Handle, RemoteId, SimNet, World};
 
 /// Lets a WebSocket tunnel live through what the script says.
 ///
@@ -56,11 +60,11 @@ pub fn ws(data: &[u8]) {
     Play::new(&mut Script::new(data), false).live();
 }
 
-/// As [`ws`], with a script that is drawn from `seed`. The trace is returned where it is asked for.
+/// As [`ws`], with a script that is drawn from `seed`.
 ///
 /// # Panics
 /// When something that must hold does not.
-pub fn ws_by_seed(seed: u64, traced: bool) -> Vec<String> {
+pub fn ws_by_seed(seed: u64, traced: bool) -> TunnelLife {
     let mut rng = Rng::new(seed);
     let script: Vec<u8> = (0..SCRIPT_WORDS)
         .flat_map(|_| rng.next().to_le_bytes())
@@ -68,7 +72,7 @@ pub fn ws_by_seed(seed: u64, traced: bool) -> Vec<String> {
     let mut play = Play::new(&mut Script::new(&script), traced);
     play.live();
     let world = play.handle.world();
-    world.trace_lines().map(str::to_owned).collect()
+    play.owed.life(&world, &Addr::Tcp(at(SERVICE_PORT)))
 }
 
 /// A client that connects, or will.
@@ -88,12 +92,23 @@ struct Play {
     reactor: Reactor<Party>,
     parties: Vec<RoleId>,
     handle: Handle,
-    clients: Vec<Client>,
+    /// Those who have connected.
+    clients: Rc<RefCell<Vec<Client>>>,
+    /// How many were drawn.
+    drawn: u16,
+    /// How much of a direction the narrower of two kernels takes.
+    narrow: usize,
     says_max: u64,
     /// How much the service says to each caller, by the caller's number.
     service: Rc<RefCell<Vec<u64>>>,
     /// The service ends well, and says something to everybody.
     is_calm: Rc<Cell<bool>>,
+    /// Where there is some, half of the service's callers are read slowly.
+    temper: Rc<RefCell<Option<Rng>>>,
+    owed: Owed,
+    /// How often the WebSockets go at a moment at which somebody is owed the end of what it was told.
+    cuts: usize,
+    luck: Rng,
     /// Tokens that hold from these moments on, the last one first.
     tokens: Vec<(Time, &'static str)>,
     /// It is stopped while all goes on.
@@ -120,8 +135,18 @@ impl Play {
         let said = Rc::clone(&service);
         let is_calm = Rc::new(Cell::new(false));
         let calm = Rc::clone(&is_calm);
+        let slow: Rc<RefCell<Option<Rng>>> = Rc::default();
+        let slowly = Rc::clone(&slow);
         let mut temper = Rng::new(script.take_u64());
         let serve = Behaviour::Serve(Box::new(move |number| {
+            if let Some(temper) = &mut *slowly.borrow_mut()
+                && temper.below(2) == 0
+                && !calm.get()
+            {
+                let (bytes, slow) = slow_reader(SERVICE + number as u16, narrow, temper);
+                said.borrow_mut().push(bytes);
+                return slow;
+            }
             let bytes = temper.below(says_max) + u64::from(calm.get());
             said.borrow_mut().push(bytes);
             let ending = [
@@ -148,10 +173,16 @@ impl Play {
             reactor,
             parties,
             handle,
-            clients: Vec::new(),
+            clients: Rc::default(),
+            drawn: 0,
+            narrow,
             says_max,
             service,
             is_calm,
+            temper: slow,
+            owed: Owed::default(),
+            cuts: 0,
+            luck: Rng::new(0),
             tokens: Vec::new(),
             is_cut_short: script.pick(8) == 7,
             chaos: Duration::from_millis(200 + script.pick(6000) as u64),
@@ -172,57 +203,92 @@ impl Play {
         }
         for _ in 0..script.pick(3) {
             let when = Time::from_millis(script.pick(5000) as u64);
-            let report = |world: &mut crate::sim::World| world.signal(Signal::Report);
+            let report = |world: &mut World| world.signal(Signal::Report);
             play.handle.world().at(when, report);
         }
+        if script.pick(4) > 0 {
+            play.draw_losses(script);
+        }
         play
+    }
+
+    /// WebSockets are lost, and there is somebody slow who may be owed something then.
+    fn draw_losses(&mut self, script: &mut Script<'_>) {
+        self.cuts = 1 + script.pick(4);
+        // It takes some time until all have found each other, and have said something.
+        self.chaos = self.chaos.max(LOSSES_MIN);
+        self.luck = Rng::new(script.take_u64());
+        if script.pick(2) == 0 {
+            // What the kernels don't hold waits in the roles.
+            let mut world = self.handle.world();
+            let faults = world.faults();
+            (faults.send_buffer, faults.receive_buffer) = (KERNEL, KERNEL);
+            self.narrow = KERNEL;
+        }
+        let mut rng = Rng::new(script.take_u64());
+        for _ in 0..4 + script.pick(8) {
+            let number = self.drawn;
+            let (says, actor) = match script.pick(2) {
+                0 => slow_reader(number, self.narrow, &mut rng),
+                _ => {
+                    let says = rng.below(self.says_max);
+                    (says, source(number, says, Ending::HalfClose, &mut rng))
+                }
+            };
+            let arrives = Duration::from_millis(script.pick(2000) as u64);
+            self.add_client(actor, says, [arrives, Duration::ZERO], false);
+        }
+        *self.temper.borrow_mut() = (script.pick(4) > 0).then_some(rng);
     }
 
     /// A client of the wild days: it may stall, leave or reset whenever it likes.
     fn draw_client(&mut self, script: &mut Script<'_>) {
         let mut rng = Rng::new(script.take_u64());
         let says = rng.below(self.says_max);
-        let number = self.clients.len() as u16;
+        let number = self.drawn;
         let actor = match script.pick(4) {
             0 => source(number, says, Ending::HalfClose, &mut rng),
             1 => source(number, says, Ending::Reset, &mut rng),
             2 => source(number, says, Ending::Close, &mut rng),
-            _ => {
-                let mut first = Vec::new();
-                pattern_into(number, 0, says.min(3000) as usize, &mut first);
-                Actor::Receiver(Receiver {
-                    bytes: (1 + rng.below(5000)).max(self.says_max / READS) as usize,
-                    every: Duration::from_micros(100 + rng.below(20_000)),
-                    stall_after: (rng.below(2) == 0).then(|| Duration::from_millis(rng.below(900))),
-                    leave_after: (rng.below(2) == 0).then(|| {
-                        let how = [Close::Orderly, Close::Reset][rng.below(2) as usize];
-                        (Duration::from_millis(rng.below(3000)), how)
-                    }),
-                    says: vec![(Duration::from_millis(rng.below(300)), first)],
-                    ..Receiver::eager()
-                })
-            }
+            _ => restless(number, says, self.says_max, &mut rng),
         };
-        let when = Duration::from_millis(script.pick(3000) as u64);
-        self.add_client(actor, says, when, false);
+        // It stands there from the beginning, and acts later.
+        let acts = Duration::from_millis(script.pick(3000) as u64);
+        self.add_client(actor, says, [Duration::ZERO, acts], false);
     }
 
-    fn add_client(&mut self, actor: Actor, says: u64, after: Duration, is_calm: bool) {
-        let number = self.clients.len() as u16;
+    /// A client that connects after the first of these times, and begins to act when it has stood there for the other.
+    fn add_client(
+        &mut self,
+        actor: Actor,
+        says: u64,
+        [arrives, acts]: [Duration; 2],
+        is_calm: bool,
+    ) {
+        let number = self.drawn;
+        self.drawn += 1;
         let to = Addr::Tcp(at(CLIENT_PORT));
         let from = SocketAddr::from(([10, 1, 0, 1], 10_000 + number));
+        let clients = Rc::clone(&self.clients);
+        let connect = move |world: &mut World| {
+            let id = world.connect_remote(to, from, Actor::Manual);
+            let when = world.time() + acts;
+            world.at(when, move |world| world.set_actor(id, actor));
+            clients.borrow_mut().push(Client {
+                id,
+                number,
+                is_calm,
+                says,
+            });
+        };
         let mut world = self.handle.world();
-        // It stands there from now on, and acts later.
-        let id = world.connect_remote(to, from, Actor::Manual);
-        let when = world.time() + after;
-        world.at(when, move |world| world.set_actor(id, actor));
-        drop(world);
-        self.clients.push(Client {
-            id,
-            number,
-            is_calm,
-            says,
-        });
+        match arrives.is_zero() {
+            true => connect(&mut world),
+            false => {
+                let when = world.time() + arrives;
+                world.at(when, connect);
+            }
+        }
     }
 
     /// From the first turn to the last.
@@ -242,9 +308,9 @@ impl Play {
         let mut rng = Rng::new(self.turns);
         for _ in 0..6 {
             let says = 1 + rng.below(self.says_max);
-            let number = self.clients.len() as u16;
+            let number = self.drawn;
             let actor = source(number, says, Ending::HalfClose, &mut rng);
-            self.add_client(actor, says, Duration::ZERO, true);
+            self.add_client(actor, says, [Duration::ZERO; 2], true);
         }
         self.run_for(SETTLE);
         self.check_calm();
@@ -308,8 +374,25 @@ impl Play {
                 "the sockets that it knows, and those that it has"
             );
         }
+        self.cut_if_owed();
+        let world = self.handle.world();
+        let parties = self.parties.iter().filter_map(|id| self.reactor.role(*id));
+        self.owed.note(parties.flat_map(Party::outliving), &world);
+        drop(world);
         if self.turns.is_multiple_of(LOOK_EVERY) {
             self.look();
+        }
+    }
+
+    /// A random moment would rarely be one at which somebody outlives its WebSocket.
+    fn cut_if_owed(&mut self) {
+        if self.cuts == 0 || self.now() >= Time::ZERO + self.chaos {
+            return;
+        }
+        let owes = |id: &RoleId| self.reactor.with(*id, |party, cx| party.owes(cx)) == Some(true);
+        if self.parties.iter().any(owes) && self.luck.below(CUT_ONE_IN) == 0 {
+            self.cuts -= 1;
+            self.handle.world().cut_own();
         }
     }
 
@@ -317,7 +400,8 @@ impl Play {
     fn look(&self) {
         let world = self.handle.world();
         let callers = self.service.borrow().len() as u16;
-        for client in &self.clients {
+        let all = self.clients.borrow();
+        for client in all.iter() {
             let got = world.received(client.id);
             let said = (0..callers).any(|caller| begins(SERVICE + caller, got));
             assert!(said || got.is_empty(), "program {}", client.number);
@@ -330,7 +414,7 @@ impl Play {
         {
             let got = world.received(*id);
             let of = |client: &&Client| begins(client.number, got);
-            let clients: Vec<&Client> = self.clients.iter().filter(of).collect();
+            let clients: Vec<&Client> = all.iter().filter(of).collect();
             assert!(
                 !clients.is_empty() || got.is_empty(),
                 "caller {caller} of the service"
@@ -347,7 +431,7 @@ impl Play {
     }
 
     /// An end that is no reset comes behind all that there was, or before anything: then it was turned away.
-    fn check_end(&self, client: &Client, got: &[u8], world: &crate::sim::World) {
+    fn check_end(&self, client: &Client, got: &[u8], world: &World) {
         let over = world.saw_fin(client.id) && !world.saw_reset(client.id);
         if !over || world.was_cut(client.id) || got.is_empty() {
             return;
@@ -364,9 +448,11 @@ impl Play {
     fn check_calm(&self) {
         self.look();
         let world = self.handle.world();
+        self.owed.check(&world);
         let said = self.service.borrow();
         let callers = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT)));
-        for client in self.clients.iter().filter(|client| client.is_calm) {
+        let all = self.clients.borrow();
+        for client in all.iter().filter(|client| client.is_calm) {
             let number = client.number;
             assert!(!world.saw_reset(client.id), "program {number} was reset");
             assert!(world.saw_fin(client.id), "program {number} saw no end");
@@ -386,23 +472,6 @@ impl Play {
     }
 }
 
-/// Someone who says a pattern, in pieces of any size that come to no more than a few hundred, and reads what comes.
-fn source(number: u16, bytes: u64, ending: Ending, rng: &mut Rng) -> Actor {
-    Actor::Source(Source {
-        content: Content::Pattern(number),
-        from: 0,
-        to: bytes,
-        chunk_max: (1 + rng.below(40_000)).max(bytes / PIECES) as usize,
-        gap_max: Duration::from_micros(rng.below(2000)),
-        ending,
-    })
-}
-
-/// Whether these bytes begin a pattern.
-fn begins(number: u16, bytes: &[u8]) -> bool {
-    Follower::starting_at(number, 0).feed(bytes).is_ok()
-}
-
 fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
@@ -414,12 +483,13 @@ const CLIENT_PORT: u16 = 7001;
 const SERVICE_PORT: u16 = 80;
 /// The number of the pattern that the service says to its first caller.
 const SERVICE: u16 = 10_000;
-/// Much is said in pieces of which the longest is at least this part of it: each costs turns at every hop, and takes
-/// time, which ends before two bytes now and then have become 400,000.
-const PIECES: u64 = 200;
-/// The most that is said is read in no more reads than this, for the same reason.
-const READS: u64 = 1000;
-const SCRIPT_WORDS: usize = 80;
+const SCRIPT_WORDS: usize = 320;
+/// What a kernel holds of a direction where it is to be little.
+const KERNEL: usize = 4 << 10;
+/// A life in which WebSockets are lost is wild for so long at least.
+const LOSSES_MIN: Duration = Duration::from_secs(3);
+/// Of as many turns in which somebody is owed something, one has the WebSockets cut.
+const CUT_ONE_IN: u64 = 20;
 /// By then whatever was under way has found its end: dials, waits between them, pings, windows of slow clients.
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(4);

@@ -126,9 +126,20 @@ fn a_host_that_sends_much_keeps_its_relay() {
 /// What TLS holds has not arrived, though it has been taken.
 #[test]
 fn a_host_that_sends_much_by_tls_keeps_its_relay() {
+    keeps_its_relay_by_tls(IMPATIENT, PATIENT);
+}
+
+/// A record takes its time to become whole.
+#[test]
+fn a_relay_to_which_much_is_sent_by_tls_keeps_its_host() {
+    keeps_its_relay_by_tls(PATIENT, IMPATIENT);
+}
+
+#[track_caller]
+fn keeps_its_relay_by_tls(host_pings: &str, relay_pings: &str) {
     let files = "src/fuzz/tls";
     let relay = format!(
-        "ws relay 8080 --tls-cert {files}/certificate.pem --tls-key {files}/key.pem {PATIENT}"
+        "ws relay 8080 --tls-cert {files}/certificate.pem --tls-key {files}/key.pem {relay_pings}"
     );
     let mut stage = Stage::of(party(&relay), thin());
     stage.world().listen_remote(
@@ -136,7 +147,7 @@ fn a_host_that_sends_much_by_tls_keeps_its_relay() {
         Behaviour::serve(talker()),
     );
     stage.add(&format!(
-        "ws host wss://127.0.0.1:8080/host 80 --tls-insecure {IMPATIENT}"
+        "ws host wss://127.0.0.1:8080/host 80 --tls-insecure {host_pings}"
     ));
     stage.run(secs(3));
     widen(&stage);

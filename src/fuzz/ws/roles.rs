@@ -8,6 +8,7 @@ use crate::config::{Config, Env, Run};
 use crate::fuzz::script::Script;
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, Event, Role};
+use crate::roles::pump::Channels;
 use crate::roles::ws::{Adapter, Relay, Tokens};
 
 /// One of them.
@@ -22,6 +23,22 @@ impl Party {
         match self {
             Self::Relay(relay) => relay.check_invariants(),
             Self::Adapter(adapter) => adapter.check_invariants(),
+        }
+    }
+
+    /// Those who outlive their WebSocket: the socket of each, and how many bytes it gets in all.
+    pub(super) fn outliving(&self) -> Box<dyn Iterator<Item = (SockId, u64)> + '_> {
+        match self {
+            Self::Relay(_) => Box::new(std::iter::empty()),
+            Self::Adapter(adapter) => Box::new(adapter.outliving()),
+        }
+    }
+
+    /// Whether somebody would outlive its WebSocket, if that went now.
+    pub(super) fn owes(&self, cx: &Cx<'_>) -> bool {
+        match self {
+            Self::Relay(_) => false,
+            Self::Adapter(adapter) => adapter.owes(cx),
         }
     }
 

@@ -19,6 +19,9 @@ pub const HEADER_LEN: usize = 12;
 pub struct StreamId(pub(super) u32);
 
 impl StreamId {
+    /// No stream's: frames about the session as a whole bear it.
+    pub const NONE: Self = Self(0);
+
     /// The id as it goes over the wire.
     pub fn get(self) -> u32 {
         self.0

@@ -73,6 +73,7 @@ pub enum Player {
 }
 
 impl Role for Player {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match self {
             Self::Source(source) => source.on(cx, event),

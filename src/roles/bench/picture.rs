@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use libm::{exp, log, pow};
+
 use crate::roles::bench::config::{Pace, Scenario, Work};
 use crate::roles::bench::figure::{self, Figure, Form, Outcome};
 use crate::roles::bench::report::{Row, rows};
@@ -75,11 +77,11 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> String {
     if series.is_empty() || most <= 0.0 {
         return String::new();
     }
-    let (bottom, top) = (least.max(1.0).ln(), (most * 1.05).max(least * 2.0).ln());
+    let (bottom, top) = (log(least.max(1.0)), log((most * 1.05).max(least * 2.0)));
     let mut field = vec![vec![' '; WIDTH]; HEIGHT];
     for ((_, points), mark) in series.iter().zip(MARKS.chars().cycle()) {
         for (column, point) in points.iter().enumerate() {
-            let share = (point.max(1.0).ln() - bottom) / (top - bottom);
+            let share = (log(point.max(1.0)) - bottom) / (top - bottom);
             let row = ((1.0 - share) * (HEIGHT - 1) as f64).round() as usize;
             field[row.min(HEIGHT - 1)][column] = mark;
         }
@@ -87,7 +89,7 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> String {
     let mut text = String::from("\n  delay, µs\n");
     for (at, line) in field.iter().enumerate() {
         let share = 1.0 - at as f64 / (HEIGHT - 1) as f64;
-        let value = (bottom + share * (top - bottom)).exp();
+        let value = exp(bottom + share * (top - bottom));
         let scale = match at % 3 {
             0 => Form::Micros.write(value),
             _ => String::new(),
@@ -114,7 +116,7 @@ fn quantiles(row: &Row<'_>) -> Vec<f64> {
     };
     (0..WIDTH)
         .map(|column| {
-            let left_out = 10f64.powf(-(column as f64) / DECADE as f64);
+            let left_out = pow(10.0, -(column as f64) / DECADE as f64);
             delays.value_at_quantile(1.0 - left_out) as f64
         })
         .collect()

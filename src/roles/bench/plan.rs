@@ -1,7 +1,8 @@
 //! All runs of a bench, one after the other: relays in turns, repeats, what is shown in between, and the verdict.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
         }
     }
     if let Some(path) = &plan.svg {
-        fs::write(path, svg::draw(&all, |scenario| names(plan, scenario)))
+        write(path, &svg::draw(&all, |scenario| names(plan, scenario)))
             .map_err(|error| unwritable(path, &error))?;
     }
     verdict(&all, plan)
@@ -83,6 +84,23 @@ fn check_writable(path: &Path) -> Result<(), Halt> {
         let _ = fs::remove_file(path);
     }
     Ok(())
+}
+
+/// Writes a file, or to whoever reads a pipe. One that nobody reads is not waited for, since no signal would end that.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let mut file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::other("nobody reads it"),
+        _ => error,
+    })?;
+    // Whoever reads it gets all of it.
+    rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty())?;
+    file.write_all(text.as_bytes())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Halt {
@@ -168,6 +186,11 @@ const AROUND: Duration = Duration::from_millis(2000);
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -175,4 +198,33 @@ mod tests {
         assert_eq!(turn(3, 0), [0, 1, 2]);
         assert_eq!(turn(3, 1), [2, 1, 0]);
     }
+
+    /// Nobody could end it, since the loop that hears of signals would stand still.
+    #[test]
+    fn a_pipe_that_nobody_reads_is_not_waited_for() {
+        let name = format!("hydrant-svg-{}.pipe", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_file(&path);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo is one of the coreutils").success());
+        let (said, outcome) = mpsc::channel();
+        let there = path.clone();
+        thread::spawn(move || said.send(write(&there, "a")));
+        let outcome = outcome.recv_timeout(DEADLINE).expect("it does not wait");
+        let error = outcome.expect_err("nobody reads it").to_string();
+        assert_eq!(error, "nobody reads it");
+        // More than fits into it.
+        let reader = OpenOptions::new().read(true).write(true).open(&path);
+        let mut reader = reader.expect("a pipe opens so at once");
+        let text = "a".repeat(1 << 20);
+        let (there, whole) = (path.clone(), text.clone());
+        let writer = thread::spawn(move || write(&there, &whole));
+        let mut read = vec![0; text.len()];
+        reader.read_exact(&mut read).expect("it comes");
+        assert_eq!(read, text.as_bytes());
+        writer.join().expect("it ends").expect("it is written");
+        fs::remove_file(path).expect("it is there");
+    }
+
+    const DEADLINE: Duration = Duration::from_secs(20);
 }

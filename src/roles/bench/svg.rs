@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use libm::{log10, pow};
+
 use crate::roles::bench::config::Scenario;
 use crate::roles::bench::figure::{Form, Outcome};
 use crate::roles::bench::picture::{label, merged, subject};
@@ -68,7 +70,7 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> (String, usize) {
         .filter_map(|(at, row)| {
             let delays = merged(row)?;
             let at_step = |step: usize| {
-                let left_out = 10f64.powf(-(step as f64) / STEPS_A_DECADE as f64);
+                let left_out = pow(10.0, -(step as f64) / STEPS_A_DECADE as f64);
                 delays.value_at_quantile(1.0 - left_out) as f64
             };
             Some((at, (0..=STEPS).map(at_step).collect()))
@@ -83,11 +85,11 @@ fn curve(rows: &[Row<'_>], names: &[String]) -> (String, usize) {
         return (text, HEAD + FOOT);
     }
     let (bottom, top) = (
-        least.log10().floor(),
-        most.log10().ceil().max(least.log10().floor() + 1.0),
+        log10(least).floor(),
+        log10(most).ceil().max(log10(least).floor() + 1.0),
     );
     let y_of = |value: f64| {
-        let share = (value.max(1.0).log10() - bottom) / (top - bottom);
+        let share = (log10(value.max(1.0)) - bottom) / (top - bottom);
         HEAD as f64 + (1.0 - share) * CURVE as f64
     };
     text += &scales(bottom, top, y_of);

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::proto::http1::Status;
 use crate::reactor::Cx;
 use crate::reactor::command::{Command, Ticket};
-use crate::reactor::net::Peer;
 use crate::reactor::tabs::{OptionRow, Tab, TabCommand, TabReply, Tabs};
 use crate::reactor::view::ClientPage;
 
 use super::answer::{self, error, json as answered};
-use super::guard::{Pass, Right};
+use super::guard::{Caller, Right};
 use super::roster::{Page, Roster};
 use super::routes::{Act, Route};
 use super::state;
@@ -21,7 +20,8 @@ use super::{Asked, ConnId, Console, Content, TOO_MANY};
 pub(super) enum Goal {
     /// All tabs, in pieces.
     List(Vec<Tab>),
-    Options,
+    /// The options that a relay has. Who is to be told them.
+    Options(ConnId),
     Log,
     Payload(ConnId),
     /// Clients for the gathering of this number.
@@ -97,13 +97,18 @@ impl Console {
         asked: &Asked,
         route: Route,
         body: &Value,
-        pass: Pass,
+        caller: Caller,
     ) -> Option<Content> {
+        let pass = caller.pass;
         let (conn, right) = (asked.conn, pass.right);
         match route {
             Route::Asset(asset) => return Some(answer::asset(asset)),
+            // They are never others: the first who wants them has them looked up, and most processes never do.
+            Route::Options if self.options.is_null() => {
+                self.ask(cx, Goal::Options(conn), TabCommand::Options);
+            }
             Route::Options => return Some(answered(Status::OK, &self.options)),
-            Route::Login => return Some(self.login(cx, asked.peer, body)),
+            Route::Login => return Some(self.login(cx, caller, body)),
             Route::Logout => {
                 self.guard.log_out(pass, cx.utc_millis() / 1000);
                 self.end_streams_of(cx, pass);
@@ -156,8 +161,8 @@ impl Console {
         None
     }
 
-    fn login(&mut self, cx: &mut Cx<'_>, peer: Peer, body: &Value) -> Content {
-        if !self.guesses.may(peer, cx.now()) {
+    fn login(&mut self, cx: &mut Cx<'_>, caller: Caller, body: &Value) -> Content {
+        if !self.guesses.may(caller.from, cx.now()) {
             return error(Status::TOO_MANY, TOO_MANY);
         }
         let said = body["token"].as_str().unwrap_or_default();
@@ -165,7 +170,7 @@ impl Console {
         match self.guard.cookie_for(said.as_bytes(), id, now) {
             Some(cookie) => answered(Status::OK, &json!({})).with("Set-Cookie", &cookie),
             None => {
-                self.guesses.wrong(peer, cx.now());
+                self.guessed(cx, caller);
                 error(Status::UNAUTHORIZED, "that is not the token")
             }
         }
@@ -205,7 +210,14 @@ impl Console {
         };
         match (goal, reply) {
             (Goal::List(so_far), TabReply::List(tabs)) => self.listed(cx, so_far, tabs),
-            (Goal::Options, TabReply::Options(rows)) => self.options = groups(&rows),
+            (Goal::Options(conn), TabReply::Options(rows)) => {
+                self.options = groups(&rows);
+                self.server
+                    .answer(cx, conn, answered(Status::OK, &self.options));
+            }
+            (Goal::Options(conn), _) => {
+                self.answer_to(cx, conn, Status::UNAVAILABLE, &no_answer());
+            }
             (Goal::Log, TabReply::Log(lines)) => self.logged(cx, lines),
             (Goal::Payload(conn), TabReply::Payload(payload)) => self.flowed(cx, conn, &payload),
             (Goal::Payload(conn), _) => self.flow_ended(conn),
@@ -215,7 +227,7 @@ impl Console {
             (Goal::Clients { serial, .. }, _) => self.ungathered(cx, serial),
             (Goal::Deed(conn), reply) => self.did(cx, conn, reply),
             (Goal::List(_), _) => self.unlisted(cx),
-            (Goal::Options | Goal::Log, _) => {}
+            (Goal::Log, _) => {}
         }
     }
 
@@ -236,19 +248,20 @@ impl Console {
                 .collect();
             self.history.push(&samples);
         }
-        let rows: Vec<Value> = so_far
-            .iter()
-            .map(|tab| state::json(tab, &self.history))
-            .collect();
-        self.state = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "started": self.started,
-            "utc": cx.utc_millis(),
-            "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
-            "guarded": self.config.token.is_some(),
-            "roles": rows,
-        });
         self.tabs = so_far;
+        let shows = |waiting: &Waiting| matches!(waiting, Waiting::Streams | Waiting::State(..));
+        if !self.streams.is_empty() || waiting.iter().any(shows) {
+            let json = |tab| state::json(tab, &self.history);
+            let rows: Vec<Value> = self.tabs.iter().map(json).collect();
+            self.state = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started": self.started,
+                "utc": cx.utc_millis(),
+                "settings": { "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept },
+                "guarded": self.config.token.is_some(),
+                "roles": rows,
+            });
+        }
         for waiting in waiting {
             self.tell(cx, waiting);
         }
@@ -296,7 +309,7 @@ impl Console {
             state["settings"] = Value::Null;
             let roles = state["roles"].as_array_mut().into_iter().flatten();
             for role in roles.filter_map(Value::as_object_mut) {
-                for hidden in ["fields", "command", "errors"] {
+                for hidden in ["fields", "command", "unsaid", "errors"] {
                     role.remove(hidden);
                 }
             }

@@ -40,6 +40,16 @@ pub(super) struct Pass {
     pub(super) session: Option<Session>,
 }
 
+/// Who asks, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) pass: Pass,
+    /// The address for which wrong tokens count.
+    pub(super) from: IpAddr,
+    /// It is that of a proxy, which speaks for others and is not trusted in that.
+    pub(super) is_proxy: bool,
+}
+
 /// What tells a cookie from all others of its token: when it is over, in seconds since 1970, and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Session {

@@ -1,12 +1,11 @@
 //! Wrong tokens, counted by who said them, so that nobody can try them all, and nobody is locked out by others.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::access::caller;
 use crate::base::time::Time;
-use crate::reactor::net::Peer;
 
 /// Who has said how many, and since when.
 #[derive(Debug, Default)]
@@ -16,13 +15,13 @@ pub(super) struct Guesses {
 
 impl Guesses {
     /// Whether somebody may say a token. Whoever may not is not told whether it would have been the right one.
-    pub(super) fn may(&self, peer: Peer, now: Time) -> bool {
-        let said = self.callers.get(&who(peer));
+    pub(super) fn may(&self, from: IpAddr, now: Time) -> bool {
+        let said = self.callers.get(&caller(from));
         said.is_none_or(|(count, since)| *count < WRONG_MAX || now.since(*since) > WRONG_FOR)
     }
 
-    /// It was wrong.
-    pub(super) fn wrong(&mut self, peer: Peer, now: Time) {
+    /// It was wrong. Whether no other one is looked at for a while.
+    pub(super) fn wrong(&mut self, from: IpAddr, now: Time) -> bool {
         self.callers
             .retain(|_, (_, since)| now.since(*since) <= WRONG_FOR);
         let oldest = self.callers.iter().min_by_key(|(_, (_, since))| *since);
@@ -31,19 +30,14 @@ impl Guesses {
         {
             self.callers.remove(&oldest);
         }
-        self.callers.entry(who(peer)).or_insert((0, now)).0 += 1;
-    }
-}
-
-fn who(peer: Peer) -> IpAddr {
-    match peer {
-        Peer::Tcp(at) => caller(at.ip()),
-        Peer::Unix | Peer::Stdio => Ipv4Addr::UNSPECIFIED.into(),
+        let (count, _) = self.callers.entry(caller(from)).or_insert((0, now));
+        *count += 1;
+        *count == WRONG_MAX
     }
 }
 
 /// Wrong tokens of one caller within a minute, after which no token of that caller's is looked at.
-const WRONG_MAX: u32 = 20;
+pub(super) const WRONG_MAX: u32 = 20;
 /// How long wrong tokens are remembered.
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// Callers that are told apart; one more takes the place of the oldest.
@@ -51,19 +45,21 @@ const CALLERS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    fn peer(ip: &str) -> Peer {
-        Peer::Tcp((ip.parse::<IpAddr>().unwrap(), 1).into())
+    fn peer(ip: &str) -> IpAddr {
+        ip.parse().unwrap()
     }
 
     #[test]
     fn each_caller_has_guesses_of_its_own() {
         let mut guesses = Guesses::default();
         let (now, bad) = (Time::ZERO, peer("2001:db8::1"));
-        for _ in 0..WRONG_MAX {
+        for count in 1..=WRONG_MAX {
             assert!(guesses.may(bad, now));
-            guesses.wrong(bad, now);
+            assert_eq!(guesses.wrong(bad, now), count == WRONG_MAX);
         }
         assert!(!guesses.may(bad, now));
         assert!(!guesses.may(peer("2001:db8::2"), now), "the same /64");
@@ -79,8 +75,7 @@ mod tests {
     fn callers_are_bounded() {
         let mut guesses = Guesses::default();
         for number in 0..2 * CALLERS_MAX as u32 {
-            let ip = IpAddr::from(Ipv4Addr::from_bits(number));
-            guesses.wrong(Peer::Tcp((ip, 1).into()), Time::ZERO);
+            guesses.wrong(Ipv4Addr::from_bits(number).into(), Time::ZERO);
         }
         assert_eq!(guesses.callers.len(), CALLERS_MAX);
     }

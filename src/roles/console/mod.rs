@@ -27,16 +27,16 @@ mod state;
 mod streams;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::base::time::Time;
-use crate::proto::http1::{Fault, Request, Status};
+use crate::proto::http1::{Fault, Request, Status, client_address};
 use crate::reactor::command::{Reply, Ticket};
-use crate::reactor::net::{Addr, SockId};
-use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply};
+use crate::reactor::net::{Addr, Peer, SockId};
+use crate::reactor::tabs::{LogLine, Tab, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
@@ -45,8 +45,8 @@ use crate::roles::listening::listen;
 use self::answer::error;
 use self::ask::{Goal, Look, STARTED, Waiting};
 use self::config::ConsoleConfig;
-use self::guard::{Guard, Right};
-use self::guesses::Guesses;
+use self::guard::{Caller, Guard, Right};
+use self::guesses::{Guesses, WRONG_MAX};
 use self::history::History;
 use self::roster::Roster;
 use self::routes::{Astray, Route};
@@ -71,8 +71,9 @@ pub struct Console {
     /// When somebody asked for the state: a private console looks at itself as long as that goes on.
     state_asked: Option<Time>,
     tabs: Vec<Tab>,
-    /// The state of everything, as it was sent last.
+    /// The state of everything, as it was sent last: it is made when somebody is to see it.
     state: Value,
+    /// `Null` until somebody wants them.
     options: Value,
     history: History,
     rosters: Vec<Roster>,
@@ -181,7 +182,6 @@ impl Console {
             self.bound.push(at);
         }
         self.started = cx.utc_millis();
-        self.ask(cx, Goal::Options, TabCommand::Options);
         self.tick(cx);
         if !self.config.is_private {
             cx.timer(PUSH, Tick::Push as u32);
@@ -218,49 +218,52 @@ impl Console {
             return;
         };
         self.served += 1;
-        let answer = match Request::parse(&asked.head) {
-            Ok(request) => self.route(cx, &asked, &request),
-            Err(fault) => Some(error(fault.status(), &fault.to_string())),
+        let judged = Request::parse(&asked.head)
+            .map_err(|fault| error(fault.status(), &fault.to_string()))
+            .and_then(|request| {
+                let (route, caller) = self.judge(cx, &asked, &request)?;
+                let body = match request.method {
+                    "POST" if asked.is_whole => json_of(&request, &asked.body)?,
+                    _ => Value::Null,
+                };
+                Ok((route, caller, body))
+            });
+        let answer = match judged {
+            // Nothing is wrong so far: its body may come.
+            Ok(_) if !asked.is_whole => return self.server.go_ahead(cx, asked),
+            Ok((_, _, body)) if !self.is_meant(&body) => {
+                let why =
+                    "hydrant was started again meanwhile: look at what runs now, and ask again";
+                Some(error(Status::PRECONDITION_FAILED, why))
+            }
+            Ok((route, caller, body)) => self.serve(cx, &asked, route, &body, caller),
+            Err(answer) => Some(answer),
         };
         if let Some(answer) = answer {
             self.server.answer(cx, asked.conn, answer);
         }
     }
 
-    /// Answers what can be answered at once.
-    fn route(&mut self, cx: &mut Cx<'_>, asked: &Asked, request: &Request<'_>) -> Option<Content> {
+    /// What is asked for by whom, if they may: a request's head says it all.
+    fn judge(
+        &mut self,
+        cx: &mut Cx<'_>,
+        asked: &Asked,
+        request: &Request<'_>,
+    ) -> Result<(Route, Caller), Content> {
         let route = Route::of(request.method, request.path, request.query);
         let is_page = matches!(&route, Ok(Route::Asset(asset)) if asset.is_page());
-        if let Err(refusal) = self.guard.admit(request, is_page) {
-            return Some(error(refusal.status, refusal.why));
-        }
-        let route = match route {
-            Ok(route) => route,
-            Err(Astray::Nowhere) => {
-                return Some(error(Status::NOT_FOUND, "there is nothing here"));
-            }
-            Err(Astray::Method(method)) => {
-                let answer = error(Status::METHOD_NOT_ALLOWED, "this takes another method");
-                return Some(answer.with("Allow", method));
-            }
-            Err(Astray::Query(key)) => {
-                return Some(error(Status::BAD_REQUEST, &format!("{key} can't be that")));
-            }
-        };
-        let is_said = self.guard.is_told_a_token(request);
-        if is_said && !self.guesses.may(asked.peer, cx.now()) {
-            return Some(error(Status::TOO_MANY, TOO_MANY));
-        }
-        let pass = self.guard.pass(request, cx.utc_millis() / 1000);
-        let right = pass.right;
-        if is_said && right == Right::Nothing {
-            self.guesses.wrong(asked.peer, cx.now());
-        }
+        self.guard
+            .admit(request, is_page)
+            .map_err(|refusal| error(refusal.status, refusal.why))?;
+        let route = route.map_err(nowhere)?;
+        let caller = self.caller(cx, asked.peer, request)?;
+        let right = caller.pass.right;
         if right == Right::Nothing && !route.is_open() {
-            return Some(error(Status::UNAUTHORIZED, "a token is needed"));
+            return Err(error(Status::UNAUTHORIZED, "a token is needed"));
         }
         if right == Right::View && !route.is_for_viewers() {
-            return Some(error(Status::FORBIDDEN, "this token is for looking only"));
+            return Err(error(Status::FORBIDDEN, "this token is for looking only"));
         }
         match right {
             Right::Nothing => {}
@@ -268,22 +271,57 @@ impl Console {
             Right::All => self.server.vouch(asked.conn, Trust::Owner),
         }
         if self.config.is_private && matches!(route, Route::Events(_) | Route::History { .. }) {
-            return Some(error(Status::NOT_FOUND, "this is for pages"));
+            return Err(error(Status::NOT_FOUND, "this is for pages"));
         }
-        let body = match request.method {
-            "POST" => match json_of(request, &asked.body) {
-                Ok(body) => body,
-                Err(answer) => return Some(answer),
-            },
-            _ => Value::Null,
+        Ok((route, caller))
+    }
+
+    /// Who asks. A wrong token counts, and behind too many of them none is looked at.
+    fn caller(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: Peer,
+        request: &Request<'_>,
+    ) -> Result<Caller, Content> {
+        let (from, is_proxy) = match peer {
+            Peer::Tcp(at) => {
+                let trusted = &self.config.trust_proxy;
+                let from = client_address(at.ip(), &request.fields, trusted);
+                let is_same = from == at.ip().to_canonical();
+                (from, is_same && request.fields.has("X-Forwarded-For"))
+            }
+            Peer::Unix | Peer::Stdio => (Ipv4Addr::UNSPECIFIED.into(), false),
         };
-        if !self.is_meant(&body) {
-            return Some(error(
-                Status::PRECONDITION_FAILED,
-                "hydrant was started again meanwhile: look at what runs now, and ask again",
-            ));
+        let is_said = self.guard.is_told_a_token(request);
+        if is_said && !self.guesses.may(from, cx.now()) {
+            return Err(error(Status::TOO_MANY, TOO_MANY));
         }
-        self.serve(cx, asked, route, &body, pass)
+        let pass = self.guard.pass(request, cx.utc_millis() / 1000);
+        let caller = Caller {
+            pass,
+            from,
+            is_proxy,
+        };
+        if is_said && pass.right == Right::Nothing {
+            self.guessed(cx, caller);
+        }
+        Ok(caller)
+    }
+
+    /// Somebody has said a wrong token.
+    fn guessed(&mut self, cx: &mut Cx<'_>, caller: Caller) {
+        let Caller { from, is_proxy, .. } = caller;
+        if !self.guesses.wrong(from, cx.now()) {
+            return;
+        }
+        let way_out = match is_proxy {
+            true => format!("; is it a proxy? --trust-proxy {from} tells its users apart"),
+            false => String::new(),
+        };
+        let text = format!(
+            "{from} has said {WRONG_MAX} wrong tokens: none is looked at for a minute{way_out}"
+        );
+        self.journal.refused(cx.now(), &from.to_string(), text);
     }
 
     /// Whether this run is the one whose relays are meant by their ids: another one gives the same ids to others.
@@ -309,6 +347,7 @@ impl Console {
 }
 
 impl Role for Console {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => {
@@ -341,6 +380,18 @@ impl Role for Console {
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
             Event::Reload | Event::Report => {}
         }
+    }
+}
+
+/// What is not there, or not to be had like this.
+fn nowhere(astray: Astray) -> Content {
+    match astray {
+        Astray::Nowhere => error(Status::NOT_FOUND, "there is nothing here"),
+        Astray::Method(method) => {
+            let answer = error(Status::METHOD_NOT_ALLOWED, "this takes another method");
+            answer.with("Allow", method)
+        }
+        Astray::Query(key) => error(Status::BAD_REQUEST, &format!("{key} can't be that")),
     }
 }
 

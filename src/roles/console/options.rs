@@ -64,6 +64,16 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--trust-proxy",
+        kind: Kind::Networks,
+        unit: "CIDR",
+        preset: Preset::Said("none"),
+        many: true,
+        group: ACCESS,
+        help: "proxies in front of it: wrong tokens count for the address that their X-Forwarded-For says",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--max-connections",
         kind: Kind::Count {
             min: 8,
@@ -156,6 +166,7 @@ pub fn build(
         hosts: values.texts("allow-host")?,
         token,
         view_token,
+        trust_proxy: values.access("trust-proxy")?,
         max_connections: values.amount("max-connections")?.expect(PRESET),
         is_private: false,
     })

@@ -406,6 +406,7 @@ impl Demo {
 }
 
 impl Role for Demo {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => {

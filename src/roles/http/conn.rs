@@ -55,7 +55,13 @@ pub(crate) enum Trust {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase {
     Head,
-    Body { len: usize },
+    /// Its head is whole, and somebody looks at it before the body is read.
+    Judged {
+        len: usize,
+    },
+    Body {
+        len: usize,
+    },
     Waiting,
     Answering,
     Streaming,
@@ -67,8 +73,8 @@ pub(super) enum Phase {
 pub(super) enum Next {
     /// Wait for more.
     More,
-    /// As above, and say that it may come (RFC 9110, section 10.1.1).
-    GoOn,
+    /// The head is whole, and not all of the body is there.
+    Judge,
     /// The request is whole.
     Whole,
     /// It is to be refused.
@@ -101,6 +107,7 @@ impl Conn {
     /// Takes bytes that came in.
     pub(super) fn feed(&mut self, bytes: &[u8], body_max: usize) -> Next {
         let mut rest = bytes;
+        let is_head = matches!(self.phase, Phase::Head);
         if let Phase::Head = self.phase {
             match self.head.feed(rest) {
                 Err(fault) => return Next::Fault(fault),
@@ -121,13 +128,24 @@ impl Conn {
         let taken = rest.len().min(len - self.body.len());
         self.body.extend_from_slice(&rest[..taken]);
         self.ahead.extend_from_slice(&rest[taken..]);
-        // Whoever has begun its body waits for nothing.
-        let is_to_be_told = std::mem::take(&mut self.hesitates) && self.body.is_empty();
         match self.body.len() == len {
             true => Next::Whole,
-            false if is_to_be_told => Next::GoOn,
+            false if is_head => {
+                self.phase = Phase::Judged { len };
+                Next::Judge
+            }
             false => Next::More,
         }
+    }
+
+    /// The body may come. Whether that is to be said (RFC 9110, section 10.1.1): whoever has begun it waits for
+    /// nothing.
+    pub(super) fn go_ahead(&mut self, head: HeadBuf) -> bool {
+        if let Phase::Judged { len } = self.phase {
+            self.phase = Phase::Body { len };
+            self.head = head;
+        }
+        std::mem::take(&mut self.hesitates) && self.body.is_empty()
     }
 
     /// The head is whole: how long is the body that follows?
@@ -214,7 +232,7 @@ impl Conn {
         let most = match self.phase {
             Phase::Answering | Phase::Streaming => usize::MAX,
             Phase::Body { .. } | Phase::Waiting => GO_ON.len(),
-            Phase::Head | Phase::Parting => 0,
+            Phase::Head | Phase::Judged { .. } | Phase::Parting => 0,
         };
         assert!(self.backlog() <= most, "{:?}", self.phase);
         let may_last = matches!(self.phase, Phase::Streaming) && self.backlog() == 0;

@@ -2,12 +2,13 @@
 //! not know what is asked for, and who may ask.
 //!
 //! ```text
-//!   Head ──whole──> Body ──whole──> Waiting ──answer──> Answering ──out──┬──> Head (kept)
-//!                                      └──stream──> Streaming            └──> Parting (our end is shut) ──> closed
+//!   Head ──whole──> Judged ──> Body ──whole──> Waiting ──answer──> Answering ──out──┬──> Head (kept)
+//!                      └──refused──> Answering    └──stream──> Streaming            └──> Parting ──> closed
 //! ```
 //!
-//! Who asks whether its body may come (`Expect: 100-continue`) is told to go on once the head is whole, unless the body
-//! is longer than what is taken: that is answered at once.
+//! A body that does not come with its head is read only once the role has looked at that ([`Server::go_ahead`]): who
+//! may not send it is told so at once, and so is whoever asks whether it may come (`Expect: 100-continue`). A
+//! connection that is refused in the midst of a request is shut on our side, and closed when its other end is.
 //!
 //! Whole requests stand in a queue, of which one is handed out ([`Server::next`]) at an
 //! [`crate::reactor::Event::Again`], and of those one is asked for at a time: however many connections there are, and
@@ -78,6 +79,8 @@ pub(crate) struct Asked {
     pub(crate) peer: Peer,
     pub(crate) head: HeadBuf,
     pub(crate) body: Vec<u8>,
+    /// Its body has come. Otherwise it is refused, or [`Server::go_ahead`] is called.
+    pub(crate) is_whole: bool,
 }
 
 impl Asked {
@@ -162,12 +165,10 @@ impl Server {
     fn go_on(&mut self, cx: &mut Cx<'_>, key: usize, next: Next) {
         match next {
             Next::More => {}
-            Next::GoOn => {
-                let conn = &mut self.conns[key];
-                conn.extend(GO_ON);
-                if conn.flush(cx).is_err() {
-                    self.close(cx, key, Close::Reset);
-                }
+            Next::Judge => {
+                cx.want_read(self.conns[key].sock, false);
+                self.whole.push_back(self.id(key));
+                self.wake(cx);
             }
             Next::Whole => {
                 let conn = &mut self.conns[key];
@@ -216,8 +217,28 @@ impl Server {
             conn: id,
             peer: conn.peer,
             head: std::mem::take(&mut conn.head),
-            body: std::mem::take(&mut conn.body),
+            is_whole: !matches!(conn.phase, Phase::Judged { .. }),
+            // What has come of one that is not whole stays where the rest will be.
+            body: match conn.phase {
+                Phase::Judged { .. } => Vec::new(),
+                _ => std::mem::take(&mut conn.body),
+            },
         })
+    }
+
+    /// The body of a request that was looked at may come.
+    pub(crate) fn go_ahead(&mut self, cx: &mut Cx<'_>, asked: Asked) {
+        let Some(key) = self.key(asked.conn) else {
+            return;
+        };
+        let conn = &mut self.conns[key];
+        cx.want_read(conn.sock, true);
+        if conn.go_ahead(asked.head) {
+            conn.extend(GO_ON);
+            if conn.flush(cx).is_err() {
+                self.close(cx, key, Close::Reset);
+            }
+        }
     }
 
     /// Whoever sent this is known from now on, and is not turned away for those of whom less is.
@@ -229,9 +250,15 @@ impl Server {
 
     /// Answers a request. One whose connection has gone, or has its answer, is left alone.
     pub(crate) fn answer(&mut self, cx: &mut Cx<'_>, id: ConnId, content: Content) {
-        let waits = |key: &usize| matches!(self.conns[*key].phase, Phase::Waiting);
-        if let Some(key) = self.key(id).filter(waits) {
-            self.tell(cx, key, content);
+        let Some(key) = self.key(id) else { return };
+        match self.conns[key].phase {
+            Phase::Waiting => self.tell(cx, key, content),
+            Phase::Judged { .. } => {
+                // What is still to come of it is not the next request.
+                self.conns[key].keeps = false;
+                self.tell(cx, key, content);
+            }
+            _ => {}
         }
     }
 
@@ -346,13 +373,17 @@ impl Server {
         conn.deadline = None;
         let took = Span(cx.now().since(conn.since));
         let (said, how) = match conn.phase {
-            Phase::Head | Phase::Body { .. } if !conn.is_idle() || conn.answered == 0 => {
+            Phase::Head | Phase::Judged { .. } | Phase::Body { .. }
+                if !conn.is_idle() || conn.answered == 0 =>
+            {
                 (Some("its request is not whole"), Close::Orderly)
             }
             Phase::Answering => (Some("it has not taken its answer"), Close::Reset),
             Phase::Streaming => (Some("it reads nothing of what it is sent"), Close::Reset),
             Phase::Waiting => (Some("there is no answer to its request"), Close::Reset),
-            Phase::Head | Phase::Body { .. } | Phase::Parting => (None, Close::Orderly),
+            Phase::Head | Phase::Judged { .. } | Phase::Body { .. } | Phase::Parting => {
+                (None, Close::Orderly)
+            }
         };
         let text = said.map(|why| format!("{} dropped: {why} after {took}", conn.peer));
         self.close(cx, key, how);
@@ -370,7 +401,9 @@ impl Server {
         for (_, conn) in &self.conns {
             conn.check_invariants(self.limits.body);
         }
-        let waiting = |(_, conn): &(usize, &Conn)| matches!(conn.phase, Phase::Waiting);
+        let waiting = |(_, conn): &(usize, &Conn)| {
+            matches!(conn.phase, Phase::Waiting | Phase::Judged { .. })
+        };
         let waiting = self.conns.iter().filter(waiting).count();
         let queued = self.whole.iter().filter(|id| self.key(**id).is_some());
         assert!(queued.count() <= waiting, "a request is handed out once");

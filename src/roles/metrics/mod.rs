@@ -180,6 +180,7 @@ fn ok(text: &str) -> Answer {
 }
 
 impl Role for Metrics {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => {

@@ -22,6 +22,9 @@ pub trait Carrier {
     /// How many bytes it has taken that the peer's machine is not known to have.
     fn under_way(&self, cx: &Cx<'_>) -> u64;
 
+    /// Whether bytes have come since the last call, though it may have been too few to give anything yet.
+    fn has_heard(&mut self) -> bool;
+
     /// Ends our direction, behind all that it took. What can't do that leaves it to its close.
     fn finish(&mut self, _: &mut Cx<'_>) -> io::Result<()> {
         Ok(())
@@ -50,6 +53,10 @@ impl Carrier for Link {
         Self::under_way(self, cx)
     }
 
+    fn has_heard(&mut self) -> bool {
+        Self::has_heard(self)
+    }
+
     fn finish(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
         Self::finish(self, cx)
     }
@@ -59,6 +66,7 @@ impl Carrier for Link {
 #[derive(Debug, Default)]
 pub struct Owner {
     under_way: u64,
+    heard: bool,
 }
 
 impl Carrier for Owner {
@@ -76,6 +84,11 @@ impl Carrier for Owner {
     fn under_way(&self, _: &Cx<'_>) -> u64 {
         self.under_way
     }
+
+    /// As the owner has said last.
+    fn has_heard(&mut self) -> bool {
+        self.heard
+    }
 }
 
 impl Mux<Owner> {
@@ -92,9 +105,9 @@ impl Mux<Owner> {
     }
 
     /// The owner says, before each [`Mux::tick`], how many of the bytes that it has taken the next machine is not known
-    /// to have, with what they are wrapped in.
-    pub fn carries(&mut self, under_way: u64) {
-        self.carrier.under_way = under_way;
+    /// to have, with what they are wrapped in, and whether that one has been heard from since.
+    pub fn carries(&mut self, under_way: u64, heard: bool) {
+        self.carrier = Owner { under_way, heard };
     }
 }
 

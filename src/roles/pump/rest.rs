@@ -7,9 +7,13 @@
 //! ```
 
 use super::channel::{Channel, End, Ending, Outcome};
+use crate::base::byte_queue::ByteQueue;
 use crate::base::time::Time;
+use crate::base::units::Count;
+use crate::proto::yamux::StreamId;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
+use crate::roles::link::Link;
 
 impl Channel {
     /// Whether its stream has ended, and the other end has yet to get something of it.
@@ -30,6 +34,29 @@ impl Channel {
         if let End::Link(link) = &mut self.end {
             link.want_read(cx, true);
         }
+    }
+
+    /// What is left of a connection that was no stream's: what is queued, and then the end. `bytes` went from where
+    /// that came from to the other end, and the other way. Where the other end is still to come, it gets its link by
+    /// [`Channel::connect`].
+    pub fn left(
+        cx: &mut Cx<'_>,
+        key: u32,
+        link: Option<Link>,
+        queue: ByteQueue,
+        bytes: (u64, u64),
+    ) -> Self {
+        let mut channel = Self::new(StreamId::NONE, key);
+        (channel.from_stream, channel.to_stream) = bytes;
+        channel.queue = queue;
+        channel.ending = Ending::Due;
+        channel.note_oldest(cx.now());
+        if let Some(mut link) = link {
+            link.want_write(cx, !channel.queue.is_empty());
+            channel.end = End::Link(link);
+        }
+        channel.part(cx);
+        channel
     }
 
     /// Whether its session is gone.
@@ -104,27 +131,88 @@ impl Channel {
     }
 }
 
-/// Bytes that wait in those of these channels whose session is gone.
-pub fn left_behind<'a>(channels: impl Iterator<Item = &'a Channel>) -> usize {
-    let alone = channels.filter(|channel| channel.is_alone());
-    alone.map(Channel::queued).sum()
+/// A role that has channels, each under a key of its own, which may outlive their session.
+pub trait Channels {
+    /// All of them, whether their session is there or not.
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone;
+
+    /// The one with this key.
+    fn channel_mut(&mut self, key: usize) -> Option<&mut Channel>;
+
+    /// The session of these is gone: those of which the other end is owed something live on without.
+    fn part(&mut self, cx: &mut Cx<'_>, keys: Vec<usize>) -> Parted {
+        let mut parted = Parted::default();
+        for key in keys {
+            match self.channel_mut(key).filter(|channel| channel.is_owed(cx)) {
+                Some(channel) => {
+                    channel.part(cx);
+                    parted.owed += 1;
+                }
+                None => parted.cut.push(key),
+            }
+        }
+        parted
+    }
+
+    /// The one with this key, where its session is gone.
+    fn alone(&mut self, key: usize) -> Option<&mut Channel> {
+        self.channel_mut(key).filter(|channel| channel.is_alone())
+    }
+
+    /// Bytes that sessions which are gone have left for those that live on.
+    fn owed(&self) -> usize {
+        let alone = self.channels().filter(|(_, channel)| channel.is_alone());
+        alone.map(|(_, channel)| channel.queued()).sum()
+    }
+
+    /// Of those that live on the one to reset where all of them hold too much, see [`hindmost`].
+    fn hindmost_alone(&self) -> Option<usize> {
+        hindmost(self.channels().filter(|(_, channel)| channel.is_alone()))
+    }
+
+    /// Those that live on and whose other ends have all that they are owed, though they have not ended themselves; and
+    /// how each is to be closed. To be asked each second or so.
+    fn delivered(&self, cx: &Cx<'_>) -> Vec<(usize, Close)> {
+        let alone = self.channels().filter(|(_, channel)| channel.is_alone());
+        alone
+            .filter_map(|(key, channel)| Some((key, channel.is_delivered(cx)?)))
+            .collect()
+    }
+
+    /// Whether somebody would outlive its session, if that went now. For tests and the simulator.
+    fn owes(&self, cx: &Cx<'_>) -> bool {
+        let is_owed = |channel: &Channel| !channel.is_alone() && channel.is_owed(cx);
+        self.channels().any(|(_, channel)| is_owed(channel))
+    }
+
+    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all. For tests
+    /// and the simulator.
+    fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
+        self.channels()
+            .filter_map(|(_, channel)| channel.owed_in_all())
+    }
 }
 
-/// Whether somebody of these channels would outlive the session, if that went now. For tests and the simulator.
-pub fn would_leave<'a>(cx: &Cx<'_>, mut channels: impl Iterator<Item = &'a Channel>) -> bool {
-    channels.any(|channel| !channel.is_alone() && channel.is_owed(cx))
+/// What becomes of channels whose session is gone.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Parted {
+    /// The keys of those that can't do without it: they are to be reset.
+    pub cut: Vec<usize>,
+    /// How many live on.
+    pub owed: usize,
 }
 
-/// Those of these channels whose session is gone, and whose other ends have all that they are owed, though they have
-/// not ended themselves; and how each is to be closed. To be asked each second or so.
-pub fn delivered<'a>(
-    cx: &Cx<'_>,
-    channels: impl Iterator<Item = (usize, &'a Channel)>,
-) -> Vec<(usize, Close)> {
-    let alone = channels.filter(|(_, channel)| channel.is_alone());
-    alone
-        .filter_map(|(key, channel)| Some((key, channel.is_delivered(cx)?)))
-        .collect()
+impl Parted {
+    /// "2 clients reset, 1 still reads"
+    pub fn told(&self, noun: &'static str) -> String {
+        let reset = Count(self.cut.len(), noun);
+        match self.owed {
+            0 => format!("{reset} reset"),
+            1 => format!("{reset} reset, 1 still reads"),
+            owed => format!("{reset} reset, {owed} still read"),
+        }
+    }
 }
 
 /// Of these channels the one to reset where all of them together hold too much, see [`longest_waiting`].

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::Peer;
-use crate::roles::relay::upstream::Loss;
+use crate::reactor::net::{Peer, SockId};
+use crate::roles::relay::upstream::{Conn, Loss, Upstream};
 use crate::roles::relay::{Relay, Tick};
 
 impl Relay {
@@ -24,12 +25,7 @@ impl Relay {
         let (Some(idle), Some(conn)) = (self.config.idle_timeout, &self.upstream.active) else {
             return;
         };
-        let heard = self
-            .upstream
-            .last_byte
-            .map_or(conn.since, |last| last.max(conn.since));
-        let since = heard.max(self.upstream.reading_since);
-        let silence = cx.now().since(since);
+        let silence = cx.now().since(self.upstream.heard(conn));
         if self.upstream.reading && silence >= idle {
             return self.upstream_lost(cx, Loss::Silent(silence));
         }
@@ -47,10 +43,7 @@ impl Relay {
         let Some(conn) = upstream.active.as_ref().or(upstream.candidates.first()) else {
             return;
         };
-        let heard = upstream
-            .last_byte
-            .map_or(conn.since, |last| last.max(conn.since));
-        let silence = cx.now().since(heard.max(upstream.reading_since));
+        let silence = cx.now().since(upstream.heard(conn));
         let waiting = self.clients.len();
         let expected = waiting > 0 && upstream.reading && conn.peer != Peer::Stdio;
         if !expected || silence < SILENCE || upstream.silence_said {
@@ -62,6 +55,24 @@ impl Relay {
             format!("upstream {who} connected but silent for {silence} s, {clients} waiting");
         self.upstream.silence_said = true;
         self.journal.warn(cx.now(), "silent", text);
+    }
+}
+
+impl Upstream {
+    /// Since when nothing has come from it, though it was read.
+    fn heard(&self, conn: &Conn) -> Time {
+        let last = self.last_byte.map_or(conn.since, |at| at.max(conn.since));
+        last.max(self.last_part).max(self.reading_since)
+    }
+
+    /// A read has given nothing: on a thin line a whole record of TLS takes its time.
+    pub(super) fn note_part(&mut self, cx: &Cx<'_>, sock: SockId) {
+        if let Some(conn) = &mut self.active
+            && conn.sock == sock
+            && conn.tls.as_mut().is_some_and(|tls| tls.has_heard())
+        {
+            self.last_part = cx.now();
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Upstream {
     pub(super) dialler: Dialler,
     pub(super) down_since: Option<Time>,
     pub(super) last_byte: Option<Time>,
+    /// When some of a record of TLS came that was not whole yet.
+    pub(super) last_part: Time,
     pub(super) silence_said: bool,
     /// `--idle-timeout` while the upstream is read.
     pub(super) idle: Option<TimerKey>,
@@ -123,6 +125,7 @@ impl Upstream {
             dialler: Dialler::new(config.retry),
             down_since: None,
             last_byte: None,
+            last_part: Time::ZERO,
             silence_said: false,
             idle: None,
             reading_since: Time::ZERO,
@@ -252,7 +255,7 @@ impl Relay {
             return;
         }
         match self.pull(cx, sock) {
-            Ok(None) => {}
+            Ok(None) => self.upstream.note_part(cx, sock),
             Ok(Some(0)) if candidate => self.drop_candidate(cx, sock),
             Err(_) if candidate => self.drop_candidate(cx, sock),
             Ok(Some(0)) => self.upstream_lost(cx, Loss::Closed),

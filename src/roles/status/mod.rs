@@ -410,6 +410,7 @@ impl Status {
 }
 
 impl Role for Status {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => self.begin(cx),

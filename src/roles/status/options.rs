@@ -89,6 +89,7 @@ impl From<OptionError> for OrderError {
 ///
 /// # Errors
 /// What is wrong with the command line.
+#[inline(never)]
 pub fn build(
     values: &Values,
     words: &[String],

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::base::units::{Bytes, Rate, Span, Typed};
 
-/// All roles of a process, a line each below a head.
+/// All roles of a process, a line each below a head; and what of its settings is not in their file.
 pub(super) fn roles(process: &str, state: &Value) -> String {
     let head = [
         "ROLE", "STATE", "IN", "OUT", "CLIENTS", "LAG", "DROPS", "WHY",
@@ -30,7 +30,14 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
         ]);
     }
     let version = text(state, "version");
-    format!("hydrant {version}, process {process}\n{}", table(&rows))
+    let unsaved = match text(&state["settings"], "error") {
+        none if none.is_empty() => none,
+        error => format!("not saved: {error}\n"),
+    };
+    format!(
+        "hydrant {version}, process {process}\n{}{unsaved}",
+        table(&rows)
+    )
 }
 
 /// Why something was not done: what is wrong with fields, where that is it.
@@ -193,6 +200,19 @@ mod tests {
             refusal(&json!({ "error": "it does not run" })),
             "it does not run"
         );
+    }
+
+    /// Whoever looks here is to know that the next start will not be as what runs.
+    #[test]
+    fn what_is_not_saved_is_said_below() {
+        let mut state = json!({ "version": "1", "roles": [], "settings": { "error": "the disk\u{1b} is full" } });
+        let shown = roles("7", &state);
+        assert!(
+            shown.ends_with("\nnot saved: the disk is full\n"),
+            "{shown}"
+        );
+        state["settings"]["error"] = json!(null);
+        assert!(!roles("7", &state).contains("saved"));
     }
 
     #[test]

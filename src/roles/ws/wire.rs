@@ -12,7 +12,7 @@ use crate::proto::websocket::{
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::link::Link;
-use crate::roles::pump::Carrier;
+use crate::roles::pump::{Carrier, Question};
 
 /// A WebSocket that is up.
 #[derive(Debug)]
@@ -36,11 +36,12 @@ pub(super) struct Wire {
     missed: u32,
     /// Something has come since the last ping.
     heard: bool,
-    /// Bytes that were written in all, and which of them end the last ping, or what has followed it of the kind.
+    /// Something has come since the session on it last asked.
+    brings: bool,
+    /// Bytes that were written in all.
     written: u64,
-    ping_end: u64,
-    /// What the other end's machine had of them at the last ping.
-    taken: u64,
+    /// The last ping that was due.
+    question: Option<Question>,
 }
 
 /// What has come in.
@@ -77,9 +78,9 @@ impl Wire {
             missed: 0,
             // Before the first ping nothing has to be answered.
             heard: true,
+            brings: false,
             written: 0,
-            ping_end: 0,
-            taken: 0,
+            question: None,
         };
         wire.link.want_read(cx, true);
         wire.link.want_write(cx, !wire.preface.is_empty());
@@ -97,7 +98,8 @@ impl Wire {
 
     pub(super) fn read(&mut self, cx: &mut Cx<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
         let read = self.link.read(cx, into);
-        self.heard |= matches!(read, Ok(Some(1..)));
+        let some = matches!(read, Ok(Some(1..))) || self.link.has_heard();
+        (self.heard, self.brings) = (self.heard || some, self.brings || some);
         read
     }
 
@@ -181,8 +183,8 @@ impl Wire {
 
     /// Pings when it is time to. Whether the other end is alive: it has let fewer than two go by, or, behind our close,
     /// which no ping may follow, has said something in so much time. A ping that has not reached it has not gone by, as
-    /// long as the line moves. One that has closed can answer nothing more; it is pinged all the same, since its proxy,
-    /// or itself, may take silence for death.
+    /// long as the line moves what stands before it. One that has closed can answer nothing more; it is pinged all the
+    /// same, since its proxy, or itself, may take silence for death.
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) -> bool {
         let now = cx.now();
         if now < self.ping_due {
@@ -193,7 +195,8 @@ impl Wire {
             self.ask(cx);
             return true;
         }
-        let is_coming = self.ping_is_coming(cx);
+        let taken = self.taken(cx);
+        let is_coming = self.question.as_mut().is_some_and(|it| it.look(taken, now));
         self.missed = match std::mem::take(&mut self.heard) || is_coming {
             true => 0,
             false => self.missed + 1,
@@ -203,28 +206,23 @@ impl Wire {
         }
         // One more behind it would put off for ever when the first is due.
         if !is_coming {
+            self.question = Some(self.question(cx));
             self.ask(cx);
         }
         true
     }
 
-    /// Whether the last ping is still behind data on its way, on a line that has moved since the one before.
-    fn ping_is_coming(&mut self, cx: &Cx<'_>) -> bool {
-        let taken = self.taken(cx);
-        let before = std::mem::replace(&mut self.taken, taken);
-        before < taken && (self.session.owes() || taken < self.ping_end)
+    /// What a ping of now would be: it begins behind the message that is being sent.
+    pub(super) fn question(&self, cx: &Cx<'_>) -> Question {
+        let head = self.head.as_ref();
+        let head_left = head.map_or(0, |(head, sent)| head.len() - sent);
+        let before = self.preface.len() + head_left + self.left;
+        Question::new(self.written + before as u64, self.taken(cx), cx.now())
     }
 
     /// Bytes that the other end's machine has.
     pub(super) fn taken(&self, cx: &Cx<'_>) -> u64 {
         self.written.saturating_sub(self.under_way(cx))
-    }
-
-    /// Where a ping of now begins, in the bytes of the connection: behind the message that is being sent.
-    pub(super) fn next_ping_at(&self) -> u64 {
-        let head = self.head.as_ref();
-        let head_left = head.map_or(0, |(head, sent)| head.len() - sent);
-        self.written + (self.preface.len() + head_left + self.left) as u64
     }
 
     /// What came is not read at the moment, so its silence says nothing.
@@ -258,7 +256,6 @@ impl Wire {
                 let sent = self.link.write(cx, [control, &[]])?;
                 self.session.control_sent(sent);
                 self.written += sent as u64;
-                self.ping_end = self.written;
                 return Ok(sent == len);
             }
             if out.is_empty() || !self.session.is_open() {
@@ -335,6 +332,10 @@ impl Carrier for Wire {
 
     fn under_way(&self, cx: &Cx<'_>) -> u64 {
         self.link.under_way(cx)
+    }
+
+    fn has_heard(&mut self) -> bool {
+        std::mem::take(&mut self.brings)
     }
 }
 

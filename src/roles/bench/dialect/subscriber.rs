@@ -70,10 +70,15 @@ impl Subscriber {
             true => &mut buffer[..BETWEEN],
             false => buffer,
         };
-        let mut rest = match cx.read(sock, room)? {
-            Some(n @ 1..) => &room[..n],
-            Some(0) => return Ok(Some(0)),
-            None => return Ok((counted > 0).then_some(counted)),
+        let mut rest = match cx.read(sock, room) {
+            Ok(Some(n @ 1..)) => &room[..n],
+            Ok(None) if counted > 0 => return Ok(Some(counted)),
+            // What there was counts first. No readiness announces an end twice.
+            _ if counted > 0 => {
+                cx.revisit(sock);
+                return Ok(Some(counted));
+            }
+            over => return over,
         };
         if let Some(bodies) = &mut bodies {
             bodies.clear();
@@ -118,3 +123,105 @@ fn say(cx: &mut Cx<'_>, sock: SockId, words: &[u8]) -> io::Result<()> {
 const LONG: usize = 16 << 10;
 /// More than what stands between two messages.
 const BETWEEN: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::endpoint::Endpoint;
+    use crate::reactor::mio_net::{self, MioNet};
+    use crate::reactor::{Event, Options, Reactor, Role, RoleId};
+    use crate::roles::listening;
+    use std::time::Duration;
+
+    /// A broker, and its client that counts all that comes.
+    #[derive(Default)]
+    struct Both {
+        broker: Option<SockId>,
+        client: Option<(SockId, Subscriber)>,
+        counted: usize,
+        is_over: bool,
+    }
+
+    impl Both {
+        /// The broker says all of this.
+        fn say(&mut self, cx: &mut Cx<'_>, words: &[u8]) -> SockId {
+            let broker = self.broker.expect("the client has come");
+            say(cx, broker, words).expect("there is room");
+            broker
+        }
+
+        fn read(&mut self, cx: &mut Cx<'_>) {
+            let Some((sock, subscriber)) = &mut self.client else {
+                return;
+            };
+            let mut buffer = vec![0; 64 << 10];
+            match subscriber.read(cx, *sock, &Board::default(), &mut buffer, None) {
+                Ok(None) => {}
+                Ok(Some(n @ 1..)) => self.counted += n,
+                Ok(Some(0)) | Err(_) => {
+                    self.is_over = true;
+                    cx.want_read(*sock, false);
+                }
+            }
+        }
+    }
+
+    impl Role for Both {
+        fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+            match event {
+                Event::Start => {
+                    let any: Endpoint = "127.0.0.1:0".parse().expect("it is an endpoint");
+                    let listens = listening::listen(cx, &any).expect("a port is free");
+                    let at = listens[0].1.to_string();
+                    let at = at.parse().expect("it is an endpoint");
+                    cx.dial(&at, Duration::from_secs(10));
+                }
+                Event::Accepted { sock, .. } => self.broker = Some(sock),
+                Event::Connected { sock, .. } => {
+                    let begun = Subscriber::begin(cx, sock, Dialect::Redis);
+                    let begun = begun.expect("it can be asked");
+                    self.client = Some((sock, begun.expect("it is asked")));
+                    cx.want_read(sock, true);
+                }
+                Event::ConnectFailed { error, .. } => panic!("{error}"),
+                Event::Readable(_) => self.read(cx),
+                _ => {}
+            }
+        }
+    }
+
+    fn turn_until(reactor: &mut Reactor<Both>, id: RoleId, is_so: impl Fn(&Both) -> bool) {
+        while !is_so(reactor.role(id).expect("it runs")) {
+            reactor.turn(&mut Vec::new()).expect("a wait works");
+        }
+    }
+
+    /// The rest of a long message is thrown away, and the read behind it finds the end, in one visit.
+    #[test]
+    fn what_comes_with_the_end_of_a_connection_counts() {
+        const MESSAGE: usize = 2 * LONG;
+        const BEGINNING: usize = 1000;
+        let net = MioNet::new(mio_net::Options::default()).expect("a poll can be had");
+        let mut reactor = Reactor::new(Box::new(net), Options::default());
+        let id = reactor.add(Both::default());
+        turn_until(&mut reactor, id, |both| {
+            both.broker.is_some() && both.client.is_some()
+        });
+        let mut says = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nbench\r\n:1\r\n".to_vec();
+        let head = format!("*3\r\n$7\r\nmessage\r\n$5\r\nbench\r\n${MESSAGE}\r\n");
+        says.extend_from_slice(head.as_bytes());
+        says.resize(says.len() + BEGINNING, b'x');
+        reactor.with(id, |both, cx| both.say(cx, &says));
+        turn_until(&mut reactor, id, |both| both.counted == BEGINNING);
+        let mut rest = vec![b'x'; MESSAGE - BEGINNING];
+        rest.extend_from_slice(b"\r\n");
+        let ended = reactor.with(id, |both, cx| {
+            let broker = both.say(cx, &rest);
+            cx.shutdown(broker)
+        });
+        assert!(matches!(ended, Some(Ok(()))));
+        turn_until(&mut reactor, id, |both| both.is_over);
+        let counted = reactor.role(id).map(|both| both.counted);
+        assert_eq!(counted, Some(MESSAGE));
+    }
+}

@@ -14,6 +14,7 @@ use crate::roles::bench::config::{
 
 /// Makes a bench's orders out of its settings and of the words that are no flags: scenarios, or `source ADDR`, or
 /// `sink ADDR`, or `tls-loop SRC DST`.
+#[inline(never)]
 pub fn build(values: &Values, words: &[String]) -> Result<BenchConfig, OrderError> {
     match words.first().map(String::as_str) {
         Some("source") => Ok(BenchConfig::Source(source(values, &words[1..])?)),

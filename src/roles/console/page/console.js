@@ -87,6 +87,9 @@ async function begin() {
     form.setOptions(groups);
     showConsole();
     byId("token").value = "";
+    // Whose relay the page shows is known before its stream begins: another one would need another stream.
+    const { roles } = await get("state");
+    if (!roles.some(({ id }) => id === selected)) point(roles[0]?.id ?? null);
     events.follow(query());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -102,10 +105,14 @@ function query() {
   return selected === null ? "" : `relay=${selected}`;
 }
 
-function select(id) {
-  if (id === selected && !byId("panel").hidden) return;
+function point(id) {
   selected = id;
   history.replaceState(null, "", id === null ? "#" : `#${id}`);
+}
+
+function select(id) {
+  if (id === selected && !byId("panel").hidden) return;
+  point(id);
   dump.clear();
   for (const chart of Object.values(charts)) chart.set([]);
   draw();

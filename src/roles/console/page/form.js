@@ -28,7 +28,9 @@ export class Form {
   #timer = 0;
   // What was typed and hydrant does not have yet: of each relay, by its id, the fields and what stands in them.
   #typed = new Map();
-  // What hydrant has refused, likewise, each with the reason: it stays until something else is typed there.
+  // What hydrant has refused, likewise, each with the reason: it stays until something else is typed there. Where the
+  // reason is none of the field's own, like a run file that somebody else has changed, it is said again with the next
+  // change, and before a start.
   #refused = new Map();
   #saving = Promise.resolve();
   // Something could not be said, and is to be said again.
@@ -169,6 +171,7 @@ export class Form {
 
   // Resolves to whether hydrant has all that was typed for a relay.
   async settled(id) {
+    this.#again(id);
     this.#flush();
     await this.#saving;
     return !this.#typed.has(id) && !this.#refused.has(id);
@@ -177,12 +180,25 @@ export class Form {
   #changed(key, wait) {
     const { id } = this.#role;
     const value = read(this.#inputs.get(key).input);
-    if (!this.#typed.has(id)) this.#typed.set(id, new Map());
-    this.#typed.get(id).set(key, value);
+    this.#again(id);
+    this.#type(id, key, value);
     this.#forget(id, key);
     if (key === "mode") setText(byId("field-mode-hint"), MODES[value]);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), wait);
+  }
+
+  #type(id, key, value) {
+    if (!this.#typed.has(id)) this.#typed.set(id, new Map());
+    this.#typed.get(id).set(key, value);
+  }
+
+  #again(id) {
+    for (const [key, { value, isOwn }] of this.#refused.get(id) ?? []) {
+      if (isOwn) continue;
+      this.#type(id, key, value);
+      this.#forget(id, key);
+    }
   }
 
   #flush() {
@@ -216,7 +232,8 @@ export class Form {
       if (!hasReasons) toast(error.message);
       const refused = wrong.length ? wrong : all;
       for (const key of refused.filter((key) => typed.get(key) === sent[key])) {
-        this.#refuse(id, key, { value: sent[key], text: hasReasons ? error.errors[key] : error.message });
+        const text = hasReasons ? error.errors[key] : error.message;
+        this.#refuse(id, key, { value: sent[key], text, isOwn: hasReasons });
       }
       isKnown(refused);
       if (this.#role?.id === id) this.showErrors(error.errors);

@@ -40,6 +40,10 @@ impl Hub {
         };
         let mut scratch = mem::take(&mut self.scratch);
         match client.link.read(cx, &mut scratch) {
+            // Some of a record of TLS: on a thin line a whole one takes its time.
+            Ok(None) if client.link.has_heard() && client.name().is_some() => {
+                client.last_byte = cx.now();
+            }
             Ok(None) => {}
             Ok(Some(0)) => self.ended(cx, id),
             // A message that lacks bytes is nobody's, and whoever just closes may still take what is his own.

@@ -1,7 +1,6 @@
 //! The hub's side: let in, paired with the other end, and the session that goes to and fro in messages.
 
 use super::inbox::Item;
-use super::owed::told;
 use super::{FLIGHT_MAX, HELD_MAX, Tick, Tunnel};
 use crate::base::units::{Count, Span};
 use crate::proto::mailbox::{EndId, HEAD_MAX, Heard, PAIRING_HEAD, PIECE_MAX, Pairing};
@@ -10,7 +9,7 @@ use crate::reactor::Cx;
 use crate::reactor::net::{Close, SockId};
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::Session;
-use crate::roles::pump::{Mux, Owner};
+use crate::roles::pump::{Mux, Owner, Parted};
 
 impl Tunnel {
     pub(super) fn hub_connected(&mut self, cx: &mut Cx<'_>, sock: SockId) -> Result<(), String> {
@@ -98,7 +97,7 @@ impl Tunnel {
                 answer,
             } => {
                 if anew && self.mux.is_some() {
-                    let ended = told(self.drop_session(cx));
+                    let ended = self.drop_session(cx).told("connection");
                     let peer = Shown(&self.config.peer);
                     let text = format!("{peer} began anew: {ended}");
                     self.journal.warn(cx.now(), "anew", text);
@@ -214,7 +213,7 @@ impl Tunnel {
     /// for, as long as the line moves.
     pub(super) fn tick_session(&mut self, cx: &mut Cx<'_>) {
         if let Some(mux) = &mut self.mux {
-            mux.carries(self.hub.under_way(cx));
+            mux.carries(self.hub.under_way(cx), self.hub.has_heard());
             if let Err(silent) = mux.tick(cx) {
                 let why = format!("has been silent for {}", Span(silent.after));
                 self.lose_peer(cx, &why);
@@ -227,7 +226,7 @@ impl Tunnel {
         if self.mux.is_none() {
             return;
         }
-        let ended = told(self.drop_session(cx));
+        let ended = self.drop_session(cx).told("connection");
         let peer = Shown(&self.config.peer);
         let text = format!("{peer} lost: it {why}; {ended}");
         self.journal.warn(cx.now(), PEER_LOST, text);
@@ -238,9 +237,8 @@ impl Tunnel {
         }
     }
 
-    /// Ends the session, and resets what can't do without it. Returns how many connections that were, and how many
-    /// live on to read what they are owed.
-    pub(super) fn drop_session(&mut self, cx: &mut Cx<'_>) -> (usize, usize) {
+    /// Ends the session, and resets what can't do without it.
+    pub(super) fn drop_session(&mut self, cx: &mut Cx<'_>) -> Parted {
         if self.mux.take().is_some() {
             self.down = Some(cx.now());
             self.asking = Some(cx.now());
@@ -280,9 +278,9 @@ impl Tunnel {
         if self.draining.is_some() {
             return;
         }
-        let lost = match ended {
-            (0, 0) => String::new(),
-            ended => format!("; {}", told(ended)),
+        let lost = match ended.cut.is_empty() && ended.owed == 0 {
+            true => String::new(),
+            false => format!("; {}", ended.told("connection")),
         };
         self.journal
             .warn(cx.now(), HUB_DOWN, format!("{why}{lost}; retrying"));

@@ -40,7 +40,7 @@ use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::{Journal, TOKEN_READ};
 use crate::roles::listening::listen;
-use crate::roles::pump::{Mux, Owner, Tide};
+use crate::roles::pump::{Channels, Mux, Owner, Tide};
 use crate::roles::tags::{pack, unpack};
 
 /// One end of a tunnel.

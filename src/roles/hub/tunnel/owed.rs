@@ -3,10 +3,9 @@
 
 use super::streams::Stream;
 use super::{HELD_MAX, Tunnel};
-use crate::base::units::Count;
 use crate::reactor::Cx;
-use crate::reactor::net::{Close, SockId};
-use crate::roles::pump::{Channel, delivered, left_behind, would_leave};
+use crate::reactor::net::Close;
+use crate::roles::pump::{Channel, Channels, Parted};
 
 impl Stream {
     /// Whether its session is gone.
@@ -15,75 +14,37 @@ impl Stream {
     }
 }
 
+/// Of all connections that have a stream.
+impl Channels for Tunnel {
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        let streams = self.streams.iter();
+        streams.filter_map(|(key, stream)| Some((key, stream.channel()?)))
+    }
+
+    fn channel_mut(&mut self, key: usize) -> Option<&mut Channel> {
+        self.streams.get_mut(key)?.channel_mut()
+    }
+}
+
 impl Tunnel {
-    /// The session is gone: connections that are owed something live on without. The others are reset. Returns how
-    /// many are, and how many live on.
-    pub(super) fn part_streams(&mut self, cx: &mut Cx<'_>) -> (usize, usize) {
+    /// The session is gone: connections that are owed something live on without. The others are reset.
+    pub(super) fn part_streams(&mut self, cx: &mut Cx<'_>) -> Parted {
         let ours = self.streams.iter().filter(|(_, it)| !it.is_alone());
         let ours: Vec<usize> = ours.map(|(key, _)| key).collect();
-        let (mut reset, mut owed) = (0, 0);
-        for key in ours {
-            let channel = self.streams[key].channel_mut();
-            match channel.filter(|channel| channel.is_owed(cx)) {
-                Some(channel) => {
-                    channel.part(cx);
-                    owed += 1;
-                }
-                None => {
-                    self.end_stream(cx, key, Close::Reset, "the other end is lost");
-                    reset += 1;
-                }
-            }
+        let parted = self.part(cx, ours);
+        for key in &parted.cut {
+            self.end_stream(cx, *key, Close::Reset, "the other end is lost");
         }
         while self.owed() > HELD_MAX {
             self.end_hindmost(cx, true);
         }
-        (reset, owed)
-    }
-
-    /// Bytes that sessions which are gone have left for connections.
-    pub(super) fn owed(&self) -> usize {
-        left_behind(self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Whether somebody would outlive its session, if that went now. For tests and the simulator.
-    pub fn owes(&self, cx: &Cx<'_>) -> bool {
-        would_leave(cx, self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
-    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
-        self.channels()
-            .filter_map(|(_, channel)| channel.owed_in_all())
-    }
-
-    /// The channel of a connection, where its session is gone.
-    pub(super) fn alone(&mut self, key: usize) -> Option<&mut Channel> {
-        let channel = self.streams.get_mut(key)?.channel_mut()?;
-        channel.is_alone().then_some(channel)
+        parted
     }
 
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let done = delivered(cx, self.channels());
-        for (key, how) in done {
+        for (key, how) in self.delivered(cx) {
             self.end_stream(cx, key, how, "it has all that the other end had said");
         }
-    }
-
-    /// Of all connections that have a stream.
-    pub(super) fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
-        let streams = self.streams.iter();
-        streams.filter_map(|(key, stream)| Some((key, stream.channel()?)))
-    }
-}
-
-/// "2 connections reset, 1 still reads"
-pub(super) fn told((reset, owed): (usize, usize)) -> String {
-    let reset = Count(reset, "connection");
-    match owed {
-        0 => format!("{reset} reset"),
-        1 => format!("{reset} reset, 1 still reads"),
-        _ => format!("{reset} reset, {owed} still read"),
     }
 }

@@ -15,7 +15,7 @@ use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::callers::address;
 use crate::roles::hub::serve::Shown;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome, Owner, hindmost};
+use crate::roles::pump::{Channel, Channels, Mux, Outcome, Owner, hindmost};
 
 /// A connection, and its stream.
 pub(super) struct Stream {

@@ -281,6 +281,7 @@ impl Task {
 }
 
 impl Role for User {
+    #[inline(never)]
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         if self.end.is_some() {
             // Only stdout's last bytes are waited for, and not for ever.

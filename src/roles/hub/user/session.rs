@@ -160,6 +160,11 @@ impl Session {
         self.out.len() as u64 + link.map_or(0, |link| link.under_way(cx))
     }
 
+    /// Whether the hub's machine has sent some of a record of TLS since the last call.
+    pub(crate) fn has_heard(&mut self) -> bool {
+        self.link.as_mut().is_some_and(Link::has_heard)
+    }
+
     pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
         self.dial(cx);
         self.expect_answer(cx);

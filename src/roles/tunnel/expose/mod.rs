@@ -28,7 +28,7 @@ use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::link::Link;
 use crate::roles::listening;
-use crate::roles::pump::Tide;
+use crate::roles::pump::{Channels, Tide};
 use crate::roles::tls::INSECURE;
 
 /// A backend that runs.

@@ -15,7 +15,7 @@ use crate::proto::yamux::{Payload, StreamId};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
+use crate::roles::pump::{Channel, Channels, Mux, Outcome, hindmost};
 use crate::roles::tunnel::config::{ProxyProtocol, Target};
 
 /// A stream that the server opened: one client of the public side.

@@ -6,14 +6,14 @@ use super::client::Client;
 use super::{Kind, Serve, Tick};
 use crate::base::secret::Secret;
 use crate::base::time::Time;
-use crate::base::units::{Bytes, Count, Span};
+use crate::base::units::{Bytes, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::hello::Name;
 use crate::proto::yamux::{Event, GoAway, Session, Side, StreamId};
 use crate::reactor::net::{Close, Peer};
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
-use crate::roles::pump::{Mux, Question};
+use crate::roles::pump::{Channels, Mux, Question};
 
 /// A backend and its session.
 #[derive(Debug)]
@@ -425,26 +425,20 @@ impl Serve {
                 waiting.into_iter().map(key).collect(),
             )
         };
-        let mut owed = 0;
-        let mut reset = 0;
-        for client in piped {
-            let gone = self.clients[client].bytes();
+        for client in &piped {
+            let gone = self.clients[*client].bytes();
             backend.to_clients += gone.0;
             backend.from_clients += gone.1;
-            match self.part_if_owed(cx, client) {
-                true => owed += 1,
-                false => {
-                    self.drop_piped(cx, client);
-                    reset += 1;
-                }
-            }
+        }
+        let parted = self.part(cx, piped);
+        for client in &parted.cut {
+            self.drop_piped(cx, *client);
         }
         let now = cx.now();
         let text = format!(
-            "backend {} lost: {why}; {} reset{}; {} to clients, {} from them in {}",
+            "backend {} lost: {why}; {}; {} to clients, {} from them in {}",
             backend.label(),
-            Count(reset, "client"),
-            still_read(owed),
+            parted.told("client"),
             Bytes(backend.to_clients),
             Bytes(backend.from_clients),
             Span(now.since(backend.since))
@@ -462,15 +456,6 @@ impl Serve {
         }
         self.check_owed(cx);
         self.finish_if_drained(cx);
-    }
-}
-
-/// ", 2 still read"
-fn still_read(clients: usize) -> String {
-    match clients {
-        0 => String::new(),
-        1 => ", 1 still reads".to_owned(),
-        _ => format!(", {clients} still read"),
     }
 }
 

@@ -36,7 +36,7 @@ use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::callers::Callers;
 use crate::roles::journal::Journal;
 use crate::roles::listening;
-use crate::roles::pump::Tide;
+use crate::roles::pump::{Channels, Tide};
 
 /// A tunnel's server that runs.
 pub struct Serve {

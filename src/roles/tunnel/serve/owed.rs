@@ -4,28 +4,27 @@
 use super::Serve;
 use super::client::Client;
 use crate::reactor::Cx;
-use crate::reactor::net::{Close, SockId};
-use crate::roles::pump::{Channel, delivered, hindmost, left_behind, would_leave};
+use crate::reactor::net::Close;
+use crate::roles::pump::{Channel, Channels};
 use crate::roles::tunnel::HELD_MAX;
 
-impl Serve {
-    /// A backend is gone: its client lives on without if it is owed something. Whether it does.
-    pub(super) fn part_if_owed(&mut self, cx: &mut Cx<'_>, key: usize) -> bool {
-        let Some(piped) = &mut self.clients[key].piped else {
-            return false;
-        };
-        let is_owed = piped.channel.is_owed(cx);
-        if is_owed {
-            piped.channel.part(cx);
-        }
-        is_owed
+impl Channels for Serve {
+    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
+        let clients = self.clients.iter();
+        clients.filter_map(|(key, client)| Some((key, client.channel()?)))
     }
 
+    fn channel_mut(&mut self, key: usize) -> Option<&mut Channel> {
+        let piped = self.clients.get_mut(key)?.piped.as_mut()?;
+        Some(&mut piped.channel)
+    }
+}
+
+impl Serve {
     /// Resets those who hold up the others while all that are owed something hold too much together.
     pub(super) fn check_owed(&mut self, cx: &mut Cx<'_>) {
         while self.owed() > HELD_MAX {
-            let alone = self.channels().filter(|(_, channel)| channel.is_alone());
-            let Some(key) = hindmost(alone) else {
+            let Some(key) = self.hindmost_alone() else {
                 return;
             };
             let why = "it reads too little, and the memory for what backends have left is full";
@@ -33,33 +32,11 @@ impl Serve {
         }
     }
 
-    /// Bytes that backends which are gone have left for their clients.
-    pub(super) fn owed(&self) -> usize {
-        left_behind(self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Whether somebody would outlive its session, if that went now. For tests and the simulator.
-    pub fn owes(&self, cx: &Cx<'_>) -> bool {
-        would_leave(cx, self.channels().map(|(_, channel)| channel))
-    }
-
-    /// Those who outlive their session: the socket of each, and how many bytes of its stream it gets in all.
-    pub fn outliving(&self) -> impl Iterator<Item = (SockId, u64)> {
-        self.channels()
-            .filter_map(|(_, channel)| channel.owed_in_all())
-    }
-
     /// Closes those that have got everything, and say nothing themselves. To be called each second or so.
     pub(super) fn tick_owed(&mut self, cx: &mut Cx<'_>) {
-        let done = delivered(cx, self.channels());
-        for (key, how) in done {
+        for (key, how) in self.delivered(cx) {
             self.end_client(cx, key, how, "it has all that its backend had said");
         }
-    }
-
-    fn channels(&self) -> impl Iterator<Item = (usize, &Channel)> + Clone {
-        let clients = self.clients.iter();
-        clients.filter_map(|(key, client)| Some((key, client.channel()?)))
     }
 }
 

@@ -47,6 +47,12 @@ impl Asking {
         self.link.sock()
     }
 
+    /// Nothing more comes of it.
+    pub(super) fn abandon(&mut self, cx: &mut Cx<'_>) {
+        cx.cancel(self.timer);
+        self.link.close(cx, Close::Orderly);
+    }
+
     /// Asks for the upgrade.
     fn ask(&mut self, config: &AdapterConfig) -> Result<(), String> {
         let ask = ask(config, &self.nonce);
@@ -262,8 +268,7 @@ impl Adapter {
         let State::Asking(mut asking) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
-        cx.cancel(asking.timer);
-        asking.link.close(cx, Close::Orderly);
+        asking.abandon(cx);
         let text = format!("relay {}: {why}; retrying", self.config.url);
         self.say_down(cx.now(), why, text);
         self.rest(cx);

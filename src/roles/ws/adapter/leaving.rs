@@ -45,36 +45,49 @@ impl Adapter {
         for key in self.waiting.clone() {
             self.end_stream(cx, key, Close::Reset);
         }
-        if let State::Up(up) = &mut self.state {
-            if let Up::Mux(mux) = &mut **up {
-                mux.session.go_away(GoAway::Normal);
-                mux.say(cx);
+        match &mut self.state {
+            State::Up(up) => {
+                if let Up::Mux(mux) = &mut **up {
+                    mux.session.go_away(GoAway::Normal);
+                    mux.say(cx);
+                }
             }
-            let after = self.config.drain.max(Duration::from_millis(1));
-            cx.timer(after, Tick::Deadline.tag(0));
-            return self.finish_if_drained(cx);
+            _ => self.give_up(cx),
         }
-        self.finish(cx);
+        let after = self.config.drain.max(Duration::from_millis(1));
+        cx.timer(after, Tick::Deadline.tag(0));
+        self.finish_if_drained(cx);
     }
 
+    /// There is no relay, and none is wanted any more.
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Dialing(dial) => cx.cancel_dial(dial),
+            State::Asking(mut asking) => asking.abandon(cx),
+            State::Idle | State::Resting | State::Up(_) | State::Ended => {}
+        }
+    }
+
+    /// The relay is left as soon as nobody needs it, and the end is there once all have read what it has left.
     pub(super) fn finish_if_drained(&mut self, cx: &mut Cx<'_>) {
-        if self.draining.is_none() || !self.streams.is_empty() {
+        if self.draining.is_none() || self.has_streams() || self.finished {
             return;
         }
         let has_told = match &mut self.state {
             State::Up(up) => up.close_gracefully(cx),
             _ => true,
         };
-        if has_told {
+        if has_told && self.streams.is_empty() {
             self.finish(cx);
         }
     }
 
     pub(super) fn finish(&mut self, cx: &mut Cx<'_>) {
         // What it does below may find that nothing is left to drain.
-        let Some(signal) = self.draining.take() else {
+        let Some(signal) = self.draining.filter(|_| !self.finished) else {
             return;
         };
+        self.finished = true;
         let keys: Vec<usize> = self.streams.iter().map(|(key, _)| key).collect();
         let up = Span(cx.now().since(self.started));
         let cut = Count(keys.len(), "connection");

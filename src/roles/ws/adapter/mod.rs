@@ -11,6 +11,7 @@
 
 mod asking;
 mod leaving;
+mod owed;
 mod plain;
 mod session;
 mod streams;
@@ -33,7 +34,7 @@ use crate::reactor::net::{Addr, Signal, SockId};
 use crate::reactor::{Cx, DialError, DialId, End, Event, Role};
 use crate::roles::journal::Journal;
 use crate::roles::listening;
-use crate::roles::pump::Mux;
+use crate::roles::pump::{Channels, Mux};
 use crate::roles::tls::INSECURE;
 
 /// A host or a client that runs.
@@ -63,6 +64,8 @@ pub struct Adapter {
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
     draining: Option<Signal>,
+    /// It has stopped, and only closes what is left.
+    finished: bool,
     scratch: Box<[u8]>,
 }
 
@@ -145,6 +148,7 @@ impl Adapter {
             up_since: Time::ZERO,
             said_down: BTreeSet::new(),
             draining: None,
+            finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
             config,
         }
@@ -185,11 +189,12 @@ impl Adapter {
             && let Up::Mux(mux) = &**up
         {
             mux.check_invariants();
-            assert!(mux.held() <= self.config.memory);
         } else {
-            let piped = self.streams.iter().filter(|(_, s)| s.is_piped());
-            assert_eq!(piped.count(), 0, "streams without a session");
+            let mut channels = self.channels();
+            let alone = channels.all(|(_, channel)| channel.is_alone());
+            assert!(alone, "streams without a session");
         }
+        assert!(self.held() <= self.config.memory);
         for key in &self.waiting {
             assert!(self.streams[*key].waits(), "it stands in the queue");
         }
@@ -235,7 +240,8 @@ impl Adapter {
     /// The next attempt, after a wait.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
-            return self.finish(cx);
+            self.state = State::Ended;
+            return self.finish_if_drained(cx);
         }
         let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry.tag(0));
@@ -270,6 +276,7 @@ impl Adapter {
         for key in paused {
             self.probe_stream(cx, key);
         }
+        self.tick_owed(cx);
         self.journal.tick(cx.now());
         self.finish_if_drained(cx);
         cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
@@ -287,8 +294,12 @@ impl Adapter {
         let totals = self.bytes();
         for (_, stream) in &self.streams {
             let (from, to) = self.bytes_of(stream);
+            let alone = match stream.is_alone() {
+                true => " | its WebSocket is gone",
+                false => "",
+            };
             self.journal.info(format!(
-                "{} | {} from the relay, {} to it",
+                "{} | {} from the relay, {} to it{alone}",
                 stream.label(),
                 Bytes(from),
                 Bytes(to)
@@ -322,12 +333,8 @@ impl Adapter {
 
     /// While no more connections can be taken, the others wait in the kernel.
     fn accept_if_room(&mut self, cx: &mut Cx<'_>) {
-        let most = if self.is_plain {
-            1
-        } else {
-            self.config.max_streams
-        };
-        let is_room = self.streams.len() < most;
+        let is_free = !self.is_plain || !self.has_streams();
+        let is_room = is_free && self.streams.len() < self.config.max_streams;
         if is_room != self.accepting {
             self.accepting = is_room;
             for sock in &self.listeners {

@@ -6,12 +6,13 @@
 //!      ^── queue: what the link did not take; while it is long, the wire is not read
 //! ```
 //!
-//! A close frame ends both directions in practice: other programs answer it at once.
+//! A close frame ends both directions in practice: other programs answer it at once. So does ours, and what is still to
+//! be written to our own end is no matter of the WebSocket's any more.
 
-use std::collections::VecDeque;
 use std::io;
 
 use super::{Adapter, State, Tick, Up};
+use crate::base::byte_queue::ByteQueue;
 use crate::base::outbox::Outbox;
 use crate::base::wheel::TimerKey;
 use crate::proto::websocket::CloseCode;
@@ -26,10 +27,10 @@ use crate::roles::ws::{CLOSE_TIMEOUT, QUEUE_MAX};
 pub(super) struct Plain {
     pub(super) wire: Wire,
     out: Outbox,
-    queue: VecDeque<u8>,
+    pub(super) queue: ByteQueue,
     /// Our own end, by its key and by its link, which the host's is some time without.
     pub(super) stream: Option<usize>,
-    link: Option<Link>,
+    pub(super) link: Option<Link>,
     /// The relay has said all: well, or not.
     relay_ended: bool,
     /// The relay has closed the TCP connection, too.
@@ -37,11 +38,11 @@ pub(super) struct Plain {
     /// What waits to be sent is not sent any more.
     cut: bool,
     /// The wire is not read.
-    paused: bool,
+    pub(super) paused: bool,
     /// The end of the closing handshake.
     timer: Option<TimerKey>,
-    from_relay: u64,
-    to_relay: u64,
+    pub(super) from_relay: u64,
+    pub(super) to_relay: u64,
 }
 
 impl Plain {
@@ -50,7 +51,7 @@ impl Plain {
         Self {
             wire,
             out: Outbox::new(QUEUE_MAX),
-            queue: VecDeque::new(),
+            queue: ByteQueue::new(),
             stream: None,
             link: None,
             relay_ended: false,
@@ -75,8 +76,13 @@ impl Plain {
         }
     }
 
+    /// Whether the relay has said all, and is to be told nothing more: how the connection goes then says nothing.
+    pub(super) fn is_done(&self) -> bool {
+        self.relay_ended && self.is_idle()
+    }
+
     /// Whether nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.stream.is_none() && (self.out.is_empty() || self.cut)
     }
 
@@ -111,21 +117,20 @@ impl Plain {
         Ok(())
     }
 
-    /// What waits goes to our own end, as far as it is taken. Whether that is all.
-    fn drain(&mut self, cx: &mut Cx<'_>) -> io::Result<bool> {
+    /// What waits goes to our own end, as far as it is taken.
+    fn drain(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
         let Some(link) = &mut self.link else {
-            return Ok(self.queue.is_empty());
+            return Ok(());
         };
-        let (first, second) = self.queue.as_slices();
-        let count = link.write(cx, [first, second])?;
-        self.queue.drain(..count);
+        let count = link.write(cx, self.queue.front())?;
+        self.queue.consume(count);
         self.from_relay += count as u64;
         link.want_write(cx, !self.queue.is_empty());
         if self.paused && self.queue.len() <= QUEUE_MAX / 2 {
             self.paused = false;
             self.wire.want_read(cx, true);
         }
-        Ok(self.queue.is_empty())
+        Ok(())
     }
 
     /// What our own end says goes to the relay, as far as there is room. Whether it has said all.
@@ -167,7 +172,7 @@ impl Plain {
 }
 
 impl Adapter {
-    fn plain(&mut self) -> Option<&mut Plain> {
+    pub(super) fn plain(&mut self) -> Option<&mut Plain> {
         match &mut self.state {
             State::Up(up) => match &mut **up {
                 Up::Plain(plain) => Some(plain),
@@ -216,7 +221,7 @@ impl Adapter {
             return self.end_plain_stream(cx, Close::Reset);
         };
         plain.from_relay += taken as u64;
-        plain.queue.extend(&bytes[taken..]);
+        plain.queue.push(&bytes[taken..]);
         if let Some(link) = &mut plain.link
             && taken < bytes.len()
         {
@@ -238,7 +243,7 @@ impl Adapter {
         match code {
             None | Some(CloseCode::NORMAL | CloseCode::GOING_AWAY) => {
                 plain.wire.finish(cx, CloseCode::NORMAL, "");
-                self.plain_local_writable(cx);
+                self.part_plain(cx);
             }
             Some(code) => {
                 plain.cut = true;
@@ -286,10 +291,8 @@ impl Adapter {
         let Some(plain) = self.plain() else {
             return;
         };
-        match plain.drain(cx) {
-            Ok(true) if plain.relay_ended => self.end_plain_stream(cx, Close::Orderly),
-            Ok(_) => {}
-            Err(_) => self.end_plain_stream(cx, Close::Reset),
+        if plain.drain(cx).is_err() {
+            self.end_plain_stream(cx, Close::Reset);
         }
         self.plain_settled(cx);
     }
@@ -305,7 +308,7 @@ impl Adapter {
         let mut moved = (0, 0);
         if let Some(plain) = self.plain() {
             plain.stream = None;
-            plain.queue = VecDeque::new();
+            plain.queue = ByteQueue::new();
             if let Some(mut link) = plain.link.take() {
                 link.close(cx, how);
             }
@@ -345,13 +348,13 @@ impl Adapter {
         plain.timer = None;
         match plain.is_idle() {
             true => self.plain_over(cx),
-            // Our own end has not taken everything, or the relay still has something to say.
+            // The relay still has something to say, or has not taken everything.
             false => plain.begin_to_close(cx),
         }
     }
 
     /// The next one is dialled at once where this one was good for something, and somebody wants it.
-    fn plain_over(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn plain_over(&mut self, cx: &mut Cx<'_>) {
         let State::Up(mut up) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
@@ -363,7 +366,7 @@ impl Adapter {
         }
         self.down = Some(cx.now());
         if self.draining.is_some() {
-            return self.finish(cx);
+            return self.finish_if_drained(cx);
         }
         let is_wanted = self.is_host() || !self.waiting.is_empty();
         match (was_good, is_wanted) {

@@ -1,7 +1,7 @@
 //! The WebSocket that is up: what comes of it, whether the relay is alive, and its end.
 
 use super::{Adapter, Kind, Plain, State, Up};
-use crate::base::units::{Count, Span, Typed};
+use crate::base::units::{Span, Typed};
 use crate::proto::websocket::{CloseCode, Kind as Payload, Side};
 use crate::proto::yamux::{self, Event, GoAway, Session};
 use crate::reactor::net::Close;
@@ -142,10 +142,7 @@ impl Adapter {
         if self.mux().is_some_and(|mux| mux.is_choked()) {
             return self.lose_relay(cx, CHOKED);
         }
-        let most = self.config.memory;
-        while self.mux().is_some_and(|mux| mux.held() > most) {
-            self.end_hindmost(cx);
-        }
+        self.shed(cx);
     }
 
     fn on_event(&mut self, cx: &mut Cx<'_>, event: Event<'_>) {
@@ -222,12 +219,16 @@ impl Adapter {
         }
     }
 
-    /// Says so, resets all that went through it, and tries again later. Where we go away ourselves, and all has been
+    /// Says so, resets what can't do without it, and tries again later. Where we go away ourselves, and all has been
     /// said, that is no news.
     pub(super) fn lose_relay(&mut self, cx: &mut Cx<'_>, why: &str) {
         if self.draining.is_some() && self.streams.is_empty() {
             return self.finish(cx);
         }
+        if self.plain().is_some_and(|plain| plain.is_done()) {
+            return self.plain_over(cx);
+        }
+        let is_news = self.draining.is_none() || self.has_streams();
         let State::Up(mut up) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
@@ -243,18 +244,23 @@ impl Adapter {
             }
         };
         up.wire_mut().drop_link(cx, Close::Orderly);
-        let keys = self.streams.iter().filter(|(_, s)| !s.waits());
-        let keys: Vec<usize> = keys.map(|(key, _)| key).collect();
-        let reset = Count(keys.len(), "connection");
-        for key in keys {
-            self.end_stream(cx, key, Close::Reset);
-        }
+        let parted = self.part_streams(cx);
         let now = cx.now();
         self.down = Some(now);
         self.backoff.had_lasted(now.since(self.up_since));
-        let url = &self.config.url;
-        let text = format!("relay {url} lost: it {why}; {reset} reset; retrying");
-        self.say_down(now, why, text);
+        if is_news {
+            let retrying = match self.draining {
+                None => "; retrying",
+                Some(_) => "",
+            };
+            let (url, told) = (&self.config.url, parted.told("connection"));
+            let text = format!("relay {url} lost: it {why}; {told}{retrying}");
+            self.say_down(now, why, text);
+        }
+        for key in parted.cut {
+            self.end_stream(cx, key, Close::Reset);
+        }
+        self.shed(cx);
         self.rest(cx);
     }
 }

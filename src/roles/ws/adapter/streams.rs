@@ -4,6 +4,9 @@
 //!   host:   Heading (its client's address) ──> Dialing the target ──> Piped
 //!   client: Waits (the relay is away, or busy) ──> Piped, or Plain
 //! ```
+//!
+//! One whose WebSocket goes after all that the relay had to say on it has come lives on, alone, until our own end has
+//! it (owed.rs).
 
 use super::{Adapter, Kind, State, Tick, Up};
 use crate::base::time::Time;
@@ -15,7 +18,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
-use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
+use crate::roles::pump::{Channel, Channels, Mux, Outcome, hindmost};
 use crate::roles::ws::config::LocalEnd;
 use crate::roles::ws::keepalive;
 use crate::roles::ws::wire::Wire;
@@ -39,7 +42,7 @@ pub(super) struct Stream {
 pub(super) enum Body {
     /// A local connection without a stream.
     Waits(Link),
-    /// A stream.
+    /// A stream, or what is left of a connection whose WebSocket is gone.
     Piped(Box<Channel>),
     /// The plain WebSocket, which has its link.
     Plain,
@@ -76,12 +79,23 @@ impl Stream {
         matches!(self.body, Body::Plain)
     }
 
-    pub(super) fn is_piped(&self) -> bool {
-        matches!(self.body, Body::Piped(_))
+    pub(super) fn is_paused(&self) -> bool {
+        self.channel().is_some_and(Channel::is_paused)
     }
 
-    pub(super) fn is_paused(&self) -> bool {
-        matches!(&self.body, Body::Piped(channel) if channel.is_paused())
+    /// Its stream, or what is left of it.
+    pub(super) fn channel(&self) -> Option<&Channel> {
+        match &self.body {
+            Body::Piped(channel) => Some(channel),
+            Body::Waits(_) | Body::Plain => None,
+        }
+    }
+
+    pub(super) fn channel_mut(&mut self) -> Option<&mut Channel> {
+        match &mut self.body {
+            Body::Piped(channel) => Some(channel),
+            Body::Waits(_) | Body::Plain => None,
+        }
     }
 
     /// Bytes from the relay, and to it.
@@ -218,12 +232,14 @@ impl Adapter {
 
     /// The relay has opened a stream: a client of a host's.
     pub(super) fn stream_opened(&mut self, now: Time, id: StreamId) {
-        let is_host = self.is_host() && self.draining.is_none();
+        // Those whose session is gone have descriptors, too.
+        let is_room = self.streams.len() < self.config.max_streams;
+        let is_taken = self.is_host() && self.draining.is_none() && is_room;
         let (key, number) = (self.streams.vacant_key(), self.number());
         let Some(mux) = self.mux() else {
             return;
         };
-        if !is_host {
+        if !is_taken {
             return mux.session.reset(id);
         }
         mux.session.accept(id, key as u32);
@@ -238,6 +254,7 @@ impl Adapter {
 
     /// A plain host's only connection.
     pub(super) fn add_plain_stream(&mut self, cx: &mut Cx<'_>) -> usize {
+        self.make_room(cx);
         let number = self.number();
         let key = self
             .streams
@@ -313,9 +330,12 @@ impl Adapter {
         stream.dial = None;
         match stream.body {
             Body::Plain => self.attach_plain(cx, key, Link::new(sock)),
-            _ => self.with_channel(cx, key, |cx, _, channel| {
-                channel.connect(cx, Link::new(sock))
-            }),
+            _ => {
+                if let Some(channel) = stream.channel_mut() {
+                    let outcome = channel.connect(cx, Link::new(sock));
+                    self.settle(cx, key, outcome);
+                }
+            }
         }
     }
 
@@ -350,6 +370,10 @@ impl Adapter {
     }
 
     pub(super) fn local_readable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(channel) = self.alone(key) {
+            let outcome = channel.read_away(cx);
+            return self.settle(cx, key, outcome);
+        }
         match self.streams.get(key).map(|stream| &stream.body) {
             Some(Body::Plain) => self.plain_local_readable(cx),
             Some(_) => {
@@ -360,6 +384,10 @@ impl Adapter {
     }
 
     pub(super) fn local_writable(&mut self, cx: &mut Cx<'_>, key: usize) {
+        if let Some(channel) = self.alone(key) {
+            let outcome = channel.deliver(cx);
+            return self.settle(cx, key, outcome);
+        }
         match self.streams.get(key).map(|stream| &stream.body) {
             Some(Body::Plain) => self.plain_local_writable(cx),
             Some(_) => {
@@ -394,24 +422,27 @@ impl Adapter {
         let Up::Mux(mux) = &mut **up else {
             return;
         };
-        match act(cx, mux, channel) {
+        let outcome = act(cx, mux, channel);
+        self.settle(cx, key, outcome);
+    }
+
+    fn settle(&mut self, cx: &mut Cx<'_>, key: usize, outcome: Outcome) {
+        match outcome {
             Outcome::Going => {}
             Outcome::Over => self.end_stream(cx, key, Close::Orderly),
             Outcome::Broken(_) => self.end_stream(cx, key, Close::Reset),
         }
     }
 
-    /// Resets the stream whose end holds up the others, see [`hindmost`].
-    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>) {
-        let channels = self.streams.iter().filter_map(|(key, it)| match &it.body {
-            Body::Piped(channel) => Some((key, &**channel)),
-            Body::Waits(_) | Body::Plain => None,
-        });
-        if let Some(key) = hindmost(channels) {
-            let text = "a connection is read too slowly, and all memory is taken (--memory): reset";
-            self.journal.warn(cx.now(), "memory", text.to_owned());
-            self.end_stream(cx, key, Close::Reset);
-        }
+    /// Resets the connection whose end holds up the others, see [`hindmost`]. Whether there was one.
+    pub(super) fn end_hindmost(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(key) = hindmost(self.channels()) else {
+            return false;
+        };
+        let text = "a connection is read too slowly, and all memory is taken (--memory): reset";
+        self.journal.warn(cx.now(), "memory", text.to_owned());
+        self.end_stream(cx, key, Close::Reset);
+        true
     }
 
     /// A connection is over.
@@ -430,8 +461,9 @@ impl Adapter {
         self.counts.from_relay += from;
         self.counts.to_relay += to;
         match (&mut stream.body, self.mux()) {
-            (Body::Piped(channel), Some(mux)) => mux.end(cx, channel, how),
-            (Body::Piped(channel), None) => {
+            // The session may be another one, with an equal stream of its own.
+            (Body::Piped(channel), Some(mux)) if !channel.is_alone() => mux.end(cx, channel, how),
+            (Body::Piped(channel), _) => {
                 if let Some(link) = channel.link() {
                     link.close(cx, how);
                 }

@@ -1,50 +1,20 @@
-//! A host is asked whether it is alive, since another one wants its name. The question stands behind what is on its way
-//! there, and whoever has not had it can't have answered: as long as the line moves it is waited for.
+//! A host is asked whether it is alive, since another one wants its name. As long as the line moves what stands before
+//! the question, an answer is waited for.
 
 use std::time::Duration;
 
 use super::peers::{Body, Peer};
 use super::{Relay, Tick};
-use crate::base::time::Time;
 use crate::proto::hello::Name;
 use crate::reactor::Cx;
+use crate::roles::pump::Question;
 use crate::roles::ws::tokens::Part;
-use crate::roles::ws::wire::Wire;
-
-/// A question on its way to a host.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    /// Where it begins, in the bytes of the connection.
-    at: u64,
-    /// What the host's machine had of them when this was last looked at.
-    taken: u64,
-    /// When it was asked, or the line was last seen to move what stands before it.
-    since: Time,
-}
-
-impl Question {
-    fn new(wire: &Wire, cx: &Cx<'_>) -> Self {
-        Self {
-            at: wire.next_ping_at(),
-            taken: wire.taken(cx),
-            since: cx.now(),
-        }
-    }
-
-    /// Looks at the line, once a second or so.
-    fn look(&mut self, wire: &Wire, cx: &Cx<'_>) {
-        let before = std::mem::replace(&mut self.taken, wire.taken(cx));
-        if before < self.taken && before < self.at {
-            self.since = cx.now();
-        }
-    }
-}
 
 impl Peer {
     /// Looks how far a question has come, where it was asked one.
     pub(super) fn look_at_question(&mut self, cx: &Cx<'_>) {
         if let Some(mut question) = self.asked {
-            question.look(self.wire(), cx);
+            question.look(self.wire().taken(cx), cx.now());
             self.asked = Some(question);
         }
     }
@@ -59,7 +29,7 @@ impl Relay {
             return self.place_changed(cx, &name);
         }
         if peer.asked.is_none() {
-            peer.asked = Some(Question::new(peer.wire(), cx));
+            peer.asked = Some(peer.wire().question(cx));
         }
         peer.wire_mut().ask(cx);
     }
@@ -85,7 +55,7 @@ impl Relay {
             return Duration::ZERO;
         };
         peer.look_at_question(cx);
-        let has_had = |question: Question| cx.now().since(question.since);
+        let has_had = |question: Question| cx.now().since(question.since());
         let left = |question| ALIVE_TIMEOUT.saturating_sub(has_had(question));
         peer.asked.map_or(Duration::ZERO, left)
     }

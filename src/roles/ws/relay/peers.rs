@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::asking::Question;
 use super::lane::Way;
 use super::{Kind, Relay, called};
 use crate::base::outbox::Outbox;
@@ -23,7 +22,7 @@ use crate::proto::yamux::{self, Event, GoAway, Session, StreamId};
 use crate::reactor::net::Peer as At;
 use crate::reactor::{Cx, plain};
 use crate::roles::link::Link;
-use crate::roles::pump::{Carrier, Mux};
+use crate::roles::pump::{Carrier, Mux, Question};
 use crate::roles::ws::tokens::{Part, Tokens, Verdict};
 use crate::roles::ws::wire::{Heard, Wire};
 use crate::roles::ws::{QUEUE_MAX, limits};

@@ -1,4 +1,4 @@
-//! Who plays in a life of a tunnel, at its far ends: clients and the service.
+//! Who plays in a life of a tunnel of any kind, at its far ends: clients and the service.
 
 use std::time::Duration;
 

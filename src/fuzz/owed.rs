@@ -2,19 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use super::roles::Party;
-use crate::reactor::{Reactor, RoleId};
+use crate::reactor::net::{Addr, SockId};
 use crate::sim::{RemoteId, RemoteState, World};
+
+/// What a life of a tunnel came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelLife {
+    /// The trace, where it was asked for.
+    pub trace: Vec<String>,
+    /// Clients that outlived their session to get the end of what they were told.
+    pub clients_owed: usize,
+    /// Connections of the service that did.
+    pub services_owed: usize,
+}
 
 /// How many bytes each of them gets in all.
 #[derive(Default)]
 pub(super) struct Owed(BTreeMap<RemoteId, u64>);
 
 impl Owed {
-    /// Remembers those of which these parties know, and sees that nothing is taken from what they are owed.
-    pub(super) fn note(&mut self, reactor: &Reactor<Party>, parties: &[RoleId], world: &World) {
-        let parties = parties.iter().filter_map(|id| reactor.role(*id));
-        for (sock, bytes) in parties.flat_map(Party::outliving) {
+    /// Remembers these, each with how many bytes it gets in all, and sees that nothing is taken from what they are
+    /// owed.
+    pub(super) fn note(&mut self, outliving: impl Iterator<Item = (SockId, u64)>, world: &World) {
+        for (sock, bytes) in outliving {
             if let Some(remote) = world.remote_of(sock) {
                 let before = *self.0.entry(remote).or_insert(bytes);
                 assert_eq!(bytes, before, "what {remote:?} is owed");
@@ -22,9 +32,15 @@ impl Owed {
         }
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = RemoteId> {
-        self.0.keys().copied()
+    /// What a life came to in which these were all, and the service is at this place.
+    pub(super) fn life(&self, world: &World, service: &Addr) -> TunnelLife {
+        let services = world.accepted_at(service);
+        let services_owed = self.0.keys().filter(|id| services.contains(id)).count();
+        TunnelLife {
+            trace: world.trace_lines().map(str::to_owned).collect(),
+            clients_owed: self.0.len() - services_owed,
+            services_owed,
+        }
     }
 
     /// When all is calm: whoever has not left before, and reads, has got all of it and its end, and nobody was reset

@@ -1,0 +1,146 @@
+//! What was begun or stopped by hand, and whether the run file says so. It is to be said there until it is, whoever
+//! changes the file meanwhile, or until the file itself says something new of it.
+
+use std::collections::BTreeMap;
+
+use super::RoleSet;
+use super::fleet::Fleet;
+use super::posts::{Post, Posts, Standing};
+use super::scribe::Want;
+use super::wants::name_of;
+use crate::config::run_file::{Edit, enabled};
+use crate::reactor::Reactor;
+use crate::reactor::tabs::TabReply;
+
+/// The roles that were begun, or stopped, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct ByHand {
+    all: BTreeMap<u64, bool>,
+    /// Why the file could not be made to say so the last time.
+    why: Option<String>,
+}
+
+impl ByHand {
+    /// It runs now, or does not.
+    pub(super) fn note(&mut self, role: u64, on: bool) {
+        self.all.insert(role, on);
+    }
+
+    /// The text of the file with all of it said, as far as those roles stand there.
+    pub(super) fn said_in(&self, text: &str, posts: &Posts) -> String {
+        let edits = self.all.iter().filter_map(|(id, on)| {
+            let name = name_of(posts, *id)?;
+            Some(Edit::Enable { name, on: *on })
+        });
+        edits.fold(text.to_owned(), |text, edit| {
+            edit.apply(&text).unwrap_or(text)
+        })
+    }
+}
+
+impl Post {
+    fn was_begun(&self) -> bool {
+        let was_told = matches!(
+            self.standing,
+            Standing::Told(_) | Standing::Stopped { was_told: true }
+        );
+        !was_told
+    }
+}
+
+impl Fleet {
+    /// A change has come to its end.
+    pub(super) fn note_said(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        edit: &Edit,
+        reply: &TabReply,
+    ) {
+        match (reply, edit) {
+            (TabReply::Refused(why), Edit::Enable { name, on }) => {
+                let what = if *on { "started" } else { "stopped" };
+                log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.by_hand.why = Some(why.to_owned());
+                }
+            }
+            (TabReply::Refused(_), _) => {}
+            // What was in the way is not any more.
+            _ => self.say_again(reactor),
+        }
+    }
+
+    /// The file has been read again: it says something new where it says another thing than it did, and not where it
+    /// was never made to say what was done by hand.
+    pub(super) fn forget_unsaid(&mut self) {
+        let said = self.scribe.as_ref().and_then(|scribe| scribe.known());
+        for (name, on) in said.map(|text| enabled(&text)).unwrap_or_default() {
+            if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) {
+                post.member.is_enabled = on;
+            }
+        }
+    }
+
+    /// The file is to say what it does not say yet of what was done by hand. What holds no more is forgotten.
+    pub(super) fn say_again(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        let holds = |id: u64, on: bool| {
+            let place = self.posts.place_of(id);
+            place.is_some_and(|place| self.posts[place].was_begun() == on)
+        };
+        scribe.by_hand.all.retain(|id, on| holds(*id, *on));
+        scribe.by_hand.why = None;
+        for (id, on) in self.unsaid() {
+            self.write(reactor, Want::Enable { id, on }, None);
+        }
+    }
+
+    /// What was done by hand, and is neither in the file nor on its way there.
+    fn unsaid(&self) -> Vec<(u64, bool)> {
+        let Some(scribe) = &self.scribe else {
+            return Vec::new();
+        };
+        let is_unsaid = |id: u64, on: bool| {
+            let place = self.posts.place_of(id);
+            let says = place.is_some_and(|place| self.posts[place].member.is_enabled != on);
+            says && !scribe.will_enable(id)
+        };
+        let all = scribe.by_hand.all.iter();
+        let all = all.filter(|(id, on)| is_unsaid(**id, **on));
+        all.map(|(id, on)| (*id, *on)).collect()
+    }
+
+    /// Why what was done on the page is not in the file.
+    pub(super) fn fault(&self) -> Option<String> {
+        let scribe = self.scribe.as_ref()?;
+        let unsaid = self.unsaid();
+        let names = |wanted: bool| {
+            let all = unsaid.iter().filter(|(_, on)| *on == wanted);
+            let names = all.filter_map(|(id, _)| name_of(&self.posts, *id));
+            names.collect::<Vec<String>>()
+        };
+        let why = scribe.fault().or_else(|| scribe.by_hand.why.clone());
+        let done = [("stopped", names(false)), ("started", names(true))];
+        let done: Vec<String> = done
+            .into_iter()
+            .filter_map(|(what, names)| clause(what, &names))
+            .collect();
+        match done.is_empty() {
+            true => scribe.fault(),
+            false => {
+                why.map(|why| format!("{why}; {}, which does not stand there", done.join(", and ")))
+            }
+        }
+    }
+}
+
+/// "a, b and c were stopped"
+fn clause(what: &str, names: &[String]) -> Option<String> {
+    let (last, before) = names.split_last()?;
+    Some(match before {
+        [] => format!("{last} was {what}"),
+        before => format!("{} and {last} were {what}", before.join(", ")),
+    })
+}

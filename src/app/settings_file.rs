@@ -1,0 +1,721 @@
+//! A file of settings, which people and their editors write too. What is there is replaced as a whole or not at all, at
+//! every moment; and what is not known, somebody else has written: that stays.
+//!
+//! ```text
+//!   looked at ──as known──> .bak ──> .new ──looked at again──> .new and the file change places ──> .new goes
+//!                                                                 └──what came out is not known──> they change back
+//! ```
+//!
+//! Where a filesystem can't make two files change places, whoever saves between the last look and the renaming is
+//! overwritten.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::reactor::plain;
+
+/// Something that is told across threads, if there is anything to tell.
+pub(super) type Shared = Arc<Mutex<Option<String>>>;
+
+pub(super) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file, and what is known of it.
+pub(super) struct SettingsFile {
+    /// Where it is, or a link that leads there.
+    named: PathBuf,
+    /// What it held when it was last looked at.
+    pub(super) known: Shared,
+    /// The file beside which that of the start is kept.
+    copied: Option<PathBuf>,
+}
+
+/// What has been done when a file is being written: the process may come to its end behind each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The file was found as it is known.
+    Looked,
+    /// What was there stands in a file of its own.
+    CopyWritten,
+    /// That is the `.bak`.
+    CopyKept,
+    /// What is to be there stands in a file of its own.
+    Written,
+    /// The file was still found as it is known.
+    LookedAgain,
+    /// What is to be there is there, and what was there stands beside it.
+    Exchanged,
+    /// What somebody else has put there is there again.
+    PutBack,
+}
+
+/// What was found at a place.
+struct Found {
+    bytes: Vec<u8>,
+    about: Metadata,
+}
+
+impl SettingsFile {
+    /// `known`: what the file held when it was read; `None` where there was none.
+    pub(super) fn new(named: PathBuf, known: Option<String>) -> Self {
+        Self {
+            named: std::path::absolute(&named).unwrap_or(named),
+            known: Arc::new(Mutex::new(known)),
+            copied: None,
+        }
+    }
+
+    /// What somebody else has written counts, and is kept beside it like the file of the start.
+    pub(super) fn found(&mut self, text: String) {
+        let known = lock(&self.known).replace(text);
+        if known != *lock(&self.known) {
+            self.copied = None;
+        }
+    }
+
+    /// Has this in the file, or says why it is not.
+    pub(super) fn write(&mut self, text: &str) -> Result<(), String> {
+        self.write_by_steps(text, &mut |_| {})
+    }
+
+    /// As above; `passed` is told of each step.
+    fn write_by_steps(&mut self, text: &str, passed: &mut dyn FnMut(Step)) -> Result<(), String> {
+        // A link may lead elsewhere by now: what counts is what is read there at the next start.
+        let path = behind(&self.named)
+            .map_err(|error| format!("can't find {}: {}", self.named.display(), plain(&error)))?;
+        let unreadable = |error| format!("can't read {}: {}", path.display(), plain(&error));
+        let found = look(&path, self.longest(text)).map_err(unreadable)?;
+        if found.as_ref().is_some_and(|found| found.is(text)) {
+            *lock(&self.known) = Some(text.to_owned());
+            return Ok(());
+        }
+        let is_known = |found: &Found| {
+            let known = lock(&self.known);
+            known.as_deref().is_some_and(|known| found.is(known))
+        };
+        if !found.as_ref().is_none_or(is_known) {
+            return Err(changed(&path));
+        }
+        passed(Step::Looked);
+        match self.replace(&path, text, found.as_ref(), passed) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(changed(&path)),
+            Err(error) => Err(format!("can't write {}: {}", path.display(), plain(&error))),
+        }
+    }
+
+    /// So much is read that it can be told from what is known, and from what is to be there.
+    fn longest(&self, text: &str) -> usize {
+        let known = lock(&self.known).as_ref().map_or(0, String::len);
+        known.max(text.len())
+    }
+
+    /// Puts a text in the place of what was found. Whether it is there: somebody else may have been quicker.
+    fn replace(
+        &mut self,
+        path: &Path,
+        text: &str,
+        found: Option<&Found>,
+        passed: &mut dyn FnMut(Step),
+    ) -> io::Result<bool> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        if found.is_some_and(|found| found.about.permissions().readonly()) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.keep_copy(path, found, passed)?;
+        let new = beside(path, "new");
+        let about = found.map(|found| &found.about);
+        let placed = write_whole(&new, text.as_bytes(), about).and_then(|()| {
+            passed(Step::Written);
+            self.put_in_place(&new, path, text, found, passed)
+        });
+        // On a full disk it would be in the way of the next attempt.
+        let _ = fs::remove_file(&new);
+        if placed? {
+            File::open(folder)?.sync_all()?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// What was there at the start is kept, once.
+    fn keep_copy(
+        &mut self,
+        path: &Path,
+        found: Option<&Found>,
+        passed: &mut dyn FnMut(Step),
+    ) -> io::Result<()> {
+        let Some(found) = found.filter(|_| self.copied.as_deref() != Some(path)) else {
+            return Ok(());
+        };
+        let new = beside(path, "new");
+        let kept = write_whole(&new, &found.bytes, Some(&found.about)).and_then(|()| {
+            passed(Step::CopyWritten);
+            fs::rename(&new, beside(path, "bak"))
+        });
+        if kept.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        kept?;
+        passed(Step::CopyKept);
+        self.copied = Some(path.to_owned());
+        Ok(())
+    }
+
+    /// Whoever holds the lock sees the file and what is known of it agree.
+    fn put_in_place(
+        &self,
+        new: &Path,
+        path: &Path,
+        text: &str,
+        found: Option<&Found>,
+        passed: &mut dyn FnMut(Step),
+    ) -> io::Result<bool> {
+        let longest = self.longest(text);
+        let mut known = lock(&self.known);
+        if !self.leads_to(path) || !is_same(look(path, longest)?.as_ref(), found) {
+            return Ok(false);
+        }
+        passed(Step::LookedAgain);
+        let is_there = match found {
+            None => put_where_nothing_is(new, path)?,
+            Some(found) => {
+                let is_right =
+                    |out: Option<&Found>| self.leads_to(path) && is_same(out, Some(found));
+                exchange(new, path, (text, longest), &is_right, passed)?
+            }
+        };
+        if is_there {
+            *known = Some(text.to_owned());
+        }
+        Ok(is_there)
+    }
+
+    fn leads_to(&self, path: &Path) -> bool {
+        behind(&self.named).is_ok_and(|now| now == path)
+    }
+}
+
+/// What a file of settings says; `None` where there is none. What is no file, such as a pipe that nobody writes to, is
+/// not waited for.
+pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
+    let found = look(path, usize::MAX - 1)?;
+    let text = found.map(|found| String::from_utf8(found.bytes));
+    text.transpose()
+        .map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+impl Found {
+    fn is(&self, text: &str) -> bool {
+        self.bytes == text.as_bytes()
+    }
+}
+
+fn changed(path: &Path) -> String {
+    format!(
+        "{} was changed by somebody else and is left alone; start the console again, or have a run file read again, to \
+         have what it says, or move it away to have what you see here",
+        path.display()
+    )
+}
+
+fn is_same(one: Option<&Found>, other: Option<&Found>) -> bool {
+    one.map(|found| &found.bytes) == other.map(|found| &found.bytes)
+}
+
+/// The file that a path leads to through links, or the place where it would be.
+fn behind(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(to) = fs::read_link(&path) else {
+            return Ok(path);
+        };
+        path = path.parent().unwrap_or(Path::new("/")).join(to);
+    }
+    Err(io::Error::other("too many links"))
+}
+
+/// What stands in a file, one byte more than `longest` at most; `None` where there is none. Nothing is waited for.
+fn look(path: &Path, longest: usize) -> io::Result<Option<Found>> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(longest as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(Found { bytes, about }))
+}
+
+/// Writes a file that was not there; it is whole, and on the disk, when this returns.
+fn write_whole(path: &Path, bytes: &[u8], before: Option<&Metadata>) -> io::Result<()> {
+    // What is left of an earlier attempt, or was put in the way, is not written through.
+    let _ = fs::remove_file(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    before.map_or(Ok(()), |before| take_after(&file, before))?;
+    file.sync_all()
+}
+
+/// Who could read the file before still can, and nobody else: where its group can't be kept, another one gets nothing.
+fn take_after(file: &File, before: &Metadata) -> io::Result<()> {
+    let (owner, group) = (Some(before.uid()), Some(before.gid()));
+    let is_kept = fchown(file, owner, group).is_ok() || fchown(file, None, group).is_ok();
+    let mode = before.mode() & if is_kept { 0o7777 } else { 0o7707 };
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// Whether nothing was there until now.
+fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => return Ok(true),
+        Err(Errno::EXIST) => return Ok(false),
+        Err(error) if is_unknown(error) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match fs::hard_link(new, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) => fs::rename(new, path).map(|()| true),
+    }
+}
+
+/// Makes the new file and the one that is there change places, if what was there `is_right`. Whether it was.
+fn exchange(
+    new: &Path,
+    path: &Path,
+    (text, longest): (&str, usize),
+    is_right: &dyn Fn(Option<&Found>) -> bool,
+    passed: &mut dyn FnMut(Step),
+) -> io::Result<bool> {
+    let swap = || renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE);
+    match swap() {
+        Ok(()) => {}
+        // It was looked at a moment ago.
+        Err(error) if is_unknown(error) => return fs::rename(new, path).map(|()| true),
+        // Somebody moves it away just now.
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    passed(Step::Exchanged);
+    let out = || look(new, longest).ok().flatten();
+    if is_right(out().as_ref()) {
+        return Ok(true);
+    }
+    match swap() {
+        Ok(()) => {}
+        // Ours is gone already.
+        Err(Errno::NOENT) => return put_where_nothing_is(new, path).map(|_| false),
+        Err(_) => {
+            let theirs = beside(path, "theirs");
+            fs::rename(new, &theirs)?;
+            let text = format!("what somebody else wrote is in {}", theirs.display());
+            return Err(io::Error::other(text));
+        }
+    }
+    passed(Step::PutBack);
+    // It was changed once more meanwhile, and what is newer counts.
+    if !out().is_some_and(|out| out.is(text)) {
+        swap()?;
+    }
+    Ok(false)
+}
+
+/// The filesystem, or the kernel, knows no such renaming.
+fn is_unknown(error: Errno) -> bool {
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+}
+
+/// `console.toml.bak`
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".");
+    name.push(what);
+    name.into()
+}
+
+/// As many links as Linux follows.
+const LINKS_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir()
+                .join(format!("hydrant-settings-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir(&folder).expect("a folder");
+            Self(folder)
+        }
+
+        fn file(&self, known: Option<&str>) -> SettingsFile {
+            SettingsFile::new(self.0.join("deep/console.toml"), known.map(str::to_owned))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn it_writes_whole_files_and_keeps_the_one_before() {
+        let folder = Folder::new("whole");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        file.write("two").unwrap();
+        file.write("three").unwrap();
+        let read = |name: &str| fs::read_to_string(folder.0.join("deep").join(name)).unwrap();
+        assert_eq!(
+            (
+                read("console.toml").as_str(),
+                read("console.toml.bak").as_str()
+            ),
+            ("three", "one")
+        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&file.named), mode(&folder.0.join("deep"))),
+            (0o600, 0o700)
+        );
+        assert_eq!(fs::read_dir(folder.0.join("deep")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = Folder::new("link");
+        let real = folder.0.join("real.toml");
+        fs::write(&real, "one").unwrap();
+        fs::create_dir(folder.0.join("deep")).unwrap();
+        std::os::unix::fs::symlink(&real, folder.0.join("deep/console.toml")).unwrap();
+        folder.file(Some("one")).write("two").unwrap();
+        assert_eq!(fs::read_to_string(real).unwrap(), "two");
+        let link = fs::symlink_metadata(folder.0.join("deep/console.toml")).unwrap();
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn what_others_have_changed_stays() {
+        let folder = Folder::new("changed");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        fs::write(&file.named, "theirs").unwrap();
+        let error = file.write("two").unwrap_err();
+        assert!(error.contains("was changed by somebody else"), "{error}");
+        assert_eq!(fs::read_to_string(&file.named).unwrap(), "theirs");
+        fs::remove_file(&file.named).unwrap();
+        file.write("two").expect("it has been moved away");
+        let mut late = folder.file(None);
+        assert!(
+            late.write("three").is_err(),
+            "it was not there when it was read"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_said_and_not_lost() {
+        let folder = Folder::new("readonly");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        let mut mode = fs::metadata(&file.named).unwrap().permissions();
+        mode.set_mode(0o400);
+        fs::set_permissions(&file.named, mode).unwrap();
+        let error = file.write("two").unwrap_err();
+        assert!(
+            error.contains("can't write") && error.contains("permission denied"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&file.named).unwrap(), "one");
+        let mut blocked = SettingsFile::new(file.named.join("x/console.toml"), None);
+        assert!(blocked.write("one").is_err());
+    }
+
+    /// Whoever reads it meanwhile, and holds the lock, never finds what nobody has told of.
+    #[test]
+    fn what_it_writes_is_known_as_soon_as_it_is_there() {
+        let folder = Folder::new("known");
+        let mut file = folder.file(None);
+        file.write("0").unwrap();
+        let (known, path) = (Arc::clone(&file.known), file.named.clone());
+        let writer = thread::spawn(move || {
+            for number in 1..200 {
+                file.write(&number.to_string()).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let held = lock(&known);
+            let there = fs::read_to_string(&path).unwrap();
+            assert_eq!(Some(&there), held.as_ref());
+        }
+        writer.join().unwrap();
+    }
+
+    /// A link beside it, which somebody has put there, leads nowhere.
+    #[test]
+    fn what_stands_beside_it_is_not_written_through() {
+        let folder = Folder::new("beside");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        let theirs = folder.0.join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        for what in ["new", "bak"] {
+            std::os::unix::fs::symlink(&theirs, beside(&file.named, what)).unwrap();
+        }
+        file.write("two").unwrap();
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(
+            fs::read_to_string(beside(&file.named, "bak")).unwrap(),
+            "one"
+        );
+        assert_eq!(fs::read_to_string(&file.named).unwrap(), "two");
+    }
+
+    /// For root, who may give it to anybody.
+    #[test]
+    fn it_stays_its_owner_s() {
+        let folder = Folder::new("owner");
+        let mut file = folder.file(None);
+        file.write("one").unwrap();
+        if std::os::unix::fs::chown(&file.named, Some(12_345), Some(12_346)).is_err() {
+            return;
+        }
+        file.write("two").unwrap();
+        let now = fs::metadata(&file.named).unwrap();
+        assert_eq!(
+            (now.uid(), now.gid(), now.mode() & 0o777),
+            (12_345, 12_346, 0o600)
+        );
+    }
+
+    /// Does something when a step is passed.
+    fn at(step: Step, mut what: impl FnMut()) -> impl FnMut(Step) {
+        move |passed| {
+            if passed == step {
+                what();
+            }
+        }
+    }
+
+    fn whole(name: &str) -> String {
+        name.repeat(50_000)
+    }
+
+    /// The process is killed at each step of a save: what is read at the next start is a whole file, and so is the
+    /// copy.
+    #[test]
+    fn killed_at_any_step_it_leaves_whole_files() {
+        let steps = [
+            Step::Looked,
+            Step::CopyWritten,
+            Step::CopyKept,
+            Step::Written,
+            Step::LookedAgain,
+            Step::Exchanged,
+            Step::PutBack,
+        ];
+        for (step, is_disturbed) in steps.iter().flat_map(|step| [(step, false), (step, true)]) {
+            let folder = Folder::new("killed");
+            folder.file(None).write(&whole("one")).unwrap();
+            folder
+                .file(Some(&whole("one")))
+                .write(&whole("two"))
+                .unwrap();
+            let mut file = folder.file(Some(&whole("two")));
+            let (path, mut was_there) = (file.named.clone(), false);
+            let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let mut theirs = at(Step::LookedAgain, || {
+                    if is_disturbed {
+                        fs::write(&path, whole("theirs")).unwrap();
+                    }
+                });
+                let mut kill = at(*step, || {
+                    was_there = true;
+                    std::panic::resume_unwind(Box::new(()));
+                });
+                file.write_by_steps(&whole("three"), &mut |step| {
+                    theirs(step);
+                    kill(step);
+                })
+            }));
+            assert_eq!(killed.is_err(), was_there, "{step:?}");
+            assert!(
+                was_there || !is_disturbed && *step == Step::PutBack,
+                "{step:?}"
+            );
+            let there = fs::read_to_string(&path).unwrap();
+            let names = ["two", "three", "theirs"];
+            assert!(
+                names.map(whole).contains(&there),
+                "{step:?}: {} bytes",
+                there.len()
+            );
+            let copy = fs::read_to_string(beside(&path, "bak")).unwrap();
+            assert!(
+                ["one", "two"].map(whole).contains(&copy),
+                "{step:?}: {} bytes",
+                copy.len()
+            );
+            // What is left lies in nobody's way.
+            folder.file(Some(&there)).write("four").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "four");
+            assert_eq!(fs::read_to_string(beside(&path, "bak")).unwrap(), there);
+            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
+        }
+    }
+
+    /// An editor that saves while it is being written, in either of the ways in which editors do that.
+    #[test]
+    fn what_is_saved_at_the_same_time_stays() {
+        let in_place = |path: &Path, text: &str| fs::write(path, text).unwrap();
+        let renamed = |path: &Path, text: &str| {
+            fs::write(beside(path, "swp"), text).unwrap();
+            fs::rename(beside(path, "swp"), path).unwrap();
+        };
+        let ways: [fn(&Path, &str); 2] = [in_place, renamed];
+        let steps = [
+            Step::Looked,
+            Step::CopyWritten,
+            Step::CopyKept,
+            Step::Written,
+            Step::LookedAgain,
+            Step::Exchanged,
+        ];
+        for (step, save) in steps.iter().flat_map(|step| ways.map(|way| (*step, way))) {
+            let folder = Folder::new("same");
+            folder.file(None).write("one").unwrap();
+            let mut file = folder.file(Some("one"));
+            let path = file.named.clone();
+            let written = file.write_by_steps("two", &mut at(step, || save(&path, "theirs")));
+            let there = || fs::read_to_string(&path).unwrap();
+            assert_eq!(there(), "theirs", "{step:?}");
+            // It was there for a moment, and what was saved behind it is newer.
+            assert_eq!(
+                written.is_ok(),
+                step == Step::Exchanged,
+                "{step:?}: {written:?}"
+            );
+            let error = file.write("three").unwrap_err();
+            assert!(error.contains("was changed by somebody else"), "{error}");
+            assert_eq!(there(), "theirs", "{step:?}");
+            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
+        }
+        // Twice, and the last one counts.
+        let folder = Folder::new("twice");
+        folder.file(None).write("one").unwrap();
+        let mut file = folder.file(Some("one"));
+        let path = file.named.clone();
+        let written = file.write_by_steps("two", &mut |step| match step {
+            Step::LookedAgain => renamed(&path, "theirs"),
+            Step::Exchanged => renamed(&path, "newer"),
+            _ => {}
+        });
+        assert!(written.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+    }
+
+    #[test]
+    fn one_that_is_made_at_the_same_time_stays() {
+        for step in [Step::Looked, Step::Written, Step::LookedAgain] {
+            let folder = Folder::new("made");
+            let mut file = folder.file(None);
+            let path = file.named.clone();
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            let made = || fs::write(&path, "theirs").unwrap();
+            file.write_by_steps("one", &mut at(step, made)).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "theirs", "{step:?}");
+            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        }
+    }
+
+    /// What is read at the next start is where the link leads then.
+    #[test]
+    fn a_link_is_followed_anew_at_each_save() {
+        use std::os::unix::fs::symlink;
+        let folder = Folder::new("led");
+        let place = |name: &str| folder.0.join(name);
+        let (old, new, link) = (
+            place("old.toml"),
+            place("new.toml"),
+            place("deep/console.toml"),
+        );
+        fs::create_dir(place("deep")).unwrap();
+        fs::write(&old, "one").unwrap();
+        symlink(&old, &link).unwrap();
+        let lead = |to: &Path| {
+            fs::remove_file(&link).unwrap();
+            symlink(to, &link).unwrap();
+        };
+        let mut file = folder.file(Some("one"));
+        file.write("two").unwrap();
+        let both = || [&old, &new].map(|path| fs::read_to_string(path).unwrap_or_default());
+        fs::write(&new, "theirs").unwrap();
+        lead(&new);
+        file.write("three").expect_err("nobody knows what is there");
+        assert_eq!(both(), ["two", "theirs"]);
+        // The same stands there.
+        fs::write(&new, "two").unwrap();
+        file.write("three").unwrap();
+        assert_eq!(both(), ["two", "three"]);
+        assert_eq!(fs::read_to_string(beside(&new, "bak")).unwrap(), "two");
+        // It is led away in the midst of it.
+        fs::write(&old, "three").unwrap();
+        for step in [Step::Written, Step::LookedAgain, Step::Exchanged] {
+            lead(&new);
+            file.write_by_steps("four", &mut at(step, || lead(&old)))
+                .expect_err("it leads away");
+            assert_eq!(both(), ["three", "three"], "{step:?}");
+        }
+        // Nothing is there yet, and the link stays one.
+        fs::remove_file(&new).unwrap();
+        lead(Path::new("../new.toml"));
+        file.write("five").unwrap();
+        assert_eq!(both(), ["three", "five"]);
+    }
+
+    /// A pipe that nobody writes to is not waited for.
+    #[test]
+    fn what_is_no_file_is_left_alone() {
+        use rustix::fs::{FileType, Mode, mknodat};
+        let folder = Folder::new("pipe");
+        let mut file = folder.file(Some("one"));
+        fs::create_dir(folder.0.join("deep")).unwrap();
+        mknodat(CWD, &file.named, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let error = file.write("two").unwrap_err();
+        assert!(error.contains("it is no plain file"), "{error}");
+        assert!(read(&file.named).is_err());
+        assert_eq!(read(&folder.0.join("none")).unwrap(), None);
+    }
+}

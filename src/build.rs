@@ -1,0 +1,202 @@
+//! Where functions lie in the program: those that a process seldom runs apart from those that each runs.
+//!
+//! A page of a program is in memory once something on it was run, and the kernel then maps up to 64 KiB round it. Left
+//! to itself the linker puts functions in the order in which the compiler comes to them, so that nearly each such piece
+//! holds something that every process needs at its start, and nearly the whole program becomes resident. Here modules
+//! and crates are named that most processes never enter; then the roles, of which a process has one or a few, each
+//! together. What is not named stays in its order, behind them. A path that names nothing changes nothing.
+//!
+//! Linkers for ELF that read GNU's scripts do what is asked for: GNU's own, and lld, which is Rust's on x86-64. Where
+//! somebody has chosen another one, nothing is asked of it.
+
+use std::env;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// What each process runs, though it would be among the following.
+const ALWAYS: &[&str] = &[
+    "alloc::raw_vec",
+    "core::slice::sort::shared::smallsort::insert_tail",
+    "hydrant::config::settings::is_editable",
+];
+
+/// What most processes never enter.
+const SELDOM: &[&str] = &[
+    // Certificates, and connections that are encrypted.
+    "ring",
+    "rustls",
+    "rustls_native_certs",
+    "rustls_pki_types",
+    "webpki",
+    "hydrant::config::certificates",
+    "hydrant::proto::tls",
+    // Run files, settings, and what is said as JSON.
+    "indexmap",
+    "serde_core",
+    "serde_json",
+    "toml_datetime",
+    "toml_edit",
+    "toml_parser",
+    "toml_writer",
+    "winnow",
+    "hydrant::app::change",
+    "hydrant::app::keeper",
+    "hydrant::app::panel",
+    "hydrant::app::reload",
+    "hydrant::app::scribe",
+    "hydrant::config::run_file",
+    "hydrant::config::settings",
+    // What is asked about a process, or shown on a page.
+    "httparse",
+    "hydrant::app::desk",
+    "hydrant::app::fleet::Fleet::go_on_changing",
+    "hydrant::app::posts::Post::row",
+    "hydrant::app::process",
+    "hydrant::app::roles::RoleSet::client_page",
+    "hydrant::app::roles::RoleSet::set_options",
+    "hydrant::app::roles::RoleSet::view",
+    "hydrant::config::console",
+    "hydrant::proto::http1",
+    "hydrant::roles::console::Console::route",
+    "hydrant::roles::console::answer",
+    "hydrant::roles::console::ask",
+    "hydrant::roles::console::assets",
+    "hydrant::roles::console::guard",
+    "hydrant::roles::console::guesses",
+    "hydrant::roles::console::history",
+    "hydrant::roles::console::roster",
+    "hydrant::roles::console::routes",
+    "hydrant::roles::console::state",
+    "hydrant::roles::console::streams",
+    "hydrant::roles::http",
+    "hydrant::roles::metrics",
+    "hydrant::roles::status",
+    // Runs that are no relay.
+    "hdrhistogram",
+    "libm",
+    "hydrant::app::ask_those_that_run",
+    "hydrant::app::bench",
+    "hydrant::app::demo",
+    "hydrant::app::serve_console",
+    "hydrant::app::show",
+    "hydrant::roles::bench",
+    "hydrant::roles::demo",
+    // Help, and what is said of mistakes.
+    "hydrant::cli::completions",
+    "hydrant::cli::error",
+    "hydrant::cli::help",
+    "hydrant::cli::man",
+    "hydrant::cli::nearest",
+    "hydrant::cli::unknown_flag",
+    "hydrant::config::error",
+    "hydrant::config::unit",
+    // Panics, with the trace that is written of them.
+    "addr2line",
+    "gimli",
+    "miniz_oxide",
+    "object",
+    "rustc_demangle",
+    "std::backtrace_rs",
+    // Of the standard library and of small crates.
+    "base64",
+    "core::fmt::Debug",
+    "core::fmt::float",
+    "core::num",
+    "core::slice::sort",
+    "core::unicode",
+    "hashbrown",
+    "sha1",
+    "sha2",
+    "std::process",
+    "std::sync::mpmc",
+    "std::sys::process",
+];
+
+/// Roles, with what only they use.
+const ROLES: &[&str] = &[
+    "hydrant::config::relay",
+    "hydrant::config::relay_unread",
+    "hydrant::proto::record",
+    "hydrant::roles::relay",
+    "hydrant::base::tokens",
+    "hydrant::config::hub",
+    "hydrant::config::hub_tunnel",
+    "hydrant::config::user",
+    "hydrant::proto::mailbox",
+    "hydrant::roles::hub",
+    "hydrant::config::ws",
+    "hydrant::proto::websocket",
+    "hydrant::roles::ws",
+    "hydrant::config::tunnel",
+    "hydrant::proto::hello",
+    "hydrant::roles::tunnel",
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=src/build.rs");
+    let is_read = is("TARGET_OS", "linux") && (is("TARGET_ENV", "gnu") || is("TARGET_ENV", "musl"));
+    if !is_read || is_linker_chosen() || env::var("PROFILE").as_deref() != Ok("release") {
+        return;
+    }
+    let folder = env::var_os("OUT_DIR").expect("cargo names a folder for what this makes");
+    let path = Path::new(&folder).join("layout.ld");
+    fs::write(&path, script()).expect("cargo's folder can be written to");
+    println!(
+        "cargo::rustc-link-arg-bin=hydrant=-Wl,-T,{}",
+        path.display()
+    );
+}
+
+fn is(what: &str, value: &str) -> bool {
+    env::var(format!("CARGO_CFG_{what}")).as_deref() == Ok(value)
+}
+
+/// Whether somebody has named a linker, or flags for it: it may be one that reads no scripts.
+fn is_linker_chosen() -> bool {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    env::var_os("RUSTC_LINKER").is_some() || flags.contains("link")
+}
+
+fn script() -> String {
+    let mut script = String::from("SECTIONS\n{\n");
+    // ring's functions in C and assembly have sections without names.
+    section(&mut script, "text", "always", ALWAYS, "");
+    section(
+        &mut script,
+        "text",
+        "seldom",
+        SELDOM,
+        "*libring-*:*(.text .text.*)",
+    );
+    section(&mut script, "text", "roles", ROLES, "");
+    script += "}\nINSERT BEFORE .text;\nSECTIONS\n{\n";
+    section(
+        &mut script,
+        "rodata",
+        "seldom",
+        SELDOM,
+        "*libring-*:*(.rodata .rodata.*)",
+    );
+    script += "}\nINSERT BEFORE .rodata;\n";
+    script
+}
+
+/// An output section of what these paths name.
+fn section(script: &mut String, kind: &str, name: &str, paths: &[&str], first: &str) {
+    let _ = writeln!(script, "  .{kind}.{name} :\n  {{\n    {first}");
+    for path in paths {
+        let names: Vec<&str> = path.split("::").collect();
+        let mangled: String = names
+            .iter()
+            .map(|name| format!("{}{name}", name.len()))
+            .collect();
+        let written = names.join("..");
+        // As both of Rust's manglings begin a path, and as the older one writes a type's.
+        let _ = writeln!(
+            script,
+            "    *(.{kind}.*_ZN{mangled}* .{kind}.*_{mangled}* .{kind}.*${written}*)"
+        );
+    }
+    script.push_str("  }\n");
+}
