@@ -412,6 +412,29 @@ mod dials {
         }
     }
 
+    /// A role that begins while the loop turns has the names at which it listens looked up before.
+    #[test]
+    fn nobody_waits_for_a_name_to_listen_at() {
+        let stage = |world: &Handle| {
+            let mut late = Answer::with(&ips(["127.0.0.1"]));
+            late.after = millis(5000);
+            name(world, [late]);
+        };
+        let mut rig = Rig::set(Faults::none(), stage, |_, _| ());
+        rig.turn();
+        let at = endpoint("host.test:80");
+        let error = rig.reactor.reserve(&at, &[]).expect_err("nobody knows it");
+        assert_eq!(error.to_string(), "the name has not been looked up");
+        let answer = rig.reactor.look_up("host.test");
+        rig.run(millis(4000));
+        assert!(answer.try_recv().is_err());
+        rig.run(millis(2000));
+        let known = answer.try_recv().expect("it is known by now");
+        rig.reactor.know_hosts([("host.test".to_owned(), known)]);
+        let place = rig.reactor.reserve(&at, &[]).expect("it is free");
+        rig.reactor.cancel(vec![place]);
+    }
+
     #[test]
     fn a_slow_resolver_delays_no_byte() {
         let mut slow = Answer::with(&ips(["10.0.0.1"]));

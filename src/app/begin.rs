@@ -30,8 +30,19 @@ pub(super) fn put(
     member: &Member,
     reserved: Vec<Reserved>,
 ) -> Result<(RoleId, Option<Watch>), Faults> {
+    let watch = member.certificates.clone().map(Watch::start).transpose();
+    put_watched(reactor, member, reserved, watch)
+}
+
+/// As above, with whatever watches its certificates, or why nothing can.
+fn put_watched(
+    reactor: &mut Reactor<RoleSet>,
+    member: &Member,
+    reserved: Vec<Reserved>,
+    watch: Result<Option<Watch>, String>,
+) -> Result<(RoleId, Option<Watch>), Faults> {
     let fault = |text: String| vec![(String::new(), text)];
-    let watch = match member.certificates.clone().map(Watch::start).transpose() {
+    let watch = match watch {
         Ok(watch) => watch,
         Err(text) => {
             reactor.cancel(reserved);
@@ -99,4 +110,31 @@ pub(super) fn reserve(
 pub(super) fn text_of(faults: &Faults) -> String {
     let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
     texts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Env, RunFile};
+    use crate::reactor::mio_net::{self, MioNet};
+
+    /// Where there is no thread for its certificates, nobody listens for it.
+    #[test]
+    fn what_can_t_be_watched_gives_its_places_back() {
+        let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
+        let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
+        let at = std::env::temp_dir().join(format!("hydrant-begin-{}", std::process::id()));
+        let dst = format!("unix:{}", at.display());
+        let text = format!("[[relay]]\nsrc = \"127.0.0.1:9\"\ndst = \"{dst}\"\n");
+        let file = RunFile::parse(&text, Path::new("/nonexistent"), &[], &Env::default());
+        let member = file.expect("it is right").members.remove(0);
+        let reserved = reserve(&mut reactor, &member, None, &[]).expect("it is free");
+        assert!(at.exists() && reserve(&mut reactor, &member, None, &[]).is_err());
+        let why = Err("no thread".to_owned());
+        let faults = put_watched(&mut reactor, &member, reserved, why).err();
+        assert_eq!(faults, Some(vec![(String::new(), "no thread".to_owned())]));
+        assert!(!at.exists(), "nobody listens there any more");
+    }
 }

@@ -5,38 +5,32 @@ use std::collections::BTreeMap;
 
 use super::RoleSet;
 use super::fleet::Fleet;
-use super::posts::{Post, Standing};
+use super::posts::{Post, Posts, Standing};
 use super::scribe::Want;
+use super::wants::name_of;
 use crate::config::run_file::{Edit, enabled};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
 
-/// The roles that were begun, or stopped, by their names.
+/// The roles that were begun, or stopped, by their ids.
 #[derive(Debug, Default)]
 pub(super) struct ByHand {
-    all: BTreeMap<String, bool>,
+    all: BTreeMap<u64, bool>,
     /// Why the file could not be made to say so the last time.
     why: Option<String>,
 }
 
 impl ByHand {
     /// It runs now, or does not.
-    pub(super) fn note(&mut self, name: &str, on: bool) {
-        self.all.insert(name.to_owned(), on);
-    }
-
-    /// It has another name, or is no more.
-    pub(super) fn rename(&mut self, old: &str, new: Option<&str>) {
-        if let (Some(on), Some(new)) = (self.all.remove(old), new) {
-            self.note(new, on);
-        }
+    pub(super) fn note(&mut self, role: u64, on: bool) {
+        self.all.insert(role, on);
     }
 
     /// The text of the file with all of it said, as far as those roles stand there.
-    pub(super) fn said_in(&self, text: &str) -> String {
-        let edits = self.all.iter().map(|(name, on)| Edit::Enable {
-            name: name.clone(),
-            on: *on,
+    pub(super) fn said_in(&self, text: &str, posts: &Posts) -> String {
+        let edits = self.all.iter().filter_map(|(id, on)| {
+            let name = name_of(posts, *id)?;
+            Some(Edit::Enable { name, on: *on })
         });
         edits.fold(text.to_owned(), |text, edit| {
             edit.apply(&text).unwrap_or(text)
@@ -92,30 +86,30 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
-        let holds = |name: &str, on: bool| {
-            let post = self.posts.iter().find(|post| post.member.name == name);
-            post.is_some_and(|post| post.was_begun() == on)
+        let holds = |id: u64, on: bool| {
+            let place = self.posts.place_of(id);
+            place.is_some_and(|place| self.posts[place].was_begun() == on)
         };
-        scribe.by_hand.all.retain(|name, on| holds(name, *on));
+        scribe.by_hand.all.retain(|id, on| holds(*id, *on));
         scribe.by_hand.why = None;
-        for (name, on) in self.unsaid() {
-            let edit = Edit::Enable { name, on };
-            self.write(reactor, Want::Edit(edit), None);
+        for (id, on) in self.unsaid() {
+            self.write(reactor, Want::Enable { id, on }, None);
         }
     }
 
     /// What was done by hand, and is neither in the file nor on its way there.
-    fn unsaid(&self) -> Vec<(String, bool)> {
+    fn unsaid(&self) -> Vec<(u64, bool)> {
         let Some(scribe) = &self.scribe else {
             return Vec::new();
         };
-        let is_unsaid = |name: &str, on: bool| {
-            let post = self.posts.iter().find(|post| post.member.name == name);
-            post.is_some_and(|post| post.member.is_enabled != on) && !scribe.will_enable(name)
+        let is_unsaid = |id: u64, on: bool| {
+            let place = self.posts.place_of(id);
+            let says = place.is_some_and(|place| self.posts[place].member.is_enabled != on);
+            says && !scribe.will_enable(id)
         };
         let all = scribe.by_hand.all.iter();
-        let all = all.filter(|(name, on)| is_unsaid(name, **on));
-        all.map(|(name, on)| (name.clone(), *on)).collect()
+        let all = all.filter(|(id, on)| is_unsaid(**id, **on));
+        all.map(|(id, on)| (*id, *on)).collect()
     }
 
     /// Why what was done on the page is not in the file.
@@ -124,7 +118,8 @@ impl Fleet {
         let unsaid = self.unsaid();
         let names = |wanted: bool| {
             let all = unsaid.iter().filter(|(_, on)| *on == wanted);
-            all.map(|(name, _)| name.as_str()).collect::<Vec<&str>>()
+            let names = all.filter_map(|(id, _)| name_of(&self.posts, *id));
+            names.collect::<Vec<String>>()
         };
         let why = scribe.fault().or_else(|| scribe.by_hand.why.clone());
         let done = [("stopped", names(false)), ("started", names(true))];
@@ -142,7 +137,7 @@ impl Fleet {
 }
 
 /// "a, b and c were stopped"
-fn clause(what: &str, names: &[&str]) -> Option<String> {
+fn clause(what: &str, names: &[String]) -> Option<String> {
     let (last, before) = names.split_last()?;
     Some(match before {
         [] => format!("{last} was {what}"),

@@ -29,6 +29,14 @@ impl Watch {
         })
     }
 
+    /// One whose thread is a test.
+    #[cfg(test)]
+    pub(super) fn held() -> (Self, Receiver<()>) {
+        let (reload, asked) = mpsc::channel();
+        let reload = Some(reload);
+        (Self { reload }, asked)
+    }
+
     /// SIGHUP: reads them again, whether or not they seem to have changed.
     pub(super) fn reload(&self) {
         if let Some(reload) = &self.reload {

@@ -1,13 +1,14 @@
-//! Work that takes as long as a disk or a name server likes, in a thread of its own. What comes of it is looked for
-//! between turns; the thread brings about a turn when it is through.
+//! What takes as long as a disk or a name server likes: files are read in a thread of its own, which brings about a
+//! turn when it is through, and names are looked up by the loop's resolver. What comes of it is looked for between turns.
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
+use super::RoleSet;
 use crate::base::endpoint::{Endpoint, Host};
-use crate::reactor::mio_net;
+use crate::reactor::Reactor;
 use crate::reactor::net::Wake;
 
 /// Work that is under way. Dropped, nobody waits for it any more.
@@ -53,19 +54,55 @@ pub(super) struct Broken;
 /// A name, and its addresses or why it has none.
 pub(super) type Known = (String, io::Result<Vec<IpAddr>>);
 
-/// The names among these places, looked up: for a thread.
-pub(super) fn look_up<'a>(places: impl IntoIterator<Item = &'a Endpoint>) -> Vec<Known> {
-    let names = places.into_iter().filter_map(|at| match at {
-        Endpoint::Tcp {
-            host: Host::Name(name),
-            ..
-        } => Some(name.clone()),
-        _ => None,
-    });
-    names
-        .map(|name| {
-            let addresses = mio_net::look_up(&name);
-            (name, addresses)
-        })
-        .collect()
+/// Names at which roles are about to listen, and what is known of them.
+#[derive(Default)]
+pub(super) struct Hosts {
+    asked: Vec<(String, Receiver<io::Result<Vec<IpAddr>>>)>,
+    known: Vec<Known>,
+}
+
+impl Hosts {
+    /// Has the names among these places looked up that have not been.
+    pub(super) fn want<'a>(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        places: impl IntoIterator<Item = &'a Endpoint>,
+    ) {
+        for at in places {
+            let Endpoint::Tcp {
+                host: Host::Name(name),
+                ..
+            } = at
+            else {
+                continue;
+            };
+            let is_asked = self.asked.iter().any(|(asked, _)| asked == name);
+            if !is_asked && !self.known.iter().any(|(known, _)| known == name) {
+                self.asked.push((name.clone(), reactor.look_up(name)));
+            }
+        }
+    }
+
+    /// Takes in what has been found by now. Whether that is all that was wanted.
+    pub(super) fn are_known(&mut self) -> bool {
+        let mut at = 0;
+        while let Some((_, answer)) = self.asked.get(at) {
+            let answer = match answer.try_recv() {
+                Ok(answer) => answer,
+                Err(TryRecvError::Disconnected) => Err(io::Error::other("looking it up broke off")),
+                Err(TryRecvError::Empty) => {
+                    at += 1;
+                    continue;
+                }
+            };
+            let (name, _) = self.asked.swap_remove(at);
+            self.known.push((name, answer));
+        }
+        self.asked.is_empty()
+    }
+
+    /// All that is known.
+    pub(super) fn take(&mut self) -> Vec<Known> {
+        std::mem::take(&mut self.known)
+    }
 }

@@ -17,7 +17,6 @@ use super::posts::{Post, Posts, Standing};
 use super::reload::Reading;
 use super::scribe::{Scribe, Want};
 use crate::base::endpoint::Endpoint;
-use crate::config::run_file::Edit;
 use crate::config::{self, Member, Run, RunFile};
 use crate::reactor::command::Ticket;
 use crate::reactor::tabs::{TabReply, Tabs};
@@ -261,7 +260,7 @@ impl Fleet {
     /// All is over: waits until what was changed on the page is in the run file.
     pub(super) fn finish(&mut self) {
         if let Some(scribe) = &mut self.scribe {
-            scribe.finish();
+            scribe.finish(&self.posts);
         }
     }
 
@@ -317,13 +316,12 @@ impl Fleet {
 
     #[inline(never)]
     fn go_on_changing(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let is_stopping = reactor.is_stopping();
-        if !is_stopping {
+        if !reactor.is_stopping() {
             self.end_reload(reactor);
             self.end_edit(reactor);
             self.begin_edit(reactor);
         }
-        self.begin_prepared(reactor, is_stopping);
+        self.begin_prepared(reactor);
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
@@ -410,8 +408,8 @@ impl Panel for Fleet {
     }
 
     fn remove(&mut self, reactor: &mut Reactor<RoleSet>, by: By, place: usize) -> Option<TabReply> {
-        let name = self.posts[place].member.name.clone();
-        self.write(reactor, Want::Edit(Edit::Remove { name }), Some(by))
+        let id = self.posts[place].id;
+        self.write(reactor, Want::Remove { id }, Some(by))
     }
 
     fn show(&mut self, place: usize, on: bool) {
@@ -419,9 +417,9 @@ impl Panel for Fleet {
     }
 
     fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool) {
-        let name = self.posts[place].member.name.clone();
+        let id = self.posts[place].id;
         // Where the file is not kept it is so all the same.
-        self.write(reactor, Want::Edit(Edit::Enable { name, on }), None);
+        self.write(reactor, Want::Enable { id, on }, None);
     }
 
     fn is_fixed(&self, _: usize) -> Option<&'static str> {

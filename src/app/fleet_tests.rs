@@ -3,20 +3,21 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::RoleSet;
-use super::errand::Errand;
+use super::errand::{Errand, Hosts};
 use super::fleet::{Fleet, Origin, Watching};
 use super::panel::Panel;
 use super::posts::Standing;
-use super::reload::Read;
+use super::reload::{Read, Reading};
 use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
-use crate::config::{ConfigError, Env, RunFile};
-use crate::reactor::command::{RoleState, Ticket};
+use crate::config::{Env, RunFile};
+use crate::reactor::command::{Reply, RoleState, Ticket};
 use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::net::{Addr, Wake};
@@ -24,10 +25,10 @@ use crate::reactor::tabs::{Tab, TabCommand, TabReply};
 use crate::reactor::{Reactor, RoleId, Turn};
 
 /// Roles that run, and the file that they came from.
-struct Rig {
+pub(super) struct Rig {
     folder: PathBuf,
-    reactor: Reactor<RoleSet>,
-    fleet: Fleet,
+    pub(super) reactor: Reactor<RoleSet>,
+    pub(super) fleet: Fleet,
     /// Who asks.
     page: RoleId,
 }
@@ -40,7 +41,7 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    fn new(name: &str, roles: &str) -> Self {
+    pub(super) fn new(name: &str, roles: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("hydrant-fleet-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -65,15 +66,15 @@ impl Rig {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.join("f.toml")
     }
 
-    fn saved(&self) -> String {
+    pub(super) fn saved(&self) -> String {
         fs::read_to_string(self.path()).expect("it is there")
     }
 
-    fn between(&mut self, turn: &Turn) {
+    pub(super) fn between(&mut self, turn: &Turn) {
         let between = self
             .fleet
             .between_turns(&mut self.reactor, turn, &mut Vec::new());
@@ -82,7 +83,7 @@ impl Rig {
 
     /// Turns until something is so.
     #[track_caller]
-    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+    pub(super) fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = self.reactor.clock() + DEADLINE;
         while !is_so(self) {
             assert!(self.reactor.clock() < end, "never {what}: {}", self.saved());
@@ -95,7 +96,7 @@ impl Rig {
         }
     }
 
-    fn is_idle(&mut self) -> bool {
+    pub(super) fn is_idle(&mut self) -> bool {
         let scribe = self.fleet.scribe.as_ref();
         self.fleet.reading.is_none()
             && self.fleet.posts.beginning.is_empty()
@@ -103,17 +104,17 @@ impl Rig {
     }
 
     /// Asks for something. `None`: that takes a while.
-    fn ask(&mut self, command: TabCommand) -> Option<TabReply> {
+    pub(super) fn ask(&mut self, command: TabCommand) -> Option<TabReply> {
         let by = (self.page, Ticket(u64::MAX));
         self.fleet.obey(&mut self.reactor, by, command)
     }
 
-    fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
+    pub(super) fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
         let fields = vec![(key.to_owned(), value.to_owned())];
         self.ask(TabCommand::Change { tab, fields })
     }
 
-    fn tab(&mut self, id: u64) -> Tab {
+    pub(super) fn tab(&mut self, id: u64) -> Tab {
         let Some(TabReply::List(tabs)) = self.ask(TabCommand::List {
             from: 0,
             is_brief: false,
@@ -125,7 +126,7 @@ impl Rig {
     }
 
     /// What the page says of the file.
-    fn fault(&mut self) -> Option<String> {
+    pub(super) fn fault(&mut self) -> Option<String> {
         let Some(TabReply::List(tabs)) = self.ask(TabCommand::List {
             from: 0,
             is_brief: false,
@@ -135,14 +136,14 @@ impl Rig {
         tabs.fault
     }
 
-    fn errors(&mut self, id: u64) -> Vec<(String, String)> {
+    pub(super) fn errors(&mut self, id: u64) -> Vec<(String, String)> {
         self.tab(id).settings.expect("it has some").faults
     }
 }
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn relay(name: &str, more: &str) -> String {
+pub(super) fn relay(name: &str, more: &str) -> String {
     format!("[[relay]]\nname = \"{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\n{more}\n")
 }
 
@@ -162,17 +163,6 @@ fn held<T: Send + 'static>(
     (errand, go, done)
 }
 
-/// What the run file would say with this text.
-fn read(origin: &crate::config::run_file::Origin, text: String) -> Result<Read, ConfigError> {
-    let file = origin.with(text)?;
-    Ok(Read {
-        hosts: Vec::new(),
-        members: file.members.clone(),
-        globals: file.globals.clone(),
-        file: Some(Box::new(file)),
-    })
-}
-
 /// A change that has been checked while the file is being read waits for that, and is made of what that has found.
 #[test]
 fn a_change_in_the_midst_of_a_reading_is_not_lost() {
@@ -184,7 +174,7 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     let before = rig.saved();
     // It is read first, and takes its time.
     let (known, text) = (origin.clone(), before.clone());
-    let (reading, go, through) = held(move || read(&known, text));
+    let (reading, go, through) = held(move || known.with(text).map(Read::of));
     let edit = Edit::Set {
         name: "a".to_owned(),
         fields: vec![("max-lag".to_owned(), "3s".to_owned())],
@@ -192,14 +182,14 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
     let text = edit.apply(&before).expect("it is there");
     let meant = text.clone();
-    let (checked, go_first, first) = held(move || read(&origin, meant));
+    let (checked, go_first, first) = held(move || origin.with(meant).map(Read::of));
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.take().expect("it was just begun");
     scribe.under_way = Some(UnderWay {
-        reading: checked,
+        reading: Reading::of(checked),
         ..under_way
     });
-    rig.fleet.reading = Some((reading, Vec::new()));
+    rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
     go_first.send(()).expect("it waits");
     first.recv().expect("it is through");
     rig.between(&Turn::Going);
@@ -245,9 +235,22 @@ fn a_relay_that_a_console_would_not_take_is_changed() {
         panic!("it is none");
     };
     assert_eq!(faults[0].0, "origin", "{faults:?}");
-    assert_eq!(rig.errors(2), faults);
-    rig.set(2, "origin", "https://a");
-    rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// Who asks is told what is wrong. It is not there then, so nothing is wrong with the relay.
+#[test]
+fn what_is_refused_is_no_error_of_the_relay() {
+    let mut rig = Rig::new(
+        "refused",
+        &(relay("a", "") + &relay("b", "enabled = false")),
+    );
+    for (tab, key, value) in [(1, "dst", ":1"), (1, "retry", "soon"), (2, "retry", "soon")] {
+        let Some(TabReply::Faults(faults)) = rig.set(tab, key, value) else {
+            panic!("{value} is none");
+        };
+        assert_eq!(faults[0].0, key, "{faults:?}");
+        assert_eq!(rig.errors(tab), []);
+    }
 }
 
 /// What no relay has is no matter of where it is set: it is a slip.
@@ -288,17 +291,47 @@ fn a_place_that_is_taken_stands_beside_its_field() {
         errors[0].0 == "dst" && errors[0].1.contains("port in use"),
         "{errors:?}"
     );
+    let Reply::Roles { rows, .. } = rig.fleet.rows(&rig.reactor, 0) else {
+        panic!("they are asked for");
+    };
+    let everywhere = RoleState::Failed(errors[0].1.clone());
+    assert_eq!(
+        (&rows[1].state, &rig.tab(2).row.state),
+        (&everywhere, &everywhere)
+    );
+    // A change that is refused says nothing of that.
+    rig.set(2, "retry", "soon");
+    assert_eq!(rig.errors(2), errors);
     rig.set(2, "dst", "127.0.0.1:0");
     rig.until("right again", |rig| rig.errors(2).is_empty());
+}
+
+/// Whoever gives up what he has begun in vain says so by stopping it.
+#[test]
+fn one_that_could_not_begin_is_stopped() {
+    let mut rig = Rig::new("vain", &(relay("a", "") + &relay("b", "enabled = false")));
+    let RoleState::Running(view) = rig.tab(1).row.state else {
+        panic!("it runs");
+    };
+    rig.set(2, "dst", &view.listens[0].0.to_string());
+    rig.until("changed", Rig::is_idle);
+    rig.ask(TabCommand::Start { tab: 2 });
+    assert!(matches!(rig.tab(2).row.state, RoleState::Failed(_)));
+    let stop = TabCommand::Stop { tab: 2 };
+    assert_eq!(rig.ask(stop.clone()), Some(TabReply::Done));
+    assert_eq!(rig.tab(2).row.state, RoleState::Stopped);
+    assert_eq!(rig.errors(2), []);
+    let again = rig.ask(stop);
+    assert!(matches!(again, Some(TabReply::Refused(_))), "{again:?}");
 }
 
 /// What was said last holds, though it was said before what was said first was written.
 #[test]
 fn one_that_is_stopped_and_started_runs() {
     let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
-    for _ in 0..5 {
+    for lag in 1..6 {
         // So long that another change is under way meanwhile.
-        rig.set(1, "max-lag", "3s");
+        rig.set(1, "max-lag", &format!("{lag}s"));
         assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
         rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
         assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
@@ -328,8 +361,9 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
         .replace("localhost:0\"\nenabled", "LOCALHOST:0\"\nenabled");
     fs::write(rig.path(), text).expect("the folder can be written");
     let before = rig.fleet.posts[0].member.clone();
-    let (ready, go, through) = held(move || Ok((before, Vec::new())));
-    rig.fleet.posts.beginning[0].ready = ready;
+    let (files, go, through) = held(move || Ok(before));
+    let one = &mut rig.fleet.posts.beginning[0];
+    (one.files, one.hosts) = (Some(files), Hosts::default());
     rig.ask(TabCommand::Reload);
     rig.until("read", |rig| rig.fleet.reading.is_none());
     go.send(()).expect("it waits");
@@ -365,7 +399,7 @@ fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
             panic!("it is a file");
         };
         let text = rig.saved().replace(&at(old, 0), &at(new, port));
-        let read = read(&file.origin(), text).expect("it is right");
+        let read = file.origin().with(text).map(Read::of).expect("it is right");
         let applied = rig.fleet.apply(&mut rig.reactor, read, true);
         assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
         rig.until("let in", |rig| match rig.tab(1).row.state {
@@ -380,27 +414,6 @@ fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
             assert_eq!(read.kind(), ErrorKind::WouldBlock);
         }
     }
-}
-
-/// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
-#[test]
-fn relays_that_are_added_at_once_are_two() {
-    let watch = "[metrics]\nlisten = \"127.0.0.1:17001\"\n";
-    let roles = relay("a", "enabled = false").replace("127.0.0.1:0", "127.0.0.1:17000");
-    let mut rig = Rig::new("two", &(watch.to_owned() + &roles));
-    for _ in 0..2 {
-        assert_eq!(rig.ask(TabCommand::Add { after: Some(1) }), None);
-    }
-    rig.until("added", |rig| rig.is_idle());
-    let names: Vec<&str> = rig
-        .fleet
-        .posts
-        .iter()
-        .map(|post| post.member.name.as_str())
-        .collect();
-    assert_eq!(names, ["a", "relay 1", "relay 2"]);
-    let text = rig.saved();
-    assert!(!text.contains("dst = \"127.0.0.1:17001\""), "{text}");
 }
 
 /// A request that is refused has done nothing.
@@ -419,31 +432,6 @@ fn a_request_is_done_as_a_whole() {
     assert_eq!(rig.ask(both("3s")), None);
     rig.until("changed", Rig::is_idle);
     assert!(rig.tab(1).dump);
-}
-
-/// Whoever takes `save = true` out of the file means it.
-#[test]
-fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
-    let mut rig = Rig::new("save", &relay("a", ""));
-    let saved = rig.saved();
-    let text = saved.replace("save = true", "save = false");
-    fs::write(rig.path(), &text).expect("the folder can be written");
-    rig.ask(TabCommand::Reload);
-    rig.until("read", |rig| rig.fleet.reading.is_none());
-    let reply = rig.set(1, "max-lag", "3s");
-    assert!(matches!(reply, Some(TabReply::Refused(_))), "{reply:?}");
-    rig.ask(TabCommand::Stop { tab: 1 });
-    rig.until("stopped", |rig| {
-        rig.fleet.posts[0].role().is_none() && rig.is_idle()
-    });
-    rig.fleet.finish();
-    assert_eq!(rig.saved(), text);
-    // And back again.
-    fs::write(rig.path(), &saved).expect("the folder can be written");
-    rig.ask(TabCommand::Reload);
-    rig.until("read", |rig| rig.fleet.reading.is_none());
-    assert_eq!(rig.set(1, "max-lag", "3s"), None);
-    rig.until("saved", |rig| rig.saved().contains("max-lag"));
 }
 
 /// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
@@ -467,45 +455,6 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
     assert!(rig.fleet.posts[1].lacks, "the next reload tries it again");
     rig.ask(TabCommand::Stop { tab: 2 });
     rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
-    assert!(rig.fleet.posts[1].watch.is_none());
-}
-
-/// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
-#[test]
-fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
-    let mut rig = Rig::new(
-        "hand",
-        &(relay("a", "") + &relay("b", "") + &relay("c", "")),
-    );
-    let theirs = format!("# theirs\n{}", rig.saved());
-    fs::write(rig.path(), &theirs).expect("the folder can be written");
-    for tab in [1, 2] {
-        assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
-    }
-    rig.until("refused", Rig::is_idle);
-    let fault = rig.fault().expect("the page says so");
-    let said = "a and b were stopped, which does not stand there";
-    assert!(
-        fault.contains("changed by somebody else") && fault.contains(said),
-        "{fault}"
-    );
-    // Another change says nothing new of that.
-    rig.set(3, "max-lag", "3s");
-    rig.until("refused", Rig::is_idle);
-    assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
-    assert_eq!(rig.saved(), theirs);
-    // Whoever begins it again wants nothing to be said.
-    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
-    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
-    rig.until("begun", Rig::is_idle);
-    rig.ask(TabCommand::Reload);
-    rig.until("read and saved", |rig| {
-        rig.is_idle() && rig.saved() != theirs
-    });
-    let off = relay("a", "").trim_end().to_owned();
-    let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
-    assert_eq!(rig.saved(), expected);
-    assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
 }
 
 /// What the file says newly holds, whatever was done by hand before.
@@ -519,7 +468,7 @@ fn a_file_that_says_something_new_of_it_holds() {
     // It can't be written for a while, and is another one then.
     let saved = rig.saved();
     let mode = |mode| {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        let mode = PermissionsExt::from_mode(mode);
         fs::set_permissions(rig.path(), mode).expect("it is ours");
     };
     mode(0o400);
@@ -541,17 +490,4 @@ fn a_file_that_says_something_new_of_it_holds() {
         rig.is_idle() && rig.fleet.posts[0].role().is_some()
     });
     assert_eq!(rig.saved(), theirs);
-}
-
-/// What could not be said before the end is tried a last time.
-#[test]
-fn what_is_stopped_by_hand_is_tried_at_the_end() {
-    let mut rig = Rig::new("last", &relay("a", ""));
-    let saved = rig.saved();
-    fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
-    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
-    rig.until("refused", Rig::is_idle);
-    fs::write(rig.path(), &saved).expect("the folder can be written");
-    rig.fleet.finish();
-    assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
 }

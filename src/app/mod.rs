@@ -14,6 +14,8 @@ mod fleet;
 #[cfg(test)]
 mod fleet_tests;
 mod keeper;
+#[cfg(test)]
+mod kept_tests;
 mod notify;
 mod panel;
 mod plan;
@@ -23,6 +25,8 @@ mod reload;
 mod roles;
 mod scribe;
 mod settings_file;
+mod unsaved;
+mod wants;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

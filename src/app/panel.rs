@@ -161,6 +161,11 @@ pub(super) trait Panel {
                 self.note_enabled(reactor, place, false);
                 TabReply::Done
             }
+            // Nobody wants it to run any more, so that it has not failed.
+            None if post.is_in_vain => {
+                post.forgive();
+                TabReply::Done
+            }
             None => refused("it does not run"),
         }
     }
@@ -191,17 +196,16 @@ pub(super) trait Panel {
         if posts[place].role().is_some() || posts.is_beginning(place) {
             return Some(refused("it runs already, or is still stopping"));
         }
-        let made = posts.prepare(reactor.waker(), place, asked)?;
+        let made = posts.prepare(reactor, place, asked)?;
         Some(self.begin_now(reactor, place, made, asked.is_some()))
     }
 
     /// Begins those that are prepared by now, or none any more where all is to end: or it never would.
-    fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>, is_stopping: bool) {
-        if is_stopping {
+    fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>) {
+        if reactor.is_stopping() {
             return self.posts().beginning.clear();
         }
-        let wake = reactor.waker();
-        for Prepared { place, made, asked } in self.posts().prepared(&wake) {
+        for Prepared { place, made, asked } in self.posts().prepared(reactor) {
             let reply = match place {
                 // A reload may have begun it meanwhile, or taken it away.
                 Some(place) if self.posts()[place].role().is_some() => TabReply::Done,

@@ -4,6 +4,7 @@ use super::RoleSet;
 use super::begin::{reserve, text_of};
 use super::change::{Change, change};
 use super::posts::{Post, Standing};
+use crate::base::endpoint::Endpoint;
 use crate::config::Member;
 use crate::reactor::{End, Reactor, Reserved, RoleId};
 
@@ -13,6 +14,8 @@ pub(super) struct Step {
     /// Its place among those that run, if it is one of them.
     pub(super) old: Option<usize>,
     pub(super) change: Change,
+    /// Its orders are others than they were.
+    is_other: bool,
     reserved: Vec<Reserved>,
 }
 
@@ -21,9 +24,8 @@ pub(super) struct Step {
 pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<Step> {
     let step = |member: &Member| {
         let mut member = member.clone();
-        let old = posts
-            .iter()
-            .position(|post| post.member.name == member.name);
+        let old = place_of(posts, &member.name);
+        let is_other = old.is_some_and(|at| posts[at].member != member);
         let change = match old.map(|at| &posts[at]) {
             Some(post) => change_of(post, &mut member, is_reread),
             None if member.is_enabled => Change::Anew,
@@ -33,10 +35,38 @@ pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<S
             member,
             old,
             change,
+            is_other,
             reserved: Vec::new(),
         }
     };
     members.iter().map(step).collect()
+}
+
+fn place_of(posts: &[Post], name: &str) -> Option<usize> {
+    posts.iter().position(|post| post.member.name == name)
+}
+
+/// Where those listen that are to begin: as in [`plan`], before one of them has its new name, which `renamed` puts
+/// behind its old one.
+pub(super) fn places_to_take(
+    posts: &[Post],
+    members: &[Member],
+    renamed: Option<(&str, &str)>,
+    is_reread: bool,
+) -> Vec<Endpoint> {
+    let is_anew = |member: &Member| {
+        let old = renamed.filter(|(_, new)| *new == member.name);
+        let name = old.map_or(member.name.as_str(), |(old, _)| old);
+        match place_of(posts, name) {
+            Some(at) => change_of(&posts[at], &mut member.clone(), is_reread) == Change::Anew,
+            None => member.is_enabled,
+        }
+    };
+    let begin = members.iter().filter(|member| is_anew(member));
+    begin
+        .flat_map(|member| member.run.listens())
+        .cloned()
+        .collect()
 }
 
 /// What the file says of running holds where it says another thing than before: what was stopped by hand, or begun,
@@ -55,19 +85,24 @@ fn change_of(post: &Post, new: &mut Member, is_reread: bool) -> Change {
     }
 }
 
-/// "2 begun, 1 changed, 0 stopped, 4 untouched"
+/// "2 begun, 1 changed, 0 stopped, 4 untouched, 1 added"; what is added does not run yet.
 pub(super) fn summary(steps: &[Step], gone: usize) -> String {
-    let count = |wanted: &[Change]| {
-        let steps = steps.iter();
-        steps.filter(|step| wanted.contains(&step.change)).count()
+    let (mut begun, mut changed, mut stopped, mut untouched, mut added) = (0, 0, gone, 0, 0);
+    for step in steps {
+        *match step.change {
+            Change::Anew => &mut begun,
+            Change::Options | Change::Source => &mut changed,
+            Change::Stop => &mut stopped,
+            Change::Rest if step.old.is_none() => &mut added,
+            Change::Rest if step.is_other => &mut changed,
+            Change::None | Change::Rest => &mut untouched,
+        } += 1;
+    }
+    let added = match added {
+        0 => String::new(),
+        added => format!(", {added} added"),
     };
-    format!(
-        "{} begun, {} changed, {} stopped, {} untouched",
-        count(&[Change::Anew]),
-        count(&[Change::Options, Change::Source]),
-        gone + count(&[Change::Stop]),
-        count(&[Change::None, Change::Rest])
-    )
+    format!("{begun} begun, {changed} changed, {stopped} stopped, {untouched} untouched{added}")
 }
 
 /// Listens for all that begin, at places of theirs or of those who go.
@@ -202,6 +237,34 @@ mod tests {
         }
     }
 
+    /// A dead name server holds up those alone that need it.
+    #[test]
+    fn only_names_of_those_that_begin_are_looked_up() {
+        let of = |name: &str, place: &str, more: &str| {
+            format!("[[relay]]\nname = \"{name}\"\nsrc = \"a:1\"\ndst = \"{place}\"\n{more}\n")
+        };
+        let text = |first: &str, ring: &str| {
+            let off = "enabled = false";
+            of(first, "a.test:1", "")
+                + &of("b", "b.test:2", ring)
+                + &of("c", "c.test:3", "")
+                + &of("d", "d.test:4", off)
+        };
+        let posts = members(&text("a", "")).into_iter().map(Post::resting);
+        let mut posts: Vec<Post> = posts.collect();
+        // It has failed, and another name is no reason to begin it.
+        posts[0].standing = Standing::Failed("why".to_owned());
+        posts[1].standing = Standing::Running(RoleId(1));
+        let new = members(&text("x", "ring = \"1M\""));
+        let names = |posts: &[Post], is_reread| -> Vec<String> {
+            let taken = places_to_take(posts, &new, Some(("a", "x")), is_reread);
+            taken.iter().map(Endpoint::to_string).collect()
+        };
+        assert_eq!(names(&posts, false), ["b.test:2"]);
+        assert_eq!(names(&posts, true), ["a.test:1", "b.test:2"]);
+        assert_eq!(names(&[], true).len(), 3);
+    }
+
     #[test]
     fn what_could_not_hold_is_tried_again_by_a_reload() {
         let mut post = Post::resting(relay(""));
@@ -223,7 +286,23 @@ mod tests {
         assert_eq!(changes, [Change::Anew, Change::Rest]);
         assert_eq!(
             summary(&steps, 1),
-            "1 begun, 0 changed, 1 stopped, 1 untouched"
+            "1 begun, 0 changed, 1 stopped, 0 untouched, 1 added"
+        );
+        let text = text.replace("a:1", "b:1");
+        let posts = members(&text).into_iter().map(Post::resting);
+        let posts: Vec<Post> = posts.collect();
+        let mut new = members(&text);
+        let steps = plan(&posts, &new, false);
+        assert_eq!(
+            summary(&steps, 0),
+            "0 begun, 0 changed, 0 stopped, 2 untouched"
+        );
+        new.swap(0, 1);
+        new[0].sheet = None;
+        let steps = plan(&posts, &new, false);
+        assert_eq!(
+            summary(&steps, 0),
+            "0 begun, 1 changed, 0 stopped, 1 untouched"
         );
     }
 }

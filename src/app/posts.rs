@@ -11,12 +11,10 @@ use std::ops::{Deref, DerefMut};
 use super::RoleSet;
 use super::begin::text_of;
 use super::certificates::Watch;
-use super::errand::{Errand, Known, look_up};
-use crate::base::endpoint::{Endpoint, Host};
+use super::errand::{Broken, Errand, Hosts, Known};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};
 use crate::reactor::command::{RoleRow, RoleState, Ticket};
-use crate::reactor::net::Wake;
 use crate::reactor::tabs::{Faults, Tab, TabSettings};
 use crate::reactor::view::{PAGE_MAX, View};
 use crate::reactor::{End, Reactor, RoleId};
@@ -115,12 +113,16 @@ impl<O> Post<O> {
 }
 
 impl<O: Orders> Post<O> {
-    /// As those see it who look at all roles: what was not to run until somebody tried in vain is stopped.
+    /// As those see it who look at all roles. Somebody wanted one to run that could not begin: it has failed, for the
+    /// page as for whoever asks whether all is ready.
     pub(super) fn row(&self, reactor: &Reactor<RoleSet>) -> RoleRow {
         let now = reactor.clock();
         RoleRow {
             name: self.member.name().to_owned(),
             state: match &self.standing {
+                Standing::Stopped { .. } if self.is_in_vain => {
+                    RoleState::Failed(text_of(&self.faults))
+                }
                 Standing::Stopped { .. } => RoleState::Stopped,
                 Standing::Failed(text) => RoleState::Failed(text.clone()),
                 Standing::Running(role) | Standing::Told(role) => {
@@ -135,10 +137,7 @@ impl<O: Orders> Post<O> {
 
     /// As a page has it.
     pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool, is_brief: bool) -> Tab {
-        let mut row = self.row(reactor);
-        if let (RoleState::Stopped, true) = (&row.state, self.is_in_vain) {
-            row.state = RoleState::Failed(text_of(&self.faults));
-        }
+        let row = self.row(reactor);
         let dumps = matches!(&row.state, RoleState::Running(view) if view.dump.is_some());
         let kind = self.member.kind();
         let sheet = (!is_brief).then(|| self.member.sheet()).flatten();
@@ -171,9 +170,31 @@ pub(super) struct Beginning<O> {
     id: u64,
     /// What it was to be made of when that was asked for.
     of: O,
-    pub(super) ready: Errand<Ready>,
+    /// That, but for what its files hold as long as they are being read.
+    member: Member,
+    pub(super) files: Option<Errand<Result<Member, Faults>>>,
+    pub(super) hosts: Hosts,
     /// Who waits for what comes of it.
-    pub(super) asked: Option<(RoleId, Ticket)>,
+    asked: Option<(RoleId, Ticket)>,
+}
+
+impl<O> Beginning<O> {
+    /// What it is to begin with, once all of that is known.
+    fn outcome(&mut self) -> Option<Ready> {
+        if let Some(files) = &self.files {
+            match files.outcome()? {
+                Ok(Ok(member)) => self.member = member,
+                Ok(Err(faults)) => return Some(Err(faults)),
+                Err(Broken) => {
+                    let text = "reading its files broke off".to_owned();
+                    return Some(Err(vec![(String::new(), text)]));
+                }
+            }
+            self.files = None;
+        }
+        let is_known = self.hosts.are_known();
+        is_known.then(|| Ok((self.member.clone(), self.hosts.take())))
+    }
 }
 
 /// What a role is to begin with: what it is, and the names at which it listens.
@@ -263,53 +284,53 @@ impl<O: Orders> Posts<O> {
         self.beginning.iter().any(|one| one.id == id)
     }
 
-    /// Has what it takes to begin looked up, in a thread: no dead name server and no slow disk holds up the roles
-    /// beside it. Where nothing has to be, it can begin at once: what is known of it.
+    /// Has what it takes to begin read and looked up: no dead name server and no slow disk holds up the roles beside
+    /// it. Where nothing has to be, it can begin at once: what is known of it.
     pub(super) fn prepare(
         &mut self,
-        wake: Wake,
+        reactor: &mut Reactor<RoleSet>,
         place: usize,
         asked: Option<(RoleId, Ticket)>,
     ) -> Option<Ready> {
         let post = &self.all[place];
-        match post.member.check() {
+        let (member, has_files) = match post.member.check() {
+            Ok(checked) => checked,
             Err(faults) => return Some(Err(faults)),
-            Ok((member, false)) if !member.run.listens().into_iter().any(is_name) => {
-                return Some(Ok((member, Vec::new())));
-            }
-            Ok(_) => {}
+        };
+        let read = || {
+            let orders = post.member.clone();
+            Errand::begin("start", reactor.waker(), move || orders.member())
+        };
+        let files = has_files.then(read).transpose();
+        let files = match files {
+            Ok(files) => files,
+            Err(text) => return Some(Err(vec![(String::new(), text)])),
+        };
+        let mut hosts = Hosts::default();
+        hosts.want(reactor, member.run.listens());
+        let mut one = Beginning {
+            id: post.id,
+            of: post.member.clone(),
+            member,
+            files,
+            hosts,
+            asked,
+        };
+        let ready = one.outcome();
+        if ready.is_none() {
+            self.beginning.push(one);
         }
-        let of = post.member.clone();
-        let orders = of.clone();
-        let ready = Errand::begin("start", wake, move || {
-            let member = orders.member()?;
-            let names = look_up(member.run.listens());
-            Ok((member, names))
-        });
-        match ready {
-            Ok(ready) => {
-                let id = post.id;
-                let one = Beginning {
-                    id,
-                    of,
-                    ready,
-                    asked,
-                };
-                self.beginning.push(one);
-                None
-            }
-            Err(text) => Some(Err(vec![(String::new(), text)])),
-        }
+        ready
     }
 
     /// Those that are prepared by now. One that has got other orders meanwhile is prepared anew.
-    pub(super) fn prepared(&mut self, wake: &Wake) -> Vec<Prepared> {
+    pub(super) fn prepared(&mut self, reactor: &mut Reactor<RoleSet>) -> Vec<Prepared> {
         let mut all = Vec::new();
         // Each is looked at once: one that is prepared anew waits for the next turn.
         let (mut at, mut left) = (0, self.beginning.len());
         while left > 0 {
             left -= 1;
-            let Some(outcome) = self.beginning[at].ready.outcome() else {
+            let Some(outcome) = self.beginning[at].outcome() else {
                 at += 1;
                 continue;
             };
@@ -317,13 +338,11 @@ impl<O: Orders> Posts<O> {
             let place = self.place_of(id);
             let changed = place.filter(|place| self.all[*place].member != of);
             let made = match changed {
-                Some(place) => match self.prepare(wake.clone(), place, asked) {
+                Some(place) => match self.prepare(reactor, place, asked) {
                     Some(made) => made,
                     None => continue,
                 },
-                None => outcome.unwrap_or_else(|_| {
-                    Err(vec![(String::new(), "looking it up broke off".to_owned())])
-                }),
+                None => outcome,
             };
             all.push(Prepared { place, made, asked });
         }
@@ -336,13 +355,6 @@ impl<O: Orders> Posts<O> {
         let at = self.beginning.iter().position(|one| one.id == id)?;
         Some(self.beginning.remove(at).asked)
     }
-}
-
-fn is_name(at: &Endpoint) -> bool {
-    let Endpoint::Tcp { host, .. } = at else {
-        return false;
-    };
-    matches!(host, Host::Name(_))
 }
 
 impl Orders for Member {
@@ -381,3 +393,6 @@ impl Orders for Member {
 
     fn made(&mut self, _: Member) {}
 }
+
+/// The most roles to which a page adds one: more than anybody can look at.
+pub(super) const TABS_MAX: usize = 200;

@@ -1,23 +1,23 @@
-//! The run file, or the files that a command line names, read again: in a thread, since files and names take as long as
-//! they like, and then applied as the difference to what runs. What has not changed is not touched.
+//! The run file, or the files that a command line names, read again: in a thread, since files take as long as they
+//! like, and then applied as the difference to what runs. What has not changed is not touched.
 //!
 //! ```text
 //!   SIGHUP ──> read in a thread ──mistakes──> said, nothing changes
+//!                   └──> names of new places are looked up
 //!                   └──> new places are listened at ──can't──> said, nothing changes
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
-use std::sync::mpsc::Receiver;
-
 use super::RoleSet;
 use super::change::{Change, change};
 use super::control::set_tokens;
-use super::errand::{Broken, Errand, Known, look_up};
+use super::errand::{Broken, Errand, Hosts, Known};
 use super::fleet::{Fleet, Origin};
-use super::keeper::LAST;
-use super::plan::{Step, begin_all, plan, reserve_all, summary};
+use super::plan::{Step, begin_all, places_to_take, plan, reserve_all, summary};
 use super::posts::{Post, Standing};
 use super::scribe::Scribe;
+use super::unsaved::Meant;
+use crate::base::endpoint::Endpoint;
 use crate::config::{ConfigError, Globals, Member, Run, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Signal, Wake};
@@ -25,8 +25,53 @@ use crate::reactor::tabs::TabReply;
 use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
-/// Files that are being read.
-pub(super) type Reading = Errand<Result<Read, ConfigError>>;
+/// Files that are being read, and then the names at which roles are to begin.
+pub(super) struct Reading {
+    errand: Errand<Result<Read, ConfigError>>,
+    read: Option<Read>,
+    hosts: Hosts,
+}
+
+impl Reading {
+    pub(super) fn of(errand: Errand<Result<Read, ConfigError>>) -> Self {
+        Self {
+            errand,
+            read: None,
+            hosts: Hosts::default(),
+        }
+    }
+
+    /// What files say, once all is known that it takes to apply that. `taken`: where the roles that they make are to
+    /// begin to listen, as things are now.
+    pub(super) fn outcome(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        taken: impl FnOnce(&[Member]) -> Vec<Endpoint>,
+    ) -> Option<Result<Read, ConfigError>> {
+        if self.read.is_none() {
+            match self.errand.outcome()? {
+                Ok(Ok(read)) => self.read = Some(read),
+                Ok(Err(error)) => return Some(Err(error)),
+                Err(Broken) => {
+                    let text = "reading it broke off\n".to_owned();
+                    return Some(Err(ConfigError::Mistakes(text)));
+                }
+            }
+        }
+        if !self.hosts.are_known() {
+            return None;
+        }
+        // Meanwhile one may have come to its end that begins anew by this.
+        let places = taken(&self.read.as_ref()?.members);
+        self.hosts.want(reactor, &places);
+        if !self.hosts.are_known() {
+            return None;
+        }
+        let mut read = self.read.take()?;
+        read.hosts = self.hosts.take();
+        Some(Ok(read))
+    }
+}
 
 /// What files say now.
 pub(super) struct Read {
@@ -34,41 +79,50 @@ pub(super) struct Read {
     pub(super) globals: Globals,
     /// The run file, where there is one.
     pub(super) file: Option<Box<RunFile>>,
-    /// The addresses of names at which its roles listen.
+    /// The addresses of names at which roles begin to listen.
     pub(super) hosts: Vec<Known>,
+    /// What was changed on the page, and stands nowhere any more.
+    pub(super) dropped: Option<String>,
+}
+
+impl Read {
+    /// What a run file says.
+    pub(super) fn of(mut file: RunFile) -> Self {
+        Self {
+            hosts: Vec::new(),
+            members: std::mem::take(&mut file.members),
+            globals: file.globals.clone(),
+            file: Some(Box::new(file)),
+            dropped: None,
+        }
+    }
 }
 
 impl Origin {
-    /// Reads all files again, behind what is still to be written.
-    fn read_again(&self, wake: Wake, behind: Option<Receiver<()>>) -> Result<Reading, String> {
+    /// Reads all files again. What is still `meant` to be written is read as if it was.
+    fn read_again(
+        &self,
+        wake: Wake,
+        meant: Option<Meant>,
+    ) -> Result<Errand<Result<Read, ConfigError>>, String> {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
-                Reading::begin("run file", wake, move || {
-                    if let Some(behind) = behind {
-                        let _ = behind.recv_timeout(LAST);
-                    }
-                    let mut file = origin.load()?;
-                    let members = std::mem::take(&mut file.members);
-                    let places = members.iter().flat_map(|member| member.run.listens());
-                    Ok(Read {
-                        hosts: look_up(places),
-                        members,
-                        globals: file.globals.clone(),
-                        file: Some(Box::new(file)),
-                    })
+                Errand::begin("run file", wake, move || match meant {
+                    Some(meant) => meant.read(&origin),
+                    None => origin.load().map(Read::of),
                 })
             }
             Self::Line(origin) => {
                 let origin = origin.clone();
-                Reading::begin("files", wake, move || {
+                Errand::begin("files", wake, move || {
                     let config = origin.load()?;
                     Ok(Read {
                         members: vec![Member::alone(config.run, config.certificates)],
                         globals: config.globals,
                         file: None,
-                        // It goes on listening where it does.
                         hosts: Vec::new(),
+                        dropped: None,
                     })
                 })
             }
@@ -93,9 +147,9 @@ impl Fleet {
             self.posts.renew_certificates();
         }
         let waiting: Vec<_> = asked.into_iter().collect();
-        let behind = self.scribe.as_ref().map(Scribe::tried);
-        match self.origin.read_again(reactor.waker(), behind) {
-            Ok(reading) => self.reading = Some((reading, waiting)),
+        let meant = self.scribe.as_ref().map(Scribe::meant);
+        match self.origin.read_again(reactor.waker(), meant) {
+            Ok(reading) => self.reading = Some((Reading::of(reading), waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
                 answer_all(reactor, waiting, &TabReply::Refused(text));
@@ -105,14 +159,18 @@ impl Fleet {
 
     /// Applies what files say once they have been read.
     pub(super) fn end_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let outcome = self.reading.as_ref().and_then(|(it, _)| it.outcome());
-        let Some(outcome) = outcome else { return };
-        let (_, waiting) = self.reading.take().expect("it was just asked");
-        let read = match outcome {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => Err(error),
-            Err(Broken) => Err(ConfigError::Mistakes("reading it broke off\n".to_owned())),
+        let Some((reading, _)) = &mut self.reading else {
+            return;
         };
+        let taken = |members: &[Member]| match self.is_alone {
+            // It goes on listening where it does.
+            true => Vec::new(),
+            false => places_to_take(&self.posts, members, None, true),
+        };
+        let Some(read) = reading.outcome(reactor, taken) else {
+            return;
+        };
+        let (_, waiting) = self.reading.take().expect("it was just asked");
         let reply = match self.is_alone {
             true => self.renew(reactor, read),
             false => self.reload(reactor, read),
@@ -135,10 +193,15 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         read: Result<Read, ConfigError>,
     ) -> TabReply {
-        let applied = read.map_err(|error| error.to_string()).and_then(|read| {
+        let applied = read.map_err(|error| error.to_string());
+        let applied = applied.and_then(|mut read| {
+            let dropped = read.dropped.take();
             self.forget_unsaid();
             let said = self.apply(reactor, read, true)?;
             self.keep_file(reactor);
+            if let Some(dropped) = dropped {
+                log::warn!("hydrant: {DROPPED}: {dropped}");
+            }
             Ok(said)
         });
         reactor.know_hosts([]);
@@ -204,6 +267,7 @@ impl Fleet {
             globals,
             file,
             hosts,
+            dropped: _,
         } = read;
         reactor.know_hosts(hosts);
         let mut steps = plan(&self.posts, &members, is_reread);
@@ -330,3 +394,5 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
         reactor.answer(by, ticket, Reply::Tab(reply.clone()));
     }
 }
+
+const DROPPED: &str = "somebody else has changed the run file, so that changes on the page which could not be saved are gone";

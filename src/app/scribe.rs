@@ -6,20 +6,21 @@
 //!                                               └──> Keeper ──> the file
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::mpsc::Receiver;
+use std::collections::VecDeque;
 
+use super::begin::text_of;
 use super::by_hand::ByHand;
-use super::errand::look_up;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::Keeper;
-use super::posts::Post;
+use super::plan::places_to_take;
+use super::posts::Posts;
 use super::reload::{Read, Reading};
 use super::settings_file::lock;
+use super::unsaved::Meant;
 use super::{RoleSet, errand::Errand};
-use crate::config::run_file::Edit;
-use crate::config::{ConfigError, Run};
+use crate::config::run_file::{self, Edit};
+use crate::config::{ConfigError, Member, Run};
 use crate::reactor::Reactor;
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
@@ -47,13 +48,20 @@ pub(super) struct Job {
     pub(super) shows: Option<(u64, bool)>,
 }
 
+/// Roles stand here by their ids: by the time that it is made a role may have another name.
 pub(super) enum Want {
-    Edit(Edit),
+    /// Other fields of a relay.
+    Set {
+        id: u64,
+        fields: Vec<(String, String)>,
+    },
+    /// It is to run, or is not to.
+    Enable { id: u64, on: bool },
+    /// It goes.
+    Remove { id: u64 },
     /// One more relay, that goes on where another ends: where that is, and what it can be called, is seen when it is
     /// made.
-    Chain {
-        after: Option<u64>,
-    },
+    Chain { after: Option<u64> },
 }
 
 /// A change that is being checked.
@@ -67,8 +75,8 @@ pub(super) struct UnderWay {
 
 impl Job {
     /// Whether it says of this role that it is to run, or is not to.
-    fn enables(&self, role: &str) -> bool {
-        matches!(&self.want, Want::Edit(Edit::Enable { name, .. }) if name == role)
+    fn enables(&self, role: u64) -> bool {
+        matches!(self.want, Want::Enable { id, .. } if id == role)
     }
 }
 
@@ -84,20 +92,26 @@ impl Scribe {
         })
     }
 
-    /// The file has been read again.
-    pub(super) fn found(&mut self, text: &str) {
-        text.clone_into(&mut self.text);
+    /// The file has been read again, with what is still to be written.
+    fn found(&mut self, text: &str) {
         self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take() {
             self.waiting.push_front(under_way.job);
         }
-        self.keeper.found(text.to_owned());
+        if self.text != text {
+            text.clone_into(&mut self.text);
+            self.keeper.found(text.to_owned());
+        }
     }
 
-    /// Ends once what was changed on the page stands in the file, or can't.
-    pub(super) fn tried(&self) -> Receiver<()> {
-        self.keeper.tried()
+    /// What is to be in the file, for whoever reads that again.
+    pub(super) fn meant(&self) -> Meant {
+        Meant {
+            tried: self.keeper.tried(),
+            known: self.keeper.known(),
+            text: self.text.clone(),
+        }
     }
 
     /// Why what was changed last is not in the file.
@@ -112,8 +126,8 @@ impl Scribe {
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
-    pub(super) fn finish(&mut self) {
-        let said = self.by_hand.said_in(&self.text);
+    pub(super) fn finish(&mut self, posts: &Posts) {
+        let said = self.by_hand.said_in(&self.text, posts);
         if self.text != said {
             self.keeper.keep(said.clone());
             self.text = said;
@@ -122,7 +136,7 @@ impl Scribe {
     }
 
     /// The file is about to say of this role whether it is to run.
-    pub(super) fn will_enable(&self, role: &str) -> bool {
+    pub(super) fn will_enable(&self, role: u64) -> bool {
         let under_way = self.under_way.iter().map(|it| &it.job);
         let mut all = under_way.chain(&self.waiting);
         all.any(|job| job.enables(role))
@@ -143,7 +157,7 @@ impl Scribe {
     }
 
     /// What is said last of whether a role runs holds: what was said before may not come true any more.
-    fn forget_enabling(&mut self, role: &str) {
+    fn forget_enabling(&mut self, role: u64) {
         self.waiting.retain(|job| !job.enables(role));
         self.under_way.take_if(|it| it.job.enables(role));
     }
@@ -178,7 +192,7 @@ impl Fleet {
             let value = value.trim().to_owned();
             match key.as_str() {
                 "dump" => shows = Some(value == "true"),
-                "name" if value == post.member.name => post.forgive(),
+                "name" if value == post.member.name => {}
                 _ => match fault_of(&settings, is_running, &key, &value, "run file") {
                     Some(text) => faults.push((key, text)),
                     None => {
@@ -193,46 +207,24 @@ impl Fleet {
         }
         let found = settings.check().err().unwrap_or_default();
         faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
+        // What is refused is not there: whoever asked is told, and nothing is wrong with what is.
         if !faults.is_empty() {
-            post.faults.clone_from(&faults);
-            post.is_in_vain = false;
             return Some(TabReply::Faults(faults));
         }
         if changed.is_empty() {
             post.shows = shows.unwrap_or(post.shows);
             return Some(TabReply::Faults(faults));
         }
-        let edit = Edit::Set {
-            name: post.member.name.clone(),
+        let want = Want::Set {
+            id: post.id,
             fields: changed,
         };
         let job = Job {
-            want: Want::Edit(edit),
+            want,
             asked: Some(by),
             shows: shows.map(|shows| (post.id, shows)),
         };
         self.queue(reactor, job)
-    }
-
-    /// The relay that goes on where another ends, where nothing else is, as things are now.
-    fn chain(&self, after: Option<u64>) -> Edit {
-        let names: BTreeSet<String> = self
-            .posts
-            .iter()
-            .map(|post| post.member.name.clone())
-            .collect();
-        let is_relay = |post: &&Post| matches!(post.member.run, Run::Relay(_));
-        let mut relays = self.posts.iter().filter(is_relay);
-        let asked = relays.clone().find(|post| Some(post.id) == after);
-        let before = asked.or_else(|| relays.next_back()).map(settings_of);
-        let places = self.posts.iter().flat_map(|post| post.member.run.listens());
-        let mut taken: Vec<_> = places.cloned().collect();
-        if let Origin::File(file) = &self.origin {
-            let console = file.globals.console.as_ref();
-            taken.extend(console.map(|console| console.bind.clone()));
-            taken.extend(file.globals.metrics.clone());
-        }
-        Edit::chain(before.as_ref(), &names, &taken)
     }
 
     /// Has the run file changed, if it is kept.
@@ -254,9 +246,9 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return Some(self.come_from());
         };
-        if let Want::Edit(Edit::Enable { name, on }) = &job.want {
-            scribe.forget_enabling(name);
-            scribe.by_hand.note(name, *on);
+        if let Want::Enable { id, on } = job.want {
+            scribe.forget_enabling(id);
+            scribe.by_hand.note(id, on);
         }
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
@@ -302,9 +294,12 @@ impl Fleet {
             && scribe.under_way.is_none()
             && let Some(job) = scribe.waiting.pop_front()
         {
-            let edit = match &job.want {
-                Want::Edit(edit) => edit.clone(),
-                Want::Chain { after } => self.chain(*after),
+            let edit = match self.edit_of(&job.want) {
+                Ok(edit) => edit,
+                Err(why) => {
+                    answer(reactor, job.asked, TabReply::Refused(why));
+                    continue;
+                }
             };
             let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
                 return;
@@ -312,20 +307,32 @@ impl Fleet {
             let text = match edit.apply(&scribe.text) {
                 Ok(text) => text,
                 Err(faults) => {
+                    let why = TabReply::Refused(text_of(&faults));
+                    self.note_said(reactor, &edit, &why);
                     answer(reactor, job.asked, TabReply::Faults(faults));
                     continue;
                 }
             };
+            if text == scribe.text {
+                // As it is where what was to run is begun anew.
+                let reply = self.done(&edit, job.shows);
+                answer(reactor, job.asked, reply);
+                continue;
+            }
             match check(scribe, file.origin(), text.clone(), reactor.waker()) {
                 Ok(reading) => {
                     scribe.under_way = Some(UnderWay {
                         job,
                         edit,
-                        reading,
+                        reading: Reading::of(reading),
                         text,
                     });
                 }
-                Err(text) => answer(reactor, job.asked, TabReply::Refused(text)),
+                Err(why) => {
+                    let reply = TabReply::Refused(why);
+                    self.note_said(reactor, &edit, &reply);
+                    answer(reactor, job.asked, reply);
+                }
             }
         }
     }
@@ -339,19 +346,21 @@ impl Fleet {
         if self.reading.is_some() {
             return;
         }
-        let outcome = scribe
-            .under_way
-            .as_ref()
-            .and_then(|it| it.reading.outcome());
-        let Some(outcome) = outcome else { return };
+        let Some(UnderWay { edit, reading, .. }) = &mut scribe.under_way else {
+            return;
+        };
+        let taken =
+            |members: &[Member]| places_to_take(&self.posts, members, renaming(edit), false);
+        let Some(outcome) = reading.outcome(reactor, taken) else {
+            return;
+        };
         let under_way = scribe.under_way.take().expect("it was just asked");
         let UnderWay {
             job, edit, text, ..
         } = under_way;
         let applied = match outcome {
-            Ok(Ok(read)) => self.apply_edit(reactor, &edit, read),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("checking it broke off".to_owned()),
+            Ok(read) => self.apply_edit(reactor, &edit, read),
+            Err(error) => Err(error.to_string()),
         };
         reactor.know_hosts([]);
         if let Some(scribe) = &mut self.scribe {
@@ -359,7 +368,15 @@ impl Fleet {
         }
         let reply = match applied {
             Ok(said) => {
-                log::info!("hydrant: run file changed on the page: {said}");
+                match &edit {
+                    Edit::Enable { name, on: true } => {
+                        log::info!("hydrant: the run file says that {name} is to run");
+                    }
+                    Edit::Enable { name, on: false } => {
+                        log::info!("hydrant: the run file says that {name} is not to run");
+                    }
+                    _ => log::info!("hydrant: run file changed on the page: {said}"),
+                }
                 self.say_dropped(&edit);
                 if let Some(scribe) = &mut self.scribe {
                     scribe.keeper.keep(text.clone());
@@ -402,9 +419,6 @@ impl Fleet {
     }
 
     fn rename(&mut self, old: &str, new: &str) {
-        if let Some(scribe) = &mut self.scribe {
-            scribe.by_hand.rename(old, Some(new));
-        }
         if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == old) {
             new.clone_into(&mut post.member.name);
         }
@@ -425,13 +439,7 @@ impl Fleet {
                 }
                 TabReply::Faults(Faults::new())
             }
-            Edit::Enable { .. } => TabReply::Done,
-            Edit::Remove { name } => {
-                if let Some(scribe) = &mut self.scribe {
-                    scribe.by_hand.rename(name, None);
-                }
-                TabReply::Done
-            }
+            Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
             Edit::Push(settings) => {
                 let made = self
                     .posts
@@ -446,10 +454,10 @@ impl Fleet {
 /// Checks what the file would be, in a thread.
 fn check(
     scribe: &Scribe,
-    origin: crate::config::run_file::Origin,
+    origin: run_file::Origin,
     text: String,
     wake: Wake,
-) -> Result<Reading, String> {
+) -> Result<Errand<Result<Read, ConfigError>>, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
     Errand::begin("run file", wake, move || {
         // What is still to be written may be there, or not yet: it does not come to be while this looks.
@@ -461,14 +469,7 @@ fn check(
         if !is_ours {
             return Err(ConfigError::Mistakes(CHANGED.to_owned()));
         }
-        let file = origin.with(text)?;
-        let places = file.members.iter().flat_map(|member| member.run.listens());
-        Ok(Read {
-            hosts: look_up(places),
-            members: file.members.clone(),
-            globals: file.globals.clone(),
-            file: Some(Box::new(file)),
-        })
+        origin.with(text).map(Read::of)
     })
 }
 

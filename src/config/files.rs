@@ -1,4 +1,4 @@
-//! Small files that options name: secrets, and tokens.
+//! Small files that options name, secrets and tokens; and the sockets that processes leave in their folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

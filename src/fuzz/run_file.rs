@@ -90,7 +90,8 @@ fn edit(text: &str, globals: &Globals, members: &[Member], at: usize) {
             "{text}"
         );
     }
-    if let Some((now, text)) = after(&Edit::Remove { name })
+    let taken = Vec::new();
+    if let Some((now, text)) = after(&Edit::Remove { name, taken })
         && !left.is_empty()
     {
         let (_, now) = now.unwrap_or_else(|mistakes| panic!("{mistakes:?}: {text}"));

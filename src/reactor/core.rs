@@ -15,7 +15,7 @@ use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
-use crate::reactor::reserve::{Listening, Reserved};
+use crate::reactor::reserve::{HostLookup, Listening, Reserved};
 use crate::reactor::table::{Owner, Table, Way};
 
 /// The loop without its roles.
@@ -52,7 +52,11 @@ pub(super) struct Core {
     pub(super) heirs: Vec<(SockId, SockId)>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
-    /// Names whose addresses were looked up elsewhere, or were not to be found.
+    /// Names that are being looked up for roles that are about to begin, and who waits for what comes of it.
+    pub(super) host_lookups: Vec<(Lookup, HostLookup)>,
+    /// The loop turns: whoever waits for a name now has all others wait.
+    pub(super) is_turning: bool,
+    /// Names whose addresses were looked up before, or were not to be found.
     pub(super) known_hosts: BTreeMap<String, io::Result<Vec<IpAddr>>>,
 }
 
@@ -88,6 +92,8 @@ impl Core {
             listening: Vec::new(),
             heirs: Vec::new(),
             reserved: Vec::new(),
+            host_lookups: Vec::new(),
+            is_turning: false,
             known_hosts: BTreeMap::new(),
         }
     }
@@ -198,6 +204,7 @@ impl Core {
         match self.known_hosts.get(name) {
             Some(Ok(known)) => Ok(known.clone()),
             Some(Err(error)) => Err(io::Error::new(error.kind(), error.to_string())),
+            None if self.is_turning => Err(io::Error::other("the name has not been looked up")),
             None => self.net.resolve_now(name),
         }
     }

@@ -174,6 +174,12 @@ impl<R: Role> Reactor<R> {
         self.stopping
     }
 
+    /// As by a first signal to stop.
+    #[cfg(test)]
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::Terminate);
+    }
+
     /// How long turns took so far, the waits between them left out; nothing where that is not measured.
     pub fn turns(&self) -> &Spread {
         &self.turns
@@ -206,6 +212,7 @@ impl<R: Role> Reactor<R> {
             let pulse = self.pulse.map(|pulse| self.core.net.now() + pulse);
             self.core.patience().into_iter().chain(pulse).min()
         };
+        self.core.is_turning = true;
         self.core.net.wait(patience, &mut self.ready)?;
         let mut cut = None;
         let mut reload = false;
@@ -218,7 +225,11 @@ impl<R: Role> Reactor<R> {
                     readable,
                     writable,
                 } => self.note(id, readable, writable),
-                Ready::Resolved(lookup, answer) => self.core.resolved(lookup, answer),
+                Ready::Resolved(lookup, answer) => {
+                    if let Some(answer) = self.core.host_found(lookup, answer) {
+                        self.core.resolved(lookup, answer);
+                    }
+                }
                 Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
                     reload = true;
                     self.deliver_to_all(|| Event::Reload);

@@ -10,12 +10,13 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::base::endpoint::Endpoint;
 use crate::reactor::Reactor;
 use crate::reactor::core::Core;
 use crate::reactor::event::{Event, Role, RoleId};
-use crate::reactor::net::{Addr, Close, SockId, Wake};
+use crate::reactor::net::{Addr, Close, Lookup, SockId, Wake};
 use crate::reactor::table::Owner;
 
 /// Listeners at one endpoint that no role has yet. They are to be given to a role, or to be cancelled.
@@ -25,6 +26,9 @@ pub struct Reserved {
     places: Vec<Addr>,
     open: Vec<(SockId, Addr)>,
 }
+
+/// Where the addresses of a name go.
+pub(super) type HostLookup = Sender<io::Result<Vec<IpAddr>>>;
 
 /// Where a role listens.
 #[derive(Debug)]
@@ -68,8 +72,19 @@ impl<R: Role> Reactor<R> {
         id
     }
 
-    /// Addresses of names at which roles are about to listen, so that no look-up holds up the loop. They replace those
-    /// of the call before, and hold until the next: what is not asked for at once may be others later.
+    /// Has the addresses of a name looked up, at which a role is about to listen. What comes of it is there behind a
+    /// later turn.
+    pub fn look_up(&mut self, name: &str) -> Receiver<io::Result<Vec<IpAddr>>> {
+        let (sender, answer) = mpsc::channel();
+        let lookup = self.core.fresh_lookup();
+        self.core.host_lookups.push((lookup, sender));
+        self.core.net.resolve(lookup, name);
+        answer
+    }
+
+    /// Addresses of names at which roles are about to listen: once the loop turns, none is looked up at that moment.
+    /// They replace those of the call before, and hold until the next: what is not asked for at once may be others
+    /// later.
     pub fn know_hosts(
         &mut self,
         hosts: impl IntoIterator<Item = (String, io::Result<Vec<IpAddr>>)>,
@@ -84,6 +99,22 @@ impl<R: Role> Reactor<R> {
 }
 
 impl Core {
+    /// An answer of the resolver goes to who asked for a place to listen at; any other one comes back.
+    pub(super) fn host_found(
+        &mut self,
+        lookup: Lookup,
+        answer: io::Result<Vec<IpAddr>>,
+    ) -> Option<io::Result<Vec<IpAddr>>> {
+        let mut all = self.host_lookups.iter();
+        let Some(at) = all.position(|(of, _)| *of == lookup) else {
+            return Some(answer);
+        };
+        let (_, asked) = self.host_lookups.swap_remove(at);
+        // Whoever asked may not need it any more.
+        let _ = asked.send(answer);
+        None
+    }
+
     /// Opens all of these places, or none. Those of one name share a port. What roles that are `leaving` have of them
     /// is not in the way.
     pub(super) fn open_listeners(

@@ -15,13 +15,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use self::tabs::{Draft, TABS_MAX};
+use self::tabs::Draft;
 use super::begin::begin_metrics;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::Keeper;
 use super::panel::Panel;
-use super::posts::{Orders, Post, Posts, Standing};
+use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use super::{RoleSet, settings_file};
 use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
@@ -241,7 +241,7 @@ impl Desk {
 
     fn serve(&mut self, reactor: &mut Reactor<RoleSet>) {
         self.answer_asked(reactor);
-        self.begin_prepared(reactor, reactor.is_stopping());
+        self.begin_prepared(reactor);
     }
 
     /// All is over: waits for the settings to be in their file.

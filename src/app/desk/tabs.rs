@@ -6,7 +6,7 @@ use super::{Desk, HOMELESS, RoleSet};
 use crate::app::change::{Change, change};
 use crate::app::fields::fault_of;
 use crate::app::panel::{By, Panel, refused};
-use crate::app::posts::{Orders, Post, Posts, Standing};
+use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::config::settings::{Settings, chained, fresh};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
@@ -323,5 +323,3 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
 
 /// What a field that no page changes is set in.
 const FILE: &str = "settings file";
-/// The most tabs: more than anybody can look at.
-pub(super) const TABS_MAX: usize = 200;

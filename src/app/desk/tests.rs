@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, mpsc};
 
 use super::*;
+use crate::app::errand::Hosts;
 use crate::config::Env;
 use crate::reactor::command::Ticket;
 use crate::reactor::mio_net::{self, MioNet};
@@ -29,18 +30,20 @@ fn nothing_begins_once_all_is_to_end() {
     let id = desk.tabs[0].id;
     desk.tabs[0].member.settings.set("dst", "localhost:0");
     let by = (desk.console, Ticket(u64::MAX));
-    assert_eq!(
-        desk.obey(&mut reactor, by, TabCommand::Start { tab: id }),
-        None
-    );
-    // It is known by now.
+    let begun = desk.obey(&mut reactor, by, TabCommand::Start { tab: id });
+    assert_eq!(begun, None);
+    // All of it is known by now.
     let (over, done) = mpsc::channel();
-    let settings = desk.tabs[0].member.settings.clone();
-    let ready = move || Ok((settings.member()?, Vec::new()));
+    let mut settings = desk.tabs[0].member.settings.clone();
+    settings.set("dst", "127.0.0.1:0");
     let wake = Arc::new(move || over.send(()).unwrap_or_default());
-    desk.tabs.beginning[0].ready = Errand::begin("known", wake, ready).expect("a thread");
+    let files = Errand::begin("known", wake, move || settings.member()).expect("a thread");
+    let one = &mut desk.tabs.beginning[0];
+    (one.files, one.hosts) = (Some(files), Hosts::default());
     done.recv().expect("it is through");
-    desk.begin_prepared(&mut reactor, true);
+    reactor.stop();
+    let between = desk.between_turns(&mut reactor, &Turn::Going, &mut Vec::new());
+    between.expect("the console goes on");
     assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
 }
 

@@ -36,6 +36,8 @@ pub enum Edit {
     Remove {
         /// Which.
         name: String,
+        /// Where that does not listen.
+        taken: Vec<Endpoint>,
     },
 }
 
@@ -109,11 +111,11 @@ impl Edit {
                 }
             }
             Self::Push(settings) => push(&mut document, settings),
-            Self::Remove { name } => {
+            Self::Remove { name, taken } => {
                 let (section, at) = place_of(&mut document, name).ok_or_else(gone)?;
                 take_out(&mut document, |document| list(document, section), at);
                 if names(&mut document).is_empty()
-                    && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), &[])
+                    && let Self::Push(settings) = Self::chain(None, &BTreeSet::new(), taken)
                 {
                     push(&mut document, &settings);
                 }
@@ -305,6 +307,7 @@ listen = "127.0.0.1:5" # the tunnel
         assert_eq!(changed(&dos(FILE), &fields), dos(&changed(FILE, &fields)));
         let gone = Edit::Remove {
             name: "tunnel".to_owned(),
+            taken: Vec::new(),
         };
         let plain = gone.apply(FILE).expect("it is there");
         assert_eq!(gone.apply(&dos(FILE)).expect("it is there"), dos(&plain));
@@ -451,6 +454,16 @@ dst = ":4"
     }
 
     #[test]
+    fn a_field_of_no_destination_is_a_mistake() {
+        let key = "slow of listen:127.0.0.1:7";
+        let faults = set("a", &[(key, "skip")]).expect_err("it does not end there");
+        assert_eq!((faults.len(), faults[0].0.as_str()), (1, key));
+        // Whatever has none any more has none of its own.
+        let text = set("a", &[("dst", ":9"), ("slow of :3", "")]);
+        assert!(!text.expect("it is there").contains("slow"));
+    }
+
+    #[test]
     fn roles_of_every_kind_are_switched() {
         let switch = |on| Edit::Enable {
             name: "tunnel".to_owned(),
@@ -482,6 +495,7 @@ dst = ":4"
         assert!(more.find(new) < more.find("# behind"), "{more}");
         let gone = Edit::Remove {
             name: "relay 1".to_owned(),
+            taken: Vec::new(),
         };
         assert_eq!(gone.apply(&more).expect("it is there"), FILE);
         // What stands right above a role goes with it.
@@ -489,6 +503,7 @@ dst = ":4"
         for name in ["relay", "tunnel"] {
             let gone = Edit::Remove {
                 name: name.to_owned(),
+                taken: Vec::new(),
             };
             text = gone.apply(&text).expect("it is there");
         }
@@ -496,6 +511,7 @@ dst = ":4"
         assert_eq!(text, FILE[..end]);
         let last = Edit::Remove {
             name: "hub".to_owned(),
+            taken: Vec::new(),
         };
         let left = last
             .apply("[[hub]]\nlisten = \"1\"\n")

@@ -34,7 +34,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::units::{Count, Typed};
 use crate::cli::RoleId;
 use crate::config::files::read_small;
-use crate::config::{ConfigError, Env, Globals, Member, Run, build};
+use crate::config::{ConfigError, Env, FileFault, Globals, Member, Run, build};
 use crate::roles::relay::config::{RelayConfig, Slow};
 
 /// A run file without mistakes.
@@ -148,6 +148,14 @@ impl RunFile {
         flags: &[(&'static str, String)],
         env: &Env,
     ) -> Result<Self, ConfigError> {
+        if text.len() as u64 > SIZE_MAX {
+            // Whoever wrote it could not read it again.
+            return Err(ConfigError::File {
+                flag: "the run file",
+                path: path.to_owned(),
+                fault: FileFault::TooLong { max: SIZE_MAX },
+            });
+        }
         let name = path.to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new(""));
         match Self::parse(&text, folder, flags, env) {

@@ -527,7 +527,7 @@ impl Net for MioNet {
     }
 
     fn resolve_now(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
-        look_up(name)
+        resolver::look_up(name).map_err(|(kind, text)| io::Error::new(kind, text))
     }
 
     fn sockets_left(&self) -> usize {
@@ -547,11 +547,6 @@ impl Net for MioNet {
     fn random(&mut self) -> u64 {
         getrandom::u64().expect("Linux has a source of randomness")
     }
-}
-
-/// A name's addresses, at least one, however long the look-up takes: for helper threads.
-pub fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
-    resolver::look_up(name).map_err(|(kind, text)| io::Error::new(kind, text))
 }
 
 fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {

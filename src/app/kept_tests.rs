@@ -1,0 +1,255 @@
+//! A run file that is kept: what is changed on the page, begun and stopped, against the file, whoever else writes that.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc;
+
+use super::certificates::Watch;
+use super::fleet::Origin;
+use super::fleet_tests::{Rig, relay};
+use super::panel::Panel;
+use super::posts::Post;
+use crate::config::{ConfigError, RunFile};
+use crate::reactor::tabs::{TabCommand, TabReply};
+
+/// What was begun is written, whatever it is called by then.
+#[test]
+fn what_is_started_while_it_is_renamed_is_in_the_file() {
+    let mut rig = Rig::new("renamed", &relay("a", "drain = \"1ms\"\nenabled = false"));
+    assert_eq!(rig.set(1, "name", "b"), None);
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
+    rig.until("renamed", |rig| {
+        rig.is_idle() && rig.saved().contains("\"b\"")
+    });
+    rig.until("saved", |rig| rig.saved().contains("enabled = true"));
+    // And so is what is changed.
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_none()
+    });
+    assert_eq!(rig.set(1, "name", "c"), None);
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    rig.until("changed", |rig| {
+        rig.is_idle() && rig.saved().contains("\"c\"")
+    });
+    rig.until("saved", |rig| rig.saved().contains("max-lag"));
+}
+
+/// The last role leaves a fresh relay, which listens where nobody else does.
+#[test]
+fn the_last_role_can_be_removed_wherever_others_listen() {
+    let watch = "[metrics]\nlisten = \"127.0.0.1:10000\"\n";
+    let mut rig = Rig::new("last", &(watch.to_owned() + &relay("a", "enabled = false")));
+    assert_eq!(rig.ask(TabCommand::Remove { tab: 1 }), None);
+    rig.until("removed", Rig::is_idle);
+    let names: Vec<&str> = rig
+        .fleet
+        .posts
+        .iter()
+        .map(|post| post.member.name.as_str())
+        .collect();
+    assert_eq!(names, ["relay 1"]);
+}
+
+/// What can't be read again is never written.
+#[test]
+fn a_file_that_would_be_too_long_to_read_is_refused() {
+    let rig = Rig::new("long", &relay("a", ""));
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let more = format!("# {}\n", "x".repeat(1 << 20));
+    let long = file.text.clone() + &more;
+    fs::write(rig.path(), &long).expect("the folder can be written");
+    let origin = file.origin();
+    let said = |file: Result<RunFile, ConfigError>| {
+        file.map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    let made = said(origin.with(long));
+    assert!(made.contains("too long"), "{made}");
+    assert_eq!(made, said(origin.load()));
+}
+
+/// There is an end to what a page can add.
+#[test]
+fn no_more_are_added_than_anybody_can_look_at() {
+    let one = |number: u32| {
+        let name = format!("r{number}");
+        relay(&name, "enabled = false")
+    };
+    let mut rig = Rig::new("many", &(2..=200).map(one).collect::<String>());
+    for _ in 0..2 {
+        rig.ask(TabCommand::Add { after: None });
+    }
+    rig.until("added", Rig::is_idle);
+    assert_eq!(rig.fleet.posts.len(), 200);
+}
+
+/// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
+#[test]
+fn what_is_not_saved_yet_outlives_a_reading() {
+    let mut rig = Rig::new("unsaved", &relay("a", ""));
+    let mode = |rig: &Rig, mode| {
+        fs::set_permissions(rig.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
+    };
+    mode(&rig, 0o400);
+    rig.set(1, "max-lag", "3s");
+    rig.until("changed", Rig::is_idle);
+    rig.ask(TabCommand::Add { after: Some(1) });
+    rig.until("added", Rig::is_idle);
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+    rig.until("not saved", |rig| {
+        rig.is_idle() && rig.fleet.kept().fault.is_some()
+    });
+    let roles = |rig: &Rig| rig.fleet.posts.iter().map(Post::role).collect::<Vec<_>>();
+    let before = roles(&rig);
+    for _ in 0..2 {
+        rig.ask(TabCommand::Reload);
+        rig.until("read", |rig| rig.fleet.reading.is_none());
+        assert_eq!(roles(&rig), before);
+        let fields = rig.tab(1).settings.expect("it has some").fields;
+        assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+        assert!(rig.fleet.kept().fault.is_some(), "it is not saved");
+    }
+    assert_eq!(rig.fleet.reloads, (2, 0));
+    mode(&rig, 0o600);
+    rig.set(1, "max-clients", "5");
+    rig.until("saved", |rig| {
+        let text = rig.saved();
+        rig.is_idle() && text.contains("max-lag") && text.contains("max-clients")
+    });
+    assert!(rig.saved().contains("relay 1") && rig.fleet.kept().fault.is_none());
+}
+
+/// What the file says already is not checked and written again.
+#[test]
+fn what_changes_nothing_is_done_at_once() {
+    let mut rig = Rig::new("nothing", &relay("a", "max-lag = \"3s\""));
+    let is_idle = |rig: &Rig| {
+        let scribe = rig.fleet.scribe.as_ref();
+        scribe.is_some_and(|scribe| scribe.is_idle())
+    };
+    rig.fleet.note_enabled(&mut rig.reactor, 0, true);
+    assert!(is_idle(&rig));
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    assert!(is_idle(&rig));
+    rig.set(1, "max-lag", "4s");
+    assert!(!is_idle(&rig));
+    rig.until("saved", |rig| rig.saved().contains("4s"));
+}
+
+/// Whoever takes `save = true` out of the file means it.
+#[test]
+fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
+    let mut rig = Rig::new("save", &relay("a", ""));
+    let saved = rig.saved();
+    let text = saved.replace("save = true", "save = false");
+    fs::write(rig.path(), &text).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    let reply = rig.set(1, "max-lag", "3s");
+    assert!(matches!(reply, Some(TabReply::Refused(_))), "{reply:?}");
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| {
+        rig.fleet.posts[0].role().is_none() && rig.is_idle()
+    });
+    rig.fleet.finish();
+    assert_eq!(rig.saved(), text);
+    // And back again.
+    fs::write(rig.path(), &saved).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    rig.until("saved", |rig| rig.saved().contains("max-lag"));
+}
+
+/// Whoever watches them is asked to look by a reading of the file, and by nothing else; and goes with the role.
+#[test]
+fn certificates_are_read_again_with_the_file() {
+    let mut rig = Rig::new("watch", &relay("a", "drain = \"1ms\""));
+    let (watch, asked) = Watch::held();
+    rig.fleet.posts[0].watch = Some(watch);
+    rig.set(1, "max-lag", "3s");
+    rig.until("saved", |rig| {
+        rig.is_idle() && rig.saved().contains("max-lag")
+    });
+    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Empty));
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    assert_eq!(asked.try_recv(), Ok(()));
+    rig.ask(TabCommand::Stop { tab: 1 });
+    rig.until("stopped", |rig| rig.fleet.posts[0].role().is_none());
+    assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+}
+
+/// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
+#[test]
+fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
+    let mut rig = Rig::new(
+        "hand",
+        &(relay("a", "") + &relay("b", "") + &relay("c", "")),
+    );
+    let theirs = format!("# theirs\n{}", rig.saved());
+    fs::write(rig.path(), &theirs).expect("the folder can be written");
+    for tab in [1, 2] {
+        assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
+    }
+    rig.until("refused", Rig::is_idle);
+    let fault = rig.fault().expect("the page says so");
+    let said = "a and b were stopped, which does not stand there";
+    assert!(
+        fault.contains("changed by somebody else") && fault.contains(said),
+        "{fault}"
+    );
+    // Another change says nothing new of that.
+    rig.set(3, "max-lag", "3s");
+    rig.until("refused", Rig::is_idle);
+    assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
+    assert_eq!(rig.saved(), theirs);
+    // Whoever begins it again wants nothing to be said.
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+    rig.until("begun", Rig::is_idle);
+    rig.ask(TabCommand::Reload);
+    rig.until("read and saved", |rig| {
+        rig.is_idle() && rig.saved() != theirs
+    });
+    let off = relay("a", "").trim_end().to_owned();
+    let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
+    assert_eq!(rig.saved(), expected);
+    assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
+}
+
+/// What could not be said before the end is tried a last time.
+#[test]
+fn what_is_stopped_by_hand_is_tried_at_the_end() {
+    let mut rig = Rig::new("last", &relay("a", ""));
+    let saved = rig.saved();
+    fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("refused", Rig::is_idle);
+    fs::write(rig.path(), &saved).expect("the folder can be written");
+    rig.fleet.finish();
+    assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
+}
+
+/// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
+#[test]
+fn relays_that_are_added_at_once_are_two() {
+    let watch = "[metrics]\nlisten = \"127.0.0.1:17001\"\n";
+    let roles = relay("a", "enabled = false").replace("127.0.0.1:0", "127.0.0.1:17000");
+    let mut rig = Rig::new("two", &(watch.to_owned() + &roles));
+    for _ in 0..2 {
+        assert_eq!(rig.ask(TabCommand::Add { after: Some(1) }), None);
+    }
+    rig.until("added", |rig| rig.is_idle());
+    let names: Vec<&str> = rig
+        .fleet
+        .posts
+        .iter()
+        .map(|post| post.member.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "relay 1", "relay 2"]);
+    let text = rig.saved();
+    assert!(!text.contains("dst = \"127.0.0.1:17001\""), "{text}");
+}

@@ -1,0 +1,61 @@
+//! What is to be in a run file and may not be there yet, for whoever reads that file again: a reading takes nothing away
+//! but what somebody else has written over.
+
+use std::sync::mpsc::Receiver;
+
+use super::keeper::LAST;
+use super::reload::Read;
+use super::settings_file::{Shared, lock};
+use crate::config::run_file;
+use crate::config::{ConfigError, Member};
+
+/// What is to be in a run file, be it there already or not.
+pub(super) struct Meant {
+    /// Its other end goes once it is there, or could not be written.
+    pub(super) tried: Receiver<()>,
+    /// What the file held when it was last looked at.
+    pub(super) known: Shared,
+    pub(super) text: String,
+}
+
+impl Meant {
+    /// Reads the file, and all that it names. A disk that is full, or a file that can't be written, is no reason to
+    /// lose what runs by now; what somebody else has written is.
+    ///
+    /// # Errors
+    /// As [`run_file::Origin::load`].
+    pub(super) fn read(self, origin: &run_file::Origin) -> Result<Read, ConfigError> {
+        let Self { tried, known, text } = self;
+        let _ = tried.recv_timeout(LAST);
+        let (now, known) = {
+            let known = lock(&known);
+            (origin.text()?, known.clone())
+        };
+        if known.as_ref() == Some(&now) {
+            return origin.with(text).map(Read::of);
+        }
+        let dropped = match known {
+            Some(known) if known != text && now != text => Some(differing(origin, known, text)),
+            _ => None,
+        };
+        let read = origin.with(now).map(Read::of)?;
+        Ok(Read { dropped, ..read })
+    }
+}
+
+/// The roles that are others in the one text than in the other.
+fn differing(origin: &run_file::Origin, old: String, new: String) -> String {
+    let members = |text| origin.with(text).map(|file| file.members);
+    let (Ok(old), Ok(new)) = (members(old), members(new)) else {
+        return "all of them".to_owned();
+    };
+    let of = |all: &[Member], other: &[Member]| -> Vec<String> {
+        let differs = all.iter().filter(|member| !other.contains(member));
+        differs.map(Member::label).collect()
+    };
+    let mut labels = of(&new, &old);
+    labels.extend(of(&old, &new));
+    labels.sort();
+    labels.dedup();
+    labels.join(", ")
+}
