@@ -1,5 +1,6 @@
 //! What takes as long as a disk or a name server likes: files are read in a thread of its own, which brings about a
-//! turn when it is through, and names are looked up by the loop's resolver. What comes of it is looked for between turns.
+//! turn when it is through, and names are looked up by the loop's resolver. What comes of it is looked for between
+//! turns.
 
 use std::io;
 use std::net::IpAddr;

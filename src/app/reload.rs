@@ -395,4 +395,5 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
     }
 }
 
-const DROPPED: &str = "somebody else has changed the run file, so that changes on the page which could not be saved are gone";
+const DROPPED: &str = "somebody else has changed the run file, so that \
+    changes on the page which could not be saved are gone";

@@ -1,5 +1,5 @@
-//! What is to be in a run file and may not be there yet, for whoever reads that file again: a reading takes nothing away
-//! but what somebody else has written over.
+//! What is to be in a run file and may not be there yet, for whoever reads that file again: a reading takes nothing
+//! away but what somebody else has written over.
 
 use std::sync::mpsc::Receiver;
 
