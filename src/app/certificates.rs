@@ -19,6 +19,9 @@ impl Watch {
         if certificates.are_none() {
             return Ok(Self { reload: None });
         }
+        if let Some(fault) = certificates.out_of_date() {
+            log::warn!("hydrant: {fault}: who checks that will not connect");
+        }
         let (reload, asked) = mpsc::channel();
         thread::Builder::new()
             .name("certificates".to_owned())

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{NO_END, read_bounded};
 use crate::base::units::Typed;
-use crate::proto::tls::{Acceptor, Connector, Fault, Identity, Roots, Trust};
+use crate::proto::tls::{Acceptor, CertificateFault, Connector, Fault, Identity, Roots, Trust};
 use crate::roles::tls::Tls;
 use crate::roles::tls::options::{Accepting, Dialling, Files, Pair};
 
@@ -19,6 +19,8 @@ use crate::roles::tls::options::{Accepting, Dialling, Files, Pair};
 pub struct Certificates {
     files: Files,
     tls: Tls,
+    /// A certificate of our own that nobody who checks its dates takes.
+    out_of_date: Option<CertificatesError>,
     /// What the files were just before they were read.
     stamps: Vec<Stamp>,
 }
@@ -32,12 +34,27 @@ impl Certificates {
         let stamps = stamps(&files);
         let accepting = files.accepting.as_ref();
         let dialling = files.dialling.as_ref();
+        let mut out_of_date = None;
         let tls = Tls {
-            acceptor: accepting.map(acceptor).transpose()?,
-            connector: dialling.map(connector).transpose()?,
+            acceptor: accepting
+                .map(|side| acceptor(side, &mut out_of_date))
+                .transpose()?,
+            connector: dialling
+                .map(|side| connector(side, &mut out_of_date))
+                .transpose()?,
             insecure: dialling.is_some_and(|side| side.insecure),
         };
-        Ok(Self { files, tls, stamps })
+        Ok(Self {
+            files,
+            tls,
+            out_of_date,
+            stamps,
+        })
+    }
+
+    /// What is wrong with the dates of a certificate of our own, that is taken all the same.
+    pub fn out_of_date(&self) -> Option<&CertificatesError> {
+        self.out_of_date.as_ref()
     }
 
     /// What a role needs.
@@ -59,9 +76,13 @@ impl Certificates {
     /// Reads the files again. What they say holds for the connections that begin from now on.
     ///
     /// # Errors
-    /// Which file can't be used, and why: then nothing changes.
+    /// Which file can't be used, and why, which here may be its dates: then nothing changes.
     pub fn renew(&self) -> Result<(), CertificatesError> {
-        let fresh = Self::read(self.files.clone())?.tls;
+        let read = Self::read(self.files.clone())?;
+        if let Some(fault) = read.out_of_date {
+            return Err(fault);
+        }
+        let fresh = read.tls;
         if let (Some(held), Some(fresh)) = (&self.tls.acceptor, &fresh.acceptor) {
             held.renew(fresh);
         }
@@ -107,16 +128,25 @@ fn stamps(files: &Files) -> Vec<Stamp> {
     files.all().iter().map(|path| Stamp::of(path)).collect()
 }
 
-fn acceptor(side: &Accepting) -> Result<Acceptor, CertificatesError> {
+fn acceptor(
+    side: &Accepting,
+    out_of_date: &mut Option<CertificatesError>,
+) -> Result<Acceptor, CertificatesError> {
     let (cert, key) = ("--tls-cert", "--tls-key");
     let own = identity(&side.own, cert, key)?;
+    look_at_dates(&own, cert, &side.own.cert, out_of_date);
     let ca = side.ca.as_ref().map(|path| roots("--tls-client-ca", path));
     Acceptor::new(own, ca.transpose()?).map_err(|fault| blame(&side.own, cert, key, fault))
 }
 
-fn connector(side: &Dialling) -> Result<Connector, CertificatesError> {
+fn connector(
+    side: &Dialling,
+    out_of_date: &mut Option<CertificatesError>,
+) -> Result<Connector, CertificatesError> {
     let (cert, key) = ("--tls-client-cert", "--tls-client-key");
-    let own = side.own.as_ref().map(|pair| identity(pair, cert, key));
+    let own = side.own.as_ref().map(|pair| {
+        identity(pair, cert, key).inspect(|own| look_at_dates(own, cert, &pair.cert, out_of_date))
+    });
     let trust = match &side.ca {
         _ if side.insecure => Trust::Anyone,
         Some(path) => Trust::Roots(roots("--tls-ca", path)?),
@@ -137,6 +167,21 @@ fn identity(
     let secret = pair.key.as_ref().map(|path| read(key, path)).transpose()?;
     Identity::from_pem(&chain, secret.as_ref().unwrap_or(&chain))
         .map_err(|fault| blame(pair, cert, key, fault))
+}
+
+fn look_at_dates(
+    own: &Identity,
+    flag: &'static str,
+    path: &Path,
+    found: &mut Option<CertificatesError>,
+) {
+    if let Some(fault) = own.is_out_of_date() {
+        *found = Some(CertificatesError::OutOfDate {
+            flag,
+            path: path.to_owned(),
+            fault,
+        });
+    }
 }
 
 /// Names the file that is at fault.
@@ -204,6 +249,15 @@ pub enum CertificatesError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// Whoever checks the dates of our certificate refuses it.
+    OutOfDate {
+        /// The option that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        fault: CertificateFault,
+    },
     /// The system's own certificates can't be used.
     System(Fault),
 }
@@ -225,6 +279,7 @@ impl fmt::Display for CertificatesError {
             Self::TooLong { flag, path } => {
                 write!(f, "{flag} {} is too long: the most is 1M", named(path))
             }
+            Self::OutOfDate { flag, path, fault } => write!(f, "{flag} {} {fault}", named(path)),
             Self::File { flag, path, fault } => write!(f, "{flag} {} {fault}", named(path)),
             Self::System(fault) => {
                 write!(f, "this system {fault}; --tls-ca FILE says whom to trust")

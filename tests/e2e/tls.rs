@@ -477,6 +477,28 @@ fn mistakes_in_the_files_end_it_at_once() {
 }
 
 #[test]
+fn a_certificate_of_our_own_that_is_out_of_date_is_told_at_the_start() {
+    let office = Office::new();
+    let names = ["localhost"];
+    for (issued, what) in [
+        (office.authority.issue_expired(&names), " expired "),
+        (office.authority.issue_early(&names), " is not valid yet"),
+    ] {
+        office.install(&issued);
+        let at = hydrant(&format!(
+            "127.0.0.1:0 tls://127.0.0.1:0 --mode listen-listen {}",
+            office.accepting()
+        ))
+        .start();
+        at.wait_logs(&[
+            "[WARN] hydrant: --tls-cert ",
+            what,
+            "who checks that will not connect",
+        ]);
+    }
+}
+
+#[test]
 fn a_new_certificate_is_for_new_connections() {
     let mut relay = Relay::new("");
     let mut upstream = relay.place.accept();
@@ -491,6 +513,16 @@ fn a_new_certificate_is_for_new_connections() {
     let mut new = relay.client();
     let second = shown(&new.stream);
     assert_ne!(first, second);
+
+    let names = ["localhost", "127.0.0.1"];
+    relay
+        .office
+        .install(&relay.office.authority.issue_expired(&names));
+    relay.hydrant.signal("HUP");
+    relay
+        .hydrant
+        .wait_logs(&[" expired ", "what was read before stays in use"]);
+    assert_eq!(shown(&relay.client().stream), second);
 
     relay.office.put("key", "rubbish");
     relay.hydrant.signal("HUP");

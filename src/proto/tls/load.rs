@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use super::error::CertificateFault;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
@@ -31,6 +33,27 @@ impl Identity {
             chain: certificates(chain)?,
             key: private_key(key)?,
         })
+    }
+
+    /// What is wrong with the certificate's dates, for which whoever checks them refuses it at present.
+    pub fn is_out_of_date(&self) -> Option<CertificateFault> {
+        let (own, rest) = self.chain.split_first()?;
+        // Whom it leads to is for its readers to judge; its dates are looked at first.
+        let mut itself = RootCertStore::empty();
+        itself.add(own.clone()).ok()?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(itself), provider());
+        let name = ServerName::try_from("any.invalid").ok()?;
+        let verifier = verifier.build().ok()?;
+        let judged = verifier.verify_server_cert(own, rest, &name, &[], UnixTime::now());
+        let Err(rustls::Error::InvalidCertificate(why)) = judged else {
+            return None;
+        };
+        let fault = CertificateFault::from(why);
+        let is_about_dates = matches!(
+            fault,
+            CertificateFault::Expired { .. } | CertificateFault::NotYetValid
+        );
+        is_about_dates.then_some(fault)
     }
 }
 
