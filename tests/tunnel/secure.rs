@@ -219,16 +219,15 @@ fn mistakes_are_explained() {
     };
     let unknown = expose(format!("tls://localhost:{port}"), "");
     unknown.wait_log("can't be used (TLS: its certificate is issued by nobody we trust; --tls-ca");
-    let shows = |issued| {
-        office.install(&issued);
-        server.run.signal("HUP");
-        server.run.wait_log("certificates read again");
-    };
-    shows(office.authority.issue(&["other.example"]));
+    office.install(&office.authority.issue(&["other.example"]));
+    server.run.signal("HUP");
+    server.run.wait_log("certificates read again");
     let other = expose(format!("tls://localhost:{port}"), &office.dialling());
     other.wait_log("(TLS: its certificate is for other.example, not for localhost)");
-    shows(office.authority.issue_expired(&["localhost"]));
-    let late = expose(format!("tls://localhost:{port}"), &office.dialling());
+    let old = Office::new();
+    old.install(&old.authority.issue_expired(&["localhost"]));
+    let expired = secured(&old, "");
+    let late = expose(named(&expired), &old.dialling());
     late.wait_log("can't be used (TLS: its certificate expired ");
     let careless = expose(format!("tls://localhost:{port}"), "--tls-insecure");
     careless.wait_logs(&["[WARN]", "certificates are not verified (--tls-insecure)"]);

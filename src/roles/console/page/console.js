@@ -84,7 +84,13 @@ function take(next) {
 // What was in view has gone, by no hand of this page. Whoever was at it is told, and types nothing into what comes
 // into view instead.
 function leave(before) {
-  const isAtWork = byId("panel").contains(document.activeElement);
+  const at = document.activeElement;
+  const isAtWork = byId("panel").contains(at);
+  if (isAtWork) {
+    // A keyboard on the screen, or one that composes, writes where the caret was.
+    at.blur();
+    getSelection()?.removeAllRanges();
+  }
   select(state.roles[0]?.id ?? null);
   if (!before || closing === before.id) return;
   toast(`${before.name} is gone: it was closed elsewhere.`);
