@@ -416,6 +416,52 @@ fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
     }
 }
 
+/// And by one that takes a few at a time as it takes them, so that it has never more than it may have.
+#[test]
+fn who_waits_at_the_door_is_let_in_as_there_is_room() {
+    let client = |at: &str| {
+        format!(
+            "[[ws.client]]\nname = \"a\"\nurl = \"ws://127.0.0.1:1\"\nlisten = \"{at}\"\nmax-streams = 2\n\
+             connect-timeout = \"0.1s\"\n"
+        )
+    };
+    let mut rig = Rig::new("few", &client("127.0.0.1:0"));
+    let RoleState::Running(view) = rig.tab(1).row.state else {
+        panic!("it runs");
+    };
+    let Addr::Tcp(place) = view.listens[0].0 else {
+        panic!("it is no path");
+    };
+    let connect = |_| Conn::to(place).expect("it listens");
+    let mut waiting: Vec<Conn> = (0..5).map(connect).collect();
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let text = rig
+        .saved()
+        .replace("127.0.0.1:0\"\nmax", &format!("{}\"\nmax", place.port()));
+    let read = file.origin().with(text).map(Read::of).expect("it is right");
+    let applied = rig.fleet.apply(&mut rig.reactor, read, true);
+    assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
+    let mut most = 0;
+    for client in &mut waiting {
+        let patience = client.patience(Duration::from_millis(1));
+        patience.expect("it is open");
+    }
+    // There is no relay: each is turned away after its time.
+    rig.until("turned away", |rig| {
+        if let RoleState::Running(view) = rig.tab(1).row.state {
+            most = most.max(view.clients);
+        }
+        waiting.retain_mut(|client| match client.read(&mut [0]) {
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+            Ok(_) => false,
+        });
+        waiting.is_empty()
+    });
+    assert_eq!(most, 2);
+}
+
 /// A request that is refused has done nothing.
 #[test]
 fn a_request_is_done_as_a_whole() {

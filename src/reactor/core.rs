@@ -15,7 +15,7 @@ use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
-use crate::reactor::reserve::{HostLookup, Listening, Reserved};
+use crate::reactor::reserve::{Handed, HostLookup, Listening, Reserved};
 use crate::reactor::table::{Owner, Table, Way};
 
 /// The loop without its roles.
@@ -50,6 +50,8 @@ pub(super) struct Core {
     pub(super) listening: Vec<Listening>,
     /// Listeners that give way, each with one that stands beside it and comes after it.
     pub(super) heirs: Vec<(SockId, SockId)>,
+    /// Connections that waited at those listeners.
+    pub(super) handed: Vec<Handed>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
     /// Names that are being looked up for roles that are about to begin, and who waits for what comes of it.
@@ -91,6 +93,7 @@ impl Core {
             tickets: 0,
             listening: Vec::new(),
             heirs: Vec::new(),
+            handed: Vec::new(),
             reserved: Vec::new(),
             host_lookups: Vec::new(),
             is_turning: false,
@@ -102,7 +105,7 @@ impl Core {
     pub(super) fn patience(&mut self) -> Option<Time> {
         let is_busy =
             !self.outbox.is_empty() || !self.finished.is_empty() || !self.fresh_dials.is_empty();
-        if is_busy || !self.table.is_idle() {
+        if is_busy || !self.table.is_idle() || self.has_wanted() {
             return Some(Time::ZERO);
         }
         self.soonest()

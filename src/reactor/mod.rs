@@ -340,6 +340,12 @@ impl<R: Role> Reactor<R> {
 
     fn visit_all(&mut self) {
         let mut accepts = ACCEPTS_A_TURN;
+        while accepts > 0
+            && let Some((role, accepted)) = self.core.take_handed()
+        {
+            accepts -= 1;
+            self.deliver(role, accepted);
+        }
         self.core.table.begin_round();
         for _ in 0..self.core.table.due() {
             match self.core.table.next() {

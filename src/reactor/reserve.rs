@@ -8,6 +8,7 @@
 //!      └──cancel──> closed, and nothing has changed
 //! ```
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,8 +17,8 @@ use crate::base::endpoint::Endpoint;
 use crate::reactor::Reactor;
 use crate::reactor::core::Core;
 use crate::reactor::event::{Event, Role, RoleId};
-use crate::reactor::net::{Addr, Close, Lookup, SockId, Wake};
-use crate::reactor::table::Owner;
+use crate::reactor::net::{Addr, Close, Lookup, Peer, SockId, Wake};
+use crate::reactor::table::{Owner, Way};
 
 /// Listeners at one endpoint that no role has yet. They are to be given to a role, or to be cancelled.
 #[derive(Debug)]
@@ -38,6 +39,13 @@ pub(super) struct Listening {
     pub(super) places: Vec<Addr>,
     /// The listeners and their real addresses.
     pub(super) open: Vec<(SockId, Addr)>,
+}
+
+/// Connections that waited at a listener which is closed, and wait for the one that came after it to take them.
+#[derive(Debug)]
+pub(super) struct Handed {
+    to: SockId,
+    waiting: VecDeque<(SockId, Peer)>,
 }
 
 impl<R: Role> Reactor<R> {
@@ -221,54 +229,120 @@ impl Core {
     }
 
     /// A listener is about to close. Those who wait there, as long as its queue can be, are let in by the one that
-    /// comes after it, if it listens where they have called.
+    /// comes after it, if it listens where they have called, and as it takes them.
     pub(super) fn hand_over(&mut self, listener: SockId) {
-        let Some(at) = self.heirs.iter().position(|(old, _)| *old == listener) else {
-            return;
-        };
-        let (_, first) = self.heirs.swap_remove(at);
-        let mut heirs = vec![first];
-        heirs.extend(
-            self.heirs
-                .extract_if(.., |(old, _)| *old == listener)
-                .map(|(_, heir)| heir),
-        );
-        for _ in 0..WAITING_MAX {
-            let Ok((sock, peer)) = self.net.accept(listener) else {
-                return;
-            };
-            let local = self.net.local(sock).map(|at| at.ip());
-            let heir = heirs
-                .iter()
-                .find_map(|heir| self.role_at(*heir, local?).map(|role| (*heir, role)));
-            let Some((listener, role)) = heir else {
-                self.net.close(sock, Close::Reset);
-                continue;
-            };
-            self.table.adopt(sock, Owner::Role(role), false);
-            let accepted = Event::Accepted {
-                listener,
-                sock,
-                peer,
-            };
-            self.outbox.push_back((role, accepted));
+        if self.heirs.is_empty() && self.handed.is_empty() {
+            return; // as with nearly every socket
+        }
+        let heirs: Vec<SockId> = self
+            .heirs
+            .extract_if(.., |(old, _)| *old == listener)
+            .map(|(_, heir)| heir)
+            .collect();
+        // It may not have taken all yet that were handed to itself.
+        let mut left: VecDeque<_> = self
+            .handed
+            .extract_if(.., |handed| handed.to == listener)
+            .flat_map(|handed| handed.waiting)
+            .collect();
+        if !heirs.is_empty() {
+            left.extend(self.who_waits(listener));
+        }
+        for (sock, peer) in left {
+            let local = self.net.local(sock);
+            match local.and_then(|local| self.heir_at(&heirs, local)) {
+                Some(heir) => self.hand(heir, sock, peer),
+                None => self.net.close(sock, Close::Reset),
+            }
         }
     }
 
-    /// Whose this listener is, if it takes connections to this address.
-    fn role_at(&self, listener: SockId, local: IpAddr) -> Option<RoleId> {
-        self.table.get(listener)?;
-        let all = self.listening.iter();
-        let mut open = all.flat_map(|it| it.open.iter().map(move |(id, at)| (it.role, *id, at)));
-        let (role, _, at) = open.find(|(_, id, _)| *id == listener)?;
-        let Addr::Tcp(at) = at else { return None };
+    /// Takes all off a listener who wait there.
+    fn who_waits(&mut self, listener: SockId) -> Vec<(SockId, Peer)> {
+        let mut all = Vec::new();
+        for _ in 0..WAITING_MAX {
+            match self.net.accept(listener) {
+                Ok(one) => all.push(one),
+                // That one has left; the next may be there.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => break,
+            }
+        }
+        all
+    }
+
+    /// Which listener takes those who have called here: one of these, or whichever does where there are none.
+    fn heir_at(&self, heirs: &[SockId], local: SocketAddr) -> Option<SockId> {
+        let takes = |heir: &SockId| self.takes(*heir, local.ip());
+        if !heirs.is_empty() {
+            return heirs.iter().copied().find(takes);
+        }
+        let all = self.listening.iter().flat_map(|it| &it.open);
+        let mut there = all
+            .filter(|(_, at)| matches!(at, Addr::Tcp(at) if at.port() == local.port()))
+            .map(|(id, _)| *id);
+        there.find(takes)
+    }
+
+    fn hand(&mut self, to: SockId, sock: SockId, peer: Peer) {
+        match self.handed.iter_mut().find(|handed| handed.to == to) {
+            Some(handed) => handed.waiting.push_back((sock, peer)),
+            None => self.handed.push(Handed {
+                to,
+                waiting: [(sock, peer)].into(),
+            }),
+        }
+    }
+
+    fn next_wanted(&self) -> Option<usize> {
+        self.handed.iter().position(|handed| {
+            let slot = self.table.get(handed.to);
+            slot.is_some_and(|slot| slot.wants(Way::Read))
+        })
+    }
+
+    /// Whether a listener takes one that was handed to it now.
+    pub(super) fn has_wanted(&self) -> bool {
+        self.next_wanted().is_some()
+    }
+
+    /// Takes the next one that was handed to a listener which wants more.
+    pub(super) fn take_handed(&mut self) -> Option<(RoleId, Event)> {
+        let at = self.next_wanted()?;
+        let listener = self.handed[at].to;
+        let taken = self.handed[at].waiting.pop_front();
+        if self.handed[at].waiting.is_empty() {
+            self.handed.swap_remove(at);
+        }
+        let (sock, peer) = taken?;
+        let owner = self.table.get(listener)?.owner;
+        let Owner::Role(role) = owner else {
+            return None;
+        };
+        self.table.adopt(sock, owner, false);
+        // What came of it before it was anybody's was not noted.
+        self.table.edge(sock, Way::Read);
+        let accepted = Event::Accepted {
+            listener,
+            sock,
+            peer,
+        };
+        Some((role, accepted))
+    }
+
+    /// Whether a listener is a role's, and takes connections to this address.
+    fn takes(&self, listener: SockId, local: IpAddr) -> bool {
+        let mut open = self.listening.iter().flat_map(|it| &it.open);
+        let Some((_, Addr::Tcp(at))) = open.find(|(id, _)| *id == listener) else {
+            return false;
+        };
         let (ip, local) = (at.ip(), local.to_canonical());
-        let takes = match ip {
+        let is_for = match ip {
             IpAddr::V6(ip) if ip.is_unspecified() => true,
             IpAddr::V4(ip) if ip.is_unspecified() => local.is_ipv4(),
             ip => ip.to_canonical() == local,
         };
-        takes.then_some(role)
+        is_for && self.table.get(listener).is_some()
     }
 }
 

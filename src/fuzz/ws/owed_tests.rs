@@ -277,21 +277,71 @@ fn what_relays_have_left_counts_as_memory() {
     assert_eq!(connections(&stage), left);
 }
 
+/// They count as connections, and hold up nobody: the oldest of them goes for the next one.
 #[test]
-fn those_who_read_what_is_left_count_as_connections() {
+fn those_who_read_what_is_left_make_room_for_a_hosts_next_clients() {
+    let mut stage = host("--max-streams 2");
+    let mut services = Vec::new();
+    for _ in 0..3 {
+        let relay = stage.granted(&[MUX]);
+        services.push(question(&mut stage, &relay, OWED, Flags::FIN));
+        go(&mut stage, &relay, "hangs up");
+        stage.run(secs(1));
+    }
+    assert_ne!(services[1], services[2], "the third is served");
+    assert_eq!(connections(&stage), 2);
+    assert!(stage.world().saw_reset(services[0]));
+    for service in &services[1..] {
+        read_slowly(&mut stage, *service);
+        assert_has(&stage, *service, OWED, "one of two");
+    }
+}
+
+/// Those that the session has itself make none.
+#[test]
+fn a_host_refuses_a_stream_that_is_one_too_many() {
     let mut stage = host("--max-streams 1");
-    let relay = stage.granted(&[MUX]);
-    let old = question(&mut stage, &relay, OWED, Flags::FIN);
-    go(&mut stage, &relay, "hangs up");
-    stage.run(secs(1));
     let mut relay = stage.granted(&[MUX]);
-    assert_eq!(question(&mut stage, &relay, 5, Flags::FIN), old);
+    let first = question(&mut stage, &relay, 5, Flags::NONE);
+    let second = header(Kind::WindowUpdate, Flags::SYN, 4, 0);
+    stage.send(relay.id, &Stage::served(&second));
+    stage.run(secs(1));
     stage.hear(&mut relay);
-    let reset = header(Kind::WindowUpdate, Flags::RST, 2, 0);
+    let reset = header(Kind::WindowUpdate, Flags::RST, 4, 0);
     assert!(relay.heard.windows(HEADER_LEN).any(|bytes| bytes == reset));
-    read_slowly(&mut stage, old);
-    assert_has(&stage, old, OWED, "the only one");
-    assert_eq!(connections(&stage), 0);
+    assert!(stage.world().is_open(first));
+}
+
+#[test]
+fn those_who_read_what_is_left_make_room_for_a_clients_next_programs() {
+    for mux in [true, false] {
+        let mut stage = client("--max-streams 2");
+        let mut programs = Vec::new();
+        for _ in 0..3 {
+            programs.push(stage.program());
+            stage.run(secs(1));
+            let relay = match mux {
+                true => stage.granted(&[MUX]),
+                false => stage.granted(&[]),
+            };
+            match mux {
+                true => answer(&mut stage, &relay, 1, Flags::FIN),
+                false => {
+                    stage.send(relay.id, &Stage::served(&[b'x'; OWED_PLAIN]));
+                    stage.send(relay.id, &[0x88, 2, 3, 232]);
+                }
+            }
+            go(&mut stage, &relay, "hangs up");
+            stage.run(secs(1));
+        }
+        assert_eq!(connections(&stage), 2, "{mux}");
+        assert!(stage.world().saw_reset(programs[0]), "{mux}");
+        for program in &programs[1..] {
+            let len = if mux { OWED } else { OWED_PLAIN };
+            read_slowly(&mut stage, *program);
+            assert_has(&stage, *program, len, "one of two");
+        }
+    }
 }
 
 /// A relay that knows no sessions has said all, and is gone in whatever way.

@@ -334,7 +334,7 @@ impl Adapter {
     /// While no more connections can be taken, the others wait in the kernel.
     fn accept_if_room(&mut self, cx: &mut Cx<'_>) {
         let is_free = !self.is_plain || !self.has_streams();
-        let is_room = is_free && self.streams.len() < self.config.max_streams;
+        let is_room = is_free && self.has_room();
         if is_room != self.accepting {
             self.accepting = is_room;
             for sock in &self.listeners {

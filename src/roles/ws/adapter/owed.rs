@@ -1,5 +1,6 @@
 //! Connections that outlive their WebSocket: what the relay had said on them had come whole, with its end, and our own
-//! ends have not read all of it. What they hold counts against `--memory`, and they against `--max-streams`.
+//! ends have not read all of it. What they hold counts against `--memory`, and they against `--max-streams`; as they
+//! may read for as long as they like, the oldest of them goes where another connection needs its place.
 
 use super::plain::Plain;
 use super::streams::{Body, Stream};
@@ -92,11 +93,19 @@ impl Adapter {
         }
     }
 
+    fn outlivers(&self) -> impl Iterator<Item = (usize, &Stream)> {
+        self.streams.iter().filter(|(_, stream)| stream.is_alone())
+    }
+
+    /// Whether another connection may be taken, for which [`Adapter::make_room`] may have to be called.
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.len() < self.config.max_streams || self.outlivers().next().is_some()
+    }
+
     /// The oldest of those whose WebSocket is gone makes room for another connection where there would be too many.
     pub(super) fn make_room(&mut self, cx: &mut Cx<'_>) {
-        let alone = self.streams.iter().filter(|(_, stream)| stream.is_alone());
         if self.streams.len() >= self.config.max_streams
-            && let Some((key, _)) = alone.min_by_key(|(_, stream)| stream.number)
+            && let Some((key, _)) = self.outlivers().min_by_key(|(_, stream)| stream.number)
         {
             let text = "a connection that only reads what a relay has left makes room for the next one \
                         (--max-streams): reset";

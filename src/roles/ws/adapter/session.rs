@@ -147,7 +147,7 @@ impl Adapter {
 
     fn on_event(&mut self, cx: &mut Cx<'_>, event: Event<'_>) {
         match event {
-            Event::Opened(id) => self.stream_opened(cx.now(), id),
+            Event::Opened(id) => self.stream_opened(cx, id),
             Event::Data(id, tag, payload) => self.stream_data(cx, id, tag as usize, payload),
             Event::Finished(_, tag) => self.stream_finished(cx, tag as usize),
             Event::Credit(_, tag) => self.stream_credit(cx, tag as usize),
@@ -261,6 +261,7 @@ impl Adapter {
             self.end_stream(cx, key, Close::Reset);
         }
         self.shed(cx);
+        self.accept_if_room(cx);
         self.rest(cx);
     }
 }

@@ -150,6 +150,7 @@ impl Adapter {
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }
+        self.make_room(cx);
         let number = self.number();
         let entry = self.streams.vacant_entry();
         let key = entry.key();
@@ -231,10 +232,12 @@ impl Adapter {
     }
 
     /// The relay has opened a stream: a client of a host's.
-    pub(super) fn stream_opened(&mut self, now: Time, id: StreamId) {
-        // Those whose session is gone have descriptors, too.
-        let is_room = self.streams.len() < self.config.max_streams;
-        let is_taken = self.is_host() && self.draining.is_none() && is_room;
+    pub(super) fn stream_opened(&mut self, cx: &mut Cx<'_>, id: StreamId) {
+        let is_taken = self.is_host() && self.draining.is_none() && self.has_room();
+        if is_taken {
+            // Those whose session is gone have descriptors, too.
+            self.make_room(cx);
+        }
         let (key, number) = (self.streams.vacant_key(), self.number());
         let Some(mux) = self.mux() else {
             return;
@@ -246,7 +249,7 @@ impl Adapter {
         let channel = Channel::new(id, key as u32);
         self.streams.insert(Stream {
             heading: Some(Vec::new()),
-            ..Stream::new(Body::Piped(Box::new(channel)), number, now)
+            ..Stream::new(Body::Piped(Box::new(channel)), number, cx.now())
         });
         self.counts.connections += 1;
         self.note_most();
