@@ -284,7 +284,8 @@ fn of_role(
             let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));
             match role.and_then(kick) {
                 Some(true) => TabReply::Done,
-                _ => refused("that client is gone already"),
+                Some(false) => refused("that client is gone already"),
+                None => refused("it does not run"),
             }
         }
         TabCommand::Dump {

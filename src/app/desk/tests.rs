@@ -59,6 +59,11 @@ fn one_that_could_not_begin_with_the_console_is_stopped() {
     let row = |desk: &Desk, reactor: &_| desk.tabs[0].row(reactor).state;
     assert!(matches!(row(&desk, &reactor), RoleState::Failed(_)));
     let by = (desk.console, Ticket(u64::MAX));
+    let kick = TabCommand::Kick { tab: id, client: 1 };
+    assert_eq!(
+        desk.obey(&mut reactor, by, kick),
+        Some(TabReply::Refused("it does not run".to_owned()))
+    );
     let stop = TabCommand::Stop { tab: id };
     let stopped = desk.obey(&mut reactor, by, stop);
     assert_eq!(stopped, Some(TabReply::Done));
