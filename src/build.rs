@@ -7,12 +7,13 @@
 //! together. What is not named stays in its order, behind them. A path that names nothing changes nothing.
 //!
 //! Linkers for ELF that read GNU's scripts do what is asked for: GNU's own, and lld, which is Rust's on x86-64. Where
-//! somebody has chosen another one, nothing is asked of it.
+//! it is another one, or somebody has chosen one or says HYDRANT_LAYOUT=off, nothing is asked of it.
 
 use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// What each process runs, though it would be among the following.
 const ALWAYS: &[&str] = &[
@@ -40,11 +41,15 @@ const SELDOM: &[&str] = &[
     "toml_parser",
     "toml_writer",
     "winnow",
+    "hydrant::app::by_hand",
     "hydrant::app::change",
     "hydrant::app::keeper",
     "hydrant::app::panel",
     "hydrant::app::reload",
     "hydrant::app::scribe",
+    "hydrant::app::settings_file",
+    "hydrant::app::unsaved",
+    "hydrant::app::wants",
     "hydrant::config::run_file",
     "hydrant::config::settings",
     // What is asked about a process, or shown on a page.
@@ -58,7 +63,7 @@ const SELDOM: &[&str] = &[
     "hydrant::app::roles::RoleSet::view",
     "hydrant::config::console",
     "hydrant::proto::http1",
-    "hydrant::roles::console::Console::route",
+    "hydrant::roles::console::Console::judge",
     "hydrant::roles::console::answer",
     "hydrant::roles::console::ask",
     "hydrant::roles::console::assets",
@@ -69,6 +74,7 @@ const SELDOM: &[&str] = &[
     "hydrant::roles::console::routes",
     "hydrant::roles::console::state",
     "hydrant::roles::console::streams",
+    "hydrant::roles::console::survey",
     "hydrant::roles::http",
     "hydrant::roles::metrics",
     "hydrant::roles::status",
@@ -135,17 +141,19 @@ const ROLES: &[&str] = &[
 
 fn main() {
     println!("cargo::rerun-if-changed=src/build.rs");
+    println!("cargo::rerun-if-env-changed=HYDRANT_LAYOUT");
     let is_read = is("TARGET_OS", "linux") && (is("TARGET_ENV", "gnu") || is("TARGET_ENV", "musl"));
-    if !is_read || is_linker_chosen() || env::var("PROFILE").as_deref() != Ok("release") {
+    let is_wanted = env::var("PROFILE").as_deref() == Ok("release")
+        && env::var("HYDRANT_LAYOUT").as_deref() != Ok("off");
+    if !is_read || !is_wanted || is_linker_chosen() || !is_linker_known() {
         return;
     }
     let folder = env::var_os("OUT_DIR").expect("cargo names a folder for what this makes");
     let path = Path::new(&folder).join("layout.ld");
     fs::write(&path, script()).expect("cargo's folder can be written to");
-    println!(
-        "cargo::rustc-link-arg-bin=hydrant=-Wl,-T,{}",
-        path.display()
-    );
+    // The compiler's driver hands both on as they are, whatever is in the path.
+    println!("cargo::rustc-link-arg-bin=hydrant=-T");
+    println!("cargo::rustc-link-arg-bin=hydrant={}", path.display());
 }
 
 fn is(what: &str, value: &str) -> bool {
@@ -156,6 +164,18 @@ fn is(what: &str, value: &str) -> bool {
 fn is_linker_chosen() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     env::var_os("RUSTC_LINKER").is_some() || flags.contains("link")
+}
+
+/// Whether the linker that Rust's driver calls reads scripts: mold refuses them, and gold knows no INSERT. For another
+/// machine's program nobody can say which it is.
+fn is_linker_known() -> bool {
+    let is_here = env::var("HOST") == env::var("TARGET");
+    let asked = Command::new("cc").arg("-Wl,--version").output();
+    is_here
+        && asked.is_ok_and(|told| {
+            let told = String::from_utf8_lossy(&told.stdout);
+            told.starts_with("GNU ld") || told.contains("LLD")
+        })
 }
 
 fn script() -> String {

@@ -392,7 +392,7 @@ fn the_layout_names_what_there_is() {
     assert!(!right.is_empty(), "the layout was not understood");
 }
 
-/// Whether something of ours has this path. What is no module stands in the text of the last module before it.
+/// Whether something of ours has this path. What is no module is declared in the text of the last module before it.
 fn is_there(path: &str) -> bool {
     let mut folder = top().join("src");
     let mut file = folder.join("lib.rs");
@@ -404,14 +404,20 @@ fn is_there(path: &str) -> bool {
         let Some(found) = module.into_iter().find(|module| module.is_file()) else {
             let text = fs::read_to_string(&file).expect("a source file is text");
             let source = Source::new("", &text);
-            let said = |name: &str| source.tokens.iter().any(|token| token.text == *name);
-            return path.split("::").skip(at).all(said);
+            let declared = |name: &str| {
+                let mut pairs = source.tokens.windows(2);
+                pairs.any(|pair| DECLARES.contains(&&pair[0].text[..]) && pair[1].text == *name)
+            };
+            return path.split("::").skip(at).all(declared);
         };
         file = found;
         folder.push(name);
     }
     true
 }
+
+/// Words before the name of something new.
+const DECLARES: [&str; 6] = ["fn", "struct", "enum", "trait", "mod", "impl"];
 
 /// That the rules themselves can fail.
 mod the_rules {

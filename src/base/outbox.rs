@@ -76,7 +76,9 @@ impl Outbox {
         if self.bytes.len() < needed {
             // Twice as much each time copies each byte once in the mean.
             let more = needed.max(2 * self.bytes.len()).max(LEAST);
-            self.bytes.resize(more.min(self.capacity), 0);
+            let more = more.min(self.capacity);
+            self.bytes.reserve_exact(more - self.bytes.len());
+            self.bytes.resize(more, 0);
         }
         &mut self.bytes[self.to..self.to + len]
     }
@@ -142,7 +144,7 @@ mod tests {
         out.space(LEAST);
         assert_eq!(out.bytes.len(), 2 * LEAST);
         assert_eq!(out.space((1 << 20) - 5).len(), (1 << 20) - 5);
-        assert_eq!(out.bytes.len(), 1 << 20);
+        assert_eq!(out.bytes.capacity(), 1 << 20);
     }
 
     proptest! {
