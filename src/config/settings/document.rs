@@ -186,11 +186,8 @@ fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
 pub(crate) fn put_behind(document: &mut DocumentMut, mut table: Table) {
     let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
     document.set_trailing("");
-    let gap = if document.to_string().is_empty() {
-        ""
-    } else {
-        "\n"
-    };
+    let is_first = document.to_string().is_empty();
+    let gap = if is_first { "" } else { "\n" };
     table.decor_mut().set_prefix("");
     let mut own = DocumentMut::new();
     push(&mut own, table.clone());

@@ -89,8 +89,8 @@ fn check_writable(path: &Path) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Writes a file, or to whoever reads a pipe. One that nobody reads is not waited for, nor for longer than this one that
-/// somebody has opened and reads no further, since no signal would end that.
+/// Writes a file, or to whoever reads a pipe. One that nobody reads is not waited for, nor for longer than this one
+/// that somebody has opened and reads no further, since no signal would end that.
 fn write(path: &Path, text: &str, patience: Duration) -> io::Result<()> {
     let opened = OpenOptions::new()
         .write(true)

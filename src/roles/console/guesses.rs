@@ -1,5 +1,5 @@
-//! Wrong tokens, counted by who said them, so that nobody can try them all, and nobody is locked out by others. Whatever
-//! else nobody may do again and again is counted in the same way.
+//! Wrong tokens, counted by who said them, so that nobody can try them all, and nobody is locked out by others.
+//! Whatever else nobody may do again and again is counted in the same way.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
