@@ -117,6 +117,7 @@ fn in_place<T: PartialEq>(old: &T, changed: &T, new: &T) -> Change {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::ffi::OsString;
     use std::fs::{self, OpenOptions};
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
@@ -124,12 +125,14 @@ mod tests {
 
     use super::*;
     use crate::base::option::{Kind, Opt};
-    use crate::config::{Env, RunFile};
+    use crate::config::{Config, Env, RunFile};
     use crate::roles::{hub, relay, tunnel, ws};
 
-    /// A role of one kind, as a run file has it.
+    /// A role of one kind, as a run file has it, or else a command line.
     struct Sample {
         section: &'static str,
+        /// Its first words, where no run file has such a role.
+        command: &'static [&'static str],
         options: &'static [Opt],
         /// What it needs, and what others of its options need.
         given: &'static [(&'static str, &'static str)],
@@ -138,6 +141,7 @@ mod tests {
     const SAMPLES: &[Sample] = &[
         Sample {
             section: "relay",
+            command: &[],
             options: relay::options::OPTIONS,
             given: &[
                 ("src", "\"a:1,b:1\""),
@@ -150,6 +154,7 @@ mod tests {
         // Whoever connects to a source has rules of its own.
         Sample {
             section: "relay",
+            command: &[],
             options: relay::options::OPTIONS,
             given: &[
                 ("src", "\"127.0.0.1:1\""),
@@ -160,16 +165,43 @@ mod tests {
         },
         Sample {
             section: "hub",
+            command: &[],
             options: hub::options::SERVE,
             given: &[("listen", "\"127.0.0.1:1\"")],
         },
         Sample {
+            section: "",
+            command: &["hub", "tunnel", "a:1", "n"],
+            options: hub::options::TUNNEL,
+            given: &[("to", "\"m\""), ("listen", "\"127.0.0.1:2\"")],
+        },
+        Sample {
+            section: "",
+            command: &["hub", "client", "a:1", "n"],
+            options: hub::options::CLIENT,
+            given: &[],
+        },
+        Sample {
+            section: "",
+            command: &["hub", "send", "a:1", "n", "m"],
+            options: hub::options::SEND,
+            given: &[],
+        },
+        Sample {
+            section: "",
+            command: &["hub", "recv", "a:1", "n"],
+            options: hub::options::RECV,
+            given: &[],
+        },
+        Sample {
             section: "tunnel.serve",
+            command: &[],
             options: tunnel::options::SERVE,
             given: &[("listen", "\"127.0.0.1:1\"")],
         },
         Sample {
             section: "tunnel.expose",
+            command: &[],
             options: tunnel::options::EXPOSE,
             given: &[
                 ("server", "\"a:1\""),
@@ -179,16 +211,19 @@ mod tests {
         },
         Sample {
             section: "ws.relay",
+            command: &[],
             options: ws::options::RELAY,
             given: &[("listen", "\"127.0.0.1:1\"")],
         },
         Sample {
             section: "ws.host",
+            command: &[],
             options: ws::options::HOST,
             given: &[("url", "\"ws://a:1/x\""), ("target", "\"b:2\"")],
         },
         Sample {
             section: "ws.client",
+            command: &[],
             options: ws::options::CLIENT,
             given: &[("url", "\"ws://a:1/x\""), ("listen", "\"127.0.0.1:2\"")],
         },
@@ -251,21 +286,55 @@ mod tests {
     }
 
     impl Sample {
+        fn what(&self) -> String {
+            match self.command {
+                [] => self.section.to_owned(),
+                command => command[..2].join("-"),
+            }
+        }
+
         /// The role with this besides, if there is such a one.
         fn with(&self, folder: &Folder, more: Option<(&str, &str)>) -> Option<Member> {
             let others = self.given.iter().copied();
             let others = others.filter(|(key, _)| more.is_none_or(|(own, _)| own != *key));
+            let all = others.chain(more);
+            if !self.command.is_empty() {
+                return self.alone(folder, all);
+            }
             let mut text = format!("[[{}]]\n", self.section);
-            for (key, value) in others.chain(more) {
+            for (key, value) in all {
                 text += &format!("{key} = {value}\n");
             }
             let file = RunFile::parse(&text, &folder.0, &[], &Env::default());
             file.ok()?.members.pop()
         }
 
+        /// The same, of a command line.
+        fn alone<'a>(
+            &self,
+            folder: &Folder,
+            all: impl Iterator<Item = (&'a str, &'a str)>,
+        ) -> Option<Member> {
+            let mut words: Vec<String> = self.command.iter().map(|&word| word.to_owned()).collect();
+            for (key, value) in all {
+                let of = |opt: &&Opt| opt.name() == key;
+                let opt = self.options.iter().find(of).expect("it has it");
+                let value = value.trim_matches('"');
+                words.push(opt.flag.to_owned());
+                match opt.kind {
+                    Kind::Path { .. } => words.push(folder.0.join(value).display().to_string()),
+                    _ if opt.is_switch() => {}
+                    _ => words.push(value.to_owned()),
+                }
+            }
+            let words = words.into_iter().map(OsString::from);
+            let config = Config::from_command_line(words, Env::default()).ok()?;
+            Some(Member::alone(config.run, config.certificates))
+        }
+
         /// What becomes of a role that is given another value for an option; `None` where none was found.
         fn changed(&self, opt: &Opt) -> Option<Change> {
-            let folder = Folder::of(self.section);
+            let folder = Folder::of(&self.what());
             let into = |old: &Member, mut new: Member| match change(old, &mut new) {
                 Change::None => None,
                 how => Some(how),
@@ -297,7 +366,7 @@ mod tests {
         let (mut tried, mut all) = (BTreeSet::new(), BTreeSet::new());
         for sample in SAMPLES {
             for opt in sample.options.iter().filter(|opt| !is_elsewhere(opt)) {
-                let what = format!("{} {}", sample.section, opt.flag);
+                let what = format!("{} {}", sample.what(), opt.flag);
                 if let Some(how) = sample.changed(opt) {
                     assert_eq!(how == Change::Options, opt.live, "{what}: {how:?}");
                     tried.insert(what.clone());

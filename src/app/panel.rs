@@ -161,9 +161,14 @@ pub(super) trait Panel {
                 self.note_enabled(reactor, place, false);
                 TabReply::Done
             }
-            // Nobody wants it to run any more, so that it has not failed.
+            // Nobody wants it to run any more, so that it has not failed, whether somebody began it or it was to run
+            // from the start.
             None if post.is_in_vain => {
                 post.forgive();
+                post.standing = Standing::Stopped { was_told: true };
+                if post.member.is_enabled() {
+                    self.note_enabled(reactor, place, false);
+                }
                 TabReply::Done
             }
             None => refused("it does not run"),
@@ -279,7 +284,8 @@ fn of_role(
             let kick = |role| reactor.with(role, |role, cx| role.kick(cx, client));
             match role.and_then(kick) {
                 Some(true) => TabReply::Done,
-                _ => refused("that client is gone already"),
+                Some(false) => refused("that client is gone already"),
+                None => refused("it does not run"),
             }
         }
         TabCommand::Dump {

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use super::*;
 use crate::app::errand::Hosts;
 use crate::config::Env;
-use crate::reactor::command::Ticket;
+use crate::reactor::command::{RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::tabs::{TabCommand, TabReply};
 
@@ -45,6 +45,32 @@ fn nothing_begins_once_all_is_to_end() {
     let between = desk.between_turns(&mut reactor, &Turn::Going, &mut Vec::new());
     between.expect("the console goes on");
     assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
+}
+
+/// Nobody wants it any more: neither now nor at the next start.
+#[test]
+fn one_that_could_not_begin_with_the_console_is_stopped() {
+    let (mut reactor, mut desk) = desk();
+    let id = desk.tabs[0].id;
+    let settings = &mut desk.tabs[0].member.settings;
+    settings.set("dst", "unix:/no-such-folder/hydrant/socket");
+    settings.enabled = true;
+    desk.begin(&mut reactor, 0, None);
+    let row = |desk: &Desk, reactor: &_| desk.tabs[0].row(reactor).state;
+    assert!(matches!(row(&desk, &reactor), RoleState::Failed(_)));
+    let by = (desk.console, Ticket(u64::MAX));
+    let kick = TabCommand::Kick { tab: id, client: 1 };
+    assert_eq!(
+        desk.obey(&mut reactor, by, kick),
+        Some(TabReply::Refused("it does not run".to_owned()))
+    );
+    let stop = TabCommand::Stop { tab: id };
+    let stopped = desk.obey(&mut reactor, by, stop);
+    assert_eq!(stopped, Some(TabReply::Done));
+    assert_eq!(row(&desk, &reactor), RoleState::Stopped);
+    assert!(desk.tabs[0].faults.is_empty());
+    let (_, kept) = Document::parse(&desk.document.text()).expect("it was written");
+    assert!(!kept[0].enabled, "{}", desk.document.text());
 }
 
 /// What no relay has is a slip, and what stands beside it holds all the same.

@@ -9,8 +9,8 @@ use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, as_before, chained, drop_outputs, dropped, fresh, next_port, put, put_destinations,
-    put_slow, take_out, write_new, written,
+    Settings, as_before, chained, drop_outputs, dropped, fresh, next_port, put, put_behind,
+    put_destinations, put_slow, take_out, write_new, written,
 };
 
 /// What is to change.
@@ -160,14 +160,7 @@ pub fn enabled(text: &str) -> Vec<(String, bool)> {
 fn push(document: &mut DocumentMut, settings: &Settings) {
     let mut table = Table::new();
     write_new(&mut table, settings);
-    let gap = if document.is_empty() { "" } else { "\n" };
-    table.decor_mut().set_prefix(gap);
-    let relays = document
-        .entry("relay")
-        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    if let Some(relays) = relays.as_array_of_tables_mut() {
-        relays.push(table);
-    }
+    put_behind(document, table);
 }
 
 /// The list that a role of this name stands in, and its place there.
@@ -474,6 +467,32 @@ dst = ":4"
         let on = switch(true).apply(&off).expect("it is there");
         assert_eq!(on, format!("{FILE}enabled = true\n"));
         assert_eq!(switch(true).apply(FILE).expect("it is there"), FILE);
+    }
+
+    /// As in a console's file: what stood behind a relay does not come to stand under another.
+    #[test]
+    fn what_stands_at_the_end_stays_where_it_is() {
+        let chain = Edit::chain(None, &BTreeSet::from(["a".to_owned()]), &[]);
+        let more = |text: &str| chain.apply(text).expect("there is room");
+        for end in [
+            "",
+            "# the end\n",
+            "\n# the end",
+            "\n# the end\n\n# of all\n",
+        ] {
+            let text = format!("[[relay]]\nname = \"a\"\nsrc = \"x:1\"\ndst = \":2\"\n{end}");
+            let newline = if text.ends_with('\n') { "" } else { "\n" };
+            let own = format!("{text}{newline}\n[[relay]]\nname = \"relay 1\"\n");
+            let made = more(&text);
+            assert!(made.starts_with(&own), "{made}");
+            assert!(!made[own.len()..].contains('#'), "{made}");
+        }
+        // Behind it there is another section, whose comments are at its end.
+        let text = format!("{FILE}# the end\n");
+        let made = more(&text);
+        let new = made.find("relay 1").expect("it is there");
+        assert!(new < made.find("# behind").expect("it stays"), "{made}");
+        assert!(made.ends_with("# the tunnel\n# the end\n"), "{made}");
     }
 
     #[test]

@@ -142,18 +142,7 @@ impl Document {
     pub fn push(&mut self, settings: &Settings) {
         let mut table = Table::new();
         write(&mut table, settings);
-        // What stands at the end of the file stays where it is, and one line between it and what is new.
-        let trailing = self.text.trailing().as_str().unwrap_or_default().to_owned();
-        let gap = if self.text.is_empty() && trailing.is_empty() {
-            ""
-        } else {
-            "\n"
-        };
-        self.text.set_trailing("");
-        table.decor_mut().set_prefix(format!("{trailing}{gap}"));
-        if let Some(tables) = tables(&mut self.text) {
-            tables.push(table);
-        }
+        put_behind(&mut self.text, table);
     }
 
     /// Takes a relay out, by its place, with what belongs to it.
@@ -190,6 +179,39 @@ fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
         .entry(RELAY)
         .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
     item.as_array_of_tables_mut()
+}
+
+/// Puts a relay behind all others, with an empty line between it and what is before. Where that is the end of the
+/// file, what stands there stays where it is, above what is new.
+pub(crate) fn put_behind(document: &mut DocumentMut, mut table: Table) {
+    let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
+    document.set_trailing("");
+    let is_first = document.to_string().is_empty();
+    let gap = if is_first { "" } else { "\n" };
+    table.decor_mut().set_prefix("");
+    let mut own = DocumentMut::new();
+    push(&mut own, table.clone());
+    table.decor_mut().set_prefix(gap);
+    push(document, table);
+    // No other relay has its name.
+    let is_last = document.to_string().ends_with(&own.to_string());
+    if trailing.is_empty() || !is_last {
+        return document.set_trailing(trailing);
+    }
+    let newline = if trailing.ends_with('\n') { "" } else { "\n" };
+    let above = format!("{trailing}{newline}\n");
+    let relays = tables(document)
+        .into_iter()
+        .flat_map(ArrayOfTables::iter_mut);
+    if let Some(table) = relays.last() {
+        table.decor_mut().set_prefix(above);
+    }
+}
+
+fn push(document: &mut DocumentMut, table: Table) {
+    if let Some(tables) = tables(document) {
+        tables.push(table);
+    }
 }
 
 /// Writes what is not there as it should be, and takes out what should not be there.
@@ -751,5 +773,14 @@ dst = ":4"
         });
         document.remove(0);
         assert_eq!(document.text(), "[metrics]\nlisten = \"x\" # theirs\n");
+        // What stands at the end of a section of theirs stays there.
+        let theirs = "\n[metrics]\nlisten = \"x\"\n# theirs\n";
+        let (mut document, _) = Document::parse(&format!("[[relay]]\n{theirs}")).unwrap();
+        document.push(&Settings {
+            name: "a".to_owned(),
+            ..Settings::default()
+        });
+        let text = document.text();
+        assert!(text.ends_with(theirs), "{text}");
     }
 }

@@ -25,7 +25,7 @@ use crate::roles::tls::options::Files;
 pub use self::chain::{chained, fresh, next_port};
 pub use self::document::{Document, DocumentError};
 pub(crate) use self::document::{
-    drop_outputs, dropped, put, put_destinations, put_slow, write_new, written,
+    drop_outputs, dropped, put, put_behind, put_destinations, put_slow, write_new, written,
 };
 pub use self::import::{ImportError, import};
 pub(crate) use self::lines::as_before;

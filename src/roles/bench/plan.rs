@@ -6,6 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
 use crate::base::units::{Span, write_size};
 use crate::reactor::plain;
 use crate::roles::bench::conduct::{Halt, House, perform};
@@ -65,8 +68,8 @@ pub(super) fn carry_out<H: House>(house: &mut H, plan: &Plan) -> Result<(), Halt
         }
     }
     if let Some(path) = &plan.svg {
-        write(path, &svg::draw(&all, |scenario| names(plan, scenario)))
-            .map_err(|error| unwritable(path, &error))?;
+        let text = svg::draw(&all, |scenario| names(plan, scenario));
+        write(path, &text, PATIENCE).map_err(|error| unwritable(path, &error))?;
     }
     verdict(&all, plan)
 }
@@ -86,8 +89,9 @@ fn check_writable(path: &Path) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Writes a file, or to whoever reads a pipe. One that nobody reads is not waited for, since no signal would end that.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file, or to whoever reads a pipe. One that nobody reads is not waited for, nor for longer than this one
+/// that somebody has opened and reads no further, since no signal would end that.
+fn write(path: &Path, text: &str, patience: Duration) -> io::Result<()> {
     let opened = OpenOptions::new()
         .write(true)
         .create(true)
@@ -98,9 +102,25 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         Some(libc::ENXIO) => io::Error::other("nobody reads it"),
         _ => error,
     })?;
-    // Whoever reads it gets all of it.
-    rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty())?;
-    file.write_all(text.as_bytes())
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => rest = &rest[taken..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut room = [PollFd::new(&file, PollFlags::OUT)];
+                match rustix::event::poll(&mut room, Some(&patience)) {
+                    Ok(0) => return Err(io::Error::other("whoever reads it has stopped")),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Halt {
@@ -181,6 +201,8 @@ fn verdict(all: &[Outcome], plan: &Plan) -> Result<(), Halt> {
     }
 }
 
+/// How long whoever reads a pipe may read nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What a run takes beside its measurement.
 const AROUND: Duration = Duration::from_millis(2000);
 
@@ -209,7 +231,7 @@ mod tests {
         assert!(made.expect("mkfifo is one of the coreutils").success());
         let (said, outcome) = mpsc::channel();
         let there = path.clone();
-        thread::spawn(move || said.send(write(&there, "a")));
+        thread::spawn(move || said.send(write(&there, "a", DEADLINE)));
         let outcome = outcome.recv_timeout(DEADLINE).expect("it does not wait");
         let error = outcome.expect_err("nobody reads it").to_string();
         assert_eq!(error, "nobody reads it");
@@ -218,11 +240,14 @@ mod tests {
         let mut reader = reader.expect("a pipe opens so at once");
         let text = "a".repeat(1 << 20);
         let (there, whole) = (path.clone(), text.clone());
-        let writer = thread::spawn(move || write(&there, &whole));
+        let writer = thread::spawn(move || write(&there, &whole, DEADLINE));
         let mut read = vec![0; text.len()];
         reader.read_exact(&mut read).expect("it comes");
         assert_eq!(read, text.as_bytes());
         writer.join().expect("it ends").expect("it is written");
+        // It is open still, and nobody reads on.
+        let error = write(&path, &text, Duration::ZERO).expect_err("it is full");
+        assert_eq!(error.to_string(), "whoever reads it has stopped");
         fs::remove_file(path).expect("it is there");
     }
 

@@ -119,7 +119,7 @@ impl Console {
             if !self.partings.may(from, cx.now()) {
                 return error(Status::TOO_MANY, TOO_MANY_PARTINGS);
             }
-            self.partings.wrong(from, cx.now());
+            self.partings.count(from, cx.now());
         }
         self.guard.log_out(pass, cx.utc_millis() / 1000);
         self.end_streams_of(cx, pass);

@@ -1,4 +1,5 @@
 //! Wrong tokens, counted by who said them, so that nobody can try them all, and nobody is locked out by others.
+//! Whatever else nobody may do again and again is counted in the same way.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,38 +8,39 @@ use std::time::Duration;
 use crate::base::access::caller;
 use crate::base::time::Time;
 
-/// Who has said how many, and since when.
+/// Who has done it how often, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Guesses {
     callers: BTreeMap<IpAddr, (u32, Time)>,
 }
 
 impl Guesses {
-    /// Whether somebody may say a token. Whoever may not is not told whether it would have been the right one.
+    /// Whether somebody may do it. Whoever may not say a token is not told whether it would have been the right one.
     pub(super) fn may(&self, from: IpAddr, now: Time) -> bool {
         let said = self.callers.get(&caller(from));
         said.is_none_or(|(count, since)| *count < WRONG_MAX || now.since(*since) > WRONG_FOR)
     }
 
-    /// It was wrong. Whether no other one is looked at for a while.
-    pub(super) fn wrong(&mut self, from: IpAddr, now: Time) -> bool {
+    /// One more of what is counted. Whether no other one is looked at for a while.
+    pub(super) fn count(&mut self, from: IpAddr, now: Time) -> bool {
         self.callers
             .retain(|_, (_, since)| now.since(*since) <= WRONG_FOR);
-        let oldest = self.callers.iter().min_by_key(|(_, (_, since))| *since);
-        if let Some(oldest) = oldest.map(|(who, _)| *who)
-            && self.callers.len() >= CALLERS_MAX
-        {
-            self.callers.remove(&oldest);
+        let from = caller(from);
+        if self.callers.len() >= CALLERS_MAX && !self.callers.contains_key(&from) {
+            let oldest = self.callers.iter().min_by_key(|(_, (_, since))| *since);
+            if let Some(oldest) = oldest.map(|(who, _)| *who) {
+                self.callers.remove(&oldest);
+            }
         }
-        let (count, _) = self.callers.entry(caller(from)).or_insert((0, now));
+        let (count, _) = self.callers.entry(from).or_insert((0, now));
         *count += 1;
         *count == WRONG_MAX
     }
 }
 
-/// Wrong tokens of one caller within a minute, after which no token of that caller's is looked at.
+/// How often one caller may within a minute: after so many wrong tokens, say, none of that caller's is looked at.
 pub(super) const WRONG_MAX: u32 = 20;
-/// How long wrong tokens are remembered.
+/// How long that is remembered.
 const WRONG_FOR: Duration = Duration::from_secs(60);
 /// Callers that are told apart; one more takes the place of the oldest.
 const CALLERS_MAX: usize = 1024;
@@ -59,7 +61,7 @@ mod tests {
         let (now, bad) = (Time::ZERO, peer("2001:db8::1"));
         for count in 1..=WRONG_MAX {
             assert!(guesses.may(bad, now));
-            assert_eq!(guesses.wrong(bad, now), count == WRONG_MAX);
+            assert_eq!(guesses.count(bad, now), count == WRONG_MAX);
         }
         assert!(!guesses.may(bad, now));
         assert!(!guesses.may(peer("2001:db8::2"), now), "the same /64");
@@ -67,7 +69,7 @@ mod tests {
         assert!(!guesses.may(bad, now + WRONG_FOR));
         let later = now + WRONG_FOR + Duration::from_millis(1);
         assert!(guesses.may(bad, later));
-        guesses.wrong(bad, later);
+        guesses.count(bad, later);
         assert!(guesses.may(bad, later), "it is counted afresh");
     }
 
@@ -75,7 +77,13 @@ mod tests {
     fn callers_are_bounded() {
         let mut guesses = Guesses::default();
         for number in 0..2 * CALLERS_MAX as u32 {
-            guesses.wrong(Ipv4Addr::from_bits(number).into(), Time::ZERO);
+            guesses.count(Ipv4Addr::from_bits(number).into(), Time::ZERO);
+        }
+        assert_eq!(guesses.callers.len(), CALLERS_MAX);
+        // The one that goes first makes room for others alone.
+        let oldest = Ipv4Addr::from_bits(CALLERS_MAX as u32).into();
+        for count in 2..=WRONG_MAX {
+            assert_eq!(guesses.count(oldest, Time::ZERO), count == WRONG_MAX);
         }
         assert_eq!(guesses.callers.len(), CALLERS_MAX);
     }

@@ -67,6 +67,11 @@ impl History {
         self.second += 1;
     }
 
+    /// This second's samples can't be had, or not all of them: what has none goes on with the next second's.
+    pub(super) fn break_off_second(&mut self) {
+        self.second += 1;
+    }
+
     /// Drops of the last ten minutes; `None` where they are not known.
     pub(super) fn drops(&self, id: u64) -> Option<u64> {
         let drops = self.relays.get(&id).map(|past| &past.drops);
@@ -193,6 +198,12 @@ mod tests {
         push(&mut history, &[(2, sample(3, 0))]);
         assert_eq!(history.json(1)["clients"], json!([]));
         assert_eq!(history.json(2)["clients"], json!([2, 3]));
+        // One that was there in a second that broke off was there in that second, and not in the next.
+        history.push(1, sample(4, 0));
+        history.break_off_second();
+        push(&mut history, &[(2, sample(5, 0))]);
+        assert_eq!(history.json(1)["clients"], json!([]));
+        assert_eq!(history.json(2)["clients"], json!([2, 3, 5]));
     }
 
     #[test]

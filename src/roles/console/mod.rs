@@ -313,7 +313,7 @@ impl Console {
     /// Somebody has said a wrong token.
     fn guessed(&mut self, cx: &mut Cx<'_>, caller: Caller) {
         let Caller { from, is_proxy, .. } = caller;
-        if !self.guesses.wrong(from, cx.now()) {
+        if !self.guesses.count(from, cx.now()) {
             return;
         }
         let way_out = match is_proxy {

@@ -296,6 +296,9 @@ impl Console {
 
     /// The tabs can't be had: whoever waits for them is told so, and the next one asks again.
     pub(super) fn unlisted(&mut self, cx: &mut Cx<'_>) {
+        if self.survey.waiting.iter().any(is_sample) {
+            self.history.break_off_second();
+        }
         for waiting in std::mem::take(&mut self.survey.waiting) {
             let (conn, answer) = match waiting {
                 Waiting::Sample | Waiting::Streams => continue,

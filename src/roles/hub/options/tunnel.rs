@@ -74,7 +74,10 @@ pub static TUNNEL: &[Opt] = &[
         help: "each connection from the other end goes to this endpoint",
         ..Opt::SWITCH
     },
-    TOKEN_FILE,
+    Opt {
+        live: true,
+        ..TOKEN_FILE
+    },
     CONNECT_TIMEOUT,
     tls::CA,
     tls::CLIENT_CERT,

@@ -161,7 +161,6 @@ pub static RECV: &[Opt] = &[
 
 pub(super) const TOKEN_FILE: Opt = Opt {
     flag: "--token-file",
-    live: true,
     kind: Kind::Path { max: 4095 }, // PATH_MAX, without the zero at the end
     unit: "FILE",
     preset: Preset::Said("HYDRANT_TOKEN in the environment"),
