@@ -6,6 +6,8 @@
 //!                                                                 └──what came out is not known──> they change back
 //! ```
 //!
+//! What can't be put back goes to a `.theirs` of its own: a `.new` only goes when what it holds is known.
+//!
 //! Where a filesystem can't make two files change places, whoever saves between the last look and the renaming is
 //! overwritten.
 
@@ -35,6 +37,15 @@ pub(super) struct SettingsFile {
     pub(super) known: Shared,
     /// The file beside which that of the start is kept.
     copied: Option<PathBuf>,
+    /// The file beside which the `.new` holds what somebody else wrote.
+    left: Option<PathBuf>,
+}
+
+/// What is to be put in a place, in a file of its own until then.
+struct New {
+    path: PathBuf,
+    /// Nothing is lost when it goes: it holds what is known, or what somebody else has overwritten.
+    may_go: bool,
 }
 
 /// What has been done when a file is being written: the process may come to its end behind each.
@@ -69,6 +80,7 @@ impl SettingsFile {
             named: std::path::absolute(&named).unwrap_or(named),
             known: Arc::new(Mutex::new(known)),
             copied: None,
+            left: None,
         }
     }
 
@@ -133,20 +145,49 @@ impl SettingsFile {
         if found.is_some_and(|found| found.about.permissions().readonly()) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
+        // What could not be put aside the last time would be overwritten.
+        if self.left.as_deref() == Some(path) {
+            put_aside(path)?;
+            self.left = None;
+        }
         self.keep_copy(path, found, passed)?;
-        let new = beside(path, "new");
+        let mut new = New {
+            path: beside(path, "new"),
+            may_go: true,
+        };
         let about = found.map(|found| &found.about);
-        let placed = write_whole(&new, text.as_bytes(), about).and_then(|()| {
+        let placed = write_whole(&new.path, text.as_bytes(), about).and_then(|()| {
             passed(Step::Written);
-            self.put_in_place(&new, path, text, found, passed)
+            self.put_in_place(&mut new, path, text, found, passed)
         });
-        // On a full disk it would be in the way of the next attempt.
-        let _ = fs::remove_file(&new);
+        if new.may_go {
+            // On a full disk it would be in the way of the next attempt.
+            let _ = fs::remove_file(&new.path);
+        } else {
+            return self.keep_theirs(path, placed);
+        }
         if placed? {
             File::open(folder)?.sync_all()?;
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The `.new` holds what somebody else wrote: that is kept where no later attempt writes.
+    fn keep_theirs(&mut self, path: &Path, placed: io::Result<bool>) -> io::Result<bool> {
+        let theirs = match put_aside(path) {
+            Ok(Some(theirs)) => theirs,
+            Ok(None) => return placed,
+            Err(_) => {
+                self.left = Some(path.to_owned());
+                beside(path, "new")
+            }
+        };
+        let text = format!("what somebody else wrote is in {}", theirs.display());
+        Err(io::Error::other(match placed {
+            Ok(_) => text,
+            Err(error) => format!("{}; {text}", plain(&error)),
+        }))
     }
 
     /// What was there at the start is kept, once.
@@ -176,7 +217,7 @@ impl SettingsFile {
     /// Whoever holds the lock sees the file and what is known of it agree.
     fn put_in_place(
         &self,
-        new: &Path,
+        new: &mut New,
         path: &Path,
         text: &str,
         found: Option<&Found>,
@@ -189,7 +230,7 @@ impl SettingsFile {
         }
         passed(Step::LookedAgain);
         let is_there = match found {
-            None => put_where_nothing_is(new, path)?,
+            None => put_where_nothing_is(&new.path, path)?,
             Some(found) => {
                 let is_right =
                     |out: Option<&Found>| self.leads_to(path) && is_same(out, Some(found));
@@ -306,45 +347,84 @@ fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Moves the `.new` of a file to a `.theirs` that nothing was in until now, and says which; `None` where there is none.
+fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+    let new = beside(path, "new");
+    let more = (2_u64..).map(|number| beside(path, &format!("theirs.{number}")));
+    for theirs in std::iter::once(beside(path, "theirs")).chain(more) {
+        // Where no renaming spares what is there, this does.
+        if fs::symlink_metadata(&theirs).is_ok() {
+            continue;
+        }
+        match put_where_nothing_is(&new, &theirs) {
+            Ok(true) => return Ok(Some(theirs)),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// Makes the new file and the one that is there change places, if what was there `is_right`. Whether it was.
 fn exchange(
-    new: &Path,
+    new: &mut New,
     path: &Path,
     (text, longest): (&str, usize),
     is_right: &dyn Fn(Option<&Found>) -> bool,
     passed: &mut dyn FnMut(Step),
 ) -> io::Result<bool> {
-    let swap = || renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE);
+    let from = new.path.clone();
+    let swap = || renameat_with(CWD, &from, CWD, path, RenameFlags::EXCHANGE);
     match swap() {
         Ok(()) => {}
         // It was looked at a moment ago.
-        Err(error) if is_unknown(error) => return fs::rename(new, path).map(|()| true),
+        Err(error) if is_unknown(error) => return fs::rename(&from, path).map(|()| true),
         // Somebody moves it away just now.
         Err(Errno::NOENT) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
+    new.may_go = false;
     passed(Step::Exchanged);
-    let out = || look(new, longest).ok().flatten();
-    if is_right(out().as_ref()) {
+    let out = look(&from, longest);
+    if let Ok(out) = &out
+        && is_right(out.as_ref())
+    {
+        new.may_go = true;
         return Ok(true);
     }
     match swap() {
         Ok(()) => {}
         // Ours is gone already.
-        Err(Errno::NOENT) => return put_where_nothing_is(new, path).map(|_| false),
-        Err(_) => {
-            let theirs = beside(path, "theirs");
-            fs::rename(new, &theirs)?;
-            let text = format!("what somebody else wrote is in {}", theirs.display());
-            return Err(io::Error::other(text));
+        Err(Errno::NOENT) => {
+            new.may_go = put_where_nothing_is(&from, path)?;
+            return out.map(|_| false);
         }
+        Err(error) => return Err(error.into()),
     }
     passed(Step::PutBack);
-    // It was changed once more meanwhile, and what is newer counts.
-    if !out().is_some_and(|out| out.is(text)) {
-        swap()?;
+    // What can't be looked at may be ours, or theirs: it does not come in the place of what was put back.
+    match look(&from, longest)? {
+        Some(back) if back.is(text) => new.may_go = true,
+        // It was changed once more meanwhile, and what is newer counts.
+        Some(_) => match swap() {
+            Ok(()) => {
+                let older = look(&from, longest)?;
+                new.may_go = out.as_ref().is_ok_and(|out| is_one(out, &older));
+            }
+            Err(Errno::NOENT) => new.may_go = put_where_nothing_is(&from, path)?,
+            Err(error) => return Err(error.into()),
+        },
+        None => {}
     }
-    Ok(false)
+    out.map(|_| false)
+}
+
+/// Whether both are one file, in which nothing was written between.
+fn is_one(one: &Option<Found>, other: &Option<Found>) -> bool {
+    let place = |found: &Found| (found.about.dev(), found.about.ino(), found.about.len());
+    let (one, other) = (one.as_ref(), other.as_ref());
+    is_same(one, other) && one.map(place) == other.map(place)
 }
 
 /// The filesystem, or the kernel, knows no such renaming.
@@ -644,6 +724,54 @@ mod tests {
         });
         assert!(written.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+    }
+
+    /// Whatever can't be looked at, or put back: what somebody else wrote is never what goes.
+    #[test]
+    fn what_can_not_be_told_from_theirs_is_kept() {
+        let pipe = |path: &Path| {
+            use rustix::fs::{FileType, Mode, mknodat};
+            let _ = fs::remove_file(path);
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        };
+        let is_pipe = |path: &Path| !fs::symlink_metadata(path).unwrap().is_file();
+        let folder = Folder::new("unknown");
+        let begin = || {
+            let _ = fs::remove_dir_all(folder.0.join("deep"));
+            folder.file(None).write("one").unwrap();
+            let file = folder.file(Some("one"));
+            (file.named.clone(), file)
+        };
+        let there = |path: &Path| fs::read_to_string(path).unwrap();
+        // What comes out when theirs has been put back can't be looked at.
+        let (path, mut file) = begin();
+        fs::write(beside(&path, "theirs"), "older").unwrap();
+        let written = file.write_by_steps("two", &mut |step| match step {
+            Step::LookedAgain => fs::write(&path, "theirs").unwrap(),
+            Step::PutBack => pipe(&beside(&path, "new")),
+            _ => {}
+        });
+        let error = written.unwrap_err();
+        assert_eq!(there(&path), "theirs");
+        assert_eq!(there(&beside(&path, "theirs")), "older");
+        assert!(is_pipe(&beside(&path, "theirs.2")));
+        assert!(
+            error.contains("no plain file") && error.contains(".theirs.2"),
+            "{error}"
+        );
+        // What somebody else has put there can't, and is there again.
+        let (path, mut file) = begin();
+        let written = file.write_by_steps("two", &mut at(Step::LookedAgain, || pipe(&path)));
+        let error = written.unwrap_err();
+        assert!(is_pipe(&path) && error.contains("no plain file"), "{error}");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
+        // It can't be put aside either: the next attempt does that before it writes.
+        let (path, mut file) = begin();
+        fs::write(beside(&path, "new"), "theirs").unwrap();
+        file.left = Some(path.clone());
+        file.write("two").unwrap();
+        assert_eq!(there(&beside(&path, "theirs")), "theirs");
+        assert_eq!(there(&path), "two");
     }
 
     #[test]
