@@ -73,7 +73,7 @@ impl Fleet {
     /// The file has been read again: it says something new where it says another thing than it did, and not where it
     /// was never made to say what was done by hand.
     pub(super) fn forget_unsaid(&mut self) {
-        let said = self.scribe.as_ref().and_then(|scribe| scribe.known());
+        let said = self.scribe.as_ref().and_then(|scribe| scribe.said());
         for (name, on) in said.map(|text| enabled(&text)).unwrap_or_default() {
             if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) {
                 post.member.is_enabled = on;
