@@ -28,8 +28,10 @@ impl ByHand {
 
     /// The text of the file with all of it said, as far as those roles stand there.
     pub(super) fn said_in(&self, text: &str, posts: &Posts) -> String {
+        // Nearly all of it stands there already.
+        let stands: BTreeMap<String, bool> = enabled(text).into_iter().collect();
         let edits = self.all.iter().filter_map(|(id, on)| {
-            let name = name_of(posts, *id)?;
+            let name = name_of(posts, *id).filter(|name| stands.get(name) == Some(&!on))?;
             Some(Edit::Enable { name, on: *on })
         });
         edits.fold(text.to_owned(), |text, edit| {
@@ -71,12 +73,18 @@ impl Fleet {
     }
 
     /// The file has been read again: it says something new where it says another thing than it did, and not where it
-    /// was never made to say what was done by hand.
+    /// was never made to say what was done by hand. What it was made to say is said.
     pub(super) fn forget_unsaid(&mut self) {
-        let said = self.scribe.as_ref().and_then(|scribe| scribe.known());
+        let said = self.scribe.as_ref().and_then(|scribe| scribe.said());
         for (name, on) in said.map(|text| enabled(&text)).unwrap_or_default() {
             if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) {
                 post.member.is_enabled = on;
+                if let Some(scribe) = &mut self.scribe {
+                    scribe
+                        .by_hand
+                        .all
+                        .retain(|id, it| *id != post.id || *it != on);
+                }
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Keeper {
     fault: Shared,
     /// What the file held when it was last looked at.
     known: Shared,
+    /// The same, which nobody holds while the disk is at work.
+    said: Shared,
     /// Its other end goes with the thread.
     through: Receiver<()>,
     path: PathBuf,
@@ -42,12 +44,12 @@ impl Keeper {
         let (jobs, asked) = mpsc::channel();
         let (over, through) = mpsc::channel();
         let file = SettingsFile::new(path.clone(), known);
-        let known = Arc::clone(&file.known);
-        let said = Arc::clone(&fault);
+        let (known, said) = (Arc::clone(&file.known), Arc::clone(&file.said));
+        let failed = Arc::clone(&fault);
         thread::Builder::new()
             .name("settings".to_owned())
             .spawn(move || {
-                keep(file, &asked, &said, what);
+                keep(file, &asked, &failed, what);
                 drop(over);
             })
             .map_err(|error| format!("can't keep {}: {error}", path.display()))?;
@@ -55,6 +57,7 @@ impl Keeper {
             jobs: Some(jobs),
             fault,
             known,
+            said,
             through,
             path,
             what,
@@ -85,7 +88,12 @@ impl Keeper {
         }
     }
 
-    /// What the file holds, as far as is known; so it stays while it is locked.
+    /// What the file held when it was last looked at. The disk is not waited for, unlike with [`Self::known`].
+    pub(super) fn said(&self) -> Option<String> {
+        lock(&self.said).clone()
+    }
+
+    /// What the file holds, as far as is known; so it stays while it is locked, which takes as long as the disk does.
     pub(super) fn known(&self) -> Shared {
         Arc::clone(&self.known)
     }
@@ -191,5 +199,21 @@ mod tests {
             (None, "99")
         );
         let _ = fs::remove_file(path);
+    }
+
+    /// The loop asks, and a save holds what is known until the disk has answered.
+    #[test]
+    fn what_the_file_said_is_told_while_the_disk_is_at_work() {
+        let name = format!("hydrant-said-{}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let keeper = Keeper::start(path, Some("one".to_owned()), "test: it").unwrap();
+        let (known, (told, hears)) = (keeper.known(), mpsc::channel());
+        thread::scope(|scope| {
+            let held = lock(&known);
+            scope.spawn(move || told.send(keeper.said()));
+            let said = hears.recv_timeout(LAST);
+            drop(held);
+            assert_eq!(said, Ok(Some("one".to_owned())));
+        });
     }
 }

@@ -120,9 +120,9 @@ impl Scribe {
         stale.or_else(|| self.keeper.fault())
     }
 
-    /// What the file said when it was last looked at.
-    pub(super) fn known(&self) -> Option<String> {
-        lock(&self.keeper.known()).clone()
+    /// What the file said when it was last looked at. The disk is not waited for.
+    pub(super) fn said(&self) -> Option<String> {
+        self.keeper.said()
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.

@@ -1,8 +1,6 @@
 //! How the lines of a text end, and what stands before the first and behind the last: that stays as it is, whatever
 //! values are changed.
 
-use std::collections::HashSet;
-
 /// A text that was made of another one, `before`, with what that has in its lines' place: the mark at its beginning,
 /// what each line ends with, and whether the last one ends. Lines that are new end as most do.
 pub(crate) fn as_before(before: &str, after: &str) -> String {
@@ -15,23 +13,14 @@ pub(crate) fn as_before(before: &str, after: &str) -> String {
     let most = if dos * 2 > ended { "\r\n" } else { "\n" };
     // Where all end alike, nothing has to be found again.
     let is_mixed = (1..ended).contains(&dos);
-    let known = lines.iter().filter(|_| is_mixed);
-    let known: HashSet<&str> = known.map(|line| stripped(line)).collect();
-    // Both go on in step, but for what has come and what has gone.
-    let mut at = 0;
-    for line in after.split_inclusive('\n') {
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    let stayed = match is_mixed {
+        true => stayed(&texts(&lines), &texts(&new)),
+        false => vec![None; new.len()],
+    };
+    for (line, old) in new.iter().zip(stayed) {
         let text = stripped(line);
-        let found = match known.contains(text) {
-            true => lines[at..].iter().position(|old| stripped(old) == text),
-            false => None,
-        };
-        let end = match found {
-            Some(found) => {
-                at += found + 1;
-                &lines[at - 1][text.len()..]
-            }
-            None => most,
-        };
+        let end = old.map_or(most, |old| &lines[old][text.len()..]);
         made.push_str(text);
         made.push_str(match (end, line.len() > text.len()) {
             (_, false) => "",
@@ -42,10 +31,72 @@ pub(crate) fn as_before(before: &str, after: &str) -> String {
     }
     let last = lines.last().copied().unwrap_or_default();
     let is_open = !last.is_empty() && !last.ends_with('\n');
-    if is_open && after.split_inclusive('\n').next_back().map(stripped) == Some(last) {
+    if is_open && new.last().map(|line| stripped(line)) == Some(last) {
         made.truncate(made.trim_end_matches(['\r', '\n']).len());
     }
     made
+}
+
+/// Which of the old lines each of the new ones is, if any: as few as can be have come or gone, found as in E. W. Myers,
+/// "An O(ND) Difference Algorithm and Its Variations", 1986.
+fn stayed(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
+    let (all_old, all_new) = (old.len().cast_signed(), new.len().cast_signed());
+    let shift = all_old + all_new + 1;
+    // How many old lines are behind one, for each difference between those and the new ones that are.
+    let mut reached = vec![0_isize; (2 * shift + 1).cast_unsigned()];
+    let place = |diagonal: isize, middle: isize| (middle + diagonal).cast_unsigned();
+    let comes = |reached: &[isize], diagonal: isize, steps: isize, middle: isize| {
+        let (gone, come) = (
+            reached[place(diagonal - 1, middle)],
+            reached[place(diagonal + 1, middle)],
+        );
+        diagonal == -steps || diagonal != steps && gone < come
+    };
+    let mut before = Vec::new();
+    'steps: for steps in 0..shift {
+        before.push(reached[place(-steps - 1, shift)..=place(steps + 1, shift)].to_vec());
+        for diagonal in (-steps..=steps).step_by(2) {
+            let mut at = match comes(&reached, diagonal, steps, shift) {
+                true => reached[place(diagonal + 1, shift)],
+                false => reached[place(diagonal - 1, shift)] + 1,
+            };
+            let is_same = |at: isize| {
+                let old = old.get(at.cast_unsigned());
+                old.is_some() && old == new.get((at - diagonal).cast_unsigned())
+            };
+            while is_same(at) {
+                at += 1;
+            }
+            reached[place(diagonal, shift)] = at;
+            if at >= all_old && at - diagonal >= all_new {
+                break 'steps;
+            }
+        }
+    }
+    // The way back tells which were the same.
+    let mut stayed = vec![None; new.len()];
+    let (mut at, mut diagonal) = (all_old, all_old - all_new);
+    let all_steps = before.len().cast_signed();
+    for (steps, reached) in (0..all_steps).zip(&before).rev() {
+        let from = match comes(reached, diagonal, steps, steps + 1) {
+            true => diagonal + 1,
+            false => diagonal - 1,
+        };
+        let begun = match from > diagonal {
+            true => reached[place(from, steps + 1)],
+            false => reached[place(from, steps + 1)] + 1,
+        };
+        while at > begun {
+            at -= 1;
+            stayed[(at - diagonal).cast_unsigned()] = Some(at.cast_unsigned());
+        }
+        (at, diagonal) = (reached[place(from, steps + 1)], from);
+    }
+    stayed
+}
+
+fn texts<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    lines.iter().map(|line| stripped(line)).collect()
 }
 
 fn stripped(line: &str) -> &str {
@@ -72,6 +123,14 @@ mod tests {
             ("a\nb\r\nc\nd\n", "b\nx\nc\nd\n", "b\r\nx\nc\nd\n"),
             ("a\r\nb\nc\r\n", "x\na\nb\nc\n", "x\r\na\r\nb\nc\r\n"),
             ("a\r\na\na\r\n", "a\na\na\na\n", "a\r\na\na\r\na\r\n"),
+            // One that is new is not another one that comes much later.
+            (
+                "a\nb\r\nc\r\nd\nx\r\n",
+                "x\na\nb\nc\nd\nx\n",
+                "x\r\na\nb\r\nc\r\nd\nx\r\n",
+            ),
+            ("a\nb\nx\r\nc\n", "a\nx\nb\nx\nc\n", "a\nx\nb\nx\r\nc\n"),
+            ("a\r\n\r\nb\n\nc\n", "\nc\n", "\r\nc\n"),
             // The last one is open, and stays so.
             ("a\nb", "c\nb\n", "c\nb"),
             ("a\r\nb", "c\nb\n", "c\r\nb"),
