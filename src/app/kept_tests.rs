@@ -253,3 +253,61 @@ fn relays_that_are_added_at_once_are_two() {
     let text = rig.saved();
     assert!(!text.contains("dst = \"127.0.0.1:17001\""), "{text}");
 }
+
+/// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
+#[test]
+fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
+    let mut rig = Rig::new("lacks", &(relay("a", "") + &relay("b", "")));
+    let shows = |on| TabCommand::Dump {
+        tab: 1,
+        on,
+        to_stdout: true,
+    };
+    // There is one stdout.
+    assert_eq!(rig.ask(shows(true)), Some(TabReply::Done));
+    let text = rig.saved() + "dump = true\nmax-lag = \"3s\"\n";
+    fs::write(rig.path(), text).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("read", |rig| rig.fleet.reading.is_none());
+    let fields = rig.tab(2).settings.expect("it has some").fields;
+    assert!(fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+    assert!(!rig.errors(2).is_empty());
+    assert!(rig.fleet.posts[1].lacks, "the next reload tries it again");
+    rig.ask(TabCommand::Stop { tab: 2 });
+    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+}
+
+/// What the file says newly holds, whatever was done by hand before.
+#[test]
+fn a_file_that_says_something_new_of_it_holds() {
+    let mut rig = Rig::new("newly", &relay("a", "enabled = false"));
+    assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
+    rig.until("saved", |rig| {
+        rig.is_idle() && rig.saved().contains("enabled = true")
+    });
+    // It can't be written for a while, and is another one then.
+    let saved = rig.saved();
+    let mode = |mode| {
+        let mode = PermissionsExt::from_mode(mode);
+        fs::set_permissions(rig.path(), mode).expect("it is ours");
+    };
+    mode(0o400);
+    let path = rig.path();
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+    rig.until("said", |rig| {
+        rig.fault()
+            .is_some_and(|fault| fault.contains("permission"))
+    });
+    fs::remove_file(&path).expect("it is there");
+    let theirs = format!("# theirs\n{saved}");
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    let stopped = theirs.replace("enabled = true", "enabled = false");
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == stopped);
+    fs::write(&path, &theirs).expect("the folder can be written");
+    rig.ask(TabCommand::Reload);
+    rig.until("begun", |rig| {
+        rig.is_idle() && rig.fleet.posts[0].role().is_some()
+    });
+    assert_eq!(rig.saved(), theirs);
+}
