@@ -168,6 +168,27 @@ fn every_side_may_speak_it() {
     }
 }
 
+/// By the exit code, too.
+#[test]
+fn what_was_cut_off_is_no_whole_file() {
+    let office = Office::new();
+    for (is_whole, code) in [(true, 0), (false, 1)] {
+        let flags = "--mode listen-connect --upstream-loss exit";
+        let mut at = hydrant(&format!("tls://0 - {flags} {}", office.accepting())).start();
+        let mut stdout = at.stdout();
+        let mut upstream = office.connect(at.address_of("the upstream"));
+        upstream.write_all(b"some").expect("it is read");
+        stdout.read_exact(&mut [0; 4]).expect("it comes");
+        match is_whole {
+            true => say_end(&mut upstream),
+            false => half_close(&upstream.sock),
+        }
+        assert_eq!(at.wait_exit(), code);
+        let said = at.has_logged("did not end as it should");
+        assert_eq!(said, !is_whole);
+    }
+}
+
 #[test]
 fn an_upstreams_end_is_told_from_its_truncation() {
     let office = Office::new();

@@ -30,7 +30,7 @@ use crate::base::time::Time;
 use crate::fuzz::script::Script;
 use crate::reactor::net::Signal;
 use crate::reactor::{End, Options, Reactor, RoleId, Turn};
-use crate::roles::relay::config::MaxLag;
+use crate::roles::relay::config::{MaxLag, UpstreamLoss};
 use crate::sim::Handle;
 
 /// Lets a relay live through what the script says.
@@ -151,6 +151,10 @@ impl Play {
         match ended.as_slice() {
             [] => assert!(!self.over, "it is over, and nobody said so"),
             [(_, End::Done)] => assert!(self.over, "its only role has ended"),
+            [(_, End::Failed(why))] if why.ends_with(" did not end as it should") => {
+                let loss = self.stage.scenario.config.upstream_loss;
+                assert!(self.over && loss == UpstreamLoss::Exit);
+            }
             ended => panic!("{ended:?}"),
         }
         self.look();
