@@ -23,6 +23,7 @@ use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::{Slow, Way};
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
+use crate::roles::relay::upstream::Loss;
 use crate::roles::relay::{Relay, Tick};
 
 /// Why the relay ends.
@@ -101,6 +102,14 @@ impl Relay {
         self.end_clients(cx);
         self.clients.end_passes();
         self.check_flushed(cx);
+    }
+
+    /// `--upstream-loss exit`. Who keeps the stream in a file is to know where it is not whole.
+    pub(super) fn end_with_upstream(&mut self, cx: &mut Cx<'_>, who: &str, loss: &Loss<'_>) {
+        if !matches!(loss, Loss::Closed) {
+            self.failure = Some(format!("the upstream {who} did not end as it should"));
+        }
+        self.begin_flush(cx, Why::SourceEnded);
     }
 
     /// Every client gets what is its own by now, and then the end.

@@ -399,13 +399,7 @@ impl Relay {
                 // Those who lead no more may leave less room.
                 self.refresh_gate(cx);
             }
-            UpstreamLoss::Exit => {
-                // Who keeps it in a file is to know that it is not whole.
-                if !matches!(loss, Loss::Closed) {
-                    self.failure = Some(format!("the upstream {who} did not end as it should"));
-                }
-                return self.begin_flush(cx, Why::SourceEnded);
-            }
+            UpstreamLoss::Exit => return self.end_with_upstream(cx, &who, &loss),
         }
         if matches!(self.config.source, Source::Dial(_)) {
             self.redial_upstream(cx, lasted);
