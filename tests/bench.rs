@@ -7,17 +7,21 @@ mod common;
 mod brokers;
 #[path = "bench/pairs.rs"]
 mod pairs;
+#[path = "bench/together.rs"]
+mod together;
 
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::Value;
 
 use common::hydrant::{Finished, Launch, hydrant};
 use common::scratch::Scratch;
+use common::tools::have;
 
 /// A run that is over soon, and a longer one where nothing came in so short a time: others may have all cores.
 fn bench(line: &str) -> Finished {
@@ -200,15 +204,20 @@ fn bench_wrong(manner: &str) -> Finished {
 }
 
 fn bench_bad_until(is_enough: fn(&Finished) -> bool, manner: &str, more: &str) -> Finished {
-    let program = env::current_exe().expect("it runs");
-    let relay = format!(
-        "sh -c '{RELAY_ENV}=\"{{src}} {{dst}} {manner}\" exec {} --exact plays_a_relay_if_told_to'",
-        program.display()
-    );
+    let relay = bad_relay(manner);
     bench_until(is_enough, |time| {
         let line = format!("bench throughput --clients 2 --time {time} --tolerate {more}");
-        hydrant(&line).arg("--relay").arg(&relay)
+        hydrant(&line).arg(&relay)
     })
+}
+
+/// A relay that is wrong, played by this very program.
+fn bad_relay(manner: &str) -> String {
+    let program = env::current_exe().expect("it runs");
+    format!(
+        "--relay=sh -c '{RELAY_ENV}=\"{{src}} {{dst}} {manner}\" exec {} --exact plays_a_relay_if_told_to'",
+        program.display()
+    )
 }
 
 #[track_caller]
@@ -232,6 +241,43 @@ fn wrong_bytes_are_told() {
     );
     told(&bench_wrong("lose"), &["wrong bytes: "]);
     told(&bench_wrong("repeat"), &["wrong bytes: "]);
+}
+
+/// What one client gets does not speak for the others.
+#[test]
+fn a_client_that_gets_nothing_that_was_sent_is_told() {
+    told(&bench_wrong("mute"), &["messages are not what was sent"]);
+    told(
+        &bench_wrong("starve"),
+        &["nothing arrived any more on 1 of 2 connections"],
+    );
+}
+
+/// The source waits for a relay for ever, which is not the machine's doing.
+#[test]
+fn a_relay_that_leaves_the_source_is_told() {
+    told(
+        &bench_bad("leave", ""),
+        &["nothing arrived any more; the relay has left the source"],
+    );
+    let done = bench_of("latency --clients 2 --size 64K", &bad_relay("leave"));
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(
+        last.ends_with("of sh: the relay has left the source"),
+        "{last}"
+    );
+}
+
+/// Messages that come again do not make good for those that are lost.
+#[test]
+fn messages_that_do_not_arrive_are_told_without_a_check() {
+    let done = bench_of_wrong("latency --clients 2 --size 64K", &bad_relay("replace"));
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    for part in [" messages did not arrive", " messages came again"] {
+        assert!(last.contains(part), "no {part} in {last}");
+    }
 }
 
 #[test]
@@ -267,6 +313,27 @@ fn a_relay_that_serves_nobody_is_told() {
         last.ends_with("the relay has ended (exit status: 3); its last line: no good"),
         "{last}"
     );
+}
+
+/// The source's own limit is not laid at the relay's door; below it, such a relay is measured.
+#[test]
+fn a_relay_that_connects_anew_for_each_client_is_measured() {
+    let done = bench_of(
+        "throughput --clients 100 --size 1K",
+        &format!("--relay={}", proxy("")),
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+/// What the source knows of the relay is said where clients get nothing.
+#[test]
+fn a_relay_that_leaves_the_source_before_clients_get_anything_is_told() {
+    let relay = format!("--relay={}", proxy("hang-up"));
+    let done = bench_of("throughput --clients 2", &relay);
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(last.contains("only 0 of 2 clients got anything"), "{last}");
+    assert!(last.ends_with(": the relay has left the source"), "{last}");
 }
 
 #[test]
@@ -331,6 +398,19 @@ fn wrong_bytes_are_told_in_both_directions() {
     }
 }
 
+/// The others go on, and would hide it in the sum.
+#[test]
+fn a_connection_that_stands_still_is_told() {
+    let relay = format!("--relay={}", proxy("stop"));
+    for scenario in ["tunnel-up", "tunnel-echo"] {
+        let done = bench_of_wrong(&format!("{scenario} --clients 2 --size 1K"), &relay);
+        assert_eq!(done.code, 1, "{done:?}");
+        let last = done.stderr.last().expect("something is said");
+        let expected = "nothing arrived any more on 1 of 2 connections";
+        assert!(last.ends_with(expected), "{last}");
+    }
+}
+
 #[test]
 fn the_second_process_that_dies_is_told_too() {
     let relay = "--relay={hydrant} tunnel serve {link} --ports {dst_port}-{dst_port} -q ; \
@@ -338,8 +418,50 @@ fn the_second_process_that_dies_is_told_too() {
     let done = bench_of("tunnel-up --clients 1", relay);
     assert_eq!(done.code, 1, "{done:?}");
     let last = done.stderr.last().expect("something is said");
-    let expected = "the relay has ended (exit status: 3); its last line: I give up";
+    let expected =
+        "process 2 of the relay, sh, has ended (exit status: 3); its last line: I give up";
     assert!(last.ends_with(expected), "{last}");
+}
+
+/// Whatever a relay has started is measured and ended with it: in another group, or with its own parent gone.
+#[test]
+fn processes_that_leave_the_relays_group_are_found() {
+    if !have("setsid") {
+        return;
+    }
+    let folder = Scratch::new();
+    let file = folder.at("pid");
+    let relay = format!(
+        "setsid sh -c 'echo $$ > {file}; exec {{hydrant}} {{src}} {{dst}} -q --slow block'"
+    );
+    for command in [
+        format!("{relay} & sleep 60"),
+        format!("({relay} &); sleep 60"),
+    ] {
+        let done = bench_until(came_to_something, |time| {
+            let line = format!("bench throughput --clients 1 --time {time} --tolerate --json");
+            hydrant(&line).arg(format!("--relay=sh -c \"{command}\""))
+        });
+        assert_eq!(done.code, 0, "{done:?}");
+        let object: Value = serde_json::from_str(&done.stdout).expect("JSON");
+        assert!(number(&object, "cpu_percent") > 0.0, "{object}");
+        let pid = fs::read_to_string(&file).expect("it has begun");
+        let process = format!("/proc/{}", pid.trim());
+        assert!(!fs::exists(&process).expect("it can be asked"), "{process}");
+    }
+}
+
+/// It is not waited for, since nothing would say that it has come to an end.
+#[test]
+fn a_relay_in_the_background_is_told() {
+    let relay = "--relay=sh -c '{hydrant} {src} {dst} -q &'";
+    let done = hydrant("bench throughput --clients 1 --time 300ms")
+        .arg(relay)
+        .run();
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.last().expect("something is said");
+    assert!(last.contains("has ended (exit status: 0)"), "{last}");
+    assert!(last.contains("it has to stay in the foreground"), "{last}");
 }
 
 fn bench_of(line: &str, relay: &str) -> Finished {
@@ -381,19 +503,25 @@ fn plays_a_proxy_if_told_to() {
     // A bit of its own each way: an echo passes both, which may meet in one byte.
     let flips = if *manner == "alter" { [1, 2] } else { [0, 0] };
     let listener = TcpListener::bind(dst).expect("the port is free");
-    for client in listener.incoming() {
+    for (number, client) in listener.incoming().enumerate() {
         let client = client.expect("it came");
         let service = TcpStream::connect(src).expect("the service listens");
+        let stops = *manner == "stop" && number == 0;
+        if *manner == "hang-up" {
+            // The client is left waiting.
+            std::mem::forget(client);
+            continue;
+        }
         let ways = [(&client, &service), (&service, &client)];
         for ((from, to), flips) in ways.into_iter().zip(flips) {
             let [from, to] = [from, to].map(|end| end.try_clone().expect("open"));
-            thread::spawn(move || pass_on(from, to, flips));
+            thread::spawn(move || pass_on(from, to, flips, stops));
         }
     }
 }
 
-/// Passes on one direction; flips these bits of its byte 100,000.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, flips: u8) {
+/// Passes on one direction; flips these bits of its byte 100,000, or swallows what comes from there on.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, flips: u8, stops: bool) {
     let mut bytes = vec![0; 64 << 10];
     let mut total = 0;
     loop {
@@ -405,6 +533,9 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, flips: u8) {
             bytes[100_000 - total] ^= flips;
         }
         total += n;
+        if stops && total > 100_000 {
+            continue;
+        }
         if to.write_all(&bytes[..n]).is_err() {
             return;
         }
@@ -425,11 +556,13 @@ fn source_and_sink_stand_alone() {
     .run();
     assert_eq!(sink.code, 0, "{sink:?}");
     let object: Value = serde_json::from_str(&sink.stdout).expect("JSON");
+    assert_eq!(object["message_bytes"], 200);
     assert!(number(&object, "messages_s") > 0.0, "{object}");
     assert_eq!(number(&object, "lost_messages"), 0.0, "{object}");
     let table = hydrant(&format!("bench sink {clients} --time 200ms")).run();
     assert_eq!(table.code, 0, "{table:?}");
     assert!(table.stdout.contains("MB/s all"), "{}", table.stdout);
+    assert!(table.stdout.starts_with("\nsink\n"), "{}", table.stdout);
     source.stop();
 }
 
@@ -438,10 +571,17 @@ fn a_sink_that_gets_nothing_says_so() {
     let relay = hydrant("- 127.0.0.1:0").start();
     let clients = relay.address_of("clients");
     drop(relay);
-    let sink = hydrant(&format!("bench sink {clients} --time 200ms")).run();
+    let sink = hydrant(&format!("bench sink {clients} --time 200ms --json")).run();
     assert_eq!(sink.code, 1, "{sink:?}");
     let last = sink.stderr.last().expect("something is said");
     assert!(last.contains("only 0 of 1 clients got anything"), "{last}");
+    let object: Value = serde_json::from_str(&sink.stdout).expect("JSON");
+    let fault = object["faults"][0].as_str().expect("there is one");
+    assert!(last.ends_with(fault), "{object}");
+    assert_eq!(object["scenario"], "sink");
+    assert!(object["message_bytes"].is_null(), "{object}");
+    let waits = "[INFO] bench sink: waiting until every client is served";
+    assert!(sink.stderr[0].ends_with(waits), "{sink:?}");
 }
 
 /// Bytes that are no bench source's can't be compared with anything, and a check of them does not pass.
@@ -540,6 +680,50 @@ fn results_that_cannot_be_written_are_told() {
     }
 }
 
+/// Nobody is there to see what a thousand repeats would come to.
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let line = "bench idle --clients 1 --time 100ms --repeat 1000 --tolerate --json";
+    let mut bench = hydrant(line).stdout(writer).start();
+    assert_eq!(bench.wait_exit(), 1, "{:?}", bench.log());
+    let said = bench.log();
+    let last = said.last().expect("something is said");
+    assert_eq!(
+        last,
+        "hydrant: can't write to stdout: whoever reads it has gone away"
+    );
+}
+
+/// What a terminal shows in the end, were it wide enough: each line with what was erased on it gone.
+#[test]
+fn no_progress_stays_on_the_terminal() {
+    if !have("socat") {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_hydrant");
+    let line = "bench idle --clients 1,2 --time 100ms --tolerate";
+    let exec = format!("EXEC:\"{program} {line}\",pty,ctty,setsid,stderr,echo=0");
+    let done = Command::new("socat")
+        .args(["-t5", "-,ignoreeof", &exec])
+        .stdin(Stdio::null())
+        .output();
+    let screen = done.expect("socat is there").stdout;
+    let screen = String::from_utf8_lossy(&screen);
+    assert!(screen.contains("bench 1/2 (about "), "{screen:?}");
+    assert!(screen.contains("s left; idle, 1 client"), "{screen:?}");
+    for line in screen.split('\n') {
+        let left = line.trim_end_matches('\r').rsplit("\r\u{1b}[K").next();
+        let left = left.expect("there is always a first part");
+        assert!(
+            !left.contains("bench 1/2 (") && !left.contains("bench 2/2 ("),
+            "{screen:?}"
+        );
+    }
+    assert!(screen.contains("\nidle"), "{screen:?}");
+}
+
 #[test]
 fn a_source_that_reaches_no_relay_says_so() {
     let door = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -589,6 +773,9 @@ fn plays_a_relay_if_told_to() {
         .collect();
     let mut bytes = vec![0; 64 << 10];
     let mut total = 0;
+    if *manner == "replace" {
+        return replace_messages(upstream, clients);
+    }
     loop {
         let n = upstream.read(&mut bytes).unwrap_or(0);
         if n == 0 {
@@ -609,10 +796,43 @@ fn plays_a_relay_if_told_to() {
             }
             _ => {}
         }
-        for client in &mut clients {
+        for (number, client) in clients.iter_mut().enumerate() {
+            match *manner {
+                "mute" if number == 1 => piece.fill(0),
+                "starve" if number == 1 && total > n => continue,
+                _ => {}
+            }
             if client.write_all(&piece).is_err() {
                 return;
             }
         }
+        if *manner == "leave" && total >= 64 << 10 {
+            drop(upstream);
+            loop {
+                thread::park();
+            }
+        }
+    }
+}
+
+/// Passes on the message before in the place of every tenth.
+fn replace_messages(mut upstream: TcpStream, mut clients: Vec<TcpStream>) {
+    let mut messages = [vec![0; 64 << 10], vec![0; 64 << 10]];
+    for number in 1_u64.. {
+        let [message, last] = &mut messages;
+        if upstream.read_exact(message).is_err() {
+            return;
+        }
+        let sent = if number.is_multiple_of(10) {
+            last
+        } else {
+            message
+        };
+        for client in &mut clients {
+            if client.write_all(sent).is_err() {
+                return;
+            }
+        }
+        messages.swap(0, 1);
     }
 }

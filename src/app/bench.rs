@@ -20,8 +20,10 @@ pub(super) fn run(config: &BenchConfig) -> Result<u8, String> {
         // A signal ends it as the system does.
         return bench::tls_loop::run(orders).map(|()| 0);
     }
-    let mut rig = Rig::new().map_err(|error| format!("can't start: {error}"))?;
-    match bench::run(&mut rig, config) {
+    let mut rig = Rig::new().map_err(|error| format!("can't start: {}", plain(&error)))?;
+    let outcome = bench::run(&mut rig, config);
+    clear_progress();
+    match outcome {
         Ok(()) => Ok(0),
         // What a shell makes of a program that the signal has ended: what was to be measured was not.
         Err(Halt::Signal(signal)) => Ok(128 + number(signal)),
@@ -127,12 +129,13 @@ impl House for Rig {
         self.reactor.sockets_left()
     }
 
-    fn progress(&mut self, text: &str) {
+    fn progress(&mut self, run: &str, step: &str) {
         if logger::is_live() {
-            return logger::live(text);
+            // What changes stands where a narrow screen still shows it.
+            let (head, what) = run.split_once(": ").unwrap_or((run, ""));
+            return logger::live(&format!("{head}: {step}; {what}"));
         }
         // A log is told once of each run, not of each step.
-        let run = text.rsplit_once(": ").map_or(text, |(run, _)| run);
         if run != self.told {
             run.clone_into(&mut self.told);
             log::info!("{run}");
@@ -140,17 +143,28 @@ impl House for Rig {
     }
 
     fn print(&mut self, text: &str) -> Result<(), Halt> {
-        logger::live_end();
+        clear_progress();
         let mut stdout = io::stdout();
         let written = stdout.write_all(text.as_bytes());
         match written.and_then(|()| stdout.flush()) {
-            // A reader that has gone away needs no word any more.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                let text = format!("can't write to stdout: {}", plain(&error));
-                Err(Halt::Failed(text))
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let why = match error.kind() {
+                    ErrorKind::BrokenPipe => "whoever reads it has gone away".to_owned(),
+                    _ => plain(&error),
+                };
+                Err(Halt::Failed(format!("can't write to stdout: {why}")))
             }
-            _ => Ok(()),
         }
+    }
+}
+
+/// Takes the line of progress off the screen before anything else is written there. It is the log's thread that does
+/// so, and a screen that takes nothing holds both up alike.
+fn clear_progress() {
+    if logger::is_live() {
+        logger::live_end();
+        logger::flush(SCREEN_WAIT);
     }
 }
 
@@ -163,7 +177,7 @@ fn play(player: Player, cores: &[usize], epoch: Epoch) -> Result<(), String> {
         signals: false,
         epoch: Some(epoch),
     })
-    .map_err(|error| format!("can't start: {error}"))?;
+    .map_err(|error| format!("can't start: {}", plain(&error)))?;
     let mut reactor = Reactor::new(Box::new(net), reactor::Options::default());
     reactor.add(player);
     let mut ended = Vec::new();
@@ -179,3 +193,6 @@ fn play(player: Player, cores: &[usize], epoch: Epoch) -> Result<(), String> {
         }
     }
 }
+
+/// How long the screen may take for a line.
+const SCREEN_WAIT: Duration = Duration::from_secs(1);

@@ -42,6 +42,23 @@ pub fn kill_group(group: u32) {
     sys::signal_group(group, libc::SIGKILL);
 }
 
+/// Asks one process to end. One that is gone is left alone.
+pub fn end_process(process: u32) {
+    sys::signal_process(process, libc::SIGTERM);
+}
+
+/// Ends one process at once. A child is waited for, so that it is gone.
+pub fn kill_process(process: u32) {
+    if sys::signal_process(process, libc::SIGKILL) {
+        sys::reap(process);
+    }
+}
+
+/// Has processes that this one's children leave behind become its own children, so that they can be found.
+pub fn adopt_orphans() -> io::Result<()> {
+    sys::adopt_orphans()
+}
+
 /// How many descriptors this process may have open; 0 where the system does not say.
 pub fn descriptors_max() -> usize {
     sys::descriptor_limits().map_or(0, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))

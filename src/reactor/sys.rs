@@ -187,6 +187,34 @@ pub(super) fn signal_group(group: u32, signal: libc::c_int) {
     }
 }
 
+/// Sends a signal to one process. False: it is gone, or not ours to signal.
+pub(super) fn signal_process(process: u32, signal: libc::c_int) -> bool {
+    match libc::pid_t::try_from(process) {
+        // SAFETY: no memory is involved.
+        Ok(process @ 2..) => unsafe { libc::kill(process, signal) == 0 },
+        _ => false,
+    }
+}
+
+/// Takes note of a child's end, once it has ended, so that nothing of it is left. What is no child is left alone.
+pub(super) fn reap(child: u32) {
+    if let Ok(child @ 2..) = libc::pid_t::try_from(child) {
+        // SAFETY: the status is wanted nowhere, which a null pointer says.
+        let _ = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    }
+}
+
+/// Makes this process the parent of its descendants whose own parents end, rather than the first process of all.
+pub(super) fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: a plain system call with numbers only.
+    let outcome = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Has a child killed when the thread that starts it ends, however that happens.
 pub(super) fn die_with_parent(command: &mut Command) {
     let ask = || {

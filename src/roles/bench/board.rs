@@ -56,11 +56,16 @@ pub(super) struct SourceSide {
     pub(super) at: Mutex<Option<SocketAddr>>,
     /// Ports of 127.0.0.1 on which nobody listens.
     pub(super) free_ports: Mutex<Option<[u16; 2]>>,
+    /// Connections with the relay, now and since the beginning, and those that were too many.
     pub(super) relays: AtomicUsize,
+    pub(super) met: AtomicUsize,
+    pub(super) turned_away: AtomicUsize,
     /// Bytes that were taken from it.
     pub(super) sent: AtomicU64,
     /// Messages that were begun, where they are published to a broker.
     pub(super) published: AtomicU64,
+    /// The number of the first message that was sent over the last connection.
+    pub(super) first: AtomicU64,
     /// Bytes that a service was sent by clients, and only read.
     pub(super) received: AtomicU64,
     /// Connections on which a service got what no client sends.
@@ -90,11 +95,18 @@ pub(super) struct ClientSide {
     pub(super) bytes_gone: AtomicU64,
     /// Messages that count and have arrived.
     pub(super) arrived: AtomicU64,
+    /// Clients that have got nothing more since what was counted was handed over, those that are gone left out.
+    /// [`UNKNOWN`] before it was.
+    pub(super) starved: AtomicUsize,
     /// Comings that have ended well, where clients come and go.
     pub(super) visits: AtomicU64,
+    /// One has stopped reading.
+    pub(super) stalls: AtomicBool,
     /// When the client that stopped reading was seen to be cut off.
     pub(super) cut: Mutex<Option<Cut>>,
     pub(super) told: Mutex<Option<Told>>,
+    /// How long messages are, where they have told that themselves; 0: not known.
+    pub(super) learned_size: AtomicUsize,
 }
 
 /// What became of the client that stopped reading.
@@ -111,8 +123,11 @@ pub(super) struct Told {
     pub(super) time: Duration,
     /// Bytes a second of each client, in ascending order; the one that stopped reading left out.
     pub(super) rates: Vec<f64>,
-    /// Delays of the messages that count, in nanoseconds.
+    /// Delays of the messages that count, in nanoseconds, and of those that still wait for longer than half of them
+    /// did.
     pub(super) delays: Histogram<u64>,
+    /// Messages that count and have arrived.
+    pub(super) arrived: u64,
     /// Since the first byte: messages missing in the middle of what a client got, messages that came again, and those
     /// that are not what was sent.
     pub(super) lost: u64,
@@ -120,6 +135,8 @@ pub(super) struct Told {
     pub(super) altered: u64,
     /// Whether messages were found in the bytes at all, so that something could be counted and compared.
     pub(super) understood: bool,
+    /// Clients that got bytes in which no message was found.
+    pub(super) unread: usize,
 }
 
 impl Board {
@@ -160,6 +177,9 @@ impl Board {
     }
 }
 
+/// Nobody has counted yet.
+pub(super) const UNKNOWN: usize = usize::MAX;
+
 /// What is behind a lock, also where a thread has died with it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -168,4 +188,34 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Room for delays of a nanosecond to a minute, to three digits.
 pub(super) fn delays() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds make sense")
+}
+
+/// Adds messages that still wait, each with its wait up to now, which is the least that it can come to. One that has
+/// only just begun to wait says nothing, and is left out.
+pub(super) fn add_waiting(delays: &mut Histogram<u64>, waits: impl Iterator<Item = Duration>) {
+    let half = delays.value_at_quantile(0.5);
+    for wait in waits {
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        if wait > half {
+            delays.saturating_record(wait);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever waits for an answer that never comes would have the others' delays otherwise.
+    #[test]
+    fn what_waits_for_long_is_among_the_delays() {
+        let mut all = delays();
+        all.record_n(1000, 99).expect("within bounds");
+        add_waiting(
+            &mut all,
+            [500, 1_000_000].map(Duration::from_nanos).into_iter(),
+        );
+        assert_eq!(all.len(), 100);
+        assert!(all.max() >= 1_000_000, "{}", all.max());
+    }
 }

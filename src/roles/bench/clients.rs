@@ -15,8 +15,9 @@ use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::bench::board::{Board, Cue, Cut, Told, delays, lock};
 use crate::roles::bench::dialect::{Dialect, Subscriber};
+use crate::roles::bench::follower::{Follower, Found};
 use crate::roles::bench::machine;
-use crate::roles::bench::pattern::{Filler, Follower, Found};
+use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::sealed::Sealed;
 
 /// How the clients are to behave.
@@ -30,6 +31,8 @@ pub(super) struct Setup {
     pub(super) reading: Reading,
     /// Each leaves after its first message, and comes again.
     pub(super) churn: bool,
+    /// All are connected before the first message is sent, and so miss it.
+    pub(super) from_start: bool,
     /// What they speak with the relay.
     pub(super) dialect: Dialect,
     /// They speak TLS by this.
@@ -76,6 +79,8 @@ struct Client {
     bytes: u64,
     /// Of them, those before counting began.
     before: u64,
+    /// It has got nothing more since what was counted was handed over.
+    is_starved: bool,
     follower: Follower,
     layer: Option<Layer>,
 }
@@ -112,6 +117,13 @@ impl Client {
             Some(Layer::Spoken(spoken)) => spoken.is_subscribed(),
             _ => true,
         }
+    }
+}
+
+impl Client {
+    /// Whether it has got bytes, and found no message in them.
+    fn is_unread(&self) -> bool {
+        self.bytes > 0 && !self.follower.has_begun()
     }
 }
 
@@ -200,6 +212,10 @@ impl Clients {
         *client = Client {
             sock: Some(sock),
             since: cx.clock(),
+            follower: match self.setup.from_start && self.setup.dialect.is_brokers() {
+                true => Follower::from_start(),
+                false => Follower::default(),
+            },
             layer,
             ..Client::default()
         };
@@ -251,6 +267,9 @@ impl Clients {
             board.reached.fetch_add(1, Relaxed);
         }
         client.bytes += n as u64;
+        if std::mem::take(&mut client.is_starved) {
+            board.starved.fetch_sub(1, Relaxed);
+        }
         // Nobody else writes it, so it need not be locked for that.
         board
             .bytes
@@ -276,6 +295,7 @@ impl Clients {
             if *teacher == place
                 && let Some(size) = learner.learn(bytes)
             {
+                board.clients.learned_size.store(size, Relaxed);
                 self.setup.filler = Some(Arc::new(Filler::new(size)));
             }
             return;
@@ -285,10 +305,18 @@ impl Clients {
         let (tally, wrong) = (&mut self.tally, &mut self.wrong);
         let check = self.setup.reading == Reading::Check;
         let (churn, counts_all) = (self.setup.churn, to == 0);
+        let joined = self.setup.utc + (client.since + JOIN).nanos();
+        let first = board.source.first.load(Relaxed);
+        let misses = self.setup.from_start;
         client
             .follower
             .feed(bytes, filler, check, |found| match found {
                 Found::Message(_) if churn => {}
+                Found::Begun(head) => {
+                    if misses && head.due > joined {
+                        wrong.lost += head.seq.saturating_sub(first);
+                    }
+                }
                 Found::Message(head) => {
                     if counts_all || (from..to).contains(&head.seq) {
                         let delay = arrived.saturating_sub(head.due).max(1);
@@ -332,8 +360,11 @@ impl Clients {
     fn lose(&mut self, cx: &mut Cx<'_>, place: usize) {
         if let Some(sock) = self.clients[place].sock.take() {
             cx.close(sock, Close::Orderly);
-            let (client, board) = (&self.clients[place], &self.setup.board.clients);
+            let (client, board) = (&mut self.clients[place], &self.setup.board.clients);
             board.gone.fetch_add(1, Relaxed);
+            if std::mem::take(&mut client.is_starved) {
+                board.starved.fetch_sub(1, Relaxed);
+            }
             if client.is_in() {
                 board.bytes_gone.fetch_add(client.bytes, Relaxed);
                 board.connected.fetch_sub(1, Relaxed);
@@ -361,14 +392,26 @@ impl Clients {
             .map(|client| (client.bytes - client.before) as f64 / seconds)
             .collect();
         rates.sort_by(f64::total_cmp);
+        let mut starved = 0;
+        for client in &mut self.clients {
+            client.is_starved = client.sock.is_some();
+            starved += usize::from(client.is_starved);
+        }
+        self.setup.board.clients.starved.store(starved, Relaxed);
         *lock(&self.setup.board.clients.told) = Some(Told {
             time,
             rates,
             delays: self.tally.delays.clone(),
+            arrived: self.tally.delays.len(),
             lost: self.wrong.lost,
             repeated: self.wrong.repeated,
             altered: self.wrong.altered,
             understood: self.setup.filler.is_some(),
+            unread: match self.setup.churn {
+                // Nobody stays until its first message is whole.
+                true => 0,
+                false => self.clients.iter().filter(|it| it.is_unread()).count(),
+            },
         });
     }
 
@@ -376,6 +419,7 @@ impl Clients {
     fn stall(&mut self, cx: &mut Cx<'_>) {
         if let Some(sock) = self.clients[0].sock {
             cx.want_read(sock, false);
+            self.setup.board.clients.stalls.store(true, Relaxed);
             self.stalled = Some(cx.clock());
         }
     }
@@ -434,6 +478,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Attempts to connect at a time: fewer than a listener keeps waiting.
 const DIALS_MAX: usize = 100;
+/// A relay may take so long to let somebody in who is connected.
+const JOIN: Duration = Duration::from_secs(1);
 /// One client in so many of those who come and go leaves in good order.
 const ORDERLY_EACH: u64 = 16;
 const BUFFER: usize = 256 << 10;

@@ -66,8 +66,12 @@ impl Template {
             link_port: 3,
             cert: "cert",
         };
-        let unknown = |word: &String| PLACES.iter().any(|place| word.contains(place));
-        match this.fill(&sample).iter().flatten().any(unknown) {
+        match this
+            .fill(&sample)
+            .iter()
+            .flatten()
+            .any(|word| has_slip(word))
+        {
             true => Err(CommandError::Place),
             false => Ok(this),
         }
@@ -149,6 +153,19 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Whether a word, with every place taken, has something that was meant for one. Scripts, in which others use braces,
+/// have spaces.
+fn has_slip(word: &str) -> bool {
+    let is_name = |text: &str| text.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
+    let is_script = word.contains(char::is_whitespace);
+    let is_place = |(at, _): (usize, &str)| {
+        let name = word[at + 1..].split_once('}').map_or("", |(name, _)| name);
+        !name.is_empty() && is_name(name) && !word[..at].ends_with('$')
+    };
+    PLACES.iter().any(|place| word.contains(place))
+        || !is_script && word.match_indices('{').any(is_place)
 }
 
 /// What a slip in a place's name still has.
@@ -236,6 +253,14 @@ mod tests {
         assert_eq!(refused("a 'b {dst}"), CommandError::Quote('\''));
         assert_eq!(refused("relay {src}"), CommandError::NoDestination);
         assert_eq!(refused("relay {srcport} {dst}"), CommandError::Place);
+        assert_eq!(refused("relay {foo} {dst}"), CommandError::Place);
+        assert_eq!(refused("relay TCP:{port} {dst}"), CommandError::Place);
+        for others in [
+            "sh -c 'awk {print} <&{dst_port}'",
+            "a ${x} {} {1} {a,b} {dst}",
+        ] {
+            Template::parse(others).expect(others);
+        }
     }
 
     #[test]

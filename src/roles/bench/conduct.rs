@@ -13,19 +13,20 @@ use crate::base::time::Time;
 use crate::base::units::Span;
 use crate::reactor::net::Signal;
 use crate::roles::bench::Player;
-use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
+use crate::roles::bench::board::{Board, Cue, Order, Told, UNKNOWN, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
 use crate::roles::bench::command::Template;
 use crate::roles::bench::config::{Job, Meet, Scenario};
 use crate::roles::bench::dialect::Dialect;
-use crate::roles::bench::exchange::{self, Service};
-use crate::roles::bench::figure::{Doubt, Outcome, Thousands};
-use crate::roles::bench::launch::{Cores, begin};
+use crate::roles::bench::figure::{Doubt, Outcome};
+use crate::roles::bench::launch::{Cores, begin, feeder, service};
 use crate::roles::bench::machine::{Family, Usage, thread};
+use crate::roles::bench::means::{check_descriptors, check_memory};
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
 use crate::roles::bench::sealed::{self, Certificate};
-use crate::roles::bench::source::{self, Source, local};
+use crate::roles::bench::source::local;
+use crate::roles::bench::together::Phase;
 
 /// What a bench needs of the program that it runs in.
 pub trait House {
@@ -46,8 +47,8 @@ pub trait House {
     fn random(&mut self) -> u64;
     /// How many sockets can be opened.
     fn sockets_left(&self) -> usize;
-    /// Shows how far the bench is.
-    fn progress(&mut self, text: &str);
+    /// Shows how far the bench is: which run it makes, and which step of it.
+    fn progress(&mut self, run: &str, step: &str);
     /// Writes results.
     ///
     /// # Errors
@@ -73,10 +74,14 @@ pub(super) struct Run<'a, H> {
     pub(super) cores: &'a Cores,
     /// What is spoken with the relay.
     pub(super) dialect: Dialect,
+    /// It is the relay that connects to the source.
+    pub(super) dials_source: bool,
     /// What stands in front of each word on its progress.
     label: String,
     /// What the relay had before there were clients.
     pub(super) bare: Family,
+    /// Everybody was told that it is over.
+    is_stopped: bool,
     /// Where clients speak TLS: what the relay shows them.
     _certificate: Option<Certificate>,
 }
@@ -92,6 +97,24 @@ pub(super) struct Mark {
     pub(super) bytes: u64,
 }
 
+/// What runs have used that were under way at the same time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    runs: usize,
+    relays: Duration,
+    /// Their sources and clients.
+    bench: Duration,
+}
+
+impl Beside {
+    /// Takes one more run in.
+    pub(super) fn add(&mut self, from: &Mark, to: &Mark) {
+        self.runs += 1;
+        self.relays += to.relay.cpu.saturating_sub(from.relay.cpu);
+        self.bench += (to.source - from.source).cpu + (to.clients - from.clients).cpu;
+    }
+}
+
 /// Makes one run.
 pub(super) fn perform<H: House>(
     house: &mut H,
@@ -100,41 +123,34 @@ pub(super) fn perform<H: House>(
     cores: &Cores,
     label: &str,
 ) -> Result<Outcome, Halt> {
-    let mut run = Run::set_up(house, job, template, cores, label)?;
+    let mut run = Run::set_up(house, job, template, cores, label, None)?;
     let outcome = run.measure(relay);
     run.clean_up();
     outcome
 }
 
 impl<'a, H: House> Run<'a, H> {
-    fn set_up(
+    pub(super) fn set_up(
         house: &'a mut H,
         job: &'a Job,
         template: &Template,
         cores: &'a Cores,
         label: &str,
+        phase: Option<Phase>,
     ) -> Result<Self, Halt> {
-        check_descriptors(house, job.connections())?;
+        house.progress(label, "starting the relay");
+        check_descriptors(house, job.connections(), 1)?;
+        check_memory(job)?;
         let board = Arc::<Board>::default();
         let filler = Arc::new(Filler::new(job.size));
         // Where nobody feeds a relay, it is not dialled as one either.
         let is_fed = job.scenario.work().is_none() && !matches!(job.scenario, Scenario::Hub(_));
         let listens = template.dials_source() || !is_fed;
+        let meet = listens.then(|| Meet::Listen(local(0)));
+        let dialect = template.dialect();
         let player = match job.scenario.work() {
-            Some(_) => Player::Service(Box::new(Service::new(exchange::service::Setup {
-                board: Arc::clone(&board),
-                at: local(0),
-                check: job.check,
-            }))),
-            None => Player::Source(Box::new(Source::new(source::Setup {
-                board: Arc::clone(&board),
-                filler: Arc::clone(&filler),
-                dialect: template.dialect(),
-                rate: job.rate,
-                time: (job.scenario == Scenario::Latency).then_some(job.time),
-                meet: listens.then(|| Meet::Listen(local(0))),
-                utc: house.utc(),
-            }))),
+            Some(_) => service(job, &board),
+            None => feeder(job, &board, (&filler, dialect), (meet, phase), house.utc()),
         };
         play(house, player, cores, &board)?;
         let started = Certificate::of(house, job.scenario).and_then(|certificate| {
@@ -157,8 +173,10 @@ impl<'a, H: House> Run<'a, H> {
             job,
             cores,
             dialect: template.dialect(),
+            dials_source: template.dials_source(),
             label: label.to_owned(),
             bare: Family::default(),
+            is_stopped: false,
             _certificate: certificate,
         };
         let met = match job.scenario {
@@ -194,6 +212,7 @@ impl<'a, H: House> Run<'a, H> {
                 _ => Reading::Count,
             },
             churn,
+            from_start: !churn,
             dialect: self.dialect,
             tls: match self.job.scenario {
                 Scenario::Tls => Some(sealed::connector().map_err(Halt::Failed)?),
@@ -209,7 +228,11 @@ impl<'a, H: House> Run<'a, H> {
         let count = self.job.clients;
         let all = move |board: &Board| board.clients.connected.load(Relaxed) == count;
         let patience = MEET_WAIT + Duration::from_millis(2 * count as u64);
-        if !self.wait_until(patience, all)? {
+        let step = move |board: &Board| {
+            let there = board.clients.connected.load(Relaxed);
+            format!("waiting until all are connected, {there} of {count} clients are")
+        };
+        if !self.wait_showing(patience, all, step)? {
             let there = self.board.clients.connected.load(Relaxed);
             let what = match self.dialect.is_brokers() {
                 true => "subscribe at",
@@ -219,7 +242,7 @@ impl<'a, H: House> Run<'a, H> {
                 "only {there} of {count} clients could {what} 127.0.0.1:{port} within {}",
                 Span(patience)
             );
-            return Err(Halt::Failed(self.with_cut_off(text)));
+            return Err(Halt::Failed(self.with_reason(text)));
         }
         match self.job.scenario {
             Scenario::Idle => Ok(()),
@@ -229,13 +252,16 @@ impl<'a, H: House> Run<'a, H> {
 
     /// Sends a little until every client has got some.
     fn reach_all(&mut self, patience: Duration) -> Result<(), Halt> {
-        self.say("waiting until every client is served");
         let count = self.job.clients;
         self.pause(SETTLE)?;
         self.board.give_order(Order::Trickle);
         let all = move |board: &Board| board.clients.reached.load(Relaxed) >= count;
         let is_gone = move |board: &Board| board.clients.gone.load(Relaxed) >= count;
-        self.wait_until(patience, |board| all(board) || is_gone(board))?;
+        let step = move |board: &Board| {
+            let reached = board.clients.reached.load(Relaxed);
+            format!("waiting until every client is served, {reached} of {count} are")
+        };
+        self.wait_showing(patience, |board| all(board) || is_gone(board), step)?;
         let all_reached = all(&self.board);
         self.board.give_order(Order::Hush);
         if all_reached {
@@ -247,33 +273,26 @@ impl<'a, H: House> Run<'a, H> {
             false => format!(" within {}", Span(patience)),
         };
         let text = format!("only {reached} of {count} clients got anything{within}");
-        Err(Halt::Failed(self.with_cut_off(text)))
-    }
-
-    /// What the relay has done to clients that came and stayed, if it has.
-    pub(super) fn cut_off(&self) -> Option<String> {
-        let gone = self.board.clients.gone.load(Relaxed);
-        let all = self.job.connections();
-        let text = format!("the relay cut off {gone} of {all} clients");
-        (gone > 0).then(|| match self.dialect.why_cut() {
-            Some(why) => format!("{text}, {why}"),
-            None => text,
-        })
-    }
-
-    fn with_cut_off(&self, text: String) -> String {
-        match self.cut_off() {
-            Some(cut_off) => format!("{text}: {cut_off}"),
-            None => text,
-        }
+        Err(Halt::Failed(self.with_reason(text)))
     }
 
     fn clean_up(mut self) {
-        self.relay.end();
-        self.board.give_order(Order::Stop);
-        self.board.give_cue(Cue::Stop);
+        self.stop();
         self.house.close();
-        // It gets a moment to end well; then it is killed.
+        self.see_off();
+    }
+
+    /// Tells everybody that it is over, once: a relay may take a second word for a wish that it ends at once.
+    pub(super) fn stop(&mut self) {
+        if !std::mem::replace(&mut self.is_stopped, true) {
+            self.relay.end();
+            self.board.give_order(Order::Stop);
+            self.board.give_cue(Cue::Stop);
+        }
+    }
+
+    /// The relay gets a moment to end well; then it is killed.
+    pub(super) fn see_off(mut self) {
         for _ in 0..END_LOOKS {
             if self.relay.have_ended() || self.house.rest(LOOK).is_err() {
                 return;
@@ -294,8 +313,8 @@ impl<'a, H: House> Run<'a, H> {
             if left.is_zero() {
                 return Ok(());
             }
-            self.say(&format!("{what}, {:.0} s left", left.as_secs_f64().ceil()));
-            self.pause(left.min(Duration::from_secs(1)))?;
+            self.count_down(what, left);
+            self.pause(left.min(SECOND))?;
         }
     }
 
@@ -310,11 +329,7 @@ impl<'a, H: House> Run<'a, H> {
             if holds(&self.board) {
                 return Ok(true);
             }
-            // A relay that has ended is why the others fail.
-            self.relay.check().map_err(Halt::Failed)?;
-            if let Some(text) = self.board.failure() {
-                return Err(Halt::Failed(text));
-            }
+            self.check()?;
             let left = end.since(self.house.now());
             if left.is_zero() {
                 return Ok(false);
@@ -323,8 +338,43 @@ impl<'a, H: House> Run<'a, H> {
         }
     }
 
+    /// As `wait_until`, and shows how far it is.
+    fn wait_showing(
+        &mut self,
+        patience: Duration,
+        holds: impl Fn(&Board) -> bool,
+        step: impl Fn(&Board) -> String,
+    ) -> Result<bool, Halt> {
+        let end = self.house.now() + patience;
+        loop {
+            let text = step(&self.board);
+            self.say(&text);
+            let left = end.since(self.house.now());
+            if self.wait_until(left.min(SECOND), &holds)? {
+                return Ok(true);
+            }
+            if left <= SECOND {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Says what keeps it from going on, if anything does.
+    pub(super) fn check(&mut self) -> Result<(), Halt> {
+        // A relay that has ended is why the others fail.
+        self.relay.check().map_err(Halt::Failed)?;
+        match self.board.failure() {
+            Some(text) => Err(Halt::Failed(text)),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn say(&mut self, text: &str) {
-        self.house.progress(&format!("{}: {text}", self.label));
+        self.house.progress(&self.label, text);
+    }
+
+    pub(super) fn count_down(&mut self, what: &str, left: Duration) {
+        self.say(&format!("{what}, {:.0} s left", left.as_secs_f64().ceil()));
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -345,6 +395,7 @@ impl<'a, H: House> Run<'a, H> {
     /// What the clients have counted since they were told to.
     pub(super) fn told(&mut self) -> Result<Told, Halt> {
         lock(&self.board.clients.told).take();
+        self.board.clients.starved.store(UNKNOWN, Relaxed);
         self.board.give_cue(Cue::Tell);
         let is_told = |board: &Board| lock(&board.clients.told).is_some();
         if !self.wait_until(MEET_WAIT, is_told)? {
@@ -356,6 +407,17 @@ impl<'a, H: House> Run<'a, H> {
 
     /// Adds what speaks against a run: that somebody was ready to run and had no core.
     pub(super) fn doubt(&self, outcome: &mut Outcome, from: &Mark, to: &Mark) {
+        self.doubt_beside(Beside::default(), outcome, from, to);
+    }
+
+    /// The same of a run beside others.
+    pub(super) fn doubt_beside(
+        &self,
+        others: Beside,
+        outcome: &mut Outcome,
+        from: &Mark,
+        to: &Mark,
+    ) {
         let time = to.at.since(from.at).as_secs_f64();
         let mut add = |who, waited: Duration| {
             // A wait is added up when it ends, so one from before may be in it.
@@ -366,16 +428,17 @@ impl<'a, H: House> Run<'a, H> {
         };
         let (source, clients) = (to.source - from.source, to.clients - from.clients);
         let relay_cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
-        let (apart, one) = (self.cores.are_apart(), self.cores.bench.len() == 1);
+        let apart = self.cores.are_apart();
+        let share = self.cores.bench.len() < PLAYERS * (1 + others.runs);
         // Those who share a core wait for each other; that is the bench's own doing.
-        let beside = |other: Duration| match (apart, one) {
-            (false, _) => other + relay_cpu,
-            (true, true) => other,
+        let beside = |other: Duration| match (apart, share) {
+            (false, _) => other + relay_cpu + others.bench + others.relays,
+            (true, true) => other + others.bench,
             (true, false) => Duration::ZERO,
         };
         let relay_beside = match apart {
-            true => Duration::ZERO,
-            false => source.cpu + clients.cpu,
+            true => others.relays,
+            false => source.cpu + clients.cpu + others.bench + others.relays,
         };
         let relay_waited = to.relay.waited_since(&from.relay);
         add("the relay", relay_waited.saturating_sub(relay_beside));
@@ -390,18 +453,6 @@ impl<'a, H: House> Run<'a, H> {
     }
 }
 
-/// Whether so many clients can be opened.
-pub(super) fn check_descriptors<H: House>(house: &H, clients: usize) -> Result<(), Halt> {
-    let left = house.sockets_left().saturating_sub(SOCKETS_SPARE);
-    if clients <= left {
-        return Ok(());
-    }
-    let (asked, left) = (Thousands(clients as u64), Thousands(left as u64));
-    Err(Halt::Failed(format!(
-        "{asked} clients need more file descriptors: they are enough for {left} (ulimit -Hn)"
-    )))
-}
-
 pub(super) fn play<H: House>(
     house: &mut H,
     player: Player,
@@ -413,6 +464,7 @@ pub(super) fn play<H: House>(
         .map_err(|error| Halt::Failed(format!("can't start a thread: {error}")))
 }
 
+const SECOND: Duration = Duration::from_secs(1);
 /// How often things that nobody announces are looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// What has been set going gets so long to come to rest.
@@ -425,5 +477,5 @@ pub(super) const MEET_WAIT: Duration = Duration::from_secs(10);
 const END_LOOKS: u32 = 50;
 /// Above this share of the time without a core nothing counts.
 const WAITED_MAX: f64 = 0.1;
-/// Descriptors that a bench needs beside those of its clients.
-const SOCKETS_SPARE: usize = 32;
+/// Threads of a run: the source's and the clients'.
+const PLAYERS: usize = 2;

@@ -25,7 +25,7 @@ pub enum BenchConfig {
 pub struct Plan {
     /// In this order.
     pub scenarios: Vec<Scenario>,
-    /// `--relay`. More than one are measured in turns, and compared with the first. None: hydrant itself.
+    /// `--relay`. More than one are compared with the first. None: hydrant itself.
     pub relays: Vec<Template>,
     /// `--clients`. `None`: what the scenario takes by default.
     pub clients: Option<Vec<usize>>,
@@ -37,6 +37,8 @@ pub struct Plan {
     pub time: Duration,
     /// `--repeat`: how often each one is made.
     pub repeat: usize,
+    /// `--together`: all relays are measured at the same time, rather than in turns.
+    pub together: bool,
     /// `--check`: every byte is compared.
     pub check: bool,
     /// `--json`: objects rather than tables.
@@ -128,6 +130,14 @@ impl Scenario {
         named.map(|(_, scenario)| *scenario).collect()
     }
 
+    /// Whether its source can keep a schedule, that of `--rate` for one.
+    pub(super) fn has_schedule(self) -> bool {
+        match self {
+            Self::Throughput | Self::Tls | Self::Latency | Self::Slow | Self::Churn => true,
+            Self::Idle | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => false,
+        }
+    }
+
     /// Whether something of this kind can be measured.
     pub fn is_for(self, dialect: Dialect) -> bool {
         match self {
@@ -170,12 +180,13 @@ impl Scenario {
     }
 
     /// How many messages a second, where nothing is said; `None`: as many as are taken.
-    fn rate(self) -> Option<u64> {
+    pub(super) fn rate(self) -> Option<u64> {
         match self {
-            Self::Throughput | Self::Tls | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => None,
+            Self::Throughput | Self::Tls => None,
+            Self::Idle | Self::Tunnel(_) | Self::Ws(_) | Self::Hub(_) => None,
             Self::Latency => Some(100),
             Self::Slow => Some(160),
-            Self::Idle | Self::Churn => Some(1000),
+            Self::Churn => Some(1000),
         }
     }
 }
@@ -240,9 +251,9 @@ impl Plan {
                     scenario,
                     clients,
                     size,
-                    rate: match scenario {
-                        Scenario::Tunnel(_) | Scenario::Ws(_) | Scenario::Hub(_) => None,
-                        _ => self.rate.or(scenario.rate()),
+                    rate: match scenario.has_schedule() {
+                        true => self.rate.or(scenario.rate()),
+                        false => None,
                     },
                     time: self.time,
                     check: self.check,

@@ -1,6 +1,7 @@
 //! What a run has measured: named figures, each with its unit, and whatever makes them worth less.
 
 use std::fmt;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -101,6 +102,9 @@ pub(super) struct Outcome {
     pub(super) job: Job,
     /// Which of the relays.
     pub(super) relay: usize,
+    /// The repeat in which all relays were measured at the same time, so that it is to be compared with those of this
+    /// repeat alone. `None`: they were measured in turns.
+    pub(super) pair: Option<usize>,
     pub(super) figures: Vec<(&'static Figure, f64)>,
     /// Delays in nanoseconds.
     pub(super) delays: Option<Histogram<u64>>,
@@ -121,6 +125,8 @@ pub(super) enum Doubt {
     Late(&'static str, u64, u64),
     /// The source did not get through its schedule.
     Unfinished,
+    /// This share of a relay's messages took longer than the time until the next relay's, so that they met.
+    Met(f64, Duration),
 }
 
 impl fmt::Display for Doubt {
@@ -141,7 +147,22 @@ impl fmt::Display for Doubt {
                 )
             }
             Self::Unfinished => f.write_str("the source could not keep its schedule"),
+            Self::Met(share, gap) => write!(
+                f,
+                "{:.0} % of a relay's messages took longer than the {:.1} ms to the next relay's (a lower \
+                 --rate leaves more)",
+                share * 100.0,
+                gap.as_secs_f64() * 1e3
+            ),
         }
+    }
+}
+
+/// "1 client", "1,000 clients".
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", Thousands(count)),
     }
 }
 
@@ -171,12 +192,18 @@ impl Outcome {
         Self {
             job: job.clone(),
             relay,
+            pair: None,
             figures: Vec::new(),
             delays: None,
             fate: None,
             doubts: Vec::new(),
             faults: Vec::new(),
         }
+    }
+
+    /// Whether nothing speaks against its figures.
+    pub(super) fn is_sound(&self) -> bool {
+        self.doubts.is_empty() && self.faults.is_empty()
     }
 
     pub(super) fn put(&mut self, figure: &'static Figure, value: f64) {

@@ -1,12 +1,21 @@
-//! Where a run's processes and threads are kept, and how its relay is started.
+//! Where a run's processes and threads are kept, who feeds its relay, and how that is started.
+
+use std::sync::Arc;
 
 use crate::base::units::Span;
 use crate::reactor::host;
+use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, lock};
 use crate::roles::bench::command::{Places, Template};
 use crate::roles::bench::conduct::{Halt, House, LOOK, MEET_WAIT};
+use crate::roles::bench::config::{Job, Meet, Scenario};
+use crate::roles::bench::dialect::Dialect;
+use crate::roles::bench::exchange::{self, Service};
 use crate::roles::bench::machine::is_listened_at;
+use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
+use crate::roles::bench::source::{self, Source, local};
+use crate::roles::bench::together::Phase;
 
 /// Where everything runs.
 #[derive(Clone, Debug)]
@@ -37,6 +46,35 @@ impl Cores {
     pub(super) fn are_apart(&self) -> bool {
         self.relay != self.bench
     }
+}
+
+/// Who answers, where bytes go both ways.
+pub(super) fn service(job: &Job, board: &Arc<Board>) -> Player {
+    Player::Service(Box::new(Service::new(exchange::service::Setup {
+        board: Arc::clone(board),
+        at: local(0),
+        check: job.check,
+    })))
+}
+
+/// Who sends, and nothing else.
+pub(super) fn feeder(
+    job: &Job,
+    board: &Arc<Board>,
+    (filler, dialect): (&Arc<Filler>, Dialect),
+    (meet, phase): (Option<Meet>, Option<Phase>),
+    utc: u64,
+) -> Player {
+    Player::Source(Box::new(Source::new(source::Setup {
+        board: Arc::clone(board),
+        filler: Arc::clone(filler),
+        dialect,
+        rate: job.rate,
+        time: (job.scenario == Scenario::Latency).then_some(job.time),
+        phase,
+        meet,
+        utc,
+    })))
 }
 
 /// Starts the relay once the source is ready, each of its processes once those before can be met. Returns it, and the
@@ -74,13 +112,18 @@ pub(super) fn begin<H: House>(
         cert,
     });
     let mut relay = RelayProcesses::default();
+    let several = words.len() > 1;
     for (at, words) in words.iter().enumerate() {
         if at == 1 && template.meets_at_link() {
             wait_for_link(house, &mut relay, link_port)?;
         }
         // A child stays where the thread that starts it is.
         let pinned = host::stay_on(&cores.relay);
-        let started = relay.start(words);
+        let who = match words.first() {
+            Some(program) if several => format!("process {} of the relay, {program},", at + 1),
+            _ => "the relay".to_owned(),
+        };
+        let started = relay.start(words, who);
         let unpinned = host::stay_on(&cores.all);
         if let (Err(error), _) | (_, Err(error)) = (pinned, unpinned) {
             log::warn!("bench: the relay can't be kept on a core of its own: {error}");

@@ -42,22 +42,11 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// All processes of a group.
-    pub(super) fn of_group(group: u32) -> Self {
+    /// What these processes have and use.
+    pub(super) fn of(processes: &[Process]) -> Self {
         let mut family = Self::default();
-        let Ok(all) = fs::read_dir("/proc") else {
-            return family;
-        };
-        for entry in all.flatten() {
-            let name = entry.file_name();
-            let is_process = name
-                .to_str()
-                .is_some_and(|name| name.parse::<u32>().is_ok());
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            if is_process && let Some(stat) = Stat::parse(&stat).filter(|stat| stat.group == group)
-            {
-                family.add(&entry.path(), &stat);
-            }
+        for process in processes {
+            family.add(Path::new(&format!("/proc/{}", process.id)), &process.stat);
         }
         family
     }
@@ -105,6 +94,62 @@ impl Family {
     }
 }
 
+/// A process that was there a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) id: u32,
+    stat: Stat,
+}
+
+impl Process {
+    /// The group that it is in.
+    pub(super) fn group(&self) -> u32 {
+        self.stat.group
+    }
+
+    /// Whether it has ended, and only its parent has not asked how.
+    pub(super) fn is_over(&self) -> bool {
+        self.stat.is_over
+    }
+
+    fn all() -> Vec<Self> {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let read = |entry: fs::DirEntry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            Stat::parse(&stat).map(|stat| Self { id, stat })
+        };
+        all.filter_map(read).collect()
+    }
+}
+
+/// All processes of a group, and all that they have started, in whatever group these are.
+pub(super) fn relatives(group: u32) -> Vec<Process> {
+    with_descendants(Process::all(), |process| process.stat.group == group)
+}
+
+/// Children of this program that it has not started itself, by what it has started, and all that they have started: of
+/// those whose own parents have ended (see `host::adopt_orphans`).
+pub(super) fn adopted(started: &[u32]) -> Vec<Process> {
+    let own = std::process::id();
+    with_descendants(Process::all(), |process| {
+        process.stat.parent == own && !started.contains(&process.id)
+    })
+}
+
+/// Those among `all` that are meant, and their descendants.
+fn with_descendants(all: Vec<Process>, is_meant: impl Fn(&Process) -> bool) -> Vec<Process> {
+    let (mut found, mut rest): (Vec<Process>, Vec<Process>) = all.into_iter().partition(is_meant);
+    let mut at = 0;
+    while at < found.len() {
+        let parent = found[at].id;
+        let children = rest.extract_if(.., |process| process.stat.parent == parent);
+        found.extend(children);
+        at += 1;
+    }
+    found
+}
+
 /// The calling thread, as `/proc` names it: `/proc/PID/task/TID`.
 pub(super) fn this_thread() -> String {
     let link = fs::read_link("/proc/thread-self").unwrap_or_default();
@@ -143,6 +188,9 @@ fn has_listener(table: &str, port: u16) -> bool {
 /// What is taken from `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
+    /// It has ended, and its parent has not asked how.
+    is_over: bool,
+    parent: u32,
     group: u32,
     own: Duration,
     children: Duration,
@@ -160,11 +208,19 @@ impl Stat {
             ))
         };
         Some(Self {
+            is_over: matches!(*fields.first()?, "Z" | "X"),
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             own: time(11)?,
             children: time(13)?,
         })
     }
+}
+
+/// Bytes of memory that programs can still be given, where the system says.
+pub(super) fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    Some(kibibytes(&text, "MemAvailable:")).filter(|bytes| *bytes > 0)
 }
 
 fn kibibytes(status: &str, key: &str) -> u64 {
@@ -186,7 +242,7 @@ mod tests {
     fn a_stat_line_is_read_whatever_the_name_is() {
         let line = "4711 (a ) b) S 1 99 99 0 -1 0 0 0 0 0 12 30 1 2 20 0 1 0 55 0";
         let stat = Stat::parse(line).expect("it is one");
-        assert_eq!(stat.group, 99);
+        assert_eq!((stat.parent, stat.group, stat.is_over), (1, 99, false));
         assert_eq!(stat.own, Duration::from_millis(420));
         assert_eq!(stat.children, Duration::from_millis(30));
         assert_eq!(Stat::parse("4711 (x"), None);
@@ -205,7 +261,7 @@ mod tests {
     fn this_process_is_found_by_its_group() {
         let stat = fs::read_to_string("/proc/self/stat").expect("Linux has it");
         let own = Stat::parse(&stat).expect("it is one");
-        let family = Family::of_group(own.group);
+        let family = Family::of(&relatives(own.group));
         assert!(family.resident > 0 && family.anonymous > 0 && family.descriptors > 2);
         let me = this_thread();
         assert!(
@@ -214,6 +270,34 @@ mod tests {
                 .iter()
                 .any(|(name, _)| name.starts_with(&me[..me.rfind('/').unwrap_or(0)]))
         );
+    }
+
+    #[test]
+    fn descendants_are_found_in_whatever_group() {
+        let process = |(id, parent, group)| Process {
+            id,
+            stat: Stat {
+                is_over: false,
+                parent,
+                group,
+                own: Duration::ZERO,
+                children: Duration::ZERO,
+            },
+        };
+        // 5 has left the group of 3 with its child, 7 is an orphan of it, 8 is somebody else's.
+        let all = [
+            (7, 1, 3),
+            (6, 5, 5),
+            (5, 4, 5),
+            (4, 3, 3),
+            (3, 2, 3),
+            (8, 2, 8),
+        ]
+        .map(process);
+        let found = with_descendants(all.to_vec(), |process| process.stat.group == 3);
+        let mut ids: Vec<u32> = found.iter().map(|process| process.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [3, 4, 5, 6, 7]);
     }
 
     #[test]

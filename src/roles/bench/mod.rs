@@ -10,6 +10,7 @@
 //!   tls_loop.rs: what a relay over TLS is compared with, a process of its own
 //!
 //!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
+//!                   └─> together.rs ─┘ several relays at the same time
 //! ```
 //!
 //! It knows a relay by its sockets, and by what the operating system says of its processes; hydrant is one among
@@ -20,6 +21,7 @@
 //!
 //! **Invariant.** A run that can't be trusted, or whose bytes were wrong, says so, and makes the exit code.
 
+mod blame;
 mod board;
 mod clients;
 pub mod command;
@@ -28,13 +30,16 @@ pub mod config;
 pub mod dialect;
 mod exchange;
 mod figure;
+mod follower;
 mod lab;
 mod launch;
 mod machine;
+mod means;
 pub mod options;
 mod pairs;
 mod pattern;
 mod picture;
+mod picture_file;
 mod plan;
 mod relay_process;
 mod report;
@@ -43,6 +48,7 @@ mod sealed;
 mod source;
 mod svg;
 pub mod tls_loop;
+mod together;
 mod watch;
 
 pub use self::board::Board;

@@ -4,8 +4,10 @@ mod build;
 mod error;
 mod spoken;
 mod table;
+mod together;
 
 pub use build::build;
 pub use error::OrderError;
 pub use spoken::SpokenError;
 pub use table::OPTIONS;
+pub use together::TogetherError;

@@ -1,4 +1,4 @@
-//! The bytes that a bench sends, and what becomes of them: numbered messages whose every byte is known beforehand.
+//! The bytes that a bench sends: numbered messages whose every byte is known beforehand.
 //!
 //! ```text
 //! 000000000000002a 0001cb32f0a51c00 00010000 5f3a aQ7_kX...w LF       one message, --size bytes in all
@@ -8,6 +8,8 @@
 //! A message that was lost or repeated shows in the numbers; bytes that were lost, repeated or altered show because
 //! nothing behind them stands in its place. Messages are lines, so that relays that know records find theirs. Knows
 //! no socket and no clock.
+
+use std::sync::Arc;
 
 use crate::base::rng::Rng;
 
@@ -36,7 +38,8 @@ impl Head {
         }
     }
 
-    fn read(from: &[u8; HEAD]) -> Option<Self> {
+    /// What these bytes say, if they are a head.
+    pub(super) fn read(from: &[u8; HEAD]) -> Option<Self> {
         let this = Self {
             seq: unhex(&from[..16])?,
             due: unhex(&from[17..33])?,
@@ -53,12 +56,17 @@ impl Head {
     }
 }
 
-/// The filler of all messages of one size.
+/// The filler of all messages of one size: for each message a piece of the same letters, which begins somewhere else.
+///
+/// Messages that have the same filler are so many apart that what a relay takes out of another place of a buffer, from
+/// an earlier lap of it, is wrong: short messages come round after a prime number of them, 17 or more and about a
+/// mebibyte, and long ones never do. Not seen is the middle of a message that stands for that of another one a multiple
+/// of this prime earlier, and, once in 16,381 times, of any other one.
 #[derive(Debug)]
 pub(super) struct Filler {
     size: usize,
-    /// The messages that can be told apart by their filler, in turns.
-    lap: u64,
+    /// The messages that can be told apart by their filler, in turns: a prime. `None`: their whole number tells.
+    lap: Option<u64>,
     letters: Vec<u8>,
 }
 
@@ -68,7 +76,7 @@ impl Filler {
         let letter = |bits: u64| ALPHABET[bits as usize % ALPHABET.len()];
         Self {
             size,
-            lap: (LAP / size).max(1) as u64,
+            lap: (size <= LAP / LAP_LEAST).then(|| prime_from(LAP / size) as u64),
             letters: (0..size + SHIFTS as usize)
                 .map(|_| letter(rng.next()))
                 .collect(),
@@ -80,51 +88,99 @@ impl Filler {
         self.size
     }
 
-    /// The filler of a message, from a place in it on.
-    fn from(&self, seq: u64, place: usize) -> &[u8] {
-        let shift = Rng::new(seq % self.lap).next() % SHIFTS;
-        &self.letters[shift as usize + place..shift as usize + self.size - 1]
+    /// Where a message's filler begins among the letters, as if it began with the message.
+    fn shift(&self, seq: u64) -> usize {
+        let turn = self.lap.map_or(seq, |lap| seq % lap);
+        (Rng::new(turn).next() % SHIFTS) as usize
     }
+
+    /// The filler of a message, from a place in it on.
+    pub(super) fn from(&self, seq: u64, place: usize) -> &[u8] {
+        let shift = self.shift(seq);
+        &self.letters[shift + place..shift + self.size - 1]
+    }
+}
+
+/// The least prime that is not less than this.
+fn prime_from(least: usize) -> usize {
+    let is_prime = |n: &usize| {
+        (2..)
+            .take_while(|d| d * d <= *n)
+            .all(|d| !n.is_multiple_of(d))
+    };
+    (least.max(2)..)
+        .find(is_prime)
+        .expect("there is no last one")
 }
 
 /// The sender's side: messages that have been begun and not been taken yet.
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// Of a message with what is around it.
+    filler: Arc<Filler>,
+    /// What is around a message.
+    wrap: [Vec<u8>; 2],
+    /// Bytes of a message with what is around it.
     size: u64,
-    /// Bytes in front of it.
-    before: usize,
-    /// Of a message alone.
-    message: u32,
-    /// A lap of messages, with their filler; heads are written when a message begins.
-    buffer: Vec<u8>,
+    store: Store,
     begun: u64,
     /// Bytes that were taken.
     sent: u64,
 }
 
+/// Where the bytes of messages that have been begun are. Filler is not copied for each message.
+#[derive(Debug)]
+enum Store {
+    /// A lap of messages, with their filler; heads are written when a message begins.
+    Lap(Vec<u8>),
+    /// The letters of all filler. The one message that has been begun is laid over them.
+    Over(Over),
+}
+
+#[derive(Debug)]
+struct Over {
+    letters: Vec<u8>,
+    /// Where the message begins, with what is around it.
+    at: usize,
+    /// What is to be put back in front and at its end.
+    hidden: [Vec<u8>; 2],
+}
+
 impl Feed {
     #[cfg(test)]
-    pub(super) fn new(filler: &Filler) -> Self {
+    pub(super) fn new(filler: &Arc<Filler>) -> Self {
         Self::starting_with(filler, 0, [&[], &[]])
     }
 
     /// A sender whose first message has this number, and whose messages stand between these bytes.
-    pub(super) fn starting_with(filler: &Filler, seq: u64, [before, behind]: [&[u8]; 2]) -> Self {
+    pub(super) fn starting_with(
+        filler: &Arc<Filler>,
+        seq: u64,
+        [before, behind]: [&[u8]; 2],
+    ) -> Self {
         let size = before.len() + filler.size + behind.len();
-        let mut buffer = Vec::with_capacity(filler.lap as usize * size);
-        for place in 0..filler.lap {
-            buffer.extend(before);
-            buffer.extend([0; HEAD]);
-            buffer.extend(filler.from(place, HEAD));
-            buffer.push(b'\n');
-            buffer.extend(behind);
-        }
+        let store = match filler.lap {
+            Some(lap) => {
+                let mut buffer = Vec::with_capacity(lap as usize * size);
+                for place in 0..lap {
+                    buffer.extend(before);
+                    buffer.extend([0; HEAD]);
+                    buffer.extend(filler.from(place, HEAD));
+                    buffer.push(b'\n');
+                    buffer.extend(behind);
+                }
+                Store::Lap(buffer)
+            }
+            None => Store::Over(Over {
+                letters: [before, &filler.letters, behind].concat(),
+                at: 0,
+                hidden: [Vec::new(), Vec::new()],
+            }),
+        };
         Self {
+            filler: Arc::clone(filler),
+            wrap: [before, behind].map(<[u8]>::to_vec),
             size: size as u64,
-            before: before.len(),
-            message: filler.size as u32,
-            buffer,
+            store,
             begun: seq,
             sent: seq * size as u64,
         }
@@ -142,37 +198,58 @@ impl Feed {
 
     /// Whether one more message can be begun before some that wait are taken.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting() + self.size as usize <= self.buffer.len()
+        match &self.store {
+            Store::Lap(buffer) => self.waiting() + self.size as usize <= buffer.len(),
+            Store::Over(_) => self.waiting() == 0,
+        }
     }
 
-    /// Begins the next message, which was due at `due`.
+    /// Begins the next message, which was due at `due`. There is room for it.
     pub(super) fn begin(&mut self, due: u64) {
-        let at = self.place(self.begun * self.size) + self.before;
         let head = Head {
             seq: self.begun,
             due,
-            size: self.message,
+            size: self.filler.size as u32,
         };
-        head.write(&mut self.buffer[at..at + HEAD]);
+        let place = self.place(self.begun * self.size);
+        match &mut self.store {
+            Store::Lap(buffer) => {
+                let at = place + self.wrap[0].len();
+                head.write(&mut buffer[at..at + HEAD]);
+            }
+            Store::Over(over) => {
+                let at = self.filler.shift(self.begun);
+                over.lay(at, self.size as usize, head, &self.wrap);
+            }
+        }
         self.begun += 1;
     }
 
     /// What waits, as two slices.
     pub(super) fn ready(&self) -> [&[u8]; 2] {
-        let (at, waiting) = (self.place(self.sent), self.waiting());
-        let first = waiting.min(self.buffer.len() - at);
-        [
-            &self.buffer[at..at + first],
-            &self.buffer[..waiting - first],
-        ]
+        let waiting = self.waiting();
+        match &self.store {
+            Store::Lap(buffer) => {
+                let at = self.place(self.sent);
+                let first = waiting.min(buffer.len() - at);
+                [&buffer[at..at + first], &buffer[..waiting - first]]
+            }
+            Store::Over(over) => [over.last(self.size as usize, waiting), &[]],
+        }
     }
 
     /// The rest of a message of which a part was taken.
     pub(super) fn rest(&self) -> &[u8] {
-        let at = self.place(self.sent);
-        match self.sent % self.size {
-            0 => &[],
-            taken => &self.buffer[at..at + (self.size - taken) as usize],
+        let left = match self.sent % self.size {
+            0 => return &[],
+            taken => (self.size - taken) as usize,
+        };
+        match &self.store {
+            Store::Lap(buffer) => {
+                let at = self.place(self.sent);
+                &buffer[at..at + left]
+            }
+            Store::Over(over) => over.last(self.size as usize, left),
         }
     }
 
@@ -182,175 +259,38 @@ impl Feed {
     }
 
     fn place(&self, offset: u64) -> usize {
-        (offset % self.buffer.len() as u64) as usize
-    }
-}
-
-/// What a receiver finds in its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// A message is whole.
-    Message(Head),
-    /// So many messages are missing in front of this one.
-    Lost(u64),
-    /// Messages come again, or in the wrong order.
-    Repeated,
-    /// A message is not what was sent.
-    Altered,
-}
-
-/// The receiver's side, which may join in the middle of a message. There is one for each client: it is small.
-#[derive(Clone, Debug)]
-pub(super) struct Follower {
-    state: State,
-    head: [u8; HEAD],
-    /// The number that the next message should have, once one has been seen.
-    next: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// Looks for the end of a line. What is before that is not held against anyone.
-    Hunting,
-    /// So many bytes of a head are there.
-    Head(usize),
-    /// The next byte's place in the message.
-    Body(usize),
-}
-
-impl Default for Follower {
-    fn default() -> Self {
-        Self {
-            state: State::Hunting,
-            head: [0; HEAD],
-            next: None,
+        match &self.store {
+            Store::Lap(buffer) => (offset % buffer.len() as u64) as usize,
+            Store::Over(_) => 0,
         }
     }
 }
 
-impl Follower {
-    /// One that has the stream from its first byte on, and so misses what is missing there.
-    #[cfg(test)]
-    pub(super) fn from_start() -> Self {
-        Self {
-            state: State::Head(0),
-            next: Some(0),
-            ..Self::default()
+impl Over {
+    /// Takes the last message away, and lays the next one over the letters from `at` on.
+    fn lay(&mut self, at: usize, size: usize, head: Head, [before, behind]: &[Vec<u8>; 2]) {
+        let ends =
+            |at: usize, first: usize, last: usize| [at..at + first, at + size - last..at + size];
+        let [front, end] = &self.hidden;
+        let spans = ends(self.at, front.len(), end.len());
+        for (span, letters) in spans.into_iter().zip(&self.hidden) {
+            self.letters[span].copy_from_slice(letters);
         }
+        let [front, end] = ends(at, before.len() + HEAD, 1 + behind.len());
+        self.hidden = [&front, &end].map(|span| self.letters[span.clone()].to_vec());
+        let front = &mut self.letters[front];
+        front[..before.len()].copy_from_slice(before);
+        head.write(&mut front[before.len()..]);
+        let end = &mut self.letters[end];
+        end[0] = b'\n';
+        end[1..].copy_from_slice(behind);
+        self.at = at;
     }
 
-    /// Hands the next bytes over while no filler is known yet. Returns how long messages are, once one has begun; from
-    /// then on this follower is of no more use.
-    pub(super) fn learn(&mut self, mut bytes: &[u8]) -> Option<usize> {
-        while !bytes.is_empty() {
-            match self.state {
-                State::Head(have) => {
-                    let n = bytes.len().min(HEAD - have);
-                    self.head[have..have + n].copy_from_slice(&bytes[..n]);
-                    self.state = State::Head(have + n);
-                    bytes = &bytes[n..];
-                    if have + n == HEAD {
-                        if let Some(head) = Head::read(&self.head) {
-                            return Some(head.size as usize);
-                        }
-                        self.state = State::Hunting;
-                    }
-                }
-                State::Hunting | State::Body(_) => bytes = self.hunt(bytes),
-            }
-        }
-        None
-    }
-
-    /// Hands the next bytes over. With `check` the filler is compared too. What is found goes to `found`.
-    pub(super) fn feed(
-        &mut self,
-        mut bytes: &[u8],
-        filler: &Filler,
-        check: bool,
-        mut found: impl FnMut(Found),
-    ) {
-        while !bytes.is_empty() {
-            bytes = match self.state {
-                State::Hunting => self.hunt(bytes),
-                State::Head(have) => self.take_head(have, bytes, filler, &mut found),
-                State::Body(place) => self.take_body(place, bytes, filler, check, &mut found),
-            };
-        }
-    }
-
-    fn hunt<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        match memchr::memchr(b'\n', bytes) {
-            Some(at) => {
-                self.state = State::Head(0);
-                &bytes[at + 1..]
-            }
-            None => &[],
-        }
-    }
-
-    fn take_head<'a>(
-        &mut self,
-        have: usize,
-        bytes: &'a [u8],
-        filler: &Filler,
-        found: &mut impl FnMut(Found),
-    ) -> &'a [u8] {
-        let n = bytes.len().min(HEAD - have);
-        self.head[have..have + n].copy_from_slice(&bytes[..n]);
-        self.state = State::Head(have + n);
-        if have + n < HEAD {
-            return &[];
-        }
-        match Head::read(&self.head).filter(|head| head.size as usize == filler.size) {
-            Some(head) => {
-                let expected = self.next.unwrap_or(head.seq);
-                if head.seq > expected {
-                    found(Found::Lost(head.seq - expected));
-                } else if head.seq < expected {
-                    found(Found::Repeated);
-                }
-                self.next = Some(head.seq + 1);
-                self.state = State::Body(HEAD);
-                &bytes[n..]
-            }
-            None => {
-                found(Found::Altered);
-                self.state = State::Hunting;
-                // The line's end may be among what looked like a head.
-                match memchr::memchr(b'\n', &bytes[..n]) {
-                    Some(at) => &bytes[at..],
-                    None => &bytes[n..],
-                }
-            }
-        }
-    }
-
-    fn take_body<'a>(
-        &mut self,
-        place: usize,
-        bytes: &'a [u8],
-        filler: &Filler,
-        check: bool,
-        found: &mut impl FnMut(Found),
-    ) -> &'a [u8] {
-        let head = Head::read(&self.head).expect("a body follows a head that could be read");
-        let last = filler.size - 1;
-        let n = bytes.len().min(filler.size - place);
-        let text = n.min(last - place);
-        let as_sent = !check || bytes[..text] == filler.from(head.seq, place)[..text];
-        let ended = place + n == filler.size;
-        if !as_sent || (ended && bytes[n - 1] != b'\n') {
-            found(Found::Altered);
-            self.state = State::Hunting;
-            return bytes;
-        }
-        self.state = State::Body(place + n);
-        if ended {
-            found(Found::Message(head));
-            self.state = State::Head(0);
-        }
-        &bytes[n..]
+    /// The last bytes of the message.
+    fn last(&self, size: usize, bytes: usize) -> &[u8] {
+        let end = self.at + size;
+        &self.letters[end - bytes..end]
     }
 }
 
@@ -372,19 +312,22 @@ fn unhex(from: &[u8]) -> Option<u64> {
     })
 }
 
-/// What is sent without a new head in between, about.
+/// Bytes after which short messages come round, about.
 const LAP: usize = 1 << 20;
-/// Places where a message's filler may begin: a prime, so that laps and sizes don't fall in step with it.
-const SHIFTS: u64 = 4093;
+/// Messages in a lap at least. Fewer would fall in step with the buffers of relays.
+const LAP_LEAST: usize = 16;
+/// Places where a message's filler may begin.
+const SHIFTS: u64 = 16_381;
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::bench::follower::{Follower, Found};
     use proptest::prelude::*;
 
-    fn stream(size: usize, messages: u64) -> (Filler, Vec<u8>) {
-        let filler = Filler::new(size);
+    fn stream(size: usize, messages: u64) -> (Arc<Filler>, Vec<u8>) {
+        let filler = Arc::new(Filler::new(size));
         let mut feed = Feed::new(&filler);
         let mut all = Vec::new();
         for seq in 0..messages {
@@ -427,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_was_not_taken_goes_over_the_end_of_the_lap() {
-        let filler = Filler::new(1000);
+        let filler = Arc::new(Filler::new(1000));
         let mut feed = Feed::new(&filler);
         let mut all = Vec::new();
         let mut follower = Follower::from_start();
@@ -450,7 +393,7 @@ mod tests {
 
     #[test]
     fn messages_can_have_something_around_them() {
-        let filler = Filler::new(100);
+        let filler = Arc::new(Filler::new(100));
         let mut feed = Feed::starting_with(&filler, 7, [b"<<<", b">>"]);
         assert!(feed.rest().is_empty());
         feed.begin(1);
@@ -469,9 +412,37 @@ mod tests {
     #[test]
     fn who_joins_in_the_middle_begins_with_the_next_message() {
         let (filler, bytes) = stream(100, 4);
-        let found = follow(Follower::default(), &filler, &bytes[130..], 7);
-        assert_eq!(seqs(&found), [2, 3]);
-        assert_eq!(found.len(), 2);
+        for piece in [7, 49, 1000] {
+            let found = follow(Follower::default(), &filler, &bytes[130..], piece);
+            assert!(matches!(found[0], Found::Begun(Head { seq: 2, .. })));
+            assert_eq!((seqs(&found), found.len()), (vec![2, 3], 3));
+            let found = follow(Follower::default(), &filler, &bytes[200..], piece);
+            assert_eq!((seqs(&found), found.len()), (vec![2, 3], 3));
+        }
+    }
+
+    /// Nobody passes over as many bytes as a message has and finds none of it wrong.
+    #[test]
+    fn who_finds_no_message_says_so() {
+        let (filler, bytes) = stream(100, 6);
+        for (name, wrong) in [
+            ("zeros", vec![0; 600]),
+            (
+                "no newline",
+                bytes
+                    .iter()
+                    .map(|b| if *b == b'\n' { b' ' } else { *b })
+                    .collect(),
+            ),
+            ("the first one altered", [b"x", &bytes[1..]].concat()),
+        ] {
+            for piece in [7, 100, 1000] {
+                let found = follow(Follower::default(), &filler, &wrong, piece);
+                assert!(found.contains(&Found::Altered), "{name}: {found:?}");
+            }
+        }
+        let found = follow(Follower::default(), &filler, &[0; 99], 1000);
+        assert_eq!(found, []);
     }
 
     #[test]
@@ -482,9 +453,26 @@ mod tests {
         assert!(found.contains(&Found::Lost(2)), "{found:?}");
         let again = [&bytes[..300], &bytes[100..]].concat();
         let found = follow(Follower::from_start(), &filler, &again, 1000);
-        assert!(found.contains(&Found::Repeated), "{found:?}");
+        assert_eq!(seqs(&found), [0, 1, 2, 3, 4, 5], "each counts once");
+        let repeats = found.iter().filter(|found| **found == Found::Repeated);
+        assert_eq!(repeats.count(), 2);
         let found = follow(Follower::from_start(), &filler, &bytes[100..], 1000);
         assert_eq!(found[0], Found::Lost(1), "the first one is missed too");
+    }
+
+    /// Its numbers begin again, but time goes on.
+    #[test]
+    fn a_source_that_begins_anew_is_followed() {
+        let (filler, bytes) = stream(100, 6);
+        let mut again = Feed::new(&filler);
+        let mut all = bytes;
+        for seq in 0..3 {
+            again.begin(1_000_000 + seq);
+        }
+        all.extend(again.ready().concat());
+        let found = follow(Follower::from_start(), &filler, &all, 1000);
+        assert_eq!(seqs(&found), [0, 1, 2, 3, 4, 5, 0, 1, 2]);
+        assert_eq!(found.len(), 9 + 1);
     }
 
     #[test]
@@ -496,6 +484,65 @@ mod tests {
             assert_eq!(pieces.find_map(|piece| follower.learn(piece)), Some(200));
         }
         assert_eq!(Follower::default().learn(&[b'\n'; 500]), None);
+    }
+
+    /// A buffer that goes round, and from which the middle of each message is taken a lap or more too late.
+    #[test]
+    fn bytes_of_an_earlier_lap_of_any_buffer_are_seen() {
+        for (size, messages) in [(256, 80_000), (1000, 20_000), (65_536, 300), (1 << 20, 22)] {
+            let (filler, bytes) = stream(size, messages);
+            let rings = [16, 18, 20, 21, 22, 23, 24].map(|power| 1 << power);
+            let rings = rings
+                .into_iter()
+                .chain([1_000_000, 10_000_000, 3 << 20, 10 << 20, size]);
+            for ring in rings.filter(|ring| ring + size <= bytes.len()) {
+                let at = ring.div_ceil(size) * size;
+                let [from, to] = [HEAD + 1, size - 2];
+                let mut stale = bytes[at..at + size].to_vec();
+                stale[from..to].copy_from_slice(&bytes[at - ring + from..at - ring + to]);
+                let found = follow(Follower::from_start(), &filler, &stale, 300_000);
+                assert!(
+                    found.contains(&Found::Altered),
+                    "messages of {size}, a ring of {ring}"
+                );
+            }
+        }
+    }
+
+    /// The whole message comes again as it was, however it is taken.
+    #[test]
+    fn long_messages_are_laid_over_the_letters_and_leave_no_trace() {
+        let size = 200_000;
+        let filler = Arc::new(Filler::new(size));
+        let mut feed = Feed::starting_with(&filler, 3, [b"<<<", b">>"]);
+        let mut all = Vec::new();
+        for seq in 3..9 {
+            assert!(feed.has_room() && feed.rest().is_empty());
+            feed.begin(seq);
+            assert!(!feed.has_room());
+            while feed.waiting() > 0 {
+                let [first, second] = feed.ready();
+                assert!(second.is_empty() && first.len() == feed.waiting());
+                let taken = first.len().min(70_001);
+                all.extend(&first[..taken]);
+                feed.took(taken);
+                assert_eq!(feed.rest().len(), feed.waiting());
+            }
+        }
+        let framed: Vec<&[u8]> = all.chunks(3 + size + 2).collect();
+        let mut bytes = Vec::new();
+        for message in framed {
+            assert!(message.starts_with(b"<<<0000") && message.ends_with(b"\n>>"));
+            bytes.extend(&message[3..3 + size]);
+        }
+        let found = follow(
+            Follower::default(),
+            &filler,
+            &[b"\n", &bytes[..]].concat(),
+            4096,
+        );
+        assert_eq!(seqs(&found), (3..9).collect::<Vec<_>>());
+        assert_eq!(found.len(), 1 + 6);
     }
 
     proptest! {

@@ -6,47 +6,70 @@ use serde_json::{Map, Value};
 
 use crate::base::units::{Span, write_size};
 use crate::roles::bench::command::Template;
-use crate::roles::bench::config::{Job, Plan, Scenario};
+use crate::roles::bench::config::{Job, Plan};
 use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::figure::{Figure, Outcome};
 use crate::roles::bench::launch::Cores;
 use crate::roles::bench::scenarios::median;
+use crate::roles::bench::together::gap;
 
 /// What each relay is called: its program, with a letter where there are several.
 pub(super) fn names(relays: &[Template]) -> Vec<String> {
     let several = relays.len() > 1;
-    let name = |(relay, letter): (&Template, char)| match several {
-        true => format!("{letter}:{}", relay.label()),
+    let name = |(at, relay): (usize, &Template)| match several {
+        true => format!("{}:{}", letters(at), relay.label()),
         false => relay.label().to_owned(),
     };
-    relays.iter().zip('A'..).map(name).collect()
+    relays.iter().enumerate().map(name).collect()
+}
+
+/// A to Z, then AA, AB and so on, as columns of a spreadsheet are called.
+fn letters(at: usize) -> String {
+    let mut letters = Vec::new();
+    let mut left = at + 1;
+    while left > 0 {
+        letters.push(char::from(b'A' + ((left - 1) % 26) as u8));
+        left = (left - 1) / 26;
+    }
+    letters.iter().rev().collect()
 }
 
 /// What is about to be measured.
 pub(super) fn opening(plan: &Plan, cores: &Cores) -> String {
     let mut text = String::new();
-    let mut said: Vec<Template> = Vec::new();
+    let mut said: Vec<(String, Template)> = Vec::new();
     for scenario in &plan.scenarios {
         let relays = plan.relays_in(*scenario);
         let names = names(&relays);
         for (relay, name) in relays.into_iter().zip(names) {
-            if !said.contains(&relay) {
+            let this = (name, relay);
+            if !said.contains(&this) {
+                let (name, relay) = &this;
                 let spoken = match relay.dialect() {
                     Dialect::Plain => String::new(),
                     dialect => format!(" (speaks {})", dialect.name()),
                 };
                 let _ = writeln!(text, "{name} = {relay}{spoken}");
-                said.push(relay);
+                said.push(this);
             }
         }
     }
-    let pinned = match cores.relay.len() {
-        1 if cores.all.len() > 1 => format!("the relay has core {} to itself", cores.relay[0]),
-        _ => "the relay is not pinned".to_owned(),
+    let (whose, is, own) = match plan.together {
+        true => ("the relays", "are", "have core {} to themselves"),
+        false => ("the relay", "is", "has core {} to itself"),
     };
-    let repeats = match plan.repeat {
-        1 => String::new(),
-        n => format!(", medians of {n} in turns"),
+    let pinned = match cores.relay.len() {
+        1 if cores.all.len() > 1 => {
+            let own = own.replace("{}", &cores.relay[0].to_string());
+            format!("{whose} {own}")
+        }
+        _ => format!("{whose} {is} not pinned"),
+    };
+    let repeats = match (plan.repeat, plan.together) {
+        (1, false) => String::new(),
+        (n, false) => format!(", medians of {n} in turns"),
+        (1, true) => ", all relays at the same time".to_owned(),
+        (n, true) => format!(", all relays at the same time, medians of {n}"),
     };
     let _ = writeln!(
         text,
@@ -72,7 +95,7 @@ pub(super) struct Row<'a> {
 impl Row<'_> {
     /// The median over the runs that count; over all, if none does.
     pub(super) fn get(&self, figure: &'static Figure) -> Option<f64> {
-        let is_sound = |run: &&&Outcome| run.doubts.is_empty() && run.get(figure).is_some();
+        let is_sound = |run: &&&Outcome| run.is_sound() && run.get(figure).is_some();
         let sound = self.runs.iter().filter(is_sound);
         let mut values: Vec<f64> = sound.filter_map(|run| run.get(figure)).collect();
         if values.is_empty() {
@@ -80,6 +103,33 @@ impl Row<'_> {
         }
         values.sort_by(f64::total_cmp);
         (!values.is_empty()).then(|| median(&values))
+    }
+
+    /// How it compares with another row by a figure, in ascending order. What was measured at the same time is compared
+    /// run by run, where both count, or all of them if none does; else the medians are compared.
+    fn ratios(&self, base: &Self, figure: &'static Figure) -> Vec<f64> {
+        let divide = |value: f64, base: f64| (base > 0.0).then(|| value / base);
+        if !self.is_paired() {
+            let both = self.get(figure).zip(base.get(figure));
+            let ratio = both.and_then(|(value, base)| divide(value, base));
+            return ratio.into_iter().collect();
+        }
+        let pairs = self.runs.iter().filter_map(|run| {
+            let other = base.runs.iter().find(|other| other.pair == run.pair)?;
+            let ratio = divide(run.get(figure)?, other.get(figure)?)?;
+            Some((ratio, run.is_sound() && other.is_sound()))
+        });
+        let pairs: Vec<(f64, bool)> = pairs.collect();
+        let any_counts = pairs.iter().any(|(_, counts)| *counts);
+        let counted = pairs.iter().filter(|(_, counts)| *counts || !any_counts);
+        let mut ratios: Vec<f64> = counted.map(|(ratio, _)| *ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios
+    }
+
+    /// Whether each of its runs was made at the same time as one of every other relay.
+    fn is_paired(&self) -> bool {
+        self.runs.iter().any(|run| run.pair.is_some())
     }
 }
 
@@ -103,8 +153,8 @@ pub(super) fn rows<'a>(outcomes: &[&'a Outcome]) -> Vec<Row<'a>> {
     rows
 }
 
-/// A scenario's table.
-pub(super) fn table(scenario: Scenario, outcomes: &[&Outcome], names: &[String]) -> String {
+/// The table of what was measured, by this name.
+pub(super) fn table(name: &str, outcomes: &[&Outcome], names: &[String]) -> String {
     let rows = rows(outcomes);
     let mut figures: Vec<&'static Figure> = Vec::new();
     for (figure, _) in outcomes.iter().flat_map(|outcome| &outcome.figures) {
@@ -119,7 +169,11 @@ pub(super) fn table(scenario: Scenario, outcomes: &[&Outcome], names: &[String])
     head.extend(figures.iter().map(|figure| figure.heading.to_owned()));
     let mut cells = vec![head];
     for row in &rows {
-        let mut line = vec![row.job.clients.to_string(), write_size(row.job.size as u64)];
+        let size = match row.job.size {
+            0 => "-".to_owned(),
+            size => write_size(size as u64),
+        };
+        let mut line = vec![row.job.clients.to_string(), size];
         if names.len() > 1 {
             line.push(names[row.relay].clone());
         }
@@ -132,12 +186,23 @@ pub(super) fn table(scenario: Scenario, outcomes: &[&Outcome], names: &[String])
         line.extend(notes(row));
         cells.push(line);
     }
-    let rate = rows.first().and_then(|row| row.job.rate);
-    let paced = match (scenario, rate) {
-        (Scenario::Idle, _) | (_, None) => String::new(),
-        (_, Some(rate)) => format!(", {rate} messages/s"),
-    };
-    format!("\n{}{paced}\n{}", scenario.name(), align(&cells))
+    let job = rows.first().map(|row| row.job);
+    let rate = job.and_then(|job| job.rate);
+    let mut paced = rate.map_or_else(String::new, |rate| format!(", {rate} messages/s"));
+    let mut legend = String::new();
+    if let Some(job) = job
+        && rows.iter().any(Row::is_paired)
+    {
+        let gap = gap(job, names.len()).as_secs_f64() * 1e3;
+        let _ = write!(paced, " to each relay, {gap:.1} ms apart");
+        if rows.iter().any(|row| row.runs.len() > 1) {
+            legend = format!(
+                "  (x: each repeat's ratio to {}, their median, and a range that half of them or more are in)\n",
+                names[0]
+            );
+        }
+    }
+    format!("\n{name}{paced}\n{}{legend}", align(&cells))
 }
 
 /// A figure, and how it compares with the first relay's.
@@ -147,12 +212,16 @@ fn cell(row: &Row<'_>, first: Option<&Row<'_>>, figure: &'static Figure) -> Stri
     };
     let text = figure.form.write(value);
     let base = first.filter(|_| row.relay > 0 && figure.compared);
-    match base
-        .and_then(|first| first.get(figure))
-        .filter(|base| *base > 0.0)
-    {
-        Some(base) => format!("{text} (x{:.2})", value / base),
-        None => text,
+    let ratios = base.map_or_else(Vec::new, |first| row.ratios(first, figure));
+    match ratios.len() {
+        0 => text,
+        1 => format!("{text} (x{:.2})", ratios[0]),
+        // Rounded outwards: both are ratios that were found, and of three or fewer the least and the most.
+        n => {
+            let [lower, upper] = [(n - 1) / 4, (3 * (n - 1)).div_ceil(4)].map(|at| ratios[at]);
+            let middle = median(&ratios);
+            format!("{text} (x{middle:.2}, {lower:.2}-{upper:.2})")
+        }
     }
 }
 
@@ -199,18 +268,21 @@ fn align(cells: &[Vec<String>]) -> String {
     text
 }
 
-/// One run as one line of JSON. Figures have their unit in their name.
-pub(super) fn json(outcome: &Outcome, relay: &Template, repeat: usize) -> String {
+/// One run, by the name of what was measured, as one line of JSON. Figures have their unit in their name.
+pub(super) fn json(name: &str, outcome: &Outcome, relay: &Template, repeat: usize) -> String {
     let job = &outcome.job;
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
-    put("scenario", job.scenario.name().into());
+    put("scenario", name.into());
     put("relay", relay.to_string().into());
     put("speaks", relay.dialect().name().into());
     put("relay_index", outcome.relay.into());
     put("repeat", repeat.into());
     put("clients", job.clients.into());
-    put("message_bytes", job.size.into());
+    put(
+        "message_bytes",
+        Some(job.size).filter(|size| *size > 0).into(),
+    );
     put("messages_s_asked", job.rate.into());
     put("time_s", job.time.as_secs_f64().into());
     put("checked", job.check.into());
@@ -226,8 +298,15 @@ pub(super) fn json(outcome: &Outcome, relay: &Template, repeat: usize) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::bench::config::Scenario;
     use crate::roles::bench::figure::{self, Doubt};
     use std::time::Duration;
+
+    #[test]
+    fn relays_have_letters_however_many_they_are() {
+        let all = [0, 25, 26, 51, 52, 701, 702].map(letters);
+        assert_eq!(all, ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]);
+    }
 
     fn job(clients: usize) -> Job {
         Job {
@@ -258,7 +337,7 @@ mod tests {
             outcome(1, 0, 0.4, None),
         ];
         let text = table(
-            Scenario::Throughput,
+            "throughput",
             &all.iter().collect::<Vec<_>>(),
             &["A:floor".to_owned(), "B:hydrant".to_owned()],
         );
@@ -279,14 +358,87 @@ mod tests {
         );
     }
 
+    fn paired(relay: usize, pair: usize, p50: f64, doubt: Option<Doubt>) -> Outcome {
+        let mut job = job(10);
+        job.scenario = Scenario::Latency;
+        job.rate = Some(100);
+        let mut outcome = Outcome::new(&job, relay);
+        outcome.pair = Some(pair);
+        outcome.put(&figure::P50, p50);
+        outcome.doubts.extend(doubt);
+        outcome
+    }
+
+    fn latency_table(all: &[Outcome]) -> String {
+        let names = ["A:floor".to_owned(), "B:hydrant".to_owned()];
+        table("latency", &all.iter().collect::<Vec<_>>(), &names)
+    }
+
+    /// The machine's pace changes from one repeat to the next: the ratio of the medians would be 2.
+    #[test]
+    fn what_was_measured_at_the_same_time_is_compared_within_each_repeat() {
+        let mut all = Vec::new();
+        for (pair, (floor, ratio)) in [(100e3, 0.9), (800e3, 0.8), (200e3, 1.0), (500e3, 0.94)]
+            .into_iter()
+            .enumerate()
+        {
+            all.push(paired(0, pair, floor, None));
+            all.push(paired(1, pair, floor * ratio, None));
+        }
+        // Of these pairs one run is void, missing or nothing.
+        all.push(paired(0, 4, 1e3, Some(Doubt::Unfinished)));
+        all.push(paired(1, 4, 9e6, None));
+        all.push(paired(1, 5, 9e6, None));
+        all.push(paired(0, 6, 0.0, None));
+        all.push(paired(1, 6, 9e6, None));
+        let text = latency_table(&all);
+        assert!(text.contains(" (x0.92, 0.80-1.00)"), "{text}");
+        assert!(text.contains("latency, 100 messages/s to each relay, 5.0 ms apart\n"));
+        let legend = "  (x: each repeat's ratio to A:floor, their median, and a range that half of them or more \
+                      are in)";
+        assert_eq!(text.lines().last(), Some(legend), "{text}");
+        let one = latency_table(&all[..2]);
+        assert!(
+            one.contains("90.0 (x0.90)\n") && !one.contains("median"),
+            "{one}"
+        );
+    }
+
+    #[test]
+    fn where_no_pair_counts_all_are_compared() {
+        let void = Some(Doubt::Unfinished);
+        let all = [
+            paired(0, 0, 100e3, void.clone()),
+            paired(1, 0, 200e3, None),
+            paired(0, 1, 100e3, None),
+            paired(1, 1, 300e3, void),
+        ];
+        let text = latency_table(&all);
+        assert!(text.contains("(x2.50, 2.00-3.00)"), "{text}");
+    }
+
+    #[test]
+    fn half_of_many_ratios_lie_between_the_two_that_are_shown() {
+        let runs = (0..9).flat_map(|pair| {
+            let ratio = 1.0 + pair as f64 / 10.0;
+            [
+                paired(0, pair, 1e6, None),
+                paired(1, pair, 1e6 * ratio, None),
+            ]
+        });
+        let text = latency_table(&runs.collect::<Vec<_>>());
+        assert!(text.contains("(x1.40, 1.20-1.60)"), "{text}");
+    }
+
     #[test]
     fn json_can_be_read_back() {
         let relay = Template::parse("a \"b c\" {src} {dst}").expect("a command");
-        let line = json(&outcome(10, 0, 0.25, None), &relay, 2);
+        let line = json("sink", &outcome(10, 0, 0.25, None), &relay, 2);
         let value: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["cpu_s_gb"], 0.25);
         assert_eq!(value["relay"], "a \"b c\" {src} {dst}");
         assert_eq!(value["clients"], 10);
+        assert_eq!(value["scenario"], "sink");
         assert!(value["messages_s_asked"].is_null());
         assert_eq!(line.matches('\n').count(), 1);
     }

@@ -1,5 +1,6 @@
 //! What each scenario measures, once everybody has met.
 
+use std::slice;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::base::units::Span;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::conduct::{Halt, House, Mark, Run};
 use crate::roles::bench::config::Scenario;
-use crate::roles::bench::figure::{self, Doubt, Outcome, Thousands};
+use crate::roles::bench::figure::{self, Doubt, Figure, Outcome, Thousands};
 use crate::roles::bench::source::WARM_UP;
+use crate::roles::bench::together::{Heat, Stretch};
 
 impl<H: House> Run<'_, H> {
     pub(super) fn measure(&mut self, relay: usize) -> Result<Outcome, Halt> {
@@ -27,7 +29,54 @@ impl<H: House> Run<'_, H> {
         if self.job.scenario != Scenario::Churn {
             outcome.faults.extend(self.cut_off());
         }
+        if let Scenario::Throughput | Scenario::Tls | Scenario::Slow = self.job.scenario
+            && self.has_left_source()?
+        {
+            outcome.faults.push(LEFT.to_owned());
+        }
         Ok(outcome)
+    }
+
+    /// The outcome of a run that has kept its schedule beside others.
+    pub(super) fn outcome_of(&mut self, relay: usize, stretch: &Stretch) -> Result<Outcome, Halt> {
+        let mut outcome = Outcome::new(self.job, relay);
+        self.tell_delays(&mut outcome, stretch)?;
+        outcome.faults.extend(self.cut_off());
+        Ok(outcome)
+    }
+
+    /// Whether the relay is not connected to the source any more, and does not come again.
+    fn has_left_source(&mut self) -> Result<bool, Halt> {
+        let is_there = |board: &Board| board.source.relays.load(Relaxed) > 0;
+        Ok(!self.wait_until(STRAGGLERS, is_there)?)
+    }
+
+    /// What was measured does not count where nothing came, or where somebody gets nothing more from then on, though it
+    /// goes on: how long is not for the figures to say.
+    pub(super) fn look_for_starved(
+        &mut self,
+        outcome: &mut Outcome,
+        (from, to): (&Mark, &Mark),
+    ) -> Result<(), Halt> {
+        const NOTHING: &str = "nothing arrived any more";
+        if to.bytes == from.bytes {
+            outcome.faults.push(NOTHING.to_owned());
+            return Ok(());
+        }
+        let all = self.job.clients;
+        let patience = STRAGGLERS + Duration::from_millis(2 * all as u64);
+        let all_served = |board: &Board| board.clients.starved.load(Relaxed) == 0;
+        if !self.wait_until(patience, all_served)? {
+            let starved = self.board.clients.starved.load(Relaxed).min(all);
+            let what = match self.job.scenario {
+                Scenario::Hub(_) => "pairs",
+                _ => "connections",
+            };
+            let (starved, all) = (Thousands(starved as u64), Thousands(all as u64));
+            let text = format!("{NOTHING} on {starved} of {all} {what}");
+            outcome.faults.push(text);
+        }
+        Ok(())
     }
 
     fn throughput(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
@@ -37,9 +86,10 @@ impl<H: House> Run<'_, H> {
         self.doubt(outcome, &from, &to);
         outcome.put(&figure::ALL_RATE, rate(&from, &to));
         put_rates(outcome, &told);
-        outcome.put(&figure::COST, cost(&from, &to));
+        put_cost(outcome, &figure::COST, &from, &to);
         outcome.put(&figure::SHARE, share(&from, &to));
         outcome.put(&figure::RESIDENT, to.relay.resident as f64);
+        self.look_for_starved(outcome, (&from, &to))?;
         self.judge(outcome, &told);
         if self.dialect.is_brokers() && self.job.rate.is_none() {
             self.count_lost(outcome)?;
@@ -75,33 +125,35 @@ impl<H: House> Run<'_, H> {
     }
 
     fn latency(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
-        self.board.give_cue(Cue::Count);
-        self.pause(CUE_SEEN)?;
-        self.board.give_order(Order::Run);
-        self.pass("warming up", WARM_UP)?;
-        let from = self.mark();
-        self.pass("measuring", self.job.time)?;
-        let clients = self.job.clients as u64;
-        let patience = STRAGGLERS + Duration::from_millis(2 * clients);
-        self.wait_until(patience, |board| board.source.through.load(Relaxed))?;
-        let [first, end] = self
-            .board
-            .source
-            .counted
-            .each_ref()
-            .map(|seq| seq.load(Relaxed));
-        let expected = (end - first) * clients;
-        self.wait_until(patience, |board| {
-            board.clients.arrived.load(Relaxed) >= expected
-        })?;
-        let to = self.mark();
+        let stretches = Heat::of(slice::from_mut(self)).latency()?;
+        for stretch in stretches {
+            self.tell_delays(outcome, &stretch?)?;
+        }
+        Ok(())
+    }
+
+    /// Messages that are to arrive at all clients together; 0 as long as that is not known.
+    pub(super) fn expected(&self) -> u64 {
+        let counted = self.board.source.counted.each_ref();
+        let [first, end] = counted.map(|seq| seq.load(Relaxed));
+        (end - first) * self.job.clients as u64
+    }
+
+    /// What came of a source that has kept its schedule.
+    fn tell_delays(&mut self, outcome: &mut Outcome, stretch: &Stretch) -> Result<(), Halt> {
+        let Stretch { from, to, beside } = stretch;
+        let expected = self.expected();
         let told = self.told()?;
         let late = lock(&self.board.source.late).clone();
         let Some(late) = late else {
+            if self.has_left_source()? {
+                outcome.faults.push(LEFT.to_owned());
+                return Ok(());
+            }
             outcome.doubt(Doubt::Unfinished);
             return Ok(());
         };
-        self.doubt(outcome, &from, &to);
+        self.doubt_beside(*beside, outcome, from, to);
         doubt_lateness(outcome, &told.delays, &late);
         let time = to.at.since(from.at).as_secs_f64();
         outcome.put(&figure::MESSAGES, told.delays.len() as f64 / time);
@@ -110,11 +162,15 @@ impl<H: House> Run<'_, H> {
         outcome.put(&figure::LOST, lost as f64);
         outcome.put(&figure::LATE_P50, late.value_at_quantile(0.5) as f64);
         outcome.put(&figure::LATE_P99, late.value_at_quantile(0.99) as f64);
-        outcome.put(&figure::COST, cost(&from, &to));
-        outcome.put(&figure::SHARE, share(&from, &to));
+        put_cost(outcome, &figure::COST, from, to);
+        outcome.put(&figure::SHARE, share(from, to));
         if lost > 0 {
             let (lost, expected) = (Thousands(lost), Thousands(expected));
             let text = format!("{lost} of {expected} messages did not arrive");
+            outcome.faults.push(text);
+        }
+        if told.repeated > 0 && !self.job.check {
+            let text = format!("{} messages came again", Thousands(told.repeated));
             outcome.faults.push(text);
         }
         self.judge(outcome, &told);
@@ -129,7 +185,8 @@ impl<H: House> Run<'_, H> {
         self.doubt(outcome, &from, &to);
         self.judge(outcome, &told);
         outcome.put(&figure::BEFORE, median(&told.rates));
-        outcome.put(&figure::COST, cost(&from, &to));
+        put_cost(outcome, &figure::COST, &from, &to);
+        self.look_for_starved(outcome, (&from, &to))?;
         let gone = self.board.clients.gone.load(Relaxed);
         let (from, to, told) = self.count(Cue::Stall, AFTER * self.job.time)?;
         let gone = self.board.clients.gone.load(Relaxed) - gone;
@@ -140,9 +197,11 @@ impl<H: House> Run<'_, H> {
             &figure::AFTER_MIN,
             told.rates.first().copied().unwrap_or(0.0),
         );
-        outcome.put(&figure::COST_AFTER, cost(&from, &to));
+        put_cost(outcome, &figure::COST_AFTER, &from, &to);
+        let stalls = self.board.clients.stalls.load(Relaxed);
         let cut = *lock(&self.board.clients.cut);
         outcome.fate = Some(match cut {
+            None if !stalls => "cut off before it could stop reading".to_owned(),
             Some(cut) => {
                 let after = cut.seen.since(cut.stalled);
                 outcome.put(&figure::CUT_AFTER, after.as_nanos() as f64);
@@ -168,6 +227,10 @@ impl<H: House> Run<'_, H> {
         outcome.put(&figure::BYTES_A_CLIENT, grown / self.job.clients as f64);
         outcome.put(&figure::RESIDENT, to.relay.resident as f64);
         outcome.put(&figure::SHARE, share(&from, &to));
+        if self.job.check && to.bytes > 0 {
+            let text = format!("{WRONG}: {} came that nobody had sent", Thousands(to.bytes));
+            outcome.faults.push(text);
+        }
         Ok(())
     }
 
@@ -196,6 +259,7 @@ impl<H: House> Run<'_, H> {
         if visits == 0 {
             outcome.faults.push("no client was served".to_owned());
         }
+        self.judge(outcome, &told);
         outcome.delays = Some(told.delays);
         Ok(())
     }
@@ -228,7 +292,20 @@ impl<H: House> Run<'_, H> {
                 outcome.faults.push(text);
             }
         }
+        outcome.faults.extend(unread(told));
     }
+}
+
+/// What is said where nothing could be compared of what some clients got.
+pub(super) fn unread(told: &Told) -> Option<String> {
+    let clients = match told.unread {
+        0 => return None,
+        1 => "1 client".to_owned(),
+        n => format!("{} clients", Thousands(n as u64)),
+    };
+    Some(format!(
+        "{WRONG}: no message was found in what {clients} got"
+    ))
 }
 
 /// A source that was late itself has measured itself.
@@ -282,17 +359,21 @@ pub(super) fn share(from: &Mark, to: &Mark) -> f64 {
     100.0 * cpu.as_secs_f64() / to.at.since(from.at).as_secs_f64()
 }
 
-/// Seconds of the relay's on a core for each delivered GB.
-pub(super) fn cost(from: &Mark, to: &Mark) -> f64 {
+/// Seconds of the relay's on a core for each delivered GB; nothing where nothing was delivered.
+pub(super) fn put_cost(outcome: &mut Outcome, figure: &'static Figure, from: &Mark, to: &Mark) {
     let cpu = to.relay.cpu.saturating_sub(from.relay.cpu);
-    cpu.as_secs_f64() / ((to.bytes - from.bytes) as f64 / 1e9).max(1e-9)
+    if to.bytes > from.bytes {
+        let delivered = (to.bytes - from.bytes) as f64 / 1e9;
+        outcome.put(figure, cpu.as_secs_f64() / delivered);
+    }
 }
 
 const WRONG: &str = "wrong bytes";
+const LEFT: &str = "the relay has left the source";
 /// After so long the clients have seen what they were told.
-const CUE_SEEN: Duration = Duration::from_millis(30);
+pub(super) const CUE_SEEN: Duration = Duration::from_millis(30);
 /// How long messages may still take when the last one has been sent, beside 2 ms for each client.
-const STRAGGLERS: Duration = Duration::from_secs(2);
+pub(super) const STRAGGLERS: Duration = Duration::from_secs(2);
 /// What a broker still has is waited for so many times, as long as some of it comes.
 const LAST_LOOKS: u32 = 5;
 /// The time after one client has stopped reading, in times of that before.

@@ -18,6 +18,7 @@ use crate::roles::bench::config::Meet;
 use crate::roles::bench::dialect::{Dialect, Publisher};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Feed, Filler};
+use crate::roles::bench::together::Phase;
 
 /// How a source is to behave.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Setup {
     pub(super) rate: Option<u64>,
     /// How long it keeps its schedule while that counts; `None`: for ever.
     pub(super) time: Option<Duration>,
+    /// Where its schedule lies in the period, by the clock that all players share; `None`: anywhere.
+    pub(super) phase: Option<Phase>,
     /// `None`: the relay is dialled at the free port that was found for it.
     pub(super) meet: Option<Meet>,
     /// Nanoseconds from 1970 to the zero of the loop's clock.
@@ -93,12 +96,16 @@ struct Schedule {
     first: u64,
     counted: u64,
     end: u64,
-    nanos: u64,
+    /// Messages a second.
+    rate: u64,
 }
 
 impl Schedule {
+    /// Whole nanoseconds between messages would make up a faster rate, by a thousandth where it is high.
     fn due(&self, seq: u64) -> Time {
-        Time::from_nanos(self.start.nanos() + (seq - self.first) * self.nanos)
+        let (count, rate) = (seq - self.first, self.rate);
+        let nanos = count / rate * NANOS + count % rate * NANOS / rate;
+        Time::from_nanos(self.start.nanos() + nanos)
     }
 }
 
@@ -156,7 +163,8 @@ impl Source {
         match self.setup.board.order() {
             Order::Hush => {}
             Order::Trickle => {
-                if cx.now().since(self.trickled) >= TRICKLE {
+                // What nobody takes would be missed.
+                if !self.relays.is_empty() && cx.now().since(self.trickled) >= TRICKLE {
                     self.trickled = cx.now();
                     self.due += 1;
                     self.pump_all(cx);
@@ -212,12 +220,14 @@ impl Source {
             Some(time) => counted + count(time).max(1),
             None => u64::MAX,
         };
+        let (earliest, nanos) = (cx.clock() + LEAD, NANOS / rate);
+        let phase = self.setup.phase;
         self.schedule = Some(Schedule {
-            start: cx.clock() + LEAD,
+            start: phase.map_or(earliest, |phase| phase.next(earliest, nanos)),
             first: self.due,
             counted,
             end,
-            nanos: 1_000_000_000 / rate,
+            rate,
         });
         let [from, to] = &self.setup.board.source.counted;
         to.store(end, Relaxed);
@@ -345,6 +355,7 @@ impl Source {
         self.dialling = false;
         self.complained = false;
         if self.relays.len() == RELAYS_MAX {
+            self.complain_of_many();
             return cx.close(sock, Close::Reset);
         }
         cx.want_read(sock, true);
@@ -360,7 +371,19 @@ impl Source {
             cx.want_write(sock, true);
         }
         self.relays.push(relay);
+        self.setup.board.source.first.store(self.due, Relaxed);
+        self.setup.board.source.met.fetch_add(1, Relaxed);
         self.setup.board.source.relays.fetch_add(1, Relaxed);
+    }
+
+    /// Where nobody else tells it, that connections are turned away is said, once.
+    fn complain_of_many(&self) {
+        let before = self.setup.board.source.turned_away.fetch_add(1, Relaxed);
+        if before == 0 && self.level() == log::Level::Info {
+            log::warn!(
+                "bench: the relay has {RELAYS_MAX} connections to the source, and more are turned away"
+            );
+        }
     }
 
     fn remove(&mut self, cx: &mut Cx<'_>, at: usize) {
@@ -442,6 +465,7 @@ pub(super) fn local(port: u16) -> Endpoint {
     }
 }
 
+const NANOS: u64 = 1_000_000_000;
 /// How often the board is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// The time between two messages of a trickle.
@@ -451,7 +475,7 @@ pub(super) const WARM_UP: Duration = Duration::from_millis(500);
 /// The schedule begins so long after it was made.
 const LEAD: Duration = Duration::from_millis(5);
 /// A timer is trusted until so long before a message is due: epoll knows whole milliseconds only.
-const SPIN: Duration = Duration::from_millis(2);
+pub(super) const SPIN: Duration = Duration::from_millis(2);
 /// From here on nobody else is let in.
 const SPIN_HARD: Duration = Duration::from_micros(100);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -464,6 +488,29 @@ const UNDER_WAY: u64 = 16 << 20;
 const MESSAGES_UNDER_WAY: u64 = 16 << 10;
 /// How often it is looked whether they have arrived.
 const ROOM_LOOK: Duration = Duration::from_millis(1);
-/// Connections of relays that fetch the bytes for each client anew.
-const RELAYS_MAX: usize = 64;
+/// Connections of relays that fetch the bytes for each client anew. Each has a lap of messages to itself.
+pub(super) const RELAYS_MAX: usize = 128;
 const SCRATCH: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_has_as_many_messages_in_an_hour_as_were_asked_for() {
+        for rate in [1, 3, 160, 600_001, 999_999, 1_000_000] {
+            let schedule = Schedule {
+                start: Time::from_nanos(7),
+                first: 5,
+                counted: 5,
+                end: u64::MAX,
+                rate,
+            };
+            let due = |seq| schedule.due(seq).nanos() - 7;
+            assert_eq!(due(5), 0);
+            assert_eq!(due(5 + 3600 * rate), 3600 * NANOS);
+            assert_eq!(due(6), NANOS / rate);
+            assert!(due(5 + rate - 1) < NANOS);
+        }
+    }
+}

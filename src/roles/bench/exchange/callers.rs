@@ -11,7 +11,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, End, Event, Role};
-use crate::roles::bench::board::{Board, Cue, Told, delays, lock};
+use crate::roles::bench::board::{Board, Cue, Told, add_waiting, delays, lock};
 use crate::roles::bench::config::Work;
 use crate::roles::bench::exchange::Dress;
 use crate::roles::bench::exchange::reel::{Place, Reel};
@@ -66,6 +66,8 @@ struct Caller {
     bytes: u64,
     /// Of them, those before counting began.
     before: u64,
+    /// It has got nothing more since what was counted was handed over.
+    is_starved: bool,
     wrong: bool,
 }
 
@@ -193,6 +195,9 @@ impl Callers {
             board.reached.fetch_add(1, Relaxed);
         }
         caller.bytes += n as u64;
+        if std::mem::take(&mut caller.is_starved) {
+            board.starved.fetch_sub(1, Relaxed);
+        }
         // Nobody else writes it, so it need not be locked for that.
         board
             .bytes
@@ -226,6 +231,9 @@ impl Callers {
         cx.close(sock, Close::Orderly);
         let board = &self.setup.board.clients;
         board.connected.fetch_sub(1, Relaxed);
+        if std::mem::take(&mut caller.is_starved) {
+            board.starved.fetch_sub(1, Relaxed);
+        }
         if self.cue == Cue::Begin && caller.bytes == 0 {
             self.vacant.push(number);
         } else {
@@ -247,14 +255,28 @@ impl Callers {
         let rate = |caller: &Caller| (caller.bytes - caller.before) as f64 / seconds;
         let mut rates: Vec<f64> = self.callers.iter().map(rate).collect();
         rates.sort_by(f64::total_cmp);
+        // Where they send only, the service knows who has stopped.
+        if self.setup.work != Work::Up {
+            let mut starved = 0;
+            for caller in &mut self.callers {
+                caller.is_starved = caller.sock.is_some();
+                starved += usize::from(caller.is_starved);
+            }
+            self.setup.board.clients.starved.store(starved, Relaxed);
+        }
+        let (mut delays, arrived) = (self.delays.clone(), self.delays.len());
+        let asked = self.callers.iter().flat_map(|caller| &caller.asked);
+        add_waiting(&mut delays, asked.map(|asked| cx.clock().since(*asked)));
         *lock(&self.setup.board.clients.told) = Some(Told {
             time,
             rates,
-            delays: self.delays.clone(),
+            delays,
+            arrived,
             lost: 0,
             repeated: 0,
             altered: self.altered,
             understood: true,
+            unread: 0,
         });
     }
 

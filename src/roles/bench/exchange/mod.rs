@@ -11,7 +11,7 @@
 //! callers another [`Dress`].
 
 pub(super) mod callers;
-mod reel;
+pub(super) mod reel;
 mod run;
 pub(super) mod service;
 

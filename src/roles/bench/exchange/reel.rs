@@ -5,26 +5,26 @@ use crate::base::rng::Rng;
 
 /// The bytes that all connections share.
 #[derive(Debug)]
-pub(super) struct Reel(Vec<u8>);
+pub(in crate::roles::bench) struct Reel(Vec<u8>);
 
 /// Where a connection stands on the reel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(in crate::roles::bench) struct Place(usize);
 
 impl Place {
     /// Where the connection of this number begins.
-    pub(super) fn of(number: u32) -> Self {
+    pub(in crate::roles::bench) fn of(number: u32) -> Self {
         Self(Rng::new(u64::from(number)).below(ROUND as u64) as usize)
     }
 
     /// Goes on by so many bytes.
-    pub(super) fn advance(&mut self, bytes: usize) {
+    pub(in crate::roles::bench) fn advance(&mut self, bytes: usize) {
         self.0 = (self.0 + bytes) % ROUND;
     }
 }
 
 impl Reel {
-    pub(super) fn new() -> Self {
+    pub(in crate::roles::bench) fn new() -> Self {
         let mut rng = Rng::new(0);
         let mut bytes: Vec<u8> = (0..ROUND.div_ceil(8))
             .flat_map(|_| rng.next().to_le_bytes())
@@ -35,12 +35,12 @@ impl Reel {
     }
 
     /// The next bytes from a place on, as many as there are in one piece, at most `most`.
-    pub(super) fn piece(&self, from: Place, most: usize) -> &[u8] {
+    pub(in crate::roles::bench) fn piece(&self, from: Place, most: usize) -> &[u8] {
         &self.0[from.0..from.0 + most.min(PIECE)]
     }
 
     /// Adds the next `count` bytes to a message.
-    pub(super) fn write(&self, mut from: Place, count: usize, into: &mut Vec<u8>) {
+    pub(in crate::roles::bench) fn write(&self, mut from: Place, count: usize, into: &mut Vec<u8>) {
         let mut left = count;
         while left > 0 {
             let piece = self.piece(from, left);
@@ -51,7 +51,7 @@ impl Reel {
     }
 
     /// Whether these are the next bytes.
-    pub(super) fn is_at(&self, mut from: Place, bytes: &[u8]) -> bool {
+    pub(in crate::roles::bench) fn is_at(&self, mut from: Place, bytes: &[u8]) -> bool {
         bytes.chunks(PIECE).all(|chunk| {
             let same = self.piece(from, chunk.len()) == chunk;
             from.advance(chunk.len());

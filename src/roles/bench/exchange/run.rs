@@ -12,7 +12,7 @@ use crate::roles::bench::config::Work;
 use crate::roles::bench::exchange::Dress;
 use crate::roles::bench::exchange::callers::{self, Callers};
 use crate::roles::bench::figure::{self, Outcome, Thousands};
-use crate::roles::bench::scenarios::{cost, put_delays, put_rates, rate, share};
+use crate::roles::bench::scenarios::{put_cost, put_delays, put_rates, rate, share};
 use crate::roles::bench::source::{WARM_UP, local};
 
 impl<H: House> Run<'_, H> {
@@ -69,10 +69,10 @@ impl<H: House> Run<'_, H> {
                 if work == Work::Down {
                     put_rates(outcome, &told);
                 }
-                outcome.put(&figure::COST, cost(&from, &to));
+                put_cost(outcome, &figure::COST, &from, &to);
             }
             Work::Echo => {
-                let answers = told.delays.len() as f64 / told.time.as_secs_f64();
+                let answers = told.arrived as f64 / told.time.as_secs_f64();
                 outcome.put(&figure::ANSWERS, answers);
                 let cpu = share(&from, &to) / 100.0 * 1e9;
                 outcome.put(&figure::CPU_ANSWER, cpu / answers.max(1e-9));
@@ -91,9 +91,7 @@ impl<H: House> Run<'_, H> {
             let text = format!("wrong bytes: {wrong} connections got what was not sent");
             outcome.faults.push(text);
         }
-        if to.bytes == from.bytes {
-            outcome.faults.push("nothing arrived any more".to_owned());
-        }
+        self.look_for_starved(outcome, (&from, &to))?;
         outcome.delays = (work == Work::Echo).then_some(told.delays);
         Ok(())
     }

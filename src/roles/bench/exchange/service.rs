@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::endpoint::Endpoint;
 use crate::reactor::net::{Addr, Close, SockId};
 use crate::reactor::{Cx, End, Event, Role, plain};
-use crate::roles::bench::board::{Board, Order, lock};
+use crate::roles::bench::board::{Board, Cue, Order, lock};
 use crate::roles::bench::config::Work;
 use crate::roles::bench::exchange::reel::{Place, Reel};
 use crate::roles::bench::exchange::{HEAD, read_head};
@@ -35,6 +35,7 @@ pub struct Service {
     /// Places in `guests` that are free.
     vacant: Vec<u32>,
     buffer: Box<[u8]>,
+    cue: Cue,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +51,8 @@ struct Guest {
     given: usize,
     /// Bytes that were only read.
     received: u64,
+    /// It has sent nothing more since what was counted was handed over.
+    is_starved: bool,
     wrong: bool,
 }
 
@@ -61,6 +64,7 @@ impl Service {
             guests: Vec::new(),
             vacant: Vec::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            cue: Cue::Begin,
         }
     }
 
@@ -77,10 +81,28 @@ impl Service {
         Ok(())
     }
 
-    fn look(&self, cx: &mut Cx<'_>) {
+    fn look(&mut self, cx: &mut Cx<'_>) {
+        let cue = self.setup.board.cue();
+        if std::mem::replace(&mut self.cue, cue) != cue && cue == Cue::Tell {
+            self.watch();
+        }
         match self.setup.board.order() {
             Order::Stop => cx.finish(End::Done),
             _ => drop(cx.timer(LOOK, 0)),
+        }
+    }
+
+    /// From now on it is looked who sends nothing more, among those who only send.
+    fn watch(&mut self) {
+        let mut starved = 0;
+        let only_send = |guest: &&mut Guest| guest.work == Some(Work::Up);
+        for guest in self.guests.iter_mut().filter(only_send) {
+            guest.is_starved = true;
+            starved += 1;
+        }
+        if starved > 0 {
+            let board = &self.setup.board.clients;
+            board.starved.store(starved, Relaxed);
         }
     }
 
@@ -164,7 +186,10 @@ impl Service {
     }
 
     fn remove(&mut self, cx: &mut Cx<'_>, sock: SockId, tag: u32) {
-        self.guests[tag as usize] = Guest::default();
+        let guest = std::mem::take(&mut self.guests[tag as usize]);
+        if guest.is_starved {
+            self.setup.board.clients.starved.fetch_sub(1, Relaxed);
+        }
         self.vacant.push(tag);
         cx.close(sock, Close::Orderly);
     }
@@ -192,6 +217,9 @@ impl Guest {
             board.clients.reached.fetch_add(1, Relaxed);
         }
         self.received += bytes as u64;
+        if bytes > 0 && std::mem::take(&mut self.is_starved) {
+            board.clients.starved.fetch_sub(1, Relaxed);
+        }
         // Nobody else writes it, so it need not be locked for that.
         let received = &board.source.received;
         received.store(received.load(Relaxed) + bytes as u64, Relaxed);

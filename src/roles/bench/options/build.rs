@@ -1,10 +1,12 @@
 //! How settings and words become a bench's orders. Nothing is opened or started.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::OrderError;
 use super::spoken::{SpokenError, check_spoken, spoken, spoken_with_one, tell};
 use super::table;
+use super::together::check_together;
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Value, Values};
 use crate::roles::bench::command::Template;
@@ -40,20 +42,39 @@ fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
         .collect::<Result<Vec<_>, _>>()?;
     let relays = tell(relays, &spoken(values)?)?;
     check_spoken(&scenarios, &relays)?;
+    let (rate, together) = (rate(values)?, values.given("together"));
+    if rate.is_some() && !scenarios.iter().any(|scenario| scenario.has_schedule()) {
+        return Err(OrderError::InVain {
+            flag: "--rate",
+            part: scenarios[0].name(),
+        });
+    }
+    if together {
+        check_together(&scenarios, relays.len(), rate)?;
+    }
     Ok(Plan {
         scenarios,
         relays,
         clients: list(values, "clients", &table::CLIENTS)?,
         sizes: list(values, "size", &table::SIZE)?,
-        rate: rate(values)?,
+        rate,
         time: values.duration("time")?.unwrap_or(TIME),
         repeat: values.amount("repeat")?.expect("it has a preset"),
+        together,
         check: values.given("check"),
         json: values.given("json"),
-        svg: values.path("svg")?,
+        svg: svg(values)?,
         pin: !values.given("unpinned"),
         tolerate: values.given("tolerate"),
     })
+}
+
+/// Results are on stdout already.
+fn svg(values: &Values) -> Result<Option<PathBuf>, OrderError> {
+    match values.path("svg")? {
+        Some(path) if path == Path::new("-") => Err(OrderError::SvgDash),
+        path => Ok(path),
+    }
 }
 
 fn named(word: &str) -> Result<Vec<Scenario>, OrderError> {
@@ -72,7 +93,8 @@ fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError>
         values,
         part,
         &[
-            "relay", "clients", "check", "repeat", "unpinned", "tolerate", "json", "svg",
+            "relay", "clients", "check", "repeat", "together", "unpinned", "tolerate", "json",
+            "svg",
         ],
     )?;
     refuse(values, part, OF_LOOP)?;
@@ -111,7 +133,7 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
         values,
         part,
         &[
-            "relay", "size", "rate", "repeat", "unpinned", "tolerate", "svg",
+            "relay", "size", "rate", "repeat", "together", "unpinned", "tolerate", "svg",
         ],
     )?;
     refuse(values, part, OF_LOOP)?;
@@ -195,6 +217,10 @@ fn list(values: &Values, name: &str, item: &Opt) -> Result<Option<Vec<usize>>, O
         Value::Amount(amount) => Ok(usize::try_from(amount).expect("hydrant runs on 64 bits")),
         _ => unreachable!("an item of a list is an amount"),
     };
+    if text.contains(',') && text.split(',').any(str::is_empty) {
+        let flag = item.flag;
+        return Err(OrderError::Comma { flag, given: text });
+    }
     let items: Result<_, OrderError> = text.split(',').map(read).collect();
     items.map(Some)
 }

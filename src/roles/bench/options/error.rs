@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::spoken::SpokenError;
+use super::together::TogetherError;
 use crate::base::endpoint::EndpointError;
 use crate::base::option::OptionError;
 use crate::base::units::Typed;
@@ -36,6 +37,15 @@ pub enum OrderError {
     },
     /// Nobody can be reached on port 0.
     PortZero,
+    /// A list has a comma with nothing on one side of it.
+    Comma {
+        /// The option, with its dashes.
+        flag: &'static str,
+        /// As it was given.
+        given: String,
+    },
+    /// `--svg -`.
+    SvgDash,
     /// `--relay` is no command.
     Command {
         /// As it was given.
@@ -45,6 +55,8 @@ pub enum OrderError {
     },
     /// What is said of the protocol fits nothing else.
     Spoken(SpokenError),
+    /// These relays can't be measured at the same time.
+    Together(TogetherError),
     /// An option that means nothing here.
     InVain {
         /// The option, with its dashes.
@@ -80,6 +92,12 @@ impl fmt::Display for OrderError {
                 write!(f, "leftover word {}: see hydrant bench --help", Typed(word))
             }
             Self::PortZero => f.write_str("port 0 can't be dialled: give the relay's port"),
+            Self::Comma { flag, given } => {
+                write!(f, "{flag}: {} has a comma too many", Typed(given))
+            }
+            Self::SvgDash => {
+                f.write_str("--svg needs a file: - is none, and ./- is a file of this name")
+            }
             Self::Command { given, error } => {
                 write!(f, "--relay {}: ", Typed(given))?;
                 match error {
@@ -94,6 +112,7 @@ impl fmt::Display for OrderError {
                 }
             }
             Self::Spoken(error) => error.fmt(f),
+            Self::Together(error) => error.fmt(f),
             Self::InVain { flag, part } => write!(f, "{flag} means nothing to bench {part}"),
         }
     }
@@ -110,6 +129,12 @@ impl From<OptionError> for OrderError {
 impl From<EndpointError> for OrderError {
     fn from(error: EndpointError) -> Self {
         Self::Endpoint(error)
+    }
+}
+
+impl From<TogetherError> for OrderError {
+    fn from(error: TogetherError) -> Self {
+        Self::Together(error)
     }
 }
 

@@ -106,6 +106,13 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--together",
+        group: HOW,
+        help: "measure all relays at the same time, with messages to them in turns, and compare them within each \
+               repeat; of latency: where others use the machine too, only this tells relays apart that are close",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--unpinned",
         group: HOW,
         help: "do not give the relay a core to itself",

@@ -10,6 +10,7 @@
 mod run;
 mod speech;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, End, Event, Role};
-use crate::roles::bench::board::{Board, Cue, Told, delays, lock};
+use crate::roles::bench::board::{Board, Cue, Told, add_waiting, delays, lock};
+use crate::roles::bench::exchange::reel::{Place, Reel};
 use crate::roles::bench::machine;
 
 use self::speech::{Heard, Speech};
@@ -54,7 +56,7 @@ pub struct Pairs {
     counting_since: Time,
     buffer: Box<[u8]>,
     /// What every message holds behind its number and its time.
-    filling: Vec<u8>,
+    reel: Reel,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,12 @@ struct Peer {
     messages: u64,
     /// Of them, those before counting began.
     before: u64,
+    /// It has got nothing more since what was counted was handed over.
+    is_starved: bool,
+    /// When the messages were sent that are under way.
+    under_way: VecDeque<Time>,
+    /// What a broker says in front of each of its messages.
+    label: Vec<u8>,
 }
 
 impl Pairs {
@@ -83,9 +91,7 @@ impl Pairs {
             cue: Cue::Begin,
             counting_since: Time::ZERO,
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            filling: (0..setup.size.saturating_sub(STAMP))
-                .map(|at| (at % 251) as u8)
-                .collect(),
+            reel: Reel::new(),
             setup,
         }
     }
@@ -118,9 +124,14 @@ impl Pairs {
         let Some(place) = self.peers.iter().position(|peer| peer.sock.is_none()) else {
             return cx.close(sock, Close::Orderly);
         };
-        let name = name(place);
-        self.peers[place].sock = Some(sock);
-        self.peers[place].out = self.setup.speech.opening(&name);
+        let peer = &mut self.peers[place];
+        peer.sock = Some(sock);
+        peer.out = self.setup.speech.opening(&name(place));
+        peer.label = match self.setup.speech {
+            // A hub says who sent it, and NATS to whom.
+            Speech::Hub => name(place ^ 1).into_bytes(),
+            Speech::Nats => name(place).into_bytes(),
+        };
         cx.set_tag(sock, place as u32);
         cx.want_read(sock, true);
         self.send(cx, place);
@@ -173,12 +184,12 @@ impl Pairs {
         while let Some((took, heard)) = self.setup.speech.read(rest) {
             match heard {
                 Heard::Ready if !self.peers[place].ready => self.let_in(cx, place),
-                Heard::Message(body) if is_receiver(place) => {
+                Heard::Message { label, body } if is_receiver(place) => {
                     arrived += 1;
-                    self.arrive(place, body, now);
+                    self.arrive(place, (label, body), now);
                 }
                 // Nobody sends to a sender.
-                Heard::Message(_) => self.wrong += 1,
+                Heard::Message { .. } => self.wrong += 1,
                 Heard::Ping => {
                     self.peers[place].out.extend_from_slice(b"PONG\r\n");
                     self.send(cx, place);
@@ -212,45 +223,56 @@ impl Pairs {
     }
 
     /// A message has come to a receiver.
-    fn arrive(&mut self, place: usize, body: &[u8], now: Time) {
+    fn arrive(&mut self, place: usize, (label, body): (&[u8], &[u8]), now: Time) {
         let board = &self.setup.board.clients;
         let peer = &mut self.peers[place];
         if peer.messages == 0 {
             board.reached.fetch_add(1, Relaxed);
         }
         peer.messages += 1;
+        if std::mem::take(&mut peer.is_starved) {
+            board.starved.fetch_sub(1, Relaxed);
+        }
         // Nobody else writes it, so it need not be locked for that.
         let bytes = board.bytes.load(Relaxed) + body.len() as u64;
         board.bytes.store(bytes, Relaxed);
         let number = |at: usize| {
             let bytes = body.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            u64::from_be_bytes(bytes.unwrap_or_default())
+            u64::from_be_bytes(bytes.unwrap_or(NOBODY))
         };
-        let is_next = number(0) == peer.next && body.len() == self.setup.size;
-        let is_same = !self.setup.check || body[STAMP.min(body.len())..] == self.filling;
-        self.wrong += u64::from(!is_next || !is_same);
-        peer.next += 1;
-        let waited = now.nanos().saturating_sub(number(8));
+        let (seq, own) = (number(0), first(place));
+        let is_own = label == peer.label && body.len() == self.setup.size && seq >= own;
+        // Of others' messages, and of those that come again, there is none to be waited for.
+        let missing = match seq.checked_sub(own + peer.next) {
+            Some(missing) if is_own && missing < peer.under_way.len() as u64 => missing,
+            _ => return self.wrong += 1,
+        };
+        peer.under_way.drain(..missing as usize);
+        let sent = peer.under_way.pop_front().expect("so many are under way");
+        peer.next += missing + 1;
+        let is_same = !self.setup.check
+            || number(8) == sent.nanos()
+                && self
+                    .reel
+                    .is_at(filling(seq, body.len()), &body[STAMP.min(body.len())..]);
+        self.wrong += missing + u64::from(!is_same);
+        let waited = now.since(sent).as_nanos() as u64;
         self.delays.saturating_record(waited.max(1));
     }
 
     /// A sender sends so many messages.
     fn write(&mut self, cx: &mut Cx<'_>, place: usize, messages: usize) {
-        let Some(peer) = self.peers.get_mut(place) else {
+        let Some([sender, receiver]) = self.peers.get_mut(place..place + 2) else {
             return;
         };
-        let to = name(place + 1);
-        let now = cx.clock().nanos();
+        let (to, size) = (name(place + 1), self.setup.size);
+        let now = cx.clock();
         for _ in 0..messages {
-            let number = peer.next;
-            self.setup
-                .speech
-                .write(&to, self.setup.size, &mut peer.out, |out| {
-                    out.extend_from_slice(&number.to_be_bytes());
-                    out.extend_from_slice(&now.to_be_bytes());
-                    out.extend_from_slice(&self.filling);
-                });
-            peer.next += 1;
+            let number = first(place) + sender.next;
+            let write = |out: &mut Vec<u8>| write_body(number, now, size, &self.reel, out);
+            self.setup.speech.write(&to, size, &mut sender.out, write);
+            sender.next += 1;
+            receiver.under_way.push_back(now);
         }
         self.send(cx, place);
     }
@@ -261,8 +283,12 @@ impl Pairs {
         if let Some(sock) = peer.sock.take() {
             cx.close(sock, Close::Orderly);
         }
+        let board = &self.setup.board.clients;
         if peer.ready {
-            self.setup.board.clients.gone.fetch_add(1, Relaxed);
+            board.gone.fetch_add(1, Relaxed);
+        }
+        if std::mem::take(&mut peer.is_starved) {
+            board.starved.fetch_sub(1, Relaxed);
         }
         peer.out.clear();
         peer.sent = 0;
@@ -285,14 +311,25 @@ impl Pairs {
         let receivers = self.peers.iter().skip(1).step_by(2);
         let mut rates: Vec<f64> = receivers.map(rate).collect();
         rates.sort_by(f64::total_cmp);
+        let mut starved = 0;
+        for receiver in self.peers.iter_mut().skip(1).step_by(2) {
+            receiver.is_starved = receiver.sock.is_some();
+            starved += usize::from(receiver.is_starved);
+        }
+        self.setup.board.clients.starved.store(starved, Relaxed);
+        let (mut delays, arrived) = (self.delays.clone(), self.delays.len());
+        let sent = self.peers.iter().flat_map(|peer| &peer.under_way);
+        add_waiting(&mut delays, sent.map(|sent| cx.clock().since(*sent)));
         *lock(&self.setup.board.clients.told) = Some(Told {
             time,
             rates,
-            delays: self.delays.clone(),
+            delays,
+            arrived,
             lost: 0,
             repeated: 0,
             altered: self.wrong,
             understood: true,
+            unread: 0,
         });
     }
 
@@ -348,9 +385,125 @@ fn is_receiver(place: usize) -> bool {
     !place.is_multiple_of(2)
 }
 
+fn write_body(number: u64, now: Time, size: usize, reel: &Reel, out: &mut Vec<u8>) {
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&now.nanos().to_be_bytes());
+    reel.write(filling(number, size), size.saturating_sub(STAMP), out);
+}
+
+/// The number of the first message of a pair: no other pair has any of its numbers.
+fn first(place: usize) -> u64 {
+    (place as u64 / 2) << PAIR_SHIFT
+}
+
+/// Where the filling of a message begins, by its number and its length.
+fn filling(number: u64, size: usize) -> Place {
+    let mut place = Place::of((number >> PAIR_SHIFT) as u32);
+    place.advance((number & ((1 << PAIR_SHIFT) - 1)) as usize * size);
+    place
+}
+
+/// Of a message's number, the bits that tell the messages of a pair apart.
+const PAIR_SHIFT: u32 = 40;
+/// The number of no message.
+const NOBODY: [u8; 8] = [u8::MAX; 8];
 /// A message's number, and the time when it was written.
 const STAMP: usize = 16;
 /// How often the board is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 const BUFFER: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 128;
+
+    /// Two pairs at a hub; three messages of the first one are under way.
+    fn pairs() -> Pairs {
+        let mut pairs = Pairs::new(Setup {
+            board: Arc::default(),
+            to: "127.0.0.1:1".parse().expect("an endpoint"),
+            speech: Speech::Hub,
+            pairs: 2,
+            size: SIZE,
+            pending: 3,
+            check: true,
+        });
+        let receiver = &mut pairs.peers[1];
+        receiver.label = b"s0".to_vec();
+        receiver.under_way.extend((1..=3).map(sent));
+        pairs
+    }
+
+    fn sent(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    /// The messages of the pair of this sender, of which the first was sent after a millisecond.
+    fn message(pairs: &Pairs, sender: usize, seq: u64) -> Vec<u8> {
+        let mut body = Vec::new();
+        let number = first(sender) + seq;
+        write_body(number, sent(seq + 1), SIZE, &pairs.reel, &mut body);
+        body
+    }
+
+    /// What comes to the first receiver, and how much of it is wrong, and how much was waited for.
+    #[track_caller]
+    fn arrives(all: &[(&[u8], usize, u64, usize)], wrong: u64, arrived: u64) {
+        let mut pairs = pairs();
+        for (label, sender, seq, flipped) in all {
+            let mut body = message(&pairs, *sender, *seq);
+            if let Some(byte) = body.get_mut(*flipped) {
+                *byte ^= 1;
+            }
+            pairs.arrive(1, (label, &body), sent(1000));
+        }
+        assert_eq!(
+            (pairs.wrong, pairs.delays.len()),
+            (wrong, arrived),
+            "{all:?}"
+        );
+    }
+
+    const WHOLE: usize = SIZE;
+
+    #[test]
+    fn a_message_of_another_pair_is_wrong() {
+        arrives(&[(b"s0", 0, 0, WHOLE), (b"s0", 0, 1, WHOLE)], 0, 2);
+        arrives(&[(b"s0", 2, 0, WHOLE), (b"s0", 0, 0, WHOLE)], 1, 1);
+        arrives(&[(b"s1", 0, 0, WHOLE)], 1, 0);
+    }
+
+    #[test]
+    fn every_byte_of_a_message_is_compared() {
+        for flipped in 0..SIZE {
+            let mut pairs = pairs();
+            let mut body = message(&pairs, 0, 0);
+            body[flipped] ^= 1;
+            pairs.arrive(1, (b"s0", &body), sent(1000));
+            assert!(pairs.wrong > 0, "byte {flipped}");
+        }
+        let mut pairs = pairs();
+        let body = message(&pairs, 0, 0);
+        pairs.arrive(1, (b"s0", &body[..SIZE - 1]), sent(1000));
+        assert_eq!(pairs.wrong, 1);
+    }
+
+    #[test]
+    fn a_message_that_is_lost_or_comes_again_is_wrong_once() {
+        arrives(&[(b"s0", 0, 1, WHOLE), (b"s0", 0, 2, WHOLE)], 1, 2);
+        arrives(
+            &[
+                (b"s0", 0, 0, WHOLE),
+                (b"s0", 0, 0, WHOLE),
+                (b"s0", 0, 1, WHOLE),
+            ],
+            1,
+            2,
+        );
+        // Nobody has sent so many.
+        arrives(&[(b"s0", 0, 3, WHOLE)], 1, 0);
+    }
+}

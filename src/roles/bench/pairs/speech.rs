@@ -24,8 +24,8 @@ pub(super) enum Heard<'a> {
     Ready,
     /// It asks whether we are there.
     Ping,
-    /// A message.
-    Message(&'a [u8]),
+    /// A message, and what is said of it: at a hub who sent it, and to whom with NATS.
+    Message { label: &'a [u8], body: &'a [u8] },
     /// Something of no account.
     Other,
     /// We are not wanted, or not understood.
@@ -100,7 +100,10 @@ fn read_hub(bytes: &[u8]) -> Option<(usize, Heard<'_>)> {
         (0, b"ok") => Heard::Ready,
         (0, body) if body.starts_with(b"refused") => Heard::Refused,
         (0, _) => Heard::Other,
-        _ => Heard::Message(body),
+        _ => Heard::Message {
+            label: &bytes[..sender],
+            body,
+        },
     };
     Some((head + len, heard))
 }
@@ -116,7 +119,8 @@ fn read_nats(bytes: &[u8]) -> Option<(usize, Heard<'_>)> {
         };
         let body = bytes.get(next..next + len)?;
         bytes.get(next + len..next + len + 2)?;
-        return Some((next + len + 2, Heard::Message(body)));
+        let label = text.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        return Some((next + len + 2, Heard::Message { label, body }));
     }
     let heard = match text {
         b"PONG" => Heard::Ready,
@@ -142,6 +146,10 @@ const HEAD_MAX: usize = 64 << 10;
 mod tests {
     use super::*;
 
+    fn message(label: &'static [u8], body: &'static [u8]) -> Heard<'static> {
+        Heard::Message { label, body }
+    }
+
     #[test]
     fn both_are_read_however_they_come() {
         let cases: [(Speech, &[u8], &[Heard<'_>]); 2] = [
@@ -151,8 +159,8 @@ mod tests {
                 &[
                     Heard::Ready,
                     Heard::Other,
-                    Heard::Message(b"a|b|c"),
-                    Heard::Message(b""),
+                    message(b"\na", b"a|b|c"),
+                    message(b"a", b""),
                     Heard::Refused,
                 ],
             ),
@@ -162,9 +170,9 @@ mod tests {
                 &[
                     Heard::Other,
                     Heard::Ready,
-                    Heard::Message(b"a\r\nbc"),
+                    message(b"r0", b"a\r\nbc"),
                     Heard::Ping,
-                    Heard::Message(b""),
+                    message(b"r0", b""),
                     Heard::Refused,
                 ],
             ),
