@@ -2,8 +2,18 @@
 //! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
 //! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_relay more_seeds` lives through as many more as there is time for.
 
+#[path = "sim_relay/hot_path.rs"]
+mod hot_path;
+#[path = "common/scratch.rs"]
+#[allow(dead_code, reason = "other test binaries need more of it")]
+mod scratch;
 #[path = "common/stage.rs"]
 mod stage;
+#[path = "common/tools.rs"]
+#[allow(dead_code, reason = "other test binaries need more of it")]
+mod tools;
+#[path = "common/work.rs"]
+mod work;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,7 +29,7 @@ use hydrant::reactor::{Options, Reactor};
 use hydrant::roles::relay::Relay;
 use hydrant::sim::{Actor, Ending, Faults, SimNet, Source};
 
-use stage::{Stage, relay};
+use stage::{MESSAGE, Stage, relay};
 
 fn run(seeds: Range<u64>) {
     let mut failed = Vec::new();
@@ -92,9 +102,9 @@ fn a_seed_is_a_run() {
 fn a_message_is_read_once_and_written_once_to_each() {
     for (clients, waits) in [(1, 1), (512, 1), (1000, 2)] {
         let mut stage = Stage::new(clients);
-        stage.pass(); // the first read finds out that there is no more
+        stage.pass(&MESSAGE); // the first read finds out that there is no more
         stage.world.world().trace(true);
-        stage.pass();
+        stage.pass(&MESSAGE);
         let mut calls = BTreeMap::new();
         let world = stage.world.world();
         for line in world.trace_lines().filter(|line| line.contains(" -> ")) {

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 /// By then everything has happened that is going to happen, on however slow a machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs `call`, which may block, and returns what it does; panics where that takes too long.
 #[track_caller]
