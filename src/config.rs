@@ -3,10 +3,12 @@
 mod certificates;
 mod console;
 mod error;
+mod faults;
 mod files;
 mod member;
 mod origin;
 mod outputs;
+mod relative;
 pub mod run_file;
 pub mod settings;
 mod tunnel;
@@ -15,14 +17,13 @@ mod ws;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use self::files::{SECRET_MAX, fault_of, read_secret, read_small, read_tokens};
+use self::files::{dialling_token, read_secret, read_tokens};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::Values;
 use crate::base::secret::Secret;
-use crate::base::tokens::Tokens;
-use crate::cli::{self, Args, Command, RoleId, UsageError};
+use crate::cli::{self, Args, Command, GLOBALS, RoleId, UsageError};
 use crate::roles::bench::config::BenchConfig;
 use crate::roles::bench::options as bench_options;
 use crate::roles::console::config::ConsoleConfig;
@@ -158,6 +159,8 @@ pub struct Env {
     pub passed: Option<Vec<(String, String)>>,
     /// A run file is only checked: what starting it would find is looked for, too.
     pub is_check: bool,
+    /// Files are only named, and none is read: what else is wrong is looked for.
+    pub is_dry: bool,
 }
 
 /// Nothing is to run: something is to be said, and then the program ends.
@@ -207,9 +210,6 @@ impl Config {
             });
         }
         let (run, certificates) = build(args.role, &args.values, &args.words, &env)?;
-        if globals.metrics.is_some() && matches!(run, Run::Demo | Run::Bench(_) | Run::Status(_)) {
-            return Err(ConfigError::NoMetrics { role: run.word() });
-        }
         Ok(Self {
             globals,
             run,
@@ -233,7 +233,7 @@ pub(crate) fn build(
     let run = match role {
         RoleId::Relay => relay(values, words, env, &mut certificates)?,
         RoleId::Demo => Run::Demo,
-        RoleId::HubServe => hub(values, words, &mut certificates)?,
+        RoleId::HubServe => hub(values, words, env, &mut certificates)?,
         RoleId::HubClient | RoleId::HubSend | RoleId::HubRecv => {
             let build = match role {
                 RoleId::HubClient => hub_options::build_client,
@@ -243,7 +243,7 @@ pub(crate) fn build(
             user(values, words, env, build, &mut certificates)?
         }
         RoleId::HubTunnel => hub_tunnel(values, words, env, &mut certificates)?,
-        RoleId::TunnelServe => tunnel::serve(values, words, &mut certificates)?,
+        RoleId::TunnelServe => tunnel::serve(values, words, env, &mut certificates)?,
         RoleId::TunnelExpose => tunnel::expose(values, words, env, &mut certificates)?,
         RoleId::WsRelay => ws::relay(values, words, env, &mut certificates)?,
         RoleId::WsHost | RoleId::WsClient => {
@@ -284,13 +284,14 @@ fn hub_tunnel(
 fn hub(
     values: &Values,
     words: &[String],
+    env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
     let mut config = hub_options::build_serve(values, words)?;
     let files = Files::of_server(values, &config.listen)?;
-    config.tls = read_certificates(files, certificates)?;
+    config.tls = read_certificates(files, env, certificates)?;
     let tokens = values.path("tokens")?;
-    if let Some(path) = &tokens {
+    if let Some(path) = tokens.as_ref().filter(|_| !env.is_dry) {
         config.auth = Auth::Tokens(read_tokens(path)?);
     }
     let config = Box::new(config);
@@ -306,10 +307,10 @@ fn relay(
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
     let (mut relay, files) = relay_unread(values, words, env)?;
-    if let Some(path) = values.path("upstream-send")? {
+    if let Some(path) = values.path("upstream-send")?.filter(|_| !env.is_dry) {
         relay.upstream_send = read_secret("--upstream-send", &path)?;
     }
-    relay.tls = read_certificates(files, certificates)?;
+    relay.tls = read_certificates(files, env, certificates)?;
     Ok(Run::Relay(Box::new(relay)))
 }
 
@@ -326,8 +327,12 @@ pub(crate) fn relay_unread(
 }
 
 /// Reads the files of certificates, if any are needed, and keeps what there is to read again.
-fn read_certificates(files: Files, kept: &mut Option<Certificates>) -> Result<Tls, ConfigError> {
-    match files == Files::default() {
+fn read_certificates(
+    files: Files,
+    env: &Env,
+    kept: &mut Option<Certificates>,
+) -> Result<Tls, ConfigError> {
+    match files == Files::default() || env.is_dry {
         true => Ok(Tls::default()),
         false => Ok(kept.insert(Certificates::read(files)?).tls()),
     }
@@ -336,8 +341,18 @@ fn read_certificates(files: Files, kept: &mut Option<Certificates>) -> Result<Tl
 /// What is only said: the mistakes of a run file, or that it has none, or an example of one.
 fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
     let text = match args.role {
-        RoleId::Run if args.values.given("example") => Ok(run_file::example()),
-        RoleId::Check => run_file_of(args)
+        RoleId::Run if args.values.given("example") => {
+            let what = "run --example";
+            only_prints(args, what).and_then(|()| match args.words.first() {
+                Some(word) => Err(ConfigError::Leftover {
+                    word: word.clone(),
+                    what,
+                }),
+                None => Ok(run_file::example()),
+            })
+        }
+        RoleId::Check => Globals::from_values(&args.values)
+            .and_then(|_| run_file_of(args))
             .and_then(|path| {
                 // They are passed to what runs the file, and not to what checks it.
                 let passed = env.passed.clone().filter(|passed| !passed.is_empty());
@@ -355,7 +370,10 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
             let shells = cli::SHELLS.join(", ");
             cli::completions(shell).ok_or(ConfigError::Shell { shells })
         }
-        RoleId::SystemdUnit => Ok(unit::unit(args.words.first().map(String::as_str))),
+        RoleId::SystemdUnit => {
+            let file = args.words.first().map(String::as_str);
+            unit::unit(file, &args.values)
+        }
         _ => return None,
     };
     Some(text.map(|stdout| Exit {
@@ -363,6 +381,17 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
         stderr: String::new(),
         code: 0,
     }))
+}
+
+/// Nothing that is given for what runs is given for this.
+fn only_prints(args: &Args, what: &'static str) -> Result<(), ConfigError> {
+    let pairs = args.values.pairs().into_iter();
+    let mut flags = pairs.map(|(flag, _)| flag);
+    let is_global = |flag: &&str| GLOBALS.iter().any(|opt| opt.flag == *flag);
+    match flags.find(is_global) {
+        Some(flag) => Err(ConfigError::NothingRuns { flag, what }),
+        None => Ok(()),
+    }
 }
 
 fn run_file_of(args: &Args) -> Result<PathBuf, ConfigError> {
@@ -392,32 +421,12 @@ fn complete(
     certificates: &mut Option<Certificates>,
 ) -> Result<(), ConfigError> {
     let files = Files::of_client(values, &account.hub)?;
-    account.tls = read_certificates(files, certificates)?;
+    account.tls = read_certificates(files, env, certificates)?;
     account.token = dialling_token(values, env)?;
     Ok(())
 }
 
 type BuildUser = fn(&Values, &[String]) -> Result<UserConfig, hub_options::OrderError>;
-
-/// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
-fn dialling_token(values: &Values, env: &Env) -> Result<Option<Secret>, ConfigError> {
-    if let Some(path) = values.path("token-file")? {
-        return read_token("--token-file", &path).map(Some);
-    }
-    let Some(token) = env.token.as_ref().filter(|token| !token.is_empty()) else {
-        return Ok(None);
-    };
-    Tokens::parse_one(token)
-        .map(Some)
-        .map_err(ConfigError::EnvToken)
-}
-
-/// The one token that a file holds.
-fn read_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
-    let token = read_small(path, SECRET_MAX)
-        .and_then(|(bytes, _)| Tokens::parse_one(&bytes).map_err(FileFault::Token));
-    token.map_err(|fault| fault_of(flag, path, fault))
-}
 
 impl Globals {
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
@@ -442,9 +451,12 @@ impl Globals {
     }
 }
 
-/// `--metrics`.
+/// `--metrics`, which not every role has.
 fn metrics(values: &Values) -> Result<Option<Endpoint>, ConfigError> {
-    let given = values.text("metrics")?;
+    let given = match values.find("--metrics") {
+        Some(opt) => values.text(opt.name())?,
+        None => None,
+    };
     let read = |given: String| Endpoint::plain(&given).map_err(ConfigError::Metrics);
     given.map(read).transpose()
 }
@@ -453,7 +465,8 @@ impl Exit {
     fn of(error: &ConfigError) -> Self {
         let text = match error {
             ConfigError::Mistakes(shown) => shown.clone(),
-            error => format!("hydrant: {error}\n"),
+            // What is said may end up in a journal.
+            error => format!("hydrant: {}\n", error.discreet()),
         };
         Self {
             code: error.code(),

@@ -61,6 +61,9 @@
 //! **Invariant.** A reload touches nothing that has not changed: places are listened at before anything else happens,
 //! and what can't be had changes nothing.
 //!
+//! **Invariant.** A descriptor that roles or the process need for themselves is never a client's, and the clients of
+//! one role leave those of each other one a part of the rest: [`reactor::budget`].
+//!
 //! **Invariant.** Work for a read of the upstream is proportional to the clients that can take bytes, and an idle
 //! client costs its own small record only.
 

@@ -31,6 +31,7 @@ fn main() {
         sockets: Some(sockets()),
         passed: Some(passed.iter().map(place).collect()),
         is_check: false,
+        is_dry: false,
     };
     let code = match Config::from_command_line(std::env::args_os().skip(1), env) {
         Ok(config) => app::run(config, passed),

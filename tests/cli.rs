@@ -104,6 +104,40 @@ fn mistakes_in_the_command_line_are_told() {
     told("demo now", 2, "leftover word now: see hydrant demo --help");
 }
 
+/// A flag that would do nothing is none of the role's.
+#[test]
+fn a_role_refuses_what_it_does_not_take() {
+    for (line, flag, role) in [
+        ("demo --metrics 9100", "--metrics", "demo"),
+        ("status --metrics 9100", "--metrics", "status"),
+        ("bench --metrics 9100", "--metrics", "bench"),
+        ("man --log-file /none/x", "--log-file", "man"),
+        ("completions bash -q", "--quiet", "completions"),
+    ] {
+        told(
+            line,
+            2,
+            &format!("{role} has no flag {flag}: see hydrant {role} --help"),
+        );
+        let help = hydrant(&format!("{role} --help")).run();
+        assert!(!help.stdout.contains(flag), "{}", help.stdout);
+    }
+    let overview = hydrant("--help").run().stdout;
+    let overview: Vec<&str> = overview.split_whitespace().collect();
+    let overview = overview.join(" ");
+    assert!(
+        overview.contains("--metrics not for demo, status, completions, man, bench"),
+        "{overview}"
+    );
+}
+
+#[test]
+fn a_socket_that_is_passed_is_for_a_run_file() {
+    let only = "fd:NAME, a socket that the service manager passes, is for dst and listen of a run file, as it stands";
+    told("127.0.0.1:1 fd:feed", 2, only);
+    told("tls://fd:feed :0", 2, only);
+}
+
 #[test]
 fn a_port_in_use_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

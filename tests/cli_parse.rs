@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::scratch::Scratch;
 use hydrant::base::endpoint::Endpoint;
-use hydrant::cli::{GLOBALS, ROLES};
+use hydrant::cli::ROLES;
 use hydrant::config::{Config, Env, Exit, Run, Verbosity};
 use hydrant::roles::relay::config::{DumpFormat, RelayConfig, Slow, Source, Stats, Way};
 use hydrant::roles::ws::options::Proxies;
@@ -28,6 +28,7 @@ const PIPE: Env = Env {
     sockets: None,
     passed: None,
     is_check: false,
+    is_dry: false,
 };
 const TERMINAL: Env = Env {
     stderr_is_terminal: true,
@@ -42,6 +43,7 @@ const TERMINAL: Env = Env {
     sockets: None,
     passed: None,
     is_check: false,
+    is_dry: false,
 };
 
 /// `line` is everything behind `hydrant`, split at spaces.
@@ -382,16 +384,31 @@ bench source connect:a:0 => port 0 can't be dialled: give the relay's port
 bench source here => here has no port: write here:PORT
 bench --clients 0 => --clients: 0 is too little: the least is 1
 bench --clients 1,100001 => --clients: 100001 is too much: the most is 100000
-bench --clients 1,,2 => --clients needs a value
+bench --clients 1,,2 => --clients: 1,,2 has a comma too many
+bench --size ,64K => --size: ,64K has a comma too many
+bench --size 64K, => --size: 64K, has a comma too many
 bench --clients ten => --clients: ten is not a whole number
 bench --size 63 => --size: 63 is too little: the least is 64
 bench --size 64K,17M => --size: 17M is too much: the most is 16M
+bench tunnel-up ws hub idle --rate 5 => --rate means nothing to bench tunnel-up
+bench idle --rate 5 => --rate means nothing to bench idle
+bench --svg - => --svg needs a file: - is none, and ./- is a file of this name
 bench --rate 0 => --rate: 0 is too little: the least is 1
 bench --time 50ms => --time: 50ms is too little: the least is 100ms
 bench --repeat 0 => --repeat: 0 is too little: the least is 1
+bench --together => --together is for latency alone, not for throughput: hydrant bench latency
+bench latency slow --together --relay a{dst} => --together is for latency alone, not for slow: hydrant bench latency
+bench latency --together => --together needs two relays at least: give --relay again, each with a command
+bench latency --together --relay a{dst} => --together needs two relays at least: give --relay again, each with a command
+bench latency --together --relay a{dst} --relay b{dst} --rate 251 => --together: messages to 2 relays at 251/s each \
+are 1.99 ms apart, and a source needs 2 ms to itself: --rate 250 would do
+bench source :1 --together => --together means nothing to bench source
+bench sink a:1 --together => --together means nothing to bench sink
+bench tls-loop a:1 :2 --together => --together means nothing to bench tls-loop
 bench --relay {src} => --relay {src}: nothing says where clients connect: put {dst} or {dst_port} into it
 bench --relay 'a{dst} => --relay 'a{dst}: a ' is not closed
 bench --relay a{srcport}{dst} => --relay a{srcport}{dst}: <places>
+bench --relay a{foo}{dst} => --relay a{foo}{dst}: <places>
 bench --speak hydrant => --speak: hydrant is none of plain, redis, nats
 bench --speak nats => hydrant itself does not speak nats: --speak nats needs a --relay
 bench --speak plain --speak nats --relay a{dst} => 2 --speak for 1 relay: give one for all, or one for each
@@ -630,10 +647,8 @@ fn what_is_sent_upstream_comes_from_a_file() {
     for (path, wrong) in [
         (
             scratch.at("none"),
-            format!(
-                "can't read --upstream-send {}: no such file or directory",
-                scratch.at("none")
-            ),
+            "can't read --upstream-send: no such file; its path is not shown, since it may be the secret itself"
+                .to_owned(),
         ),
         (
             folder.clone(),
@@ -691,7 +706,7 @@ fn help_shows_every_flag_and_its_examples_work() {
     for role in ROLES {
         let text = help(&format!("{} --help", role.name));
         assert!(text.contains("usage: hydrant"));
-        for opt in GLOBALS.iter().chain(role.options) {
+        for opt in role.globals().iter().chain(role.options) {
             assert!(
                 text.contains(&format!(" {}", opt.flag)),
                 "{} of {}",
@@ -749,5 +764,63 @@ proptest! {
             let one_line = exit.stderr.lines().count() == 1 && exit.stderr.starts_with("hydrant: ");
             prop_assert!(exit.code == 0 || nothing_given || one_line, "{}", exit.stderr);
         }
+    }
+}
+
+/// What only prints has no use for what is said of something that runs.
+#[test]
+fn nothing_is_taken_and_dropped() {
+    for (args, said) in [
+        (
+            &["run", "--example", "x"][..],
+            "leftover word x: run --example takes none",
+        ),
+        (
+            &["run", "--example", "-v"],
+            "run --example only prints: leave --verbose out",
+        ),
+        (
+            &["man", "--metrics", "1"],
+            "man has no flag --metrics: see hydrant man --help",
+        ),
+        (&["man", "x"], "leftover word x: see hydrant man --help"),
+        (
+            &["completions", "bash", "-q"],
+            "completions has no flag --quiet: see hydrant completions --help",
+        ),
+        (
+            &["completions", "bash", "zsh"],
+            "leftover word zsh: see hydrant completions --help",
+        ),
+        (
+            &["check", "a", "b"],
+            "leftover word b: see hydrant check --help",
+        ),
+        (
+            &["check", "a", "--metrics", "x"],
+            "--metrics: x has no port: write x:PORT",
+        ),
+        (
+            &["systemd-unit", "a", "b"],
+            "leftover word b: see hydrant systemd-unit --help",
+        ),
+        (
+            &["systemd-unit", "-q", "-v"],
+            "-q and -v contradict each other: leave one of them out",
+        ),
+        (
+            &["systemd-unit", "--metrics", "x"],
+            "--metrics: x has no port: write x:PORT",
+        ),
+        (
+            &["systemd-unit", ""],
+            "\"\" can be no run file: name one, or leave it out for /etc/hydrant/hydrant.toml",
+        ),
+        (
+            &["systemd-unit", "-"],
+            "- can be no run file: name one, or leave it out for /etc/hydrant/hydrant.toml",
+        ),
+    ] {
+        assert_eq!(mistake(args), format!("hydrant: {said}\n"));
     }
 }

@@ -6,6 +6,8 @@ use crate::base::endpoint::Endpoint;
 use crate::config::Member;
 use crate::reactor::tabs::Faults;
 use crate::reactor::{Reactor, Reserved, RoleId};
+use crate::roles::console::Console;
+use crate::roles::console::config::ConsoleConfig;
 use crate::roles::listening::cant_listen;
 use crate::roles::metrics::{Metrics, MetricsConfig};
 
@@ -56,19 +58,58 @@ fn put_watched(
     }
 }
 
-/// Begins what others ask for by HTTP.
+/// Begins those who watch: what others ask for by HTTP, at `metrics`, and a console. Where one of them can't listen,
+/// none of them has said that it does.
 ///
 /// # Errors
-/// Why it can't listen.
-pub(super) fn begin_metrics(
+/// Why one can't.
+pub(super) fn begin_watchers(
     reactor: &mut Reactor<RoleSet>,
-    listen: Endpoint,
-) -> Result<RoleId, String> {
-    let role = reactor.add(RoleSet::Metrics(Metrics::new(MetricsConfig { listen })));
-    match reactor.failure(role) {
-        Some(text) => Err(format!("metrics: {text}")),
-        None => Ok(role),
-    }
+    metrics: Option<Endpoint>,
+    console: Option<ConsoleConfig>,
+) -> Result<Watchers, String> {
+    let mut place = |at: &Endpoint, who: &str| {
+        let place = reactor.reserve(at, &[]);
+        place.map_err(|error| format!("{who}{}", cant_listen(at, &error)))
+    };
+    let metrics_at = metrics
+        .as_ref()
+        .map(|at| place(at, "metrics: "))
+        .transpose()?;
+    let console_at = console.as_ref().map(|own| place(&own.bind, "console: "));
+    let console_at = match console_at.transpose() {
+        Ok(place) => place,
+        Err(text) => {
+            reactor.cancel(metrics_at.into_iter().collect());
+            return Err(text);
+        }
+    };
+    let mut begin = |role: RoleSet, who: &str, place: Option<Reserved>| {
+        let role = reactor.add_with(role, place.into_iter().collect());
+        match reactor.failure(role) {
+            Some(text) => Err(format!("{who}{text}")),
+            None => Ok(role),
+        }
+    };
+    let console = console.map(|own| {
+        let console = RoleSet::Console(Console::new(own));
+        begin(console, "console: ", console_at)
+    });
+    let console = console.transpose()?;
+    let metrics = metrics.map(|listen| {
+        let metrics = RoleSet::Metrics(Metrics::new(MetricsConfig { listen }));
+        begin(metrics, "metrics: ", metrics_at)
+    });
+    Ok(Watchers {
+        metrics: metrics.transpose()?,
+        console,
+    })
+}
+
+/// Those who watch.
+pub(super) struct Watchers {
+    pub(super) metrics: Option<RoleId>,
+    pub(super) console: Option<RoleId>,
 }
 
 /// Listens for a role that is still to come. `leaving` are roles whose places it may take; `before` is the one that it

@@ -1,14 +1,14 @@
 //! What was begun or stopped by hand, and whether the run file says so. It is to be said there until it is, whoever
 //! changes the file meanwhile, or until the file itself says something new of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::RoleSet;
 use super::fleet::Fleet;
 use super::posts::{Post, Posts, Standing};
 use super::scribe::Want;
 use super::wants::name_of;
-use crate::config::run_file::{Edit, enabled};
+use crate::config::run_file::{Edit, switched};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
 
@@ -28,15 +28,9 @@ impl ByHand {
 
     /// The text of the file with all of it said, as far as those roles stand there.
     pub(super) fn said_in(&self, text: &str, posts: &Posts) -> String {
-        // Nearly all of it stands there already.
-        let stands: BTreeMap<String, bool> = enabled(text).into_iter().collect();
-        let edits = self.all.iter().filter_map(|(id, on)| {
-            let name = name_of(posts, *id).filter(|name| stands.get(name) == Some(&!on))?;
-            Some(Edit::Enable { name, on: *on })
-        });
-        edits.fold(text.to_owned(), |text, edit| {
-            edit.apply(&text).unwrap_or(text)
-        })
+        let all = self.all.iter();
+        let all = all.filter_map(|(id, on)| Some((name_of(posts, *id)?, *on)));
+        switched(text, &all.collect())
     }
 }
 
@@ -74,17 +68,20 @@ impl Fleet {
 
     /// The file has been read again: it says something new where it says another thing than it did, and not where it
     /// was never made to say what was done by hand. What it was made to say is said.
-    pub(super) fn forget_unsaid(&mut self) {
-        let said = self.scribe.as_ref().and_then(|scribe| scribe.said());
-        for (name, on) in said.map(|text| enabled(&text)).unwrap_or_default() {
-            if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == name) {
-                post.member.is_enabled = on;
-                if let Some(scribe) = &mut self.scribe {
-                    scribe
-                        .by_hand
-                        .all
-                        .retain(|id, it| *id != post.id || *it != on);
-                }
+    ///
+    /// `said`: whether each role was to run, by what the file said before.
+    pub(super) fn forget_unsaid(&mut self, said: Vec<(String, bool)>) {
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        let said: HashMap<String, bool> = said.into_iter().collect();
+        for post in self.posts.iter_mut() {
+            let Some(on) = said.get(&post.member.name) else {
+                continue;
+            };
+            post.member.is_enabled = *on;
+            if scribe.by_hand.all.get(&post.id) == Some(on) {
+                scribe.by_hand.all.remove(&post.id);
             }
         }
     }

@@ -36,10 +36,12 @@ pub(super) fn change(old: &Member, new: &mut Member) -> Change {
     match (&old.run, &mut new.run) {
         (Run::Relay(old), Run::Relay(new)) => {
             new.tls = old.tls.clone();
-            let mut changed = old.with_live_of(new);
+            // So it is with nearly all.
             if *old == *new {
-                Change::None
-            } else if changed == **new {
+                return Change::None;
+            }
+            let mut changed = old.with_live_of(new);
+            if changed == **new {
                 Change::Options
             } else {
                 let both_dial = matches!(

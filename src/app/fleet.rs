@@ -6,10 +6,13 @@
 //!                                └──can't go on──> Failed
 //! ```
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::RoleSet;
-use super::begin::{begin_metrics, put, reserve, text_of};
+use super::applying::SLICE;
+use super::begin::{begin_watchers, put, reserve, text_of};
 use super::change::Change;
 use super::control;
 use super::panel::{By, Panel};
@@ -21,7 +24,6 @@ use crate::config::{self, Member, Run, RunFile};
 use crate::reactor::command::Ticket;
 use crate::reactor::tabs::{TabReply, Tabs};
 use crate::reactor::{End, Reactor, Reserved, RoleId, Turn};
-use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
 use crate::roles::relay::config::DumpFormat;
 
@@ -35,6 +37,8 @@ pub(super) struct Fleet {
     console: Option<RoleId>,
     /// Roles of the past that still serve those who are left.
     pub(super) leaving: Vec<RoleId>,
+    /// Those of them that are still to be told to go.
+    pub(super) to_tell: VecDeque<RoleId>,
     /// Where they came from.
     pub(super) origin: Origin,
     /// That is being read again, and those wait for what comes of it.
@@ -45,6 +49,8 @@ pub(super) struct Fleet {
     pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
+    /// How soon the loop turns at the latest whatever happens, and so somebody waits for a change.
+    pub(super) turns: (Option<Duration>, Option<Duration>),
 }
 
 /// Who is to watch them.
@@ -186,10 +192,12 @@ impl Fleet {
             console: None,
             leaving: Vec::new(),
             origin,
+            to_tell: VecDeque::new(),
             reading: None,
             next_reading: None,
             scribe: None,
             reloads: (0, 0),
+            turns: (None, None),
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
@@ -231,17 +239,10 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         watch: Watching,
     ) -> Result<(), String> {
-        if let Some(listen) = watch.metrics {
-            self.watchers.push(begin_metrics(reactor, listen)?);
-        }
-        if let Some(console) = watch.console {
-            let role = reactor.add(RoleSet::Console(Console::new(console)));
-            if let Some(text) = reactor.failure(role) {
-                return Err(format!("console: {text}"));
-            }
-            self.console = Some(role);
-            self.watchers.push(role);
-        }
+        let begun = begin_watchers(reactor, watch.metrics, watch.console)?;
+        self.console = begun.console;
+        self.watchers
+            .extend(begun.metrics.into_iter().chain(begun.console));
         let control = control::open(reactor, watch.sockets.as_deref());
         self.watchers.extend(control);
         Ok(())
@@ -286,7 +287,8 @@ impl Fleet {
         if *turn == Turn::Reloading {
             self.begin_reload(reactor, None);
         }
-        if reactor.has_asked() {
+        // What is asked or done by hand waits until what the file says holds, or does not.
+        if reactor.has_asked() && !self.is_applying() {
             self.answer_asked(reactor);
         }
         if self.is_changing() {
@@ -299,6 +301,7 @@ impl Fleet {
         let is_over = |post: &Post| post.role().is_none() && !may_begin(post);
         let is_over = self.posts.iter().all(is_over)
             && self.leaving.is_empty()
+            && !self.is_applying()
             && self.posts.beginning.is_empty();
         reactor.stay(!is_over && !reactor.is_stopping());
         if is_over {
@@ -311,21 +314,56 @@ impl Fleet {
 
     /// Whether anything but what its roles do may be due: few processes ever change.
     fn is_changing(&self) -> bool {
-        self.reading.is_some() || self.scribe.is_some() || !self.posts.beginning.is_empty()
+        self.reading.is_some()
+            || self.scribe.as_ref().is_some_and(|scribe| !scribe.is_idle())
+            || self.turns.1.is_some()
+            || !self.posts.beginning.is_empty()
+            || !self.to_tell.is_empty()
+    }
+
+    /// The loop turns so often, though nothing happens in it.
+    pub(super) fn turn_within(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
+        self.turns.0 = every;
+        reactor.turn_within(every.into_iter().chain(self.turns.1).min());
+    }
+
+    /// And sooner where somebody has begun to wait for a change, until nobody does.
+    fn note_waiting(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let pulse = self.pulse();
+        if self.turns.1 != pulse {
+            self.turns.1 = pulse;
+            self.turn_within(reactor, self.turns.0);
+        }
     }
 
     #[inline(never)]
     fn go_on_changing(&mut self, reactor: &mut Reactor<RoleSet>) {
-        if !reactor.is_stopping() {
+        if reactor.is_stopping() {
+            // All are told, and what has not come to hold never does.
+            self.to_tell.clear();
+            self.give_up_reload(reactor);
+        } else {
+            self.tell_some(reactor, SLICE);
             self.end_reload(reactor);
             self.end_edit(reactor);
+            self.give_up_late(reactor);
             self.begin_edit(reactor);
+        }
+        self.note_waiting(reactor);
+        if self.is_applying() {
+            return reactor.hurry();
+        }
+        if !self.to_tell.is_empty() {
+            reactor.hurry();
         }
         self.begin_prepared(reactor);
     }
 
     fn note_end(&mut self, role: RoleId, end: End) -> Result<(), String> {
         self.leaving.retain(|leaving| *leaving != role);
+        if let Some((reading, _)) = &mut self.reading {
+            reading.note_end(role, &end);
+        }
         let is_ours = self.posts.iter().any(|post| post.role() == Some(role));
         match end {
             End::Failed(text) if self.is_alone && is_ours => Err(text),
@@ -374,6 +412,7 @@ impl Panel for Fleet {
         Tabs {
             file: self.file().map(|path| path.display().to_string()),
             fault: self.fault(),
+            note: self.scribe.as_ref().and_then(Scribe::theirs),
             is_kept: self.scribe.is_some(),
             ..Tabs::default()
         }

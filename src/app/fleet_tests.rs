@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::RoleSet;
 use super::errand::{Errand, Hosts};
 use super::fleet::{Fleet, Origin, Watching};
+use super::making::UnderWay;
 use super::panel::Panel;
 use super::posts::Standing;
 use super::reload::{Read, Reading};
-use super::scribe::UnderWay;
 use crate::config::run_file::Edit;
 use crate::config::{Env, RunFile};
 use crate::reactor::command::{Reply, RoleState, Ticket};
@@ -147,7 +147,7 @@ pub(super) fn relay(name: &str, more: &str) -> String {
 }
 
 /// Work that is done when the test says so, and its end.
-fn held<T: Send + 'static>(
+pub(super) fn held<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> (Errand<T>, mpsc::Sender<()>, mpsc::Receiver<()>) {
     let (go, gate) = mpsc::channel();
@@ -181,7 +181,7 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
     let text = edit.apply(&before).expect("it is there");
     let meant = text.clone();
-    let (checked, go_first, first) = held(move || origin.with(meant).map(Read::of));
+    let (checked, go_first, first) = held(move || Ok(origin.with(meant).map(Read::of)?));
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.take().expect("it was just begun");
     scribe.under_way = Some(UnderWay {

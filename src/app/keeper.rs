@@ -3,94 +3,185 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::settings_file::{SettingsFile, Shared, lock};
+use super::settings_file::{Kept, SettingsFile, Shared, lock};
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
 pub(super) struct Keeper {
-    jobs: Option<Sender<Job>>,
+    slot: Arc<Slot>,
     fault: Shared,
+    /// Where something stands that somebody else wrote.
+    theirs: Shared,
     /// What the file held when it was last looked at.
     known: Shared,
-    /// The same, which nobody holds while the disk is at work.
-    said: Shared,
     /// Its other end goes with the thread.
     through: Receiver<()>,
     path: PathBuf,
     what: &'static str,
 }
 
-enum Job {
-    /// This is to be in the file.
-    Keep(String),
-    /// This is in the file, whatever was to be.
-    Found(String),
-    /// It goes away once all that was given before is in the file, or could not be written.
-    Tried(Sender<()>),
+/// What the log is to say of one thing once the file holds it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) about: About,
+    /// `None`: what was to be said of that is not so any more.
+    pub(super) line: Option<String>,
+}
+
+/// What a line of the log is about: the last one of each counts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// A role, by its id.
+    Role(u64),
+    /// The section of a destination of a role.
+    Section(Option<u64>, String),
+}
+
+/// What the thread is to see to. A disk may hang, or be full for days: so it holds the last text alone, and one line of
+/// each thing.
+#[derive(Default)]
+struct Pending {
+    /// This is in the file, whatever was to be before.
+    found: Option<String>,
+    /// This is to be in the file, behind that.
+    text: Option<String>,
+    said: Vec<Said>,
+    /// They go away once all of it is in the file, or could not be written.
+    tried: Vec<Sender<()>>,
+    /// Nothing more comes.
+    is_over: bool,
+    /// The thread has broken off.
+    is_broken: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Pending)) {
+        what(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    /// Takes what there is to see to, once there is something; after `again` at the latest.
+    fn take(&self, again: Option<Duration>) -> Pending {
+        let is_idle = |pending: &mut Pending| {
+            let is_new = pending.found.is_some() || pending.text.is_some() || pending.is_over;
+            !is_new && pending.tried.is_empty()
+        };
+        let pending = self.lock();
+        let mut pending = match again {
+            Some(again) => {
+                let waited = self.changed.wait_timeout_while(pending, again, is_idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait_while(pending, is_idle);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        let is_over = pending.is_over;
+        let taken = std::mem::take(&mut *pending);
+        pending.is_over = is_over;
+        taken
+    }
+}
+
+/// Of each thing the last line counts.
+fn say(all: &mut Vec<Said>, said: Vec<Said>) {
+    for one in said {
+        all.retain(|before| before.about != one.about);
+        if one.line.is_some() {
+            all.push(one);
+        }
+    }
 }
 
 impl Keeper {
     /// `known`: what the file held when it was read; `None` where there was none.
-    /// `what` it is, in the log.
-    pub(super) fn start(
+    pub(super) fn start(path: PathBuf, known: Option<String>, kept: Kept) -> Result<Self, String> {
+        Self::start_with(path, known, kept, Writer::run)
+    }
+
+    fn start_with(
         path: PathBuf,
         known: Option<String>,
-        what: &'static str,
+        kept: Kept,
+        run: impl FnOnce(Writer) + Send + 'static,
     ) -> Result<Self, String> {
-        let fault = Arc::new(Mutex::new(None));
-        let (jobs, asked) = mpsc::channel();
+        let what = kept.label();
+        let (fault, theirs) = (Shared::default(), Shared::default());
+        let slot = Arc::<Slot>::default();
         let (over, through) = mpsc::channel();
-        let file = SettingsFile::new(path.clone(), known);
-        let (known, said) = (Arc::clone(&file.known), Arc::clone(&file.said));
-        let failed = Arc::clone(&fault);
+        let file = SettingsFile::new(path.clone(), known, kept);
+        let known = Arc::clone(&file.known);
+        let writer = Writer {
+            slot: Arc::clone(&slot),
+            file,
+            unwritten: None,
+            said: Vec::new(),
+            fault: Arc::clone(&fault),
+            theirs: Arc::clone(&theirs),
+            what,
+        };
         thread::Builder::new()
             .name("settings".to_owned())
             .spawn(move || {
-                keep(file, &asked, &failed, what);
-                drop(over);
+                let _over: Sender<()> = over;
+                run(writer);
             })
             .map_err(|error| format!("can't keep {}: {error}", path.display()))?;
         Ok(Self {
-            jobs: Some(jobs),
+            slot,
             fault,
+            theirs,
             known,
-            said,
             through,
             path,
             what,
         })
     }
 
-    /// This is to be in the file.
-    pub(super) fn keep(&self, text: String) {
-        self.tell(Job::Keep(text));
+    /// This is to be in the file, and these lines in the log once it is.
+    pub(super) fn keep(&self, text: String, said: Vec<Said>) {
+        self.slot.tell(|pending| {
+            pending.text = Some(text);
+            // A line that is not so any more may be with the thread already.
+            for one in said {
+                pending.said.retain(|before| before.about != one.about);
+                pending.said.push(one);
+            }
+        });
     }
 
     /// The file has been read again, and this is what it says: what was to be written before counts no more.
     pub(super) fn found(&self, text: String) {
-        self.tell(Job::Found(text));
+        self.slot.tell(|pending| {
+            pending.found = Some(text);
+            pending.text = None;
+            pending.said.clear();
+        });
     }
 
     /// Ends once all that was given is in the file, or could not be written: for a thread that is about to read it.
     pub(super) fn tried(&self) -> Receiver<()> {
         let (held, ends) = mpsc::channel();
-        self.tell(Job::Tried(held));
+        self.slot.tell(|pending| {
+            if !pending.is_broken {
+                pending.tried.push(held);
+            }
+        });
         ends
-    }
-
-    fn tell(&self, job: Job) {
-        if let Some(jobs) = &self.jobs {
-            // The thread lives as long as this does.
-            let _ = jobs.send(job);
-        }
-    }
-
-    /// What the file held when it was last looked at. The disk is not waited for, unlike with [`Self::known`].
-    pub(super) fn said(&self) -> Option<String> {
-        lock(&self.said).clone()
     }
 
     /// What the file holds, as far as is known; so it stays while it is locked, which takes as long as the disk does.
@@ -107,9 +198,14 @@ impl Keeper {
         lock(&self.fault).clone()
     }
 
+    /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
+    pub(super) fn theirs(&self) -> Option<String> {
+        lock(&self.theirs).clone()
+    }
+
     /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
     pub(super) fn finish(&mut self) {
-        drop(self.jobs.take());
+        self.slot.tell(|pending| pending.is_over = true);
         if self.through.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
             log::error!("{} may not be saved: the disk does not answer", self.what);
             return;
@@ -120,59 +216,116 @@ impl Keeper {
     }
 }
 
-fn keep(mut file: SettingsFile, asked: &Receiver<Job>, fault: &Mutex<Option<String>>, what: &str) {
-    let mut unwritten: Option<String> = None;
-    let mut waiting: Vec<Sender<()>> = Vec::new();
-    loop {
-        let wait = match unwritten {
-            Some(_) => asked.recv_timeout(AGAIN),
-            None => asked.recv().map_err(RecvTimeoutError::from),
-        };
-        match wait {
-            // Of several that wait, the last one says it all.
-            Ok(first) => {
-                for job in std::iter::once(first).chain(asked.try_iter()) {
-                    match job {
-                        Job::Keep(text) => unwritten = Some(text),
-                        Job::Found(text) => {
-                            file.found(text);
-                            *lock(fault) = None;
-                            unwritten = None;
-                        }
-                        Job::Tried(held) => waiting.push(held),
-                    }
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
+/// Nobody gives it anything any more.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.slot.tell(|pending| pending.is_over = true);
+    }
+}
+
+/// The thread's own.
+struct Writer {
+    slot: Arc<Slot>,
+    file: SettingsFile,
+    unwritten: Option<String>,
+    /// What the log is to say once that is written.
+    said: Vec<Said>,
+    fault: Shared,
+    theirs: Shared,
+    what: &'static str,
+}
+
+impl Writer {
+    fn run(mut self) {
+        self.file.put_right();
+        self.say_found();
+        loop {
+            let pending = self.slot.take(self.unwritten.is_some().then_some(AGAIN));
+            let (is_over, tried) = self.take(pending);
+            let written = self.write();
+            if is_over {
                 // What could not be written may be by now.
-                if let Some(text) = &unwritten {
-                    *lock(fault) = file.write(text).err();
+                if let Some(fault) = written {
+                    *lock(&self.fault) = fault;
                 }
                 return;
             }
-        }
-        let Some(text) = &unwritten else {
-            waiting.clear();
-            continue;
-        };
-        let written = file.write(text);
-        waiting.clear();
-        let now = written.err();
-        if now.is_none() {
-            unwritten = None;
-        }
-        let mut said = lock(fault);
-        if *said != now {
-            match &now {
-                Some(text) => log::error!("{what} not saved: {text}"),
-                None => log::info!("{what} saved again"),
+            drop(tried);
+            if let Some(fault) = written {
+                self.tell(fault);
             }
-            *said = now;
+        }
+    }
+
+    /// Whether nothing more comes, and who waits for what is about to be tried.
+    fn take(&mut self, pending: Pending) -> (bool, Vec<Sender<()>>) {
+        if let Some(text) = pending.found {
+            self.file.found(text);
+            *lock(&self.fault) = None;
+            self.unwritten = None;
+            self.said.clear();
+        }
+        if let Some(text) = pending.text {
+            self.unwritten = Some(text);
+        }
+        say(&mut self.said, pending.said);
+        (pending.is_over, pending.tried)
+    }
+
+    /// Writes what is to be in the file. `None`: there is nothing; else why it is not there, if so.
+    fn write(&mut self) -> Option<Option<String>> {
+        let written = self.file.write(self.unwritten.as_deref()?);
+        self.say_found();
+        if written.is_ok() {
+            self.unwritten = None;
+            for line in self.said.drain(..).filter_map(|said| said.line) {
+                log::info!("{line}");
+            }
+        }
+        Some(written.err())
+    }
+
+    fn tell(&self, now: Option<String>) {
+        let mut fault = lock(&self.fault);
+        if *fault != now {
+            match &now {
+                Some(text) => log::error!("{} not saved: {text}", self.what),
+                None => log::info!("{} saved again", self.what),
+            }
+            *fault = now;
+        }
+    }
+
+    /// What somebody else wrote is theirs, and they are to hear of it.
+    fn say_found(&mut self) {
+        for theirs in self.file.take_found() {
+            let text = format!(
+                "what somebody else wrote into the file while it was being saved is kept in {}",
+                theirs.display()
+            );
+            log::warn!("{}: {text}", self.what);
+            *lock(&self.theirs) = Some(text);
         }
     }
 }
 
+/// Whoever counts on it hears that it is no more: nothing else would say so.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("{} not saved: {BROKEN}", self.what);
+            *lock(&self.fault) = Some(BROKEN.to_owned());
+            self.slot.tell(|pending| {
+                pending.is_broken = true;
+                pending.tried.clear();
+            });
+        }
+    }
+}
+
+/// Why nothing is saved any more.
+const BROKEN: &str =
+    "what saves it has broken off: nothing is saved until hydrant is started again";
 /// How long the end waits for the disk, and so does whoever reads what is to be written.
 pub(super) const LAST: Duration = Duration::from_secs(5);
 /// How soon a file that could not be written is tried again.
@@ -183,15 +336,16 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::app::theirs::{beside, named_after};
 
     #[test]
     fn the_last_word_is_what_stands_there() {
         let name = format!("hydrant-keeper-{}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_file(&path);
-        let mut keeper = Keeper::start(path.clone(), None, "test: it").unwrap();
+        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings).unwrap();
         for number in 0..100 {
-            keeper.keep(number.to_string());
+            keeper.keep(number.to_string(), Vec::new());
         }
         keeper.finish();
         assert_eq!(
@@ -201,19 +355,85 @@ mod tests {
         let _ = fs::remove_file(path);
     }
 
-    /// The loop asks, and a save holds what is known until the disk has answered.
+    /// A disk that hangs is no reason to hold more and more: the last text, and the last line of each thing.
     #[test]
-    fn what_the_file_said_is_told_while_the_disk_is_at_work() {
-        let name = format!("hydrant-said-{}.toml", std::process::id());
+    fn while_the_disk_hangs_one_text_and_one_line_of_each_are_held() {
+        let name = format!("hydrant-hangs-{}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let keeper = Keeper::start(path, Some("one".to_owned()), "test: it").unwrap();
-        let (known, (told, hears)) = (keeper.known(), mpsc::channel());
-        thread::scope(|scope| {
-            let held = lock(&known);
-            scope.spawn(move || told.send(keeper.said()));
-            let said = hears.recv_timeout(LAST);
-            drop(held);
-            assert_eq!(said, Ok(Some("one".to_owned())));
-        });
+        fs::write(&path, "none").unwrap();
+        let known = Some("none".to_owned());
+        let mut keeper = Keeper::start(path.clone(), known, Kept::Settings).unwrap();
+        let about = |role, line: &str| Said {
+            about: About::Role(role),
+            line: Some(line.to_owned()),
+        };
+        let known = keeper.known();
+        let hangs = lock(&known);
+        for number in 0..100 {
+            let line = |role| about(role, &number.to_string());
+            keeper.keep(number.to_string(), vec![line(1), line(2)]);
+        }
+        let gone = Said {
+            about: About::Role(2),
+            line: None,
+        };
+        keeper.keep("last".to_owned(), vec![gone]);
+        let held = keeper.slot.lock();
+        assert_eq!(held.text.as_deref(), Some("last"));
+        assert!(held.said.len() <= 2, "{:?}", held.said);
+        drop((held, hangs));
+        keeper.finish();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "last");
+        for left in [path.clone(), beside(&path, "bak")] {
+            let _ = fs::remove_file(left);
+        }
+    }
+
+    /// Of what is to be said of one thing the last counts, and nothing where that is not so any more.
+    #[test]
+    fn one_line_is_said_of_each_thing() {
+        let said = |role, line: Option<&str>| Said {
+            about: About::Role(role),
+            line: line.map(str::to_owned),
+        };
+        let mut all = Vec::new();
+        say(&mut all, vec![said(1, Some("on")), said(2, Some("on"))]);
+        say(&mut all, vec![said(1, Some("off"))]);
+        assert_eq!(all, [said(2, Some("on")), said(1, Some("off"))]);
+        say(&mut all, vec![said(2, None)]);
+        assert_eq!(all, [said(1, Some("off"))]);
+    }
+
+    /// Where the thread comes to an end that it should not, the page does not say that all is saved, and nobody waits.
+    #[test]
+    fn one_that_breaks_off_says_so() {
+        let path = std::env::temp_dir().join("hydrant-never-written.toml");
+        let broken = |_: Writer| std::panic::resume_unwind(Box::new(()));
+        let mut keeper = Keeper::start_with(path.clone(), None, Kept::Settings, broken).unwrap();
+        keeper.keep("text".to_owned(), Vec::new());
+        keeper.tried().recv().unwrap_err();
+        keeper.finish();
+        let fault = keeper.fault().expect("the page says so");
+        assert!(fault.contains("broken off") && !path.exists(), "{fault}");
+    }
+
+    /// What a process left that was killed while it saved is put right at the next start, saved or not.
+    #[test]
+    fn what_somebody_else_wrote_meanwhile_is_told() {
+        let folder = std::env::temp_dir().join(format!("hydrant-met-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("f.toml");
+        for (new, there) in [("two", "two"), ("three", "theirs")] {
+            let left = named_after(&path, b"one", new.as_bytes());
+            fs::write(left, there).unwrap();
+        }
+        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings).unwrap();
+        keeper.finish();
+        let theirs = beside(&path, "theirs");
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        let told = keeper.theirs().expect("the page says so");
+        assert!(told.ends_with(theirs.to_str().unwrap()), "{told}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        let _ = fs::remove_dir_all(folder);
     }
 }

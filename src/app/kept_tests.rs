@@ -3,13 +3,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::certificates::Watch;
 use super::fleet::Origin;
-use super::fleet_tests::{Rig, relay};
+use super::fleet_tests::{Rig, held, relay};
+use super::making::{READING, SLOW_FILES, Unmade};
 use super::panel::Panel;
 use super::posts::Post;
+use super::reload::{Read, Reading};
 use crate::config::{ConfigError, RunFile};
+use crate::reactor::Turn;
+use crate::reactor::command::Reply;
 use crate::reactor::tabs::{TabCommand, TabReply};
 
 /// What was begun is written, whatever it is called by then.
@@ -118,24 +123,148 @@ fn what_is_not_saved_yet_outlives_a_reading() {
         let text = rig.saved();
         rig.is_idle() && text.contains("max-lag") && text.contains("max-clients")
     });
-    assert!(rig.saved().contains("relay 1") && rig.fleet.kept().fault.is_none());
+    assert!(rig.saved().contains("relay 1"));
+    // The file is there before its folder is on the disk, and only then all is well.
+    rig.until("well", |rig| rig.fleet.kept().fault.is_none());
 }
 
-/// What the file says already is not checked and written again.
+/// On a disk that hangs a role is begun and stopped as often as anybody likes, and one thread waits for that.
 #[test]
-fn what_changes_nothing_is_done_at_once() {
+fn what_is_said_again_and_again_is_made_once() {
+    let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
+    let before = rig.saved();
+    rig.fleet.note_enabled(&mut rig.reactor, 0, false);
+    let (checked, go, through) = held(|| Err(Unmade::Same));
+    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+    let under_way = scribe.under_way.as_mut().expect("it was just begun");
+    under_way.reading = Reading::of(checked);
+    for on in [true, false, true, false] {
+        rig.fleet.note_enabled(&mut rig.reactor, 0, on);
+        rig.between(&Turn::Going);
+        let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
+        let is_given_up = scribe.under_way.as_ref().map(|it| it.is_given_up);
+        assert_eq!((is_given_up, scribe.waiting.len()), (Some(true), 1));
+    }
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    let off = format!("{}\nenabled = false\n", before.trim_end());
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == off);
+}
+
+/// What the file says already is not written again.
+#[test]
+fn what_changes_nothing_is_not_saved() {
     let mut rig = Rig::new("nothing", &relay("a", "max-lag = \"3s\""));
-    let is_idle = |rig: &Rig| {
-        let scribe = rig.fleet.scribe.as_ref();
-        scribe.is_some_and(|scribe| scribe.is_idle())
-    };
+    let copy = rig.path().with_extension("toml.bak");
     rig.fleet.note_enabled(&mut rig.reactor, 0, true);
-    assert!(is_idle(&rig));
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
-    assert!(is_idle(&rig));
-    rig.set(1, "max-lag", "4s");
-    assert!(!is_idle(&rig));
-    rig.until("saved", |rig| rig.saved().contains("4s"));
+    rig.until("done", Rig::is_idle);
+    assert!(
+        rig.fleet
+            .scribe
+            .as_ref()
+            .is_some_and(|scribe| scribe.text == rig.saved())
+    );
+    rig.fleet.finish();
+    assert!(!copy.exists(), "it would have been kept by the first save");
+}
+
+/// A file may take as long as its disk likes: whoever waits for a change hears in time that it is not made, and then it
+/// is not, whenever that disk answers.
+#[test]
+fn a_change_that_takes_too_long_is_refused() {
+    let mut rig = Rig::new("late", &(relay("a", "") + &relay("b", "")));
+    let before = rig.saved();
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let (origin, text) = (file.origin(), before.clone());
+    let (reading, go, through) = held(move || origin.with(text).map(Read::of));
+    let late = |rig: &mut Rig, time| {
+        let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+        scribe.patience = time;
+        rig.between(&Turn::Going);
+    };
+    // One is being checked when the file begins to be read, one waits, and nobody waits for the third.
+    let (checked, go_too, _) = held(|| Err(Unmade::Same));
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+    let under_way = scribe.under_way.as_mut().expect("it was just begun");
+    under_way.reading = Reading::of(checked);
+    rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
+    assert_eq!(rig.set(1, "max-lag", "4s"), None);
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 2 }), Some(TabReply::Done));
+    late(&mut rig, Duration::from_secs(3600));
+    let waiting = |rig: &Rig| {
+        let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
+        let given_up = scribe.under_way.iter().filter(|it| it.is_given_up);
+        (given_up.count(), scribe.waiting.len())
+    };
+    assert_eq!((waiting(&rig), rig.fleet.pulse().is_some()), ((0, 2), true));
+    late(&mut rig, Duration::ZERO);
+    assert_eq!((waiting(&rig), rig.fleet.pulse()), ((1, 1), None));
+    assert_eq!(refusals(&rig), [READING; 2]);
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    go_too.send(()).expect("it waits");
+    let off = format!("{}\nenabled = false\n\n", before.trim_end());
+    rig.until("saved", |rig| rig.is_idle() && rig.saved() == off);
+}
+
+/// What was refused since the last turn, and why.
+fn refusals(rig: &Rig) -> Vec<String> {
+    let answers = rig.reactor.answers();
+    let refused = answers.filter_map(|reply| match reply {
+        Reply::Tab(TabReply::Refused(why)) => Some(why.clone()),
+        _ => None,
+    });
+    refused.collect()
+}
+
+/// What was refused is not made, though it could be by the time that the disk answers.
+#[test]
+fn a_change_that_was_refused_is_not_made_later() {
+    let mut rig = Rig::new("refused", &relay("a", ""));
+    let before = rig.saved();
+    let Origin::File(file) = &rig.fleet.origin else {
+        panic!("it is a file");
+    };
+    let (origin, text) = (file.origin(), before.clone() + "max-lag = \"3s\"\n");
+    let (checked, go, through) = held(move || Ok(origin.with(text).map(Read::of)?));
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+    let under_way = scribe.under_way.as_mut().expect("it was just begun");
+    under_way.reading = Reading::of(checked);
+    scribe.patience = Duration::ZERO;
+    rig.between(&Turn::Going);
+    assert_eq!(refusals(&rig), [SLOW_FILES]);
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    rig.until("given up", Rig::is_idle);
+    let fields = rig.tab(1).settings.expect("it has some").fields;
+    assert!(!fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
+    rig.fleet.finish();
+    assert_eq!(rig.saved(), before);
+}
+
+/// Whoever waits for a change is looked after so often as is needed for that, and nothing else turns the loop.
+#[test]
+fn the_loop_turns_sooner_while_somebody_waits() {
+    let mut rig = Rig::new("sooner", &relay("a", ""));
+    let (checked, go, through) = held(|| Err(Unmade::Same));
+    assert_eq!(rig.set(1, "max-lag", "3s"), None);
+    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
+    let under_way = scribe.under_way.as_mut().expect("it was just begun");
+    under_way.reading = Reading::of(checked);
+    rig.between(&Turn::Going);
+    let told = |rig: &Rig| (rig.fleet.turns.1, rig.fleet.pulse());
+    let (is_told, pulse) = told(&rig);
+    assert!(pulse.is_some() && is_told == pulse);
+    go.send(()).expect("it waits");
+    through.recv().expect("it is through");
+    rig.until("made", Rig::is_idle);
+    rig.between(&Turn::Going);
+    assert_eq!(told(&rig), (None, None));
 }
 
 /// Whoever takes `save = true` out of the file means it.
@@ -198,7 +327,9 @@ fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
     let fault = rig.fault().expect("the page says so");
     let said = "a and b were stopped, which does not stand there";
     assert!(
-        fault.contains("changed by somebody else") && fault.contains(said),
+        fault.contains("changed by somebody else")
+            && fault.contains(said)
+            && !fault.contains("console"),
         "{fault}"
     );
     // Another change says nothing new of that.

@@ -1,5 +1,6 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
 
+mod applying;
 mod begin;
 mod bench;
 mod by_hand;
@@ -16,6 +17,7 @@ mod fleet_tests;
 mod keeper;
 #[cfg(test)]
 mod kept_tests;
+mod making;
 mod notify;
 mod panel;
 mod plan;
@@ -25,6 +27,7 @@ mod reload;
 mod roles;
 mod scribe;
 mod settings_file;
+mod theirs;
 mod unsaved;
 mod wants;
 
@@ -33,8 +36,11 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::base::endpoint::Endpoint;
-use crate::config::{Config, ConsoleOrders, Member, Origin, Run, Verbosity, sockets_in};
+use crate::base::endpoint::{Endpoint, Host};
+use crate::base::units::Typed;
+use crate::config::{
+    Config, ConsoleOrders, Globals, Member, Origin, Run, Verbosity, run_file, sockets_in,
+};
 use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
@@ -77,6 +83,7 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
         return code;
     }
     let mut net = open_net()?;
+    warn_of_unnamed(&config.run, &passed);
     net.take_over(passed);
     let options = reactor::Options {
         busy_poll: config.globals.busy_poll,
@@ -88,8 +95,7 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
         Run::Bench(_) => unreachable!("it has loops of its own"),
         Run::Demo => show(&mut reactor),
         Run::Console(orders) => {
-            let metrics = config.globals.metrics;
-            serve_console(&mut reactor, &orders, config.origin, metrics)
+            serve_console(&mut reactor, &orders, config.origin, &config.globals)
         }
         Run::Status(orders) => ask_those_that_run(&mut reactor, *orders),
         run => run_all(&mut reactor, Config { run, ..config }),
@@ -97,6 +103,43 @@ fn start(config: Config, passed: Vec<Passed>) -> Result<u8, String> {
     logger::live_end();
     logger::flush(LAST_LINES);
     code
+}
+
+/// A socket that nothing listens on is a mistake in a name: who connects there waits for ever. It stays open all the
+/// same, since the service manager keeps it open, too, and a reload may name it.
+fn warn_of_unnamed(run: &Run, passed: &[Passed]) {
+    if passed.is_empty() {
+        return;
+    }
+    let named: Vec<&Endpoint> = match run {
+        Run::Many(file) => {
+            let members = file.members.iter();
+            members.flat_map(|member| member.run.listens()).collect()
+        }
+        Run::Demo | Run::Bench(_) | Run::Status(_) | Run::Console(_) => Vec::new(),
+        run => run.listens(),
+    };
+    for one in passed {
+        let at = one.at.to_string();
+        if !named.iter().any(|place| address_of(place) == at) {
+            let name = Typed(&one.name);
+            log::warn!(
+                "hydrant: the service manager has passed {at} as {name}, and nothing listens there: say fd:{name}"
+            );
+        }
+    }
+}
+
+fn address_of(place: &Endpoint) -> String {
+    match place {
+        Endpoint::Tcp {
+            host: Host::Any,
+            port,
+            ..
+        } => format!("[::]:{port}"),
+        Endpoint::Tcp { host, port, .. } => format!("{host}:{port}"),
+        Endpoint::Unix(_) => place.to_string(),
+    }
 }
 
 /// `hydrant demo`.
@@ -117,14 +160,18 @@ fn serve_console(
     reactor: &mut Reactor<RoleSet>,
     orders: &ConsoleOrders,
     origin: Origin,
-    metrics: Option<Endpoint>,
+    globals: &Globals,
 ) -> Result<u8, String> {
-    let mut desk = Desk::start(reactor, orders, origin, metrics)?;
+    let mut desk = Desk::start(reactor, orders, origin, globals)?;
+    let mut notify = Notify::ready();
+    reactor.turn_within(notify.every());
     let code = turn_until_over(reactor, |reactor, turn, ended| {
         if *turn == Turn::Reloading {
             logger::reopen();
         }
-        desk.between_turns(reactor, turn, ended)
+        desk.between_turns(reactor, turn, ended)?;
+        notify.between_turns(reactor.now(), reactor.is_stopping(), desk.is_reloading());
+        Ok(())
     });
     desk.finish();
     code
@@ -205,7 +252,7 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
         }
     };
     let mut notify = Notify::ready();
-    reactor.turn_within(notify.every());
+    fleet.turn_within(reactor, notify.every());
     // Whether all is over, they know better than the loop.
     reactor.stay(true);
     let code = turn_until_over(reactor, |reactor, turn, ended| {
@@ -270,6 +317,8 @@ fn start_log(config: &Config) -> Result<(), String> {
         tail: (matches!(run, Run::Console(_) | Run::Demo) || globals.console.is_some())
             .then_some(level.max(log::LevelFilter::Info)),
         file: globals.log_file.clone(),
+        // Who reads it has the keys of the file before them.
+        wording: matches!(run, Run::Many(_)).then_some(run_file::in_file),
     };
     Logger::start(options)
         .map(drop)

@@ -1,12 +1,14 @@
 //! What is to be done to each role so that what runs is what a run file says, and the places that it takes.
 
+use std::collections::HashMap;
+
 use super::RoleSet;
 use super::begin::{reserve, text_of};
 use super::change::{Change, change};
 use super::posts::{Post, Standing};
 use crate::base::endpoint::Endpoint;
 use crate::config::Member;
-use crate::reactor::{End, Reactor, Reserved, RoleId};
+use crate::reactor::{Reactor, Reserved, RoleId};
 
 /// What is to be done to one role, and what it will be.
 pub(super) struct Step {
@@ -14,36 +16,56 @@ pub(super) struct Step {
     /// Its place among those that run, if it is one of them.
     pub(super) old: Option<usize>,
     pub(super) change: Change,
-    /// Its orders are others than they were.
+    /// Its orders are what they were, in every word.
+    pub(super) is_same: bool,
+    /// It rests, and would run by others.
     is_other: bool,
     reserved: Vec<Reserved>,
 }
 
 /// What is to be done to `posts`, which are to be `members`. Where the file has been read again, what has come to its
 /// end begins anew.
-pub(super) fn plan(posts: &[Post], members: &[Member], is_reread: bool) -> Vec<Step> {
-    let step = |member: &Member| {
-        let mut member = member.clone();
-        let old = place_of(posts, &member.name);
-        let is_other = old.is_some_and(|at| posts[at].member != member);
-        let change = match old.map(|at| &posts[at]) {
+pub(super) fn plan(posts: &[Post], members: Vec<Member>, is_reread: bool) -> Vec<Step> {
+    let places = places_of(posts);
+    let step = |mut member: Member| {
+        let old = places.get(member.name.as_str()).copied();
+        let before = old.map(|at| &posts[at]);
+        let is_same = before.is_some_and(|post| post.member == member);
+        let change = match before {
+            // So it is with nearly all.
+            Some(post) if is_same && goes_on(post, is_reread) => Change::None,
             Some(post) => change_of(post, &mut member, is_reread),
             None if member.is_enabled => Change::Anew,
             None => Change::Rest,
         };
+        let rests = change == Change::Rest && !is_same;
+        let is_other = rests && before.is_some_and(|post| is_other(&post.member, &member));
         Step {
             member,
             old,
             change,
+            is_same,
             is_other,
             reserved: Vec::new(),
         }
     };
-    members.iter().map(step).collect()
+    members.into_iter().map(step).collect()
 }
 
-fn place_of(posts: &[Post], name: &str) -> Option<usize> {
-    posts.iter().position(|post| post.member.name == name)
+/// Whether one that rests would run otherwise if it did. That it does not, who stopped it by hand knows.
+fn is_other(old: &Member, new: &Member) -> bool {
+    let mut new = new.clone();
+    new.is_enabled = old.is_enabled;
+    // What was read from the same files is shared by then.
+    change(old, &mut new);
+    *old != new
+}
+
+/// The place of each by its name: there may be more than a thousand, and each is looked for.
+fn places_of(posts: &[Post]) -> HashMap<&str, usize> {
+    let all = posts.iter().enumerate();
+    all.map(|(at, post)| (post.member.name.as_str(), at))
+        .collect()
 }
 
 /// Where those listen that are to begin: as in [`plan`], before one of them has its new name, which `renamed` puts
@@ -54,11 +76,12 @@ pub(super) fn places_to_take(
     renamed: Option<(&str, &str)>,
     is_reread: bool,
 ) -> Vec<Endpoint> {
+    let places = places_of(posts);
     let is_anew = |member: &Member| {
         let old = renamed.filter(|(_, new)| *new == member.name);
         let name = old.map_or(member.name.as_str(), |(old, _)| old);
-        match place_of(posts, name) {
-            Some(at) => change_of(&posts[at], &mut member.clone(), is_reread) == Change::Anew,
+        match places.get(name) {
+            Some(at) => begins_anew(&posts[*at], member, is_reread),
             None => member.is_enabled,
         }
     };
@@ -67,6 +90,19 @@ pub(super) fn places_to_take(
         .flat_map(|member| member.run.listens())
         .cloned()
         .collect()
+}
+
+/// Whether it runs, and goes on if its orders are what they were.
+fn goes_on(post: &Post, is_reread: bool) -> bool {
+    matches!(post.standing, Standing::Running(_)) && !(is_reread && post.lacks)
+}
+
+fn begins_anew(post: &Post, new: &Member, is_reread: bool) -> bool {
+    // So it is with nearly all, and none of those has to be taken apart.
+    if goes_on(post, is_reread) && post.member == *new {
+        return false;
+    }
+    change_of(post, &mut new.clone(), is_reread) == Change::Anew
 }
 
 /// What the file says of running holds where it says another thing than before: what was stopped by hand, or begun,
@@ -105,56 +141,75 @@ pub(super) fn summary(steps: &[Step], gone: usize) -> String {
     format!("{begun} begun, {changed} changed, {stopped} stopped, {untouched} untouched{added}")
 }
 
-/// Listens for all that begin, at places of theirs or of those who go.
-pub(super) fn reserve_all(
+/// Listens for the next of those that begin, `most` of them, at places of theirs or of those who go. `at`: the next
+/// step.
+///
+/// # Errors
+/// Which of them can't, and why.
+pub(super) fn reserve_next(
     reactor: &mut Reactor<RoleSet>,
     steps: &mut [Step],
+    at: &mut usize,
+    most: usize,
     before: &[Option<RoleId>],
     leaving: &[RoleId],
-) -> Result<(), (usize, String)> {
-    let mut failed = None;
-    let all = steps.iter_mut().enumerate();
-    for (at, step) in all.filter(|(_, step)| step.change == Change::Anew) {
+) -> Result<(), String> {
+    for step in next_anew(steps, at, most) {
         let own = step.old.and_then(|at| before[at]);
-        match reserve(reactor, &step.member, own, leaving) {
-            Ok(reserved) => step.reserved = reserved,
-            Err(faults) => {
-                failed = Some((at, text_of(&faults)));
-                break;
-            }
-        }
+        step.reserved = reserve(reactor, &step.member, own, leaving)
+            .map_err(|faults| format!("{}: {}", step.member.label(), text_of(&faults)))?;
     }
-    let Some(failed) = failed else { return Ok(()) };
+    Ok(())
+}
+
+/// Begins the next of those that are new or other, `most` of them. `at`: the next step.
+///
+/// # Errors
+/// Which of them can't, and why.
+pub(super) fn begin_next(
+    reactor: &mut Reactor<RoleSet>,
+    steps: &mut [Step],
+    at: &mut usize,
+    most: usize,
+    begun: &mut Vec<Post>,
+) -> Result<(), String> {
+    for step in next_anew(steps, at, most) {
+        let reserved = std::mem::take(&mut step.reserved);
+        let post = Post::begin(reactor, step.member.clone(), reserved)
+            .map_err(|text| format!("{}: {text}", step.member.label()))?;
+        begun.push(post);
+    }
+    Ok(())
+}
+
+/// Nobody is to listen any more where nobody has begun.
+pub(super) fn give_back(reactor: &mut Reactor<RoleSet>, steps: &mut [Step]) {
     let reserved = steps
         .iter_mut()
         .flat_map(|step| std::mem::take(&mut step.reserved));
     reactor.cancel(reserved.collect());
-    Err(failed)
 }
 
-/// Begins all that are new or other. Where one can't, those before it end at once, and nothing has changed.
-pub(super) fn begin_all(
-    reactor: &mut Reactor<RoleSet>,
-    steps: &mut [Step],
-) -> Result<Vec<Post>, String> {
-    let mut begun: Vec<Post> = Vec::new();
-    let mut failed = None;
-    for step in steps.iter_mut().filter(|step| step.change == Change::Anew) {
-        let reserved = std::mem::take(&mut step.reserved);
-        if failed.is_some() {
-            reactor.cancel(reserved);
-            continue;
-        }
-        match Post::begin(reactor, step.member.clone(), reserved) {
-            Ok(post) => begun.push(post),
-            Err(text) => failed = Some(format!("{}: {text}", step.member.label())),
-        }
-    }
-    let Some(text) = failed else { return Ok(begun) };
-    for role in begun.iter().filter_map(Post::role) {
-        reactor.with(role, |_, cx| cx.finish(End::Done));
-    }
-    Err(text)
+/// The next of those that begin, and where the one behind them stands. The others take no time.
+fn next_anew<'a>(
+    steps: &'a mut [Step],
+    at: &mut usize,
+    most: usize,
+) -> impl Iterator<Item = &'a mut Step> {
+    let from = *at;
+    let is_anew = |step: &Step| step.change == Change::Anew;
+    let all = steps[from..]
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| is_anew(step));
+    *at = all
+        .skip(most)
+        .map(|(place, _)| from + place)
+        .next()
+        .unwrap_or(steps.len());
+    steps[from..*at]
+        .iter_mut()
+        .filter(move |step| is_anew(step))
 }
 
 #[cfg(test)]
@@ -228,7 +283,7 @@ mod tests {
             let says = |is_enabled| relay(if is_enabled { "" } else { "enabled = false" });
             let mut post = Post::resting(says(was));
             post.standing = standing;
-            let steps = plan(&[post], &[says(is)], is_reread);
+            let steps = plan(&[post], vec![says(is)], is_reread);
             assert_eq!(
                 (steps[0].change, steps[0].old),
                 (expected, Some(0)),
@@ -270,7 +325,7 @@ mod tests {
         let mut post = Post::resting(relay(""));
         (post.standing, post.lacks) = (Standing::Running(RoleId(1)), true);
         let posts = [post];
-        let change_of = |is_reread| plan(&posts, &[relay("")], is_reread)[0].change;
+        let change_of = |is_reread| plan(&posts, vec![relay("")], is_reread)[0].change;
         assert_eq!(
             (change_of(true), change_of(false)),
             (Change::Options, Change::None)
@@ -281,25 +336,28 @@ mod tests {
     fn newcomers_begin_if_they_are_to() {
         let text = "[[relay]]\nname = \"a\"\nsrc = \"a:1\"\ndst = \":2\"\n\
                     [[relay]]\nname = \"b\"\nsrc = \"a:1\"\ndst = \":3\"\nenabled = false\n";
-        let steps = plan(&[], &members(text), true);
+        let steps = plan(&[], members(text), true);
         let changes: Vec<Change> = steps.iter().map(|step| step.change).collect();
         assert_eq!(changes, [Change::Anew, Change::Rest]);
         assert_eq!(
             summary(&steps, 1),
             "1 begun, 0 changed, 1 stopped, 0 untouched, 1 added"
         );
-        let text = text.replace("a:1", "b:1");
+        // What is read anew for TLS is no change either.
+        let text = text.replace("a:1", "tls://b:1");
         let posts = members(&text).into_iter().map(Post::resting);
         let posts: Vec<Post> = posts.collect();
         let mut new = members(&text);
-        let steps = plan(&posts, &new, false);
+        let steps = plan(&posts, new.clone(), false);
         assert_eq!(
             summary(&steps, 0),
             "0 begun, 0 changed, 0 stopped, 2 untouched"
         );
         new.swap(0, 1);
         new[0].sheet = None;
-        let steps = plan(&posts, &new, false);
+        // It was stopped by hand, and the file does not say so: that is no change of it.
+        new[1].is_enabled = !new[1].is_enabled;
+        let steps = plan(&posts, new, false);
         assert_eq!(
             summary(&steps, 0),
             "0 begun, 1 changed, 0 stopped, 1 untouched"

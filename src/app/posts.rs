@@ -135,6 +135,19 @@ impl<O: Orders> Post<O> {
         }
     }
 
+    /// It is over.
+    pub(super) fn note_end(&mut self, end: End) {
+        let was_told = matches!(self.standing, Standing::Told(_));
+        self.standing = match end {
+            End::Done => Standing::Stopped { was_told },
+            End::Failed(text) => {
+                log::error!("{}: {text}", self.member.label());
+                Standing::Failed(text)
+            }
+        };
+        self.watch = None;
+    }
+
     /// As a page has it.
     pub(super) fn tab(&self, reactor: &Reactor<RoleSet>, is_kept: bool, is_brief: bool) -> Tab {
         let row = self.row(reactor);
@@ -261,15 +274,7 @@ impl<O: Orders> Posts<O> {
         let Some(post) = all.find(|post| post.role() == Some(role)) else {
             return false;
         };
-        let was_told = matches!(post.standing, Standing::Told(_));
-        post.standing = match end {
-            End::Done => Standing::Stopped { was_told },
-            End::Failed(text) => {
-                log::error!("{}: {text}", post.member.label());
-                Standing::Failed(text)
-            }
-        };
-        post.watch = None;
+        post.note_end(end);
         true
     }
 

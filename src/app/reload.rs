@@ -4,40 +4,54 @@
 //! ```text
 //!   SIGHUP ──> read in a thread ──mistakes──> said, nothing changes
 //!                   └──> names of new places are looked up
-//!                   └──> new places are listened at ──can't──> said, nothing changes
+//!                   └──> new places are listened at, some each turn ──can't──> said, nothing changes
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
 use super::RoleSet;
+use super::applying::{Applying, SLICE};
 use super::change::{Change, change};
-use super::control::set_tokens;
 use super::errand::{Broken, Errand, Hosts, Known};
 use super::fleet::{Fleet, Origin};
-use super::plan::{Step, begin_all, places_to_take, plan, reserve_all, summary};
-use super::posts::{Post, Standing};
+use super::plan::places_to_take;
 use super::scribe::Scribe;
 use super::unsaved::Meant;
 use crate::base::endpoint::Endpoint;
-use crate::config::{ConfigError, Globals, Member, Run, RunFile};
+use crate::config::{ConfigError, Globals, Member, RunFile};
 use crate::reactor::command::{Reply, Ticket};
-use crate::reactor::net::{Signal, Wake};
+use crate::reactor::net::Wake;
 use crate::reactor::tabs::TabReply;
-use crate::reactor::{Event, Reactor, RoleId};
-use crate::roles::relay::config::DumpFormat;
+use crate::reactor::{End, Reactor, RoleId};
 
-/// Files that are being read, and then the names at which roles are to begin.
-pub(super) struct Reading {
-    errand: Errand<Result<Read, ConfigError>>,
+/// Files that are being read, and then the names at which roles are to begin. `E`: why they may not be.
+pub(super) struct Reading<E = ConfigError> {
+    errand: Errand<Result<Read, E>>,
     read: Option<Read>,
     hosts: Hosts,
+    /// What was read, since it is being applied.
+    applying: Option<Box<(Applying, Aftermath)>>,
 }
 
-impl Reading {
-    pub(super) fn of(errand: Errand<Result<Read, ConfigError>>) -> Self {
+/// What is to be said and done once what was read has been applied.
+struct Aftermath {
+    kept: Option<String>,
+    dropped: Option<String>,
+}
+
+impl<E: From<ConfigError> + Send + 'static> Reading<E> {
+    pub(super) fn of(errand: Errand<Result<Read, E>>) -> Self {
         Self {
             errand,
             read: None,
             hosts: Hosts::default(),
+            applying: None,
+        }
+    }
+
+    /// A role is over that may have begun meanwhile.
+    pub(super) fn note_end(&mut self, role: RoleId, end: &End) {
+        if let Some(applying) = &mut self.applying {
+            applying.0.note_end(role, end);
         }
     }
 
@@ -47,14 +61,14 @@ impl Reading {
         &mut self,
         reactor: &mut Reactor<RoleSet>,
         taken: impl FnOnce(&[Member]) -> Vec<Endpoint>,
-    ) -> Option<Result<Read, ConfigError>> {
+    ) -> Option<Result<Read, E>> {
         if self.read.is_none() {
             match self.errand.outcome()? {
                 Ok(Ok(read)) => self.read = Some(read),
                 Ok(Err(error)) => return Some(Err(error)),
                 Err(Broken) => {
                     let text = "reading it broke off\n".to_owned();
-                    return Some(Err(ConfigError::Mistakes(text)));
+                    return Some(Err(ConfigError::Mistakes(text).into()));
                 }
             }
         }
@@ -81,6 +95,12 @@ pub(super) struct Read {
     pub(super) file: Option<Box<RunFile>>,
     /// The addresses of names at which roles begin to listen.
     pub(super) hosts: Vec<Known>,
+    /// Whether each role was to run, by what its file said when it was last looked at before.
+    pub(super) said: Vec<(String, bool)>,
+    /// The destinations whose sections go out of the file.
+    pub(super) gone: Vec<String>,
+    /// What was changed on the page, and does not stand in the file.
+    pub(super) kept: Option<String>,
     /// What was changed on the page, and stands nowhere any more.
     pub(super) dropped: Option<String>,
 }
@@ -93,6 +113,9 @@ impl Read {
             members: std::mem::take(&mut file.members),
             globals: file.globals.clone(),
             file: Some(Box::new(file)),
+            said: Vec::new(),
+            gone: Vec::new(),
+            kept: None,
             dropped: None,
         }
     }
@@ -122,6 +145,9 @@ impl Origin {
                         globals: config.globals,
                         file: None,
                         hosts: Vec::new(),
+                        said: Vec::new(),
+                        gone: Vec::new(),
+                        kept: None,
                         dropped: None,
                     })
                 })
@@ -162,6 +188,9 @@ impl Fleet {
         let Some((reading, _)) = &mut self.reading else {
             return;
         };
+        if let Some(applying) = reading.applying.take() {
+            return self.reload_some(reactor, *applying);
+        }
         let taken = |members: &[Member]| match self.is_alone {
             // It goes on listening where it does.
             true => Vec::new(),
@@ -170,12 +199,37 @@ impl Fleet {
         let Some(read) = reading.outcome(reactor, taken) else {
             return;
         };
-        let (_, waiting) = self.reading.take().expect("it was just asked");
-        let reply = match self.is_alone {
-            true => self.renew(reactor, read),
-            false => self.reload(reactor, read),
-        };
-        answer_all(reactor, waiting, &reply);
+        match read {
+            Ok(read) if !self.is_alone => self.reload(reactor, read),
+            Err(error) if !self.is_alone => self.say_reloaded(reactor, Err(error.to_string())),
+            read => {
+                let reply = self.renew(reactor, read);
+                self.conclude_reload(reactor, &reply);
+            }
+        }
+    }
+
+    /// Whether what was read is being applied.
+    pub(super) fn is_applying(&self) -> bool {
+        let reading = self.reading.as_ref();
+        reading.is_some_and(|(reading, _)| reading.applying.is_some())
+    }
+
+    /// The process stops: what is being applied is taken back.
+    pub(super) fn give_up_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
+        if self.is_applying()
+            && let Some((reading, waiting)) = self.reading.take()
+            && let Some(applying) = reading.applying
+        {
+            applying.0.take_back(reactor);
+            let text = "hydrant stops".to_owned();
+            answer_all(reactor, waiting, &TabReply::Refused(text));
+        }
+    }
+
+    fn conclude_reload(&mut self, reactor: &mut Reactor<RoleSet>, reply: &TabReply) {
+        let (_, waiting) = self.reading.take().expect("it has just been read");
+        answer_all(reactor, waiting, reply);
         if let Some(asked) = self.next_reading.take() {
             self.begin_reload(reactor, None);
             if let Some((_, waiting)) = &mut self.reading {
@@ -188,24 +242,47 @@ impl Fleet {
     }
 
     /// A run file has been read: what runs is to be what it says.
-    fn reload(
+    fn reload(&mut self, reactor: &mut Reactor<RoleSet>, mut read: Read) {
+        let aftermath = Aftermath {
+            kept: read.kept.take(),
+            dropped: read.dropped.take(),
+        };
+        self.forget_unsaid(std::mem::take(&mut read.said));
+        let applying = self.begin_applying(reactor, read, true);
+        self.reload_some(reactor, (applying, aftermath));
+    }
+
+    /// Applies some more of it.
+    fn reload_some(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
-        read: Result<Read, ConfigError>,
-    ) -> TabReply {
-        let applied = read.map_err(|error| error.to_string());
-        let applied = applied.and_then(|mut read| {
-            let dropped = read.dropped.take();
-            self.forget_unsaid();
-            let said = self.apply(reactor, read, true)?;
+        (applying, aftermath): (Applying, Aftermath),
+    ) {
+        let applied = match self.apply_some(reactor, applying, SLICE) {
+            Ok(applying) => {
+                if let Some((reading, _)) = &mut self.reading {
+                    reading.applying = Some(Box::new((applying, aftermath)));
+                }
+                return;
+            }
+            Err(applied) => applied,
+        };
+        let applied = applied.map(|done| {
             self.keep_file(reactor);
-            if let Some(dropped) = dropped {
+            if let Some(dropped) = aftermath.dropped {
                 log::warn!("hydrant: {DROPPED}: {dropped}");
             }
-            Ok(said)
+            match aftermath.kept {
+                Some(kept) => format!("{done}; {KEPT}: {kept}"),
+                None => done,
+            }
         });
+        self.say_reloaded(reactor, applied);
+    }
+
+    fn say_reloaded(&mut self, reactor: &mut Reactor<RoleSet>, applied: Result<String, String>) {
         reactor.know_hosts([]);
-        match applied {
+        let reply = match applied {
             Ok(text) => {
                 self.reloads.0 += 1;
                 log::info!("hydrant: run file read again: {text}");
@@ -219,7 +296,8 @@ impl Fleet {
                 log::warn!("hydrant: the run file was not applied; nothing has changed");
                 TabReply::Refused(text)
             }
-        }
+        };
+        self.conclude_reload(reactor, &reply);
     }
 
     /// The files of a role that runs alone have been read: it goes on with what they say.
@@ -254,139 +332,6 @@ impl Fleet {
         self.posts.push(post);
         reply
     }
-
-    /// Makes what runs what the file says: "2 begun, 1 changed, 0 stopped, 4 untouched".
-    pub(super) fn apply(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        read: Read,
-        is_reread: bool,
-    ) -> Result<String, String> {
-        let Read {
-            members,
-            globals,
-            file,
-            hosts,
-            dropped: _,
-        } = read;
-        reactor.know_hosts(hosts);
-        let mut steps = plan(&self.posts, &members, is_reread);
-        let goes = |index: &usize| {
-            let kept = |step: &Step| step.old == Some(*index) && step.change != Change::Anew;
-            !steps.iter().any(kept)
-        };
-        let gone: Vec<usize> = (0..self.posts.len()).filter(goes).collect();
-        let roles = gone.iter().filter_map(|at| self.posts[*at].role());
-        let stops = |step: &&Step| step.change == Change::Stop;
-        let stopped = steps
-            .iter()
-            .filter(stops)
-            .filter_map(|step| self.posts[step.old?].role());
-        // What they listen at can be had.
-        let leaving: Vec<RoleId> = roles.chain(stopped).collect();
-        // Those who were told already go on going.
-        let told = |role: &&RoleId| {
-            let is_it =
-                |post: &Post| matches!(post.standing, Standing::Told(told) if told == **role);
-            self.posts.iter().any(is_it)
-        };
-        let tell: Vec<RoleId> = leaving.iter().filter(|role| !told(role)).copied().collect();
-        let before: Vec<Option<RoleId>> = self.posts.iter().map(Post::role).collect();
-        if let Err((at, text)) = reserve_all(reactor, &mut steps, &before, &leaving) {
-            return Err(format!("{}: {text}", steps[at].member.label()));
-        }
-        let lent = self.give_up_stdout(reactor, &steps);
-        let begun = match begin_all(reactor, &mut steps) {
-            Ok(begun) => begun,
-            Err(text) => {
-                for (role, format) in lent {
-                    reactor.with(role, |role, cx| role.dump(cx, Some(format)));
-                }
-                return Err(text);
-            }
-        };
-        // From here on nothing can fail that would have to be taken back.
-        for role in tell {
-            reactor.tell(role, Event::Drain(Signal::Reload));
-        }
-        let gone: Vec<RoleId> = gone.iter().filter_map(|at| before[*at]).collect();
-        let text = summary(&steps, gone.len());
-        self.leaving.extend(gone);
-        self.settle(reactor, steps, begun);
-        if is_reread {
-            self.posts.renew_certificates();
-        }
-        self.take_over(reactor, globals, file);
-        Ok(text)
-    }
-
-    /// What runs is what was planned.
-    fn settle(&mut self, reactor: &mut Reactor<RoleSet>, steps: Vec<Step>, begun: Vec<Post>) {
-        let mut old: Vec<Option<Post>> = self.posts.drain(..).map(Some).collect();
-        let mut begun = begun.into_iter();
-        for step in steps {
-            let kept = step.old.and_then(|at| old[at].take());
-            let post = match (step.change, kept) {
-                (Change::Anew, before) => {
-                    let post = begun.next().expect("each was begun");
-                    post.after(before.as_ref(), &mut self.posts.next_id)
-                }
-                (Change::Rest | Change::Stop, Some(post)) => post.rests(step.member),
-                (change, Some(post)) => post.changed(reactor, change, step.member),
-                (_, None) => Post::resting(step.member).after(None, &mut self.posts.next_id),
-            };
-            self.posts.push(post);
-        }
-    }
-
-    /// What holds for the whole process: the tokens of the page, and whether it changes the file, at once; the rest
-    /// from the next start on.
-    fn take_over(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        globals: Globals,
-        file: Option<Box<RunFile>>,
-    ) {
-        if let (Origin::File(old), Some(new)) = (&mut self.origin, file) {
-            if let (Some(now), Some(new)) = (&mut old.globals.console, &globals.console)
-                && new.token.is_some()
-            {
-                now.token.clone_from(&new.token);
-                now.view_token.clone_from(&new.view_token);
-            }
-            if old.globals != globals {
-                let text = "[log], [metrics], [console] and busy-poll hold from the next start on";
-                log::warn!("hydrant: {text}");
-            }
-            *old = new;
-        }
-        if let (Some(console), Some(role)) = (globals.console, self.console()) {
-            set_tokens(reactor, role, console);
-        }
-    }
-
-    /// Stdout can be had once: a dump that ends, or goes on elsewhere, ends before another begins. Whose it was.
-    fn give_up_stdout(
-        &self,
-        reactor: &mut Reactor<RoleSet>,
-        steps: &[Step],
-    ) -> Vec<(RoleId, DumpFormat)> {
-        let goes_on = |at: usize| {
-            steps.iter().any(|step| {
-                let dumps = matches!(&step.member.run, Run::Relay(relay) if relay.dump.is_some());
-                step.old == Some(at) && step.change != Change::Anew && dumps
-            })
-        };
-        let all = self.posts.iter().enumerate();
-        let lent: Vec<(RoleId, DumpFormat)> = all
-            .filter(|(at, _)| !goes_on(*at))
-            .filter_map(|(_, post)| post.dumps(reactor))
-            .collect();
-        for (role, _) in &lent {
-            reactor.with(*role, |role, cx| role.dump(cx, None));
-        }
-        lent
-    }
 }
 
 fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &TabReply) {
@@ -395,5 +340,6 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
     }
 }
 
+const KEPT: &str = "what was changed on the page and could not be saved is kept";
 const DROPPED: &str = "somebody else has changed the run file, so that \
     changes on the page which could not be saved are gone";

@@ -77,7 +77,8 @@ impl RoleSet {
             Self::Hub(hub) => Some(hub.view(now)),
             Self::TunnelServe(serve) => Some(serve.view(now)),
             Self::TunnelExpose(expose) => Some(expose.view(now)),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => None,
+            Self::HubTunnel(tunnel) => Some(tunnel.view(now)),
+            Self::Demo(_) | Self::HubUser(_) | Self::Metrics(_) => None,
             Self::WsRelay(relay) => Some(relay.view(now)),
             Self::WsAdapter(adapter) => Some(adapter.view(now)),
             Self::Console(_) | Self::Status(_) => None,
@@ -91,9 +92,8 @@ impl RoleSet {
             Self::Hub(hub) => hub.client_page(now, from),
             Self::TunnelServe(serve) => serve.client_page(now, from),
             Self::TunnelExpose(expose) => expose.client_page(now, from),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => {
-                ClientPage::default()
-            }
+            Self::HubTunnel(tunnel) => tunnel.client_page(now, from),
+            Self::Demo(_) | Self::HubUser(_) | Self::Metrics(_) => ClientPage::default(),
             Self::WsRelay(relay) => relay.client_page(now, from),
             Self::WsAdapter(adapter) => adapter.client_page(now, from),
             Self::Console(_) | Self::Status(_) => ClientPage::default(),
@@ -170,7 +170,8 @@ impl RoleSet {
             Self::Hub(hub) => hub.kick(cx, client),
             Self::TunnelServe(serve) => serve.kick(cx, client),
             Self::TunnelExpose(expose) => expose.kick(cx, client),
-            Self::Demo(_) | Self::HubUser(_) | Self::HubTunnel(_) | Self::Metrics(_) => false,
+            Self::HubTunnel(tunnel) => tunnel.kick(cx, client),
+            Self::Demo(_) | Self::HubUser(_) | Self::Metrics(_) => false,
             Self::WsRelay(relay) => relay.kick(cx, client),
             Self::WsAdapter(adapter) => adapter.kick(cx, client),
             Self::Console(_) | Self::Status(_) => false,

@@ -2,47 +2,51 @@
 //! person would have changed it, checked as a whole, applied as any other reading of it, and then written.
 //!
 //! ```text
-//!   page ──Edit──> text ──thread: checked──> applied ──can't──> said, nothing changes
-//!                                               └──> Keeper ──> the file
+//!   page ──Edit──> thread: changed, checked ──> applied ──can't──> said, nothing changes
+//!                                                  └──> Keeper ──> the file
 //! ```
+//!
+//! A text may be long, and so the loop never takes it apart.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::begin::text_of;
+use super::RoleSet;
 use super::by_hand::ByHand;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::Keeper;
-use super::plan::places_to_take;
+use super::making::{CHANGED, UnderWay};
 use super::posts::Posts;
-use super::reload::{Read, Reading};
-use super::settings_file::lock;
+use super::settings_file::Kept;
 use super::unsaved::Meant;
-use super::{RoleSet, errand::Errand};
-use crate::config::run_file::{self, Edit};
-use crate::config::{ConfigError, Member, Run};
-use crate::reactor::Reactor;
+use crate::base::time::Time;
+use crate::config::Run;
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::tabs::{Faults, TabReply};
-use crate::reactor::{RoleId, net::Wake};
+use crate::reactor::{Reactor, RoleId};
 
 /// What keeps a run file.
 pub(super) struct Scribe {
-    keeper: Keeper,
+    pub(super) keeper: Keeper,
     /// What the file is to hold.
     pub(super) text: String,
     /// What is to be changed behind what is being changed.
-    waiting: VecDeque<Job>,
+    pub(super) waiting: VecDeque<Job>,
     pub(super) under_way: Option<UnderWay>,
     /// Somebody else has changed the file, and it has not been read since.
-    is_stale: bool,
+    pub(super) is_stale: bool,
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
+    /// How long somebody waits at most for what comes of a change.
+    pub(super) patience: Duration,
 }
 
 /// What is to be changed, and who waits for what comes of it.
 pub(super) struct Job {
     pub(super) want: Want,
+    /// When it was asked for.
+    pub(super) since: Time,
     pub(super) asked: Option<(RoleId, Ticket)>,
     /// What else is to hold once it is changed: whether a role, by its id, shows what flows.
     pub(super) shows: Option<(u64, bool)>,
@@ -64,13 +68,14 @@ pub(super) enum Want {
     Chain { after: Option<u64> },
 }
 
-/// A change that is being checked.
-pub(super) struct UnderWay {
-    pub(super) job: Job,
-    pub(super) edit: Edit,
-    pub(super) reading: Reading,
-    /// What the file would hold.
-    pub(super) text: String,
+impl Want {
+    /// The role that it is about, where that is there already.
+    pub(super) fn role(&self) -> Option<u64> {
+        match self {
+            Self::Set { id, .. } | Self::Enable { id, .. } | Self::Remove { id } => Some(*id),
+            Self::Chain { .. } => None,
+        }
+    }
 }
 
 impl Job {
@@ -83,12 +88,13 @@ impl Job {
 impl Scribe {
     pub(super) fn start(path: std::path::PathBuf, text: String) -> Result<Self, String> {
         Ok(Self {
-            keeper: Keeper::start(path, Some(text.clone()), "hydrant: run file")?,
+            keeper: Keeper::start(path, Some(text.clone()), Kept::RunFile)?,
             text,
             waiting: VecDeque::new(),
             under_way: None,
             is_stale: false,
             by_hand: ByHand::default(),
+            patience: PATIENCE,
         })
     }
 
@@ -96,7 +102,7 @@ impl Scribe {
     fn found(&mut self, text: &str) {
         self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
-        if let Some(under_way) = self.under_way.take() {
+        if let Some(under_way) = self.under_way.take().filter(|it| !it.is_given_up) {
             self.waiting.push_front(under_way.job);
         }
         if self.text != text {
@@ -120,16 +126,16 @@ impl Scribe {
         stale.or_else(|| self.keeper.fault())
     }
 
-    /// What the file said when it was last looked at. The disk is not waited for.
-    pub(super) fn said(&self) -> Option<String> {
-        self.keeper.said()
+    /// Where something stands that somebody else wrote, and a save met.
+    pub(super) fn theirs(&self) -> Option<String> {
+        self.keeper.theirs()
     }
 
     /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
     pub(super) fn finish(&mut self, posts: &Posts) {
         let said = self.by_hand.said_in(&self.text, posts);
         if self.text != said {
-            self.keeper.keep(said.clone());
+            self.keeper.keep(said.clone(), Vec::new());
             self.text = said;
         }
         self.keeper.finish();
@@ -137,29 +143,32 @@ impl Scribe {
 
     /// The file is about to say of this role whether it is to run.
     pub(super) fn will_enable(&self, role: u64) -> bool {
-        let under_way = self.under_way.iter().map(|it| &it.job);
-        let mut all = under_way.chain(&self.waiting);
+        let under_way = self.under_way.iter().filter(|it| !it.is_given_up);
+        let mut all = under_way.map(|it| &it.job).chain(&self.waiting);
         all.any(|job| job.enables(role))
     }
 
     /// Nothing is being changed, or waits for that.
-    #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_empty()
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {
-        let under_way = self.under_way.take().map(|under_way| under_way.job);
+        let under_way = self.under_way.take().filter(|it| !it.is_given_up);
+        let under_way = under_way.map(|under_way| under_way.job);
         under_way
             .into_iter()
             .chain(self.waiting.drain(..))
             .collect()
     }
 
-    /// What is said last of whether a role runs holds: what was said before may not come true any more.
+    /// What is said last of whether a role runs holds: what was said before may not come true any more. Its thread is
+    /// waited for all the same: on a disk that hangs there would be one more with each word.
     fn forget_enabling(&mut self, role: u64) {
         self.waiting.retain(|job| !job.enables(role));
-        self.under_way.take_if(|it| it.job.enables(role));
+        if let Some(under_way) = &mut self.under_way {
+            under_way.is_given_up |= under_way.job.enables(role);
+        }
     }
 }
 
@@ -221,6 +230,7 @@ impl Fleet {
         };
         let job = Job {
             want,
+            since: reactor.now(),
             asked: Some(by),
             shows: shows.map(|shows| (post.id, shows)),
         };
@@ -236,6 +246,7 @@ impl Fleet {
     ) -> Option<TabReply> {
         let job = Job {
             want,
+            since: reactor.now(),
             asked,
             shows: None,
         };
@@ -286,206 +297,18 @@ impl Fleet {
             None => {}
         }
     }
-
-    /// Begins the next change, unless one is under way or the file is being read.
-    pub(super) fn begin_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
-        while self.reading.is_none()
-            && let Some(scribe) = &mut self.scribe
-            && scribe.under_way.is_none()
-            && let Some(job) = scribe.waiting.pop_front()
-        {
-            let edit = match self.edit_of(&job.want) {
-                Ok(edit) => edit,
-                Err(why) => {
-                    answer(reactor, job.asked, TabReply::Refused(why));
-                    continue;
-                }
-            };
-            let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
-                return;
-            };
-            let text = match edit.apply(&scribe.text) {
-                Ok(text) => text,
-                Err(faults) => {
-                    let why = TabReply::Refused(text_of(&faults));
-                    self.note_said(reactor, &edit, &why);
-                    answer(reactor, job.asked, TabReply::Faults(faults));
-                    continue;
-                }
-            };
-            if text == scribe.text {
-                // As it is where what was to run is begun anew.
-                let reply = self.done(&edit, job.shows);
-                answer(reactor, job.asked, reply);
-                continue;
-            }
-            match check(scribe, file.origin(), text.clone(), reactor.waker()) {
-                Ok(reading) => {
-                    scribe.under_way = Some(UnderWay {
-                        job,
-                        edit,
-                        reading: Reading::of(reading),
-                        text,
-                    });
-                }
-                Err(why) => {
-                    let reply = TabReply::Refused(why);
-                    self.note_said(reactor, &edit, &reply);
-                    answer(reactor, job.asked, reply);
-                }
-            }
-        }
-    }
-
-    /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
-    /// another text than the one that it was checked with.
-    pub(super) fn end_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let Some(scribe) = &mut self.scribe else {
-            return;
-        };
-        if self.reading.is_some() {
-            return;
-        }
-        let Some(UnderWay { edit, reading, .. }) = &mut scribe.under_way else {
-            return;
-        };
-        let taken =
-            |members: &[Member]| places_to_take(&self.posts, members, renaming(edit), false);
-        let Some(outcome) = reading.outcome(reactor, taken) else {
-            return;
-        };
-        let under_way = scribe.under_way.take().expect("it was just asked");
-        let UnderWay {
-            job, edit, text, ..
-        } = under_way;
-        let applied = match outcome {
-            Ok(read) => self.apply_edit(reactor, &edit, read),
-            Err(error) => Err(error.to_string()),
-        };
-        reactor.know_hosts([]);
-        if let Some(scribe) = &mut self.scribe {
-            scribe.is_stale = applied.as_ref().is_err_and(|text| text == CHANGED);
-        }
-        let reply = match applied {
-            Ok(said) => {
-                match &edit {
-                    Edit::Enable { name, on: true } => {
-                        log::info!("hydrant: the run file says that {name} is to run");
-                    }
-                    Edit::Enable { name, on: false } => {
-                        log::info!("hydrant: the run file says that {name} is not to run");
-                    }
-                    _ => log::info!("hydrant: run file changed on the page: {said}"),
-                }
-                self.say_dropped(&edit);
-                if let Some(scribe) = &mut self.scribe {
-                    scribe.keeper.keep(text.clone());
-                    scribe.text = text;
-                }
-                self.done(&edit, job.shows)
-            }
-            // Mistakes are shown in several lines, of which the first says what is wrong.
-            Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
-        };
-        self.note_said(reactor, &edit, &reply);
-        answer(reactor, job.asked, reply);
-        self.begin_edit(reactor);
-    }
-
-    fn apply_edit(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        edit: &Edit,
-        read: Read,
-    ) -> Result<String, String> {
-        let Some((old, new)) = renaming(edit) else {
-            return self.apply(reactor, read, false);
-        };
-        // It is the same one by another name.
-        self.rename(old, new);
-        let applied = self.apply(reactor, read, false);
-        if applied.is_err() {
-            self.rename(new, old);
-        }
-        applied
-    }
-
-    /// What goes out of the file is not to go unseen.
-    fn say_dropped(&self, edit: &Edit) {
-        let before = self.scribe.as_ref().map(|scribe| edit.drops(&scribe.text));
-        for dst in before.unwrap_or_default() {
-            log::info!("hydrant: the section of {dst} goes out of the run file");
-        }
-    }
-
-    fn rename(&mut self, old: &str, new: &str) {
-        if let Some(post) = self.posts.iter_mut().find(|post| post.member.name == old) {
-            new.clone_into(&mut post.member.name);
-        }
-    }
-
-    fn done(&mut self, edit: &Edit, shows: Option<(u64, bool)>) -> TabReply {
-        if let Some((id, shows)) = shows
-            && let Some(post) = self.posts.iter_mut().find(|post| post.id == id)
-        {
-            post.shows = shows;
-        }
-        match edit {
-            Edit::Set { name, .. } => {
-                let name = renaming(edit).map_or(name.as_str(), |(_, new)| new);
-                let mut posts = self.posts.iter_mut();
-                if let Some(post) = posts.find(|post| post.member.name == name && !post.lacks) {
-                    post.forgive();
-                }
-                TabReply::Faults(Faults::new())
-            }
-            Edit::Enable { .. } | Edit::Remove { .. } => TabReply::Done,
-            Edit::Push(settings) => {
-                let made = self
-                    .posts
-                    .iter()
-                    .find(|post| post.member.name == settings.name);
-                made.map_or(TabReply::Done, |post| TabReply::Added(post.id))
-            }
-        }
-    }
 }
 
-/// Checks what the file would be, in a thread.
-fn check(
-    scribe: &Scribe,
-    origin: run_file::Origin,
-    text: String,
-    wake: Wake,
-) -> Result<Errand<Result<Read, ConfigError>>, String> {
-    let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
-    Errand::begin("run file", wake, move || {
-        // What is still to be written may be there, or not yet: it does not come to be while this looks.
-        let is_ours = {
-            let known = lock(&known);
-            let now = origin.text()?;
-            now == meant || Some(&now) == known.as_ref()
-        };
-        if !is_ours {
-            return Err(ConfigError::Mistakes(CHANGED.to_owned()));
-        }
-        origin.with(text).map(Read::of)
-    })
-}
-
-fn renaming(edit: &Edit) -> Option<(&str, &str)> {
-    let Edit::Set { name, fields } = edit else {
-        return None;
-    };
-    let new = fields.iter().find(|(key, _)| key == "name");
-    new.map(|(_, new)| (name.as_str(), new.as_str()))
-}
-
-fn answer(reactor: &mut Reactor<RoleSet>, asked: Option<(RoleId, Ticket)>, reply: TabReply) {
+/// Tells whoever waits for a change what came of it.
+pub(super) fn answer(
+    reactor: &mut Reactor<RoleSet>,
+    asked: Option<(RoleId, Ticket)>,
+    reply: TabReply,
+) {
     if let Some((by, ticket)) = asked {
         reactor.answer(by, ticket, Reply::Tab(reply));
     }
 }
 
-const CHANGED: &str =
-    "the run file was changed by somebody else: have it read again first (hydrant status reload)";
+/// How long somebody waits for a change at most: less than a page waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);

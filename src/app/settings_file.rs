@@ -2,11 +2,12 @@
 //! every moment; and what is not known, somebody else has written: that stays.
 //!
 //! ```text
-//!   looked at ──as known──> .bak ──> .new ──looked at again──> .new and the file change places ──> .new goes
-//!                                                                 └──what came out is not known──> they change back
+//!   looked at ──as known──> .bak ──> .saving ──> .saving.OLD.NEW ──looked at again──> that and the file change places
+//!                                                   what came out is known ──> it goes <──┤
+//!                                                         and is not known ──> they change back
 //! ```
 //!
-//! What can't be put back goes to a `.theirs` of its own: a `.new` only goes when what it holds is known.
+//! What can't be put back goes to a `.theirs` of its own: see `theirs`.
 //!
 //! Where a filesystem can't make two files change places, whoever saves between the last look and the renaming is
 //! overwritten.
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::theirs::{SAVING, beside, named_after, put_aside, put_right};
 use crate::reactor::plain;
 
 /// Something that is told across threads, if there is anything to tell.
@@ -35,12 +37,40 @@ pub(super) struct SettingsFile {
     named: PathBuf,
     /// What it held when it was last looked at.
     pub(super) known: Shared,
-    /// The same for whoever must not wait for the disk: it is held for as long as it takes to copy it.
-    pub(super) said: Shared,
     /// The file beside which that of the start is kept.
     copied: Option<PathBuf>,
-    /// The file beside which the `.new` holds what somebody else wrote.
-    left: Option<PathBuf>,
+    /// The file beside which nothing is left of a save.
+    right: Option<PathBuf>,
+    /// Where something stands that somebody else wrote and a save met, which nobody has been told yet.
+    found: Vec<PathBuf>,
+    kept: Kept,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The settings of a console.
+    Settings,
+    /// A run file.
+    RunFile,
+}
+
+impl Kept {
+    /// Whose it is and what, in the log.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Settings => "console: settings",
+            Self::RunFile => "hydrant: run file",
+        }
+    }
+
+    /// What is to be done for it to be read again.
+    fn again(self) -> &'static str {
+        match self {
+            Self::Settings => "start the console again",
+            Self::RunFile => "have it read again (SIGHUP, or hydrant status reload)",
+        }
+    }
 }
 
 /// What is to be put in a place, in a file of its own until then.
@@ -70,28 +100,50 @@ pub(super) enum Step {
 }
 
 /// What was found at a place.
-struct Found {
-    bytes: Vec<u8>,
+pub(super) struct Found {
+    pub(super) bytes: Vec<u8>,
     about: Metadata,
 }
 
 impl SettingsFile {
     /// `known`: what the file held when it was read; `None` where there was none.
-    pub(super) fn new(named: PathBuf, known: Option<String>) -> Self {
+    pub(super) fn new(named: PathBuf, known: Option<String>, kept: Kept) -> Self {
         Self {
             named: std::path::absolute(&named).unwrap_or(named),
-            said: Arc::new(Mutex::new(known.clone())),
             known: Arc::new(Mutex::new(known)),
             copied: None,
-            left: None,
+            right: None,
+            found: Vec::new(),
+            kept,
         }
+    }
+
+    /// Puts right what is left of a process that was killed in the midst of a save. What can't be is tried again before
+    /// the next save.
+    pub(super) fn put_right(&mut self) {
+        if let Ok(path) = behind(&self.named) {
+            let _ = self.put_right_beside(&path);
+        }
+    }
+
+    fn put_right_beside(&mut self, path: &Path) -> io::Result<()> {
+        if self.right.as_deref() != Some(path) {
+            put_right(path, &mut self.found)?;
+            self.right = Some(path.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where something stands that somebody else wrote and a save met, since the last call.
+    pub(super) fn take_found(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.found)
     }
 
     /// What somebody else has written counts, and is kept beside it like the file of the start.
     pub(super) fn found(&mut self, text: String) {
-        let known = lock(&self.known).replace(text.clone());
-        *lock(&self.said) = Some(text);
-        if known != *lock(&self.known) {
+        let mut known = lock(&self.known);
+        if known.as_ref() != Some(&text) {
+            *known = Some(text);
             self.copied = None;
         }
     }
@@ -109,7 +161,7 @@ impl SettingsFile {
         let unreadable = |error| format!("can't read {}: {}", path.display(), plain(&error));
         let found = look(&path, self.longest(text)).map_err(unreadable)?;
         if found.as_ref().is_some_and(|found| found.is(text)) {
-            self.know(&mut lock(&self.known), text);
+            *lock(&self.known) = Some(text.to_owned());
             return Ok(());
         }
         let is_known = |found: &Found| {
@@ -117,12 +169,12 @@ impl SettingsFile {
             known.as_deref().is_some_and(|known| found.is(known))
         };
         if !found.as_ref().is_none_or(is_known) {
-            return Err(changed(&path));
+            return Err(changed(&path, self.kept));
         }
         passed(Step::Looked);
         match self.replace(&path, text, found.as_ref(), passed) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(changed(&path)),
+            Ok(false) => Err(changed(&path, self.kept)),
             Err(error) => Err(format!("can't write {}: {}", path.display(), plain(&error))),
         }
     }
@@ -149,18 +201,22 @@ impl SettingsFile {
         if found.is_some_and(|found| found.about.permissions().readonly()) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        // What could not be put aside the last time would be overwritten.
-        if self.left.as_deref() == Some(path) {
-            put_aside(path)?;
-            self.left = None;
-        }
+        self.put_right_beside(path)?;
         self.keep_copy(path, found, passed)?;
         let mut new = New {
-            path: beside(path, "new"),
+            path: beside(path, SAVING),
             may_go: true,
         };
         let about = found.map(|found| &found.about);
         let placed = write_whole(&new.path, text.as_bytes(), about).and_then(|()| {
+            if let Some(found) = found {
+                // From here on its name tells what it may hold.
+                let named = named_after(path, &found.bytes, text.as_bytes());
+                if !put_where_nothing_is(&new.path, &named)? {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                new.path = named;
+            }
             passed(Step::Written);
             self.put_in_place(&mut new, path, text, found, passed)
         });
@@ -168,7 +224,7 @@ impl SettingsFile {
             // On a full disk it would be in the way of the next attempt.
             let _ = fs::remove_file(&new.path);
         } else {
-            return self.keep_theirs(path, placed);
+            return self.keep_theirs(path, &new.path, placed);
         }
         if placed? {
             File::open(folder)?.sync_all()?;
@@ -177,14 +233,22 @@ impl SettingsFile {
         Ok(false)
     }
 
-    /// The `.new` holds what somebody else wrote: that is kept where no later attempt writes.
-    fn keep_theirs(&mut self, path: &Path, placed: io::Result<bool>) -> io::Result<bool> {
-        let theirs = match put_aside(path) {
-            Ok(Some(theirs)) => theirs,
+    /// What came out holds what somebody else wrote: that is kept where no later attempt writes.
+    fn keep_theirs(
+        &mut self,
+        path: &Path,
+        out: &Path,
+        placed: io::Result<bool>,
+    ) -> io::Result<bool> {
+        let theirs = match put_aside(out, path) {
+            Ok(Some(theirs)) => {
+                self.found.push(theirs.clone());
+                theirs
+            }
             Ok(None) => return placed,
             Err(_) => {
-                self.left = Some(path.to_owned());
-                beside(path, "new")
+                self.right = None;
+                out.to_owned()
             }
         };
         let text = format!("what somebody else wrote is in {}", theirs.display());
@@ -204,7 +268,7 @@ impl SettingsFile {
         let Some(found) = found.filter(|_| self.copied.as_deref() != Some(path)) else {
             return Ok(());
         };
-        let new = beside(path, "new");
+        let new = beside(path, SAVING);
         let kept = write_whole(&new, &found.bytes, Some(&found.about)).and_then(|()| {
             passed(Step::CopyWritten);
             fs::rename(&new, beside(path, "bak"))
@@ -236,21 +300,14 @@ impl SettingsFile {
         let is_there = match found {
             None => put_where_nothing_is(&new.path, path)?,
             Some(found) => {
-                let is_right =
-                    |out: Option<&Found>| self.leads_to(path) && is_same(out, Some(found));
-                exchange(new, path, (text, longest), &is_right, passed)?
+                let is_right = |out: Option<&_>| self.leads_to(path) && is_same(out, Some(found));
+                exchange(new, path, (text, longest), &is_right, passed)? && self.leads_to(path)
             }
         };
         if is_there {
-            self.know(&mut known, text);
+            *known = Some(text.to_owned());
         }
         Ok(is_there)
-    }
-
-    /// `known` is what is locked of this.
-    fn know(&self, known: &mut Option<String>, text: &str) {
-        *known = Some(text.to_owned());
-        *lock(&self.said) = Some(text.to_owned());
     }
 
     fn leads_to(&self, path: &Path) -> bool {
@@ -273,11 +330,12 @@ impl Found {
     }
 }
 
-fn changed(path: &Path) -> String {
+fn changed(path: &Path, kept: Kept) -> String {
     format!(
-        "{} was changed by somebody else and is left alone; start the console again, or have a run file read again, to \
-         have what it says, or move it away to have what you see here",
-        path.display()
+        "{} was changed by somebody else and is left alone; {} to have what it says, or move it away to have what you \
+         see here",
+        path.display(),
+        kept.again()
     )
 }
 
@@ -302,7 +360,7 @@ fn behind(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// What stands in a file, one byte more than `longest` at most; `None` where there is none. Nothing is waited for.
-fn look(path: &Path, longest: usize) -> io::Result<Option<Found>> {
+pub(super) fn look(path: &Path, longest: usize) -> io::Result<Option<Found>> {
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -344,7 +402,7 @@ fn take_after(file: &File, before: &Metadata) -> io::Result<()> {
 }
 
 /// Whether nothing was there until now.
-fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
+pub(super) fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
     match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
         Ok(()) => return Ok(true),
         Err(Errno::EXIST) => return Ok(false),
@@ -352,29 +410,11 @@ fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
         Err(error) => return Err(error.into()),
     }
     match fs::hard_link(new, path) {
-        Ok(()) => Ok(true),
+        // It stands in both places now.
+        Ok(()) => fs::remove_file(new).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(_) => fs::rename(new, path).map(|()| true),
     }
-}
-
-/// Moves the `.new` of a file to a `.theirs` that nothing was in until now, and says which; `None` where there is none.
-fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
-    let new = beside(path, "new");
-    let more = (2_u64..).map(|number| beside(path, &format!("theirs.{number}")));
-    for theirs in std::iter::once(beside(path, "theirs")).chain(more) {
-        // Where no renaming spares what is there, this does.
-        if fs::symlink_metadata(&theirs).is_ok() {
-            continue;
-        }
-        match put_where_nothing_is(&new, &theirs) {
-            Ok(true) => return Ok(Some(theirs)),
-            Ok(false) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Makes the new file and the one that is there change places, if what was there `is_right`. Whether it was.
@@ -406,10 +446,13 @@ fn exchange(
     }
     match swap() {
         Ok(()) => {}
-        // Ours is gone already.
+        // Ours is gone already, or what came out is.
         Err(Errno::NOENT) => {
-            new.may_go = put_where_nothing_is(&from, path)?;
-            return out.map(|_| false);
+            new.may_go = put_back_alone(&from, path)?;
+            return match look(path, longest)? {
+                Some(now) if now.is(text) => Ok(true),
+                _ => out.map(|_| false),
+            };
         }
         Err(error) => return Err(error.into()),
     }
@@ -423,12 +466,20 @@ fn exchange(
                 let older = look(&from, longest)?;
                 new.may_go = out.as_ref().is_ok_and(|out| is_one(out, &older));
             }
-            Err(Errno::NOENT) => new.may_go = put_where_nothing_is(&from, path)?,
+            Err(Errno::NOENT) => new.may_go = put_back_alone(&from, path)?,
             Err(error) => return Err(error.into()),
         },
         None => {}
     }
     out.map(|_| false)
+}
+
+/// One of two is gone. Whether nothing is left of what came out: it stands where nothing was, or others put it right.
+fn put_back_alone(from: &Path, path: &Path) -> io::Result<bool> {
+    match put_where_nothing_is(from, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        put => put,
+    }
 }
 
 /// Whether both are one file, in which nothing was written between.
@@ -441,14 +492,6 @@ fn is_one(one: &Option<Found>, other: &Option<Found>) -> bool {
 /// The filesystem, or the kernel, knows no such renaming.
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
-}
-
-/// `console.toml.bak`
-fn beside(path: &Path, what: &str) -> PathBuf {
-    let mut name = path.to_owned().into_os_string();
-    name.push(".");
-    name.push(what);
-    name.into()
 }
 
 /// As many links as Linux follows.
@@ -472,7 +515,11 @@ mod tests {
         }
 
         fn file(&self, known: Option<&str>) -> SettingsFile {
-            SettingsFile::new(self.0.join("deep/console.toml"), known.map(str::to_owned))
+            SettingsFile::new(
+                self.0.join("deep/console.toml"),
+                known.map(str::to_owned),
+                Kept::Settings,
+            )
         }
     }
 
@@ -550,7 +597,8 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_to_string(&file.named).unwrap(), "one");
-        let mut blocked = SettingsFile::new(file.named.join("x/console.toml"), None);
+        let mut blocked =
+            SettingsFile::new(file.named.join("x/console.toml"), None, Kept::Settings);
         assert!(blocked.write("one").is_err());
     }
 
@@ -582,7 +630,7 @@ mod tests {
         file.write("one").unwrap();
         let theirs = folder.0.join("theirs");
         fs::write(&theirs, "theirs").unwrap();
-        for what in ["new", "bak"] {
+        for what in [SAVING, "bak"] {
             std::os::unix::fs::symlink(&theirs, beside(&file.named, what)).unwrap();
         }
         file.write("two").unwrap();
@@ -681,11 +729,15 @@ mod tests {
                 "{step:?}: {} bytes",
                 copy.len()
             );
-            // What is left lies in nobody's way.
+            // What is left lies in nobody's way, and what somebody else saved is not what goes.
             folder.file(Some(&there)).write("four").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "four");
             assert_eq!(fs::read_to_string(beside(&path, "bak")).unwrap(), there);
-            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
+            let is_out = is_disturbed && *step == Step::Exchanged;
+            let theirs = fs::read_to_string(beside(&path, "theirs"));
+            assert_eq!(theirs.ok(), is_out.then(|| whole("theirs")), "{step:?}");
+            let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
+            assert_eq!(left, 2 + usize::from(is_out), "{step:?}");
         }
     }
 
@@ -721,7 +773,12 @@ mod tests {
                 "{step:?}: {written:?}"
             );
             let error = file.write("three").unwrap_err();
-            assert!(error.contains("was changed by somebody else"), "{error}");
+            assert!(
+                error.contains(
+                    "was changed by somebody else and is left alone; start the console again to"
+                ),
+                "{error}"
+            );
             assert_eq!(there(), "theirs", "{step:?}");
             assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
         }
@@ -737,6 +794,20 @@ mod tests {
         });
         assert!(written.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+    }
+
+    /// Another process that keeps the same file takes what came out away: what is in place is in place.
+    #[test]
+    fn what_another_process_puts_right_meanwhile_is_saved() {
+        let folder = Folder::new("both");
+        folder.file(None).write("one").unwrap();
+        let mut file = folder.file(Some("one"));
+        let path = file.named.clone();
+        let other = || folder.file(Some("one")).put_right();
+        file.write_by_steps("two", &mut at(Step::Exchanged, other))
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
     }
 
     /// Whatever can't be looked at, or put back: what somebody else wrote is never what goes.
@@ -761,7 +832,7 @@ mod tests {
         fs::write(beside(&path, "theirs"), "older").unwrap();
         let written = file.write_by_steps("two", &mut |step| match step {
             Step::LookedAgain => fs::write(&path, "theirs").unwrap(),
-            Step::PutBack => pipe(&beside(&path, "new")),
+            Step::PutBack => pipe(&named_after(&path, b"one", b"two")),
             _ => {}
         });
         let error = written.unwrap_err();
@@ -778,13 +849,41 @@ mod tests {
         let error = written.unwrap_err();
         assert!(is_pipe(&path) && error.contains("no plain file"), "{error}");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
-        // It can't be put aside either: the next attempt does that before it writes.
-        let (path, mut file) = begin();
-        fs::write(beside(&path, "new"), "theirs").unwrap();
-        file.left = Some(path.clone());
-        file.write("two").unwrap();
-        assert_eq!(there(&beside(&path, "theirs")), "theirs");
-        assert_eq!(there(&path), "two");
+    }
+
+    /// What a process leaves that was killed: what is ours goes, whole or not, and what is not is kept and said.
+    #[test]
+    fn what_is_left_of_a_save_is_put_right() {
+        let folder = Folder::new("left");
+        let left = |old: &[u8], new: &[u8], there: &str| {
+            let path = folder.0.join("deep/console.toml");
+            fs::write(named_after(&path, old, new), there).unwrap();
+        };
+        folder.file(None).write("one").unwrap();
+        let mut file = folder.file(Some("one"));
+        let beside = |what: &str| beside(&file.named, what);
+        let (partly, stranger) = (beside(SAVING), beside("new"));
+        let (theirs, more) = (beside("theirs"), beside("theirs.2"));
+        fs::write(&partly, "on").unwrap();
+        fs::write(&stranger, "nobody has saved this here").unwrap();
+        left(b"zero", b"one", "zero");
+        left(b"one", b"two", "two");
+        left(b"one", b"three", "theirs");
+        file.put_right();
+        assert_eq!(file.take_found(), std::slice::from_ref(&theirs));
+        let names = || fs::read_dir(folder.0.join("deep")).unwrap().count();
+        // The file, what somebody else wrote, and what no save has left.
+        assert_eq!((names(), partly.exists()), (3, false));
+        // Nobody has put it right at the start: the next save does that before it writes.
+        left(b"one", b"three", "theirs too");
+        folder.file(Some("one")).write("two").unwrap();
+        let there = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!(
+            (there(&theirs), there(&more)),
+            ("theirs".to_owned(), "theirs too".to_owned())
+        );
+        assert!(stranger.exists() && there(&file.named) == "two");
+        assert_eq!(names(), 5);
     }
 
     #[test]

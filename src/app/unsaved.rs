@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use super::keeper::LAST;
 use super::reload::Read;
 use super::settings_file::{Shared, lock};
-use crate::config::run_file;
+use crate::config::run_file::{self, enabled};
 use crate::config::{ConfigError, Member};
 
 /// What is to be in a run file, be it there already or not.
@@ -31,15 +31,22 @@ impl Meant {
             let known = lock(&known);
             (origin.text()?, known.clone())
         };
-        if known.as_ref() == Some(&now) {
-            return origin.with(text).map(Read::of);
-        }
-        let dropped = match known {
-            Some(known) if known != text && now != text => Some(differing(origin, known, text)),
-            _ => None,
+        let said = known.as_deref().map(enabled).unwrap_or_default();
+        let is_ours = known.as_ref() == Some(&now);
+        // What is meant, and did not stand there when it was last looked at.
+        let unsaved = known.filter(|known| *known != text && now != text);
+        let unsaved = unsaved.map(|known| differing(origin, known, text.clone()));
+        let (text, kept, dropped) = match is_ours {
+            true => (text, unsaved, None),
+            false => (now, None, unsaved),
         };
-        let read = origin.with(now).map(Read::of)?;
-        Ok(Read { dropped, ..read })
+        let read = origin.with(text).map(Read::of)?;
+        Ok(Read {
+            said,
+            kept,
+            dropped,
+            ..read
+        })
     }
 }
 

@@ -29,6 +29,12 @@ impl Access {
         self.nets.push(net.0);
     }
 
+    /// Whether every address of a family is in what was given, in one network or in several together.
+    pub fn has_everybody(&self) -> bool {
+        let whole = IpNet::aggregate(&self.nets);
+        whole.iter().any(|net| net.prefix_len() == 0)
+    }
+
     /// Whether this address is let in. An IPv4 address mapped into IPv6 counts as IPv4.
     pub fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
@@ -117,6 +123,26 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn everybody_is_a_family() {
+        for nets in [
+            &["0.0.0.0/0"][..],
+            &["10.0.0.0/8", "::/0"],
+            &["0.0.0.0/1", "128.0.0.0/1"],
+            &["::ffff:0.0.0.0/96"],
+        ] {
+            assert!(access(nets).has_everybody(), "{nets:?}");
+        }
+        for nets in [
+            &[][..],
+            &["0.0.0.0/1"],
+            &["10.0.0.0/8", "::1"],
+            &["0.0.0.0"],
+        ] {
+            assert!(!access(nets).has_everybody(), "{nets:?}");
+        }
     }
 
     #[test]

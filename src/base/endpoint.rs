@@ -111,6 +111,11 @@ impl FromStr for Endpoint {
         if let Some(rest) = text.strip_prefix(TLS) {
             return encrypted(rest);
         }
+        if let Some(name) = text.strip_prefix("fd:")
+            && !is_decimal(name)
+        {
+            return Err(EndpointError::Passed);
+        }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(EndpointError::Scheme {
                 scheme: scheme.to_owned(),
@@ -233,6 +238,8 @@ pub enum EndpointError {
         /// What was given.
         given: String,
     },
+    /// `fd:NAME`, where no socket can be passed.
+    Passed,
     /// `unix:` with nothing behind it.
     NoPath,
     /// The system takes no longer path for a socket than `UNIX_PATH_MAX`.
@@ -245,6 +252,18 @@ pub enum EndpointError {
         /// The path.
         path: String,
     },
+}
+
+impl EndpointError {
+    /// As it is said where no Unix socket may be given: nobody is told to write one.
+    pub fn without_sockets(&self) -> String {
+        match self {
+            Self::LooksLikePath { given } => {
+                format!("{} is not an endpoint: {TCP_FORMS}", Typed(given))
+            }
+            _ => self.to_string().replace(FORMS, TCP_FORMS),
+        }
+    }
 }
 
 impl fmt::Display for EndpointError {
@@ -291,6 +310,9 @@ impl fmt::Display for EndpointError {
                     Typed(&format!("unix:{given}"))
                 )
             }
+            Self::Passed => f.write_str(
+                "fd:NAME, a socket that the service manager passes, is for dst and listen of a run file, as it stands",
+            ),
             Self::NoPath => write!(f, "unix: has no path: write unix:PATH"),
             Self::PathTooLong { len } => {
                 write!(
@@ -443,6 +465,7 @@ const UNIX_PATH_MAX: usize = 107; // sun_path has 108 bytes, the last one is zer
 const NAME_MAX: usize = 253; // RFC 1035 2.3.4, without the root's dot
 const LABEL_MAX: usize = 63; // RFC 1035 2.3.4
 const FORMS: &str = "write HOST:PORT, [IPV6]:PORT, :PORT, PORT, tls://HOST:PORT or unix:PATH";
+const TCP_FORMS: &str = "write HOST:PORT, [IPV6]:PORT, :PORT, PORT or tls://HOST:PORT";
 
 #[cfg(test)]
 mod tests {
@@ -575,6 +598,8 @@ localhost: => localhost has no port: write localhost:PORT
 70000 => port 70000 is above 65535
 localhost:65536 => port 65536 is above 65535
 :99999999999999999999999 => port 99999999999999999999999 is above 65535
+fd:feed => fd:NAME, a socket that the service manager passes, is for dst and listen of a run file, as it stands
+tls://fd:feed => fd:NAME, a socket that the service manager passes, is for dst and listen of a run file, as it stands
 localhost:http => http is not a port, in localhost:http: write a number, 0 to 65535
 localhost:+5 => +5 is not a port, in localhost:+5: write a number, 0 to 65535
 [::1]:-1 => -1 is not a port, in [::1]:-1: write a number, 0 to 65535

@@ -325,6 +325,14 @@ impl Values {
         self.given.push((opt, given));
     }
 
+    /// The same, but for what was given for one option.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.given.retain(|(opt, _)| opt.name() != name);
+        rest
+    }
+
     /// Whether it was given at all.
     pub fn given(&self, name: &str) -> bool {
         self.times(name) > 0

@@ -42,54 +42,69 @@ impl Line<'_> {
     }
 }
 
-/// Reads lines of a name and a token, with spaces between them, and where `has_rest` perhaps one more word. There must
-/// be one at least. Empty lines, and those that begin with `#`, are left out.
-pub fn lines(text: &[u8], has_rest: bool) -> Result<Vec<Line<'_>>, TokensError> {
-    let mut lines = Vec::new();
-    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-        let fault = |fault| TokensError {
-            line: number,
-            fault,
-        };
-        let mut words = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty());
-        let Some(name) = words.next().filter(|name| !name.starts_with(b"#")) else {
-            continue;
-        };
-        let token = words.next().ok_or_else(|| fault(TokensFault::NoToken))?;
-        let token = checked(token).map_err(fault)?;
+/// Reads lines of a name and a token, with spaces between them, and where `has_rest` perhaps one more word: of each
+/// line what it says, or what is wrong with it. There must be one at least. Empty lines, and those that begin with `#`,
+/// are left out.
+pub fn lines(text: &[u8], has_rest: bool) -> Vec<Result<Line<'_>, TokensError>> {
+    let lines = (1..).zip(text.split(|byte| *byte == b'\n'));
+    let mut read: Vec<_> = lines
+        .filter_map(|(number, line)| read_line(number, line, has_rest))
+        .collect();
+    if read.is_empty() {
+        read.push(Err(TokensError {
+            line: 0,
+            fault: TokensFault::Nobody,
+        }));
+    }
+    read
+}
+
+/// `None`: it says nothing.
+fn read_line(number: usize, line: &[u8], has_rest: bool) -> Option<Result<Line<'_>, TokensError>> {
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let name = words.next().filter(|name| !name.starts_with(b"#"))?;
+    let mut read = || {
+        let token = checked(words.next().ok_or(TokensFault::NoToken)?)?;
         let rest = if has_rest { words.next() } else { None };
-        if let Some(word) = words.next() {
-            let word = String::from_utf8_lossy(word).into_owned();
-            return Err(fault(TokensFault::Leftover(word)));
+        match words.next() {
+            Some(word) => Err(TokensFault::Leftover(
+                String::from_utf8_lossy(word).into_owned(),
+            )),
+            None => Ok((token, rest)),
         }
-        lines.push(Line {
+    };
+    Some(match read() {
+        Ok((token, rest)) => Ok(Line {
             number,
             name,
             token,
             rest,
-        });
-    }
-    match lines.is_empty() {
-        true => Err(TokensError {
-            line: 0,
-            fault: TokensFault::Nobody,
         }),
-        false => Ok(lines),
-    }
+        Err(fault) => Err(TokensError {
+            line: number,
+            fault,
+        }),
+    })
 }
 
 impl Tokens {
     /// Reads lines of a name, a space and a token.
-    pub fn parse(text: &[u8]) -> Result<Self, TokensError> {
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn parse(text: &[u8]) -> Result<Self, Mistakes<TokensError>> {
         let mut by_name = BTreeMap::new();
-        for line in lines(text, false)? {
-            if by_name.contains_key(line.name) {
-                return Err(line.twice());
+        let mut take = |line: Line<'_>| match by_name.contains_key(line.name) {
+            true => Err(line.twice()),
+            false => {
+                by_name.insert(line.name.to_vec(), line.token);
+                Ok(())
             }
-            by_name.insert(line.name.to_vec(), line.token);
-        }
+        };
+        let read = lines(text, false).into_iter();
+        Mistakes::of(read.map(|line| line.and_then(&mut take)))?;
         Ok(Self { by_name })
     }
 
@@ -126,7 +141,49 @@ fn checked(token: &[u8]) -> Result<Secret, TokensFault> {
 /// The shortest token, in bytes: whoever hears a nonce and its proof can try words against them at leisure.
 pub const TOKEN_MIN: usize = 16;
 
-/// What is wrong with a list of tokens. It never shows a token.
+/// All that is wrong with a list: one thing at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes<E>(Vec<E>);
+
+impl<E> Mistakes<E> {
+    /// Goes through all that was read.
+    ///
+    /// # Errors
+    /// What was wrong with any of it.
+    pub fn of(read: impl Iterator<Item = Result<(), E>>) -> Result<(), Self> {
+        let wrong: Vec<E> = read.filter_map(Result::err).collect();
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Self(wrong)),
+        }
+    }
+
+    /// Each of them.
+    pub fn all(&self) -> &[E] {
+        &self.0
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Mistakes<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, wrong) in self.0.iter().take(SHOWN).enumerate() {
+            let gap = if at == 0 { "" } else { "; " };
+            write!(f, "{gap}{wrong}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            1 => f.write_str("; and 1 more line is wrong"),
+            more => write!(f, "; and {more} more lines are wrong"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> Error for Mistakes<E> {}
+
+/// As many mistakes are shown one by one: they stand in one line.
+const SHOWN: usize = 16;
+
+/// What is wrong with a line of a list of tokens. It never shows a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokensError {
     /// In which line, from 1 on; 0: in none.
@@ -218,6 +275,14 @@ mod tests {
         assert_eq!(fault(twice), "line 2: a has a token already");
         assert_eq!(fault("# none\n"), "no line of the form NAME TOKEN");
         assert!(fault("a 0123456789abcd\u{e9}f").contains("visible ASCII"));
+        assert_eq!(
+            fault("a\nb 0123456789abcdef\n\nc short\nb 0123456789abcdef\n"),
+            "line 1: a name without a token: write NAME TOKEN; line 4: the token is shorter than 16 bytes; \
+             line 5: b has a token already"
+        );
+        let many = fault(&"a\n".repeat(18));
+        assert_eq!(many.matches("without a token").count(), 16);
+        assert!(many.ends_with("; and 2 more lines are wrong"), "{many}");
     }
 
     #[test]

@@ -20,56 +20,49 @@ pub(crate) fn completions(shell: &str) -> Option<String> {
 
 fn bash() -> String {
     let mut text = String::from(BASH_HEAD);
-    let two: Vec<&str> = ROLES
-        .iter()
-        .map(|role| role.name)
-        .filter(|name| name.contains(' '))
-        .collect();
-    let quoted: Vec<String> = two.iter().map(|name| format!("\"{name}\"")).collect();
     line(
         &mut text,
         &format!(
-            "        {}) role=\"$role ${{COMP_WORDS[2]}}\" ;;",
-            quoted.join("|")
+            "            {}) [ \"${{COMP_WORDS[at]}}\" = = ] && at=$((at+1)); at=$((at+1)) ;;",
+            valued().collect::<Vec<_>>().join("|")
         ),
     );
-    text += "    esac\n    case \"$prev\" in\n";
+    text += BASH_WORDS;
+    line(
+        &mut text,
+        &format!(
+            "        {}) role=\"$role ${{words[1]}}\" words=(\"${{words[@]:2}}\") ;;",
+            pairs().join("|")
+        ),
+    );
+    text += "        *) words=(\"${words[@]:1}\") ;;\n    esac\n    case \"$prev\" in\n";
     for opt in every_option() {
-        match opt.kind {
-            Kind::Choice(words) => {
-                let words = words.join(" ");
-                line(
-                    &mut text,
-                    &format!(
-                        "        {}) _hydrant_words \"{words}\"; return ;;",
-                        opt.flag
-                    ),
-                );
-            }
-            Kind::Switch | Kind::Path { .. } => {}
-            // Nothing is known of its values; a name of a file would be none of them.
-            _ => line(&mut text, &format!("        {}) return ;;", opt.flag)),
+        let values = values(opt);
+        if !values.is_empty() {
+            let values = values.join(" ");
+            let offer = format!(
+                "        {}) _hydrant_words \"{values}\"; return ;;",
+                opt.flag
+            );
+            line(&mut text, &offer);
         }
     }
+    // Nothing is known of their values.
+    let others: Vec<&str> = valued().collect();
+    line(
+        &mut text,
+        &format!("        {}) return ;;", others.join("|")),
+    );
     text += "    esac\n    case \"$role\" in\n";
     for role in ROLES {
-        let flags = flags(role).collect::<Vec<_>>().join(" ");
-        let words = second_words(role);
-        let offer = match words.is_empty() {
-            true => String::new(),
-            false => format!(" _hydrant_second \"{words}\" && return;"),
-        };
-        line(
-            &mut text,
-            &format!("        \"{}\") flags=\"{flags}\";{offer} ;;", role.name),
-        );
+        bash_role(&mut text, role);
     }
     for family in families() {
         let verbs = verbs(family).join(" ");
         line(
             &mut text,
             &format!(
-                "        {family}) [ \"$COMP_CWORD\" -eq 2 ] && {{ _hydrant_words \"{verbs}\"; return; }} ;;"
+                "        {family}) [ ${{#words[@]}} -eq 0 ] && {{ _hydrant_words \"{verbs}\"; return; }} ;;"
             ),
         );
     }
@@ -77,29 +70,58 @@ fn bash() -> String {
     let relay = flags(&ROLES[0]).collect::<Vec<_>>().join(" ");
     line(&mut text, &format!("        *) flags=\"{relay}\" ;;"));
     text += "    esac\n";
-    let mut firsts: Vec<&str> = ROLES.iter().map(Role::family).collect();
-    firsts.dedup();
+    let firsts: Vec<&str> = firsts().collect();
     line(
         &mut text,
         &format!(
-            "    if [ \"$COMP_CWORD\" -eq 1 ]; then _hydrant_words \"{} help $flags\"; return; fi",
+            "    if [ -z \"$role\" ]; then _hydrant_words \"{} help $flags\"; return; fi",
             firsts.join(" ")
         ),
     );
     text + BASH_TAIL
 }
 
+fn bash_role(text: &mut String, role: &Role) {
+    let flags = flags(role).collect::<Vec<_>>().join(" ");
+    let mut offers = String::new();
+    for Offer { behind, words } in offers_of(role) {
+        let is_place = match behind {
+            Place::Anywhere => String::new(),
+            Place::First => "[ ${#words[@]} -eq 0 ] && ".to_owned(),
+            Place::Behind(word) => format!("[ \"${{words[*]}}\" = {word} ] && "),
+        };
+        let words = words.join(" ");
+        let _ = write!(offers, " {is_place}_hydrant_offer \"{words}\" && return;");
+    }
+    line(
+        text,
+        &format!("        \"{}\") flags=\"{flags}\";{offers} ;;", role.name),
+    );
+}
+
 const BASH_HEAD: &str = "\
 # Completions of hydrant for bash: eval \"$(hydrant completions bash)\"
 _hydrant_words() { COMPREPLY=($(compgen -W \"$1\" -- \"$cur\")); }
-_hydrant_second() { [ \"$COMP_CWORD\" -eq 2 ] && [ \"${cur#-}\" = \"$cur\" ] && _hydrant_words \"$1\"; }
+_hydrant_offer() { [ \"${cur#-}\" = \"$cur\" ] && _hydrant_words \"$1\"; }
 _hydrant() {
-    local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" role=\"${COMP_WORDS[1]}\" flags=\"\"
+    local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" role=\"\" flags=\"\" at=1 word words=()
     COMPREPLY=()
     # A flag, its = and what is begun of its value are three words.
     [ \"$cur\" = = ] && cur=\"\" && COMP_CWORD=$((COMP_CWORD+1))
     [ \"${COMP_WORDS[COMP_CWORD-1]}\" = = ] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"
-    case \"$role ${COMP_WORDS[2]}\" in
+    # Flags stand anywhere: the words are what is left without them. HOST:PORT is three.
+    while [ \"$at\" -lt \"$COMP_CWORD\" ]; do
+        word=\"${COMP_WORDS[at]}\" at=$((at+1))
+        case \"$word\" in
+";
+
+const BASH_WORDS: &str = "            :) at=$((at+1)) ;;
+            -?*) ;;
+            *) words+=(\"$word\") ;;
+        esac
+    done
+    role=\"${words[0]}\"
+    case \"$role ${words[1]}\" in
 ";
 
 const BASH_TAIL: &str = "    case \"$cur\" in -*) _hydrant_words \"$flags\" ;; esac
@@ -109,24 +131,20 @@ complete -o default -F _hydrant hydrant
 
 fn zsh() -> String {
     let mut text = String::from(ZSH_HEAD);
-    let two: Vec<String> = ROLES
-        .iter()
-        .filter(|role| role.name.contains(' '))
-        .map(|role| format!("\"{}\"", role.name))
-        .collect();
+    let valued = valued().collect::<Vec<_>>().join("|");
+    line(&mut text, &format!("            {valued}) (( at++ )) ;;"));
+    text += ZSH_WORDS;
+    let both = "role=\"$typed[1] $typed[2]\"; shift 2 typed";
     line(
         &mut text,
-        &format!("        {}) role=\"$words[2] $words[3]\" ;;", two.join("|")),
+        &format!("        {}) {both} ;;", pairs().join("|")),
     );
-    text += "    esac\n    if (( CURRENT == 2 )); then\n        local -a roles=(\n";
+    text += "        *) role=\"$typed[1]\"; (( $#typed )) && shift typed ;;\n    esac\n";
+    text += "    if (( is_word )) && [[ -z \"$role\" ]]; then\n        local -a roles=(\n";
     for family in firsts() {
-        let about = ROLES
-            .iter()
-            .find(|role| role.family() == family)
-            .map_or("", |role| role.about);
         line(
             &mut text,
-            &format!("            '{family}:{}'", zsh_quoted(about)),
+            &format!("            '{family}:{}'", zsh_quoted(about(family))),
         );
     }
     text += "        )\n        _describe role roles\n    fi\n    case \"$role\" in\n";
@@ -134,51 +152,77 @@ fn zsh() -> String {
         line(
             &mut text,
             &format!(
-                "        {family}) (( CURRENT == 3 )) && compadd {} ;;",
+                "        {family}) (( is_word && ! $#typed )) && compadd {} ;;",
                 verbs(family).join(" ")
             ),
         );
     }
     for role in ROLES.iter().skip(1).chain(&ROLES[..1]) {
-        let name = if role.name == ROLES[0].name {
-            "*".to_owned()
-        } else {
-            format!("\"{}\"", role.name)
-        };
-        let words = second_words(role);
-        let offer = match words.is_empty() {
-            true => String::new(),
-            false => format!("(( CURRENT == 3 )) && compadd {words}; "),
-        };
-        line(&mut text, &format!("        {name}) {offer}_arguments \\"));
-        for opt in role.options.iter().chain(GLOBALS) {
-            let value = match opt.kind {
-                Kind::Switch => String::new(),
-                Kind::Choice(words) => format!(":value:({})", words.join(" ")),
-                Kind::Path { .. } => ":file:_files".to_owned(),
-                _ => format!(":{}: ", opt.unit),
-            };
-            line(
-                &mut text,
-                &format!(
-                    "            '*{}[{}]{value}' \\",
-                    opt.flag,
-                    zsh_quoted(opt.help)
-                ),
-            );
-        }
-        text += "            '*:word:_files' ;;\n";
+        zsh_role(&mut text, role);
     }
     text + "    esac\n}\ncompdef _hydrant hydrant\n"
+}
+
+fn zsh_role(text: &mut String, role: &Role) {
+    let name = if role.name == ROLES[0].name {
+        "*".to_owned()
+    } else {
+        format!("\"{}\"", role.name)
+    };
+    let mut offers = String::new();
+    for Offer { behind, words } in offers_of(role) {
+        let is_place = match behind {
+            Place::Anywhere => "(( is_word ))".to_owned(),
+            Place::First => "(( is_word && ! $#typed ))".to_owned(),
+            Place::Behind(word) => format!("(( is_word )) && [[ \"$typed\" == {word} ]]"),
+        };
+        let _ = write!(offers, "{is_place} && compadd {}; ", words.join(" "));
+    }
+    line(text, &format!("        {name}) {offers}_arguments \\"));
+    for opt in role.options.iter().chain(role.globals()) {
+        let value = match (opt.kind, values(opt)) {
+            (Kind::Switch, _) => String::new(),
+            (Kind::Path { .. }, _) => ":file:_files".to_owned(),
+            (_, values) if values.is_empty() => format!(":{}: ", opt.unit),
+            (_, values) => format!(":value:({})", zsh_escaped(&values.join(" "))),
+        };
+        line(
+            text,
+            &format!(
+                "            '*{}[{}]{value}' \\",
+                opt.flag,
+                zsh_quoted(opt.help)
+            ),
+        );
+    }
+    *text += "            '*:word:_files' ;;\n";
 }
 
 const ZSH_HEAD: &str = "\
 #compdef hydrant
 # Completions of hydrant for zsh: source <(hydrant completions zsh)
 _hydrant() {
-    local role=\"$words[2]\"
-    case \"$words[2] $words[3]\" in
+    local role word at=2 is_word
+    local -a typed
+    # Flags stand anywhere: the words are what is left without them and their values.
+    while (( at < CURRENT )); do
+        word=\"$words[at]\"
+        (( at++ ))
+        case \"$word\" in
 ";
+
+const ZSH_WORDS: &str = "            -?*) ;;
+            *) typed+=(\"$word\") ;;
+        esac
+    done
+    (( is_word = at == CURRENT ))
+    case \"$typed[1] $typed[2]\" in
+";
+
+/// What stands in the list of an option's values.
+fn zsh_escaped(text: &str) -> String {
+    text.replace(':', "\\:")
+}
 
 /// What stands between brackets and single quotes.
 fn zsh_quoted(text: &str) -> String {
@@ -192,15 +236,11 @@ fn fish() -> String {
     let mut text =
         String::from("# Completions of hydrant for fish: hydrant completions fish | source\n");
     for family in firsts() {
-        let about = ROLES
-            .iter()
-            .find(|role| role.family() == family)
-            .map_or("", |role| role.about);
         line(
             &mut text,
             &format!(
                 "complete -c hydrant -n __fish_use_subcommand -a {family} -d '{}'",
-                fish_quoted(about)
+                fish_quoted(about(family))
             ),
         );
     }
@@ -215,13 +255,19 @@ fn fish() -> String {
         );
     }
     for role in ROLES {
-        let words = second_words(role);
-        if !words.is_empty() {
-            let seen = format!("__fish_seen_subcommand_from {}", role.name);
+        for Offer { behind, words } in offers_of(role) {
+            let (words, name) = (words.join(" "), role.name);
+            let is_place = match behind {
+                Place::Anywhere => String::new(),
+                Place::First => format!("; and not __fish_seen_subcommand_from {words}"),
+                Place::Behind(word) => format!(
+                    "; and __fish_seen_subcommand_from {word}; and not __fish_seen_subcommand_from {words}"
+                ),
+            };
             line(
                 &mut text,
                 &format!(
-                    "complete -c hydrant -n '{seen}; and not __fish_seen_subcommand_from {words}' -f -a '{words}'"
+                    "complete -c hydrant -n '__fish_seen_subcommand_from {name}{is_place}' -f -a '{words}'"
                 ),
             );
         }
@@ -241,7 +287,17 @@ fn fish() -> String {
         }
     }
     for opt in GLOBALS {
-        line(&mut text, &fish_option(opt, ""));
+        let has = |role: &&Role| role.globals().iter().any(|own| own.flag == opt.flag);
+        let others: Vec<&str> = ROLES
+            .iter()
+            .filter(|role| !has(role))
+            .map(|role| role.name)
+            .collect();
+        let condition = match others.is_empty() {
+            true => String::new(),
+            false => format!(" -n 'not __fish_seen_subcommand_from {}'", others.join(" ")),
+        };
+        line(&mut text, &fish_option(opt, &condition));
     }
     text
 }
@@ -250,11 +306,11 @@ fn fish_option(opt: &Opt, condition: &str) -> String {
     let short = opt
         .short
         .map_or(String::new(), |short| format!(" -s {}", &short[1..]));
-    let value = match opt.kind {
-        Kind::Switch => String::new(),
-        Kind::Choice(words) => format!(" -x -a '{}'", words.join(" ")),
-        Kind::Path { .. } => " -r -F".to_owned(),
-        _ => " -x".to_owned(),
+    let value = match (opt.kind, values(opt)) {
+        (Kind::Switch, _) => String::new(),
+        (Kind::Path { .. }, _) => " -r -F".to_owned(),
+        (_, values) if values.is_empty() => " -x".to_owned(),
+        (_, values) => format!(" -x -a '{}'", values.join(" ")),
     };
     let (name, help) = (opt.name(), fish_quoted(opt.help));
     format!("complete -c hydrant{condition} -l {name}{short}{value} -d '{help}'")
@@ -269,7 +325,38 @@ fn line(text: &mut String, line: &str) {
 }
 
 fn flags(role: &Role) -> impl Iterator<Item = &'static str> {
-    role.options.iter().chain(GLOBALS).map(|opt| opt.flag)
+    role.options
+        .iter()
+        .chain(role.globals())
+        .map(|opt| opt.flag)
+}
+
+/// The flags that take a value.
+fn valued() -> impl Iterator<Item = &'static str> {
+    let all = every_option().into_iter();
+    all.filter(|opt| !opt.is_switch()).map(|opt| opt.flag)
+}
+
+/// The values that an option has, or that they begin with; none where there is no list of them.
+fn values(opt: &Opt) -> Vec<&'static str> {
+    match opt.kind {
+        Kind::Choice(words) => words.to_vec(),
+        _ if opt.flag == "--framing" => FORMATS.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// The names of two words, quoted.
+fn pairs() -> Vec<String> {
+    let names = ROLES.iter().map(|role| role.name);
+    let two = names.filter(|name| name.contains(' '));
+    two.map(|name| format!("\"{name}\"")).collect()
+}
+
+/// What stands behind a first word.
+fn about(family: &str) -> &'static str {
+    let role = ROLES.iter().find(|role| role.family() == family);
+    role.map_or("", |role| role.about)
 }
 
 /// Every flag once.
@@ -289,18 +376,66 @@ fn families() -> impl Iterator<Item = &'static str> {
     firsts().filter(|family| !ROLES.iter().any(|role| role.name == *family))
 }
 
+/// Words that may follow a role's name.
+struct Offer {
+    behind: Place,
+    words: Vec<&'static str>,
+}
+
+/// Where they may.
+enum Place {
+    First,
+    /// As the second, behind this one.
+    Behind(&'static str),
+    /// As often as one likes.
+    Anywhere,
+}
+
 /// What may follow a role's name, where that is one of some words.
-fn second_words(role: &Role) -> String {
+fn offers_of(role: &Role) -> Vec<Offer> {
+    let offer = |behind, words: &[&'static str]| Offer {
+        behind,
+        words: words.to_vec(),
+    };
     match role.name {
-        "status" => "clients kick dump start stop reload".to_owned(),
-        "completions" => SHELLS.join(" "),
-        _ => String::new(),
+        "status" => vec![
+            offer(
+                Place::First,
+                &["clients", "kick", "dump", "start", "stop", "reload"],
+            ),
+            offer(Place::Behind("dump"), &["on", "off"]),
+        ],
+        "completions" => vec![offer(Place::First, SHELLS)],
+        // The help has a line for each, in small letters.
+        "bench" => {
+            let names = role
+                .words
+                .iter()
+                .filter_map(|(left, _)| left.split(' ').next());
+            let is_word = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase());
+            let words: Vec<&str> = names.filter(is_word).collect();
+            vec![offer(Place::Anywhere, &words)]
+        }
+        _ => Vec::new(),
     }
 }
 
 fn verbs(family: &str) -> Vec<&'static str> {
     super::roles::verbs(family).collect()
 }
+
+/// How records may be told apart, each up to where a number or bytes of one's own begin.
+const FORMATS: &[&str] = &[
+    "raw",
+    "line",
+    "fixed:",
+    "len:u16be",
+    "len:u16le",
+    "len:u32be",
+    "len:u32le",
+    "delim:",
+    "mpegts",
+];
 
 #[cfg(test)]
 mod tests {
@@ -317,6 +452,20 @@ mod tests {
             ("hydrant --mode listen-l", "listen-listen"),
             ("hydrant hub se", "serve send"),
             ("hydrant status --wa", "--watch"),
+            ("hydrant status dump o", "on off"),
+            ("hydrant status du", "dump"),
+            ("hydrant status dump on o", ""),
+            ("hydrant bench la", "latency"),
+            ("hydrant bench latency id", "idle"),
+            ("hydrant -v hub se", "serve send"),
+            ("hydrant --log-file x status cl", "clients"),
+            ("hydrant --log-file = x status cl", "clients"),
+            ("hydrant a : 1 : 2 --mode listen-l", "listen-listen"),
+            ("hydrant --retry 5 a : 1 : 2 --slo", "--slow"),
+            ("hydrant a : 1 : 2 --framing del", "delim:"),
+            ("hydrant demo --metr", ""),
+            ("hydrant man --verb", ""),
+            ("hydrant -v dem", "demo"),
         ] {
             let count = words.split(' ').count() - 1;
             let line = format!(
@@ -342,8 +491,10 @@ mod tests {
             let text = completions(shell).expect("it is one of them");
             for role in ROLES {
                 assert!(text.contains(role.family()), "{shell}: {}", role.name);
-                assert!(text.contains(&second_words(role)), "{shell}: {}", role.name);
-                for opt in role.options.iter().chain(GLOBALS) {
+                for Offer { words, .. } in offers_of(role) {
+                    assert!(text.contains(&words.join(" ")), "{shell}: {}", role.name);
+                }
+                for opt in role.options.iter().chain(role.globals()) {
                     let name = match *shell {
                         "fish" => format!("-l {}", opt.name()),
                         _ => opt.flag.to_owned(),

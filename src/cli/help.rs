@@ -23,6 +23,10 @@ pub(crate) fn overview() -> String {
     }
     notes(&mut text, "Endpoints", ENDPOINTS);
     options(&mut text, GLOBALS);
+    heading(&mut text, NOT_EVERYWHERE);
+    for (left, right) in exceptions() {
+        entry(&mut text, &left, &right);
+    }
     let firsts: Vec<&Example> = ROLES.iter().map(|role| &role.examples[0]).collect();
     examples(&mut text, &firsts);
     text
@@ -56,7 +60,7 @@ pub(crate) fn role(role: &Role) -> String {
         notes(&mut text, "Endpoints", ENDPOINTS);
     }
     options(&mut text, role.options);
-    options(&mut text, GLOBALS);
+    options(&mut text, role.globals());
     let units: Vec<(&str, &str)> = UNITS
         .iter()
         .filter(|(unit, _)| role.options.iter().any(|opt| opt.unit.contains(unit)))
@@ -67,6 +71,24 @@ pub(crate) fn role(role: &Role) -> String {
     }
     examples(&mut text, &role.examples.iter().collect::<Vec<_>>());
     text
+}
+
+/// Flags that some roles don't take, each with those; flags that the same roles don't take stand together.
+pub(super) fn exceptions() -> Vec<(String, String)> {
+    let mut told: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for opt in GLOBALS {
+        let lacks = |role: &&Role| !role.globals().iter().any(|own| own.flag == opt.flag);
+        let roles: Vec<&str> = ROLES.iter().filter(lacks).map(|role| role.name).collect();
+        match told.iter_mut().find(|(_, without)| *without == roles) {
+            Some((flags, _)) => flags.push(opt.flag),
+            None => told.push((vec![opt.flag], roles)),
+        }
+    }
+    told.retain(|(_, roles)| !roles.is_empty());
+    let put = |(flags, roles): &(Vec<&str>, Vec<&str>)| {
+        (flags.join(", "), format!("not for {}", roles.join(", ")))
+    };
+    told.iter().map(put).collect()
 }
 
 fn usage(text: &mut String, lines: &[&str]) {
@@ -87,7 +109,7 @@ fn notes(text: &mut String, title: &str, notes: &[(&str, &str)]) {
     }
 }
 
-fn options(text: &mut String, table: &[Opt]) {
+fn options(text: &mut String, table: impl IntoIterator<Item = &'static Opt>) {
     let mut group = "";
     for opt in table {
         if opt.group != group {
@@ -166,6 +188,7 @@ fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a String takes everything");
 }
 
+pub(super) const NOT_EVERYWHERE: &str = "Not everywhere";
 const WIDTH: usize = 80;
 const RIGHT_FROM: usize = 26;
 

@@ -37,6 +37,10 @@ pub(crate) fn man() -> String {
     }
     section(&mut text, "EVERYWHERE");
     options(&mut text, GLOBALS);
+    let _ = writeln!(text, ".SS {}", escaped(help::NOT_EVERYWHERE));
+    for (left, right) in help::exceptions() {
+        entry(&mut text, &left, &right);
+    }
     section(&mut text, "SIGNALS");
     for (left, right) in SIGNALS {
         entry(&mut text, left, right);

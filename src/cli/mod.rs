@@ -137,7 +137,7 @@ fn run(
     given: Vec<(&'static str, String)>,
     words: Vec<String>,
 ) -> Result<Command, UsageError> {
-    let mut values = Values::new(vec![role.options, GLOBALS]);
+    let mut values = Values::new(vec![role.options, role.globals()]);
     for (flag, value) in given {
         let Some(opt) = values.find(flag) else {
             return Err(UsageError::NotOfRole {
@@ -164,7 +164,10 @@ fn unknown_flag(flag: String, role: Option<&'static Role>, known: &[&'static Opt
     let near = match role {
         Some(role) => nearest(
             &flag,
-            role.options.iter().chain(GLOBALS).map(|opt| opt.flag),
+            role.options
+                .iter()
+                .chain(role.globals())
+                .map(|opt| opt.flag),
         ),
         None => nearest(&flag, known.iter().map(|opt| opt.flag)),
     };

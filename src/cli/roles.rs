@@ -70,7 +70,7 @@ pub struct Role {
     pub words: &'static [(&'static str, &'static str)],
     /// The most words that it takes.
     pub words_max: usize,
-    /// Its options, without the global ones.
+    /// Its own options; with them go its [`Role::globals`].
     pub options: &'static [Opt],
     /// At least two.
     pub examples: &'static [Example],
@@ -80,6 +80,18 @@ impl Role {
     /// The first word of its name.
     pub(crate) fn family(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)
+    }
+
+    /// Those of the [`GLOBALS`] that it takes: what ends by itself serves no metrics, and what only prints has no log
+    /// either. Of what is for a run file, they are those that this is run with.
+    pub fn globals(&self) -> &'static [Opt] {
+        let first = match self.id {
+            RoleId::Completions | RoleId::Man => "--help",
+            RoleId::Demo | RoleId::Status | RoleId::Bench => "--verbose",
+            _ => "--metrics",
+        };
+        let from = GLOBALS.iter().position(|opt| opt.flag == first);
+        &GLOBALS[from.expect("they are in the table")..]
     }
 }
 
@@ -295,8 +307,17 @@ pub static ROLES: &[Role] = &[
     },
 ];
 
-/// The options of every role.
+/// The options of all roles that take as much: each has them [from one on](Role::globals).
 pub static GLOBALS: &[Opt] = &[
+    Opt {
+        flag: "--metrics",
+        kind: Kind::Text { max: 4095 },
+        unit: "ADDR",
+        preset: Preset::Said("none"),
+        group: EVERYWHERE,
+        help: "serve /metrics for Prometheus, /healthz and /readyz there: an endpoint",
+        ..Opt::SWITCH
+    },
     Opt {
         flag: "--verbose",
         short: Some("-v"),
@@ -318,15 +339,6 @@ pub static GLOBALS: &[Opt] = &[
         preset: Preset::Said("stderr"),
         group: EVERYWHERE,
         help: "where the log goes; reopened on SIGHUP",
-        ..Opt::SWITCH
-    },
-    Opt {
-        flag: "--metrics",
-        kind: Kind::Text { max: 4095 },
-        unit: "ADDR",
-        preset: Preset::Said("none"),
-        group: EVERYWHERE,
-        help: "serve /metrics for Prometheus, /healthz and /readyz there: an endpoint",
         ..Opt::SWITCH
     },
     Opt {
@@ -428,9 +440,41 @@ mod tests {
     }
 
     #[test]
+    fn a_role_lists_what_it_takes() {
+        let has = |name: &str, flag: &str| {
+            let role = ROLES.iter().find(|role| role.name == name).expect(name);
+            role.globals().iter().any(|opt| opt.flag == flag)
+        };
+        for role in ROLES {
+            assert!(
+                has(role.name, "--help") && has(role.name, "--version"),
+                "{}",
+                role.name
+            );
+        }
+        for name in [
+            "relay",
+            "console",
+            "run",
+            "check",
+            "systemd-unit",
+            "hub recv",
+        ] {
+            assert!(has(name, "--metrics") && has(name, "--quiet"), "{name}");
+        }
+        for name in ["demo", "status", "bench"] {
+            assert!(!has(name, "--metrics") && has(name, "--log-file"), "{name}");
+        }
+        for name in ["completions", "man"] {
+            assert!(!has(name, "--metrics") && !has(name, "--verbose"), "{name}");
+            assert!(!has(name, "--quiet") && !has(name, "--log-file"), "{name}");
+        }
+    }
+
+    #[test]
     fn flags_do_not_collide() {
         for role in ROLES {
-            let opts: Vec<&Opt> = GLOBALS.iter().chain(role.options).collect();
+            let opts: Vec<&Opt> = role.globals().iter().chain(role.options).collect();
             for (at, opt) in opts.iter().enumerate() {
                 for other in &opts[at + 1..] {
                     assert_ne!(opt.flag, other.flag);

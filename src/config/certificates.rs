@@ -8,11 +8,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::files::{NO_END, read_bounded};
+use super::files::{NO_END, NO_ROOM, read_bounded};
+use crate::base::option::{Opt, Values};
 use crate::base::units::Typed;
 use crate::proto::tls::{Acceptor, CertificateFault, Connector, Fault, Identity, Roots, Trust};
 use crate::roles::tls::Tls;
-use crate::roles::tls::options::{Accepting, Dialling, Files, Pair};
+use crate::roles::tls::options::{
+    Accepting, CA, CERT, CLIENT_CA, CLIENT_CERT, CLIENT_KEY, Dialling, Files, KEY, Pair,
+};
 
 /// The files that were named, and what is in use of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,38 @@ impl Certificates {
             out_of_date,
             stamps,
         })
+    }
+
+    /// What is wrong with each of the files that these settings name, whatever they are for.
+    pub(super) fn faults(values: &Values) -> Vec<CertificatesError> {
+        // Not every role has all of them.
+        let path = |opt: &Opt| {
+            let opt = values.find(opt.flag)?;
+            values.path(opt.name()).ok().flatten()
+        };
+        let mut faults = Vec::new();
+        for (cert, key) in [(&CERT, &KEY), (&CLIENT_CERT, &CLIENT_KEY)] {
+            let (own, secret) = (path(cert), path(key));
+            let named = [(cert, &own), (key, &secret)];
+            let named = named
+                .iter()
+                .filter_map(|(opt, path)| Some((opt, path.as_ref()?)));
+            let unread = named.filter_map(|(opt, path)| read(opt.flag, path).err());
+            let unread: Vec<_> = unread.collect();
+            // What fits together is seen where both can be read.
+            if let (Some(cert_path), true) = (own, unread.is_empty()) {
+                let pair = Pair {
+                    cert: cert_path,
+                    key: secret,
+                };
+                faults.extend(identity(&pair, cert.flag, key.flag).err());
+            }
+            faults.extend(unread);
+        }
+        for opt in [&CLIENT_CA, &CA] {
+            faults.extend(path(opt).and_then(|path| roots(opt.flag, &path).err()));
+        }
+        faults
     }
 
     /// What is wrong with the dates of a certificate of our own, that is taken all the same.
@@ -273,6 +308,7 @@ impl fmt::Display for CertificatesError {
                         write!(f, "can't read {flag} {path}: no such file or directory")
                     }
                     io::ErrorKind::TimedOut => write!(f, "can't read {flag} {path}: {NO_END}"),
+                    io::ErrorKind::ResourceBusy => write!(f, "can't read {flag} {path}: {NO_ROOM}"),
                     kind => write!(f, "can't read {flag} {path}: {kind}"),
                 }
             }

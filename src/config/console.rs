@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::files::read_own_token;
+use super::files::read_token;
 use super::{ConfigError, Env, dialling_token};
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -36,18 +36,27 @@ pub(super) fn orders(values: &Values, env: &Env) -> Result<ConsoleOrders, Config
 
 /// Makes a console's page, whose token a file holds, or else the environment.
 pub(crate) fn console_of(values: &Values, env: &Env) -> Result<ConsoleConfig, ConfigError> {
-    let of_env = match values.given("token-file") {
+    let of_env = match values.given("token-file") && !env.is_dry {
         true => None,
         false => dialling_token(values, env)?,
     };
+    if env.is_dry {
+        let view = values
+            .given("view-token-file")
+            .then(|| Secret::from(VIEW.to_vec()));
+        return Ok(options::build(values, of_env, view)?);
+    }
     console_with(values, of_env)
 }
 
 fn console_with(values: &Values, of_env: Option<Secret>) -> Result<ConsoleConfig, ConfigError> {
     // Who sees them may do here what the owner may: they are no less than those of a hub.
-    let read = |flag, path: Option<PathBuf>| path.map(|path| read_own_token(flag, &path));
+    let read = |flag, path: Option<PathBuf>| path.map(|path| read_token(flag, &path));
     let token = read("--token-file", values.path("token-file")?).transpose()?;
     let view_token = values.path("view-token-file")?;
     let view_token = read("--view-token-file", view_token).transpose()?;
     Ok(options::build(values, token.or(of_env), view_token)?)
 }
+
+/// Stands for a view token that is not read.
+const VIEW: &[u8] = b"unread-unread-unread-view";

@@ -5,10 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::files::NO_END;
+use super::files::{NO_END, NO_ROOM};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::OptionError;
-use crate::base::tokens::{TokensError, TokensFault};
+use crate::base::tokens::{Mistakes, TokensError, TokensFault};
 use crate::base::units::{Typed, write_size};
 use crate::config::CertificatesError;
 use crate::roles::bench::options as bench_options;
@@ -54,11 +54,6 @@ pub enum ConfigError {
     },
     /// `--metrics` is no endpoint.
     Metrics(EndpointError),
-    /// `--metrics` of a role that has none.
-    NoMetrics {
-        /// The role.
-        role: &'static str,
-    },
     /// Completions for a shell that there are none for.
     Shell {
         /// Those that there are.
@@ -66,6 +61,25 @@ pub enum ConfigError {
     },
     /// No run file was named.
     NoRunFile,
+    /// A unit is asked for that would run what can be no run file.
+    UnitFile {
+        /// What was named.
+        given: String,
+    },
+    /// A word behind what only prints.
+    Leftover {
+        /// The word.
+        word: String,
+        /// What prints.
+        what: &'static str,
+    },
+    /// A flag for what runs, where nothing does.
+    NothingRuns {
+        /// The flag.
+        flag: &'static str,
+        /// What only prints.
+        what: &'static str,
+    },
     /// A run file has mistakes: all of them, as they are shown, in several lines.
     Mistakes(String),
     /// What is said about certificates does not fit together.
@@ -97,6 +111,7 @@ impl ConfigError {
         use io::ErrorKind::{IsADirectory, PermissionDenied, TimedOut};
         let is_there = matches!(kind, PermissionDenied | IsADirectory | TimedOut);
         match SECRETS.contains(&flag) && !is_there {
+            true if kind == io::ErrorKind::ResourceBusy => format!("can't read {flag}: {NO_ROOM}"),
             true => format!(
                 "can't read {flag}: no such file; its path is not shown, since it may be the secret itself"
             ),
@@ -133,11 +148,11 @@ pub enum FileFault {
         mode: u32,
     },
     /// What it holds are no tokens.
-    Tokens(TokensError),
+    Tokens(Mistakes<TokensError>),
     /// What it holds is no token.
     Token(TokensFault),
     /// What it holds are no tokens of a relay of WebSockets.
-    WsTokens(ws::TokensError),
+    WsTokens(Mistakes<ws::TokensError>),
 }
 
 impl ConfigError {
@@ -147,8 +162,9 @@ impl ConfigError {
             Self::File { .. } | Self::Certificates(_) | Self::EnvToken(_) => 1,
             Self::Mistakes(_) => 1,
             Self::Option(_) | Self::QuietAndVerbose => 2,
-            Self::Metrics(_) | Self::NoMetrics { .. } | Self::NoRunFile => 2,
-            Self::Shell { .. } => 2,
+            Self::Metrics(_) | Self::NoRunFile => 2,
+            Self::Shell { .. } | Self::UnitFile { .. } => 2,
+            Self::Leftover { .. } | Self::NothingRuns { .. } => 2,
             Self::Relay(_) | Self::CertificateFiles(_) => 2,
             Self::Hub(_) | Self::Tunnel(_) | Self::Ws(_) => 2,
             Self::Bench(_) | Self::Console(_) | Self::Status(_) => 2,
@@ -164,11 +180,21 @@ impl fmt::Display for ConfigError {
                 f.write_str("-q and -v contradict each other: leave one of them out")
             }
             Self::Metrics(error) => write!(f, "--metrics: {error}"),
-            Self::NoMetrics { role } => write!(f, "{role} serves no --metrics: leave it out"),
             Self::Shell { shells } => write!(f, "completions needs a shell: one of {shells}"),
             Self::NoRunFile => f.write_str(
                 "FILE is missing: hydrant run FILE, or hydrant run --example to see one",
             ),
+            Self::UnitFile { given } => write!(
+                f,
+                "{} can be no run file: name one, or leave it out for /etc/hydrant/hydrant.toml",
+                Typed(given)
+            ),
+            Self::Leftover { word, what } => {
+                write!(f, "leftover word {}: {what} takes none", Typed(word))
+            }
+            Self::NothingRuns { flag, what } => {
+                write!(f, "{what} only prints: leave {flag} out")
+            }
             Self::Mistakes(shown) => f.write_str(shown),
             Self::Relay(error) => error.fmt(f),
             Self::CertificateFiles(error) => error.fmt(f),
@@ -189,6 +215,9 @@ impl fmt::Display for ConfigError {
                     }
                     FileFault::Unreadable(io::ErrorKind::TimedOut) => {
                         write!(f, "can't read {flag} {path}: {NO_END}")
+                    }
+                    FileFault::Unreadable(io::ErrorKind::ResourceBusy) => {
+                        write!(f, "can't read {flag} {path}: {NO_ROOM}")
                     }
                     FileFault::Unreadable(kind) => write!(f, "can't read {flag} {path}: {kind}"),
                     FileFault::Empty if *flag == "--upstream-send" => {

@@ -8,9 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::base::option::Values;
 use crate::base::secret::Secret;
 use crate::base::tokens::Tokens;
-use crate::config::{ConfigError, FileFault};
+use crate::config::{ConfigError, Env, FileFault};
 use crate::roles::{tunnel, ws};
 
 /// Reads a small file whose contents nobody else may see.
@@ -22,31 +23,50 @@ pub(super) fn read_secret(flag: &'static str, path: &Path) -> Result<Secret, Con
 
 /// Reads what `--tokens` of a hub names.
 pub(super) fn read_tokens(path: &Path) -> Result<Tokens, ConfigError> {
-    let tokens =
-        read_private(path).and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
+    let tokens = read_private(path, TOKENS_MAX)
+        .and_then(|bytes| Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
 /// Reads what `--tokens` of a tunnel names.
 pub(super) fn read_tunnel_tokens(path: &Path) -> Result<tunnel::Tokens, ConfigError> {
-    let tokens = read_private(path)
+    let tokens = read_private(path, TOKENS_MAX)
         .and_then(|bytes| tunnel::Tokens::parse(&bytes).map_err(FileFault::Tokens));
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
 /// Reads what `--tokens` of a relay of WebSockets names.
 pub(super) fn read_ws_tokens(path: &Path) -> Result<ws::Tokens, ConfigError> {
-    let tokens = read_private(path).and_then(|bytes| {
+    let tokens = read_private(path, TOKENS_MAX).and_then(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
         ws::Tokens::parse(&text).map_err(FileFault::WsTokens)
     });
     tokens.map_err(|fault| fault_of("--tokens", path, fault))
 }
 
-/// Reads the one token of a serving side.
-pub(super) fn read_own_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
-    let token =
-        read_private(path).and_then(|bytes| Tokens::parse_one(&bytes).map_err(FileFault::Token));
+/// The token of a side that dials: `--token-file`, or else `HYDRANT_TOKEN`.
+pub(super) fn dialling_token(values: &Values, env: &Env) -> Result<Option<Secret>, ConfigError> {
+    if let Some(path) = values.path("token-file")? {
+        if env.is_dry {
+            return Ok(Some(Secret::from(UNREAD.to_vec())));
+        }
+        return read_token("--token-file", &path).map(Some);
+    }
+    let Some(token) = env.token.as_ref().filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    Tokens::parse_one(token)
+        .map(Some)
+        .map_err(ConfigError::EnvToken)
+}
+
+/// Stands for a token that is not read.
+const UNREAD: &[u8] = b"unread-unread-unread";
+
+/// Reads a file that holds one token, of whichever side.
+pub(super) fn read_token(flag: &'static str, path: &Path) -> Result<Secret, ConfigError> {
+    let token = read_private(path, SECRET_MAX)
+        .and_then(|bytes| Tokens::parse_one(&bytes).map_err(FileFault::Token));
     token.map_err(|fault| fault_of(flag, path, fault))
 }
 
@@ -67,8 +87,8 @@ pub fn sockets_in(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// Reads a file of tokens. One that others can read, or change, is refused: who sees the tokens can be anybody.
-fn read_private(path: &Path) -> Result<Vec<u8>, FileFault> {
-    match read_small(path, TOKENS_MAX)? {
+fn read_private(path: &Path, max: u64) -> Result<Vec<u8>, FileFault> {
+    match read_small(path, max)? {
         (bytes, mode) if mode & 0o077 == 0 => Ok(bytes),
         (_, mode) => Err(FileFault::Exposed { mode: mode & 0o777 }),
     }
@@ -89,8 +109,20 @@ pub(super) fn read_small(path: &Path, max: u64) -> Result<(Vec<u8>, u32), FileFa
 /// given [`PATIENCE`]: one that nobody writes to would hold up whoever waits here for ever.
 ///
 /// # Errors
-/// As for any file; `TimedOut` for what does not end.
+/// As for any file; `TimedOut` for what does not end, and `ResourceBusy` where the process has no descriptor for it.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
+    read_whole(path, max).map_err(named)
+}
+
+/// The system's own kind of an error of which the standard library's says nothing.
+fn named(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => io::Error::new(io::ErrorKind::ResourceBusy, NO_ROOM),
+        _ => error,
+    }
+}
+
+fn read_whole(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
     let found = fs::metadata(path)?.file_type();
     if found.is_file() || found.is_dir() {
         return read_up_to(path, max);
@@ -124,11 +156,39 @@ pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> Con
     }
 }
 
-/// The longest file that `--upstream-send` takes.
+/// The longest file that `--upstream-send` or `--token-file` takes.
 pub(super) const SECRET_MAX: u64 = 64 << 10;
 /// How long is waited for the end of what is no plain file.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is said then.
 pub(super) const NO_END: &str = "it has not ended within 5 s; is it a pipe that nobody writes to?";
+/// What is said where there is no descriptor left for a file.
+pub(super) const NO_ROOM: &str = "too many files are open (ulimit -n)";
 /// The longest file that `--tokens` takes.
 const TOKENS_MAX: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_can_t_be_opened_for_want_of_descriptors_is_told_so() {
+        for number in [libc::EMFILE, libc::ENFILE] {
+            let kind = named(io::Error::from_raw_os_error(number)).kind();
+            let fault = fault_of(
+                "the run file",
+                Path::new("x.toml"),
+                FileFault::Unreadable(kind),
+            );
+            let said = "can't read the run file x.toml: too many files are open (ulimit -n)";
+            assert_eq!(fault.to_string(), said);
+            let secret = fault_of(
+                "--token-file",
+                Path::new("hunter2"),
+                FileFault::Unreadable(kind),
+            );
+            let said = "can't read --token-file: too many files are open (ulimit -n)";
+            assert_eq!(secret.discreet(), said);
+        }
+    }
+}

@@ -11,13 +11,14 @@ use crate::roles::tunnel::options;
 pub(super) fn serve(
     values: &Values,
     words: &[String],
+    env: &Env,
     certificates: &mut Option<Certificates>,
 ) -> Result<Run, ConfigError> {
     let mut config = options::build_serve(values, words)?;
     let files = Files::of_server(values, &config.listen)?;
-    config.tls = read_certificates(files, certificates)?;
+    config.tls = read_certificates(files, env, certificates)?;
     let tokens = values.path("tokens")?;
-    if let Some(path) = &tokens {
+    if let Some(path) = tokens.as_ref().filter(|_| !env.is_dry) {
         config.tokens = Some(read_tunnel_tokens(path)?);
     }
     let config = Box::new(config);
@@ -35,6 +36,6 @@ pub(super) fn expose(
     let token = dialling_token(values, env)?;
     let mut config = options::build_expose(values, words, token)?;
     let files = Files::of_client(values, &config.server)?;
-    config.tls = read_certificates(files, certificates)?;
+    config.tls = read_certificates(files, env, certificates)?;
     Ok(Run::TunnelExpose(Box::new(config)))
 }

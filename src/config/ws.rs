@@ -18,9 +18,9 @@ pub(super) fn relay(
 ) -> Result<Run, ConfigError> {
     let mut config = options::build_relay(values, words, env.port.as_deref())?;
     let files = Files::of_server(values, &config.listen)?;
-    config.tls = read_certificates(files, certificates)?;
+    config.tls = read_certificates(files, env, certificates)?;
     let tokens = values.path("tokens")?;
-    if let Some(path) = &tokens {
+    if let Some(path) = tokens.as_ref().filter(|_| !env.is_dry) {
         config.tokens = Some(read_ws_tokens(path)?);
     }
     let config = Box::new(config);
@@ -39,7 +39,7 @@ pub(super) fn adapter(
     let token = dialling_token(values, env)?;
     let mut config = build(values, words, token, &env.proxies)?;
     let files = Files::of_client(values, &config.url.endpoint)?;
-    config.tls = read_certificates(files, certificates)?;
+    config.tls = read_certificates(files, env, certificates)?;
     Ok(Run::WsAdapter(Box::new(config)))
 }
 

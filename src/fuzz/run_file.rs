@@ -34,6 +34,9 @@ pub fn run_file(data: &[u8]) {
                 !mistakes.is_empty(),
                 "it is wrong, and nothing is wrong with it"
             );
+            for Mistake { at, .. } in &mistakes {
+                assert!(text.get(at.clone()).is_some(), "{at:?}: {text}");
+            }
             let ConfigError::Mistakes(shown) = RunFile::shown("f.toml", text, mistakes.clone())
             else {
                 panic!("mistakes are shown as such");
@@ -240,6 +243,22 @@ mod tests {
             }
         }
         text
+    }
+
+    /// Letters of several bytes, wherever something is wrong.
+    #[test]
+    fn mistakes_stand_at_whole_letters() {
+        let mut rng = Rng::new(1);
+        for at in 0..256 {
+            let mut text = generated(at);
+            for _ in 0..3 {
+                let mut place = (rng.next() % text.len() as u64) as usize;
+                place = text.floor_char_boundary(place);
+                let signs = ["\u{fc}", "\u{1f600}", "\"", "[", "=\u{fc}", "\u{201c}"];
+                text.insert_str(place, signs[(rng.next() % 6) as usize]);
+            }
+            run_file(text.as_bytes());
+        }
     }
 
     #[test]

@@ -86,6 +86,24 @@ fn a_deed_is_given_the_time_that_it_may_take() {
     assert_eq!(play.said(), ("read again\n".to_owned(), Some(End::Done)));
 }
 
+/// As one that was stopped for a while, and goes on then: it is asked first what runs in it.
+#[test]
+fn who_alone_can_be_meant_is_waited_for_as_long() {
+    let mut play = Play::new(Act::Reload);
+    play.pass(Duration::from_secs(27));
+    assert_eq!(play.said(), (String::new(), None));
+    play.answer(0, "{}");
+    play.pass(Duration::from_secs(27));
+    play.answer(1, "{}");
+    assert_eq!(play.said(), ("read again\n".to_owned(), Some(End::Done)));
+    for act in [Act::Reload, Act::Stop { role: None }] {
+        let mut play = Play::new(act);
+        play.pass(Duration::from_secs(31));
+        let why = "process 7 does not answer: nothing was done".to_owned();
+        assert_eq!(play.said(), (String::new(), Some(End::Failed(why))));
+    }
+}
+
 /// It may have been done, or may still be.
 #[test]
 fn a_deed_that_nobody_answers_for_is_not_said_to_be_undone() {

@@ -34,6 +34,8 @@ pub struct Options {
     pub tail: Option<LevelFilter>,
     /// A file to append to, in place of stderr.
     pub file: Option<PathBuf>,
+    /// How a message that speaks of a flag is put, where no command line has it.
+    pub wording: Option<fn(&str) -> String>,
 }
 
 /// The log of this process. The functions of this module do the same as the methods, for those who have no handle;
@@ -69,6 +71,7 @@ impl Logger {
         let front = Front {
             shape: Mutex::new(Shape::new()),
             queue: Arc::clone(&queue),
+            wording: options.wording,
         };
         thread::Builder::new()
             .name("log".to_owned())
@@ -149,6 +152,14 @@ pub fn flush(deadline: Duration) -> bool {
 struct Front {
     shape: Mutex<Shape>,
     queue: Arc<Queue>,
+    wording: Option<fn(&str) -> String>,
+}
+
+impl Front {
+    fn push(&self, record: &Record<'_>) {
+        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.push(&mut shape, record);
+    }
 }
 
 impl Log for Front {
@@ -164,8 +175,23 @@ impl Log for Front {
         if record.target() == LIVE {
             return live(&record.args().to_string());
         }
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        self.queue.push(&mut shape, record);
+        let Some(wording) = self.wording else {
+            return self.push(record);
+        };
+        let text = record.args().to_string();
+        match text.contains("--") {
+            true => {
+                let level = record.level();
+                let args = wording(&text);
+                self.push(
+                    &Record::builder()
+                        .level(level)
+                        .args(format_args!("{args}"))
+                        .build(),
+                );
+            }
+            false => self.push(record),
+        }
     }
 
     fn flush(&self) {}

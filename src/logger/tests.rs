@@ -50,6 +50,7 @@ fn everything() -> Options {
         level: LevelFilter::Trace,
         tail: None,
         file: None,
+        wording: None,
     }
 }
 
@@ -59,7 +60,12 @@ fn logger_with(
     tail: Option<LevelFilter>,
 ) -> (Logger, Front) {
     let file = None;
-    let options = Options { level, tail, file };
+    let options = Options {
+        level,
+        tail,
+        file,
+        wording: None,
+    };
     Logger::over(Output::new(Box::new(to), None, None), &options).unwrap()
 }
 
@@ -432,6 +438,7 @@ fn the_log_starts_once() {
         level: LevelFilter::Info,
         tail: None,
         file: Some(path.clone()),
+        wording: None,
     };
     let logger = Logger::start(options.clone()).unwrap();
     log::info!("told");

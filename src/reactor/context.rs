@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
+use crate::reactor::budget::{Claim, Room};
 use crate::reactor::command::{Command, Ticket};
 use crate::reactor::core::Core;
 use crate::reactor::event::{DialId, End, RoleId};
 use crate::reactor::net::{Addr, Close, Keepalive, SockId, StdStream};
 use crate::reactor::reserve::Listening;
-use crate::reactor::table::{Owner, Way};
+use crate::reactor::table::{Kind, Owner, Way};
 
 /// The context of one event. Effects happen at once, but for [`Cx::close`] and [`Cx::dial`], which wait for the end of
 /// the turn.
@@ -57,6 +58,34 @@ impl Cx<'_> {
         self.core.net.sockets_left()
     }
 
+    /// Says what this role would have of the process's descriptors, in place of what it said before. Returns what
+    /// there is for guests.
+    pub fn claim(&mut self, claim: Claim) -> Room {
+        self.core.claim(self.role, claim)
+    }
+
+    /// Whether someone who has connected may stay as a guest of this role's: as long as it does, its descriptor counts
+    /// as one of theirs. So it is with all where the role has claimed nothing.
+    pub fn admit(&mut self, sock: SockId) -> bool {
+        self.core.admit(self.role, sock)
+    }
+
+    /// Whether there is room for one more guest for whom this role will open a socket, beside `pending` others for whom
+    /// it is about to. [`Cx::count_in`] takes the socket then.
+    pub fn has_room(&self, pending: usize) -> bool {
+        self.core.has_room(self.role, pending)
+    }
+
+    /// Counts a socket that was opened for a guest as that guest's.
+    pub fn count_in(&mut self, sock: SockId) {
+        self.core.count_in(self.role, sock);
+    }
+
+    /// Whether there are descriptors for more strangers: for those who have connected and are nobody's guests yet.
+    pub fn has_spare(&self) -> bool {
+        self.core.has_spare()
+    }
+
     /// Asks something of the owner of the loop, who knows all roles. The answer comes as [`super::Event::Reply`].
     pub fn ask(&mut self, command: Command) -> Ticket {
         self.core.tickets += 1;
@@ -75,7 +104,9 @@ impl Cx<'_> {
             None => self.core.open_listeners(&places, &[])?,
         };
         for (id, _) in &open {
-            self.core.table.adopt(*id, Owner::Role(self.role), true);
+            self.core
+                .table
+                .adopt(*id, Owner::Role(self.role), Kind::Listener);
             self.core.table.want(*id, Way::Read, true);
         }
         self.core.listening.push(Listening {
@@ -102,7 +133,7 @@ impl Cx<'_> {
     /// Opens a standard stream; see [`super::net::Net::open_std`].
     pub fn open_std(&mut self, which: StdStream) -> io::Result<SockId> {
         let id = self.core.net.open_std(which)?;
-        self.core.table.adopt(id, Owner::Role(self.role), false);
+        self.core.table.adopt(id, Owner::Role(self.role), Kind::Own);
         Ok(id)
     }
 

@@ -11,12 +11,13 @@ use slab::Slab;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
+use crate::reactor::budget::Claimed;
 use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
 use crate::reactor::reserve::{Handed, HostLookup, Listening, Reserved};
-use crate::reactor::table::{Owner, Table, Way};
+use crate::reactor::table::{Kind, Owner, Table, Way};
 
 /// The loop without its roles.
 pub(super) struct Core {
@@ -41,6 +42,8 @@ pub(super) struct Core {
     ripe: Vec<(TimerKey, Alarm)>,
     closing: Vec<(SockId, Close)>,
     exhausted_said: Option<Time>,
+    /// What roles would have of the descriptors.
+    pub(super) claims: Vec<Claimed>,
     /// The visit under way is one that was put off.
     pub(super) in_deferred: bool,
     /// What roles have asked of the owner of the loop.
@@ -88,6 +91,7 @@ impl Core {
             ripe: Vec::new(),
             closing: Vec::new(),
             exhausted_said: None,
+            claims: Vec::new(),
             in_deferred: false,
             asked: Vec::new(),
             tickets: 0,
@@ -154,6 +158,7 @@ impl Core {
     /// Forgets a socket now, and closes it at the end of the turn.
     pub(super) fn close(&mut self, id: SockId, how: Close) {
         if self.table.get(id).is_some() {
+            self.uncount(id);
             self.table.release(id);
             self.closing.push((id, how));
         }
@@ -168,6 +173,11 @@ impl Core {
         for id in self.table.all().filter(unfinished).collect::<Vec<_>>() {
             self.close(id, Close::Reset);
         }
+    }
+
+    /// How many sockets are closed with the end of this turn.
+    pub(super) fn closing_count(&self) -> usize {
+        self.closing.len()
     }
 
     pub(super) fn close_deferred(&mut self) {
@@ -221,7 +231,7 @@ impl Core {
     pub(super) fn accept(&mut self, listener: SockId, owner: Owner) -> Option<(SockId, Peer)> {
         match self.net.accept(listener) {
             Ok((id, peer)) => {
-                self.table.adopt(id, owner, false);
+                self.table.adopt(id, owner, Kind::Stranger);
                 Some((id, peer))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -253,6 +263,7 @@ impl Core {
         for dial in dials {
             self.drop_dial(dial);
         }
+        self.claims.retain(|claimed| !claimed.is_of(role));
         self.outbox.retain(|(to, _)| *to != role);
         self.asked.retain(|(by, ..)| *by != role);
         self.listening.retain(|listening| listening.role != role);

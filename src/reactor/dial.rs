@@ -22,7 +22,7 @@ use crate::base::wheel::TimerKey;
 use crate::reactor::core::Core;
 use crate::reactor::event::{DialError, DialId, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Peer, SockId};
-use crate::reactor::table::{Owner, Way};
+use crate::reactor::table::{Kind, Owner, Way};
 
 /// A dial that is under way.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl Core {
         while let Some(addr) = self.dial_mut(id).and_then(|dial| dial.untried.pop_front()) {
             match self.net.connect(&addr) {
                 Ok(sock) => {
-                    self.table.adopt(sock, Owner::Dial(id), false);
+                    self.table.adopt(sock, Owner::Dial(id), Kind::Own);
                     self.table.spent(sock, Way::Write);
                     self.table.want(sock, Way::Write, true);
                     self.dial_mut(id)
@@ -257,7 +257,7 @@ impl Core {
         let role = dial.role;
         dial.racing.retain(|(racer, _)| *racer != sock);
         self.drop_dial(id);
-        self.table.adopt(sock, Owner::Role(role), false);
+        self.table.adopt(sock, Owner::Role(role), Kind::Own);
         // What came in with the connection may have announced itself already.
         self.table.edge(sock, Way::Read);
         self.outbox.push_back((

@@ -97,6 +97,18 @@ impl DialError {
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Connect(_, error) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
+
+    /// What a person may look after, as a sentence; empty where the error says it all.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "Is the name spelled right?",
+            Self::Connect(..) if self.is_refused() => "Does it run, and is that its port?",
+            Self::Connect(..) | Self::Timeout => {
+                "Is it switched on, and does a firewall let hydrant through?"
+            }
+            Self::Layer(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for DialError {

@@ -11,6 +11,7 @@
 //!
 //! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
+pub mod budget;
 pub mod command;
 mod context;
 mod core;
@@ -48,6 +49,8 @@ pub struct Reactor<R> {
     stopping: bool,
     /// The longest time between two turns.
     pulse: Option<Duration>,
+    /// The next turn does not wait.
+    hurries: bool,
     /// It goes on though no role is left.
     stays: bool,
     turns: Spread,
@@ -87,6 +90,7 @@ impl<R: Role> Reactor<R> {
             options,
             stopping: false,
             pulse: None,
+            hurries: false,
             stays: false,
             turns: Spread::default(),
         }
@@ -100,6 +104,11 @@ impl<R: Role> Reactor<R> {
     /// Turns come no further apart than this, though nothing happens. `None`: as far as nothing does.
     pub fn turn_within(&mut self, pulse: Option<Duration>) {
         self.pulse = pulse;
+    }
+
+    /// The next turn comes at once, since its owner has more to do than is good for one.
+    pub fn hurry(&mut self) {
+        self.hurries = true;
     }
 
     /// Whether it goes on though no role is left, since one may come.
@@ -174,6 +183,18 @@ impl<R: Role> Reactor<R> {
         self.stopping
     }
 
+    /// What has been answered by its owner since the last turn.
+    #[cfg(test)]
+    pub(crate) fn answers(&self) -> impl Iterator<Item = &Reply> {
+        self.core
+            .outbox
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Reply { reply, .. } => Some(reply),
+                _ => None,
+            })
+    }
+
     /// As by a first signal to stop.
     #[cfg(test)]
     pub(crate) fn stop(&mut self) {
@@ -206,7 +227,8 @@ impl<R: Role> Reactor<R> {
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
         let is_over = !self.stays && self.roles.iter().all(Option::is_none);
-        let patience = if self.options.busy_poll || is_over {
+        let hurries = std::mem::take(&mut self.hurries);
+        let patience = if self.options.busy_poll || is_over || hurries {
             Some(Time::ZERO)
         } else {
             let pulse = self.pulse.map(|pulse| self.core.net.now() + pulse);
@@ -407,6 +429,7 @@ impl<R: Role> Reactor<R> {
 
     fn accept_some(&mut self, listener: SockId, role: RoleId, accepts: &mut usize) {
         while *accepts > 0
+            && self.core.may_accept()
             && self
                 .core
                 .table

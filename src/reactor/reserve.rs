@@ -18,7 +18,7 @@ use crate::reactor::Reactor;
 use crate::reactor::core::Core;
 use crate::reactor::event::{Event, Role, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Peer, SockId, Wake};
-use crate::reactor::table::{Owner, Way};
+use crate::reactor::table::{Kind, Owner, Way};
 
 /// Listeners at one endpoint that no role has yet. They are to be given to a role, or to be cancelled.
 #[derive(Debug)]
@@ -319,7 +319,7 @@ impl Core {
         let Owner::Role(role) = owner else {
             return None;
         };
-        self.table.adopt(sock, owner, false);
+        self.table.adopt(sock, owner, Kind::Stranger);
         // What came of it before it was anybody's was not noted.
         self.table.edge(sock, Way::Read);
         let accepted = Event::Accepted {

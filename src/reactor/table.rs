@@ -31,6 +31,21 @@ pub(super) enum Way {
     Write,
 }
 
+/// What a socket is to the process, where descriptors are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Listener,
+    /// It was dialled or opened from here.
+    Own,
+    /// It has connected, and nobody has let it in yet.
+    Stranger,
+    Guest,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Listener, Self::Own, Self::Stranger, Self::Guest];
+}
+
 /// A visit that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Visit {
@@ -67,6 +82,14 @@ impl Slot {
         self.bits & LISTENER != 0
     }
 
+    pub(super) fn is_guest(&self) -> bool {
+        self.kind() == Kind::Guest
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::ALL[usize::from(self.bits >> KIND_SHIFT)]
+    }
+
     /// Whether a role is to write to it, and nothing else is due.
     fn is_writer(&self) -> bool {
         let is_only_writable = self.due(Way::Write) && !self.due(Way::Read) && !self.is_pressed();
@@ -87,12 +110,16 @@ pub(super) struct Table {
     deferred: VecDeque<SockId>,
     /// Rounds of visits that were begun. Two that are 65,536 apart look alike.
     round: u16,
+    /// How many sockets there are of each kind.
+    counts: [usize; Kind::ALL.len()],
 }
 
 impl Table {
     /// Takes in a socket. Nothing is wanted of it. A stream counts as writable until a write says otherwise.
-    pub(super) fn adopt(&mut self, id: SockId, owner: Owner, listener: bool) {
+    pub(super) fn adopt(&mut self, id: SockId, owner: Owner, kind: Kind) {
         let place = id.key as usize;
+        // It may have had another owner.
+        self.release(id);
         let vacant = Slot {
             owner,
             tag: 0,
@@ -104,11 +131,13 @@ impl Table {
             self.slots.resize(place + 1, vacant);
         }
         let bits = OPEN
-            | if listener {
+            | (kind as u16) << KIND_SHIFT
+            | if kind == Kind::Listener {
                 LISTENER | READ_READY
             } else {
                 WRITE_READY
             };
+        self.counts[kind as usize] += 1;
         self.slots[place] = Slot {
             generation: id.generation,
             bits,
@@ -118,9 +147,26 @@ impl Table {
 
     /// Forgets a socket; visits that are queued for it find nothing.
     pub(super) fn release(&mut self, id: SockId) {
-        if let Some(slot) = self.get_mut(id) {
-            slot.bits = 0;
+        if let Some(place) = self.place(id) {
+            self.counts[self.slots[place].kind() as usize] -= 1;
+            self.slots[place].bits = 0;
         }
+    }
+
+    /// How many sockets there are of a kind.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.counts[kind as usize]
+    }
+
+    /// Makes a socket one of another kind. What it was before; nothing if it is gone.
+    pub(super) fn set_kind(&mut self, id: SockId, kind: Kind) -> Option<Kind> {
+        let place = self.place(id)?;
+        let before = self.slots[place].kind();
+        let bits = &mut self.slots[place].bits;
+        *bits = *bits & !(KINDS << KIND_SHIFT) | (kind as u16) << KIND_SHIFT;
+        self.counts[before as usize] -= 1;
+        self.counts[kind as usize] += 1;
+        Some(before)
     }
 
     pub(super) fn get(&self, id: SockId) -> Option<&Slot> {
@@ -335,6 +381,10 @@ const PAUSED: u16 = 1 << 8;
 /// Its visits are put off.
 const DEFERRED: u16 = 1 << 9;
 
+/// The highest bits are the kind.
+const KIND_SHIFT: u32 = 14;
+const KINDS: u16 = 0b11;
+
 fn want_bit(way: Way) -> u16 {
     match way {
         Way::Read => READ_WANT,
@@ -360,7 +410,7 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::default();
-        table.adopt(A, Owner::Role(RoleId(0)), false);
+        table.adopt(A, Owner::Role(RoleId(0)), Kind::Stranger);
         table
     }
 
@@ -383,7 +433,11 @@ mod tests {
     fn a_stale_id_finds_nothing() {
         let mut table = table();
         table.release(A);
-        table.adopt(SockId { generation: 8, ..A }, Owner::Role(RoleId(0)), false);
+        table.adopt(
+            SockId { generation: 8, ..A },
+            Owner::Role(RoleId(0)),
+            Kind::Stranger,
+        );
         table.want(A, Way::Read, true);
         table.edge(A, Way::Read);
         assert_eq!(table.due(), 0);
@@ -393,7 +447,7 @@ mod tests {
     #[test]
     fn a_paused_listener_is_visited_once_it_is_resumed() {
         let mut table = Table::default();
-        table.adopt(A, Owner::Role(RoleId(0)), true);
+        table.adopt(A, Owner::Role(RoleId(0)), Kind::Listener);
         table.pause(A);
         table.want(A, Way::Read, true);
         table.edge(A, Way::Read);
@@ -407,7 +461,7 @@ mod tests {
     fn those_that_are_put_off_are_visited_one_by_one() {
         let mut table = table();
         let other = SockId { key: 5, ..A };
-        table.adopt(other, Owner::Role(RoleId(0)), false);
+        table.adopt(other, Owner::Role(RoleId(0)), Kind::Stranger);
         for id in [A, other] {
             table.defer(id);
             table.defer(id);
@@ -429,7 +483,7 @@ mod tests {
         let mut table = table();
         let [reader, late] = [5, 6].map(|key| SockId { key, ..A });
         for id in [reader, late] {
-            table.adopt(id, Owner::Role(RoleId(0)), false);
+            table.adopt(id, Owner::Role(RoleId(0)), Kind::Stranger);
         }
         table.begin_round();
         table.want(A, Way::Write, true);

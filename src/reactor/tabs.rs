@@ -117,6 +117,8 @@ pub struct Tabs {
     pub file: Option<String>,
     /// Why they could not be kept the last time.
     pub fault: Option<String>,
+    /// What else is to be known of the file, in one line.
+    pub note: Option<String>,
     /// Tabs come and go here: [`TabCommand::Add`] and [`TabCommand::Remove`] are not refused for good.
     pub is_kept: bool,
 }

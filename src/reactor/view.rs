@@ -22,6 +22,8 @@ pub struct View {
     pub listens: Vec<(Addr, &'static str)>,
     /// The side that bytes come from, or the server that it is connected to; `None` where a role has no such side.
     pub upstream: Option<Upstream>,
+    /// Destinations that are dialled and are not connected.
+    pub away: Vec<Away>,
     /// Clients at present.
     pub clients: usize,
     /// The most that there were at a time.
@@ -53,6 +55,7 @@ impl View {
             is_ending: false,
             listens: Vec::new(),
             upstream: None,
+            away: Vec::new(),
             clients: 0,
             clients_most: 0,
             bytes_in: 0,
@@ -93,6 +96,10 @@ pub struct Upstream {
     pub is_overdue: bool,
     /// Connections that there have been.
     pub connections: u64,
+    /// What went wrong last. It stays while somebody is connected again, and before anything has it is `None`.
+    pub trouble: Option<Trouble>,
+    /// What is done to have somebody connected, while nobody is.
+    pub effort: Effort,
 }
 
 impl Upstream {
@@ -111,6 +118,39 @@ pub enum UpstreamState {
     Silent,
     /// It is.
     Up,
+}
+
+/// A destination that is not connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// Whom it dials.
+    pub who: String,
+    /// For how long it has been away.
+    pub since: Duration,
+    /// What went wrong last, if anything has.
+    pub trouble: Option<Trouble>,
+    /// What is done to have it connected.
+    pub effort: Effort,
+}
+
+/// Why nobody is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// A clause, as the log has it: `upstream 10.0.0.5:5000 refused the connection`.
+    pub what: String,
+    /// What may be looked after, as a sentence; empty where nothing in particular comes to mind.
+    pub advice: &'static str,
+}
+
+/// What is done to have somebody connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// It is dialled now.
+    Dialling,
+    /// It is dialled again after so long.
+    Waiting(Duration),
+    /// Whoever it is has to connect by itself.
+    Listening,
 }
 
 /// How far clients are behind.

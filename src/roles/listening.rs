@@ -4,6 +4,7 @@ use std::io;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::units::Count;
+use crate::reactor::budget::Claim;
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::{Cx, plain};
 
@@ -17,35 +18,44 @@ pub(crate) fn cant_listen(at: &Endpoint, error: &io::Error) -> String {
     format!("can't listen on {at}: {}", advice(at, error))
 }
 
-/// The most clients that there are descriptors for, beside `reserve` of them, and that were asked for (`None`: as many
-/// as possible); and what is to be said where that is fewer. `connected`: how many connections have theirs already, out
-/// of which clients and the reserve are made up.
-pub(crate) fn most_clients(
-    cx: &Cx<'_>,
+/// Claims descriptors for as many clients as were asked for (`None`: as many as possible), with `reserve` of them left
+/// free, of which the role opens `needs` itself; and what is to be said where there are fewer.
+///
+/// # Errors
+/// That there are none for any client.
+pub(crate) fn claim(
+    cx: &mut Cx<'_>,
     asked: Option<usize>,
     reserve: usize,
-    connected: usize,
-) -> Result<(usize, Option<String>), String> {
-    let left = cx.sockets_left().saturating_add(connected);
-    let most = left.saturating_sub(reserve);
-    if most == 0 {
-        let least = reserve + 1 - left;
+    needs: usize,
+) -> Result<Option<String>, String> {
+    let guests = asked.unwrap_or(usize::MAX);
+    let room = cx.claim(Claim {
+        reserve: reserve.saturating_sub(needs),
+        needs,
+        guests,
+    });
+    if guests > 0 && room.guests == 0 {
         return Err(format!(
-            "too few file descriptors for any client: {least} more are needed (ulimit -n)"
+            "too few file descriptors for any client: {} more are needed (ulimit -n)",
+            room.missing
         ));
     }
-    Ok(match asked {
-        Some(asked) if asked <= most => (asked, None),
-        Some(_) => {
-            let text = format!(
-                "descriptors are enough for {} at most (raise it: ulimit -n)",
-                Count(most, "client")
-            );
-            (most, Some(text))
-        }
-        None => (most, None),
-    })
+    let is_short = asked.is_some_and(|asked| asked > room.guests);
+    Ok(is_short.then(|| {
+        let together = match room.hosts {
+            0 | 1 => "",
+            _ => " of all roles together",
+        };
+        format!(
+            "descriptors are enough for {}{together} at most (raise it: ulimit -n)",
+            Count(room.guests, "client")
+        )
+    }))
 }
+
+/// Why a client can't come in for whom there is no descriptor.
+pub(crate) const NO_DESCRIPTORS: &str = "no file descriptors are left for more clients (ulimit -n)";
 
 /// What is wrong with a place to listen at, and what to do about it.
 fn advice(at: &Endpoint, error: &io::Error) -> String {
@@ -64,3 +74,7 @@ fn advice(at: &Endpoint, error: &io::Error) -> String {
         _ => plain(error),
     }
 }
+
+/// What is said where `--trust-proxy` is everybody.
+pub(crate) const TRUSTS_EVERYBODY: &str = "--trust-proxy is everybody: whoever connects says in X-Forwarded-For from \
+     which address it comes; name the proxies alone";

@@ -1,10 +1,14 @@
 //! Who gets in: nobody from elsewhere, nobody without the token, and nobody who sends more than there is room for.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Instant;
 
 use serde_json::json;
 
+use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::connect;
 use crate::common::scratch::Scratch;
@@ -213,9 +217,9 @@ fn a_token_that_others_can_read_is_refused() {
     let home = Scratch::new();
     for flags in ["--token-file {}", "--token-file {}.2 --view-token-file {}"] {
         keep(&home, "token.2", ALL);
-        std::fs::write(home.path().join("token"), VIEW).expect("the folder can be written");
+        fs::write(home.path().join("token"), VIEW).expect("the folder can be written");
         let mode = PermissionsExt::from_mode(0o644);
-        std::fs::set_permissions(home.path().join("token"), mode).expect("it is ours");
+        fs::set_permissions(home.path().join("token"), mode).expect("it is ours");
         let flags = flags.replace("{}", &home.at("token"));
         let finished = hydrant(&format!("console --no-browser --bind 127.0.0.1:0 {flags}")).run();
         assert_eq!(finished.code, 1, "{:?}", finished.stderr);
@@ -322,4 +326,67 @@ fn a_connection_serves_one_request_after_the_other() {
         0,
         "HTTP/1.0 ends with its answer"
     );
+}
+
+/// Whatever the log is told, whoever starts it sees where to go; and not how to get in.
+#[test]
+fn where_it_is_stands_on_stderr_whatever_is_logged() {
+    let home = Scratch::new();
+    keep(&home, "token", ALL);
+    let log = home.at("log");
+    for flags in [
+        "-q".to_owned(),
+        format!("--log-file {log}"),
+        "-v".to_owned(),
+    ] {
+        let program = hydrant(&format!(
+            "console --no-browser --bind 127.0.0.1:0 --token-file {} {flags}",
+            home.at("token")
+        ))
+        .env("XDG_CONFIG_HOME", home.path())
+        .start();
+        program.wait_log("open http://127.0.0.1:");
+        let said = program.stop();
+        let urls = said.iter().filter(|line| line.contains("http://"));
+        assert_eq!(urls.count(), 1, "{flags}: {said:?}");
+        assert!(!said.iter().any(|line| line.contains(ALL)), "{said:?}");
+    }
+}
+
+/// Whatever a browser starts would know it as well.
+#[test]
+fn a_browser_does_not_inherit_the_token() {
+    let home = Scratch::new();
+    let script_at = home.path().join("script");
+    let script = "#!/bin/sh\n{ echo \"opened $1\"; /usr/bin/env; echo end; } >\"${0%/*}/seen\"\n";
+    fs::write(&script_at, script).expect("the folder can be written");
+    fs::set_permissions(&script_at, PermissionsExt::from_mode(0o700)).expect("it is ours");
+    // Not by this process: what a child of another test still has open for writing can't be run.
+    let copied = Command::new("cp")
+        .arg(&script_at)
+        .arg(home.path().join("xdg-open"))
+        .status();
+    assert!(copied.is_ok_and(|status| status.success()), "no copy");
+    let program = hydrant("console --bind 127.0.0.1:0")
+        .env("XDG_CONFIG_HOME", home.path())
+        .env("PATH", home.path())
+        .env("DISPLAY", ":9")
+        .env("HYDRANT_TOKEN", ALL)
+        .env("HYDRANT_PROXY", "http://user:password@proxy:1")
+        .start();
+    program.wait_log("open http://127.0.0.1:");
+    let end = Instant::now() + DEADLINE;
+    let seen = loop {
+        let seen = fs::read_to_string(home.path().join("seen")).unwrap_or_default();
+        if seen.ends_with("end\n") {
+            break seen;
+        }
+        assert!(Instant::now() < end, "no browser was opened: {seen}");
+        std::thread::yield_now();
+    };
+    assert!(seen.starts_with("opened http://127.0.0.1:"), "{seen}");
+    for secret in ["HYDRANT_TOKEN", "HYDRANT_PROXY"] {
+        assert!(!seen.contains(secret), "{seen}");
+    }
+    program.stop();
 }

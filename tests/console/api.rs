@@ -283,3 +283,37 @@ fn metrics_are_there_too() {
     stream.read_to_string(&mut text).unwrap();
     assert!(text.contains("relay 1"), "{text}");
 }
+
+/// As of one that does not.
+#[test]
+fn a_relay_that_runs_needs_its_name() {
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let place = Place::opened();
+    console.relay(place.at, "127.0.0.1:0");
+    for (name, why) in [
+        ("", "it needs a name"),
+        ("b[", "no brackets"),
+        ("b", "it runs"),
+    ] {
+        let answer = console.post(
+            "/api/v1/relays/1",
+            &json!({ "name": name, "max-lag": "9s" }),
+        );
+        assert_eq!(answer.status, 422, "{answer:?}");
+        let said = answer.json()["errors"]["name"].clone();
+        assert!(
+            said.as_str().is_some_and(|said| said.contains(why)),
+            "{said}"
+        );
+    }
+    let role = console.roles()[0].clone();
+    assert_eq!(
+        (&role["name"], &role["fields"]["max-lag"]),
+        (&json!("relay 1"), &Value::Null)
+    );
+    assert_eq!(
+        console.does("relays/1", &json!({ "name": "relay 1" }))["errors"],
+        json!({})
+    );
+}

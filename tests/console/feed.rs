@@ -88,6 +88,8 @@ fn the_log_is_filtered() {
         "for (const level of ['ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE']) window.says(level, `a trial of ${level}`)",
     );
     page.until_text("#log", "a trial of TRACE");
+    // A line that comes again is the same one.
+    page.eval("window.seq -= 1; window.says('TRACE', 'a trial of TRACE')");
     assert_eq!(shown(&mut page, "1", "trial"), ["a trial of ERROR"]);
     assert_eq!(
         shown(&mut page, "2", "trial"),

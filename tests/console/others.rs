@@ -39,6 +39,13 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
     page.until("document.querySelectorAll('#tabs [role=tab]').length === 1");
     page.until_text("#toast", &format!("{name} is gone"));
     assert_eq!(page.eval("document.activeElement.id"), "tab-1");
+    // A keyboard on a screen, or one that composes, writes where the caret is, and not where the focus is.
+    page.call("Input.insertText", &json!({ "text": "9" }));
+    until_told_again(&mut page);
+    assert_eq!(
+        page.eval("document.getElementById('field-retry').value"),
+        "5"
+    );
     assert_eq!(console.roles()[0]["fields"]["retry"], json!("5"));
 }
 

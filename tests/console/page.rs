@@ -25,6 +25,14 @@ fn value(page: &mut Page, id: &str) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Keeps what is announced, as somebody hears it who does not see the page.
+const HEARS: &str = "
+    window.aloud = [];
+    for (const one of document.querySelectorAll('[role=alert], [role=status]')) {
+        const said = () => one.textContent && window.aloud.push(one.textContent);
+        new MutationObserver(said).observe(one, { childList: true, characterData: true, subtree: true });
+    }";
+
 /// What is announced is announced once: while a connection is lost, the age of what is shown counts on in silence.
 fn is_quiet(page: &mut Page) {
     page.eval(
@@ -142,6 +150,7 @@ fn the_next_tab_goes_on(page: &mut Page, out: SocketAddr) {
     );
 
     // Mistakes stand beside their fields; so does a port that is taken.
+    page.eval(HEARS);
     page.fill("#field-src", "nowhere");
     page.click("#start");
     page.until("document.getElementById('field-src-error').checkVisibility()");
@@ -152,16 +161,33 @@ fn the_next_tab_goes_on(page: &mut Page, out: SocketAddr) {
     page.click("#start");
     page.until_text("#field-dst-error", "port in use");
     page.until_text("#state-word", "Failed");
+    let name = page.text("#tabs [aria-selected=true] .name");
+    page.until(&format!(
+        "window.aloud.some((text) => text.includes('{name}: Failed'))"
+    ));
+
+    // From wherever one is, what is not well is a key away.
+    page.click("#tab-1");
+    page.until("document.getElementById('tab-1').ariaSelected === 'true'");
+    page.until_text("#unwell", "not well");
+    page.click("#unwell");
+    page.until_text("#state-word", "Failed");
 }
 
 /// A client is disconnected, with a question before.
 fn somebody_is_disconnected(page: &mut Page, client: &mut TcpStream) {
     page.click("#clients-scroll .row button");
     page.until_text("#ask-text", "It may connect again");
+    page.click("#ask-no");
+    page.eval("document.querySelector('#clients-scroll .row button').focus()");
+    page.key("Enter");
+    page.until("document.getElementById('ask').open");
     page.click("#ask-yes");
     let mut rest = Vec::new();
     let _ = client.read_to_end(&mut rest);
     page.until_text("#clients-count", "0 clients");
+    // The button has gone with its row: who goes on by keys goes on from the table.
+    page.until("document.activeElement.id === 'clients-scroll'");
 }
 
 /// Stop says who would feel it.
@@ -207,6 +233,12 @@ fn a_question_goes_with_the_relay_that_it_is_about() {
         page.click("#start");
         page.until("!document.getElementById('stop').hidden");
     }
+    // Where Stop was there is Start now, and no key that was meant for the one goes to the other.
+    page.eval("document.getElementById('stop').focus()");
+    console.does("relays/1/stop", &json!({}));
+    page.until("document.activeElement.id === 'tab-1'");
+    page.click("#start");
+    page.until("!document.getElementById('stop').hidden");
     page.click("#close");
     page.until("document.getElementById('ask').open");
     console.does("relays/1/remove", &json!({}));
@@ -262,9 +294,14 @@ fn the_page_says_when_it_is_cut_off_and_returns_by_itself() {
     page.fill("#field-name", "timing");
     page.until_text("#tabs", "timing");
     let at = console.at;
+    page.eval(HEARS);
     console.program.stop();
     page.until("document.body.classList.contains('stale')");
     page.until_text("#lost", "No connection to hydrant. What you see is");
+    assert_eq!(
+        page.eval("window.aloud"),
+        json!(["No connection to hydrant."])
+    );
     is_quiet(&mut page);
     let console = Console::start_with(&home, &format!("--bind {at}"));
     page.until(
@@ -454,8 +491,10 @@ fn a_token_opens_the_page_until_it_is_given_back() {
     page.until("!document.getElementById('panel').hidden");
     assert_eq!(page.eval("document.getElementById('login').hidden"), true);
     assert_eq!(page.eval("document.cookie"), "", "no script reads it");
+    // The page of before may ask for a token, too, for as long as it takes to load anew.
+    page.eval("window.isOfBefore = true");
     page.click("#logout");
-    page.until("document.activeElement.id === 'token'");
+    page.until("!window.isOfBefore && document.activeElement.id === 'token'");
     assert_eq!(page.eval("document.getElementById('panel').hidden"), true);
 
     // A token that is another by now is asked for again, and again, without taking the keys from whoever types.
@@ -469,6 +508,9 @@ fn a_token_opens_the_page_until_it_is_given_back() {
         &format!("--bind {at} --token-file {}", home.at("token")),
     );
     page.until("document.activeElement.id === 'token'");
+    // Whoever has to say who they are is not cut off.
+    let said = "[document.getElementById('link').textContent, document.getElementById('lost').checkVisibility()]";
+    assert_eq!(page.eval(said), json!(["", false]));
     page.eval(
         "document.querySelector('#login-form button').focus();
          window.refused = 0;
@@ -711,10 +753,22 @@ fn the_wall_shows_the_worst_first_and_changes_nothing() {
     let failed = console.post("/api/v1/relays/3/start", &json!({}));
     assert_eq!(failed.status, 422);
     let browser = Browser::start();
-    let mut page = browser.open(&format!("http://{}/wall", console.at));
+    let mut page = browser.open("about:blank");
+    let kept = "window.EventSource = class extends EventSource {
+        constructor(url) { super(url); window.stream ??= this; }
+    }";
+    page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        &json!({ "source": kept }),
+    );
+    page.goto(&format!("http://{}/wall", console.at));
     page.until("document.querySelectorAll('.board article').length === 3");
     page.until_text(".board article", "failedFailed");
     page.until_text(".board article + article", "brokenNo upstream");
+    page.until_text(
+        ".board article + article .why",
+        "refused the connection. Next attempt in",
+    );
     page.until_text("#summary", "1 relay running, 2 not well");
     assert_eq!(
         page.eval(
@@ -722,5 +776,55 @@ fn the_wall_shows_the_worst_first_and_changes_nothing() {
         ),
         0
     );
+    each_has_its_place(&mut page);
+    all_have_room(&mut page, &console);
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+}
+
+/// Those that are well don't change places with every byte that comes.
+fn each_has_its_place(page: &mut Page) {
+    page.eval(
+        "window.told = new Promise((resolve) => {
+            const listening = new EventSource('/api/v1/events?wall=1');
+            listening.addEventListener('state', ({ data }) => {
+                listening.close();
+                resolve(JSON.parse(data));
+            });
+         })",
+    );
+    for ages in [[0.1, 0.9], [0.9, 0.1]] {
+        let names = page.eval(&format!(
+            "window.told.then((state) => {{
+                const ages = {ages:?};
+                for (const one of state.roles.slice(0, 2)) {{
+                    Object.assign(one, {{ state: 'up', running: true, upstream: {{ last_byte: ages.pop() }} }});
+                }}
+                window.stream.dispatchEvent(new MessageEvent('state', {{ data: JSON.stringify(state) }}));
+                return [...document.querySelectorAll('.board h2')].map((name) => name.textContent);
+             }})"
+        ));
+        assert_eq!(names, json!(["failed", "broken", "relay 1"]));
+    }
+}
+
+/// Nobody scrolls a screen on the wall: many tiles say less each, and what has no room even so is counted.
+fn all_have_room(page: &mut Page, console: &Console) {
+    let size = |page: &mut Page, width: u32, height: u32| {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        page.call("Emulation.setDeviceMetricsOverride", &size);
+    };
+    size(page, 1920, 1080);
+    page.until("innerHeight === 1080");
+    for _ in 0..27 {
+        console.does("relays", &json!({ "after": 1 }));
+    }
+    page.until("document.querySelectorAll('.board article').length === 30");
+    page.until("document.documentElement.scrollHeight <= innerHeight");
+    assert_eq!(page.text("#below"), "");
+    size(page, 1000, 200);
+    page.until_text("#below", "below the edge (all well)");
+    size(page, 390, 844);
+    page.until("document.getElementById('wall').dataset.kind === 'full'");
+    page.until("document.getElementById('below').textContent === ''");
 }

@@ -293,7 +293,7 @@ fn mistakes_are_one_line() {
         (
             "hub tunnel 8080 a --to b --listen 1 --token-file /none",
             1,
-            "/none",
+            "can't read --token-file: no such file",
         ),
     ];
     for (line, code, part) in cases {

@@ -177,6 +177,8 @@ fn a_file_that_others_can_read_is_refused() {
     let none = hydrant("hub serve 0 --tokens /no/such/file").run();
     assert_eq!(
         none.stderr,
-        ["hydrant: can't read --tokens /no/such/file: no such file or directory"]
+        [
+            "hydrant: can't read --tokens: no such file; its path is not shown, since it may be the secret itself"
+        ]
     );
 }

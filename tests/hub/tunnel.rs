@@ -37,8 +37,12 @@ impl Pair {
     }
 
     fn with(service: SocketAddr, hub: &str, a: &str) -> Self {
+        Self::of(service, hub, a, "")
+    }
+
+    fn of(service: SocketAddr, hub: &str, a: &str, b: &str) -> Self {
         let hub = Hub::start(hub);
-        let b = end(hub.at, "b", &format!("--to a --forward {service}"));
+        let b = end(hub.at, "b", &format!("--to a --forward {service} {b}"));
         let a = end(hub.at, "a", &format!("--to b --listen 0 {a}"));
         let at = a.address_of("clients of b");
         a.wait_log("b is there");
@@ -342,7 +346,7 @@ fn either_end_may_be_killed_and_come_back() {
 #[test]
 fn a_stopped_end_lets_its_connections_finish_and_says_so() {
     let (at, served) = handed();
-    let pair = Pair::start(at);
+    let pair = Pair::of(at, "", "", "--drain 60s");
     let mut client = connect(pair.at);
     let mut service = next(&served);
     service.write_all(b"half").unwrap();
@@ -350,10 +354,13 @@ fn a_stopped_end_lets_its_connections_finish_and_says_so() {
     client.read_exact(&mut got).unwrap();
     pair.b.signal("TERM");
     until("going away", || {
-        assert!(turned_away(pair.at));
+        // Who comes before that is known is passed on, and leaves at once.
+        drop(TcpStream::connect(pair.at));
+        served.try_iter().for_each(drop);
         let told = pair.a.has_logged("refused: b is being stopped");
         told.then_some(())
     });
+    assert!(turned_away(pair.at));
     service.write_all(b" and half").unwrap();
     drop(service);
     let mut rest = Vec::new();
@@ -373,11 +380,15 @@ fn tokens_prove_both_names() {
     let scratch = Scratch::new();
     let tokens = scratch.at("tokens");
     fs::write(&tokens, "a 0123456789abcdef-a\nb 0123456789abcdef-b\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&tokens, mode).unwrap();
+    let private = |file: &str| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(file, mode).unwrap();
+    };
+    private(&tokens);
     let [own_a, own_b] = ["a", "b"].map(|name| {
         let file = scratch.at(name);
         fs::write(&file, format!("0123456789abcdef-{name}\n")).unwrap();
+        private(&file);
         format!("--token-file {file}")
     });
     let hub = Hub::start(&format!("--tokens {tokens}"));

@@ -323,10 +323,12 @@ fn tokens_come_from_a_file_or_the_environment() {
     let scratch = Scratch::new();
     let (tokens, own, wrong) = (scratch.at("tokens"), scratch.at("own"), scratch.at("wrong"));
     fs::write(&tokens, "me 0123456789abcdef-me\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&tokens, mode).unwrap();
+    let mode: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::write(&own, "0123456789abcdef-me\n").unwrap();
     fs::write(&wrong, "0123456789abcdef-you\n").unwrap();
+    for file in [&tokens, &own, &wrong] {
+        fs::set_permissions(file, mode.clone()).unwrap();
+    }
     let hub = Hub::start(&format!("--tokens {tokens}"));
     let send = format!("hub send {} me me hello", hub.at);
     let by_file = hydrant(&format!("{send} --token-file {own}")).run();
@@ -343,6 +345,18 @@ fn tokens_come_from_a_file_or_the_environment() {
         hub.at
     );
     assert_eq!(hydrant(&send).run(), said(1, "", &[&text]));
+    // As with the list of a hub; and what is not there may be the token itself.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    fs::set_permissions(&own, open).unwrap();
+    let exposed = hydrant(&format!("{send} --token-file {own}")).run();
+    let text = format!(
+        "hydrant: --token-file {own} can be read or changed by others (mode 644): chmod 600 {own}"
+    );
+    assert_eq!(exposed, said(1, "", &[&text]));
+    let text = "hydrant: can't read --token-file: no such file; its path is not shown, since it may be the secret \
+                itself";
+    let taken_for_a_path = hydrant(&format!("{send} --token-file 0123456789abcdef-me")).run();
+    assert_eq!(taken_for_a_path, said(1, "", &[text]));
     let short = hydrant(&send)
         .shell("HYDRANT_TOKEN=short exec \"$0\" \"$@\"")
         .run();

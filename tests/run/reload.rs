@@ -303,6 +303,20 @@ fn one_that_can_t_begin_keeps_all_from_beginning() {
     assert!(line.starts_with(&start), "{line}");
 }
 
+/// Nobody is told that something listens which is gone at once.
+#[test]
+fn nothing_says_that_it_listens_where_a_watcher_can_t() {
+    let taken = Place::opened();
+    let at = taken.at;
+    let file = File::new(&format!(
+        "[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = 0\n[metrics]\nlisten = 0\n[console]\nbind = \"{at}\"\n"
+    ));
+    let said = hydrant("run").arg(file.path()).run();
+    let wrong = format!("hydrant: console: can't listen on {at}: port in use");
+    assert!(said.stderr[0].starts_with(&wrong), "{:?}", said.stderr);
+    assert_eq!((said.code, said.stderr.len()), (1, 1), "{:?}", said.stderr);
+}
+
 /// One that came to its end, or could not begin again, is begun by the next reload though its section is the same.
 #[test]
 fn what_is_over_is_begun_anew() {

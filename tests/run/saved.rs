@@ -277,13 +277,24 @@ fn a_file_that_can_t_be_written_is_said() {
     };
     page.until("said", is_said);
     assert_eq!(saved(&file), text(up.at));
+    // What is stopped by hand is changed so, too: that has been by the time that what comes next is.
+    page.does("relays/2/stop", &json!({}));
+    page.does("relays/1", &json!({ "max-clients": "4" }));
+    assert!(!hydrant.has_logged("the run file says that hub is not to run"));
     // Whoever has the file read for another reason, as for a token, takes nothing of that away.
-    page.does("reload", &json!({}));
+    for _ in 0..2 {
+        page.does("reload", &json!({}));
+        hydrant.wait_log(
+            "run file read again: 0 begun, 0 changed, 0 stopped, 2 untouched; what was changed on the page and could \
+             not be saved is kept: hub, relay[a]",
+        );
+    }
     assert_eq!(page.role("a")["fields"]["max-lag"], json!("3s"));
     assert!(is_said(&page.state()));
     mode(0o600);
     page.does("relays/1", &json!({ "max-clients": "5" }));
     page.until("saved", |state| state["settings"]["error"].is_null());
+    hydrant.wait_log("the run file says that hub is not to run");
     hydrant.stop();
     let now = saved(&file);
     assert!(

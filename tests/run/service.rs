@@ -81,6 +81,26 @@ fn a_process_in_which_nothing_runs_gives_signs_of_life() {
     hydrant.stop();
 }
 
+/// A console is a service as well: no role has to run in it.
+#[test]
+fn the_service_manager_is_told_how_a_console_goes() {
+    let folder = Scratch::new();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).expect("it is free");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a time");
+    let hydrant = hydrant("console --no-browser --bind 127.0.0.1:0")
+        .env("XDG_CONFIG_HOME", folder.at("config"))
+        .env("NOTIFY_SOCKET", folder.at("notify"))
+        .env("WATCHDOG_USEC", "3000000")
+        .start();
+    let told = [(); 3].map(|()| heard(&manager));
+    assert_eq!(told, ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    hydrant.signal("HUP");
+    while heard(&manager) != "RELOADING=1" {}
+    while heard(&manager) != "READY=1" {}
+    hydrant.signal("TERM");
+    while heard(&manager) != "STOPPING=1" {}
+}
+
 #[test]
 fn bash_takes_the_completions() {
     let said = hydrant("completions bash").run();
@@ -120,6 +140,9 @@ fn what_is_printed_is_made_of_the_same_tables() {
         "{}",
         unit.stdout
     );
+    let flags = hydrant("systemd-unit /srv/x.toml --metrics 127.0.0.1:9100 -v").run();
+    let run = " run /srv/x.toml --metrics 127.0.0.1:9100 -v\n";
+    assert!(flags.stdout.contains(run), "{}", flags.stdout);
     let said = hydrant("completions csh").run();
     assert_eq!(said.code, 2);
     assert_eq!(
@@ -162,6 +185,29 @@ fn a_listener_that_was_passed_is_taken_over() {
     hydrant.stop();
 }
 
+/// A mistake in a name leaves a socket that nobody serves.
+#[test]
+fn a_listener_that_was_passed_for_nobody_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("it is free");
+    let at = listener.local_addr().expect("it listens");
+    let file = File::new("[[hub]]\nlisten = \"127.0.0.1:0\"\n");
+    let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=feed; exec \"$0\" \"$@\"";
+    let hydrant = hydrant("run")
+        .shell(script)
+        .arg(file.path())
+        .stdin(OwnedFd::from(listener))
+        .start();
+    hydrant.wait_log(&format!(
+        "[WARN] hydrant: the service manager has passed {at} as feed, and nothing listens there: say fd:feed"
+    ));
+    hydrant.wait_log("listening on");
+    // The manager keeps it, and a reload may name it.
+    let line = file.reload(&hydrant, "[[hub]]\nlisten = \"fd:feed\"\n");
+    assert!(line.contains("1 begun"), "{line}");
+    let _client = connect(at);
+    hydrant.stop();
+}
+
 #[test]
 fn a_name_without_a_socket_is_a_mistake_only_where_it_would_run() {
     let file = File::new("[[hub]]\nlisten = \"fd:mail\"\n");
@@ -172,4 +218,39 @@ fn a_name_without_a_socket_is_a_mistake_only_where_it_would_run() {
                     FileDescriptorName= names one";
     assert!(said.stderr[0].ends_with(expected), "{:?}", said.stderr);
     assert_eq!(said.code, 1);
+}
+
+/// Who reads the log has the file before them, and no command line.
+#[test]
+fn a_hint_names_the_key_of_the_file() {
+    let taken = Place::new();
+    let nobody = taken.at;
+    drop(taken);
+    let text = format!(
+        "[[relay]]\nname = \"a\"\nsrc = \"{nobody}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n"
+    );
+    let file = File::new(&text);
+    let hydrant = file.run();
+    hydrant.wait_log("to have the upstream connect there: mode listen-listen");
+    assert!(!hydrant.has_logged("--mode"));
+    hydrant.stop();
+}
+
+/// Whoever trusts everybody's word for an address is told so.
+#[test]
+fn a_proxy_that_is_everybody_is_warned_of() {
+    let file = File::new(
+        "[[ws.relay]]\nlisten = \"127.0.0.1:0\"\ntrust-proxy = \"0.0.0.0/0\"\n\
+         [[ws.relay]]\nname = \"near\"\nlisten = \"127.0.0.1:0\"\ntrust-proxy = \"10.0.0.0/8\"\n\
+         [console]\nbind = \"127.0.0.1:0\"\ntrust-proxy = [\"10.0.0.0/8\", \"::/0\"]\n",
+    );
+    let hydrant = file.run();
+    let warned = "trust-proxy is everybody: whoever connects says in X-Forwarded-For from which address it comes; \
+                  name the proxies alone";
+    hydrant.wait_logs(&["ws: ", warned]);
+    hydrant.wait_logs(&["console: ", warned]);
+    hydrant.wait_logs(&["ws[near]: ", "listening on"]);
+    let of_near = |line: &String| line.contains("ws[near]: ") && line.contains(warned);
+    assert!(!hydrant.log().iter().any(of_near));
+    hydrant.stop();
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::{Value, json};
 
@@ -138,6 +138,44 @@ fn a_terminal_sees_and_moves_what_runs() {
     let shown = within("reading stdout", move || read_all(stdout));
     assert_eq!(String::from_utf8_lossy(&shown), "shown!");
     assert!(refused(&home, "").contains("no hydrant of yours runs here"));
+}
+
+/// Those of a Unix socket all have one name.
+#[test]
+fn clients_of_one_name_are_told_apart_by_their_ids() {
+    let (home, mut place) = (Scratch::new(), Place::new());
+    let at = home.at("feed");
+    let running = hydrant(&format!("{} unix:{at} --name x", place.at))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    running.wait_log("listening on");
+    let _up = place.accept();
+    let mut clients: Vec<UnixStream> = Vec::new();
+    for _ in 0..3 {
+        clients.push(UnixStream::connect(&at).expect("it listens"));
+        running.wait_logs(&["client", "connected"]);
+    }
+    let shown = told(&home, "clients");
+    let mut rows = shown.lines().map(|line| line.split_whitespace());
+    let mut column = |_| {
+        rows.next()
+            .and_then(|mut row| row.next().map(str::to_owned))
+    };
+    let ids: Vec<String> = (0..4).filter_map(&mut column).collect();
+    assert_eq!((ids.len(), ids[0].as_str()), (4, "ID"), "{shown}");
+    let why = refused(&home, "kick unix");
+    for id in &ids[1..] {
+        assert!(why.contains(&format!("{id} unix")), "{why}");
+    }
+    assert_eq!(
+        told(&home, &format!("kick {}", ids[2])),
+        format!("{} disconnected\n", ids[2])
+    );
+    running.wait_logs(&["client", "kicked"]);
+    let why = refused(&home, &format!("kick {}", ids[2]));
+    assert!(why.contains("gone already"), "{why}");
+    assert!(refused(&home, "kick 987654321").contains("gone already"));
+    assert!(refused(&home, "kick nobody").contains("no client nobody is there"));
 }
 
 /// One role without a file has a socket too, which nobody else can reach; and a dead one's is no obstacle.

@@ -245,14 +245,15 @@ fn tokens_let_in_and_are_read_again() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Scratch::new();
     let tokens = folder.at("tokens");
-    let write = |text: &str| {
-        std::fs::write(&tokens, text).expect("a file");
-        std::fs::set_permissions(&tokens, PermissionsExt::from_mode(0o600)).expect("it is ours");
+    let keep = |file: &str, text: &str| {
+        std::fs::write(file, text).expect("a file");
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).expect("it is ours");
     };
+    let write = |text: &str| keep(&tokens, text);
     write("web 0123456789abcdef host\nweb fedcba9876543210 client\n");
     let (host_token, client_token) = (folder.at("host"), folder.at("client"));
-    std::fs::write(&host_token, "0123456789abcdef\n").expect("a file");
-    std::fs::write(&client_token, "fedcba9876543210\n").expect("a file");
+    keep(&host_token, "0123456789abcdef\n");
+    keep(&client_token, "fedcba9876543210\n");
     let relay = Relay::start(&format!("--tokens {tokens}"));
     let host = relay.host("/host/web", echo(), &format!("--token-file {host_token}"));
     let flags = format!("--token-file {client_token}");
@@ -291,6 +292,7 @@ fn a_proven_host_takes_over_from_its_stale_self() {
     std::fs::set_permissions(&tokens, PermissionsExt::from_mode(0o600)).expect("it is ours");
     let token = folder.at("token");
     std::fs::write(&token, "0123456789abcdef").expect("a file");
+    std::fs::set_permissions(&token, PermissionsExt::from_mode(0o600)).expect("it is ours");
     let flags = format!("--token-file {token}");
     let relay = Relay::start(&format!("--tokens {tokens}"));
     let stale = relay.host("", echo(), &flags);

@@ -6,26 +6,29 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
+mod lock;
 mod tabs;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use self::lock::lock_folder;
 use self::tabs::Draft;
-use super::begin::begin_metrics;
+use super::begin::begin_watchers;
 use super::control;
 use super::errand::{Broken, Errand};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Said};
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use super::settings_file::Kept;
 use super::{RoleSet, settings_file};
-use crate::base::endpoint::Endpoint;
 use crate::config::settings::{Document, Settings, fresh, import};
-use crate::config::{self, Config, ConfigError, ConsoleOrders, Run, read_bounded};
+use crate::config::{
+    self, Config, ConfigError, ConsoleOrders, Globals, Run, Verbosity, read_bounded,
+};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
@@ -47,6 +50,8 @@ pub(super) struct Desk {
     reading: Option<Errand<Result<Config, ConfigError>>>,
     opens_browser: bool,
     announced: bool,
+    /// Whoever started it sees in the log on stderr where it is.
+    is_logged_there: bool,
 }
 
 impl Desk {
@@ -55,8 +60,9 @@ impl Desk {
         reactor: &mut Reactor<RoleSet>,
         orders: &ConsoleOrders,
         origin: config::Origin,
-        metrics: Option<Endpoint>,
+        globals: &Globals,
     ) -> Result<Self, String> {
+        let folder = orders.settings.as_deref().map(lock_folder).transpose()?;
         let (mut document, mut all, known) = match &orders.settings {
             Some(path) => read(path)?,
             None => (Document::empty(), Vec::new(), None),
@@ -73,19 +79,17 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known, "console: settings"))
+            .map(|path| Keeper::start(path, known, Kept::Settings))
             .transpose()?;
-        let folder = orders.settings.as_deref().and_then(lock_folder);
         if orders.settings.is_none() {
             log::warn!("console: settings are not saved: {HOMELESS}");
         }
-        let console = reactor.add(RoleSet::Console(Console::new(orders.console.clone())));
-        if let Some(text) = reactor.failure(console) {
-            return Err(text.to_owned());
-        }
-        if let Some(listen) = metrics {
-            begin_metrics(reactor, listen)?;
-        }
+        let begun = begin_watchers(
+            reactor,
+            globals.metrics.clone(),
+            Some(orders.console.clone()),
+        )?;
+        let console = begun.console.expect("it was asked for");
         let sockets = origin.sockets().map(Path::to_owned);
         control::open(reactor, sockets.as_deref());
         let mut desk = Self {
@@ -94,11 +98,12 @@ impl Desk {
             document,
             keeper,
             is_homeless: orders.settings.is_none(),
-            _folder: folder,
+            _folder: folder.flatten(),
             origin: Some(Box::new(origin)),
             reading: None,
             opens_browser: orders.opens_browser,
             announced: false,
+            is_logged_there: globals.log_file.is_none() && globals.verbosity != Verbosity::Quiet,
         };
         for settings in all {
             desk.tabs.place(Post::resting(Draft::new(settings)));
@@ -110,7 +115,7 @@ impl Desk {
             }
         }
         if orders.import.is_some() {
-            desk.save();
+            desk.save(Vec::new());
         }
         Ok(desk)
     }
@@ -138,6 +143,7 @@ impl Desk {
             reading: None,
             opens_browser: false,
             announced: true,
+            is_logged_there: true,
         };
         desk.document.push(&settings);
         desk.tabs.place(Post::new(
@@ -211,6 +217,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether files are being read again.
+    pub(super) fn is_reloading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// SIGHUP: the tokens may be others.
     fn begin_renewal(&mut self, reactor: &Reactor<RoleSet>) {
         let Some(origin) = self.origin.clone() else {
@@ -257,33 +268,20 @@ impl Desk {
             return;
         };
         log::info!("console: open {url}");
+        if !self.is_logged_there {
+            super::complain(&format!("open {url}"));
+        }
         if self.opens_browser {
             open_browser(&url);
         }
     }
 
-    /// What the page shows is to be in the file.
-    fn save(&self) {
+    /// What the page shows is to be in the file, and these lines in the log once it is.
+    fn save(&self, said: Vec<Said>) {
         if let Some(keeper) = &self.keeper {
-            keeper.keep(self.document.text());
+            keeper.keep(self.document.text(), said);
         }
     }
-}
-
-/// Makes sure that no other console has its settings in the same file, or says so: each would find the file changed by
-/// the other, and save no more. What can't be locked is not.
-fn lock_folder(settings: &Path) -> Option<File> {
-    let folder = settings.parent()?;
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let opened = made.and_then(|()| File::open(folder)).ok()?;
-    if let Err(TryLockError::WouldBlock) = opened.try_lock() {
-        let (path, folder) = (settings.display(), folder.display());
-        log::warn!(
-            "console: another hydrant console has its settings in {path} too: what is changed in both is not saved; \
-             give one of them an XDG_CONFIG_HOME of its own, or run a file ({folder} is locked)"
-        );
-    }
-    Some(opened)
 }
 
 /// What a file of settings says, and its text. One that is not there says nothing.
@@ -293,8 +291,20 @@ fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String
     let Some(text) = text else {
         return Ok((Document::empty(), Vec::new(), None));
     };
-    let (document, all) =
+    let (document, mut all) =
         Document::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let others = document.strangers();
+    if !others.is_empty() {
+        let (path, others) = (path.display(), others.join(", "));
+        log::warn!(
+            "console: {path}: only [[relay]] counts here, and not {others}: hydrant run takes a file with those"
+        );
+    }
+    for settings in &mut all {
+        path.parent()
+            .unwrap_or(path)
+            .clone_into(&mut settings.folder);
+    }
     Ok((document, all, Some(text)))
 }
 
@@ -338,7 +348,8 @@ const HOMELESS: &str = "there is neither HOME nor XDG_CONFIG_HOME to have them i
 /// The longest file that is imported.
 const IMPORT_MAX: u64 = 1 << 20;
 
-/// Shows a page in the user's browser, if there is one. Nothing depends on it.
+/// Shows a page in the user's browser, if there is one. Nothing depends on it. What opens hydrant's doors is nothing
+/// that a browser, and all that it starts, should have in its environment.
 fn open_browser(url: &str) {
     let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()
@@ -348,6 +359,8 @@ fn open_browser(url: &str) {
     }
     let opener = std::process::Command::new("xdg-open")
         .arg(url)
+        .env_remove("HYDRANT_TOKEN")
+        .env_remove("HYDRANT_PROXY")
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

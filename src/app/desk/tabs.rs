@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Desk, HOMELESS, RoleSet};
 use crate::app::change::{Change, change};
 use crate::app::fields::fault_of;
+use crate::app::keeper::{About, Keeper, Said};
 use crate::app::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::config::settings::{Settings, chained, fresh};
@@ -103,6 +104,7 @@ impl Panel for Desk {
                 true => Some(HOMELESS.to_owned()),
                 false => keeper.and_then(|keeper| keeper.fault()),
             },
+            note: keeper.and_then(Keeper::theirs),
             is_kept: true,
             ..Tabs::default()
         }
@@ -144,7 +146,7 @@ impl Panel for Desk {
         if self.tabs.is_empty() {
             return Some(self.add_tab(None));
         }
-        self.save();
+        self.save(Vec::new());
         Some(TabReply::Done)
     }
 
@@ -182,7 +184,7 @@ impl Desk {
         };
         self.document.push(&settings);
         let id = self.tabs.place(Post::resting(Draft::new(settings)));
-        self.save();
+        self.save(Vec::new());
         TabReply::Added(id)
     }
 
@@ -221,13 +223,13 @@ impl Desk {
         role: RoleId,
         fields: &[(String, String)],
     ) -> TabReply {
-        let tab = &mut self.tabs[place];
-        let mut settings = tab.member.settings.clone();
+        let mut settings = self.tabs[place].member.settings.clone();
         let mut faults = Vec::new();
         for (key, value) in fields {
             let value = value.trim();
             match key.as_str() {
                 "name" if settings.name == value => {}
+                "name" => faults.push(("name".to_owned(), self.fault_of_name(place, value))),
                 "dump" => settings.dump = value == "true",
                 key => match fault_of(&settings, true, key, value, FILE) {
                     Some(text) => faults.push((key.to_owned(), text)),
@@ -235,6 +237,7 @@ impl Desk {
                 },
             }
         }
+        let tab = &mut self.tabs[place];
         let made = settings.check();
         faults.extend(made.as_ref().err().cloned().unwrap_or_default());
         if faults.is_empty()
@@ -249,7 +252,7 @@ impl Desk {
                     self.changed(place);
                     return TabReply::Faults(faults);
                 }
-                _ => faults.push((String::new(), "it runs: stop it to change this".to_owned())),
+                _ => faults.push((String::new(), RUNS.to_owned())),
             }
         }
         // What is refused is not there: whoever asked is told, and nothing is wrong with what runs.
@@ -260,8 +263,19 @@ impl Desk {
 
     /// Calls a tab something else, or says why not.
     fn rename(&mut self, place: usize, name: &str) -> Option<String> {
+        match self.renamed(place, name) {
+            Ok(renamed) => {
+                self.tabs[place].member.settings = renamed;
+                None
+            }
+            Err(text) => Some(text),
+        }
+    }
+
+    /// What a tab would be with another name, or why it can't have that.
+    fn renamed(&self, place: usize, name: &str) -> Result<Settings, String> {
         if self.names().contains(name) {
-            return Some("another relay has this name".to_owned());
+            return Err("another relay has this name".to_owned());
         }
         let renamed = Settings {
             name: name.to_owned(),
@@ -269,20 +283,28 @@ impl Desk {
         };
         let faults = renamed.check().err().unwrap_or_default();
         let fault = faults.into_iter().find(|(field, _)| field == "name");
-        if fault.is_none() {
-            self.tabs[place].member.settings = renamed;
-        }
-        fault.map(|(_, text)| text)
+        fault.map_or(Ok(renamed), |(_, text)| Err(text))
+    }
+
+    /// Why a relay that runs can't have another name: this one is none, or no relay that runs can.
+    fn fault_of_name(&self, place: usize, name: &str) -> String {
+        let wrong = self.renamed(place, name).err();
+        wrong.unwrap_or_else(|| RUNS.to_owned())
     }
 
     /// A tab's settings are others: the file is to say so.
     fn changed(&mut self, place: usize) {
-        let settings = &self.tabs[place].member.settings;
-        for dst in self.document.set(place, settings) {
-            let name = &settings.name;
-            log::info!("relay[{name}]: the section of {dst} goes out of the settings file");
-        }
-        self.save();
+        let tab = &self.tabs[place];
+        let (id, settings) = (&tab.id, &tab.member.settings);
+        let name = &settings.name;
+        let gone = self.document.set(place, settings).into_iter();
+        let said = gone.map(|dst| Said {
+            line: Some(format!(
+                "relay[{name}]: the section of {dst} has gone out of the settings file"
+            )),
+            about: About::Section(Some(*id), dst),
+        });
+        self.save(said.collect());
     }
 }
 
@@ -323,3 +345,5 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
 
 /// What a field that no page changes is set in.
 const FILE: &str = "settings file";
+/// Why what does not change in place is refused.
+const RUNS: &str = "it runs: stop it to change this";

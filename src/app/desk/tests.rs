@@ -19,7 +19,8 @@ fn desk() -> (Reactor<RoleSet>, Desk) {
         panic!("it is one");
     };
     orders.settings = None;
-    let desk = Desk::start(&mut reactor, &orders, config.origin, None).expect("it can begin");
+    let desk =
+        Desk::start(&mut reactor, &orders, config.origin, &config.globals).expect("it can begin");
     (reactor, desk)
 }
 

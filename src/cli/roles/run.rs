@@ -66,7 +66,7 @@ pub(super) const STATUS: Role = Role {
         ),
         (
             "kick",
-            "disconnects CLIENT, which goes by the address that clients shows",
+            "disconnects CLIENT, which goes by the address or the id that clients shows",
         ),
         (
             "dump",

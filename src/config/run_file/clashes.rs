@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::Draft;
+use super::crew::Draft;
+use super::rest::Rest;
 use super::section::{Entry, Reader};
 use crate::base::endpoint::Endpoint;
 use crate::config::Run;
@@ -16,6 +17,9 @@ pub(super) fn note_name(
     names: &mut HashMap<String, usize>,
     entry: &Entry,
 ) {
+    if entry.lost.may_be("name") {
+        return;
+    }
     let name = entry.name();
     let own = reader.lines.number(entry.header.start);
     let Some(line) = names.get(&name) else {
@@ -30,14 +34,14 @@ pub(super) fn note_name(
 }
 
 /// What two places have in common that can't stand beside each other: a port, or the file of a socket.
-#[derive(PartialEq, Eq, Hash)]
-enum Ground {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Ground {
     Port(u16),
     File(PathBuf),
 }
 
 impl Ground {
-    fn of(at: &Endpoint) -> Self {
+    pub(super) fn of(at: &Endpoint) -> Self {
         match at {
             Endpoint::Tcp { port, .. } => Self::Port(*port),
             Endpoint::Unix(path) => Self::File(real(path)),
@@ -57,12 +61,17 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// A place, where it stands in the file, and whose it is.
-type Taken = (Endpoint, Range<usize>, usize);
+/// A place, where it stands in the file, and whose it is. One that stands nowhere there is that of `--metrics`.
+type Taken = (Endpoint, Option<Range<usize>>, usize);
 
 /// Notes places and streams that two want.
-pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], watchers: &[(Endpoint, Range<usize>)]) {
+pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], rest: &Rest<'_>) {
     let mut taken: HashMap<Ground, Vec<Taken>> = HashMap::new();
+    let watchers = &rest.watchers;
+    if let Some(at) = &rest.flagged {
+        let nobody = usize::MAX;
+        taken.insert(Ground::of(at), vec![(at.clone(), None, nobody)]);
+    }
     let mine = crew.iter().enumerate().flat_map(|(index, draft)| {
         let places = draft.listens.iter();
         places.map(move |(at, place)| (at.clone(), place.clone(), index))
@@ -81,13 +90,16 @@ pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], watchers: &[(Endpoin
             false => *whose != index && other.overlaps(&at),
         });
         if let Some((other, first, _)) = clash {
-            let line = reader.lines.number(first.start);
-            reader.note(
-                place.clone(),
-                format!("{at} is taken: {other} stands on line {line}"),
-            );
+            let by = match first {
+                Some(first) => {
+                    let line = reader.lines.number(first.start);
+                    format!("{other} stands on line {line}")
+                }
+                None => format!("the command line says --metrics {other}"),
+            };
+            reader.note(place.clone(), format!("{at} is taken: {by}"));
         }
-        near.push((at, place, index));
+        near.push((at, Some(place), index));
     }
     let stdin = |relay: &RelayConfig| relay.source == Source::Stdin;
     note_stream(reader, crew, "stdin", "src", stdin);
@@ -125,7 +137,7 @@ fn note_stream(
 /// Where a role listens, and where that stands.
 pub(super) fn places(entry: &Entry, run: &Run) -> Vec<(Endpoint, Range<usize>)> {
     let word = |index: usize| match entry.words.get(index) {
-        Some((.., at)) => at.clone(),
+        Some(word) => word.at.clone(),
         None => entry.header.clone(),
     };
     match run {
@@ -142,7 +154,7 @@ pub(super) fn places(entry: &Entry, run: &Run) -> Vec<(Endpoint, Range<usize>)> 
             source.into_iter().chain(listening).collect()
         }
         run => {
-            let own = entry.words.iter().position(|(key, ..)| *key == "listen");
+            let own = entry.words.iter().position(|word| word.key == "listen");
             let at_own = |at: &Endpoint| (at.clone(), word(own.unwrap_or_default()));
             run.listens().into_iter().map(at_own).collect()
         }

@@ -1,6 +1,6 @@
 //! A run file that is changed from the page: one value, one section, and nothing else of what a person wrote into it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 
@@ -104,11 +104,7 @@ impl Edit {
             }
             Self::Enable { name, on } => {
                 let (tables, at) = find(&mut document, name).ok_or_else(gone)?;
-                let table = tables.get_mut(at).ok_or_else(gone)?;
-                // What runs needs no word for it.
-                if !on || table.contains_key("enabled") {
-                    put(table, "enabled", &on.to_string(), Value::from(*on));
-                }
+                switch(tables.get_mut(at).ok_or_else(gone)?, *on);
             }
             Self::Push(settings) => push(&mut document, settings),
             Self::Remove { name, taken } => {
@@ -155,6 +151,27 @@ pub fn enabled(text: &str) -> Vec<(String, bool)> {
         (name, on.unwrap_or(true))
     };
     all.map(is_on).collect()
+}
+
+/// A run file with each of these roles, by its name, to run or not to run; as it is where it is no TOML.
+pub fn switched(text: &str, all: &BTreeMap<String, bool>) -> String {
+    let Ok(mut document) = text.parse::<DocumentMut>() else {
+        return text.to_owned();
+    };
+    for (section, at, name) in names(&mut document) {
+        let table = list(&mut document, section).and_then(|tables| tables.get_mut(at));
+        if let (Some(table), Some(on)) = (table, all.get(&name)) {
+            switch(table, *on);
+        }
+    }
+    as_before(text, &document.to_string())
+}
+
+fn switch(table: &mut Table, on: bool) {
+    // What runs needs no word for it.
+    if !on || table.contains_key("enabled") {
+        put(table, "enabled", &on.to_string(), Value::from(on));
+    }
 }
 
 fn push(document: &mut DocumentMut, settings: &Settings) {
@@ -467,6 +484,10 @@ dst = ":4"
         let on = switch(true).apply(&off).expect("it is there");
         assert_eq!(on, format!("{FILE}enabled = true\n"));
         assert_eq!(switch(true).apply(FILE).expect("it is there"), FILE);
+        // Several at once, of which some say so already or stand nowhere.
+        let all = [("tunnel", false), ("a", true), ("b", false)];
+        let all = all.map(|(name, on)| (name.to_owned(), on));
+        assert_eq!(switched(FILE, &BTreeMap::from(all)), off);
     }
 
     /// As in a console's file: what stood behind a relay does not come to stand under another.
@@ -536,5 +557,24 @@ dst = ":4"
             .apply("[[hub]]\nlisten = \"1\"\n")
             .expect("it is there");
         assert!(left.contains("src = \"127.0.0.1:9999\""), "{left}");
+    }
+
+    /// What the fresh relay that the last role leaves has above it is what it had in the file.
+    #[test]
+    fn the_last_role_leaves_the_head_of_the_file_where_it_is() {
+        let rest = "# ours\n\n[console] # the page\nsave = true\n";
+        for role in [
+            "[[relay]]\nname = \"a\"\nsrc = \"x:1\"\ndst = \":2\"\n\n",
+            "[[hub]]\nname = \"a\"\n\n",
+        ] {
+            let text = rest.replace("[console]", &format!("{role}[console]"));
+            let gone = Edit::Remove {
+                name: "a".to_owned(),
+                taken: Vec::new(),
+            };
+            let left = gone.apply(&text).expect("it is there");
+            let own = format!("{rest}\n[[relay]]\nname = \"relay 1\"\n");
+            assert!(left.starts_with(&own), "{left}");
+        }
     }
 }

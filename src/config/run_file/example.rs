@@ -2,9 +2,12 @@
 //! tables of options.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use super::RunFile;
 use super::section::{SECTIONS, Section, in_file};
 use crate::base::option::{Kind, Opt, Preset};
+use crate::config::Env;
 
 /// The file. As it is, it is a run file without mistakes.
 pub fn example() -> String {
@@ -17,7 +20,7 @@ pub fn example() -> String {
                 group = opt.group;
                 let _ = writeln!(text, "# {group}:");
             }
-            let _ = writeln!(text, "{}", line(opt));
+            let _ = writeln!(text, "{}", line(section, opt));
         }
     }
     text
@@ -37,26 +40,68 @@ fn head_of(section: &Section) -> &'static str {
 }
 
 /// `# retry = "5s"                 # wait between ...`
-fn line(opt: &Opt) -> String {
-    let value = match (opt.kind, opt.preset) {
-        (Kind::Switch, _) => "true".to_owned(),
-        (Kind::Count { .. }, Preset::Value(preset)) if preset != "off" => preset.to_owned(),
-        (_, Preset::Value(preset)) => format!("\"{preset}\""),
-        (Kind::Choice(words), _) => format!("\"{}\"", words[0]),
-        (Kind::Networks, _) => "[\"10.0.0.0/8\", \"::1\"]".to_owned(),
-        (Kind::Count { min, .. }, _) => min.max(1).to_string(),
-        (Kind::Path { .. }, _) => "\"FILE\"".to_owned(),
-        (Kind::Duration { .. }, _) => "\"10s\"".to_owned(),
-        _ => format!("\"{}\"", opt.unit),
+fn line(section: &Section, opt: &Opt) -> String {
+    let name = opt.name();
+    let (value, is_default) = match (opt.kind, opt.preset) {
+        (Kind::Switch, _) => ("true".to_owned(), true),
+        (Kind::Count { .. }, Preset::Value(preset)) if preset != "off" => (preset.to_owned(), true),
+        (_, Preset::Value(preset)) => (format!("\"{preset}\""), true),
+        (Kind::Path { .. }, _) => ("\"FILE\"".to_owned(), true),
+        _ => (sample(opt), false),
     };
-    let setting = format!("# {} = {value}", opt.name());
-    format!("{setting:<34} # {}", in_file(opt.help))
+    let setting = format!("{name} = {value}");
+    let example = if is_default { "" } else { "for example: " };
+    let default = match opt.preset {
+        Preset::Said(words) => format!(" (default: {})", in_file(words)),
+        Preset::None if !is_default => " (default: none)".to_owned(),
+        Preset::None | Preset::Value(_) => String::new(),
+    };
+    let needs = needs(section, &setting).map_or(String::new(), |needs| format!("; {needs}"));
+    let help = in_file(opt.help);
+    let setting = format!("# {setting}");
+    format!("{setting:<34} # {example}{help}{default}{needs}")
+}
+
+/// A value for an option that has none by default.
+fn sample(opt: &Opt) -> String {
+    let text = match (opt.kind, opt.name()) {
+        (Kind::Choice(words), _) => words[0],
+        (Kind::Networks, _) => return "[\"10.0.0.0/8\", \"::1\"]".to_owned(),
+        (Kind::Count { min, .. }, _) => return min.max(1).to_string(),
+        (Kind::Duration { .. }, _) => "10s",
+        (_, "origin") => "https://ops.example",
+        (_, "ports") => "9000-9099",
+        (_, "public-bind") => "127.0.0.1",
+        (_, "public-name") => "relay.example",
+        (_, "proxy") => "http://proxy.example:3128",
+        _ => opt.unit,
+    };
+    format!("\"{text}\"")
+}
+
+/// What a setting needs besides, as whoever takes it in alone is told.
+fn needs(section: &Section, setting: &str) -> Option<String> {
+    let text = alone(section, setting);
+    let env = Env {
+        is_dry: true,
+        ..Env::default()
+    };
+    let mistakes = RunFile::parse(&text, Path::new("/"), &[], &env).err()?;
+    Some(mistakes.into_iter().next()?.text)
+}
+
+/// The section with nothing but that.
+fn alone(section: &Section, setting: &str) -> String {
+    let head = head_of(section).lines();
+    let head = head.map(|line| line.strip_prefix("# ").unwrap_or(line));
+    let head: Vec<&str> = head.collect();
+    format!("{}\n{setting}\n", head.join("\n"))
 }
 
 const HEAD: &str = "\
 # A run file of hydrant: hydrant check FILE finds mistakes, hydrant run FILE runs it, SIGHUP applies what has changed.
 # Keys are the names of the flags; hydrant relay --help says more about each. Paths start from this file's folder.
-# A value that is shown in a comment is the default, where there is one; a switch is off by default.
+# A value in a comment is the default, but for what is \"for example\" and for a FILE; a switch is off by default.
 # A section with enabled=false is not begun until somebody starts it.
 
 # [log]
@@ -117,3 +162,46 @@ const WS_CLIENT: &str = "\
 # url = \"ws://relay.example:8080/client\"
 # listen = \"127.0.0.1:25565\"
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of its lines taken in alone is right, or says what it needs.
+    #[test]
+    fn each_setting_holds_alone_or_says_what_it_needs() {
+        let text = example();
+        let lines = text.lines();
+        let lines = lines.map(|line| line.strip_prefix("# ").unwrap_or(line));
+        let mut section = None;
+        let mut count = 0;
+        for line in lines {
+            let is_head = |section: &&Section| line == format!("[[{}]]", section.name);
+            let (Some((setting, said)), Some(own)) = (line.split_once(" # "), section) else {
+                section = SECTIONS.iter().find(is_head).or(section);
+                continue;
+            };
+            let (key, value) = setting.split_once(" = ").expect("a key and a value");
+            let opt = own.options().iter().find(|opt| opt.name() == key);
+            let Some(opt) = opt.filter(|_| key != "name") else {
+                // One of its words.
+                continue;
+            };
+            count += 1;
+            let wrong = RunFile::parse(&alone(own, setting), Path::new("/"), &[], &Env::default());
+            for mistake in wrong.err().into_iter().flatten() {
+                let is_file = value.trim() == "\"FILE\"" && mistake.text.contains("can't read");
+                assert!(
+                    is_file || said.ends_with(&mistake.text),
+                    "{line}: {mistake:?}"
+                );
+            }
+            let preset = match opt.preset {
+                Preset::Value(preset) => value.trim().trim_matches('"') == preset,
+                _ => said.starts_with("for example: ") || opt.is_switch() || value.contains("FILE"),
+            };
+            assert!(preset, "{line}");
+        }
+        assert!(count > 100, "{count}");
+    }
+}

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use super::Draft;
+use super::crew::Draft;
 use super::rest::Rest;
 use super::section::Reader;
 use crate::base::endpoint::Endpoint;

@@ -69,7 +69,10 @@ struct Page<'a> {
 fn show_one(text: &mut String, page: &Page<'_>, mistake: &Mistake) {
     let (name, file, hidden) = (page.name, page.file, &page.hidden[..]);
     let start = floor(file, mistake.at.start);
-    let begin = file[..start].rfind('\n').map_or(0, |at| at + 1);
+    // What tells a text's encoding stands in no column.
+    let mark = file.len() - file.trim_start_matches('\u{feff}').len();
+    let begin = file[..start].rfind('\n').map_or(mark, |at| at + 1);
+    let begin = begin.min(start);
     let end = file[start..].find('\n').map_or(file.len(), |at| start + at);
     let number = page.lines.number(start);
     let column = 1 + file[begin..start].chars().count();

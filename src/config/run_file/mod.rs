@@ -2,40 +2,53 @@
 //!
 //! ```text
 //!   text ──toml_edit──> section.rs: settings and words, each with its place
-//!                          │ the same builders as for a command line
-//!                          v
-//!                       Members ──clashes.rs: names, places to listen, standard streams──> RunFile
+//!     └──no TOML──> mend.rs ──┘  │ crew.rs: the same builders as for a command line
+//!                                v
+//!                             Members ──clashes.rs, rings.rs: what can't be true at once──> RunFile
 //! ```
 
 mod blame;
+mod budget;
 mod clashes;
+mod crew;
 mod edit;
 mod example;
 mod foresight;
+mod lost;
+mod mend;
 mod mistake;
+mod pieces;
+mod repair;
 mod rest;
+mod rings;
+pub(super) mod rounds;
 mod secrets;
 mod section;
+mod syntax;
+mod value;
+mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, Key, Table};
 
-use self::blame::{blame, listens_alone};
-pub use self::edit::{Edit, enabled};
+use self::crew::{Draft, crew};
+pub use self::edit::{Edit, enabled, switched};
 pub use self::example::example;
+use self::mend::{ASTRAY, Mended, UNREADABLE};
 pub use self::mistake::Mistake;
 use self::mistake::{Lines, SHOWN_MAX, show};
 use self::rest::{Rest, console, log, metrics};
-use self::section::{Entry, Reader, SECTIONS, Section, key_place, keys_of, near};
-use crate::base::endpoint::Endpoint;
+pub(crate) use self::section::in_file;
+use self::section::{Entry, Reader, SECTIONS, Section};
+use self::value::{key_place, keys_of, near};
 use crate::base::units::{Count, Typed};
 use crate::cli::RoleId;
 use crate::config::files::read_small;
-use crate::config::{ConfigError, Env, FileFault, Globals, Member, Run, build};
-use crate::roles::relay::config::{RelayConfig, Slow};
+use crate::config::{ConfigError, Env, FileFault, Globals, Member};
 
 /// A run file without mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +101,10 @@ impl Origin {
     /// # Errors
     /// That it can't be read.
     pub fn text(&self) -> Result<String, ConfigError> {
-        RunFile::read(&self.path)
+        RunFile::read(&self.path)?.map_err(|bytes| {
+            let (text, mistakes) = decode(&bytes);
+            RunFile::shown(&self.path.to_string_lossy(), &text, mistakes)
+        })
     }
 
     /// What it would be with another text.
@@ -122,24 +138,44 @@ impl RunFile {
         flags: &[(&'static str, String)],
         env: &Env,
     ) -> Result<Self, ConfigError> {
-        let text = Self::read(path)?;
-        Self::of(path, text, flags, env)
+        match Self::read(path)? {
+            Ok(text) => Self::of(path, text, flags, env),
+            Err(bytes) => Err(Self::no_text(path, &bytes, flags, env)),
+        }
     }
 
-    fn read(path: &Path) -> Result<String, ConfigError> {
-        let name = path.to_string_lossy();
+    /// The text of a file; or what it holds, which is none.
+    fn read(path: &Path) -> Result<Result<String, Vec<u8>>, ConfigError> {
         let unreadable = |fault| ConfigError::File {
             flag: "the run file",
             path: path.to_owned(),
             fault,
         };
         let (bytes, _) = read_small(path, SIZE_MAX).map_err(unreadable)?;
-        String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes());
-            let wrong = Mistake::new(at..at + 1, "this is not UTF-8");
-            Self::shown(&name, &text, vec![wrong])
-        })
+        Ok(String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes))
+    }
+
+    /// All mistakes in a file that is no text.
+    fn no_text(
+        path: &Path,
+        bytes: &[u8],
+        flags: &[(&'static str, String)],
+        env: &Env,
+    ) -> ConfigError {
+        let (text, mut mistakes) = decode(bytes);
+        let lines = Lines::of(&text);
+        let known: HashSet<usize> = mistakes
+            .iter()
+            .map(|mistake| lines.number(mistake.at.start))
+            .collect();
+        if bytes.starts_with(UTF_16[0]) || bytes.starts_with(UTF_16[1]) {
+            mistakes = vec![Mistake::new(0..0, "this is UTF-16: save it as UTF-8")];
+        } else if let Err(others) = Self::parse(&text, &folder_of(path), flags, env) {
+            // What else is wrong in those lines may come of that.
+            let is_other = |other: &Mistake| !known.contains(&lines.number(other.at.start));
+            mistakes.extend(others.into_iter().filter(is_other));
+        }
+        Self::shown(&path.to_string_lossy(), &text, mistakes)
     }
 
     fn of(
@@ -157,8 +193,7 @@ impl RunFile {
             });
         }
         let name = path.to_string_lossy();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        match Self::parse(&text, folder, flags, env) {
+        match Self::parse(&text, &folder_of(path), flags, env) {
             Ok(Parsed {
                 globals,
                 members,
@@ -191,21 +226,54 @@ impl RunFile {
         flags: &[(&'static str, String)],
         env: &Env,
     ) -> Result<Parsed, Vec<Mistake>> {
-        let document = Document::parse(text).map_err(|error| {
-            let at = error.span().unwrap_or_default();
-            let said = error.message().lines().collect::<Vec<_>>().join(", ");
-            vec![Mistake::new(at, said)]
-        })?;
+        let error = match Document::parse(text) {
+            Ok(document) => return Self::found(&document, None, folder, flags, env),
+            Err(error) => error,
+        };
+        let mended = Mended::of(text);
+        let mut mistakes = mended.mistakes.clone();
+        if let Some(Ok(document)) = mended.text.as_deref().map(Document::parse) {
+            let found = Self::found(&document, Some(&mended), folder, flags, env);
+            let others = found.err().unwrap_or_default().into_iter();
+            mistakes.extend(others.map(|other| Mistake {
+                at: mended.in_file(other.at),
+                ..other
+            }));
+        }
+        if mistakes.is_empty() {
+            mistakes.push(Mistake::new(
+                syntax::span_of(&error, 0),
+                syntax::said(&error),
+            ));
+        }
+        // A place in what was mended may stand for one within a letter.
+        for Mistake { at, .. } in &mut mistakes {
+            *at = text.floor_char_boundary(at.start)..text.ceil_char_boundary(at.end);
+        }
+        Err(mistakes)
+    }
+
+    /// Reads a document. `mended`: it stands for one that is no TOML.
+    fn found(
+        document: &Document<&str>,
+        mended: Option<&Mended>,
+        folder: &Path,
+        flags: &[(&'static str, String)],
+        env: &Env,
+    ) -> Result<Parsed, Vec<Mistake>> {
+        let losses = mended.map(|mended| mended.losses.clone());
         let mut reader = Reader {
             folder,
             env,
-            lines: Lines::of(text),
+            lines: Lines::of(document.raw()),
             sockets: HashMap::new(),
+            losses: losses.unwrap_or_default(),
             mistakes: Vec::new(),
         };
         let mut rest = Rest::new(flags);
         let mut entries = Vec::new();
-        for (key, item) in keys_of(document.as_table()) {
+        let is_read = |key: &Key| mended.is_none() || key.get() != UNREADABLE;
+        for (key, item) in keys_of(document.as_table()).filter(|(key, _)| is_read(key)) {
             top(
                 &mut reader,
                 &mut entries,
@@ -215,7 +283,7 @@ impl RunFile {
                 item,
             );
         }
-        if entries.is_empty() && reader.mistakes.is_empty() {
+        if entries.is_empty() && reader.mistakes.is_empty() && mended.is_none() {
             reader.note(
                 0..0,
                 "there is nothing to run here: hydrant run --example shows how",
@@ -228,7 +296,8 @@ impl RunFile {
         };
         globals.console = rest.console.take();
         globals.busy_poll |= crew.iter().any(spins);
-        clashes::note(&mut reader, &crew, &rest.watchers);
+        clashes::note(&mut reader, &crew, &rest);
+        rings::note(&mut reader, &crew);
         if env.is_check {
             foresight::note(&mut reader, &crew, &rest);
         }
@@ -291,7 +360,7 @@ fn top(
             let whole = format!("{name}.{}", key.get());
             match SECTIONS.iter().find(|section| section.name == whole) {
                 Some(section) => sections(reader, entries, section, key_place(key), item),
-                None => unknown_section(reader, &whole, key_place(key)),
+                None => unknown_section(reader, &whole, key.get(), key_place(key)),
             }
         }
         return;
@@ -303,11 +372,16 @@ fn top(
         ("metrics" | "log" | "console", None) => {
             reader.note(at, format!("{name} is a section: [{name}]"))
         }
-        _ => unknown_section(reader, name, at),
+        _ => unknown_section(reader, name, name, at),
     }
 }
 
-fn unknown_section(reader: &mut Reader<'_>, name: &str, at: Range<usize>) {
+/// A section that there is not: `last` is the part of its name that stands there.
+fn unknown_section(reader: &mut Reader<'_>, name: &str, last: &str, at: Range<usize>) {
+    // In quotes it may be a value of a list that is not closed, and that may be a secret.
+    if at.len() != last.len() {
+        return reader.note(at, "unknown section: write its name without quotes");
+    }
     let all = SECTIONS.iter().map(|section| section.name);
     let near = near(
         name,
@@ -329,10 +403,18 @@ fn sections(
             let tables = tables.iter().map(|table| reader.entry(section, table));
             entries.extend(tables.collect::<Vec<_>>());
         }
-        None => reader.note(
-            at,
-            format!("there may be several of these: write [[{}]]", section.name),
-        ),
+        None => {
+            let is_astray = |table: &Table| table.is_implicit() && table.contains_key("output");
+            let text = match item.as_table().is_some_and(is_astray) {
+                true => ASTRAY.to_owned(),
+                false => format!("there may be several of these: write [[{}]]", section.name),
+            };
+            reader.note(at, text);
+            // What else is wrong with it is to be seen at once, too.
+            if let Some(table) = item.as_table().filter(|table| !table.is_implicit()) {
+                entries.push(reader.entry(section, table));
+            }
+        }
     }
 }
 
@@ -343,86 +425,39 @@ pub(super) fn word_keys(role: RoleId) -> Vec<&'static str> {
     words.iter().map(|(key, _)| *key).collect()
 }
 
-/// What stands in a section, and the role that it makes if nothing is wrong.
-struct Draft {
-    entry: Entry,
-    member: Option<Member>,
-    /// Where it listens, and where that stands.
-    listens: Vec<(Endpoint, Range<usize>)>,
+/// The folder of a file, from the root on.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-/// Makes roles of what stands in their sections.
-fn crew(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Vec<Draft> {
-    let env = reader.env;
-    let mut crew: Vec<Draft> = Vec::new();
-    let mut names = HashMap::new();
-    for entry in entries {
-        clashes::note_name(reader, &mut names, &entry);
-        let words = entry.section.words.iter().map(|(word, _)| *word);
-        let missing: Vec<&str> = words.filter(|word| lacks(&entry, word)).collect();
-        for word in &missing {
-            let text = format!("this {} has no {word}", entry.section.name);
-            reader.note(entry.header.clone(), text);
+/// What can be read of a file that is no text, and where it is none.
+fn decode(bytes: &[u8]) -> (String, Vec<Mistake>) {
+    let mut text = String::new();
+    let mut mistakes = Vec::new();
+    let mut is_told = false;
+    for chunk in bytes.utf8_chunks() {
+        text += chunk.valid();
+        // Of each line it is said once.
+        is_told &= !chunk.valid().contains('\n');
+        if chunk.invalid().is_empty() {
+            continue;
         }
-        let words = entry.plain_words();
-        let built = match missing.is_empty() {
-            true => build(entry.section.role, &entry.values, &words, env).map(Some),
-            false => Ok(None),
-        };
-        let member = match built {
-            Ok(Some((run, certificates))) => {
-                let mut member = Member::alone(run, certificates);
-                member.sheet = Some(entry.sheet(&member.run));
-                quieten(&mut member.run, &entry.slows);
-                member.is_enabled = entry.is_enabled;
-                Some(member)
-            }
-            Ok(None) => None,
-            Err(error) => {
-                blame(reader, &entry, env, &error);
-                None
-            }
-        };
-        let listens = match &member {
-            Some(member) => clashes::places(&entry, &member.run),
-            None => listens_alone(&entry, env),
-        };
-        crew.push(Draft {
-            entry,
-            member,
-            listens,
-        });
+        let begin = text.len();
+        text.push(char::REPLACEMENT_CHARACTER);
+        if !is_told {
+            let wrong = "this is not UTF-8: save the file in that encoding";
+            mistakes.push(Mistake::new(begin..text.len(), wrong));
+        }
+        is_told = true;
     }
-    crew
+    (text, mistakes)
 }
 
-/// Whether a word is missing. A service is not needed where there is an echo.
-fn lacks(entry: &Entry, word: &str) -> bool {
-    let echoes = entry.section.role == RoleId::TunnelExpose && entry.values.given("echo");
-    let has = entry.words.iter().any(|(key, ..)| *key == word);
-    !(has || word == "target" && echoes)
-}
-
-/// In a process of many, nobody's address is for stdout; and an output has the policy that it says.
-fn quieten(run: &mut Run, slows: &[(usize, String)]) {
-    match run {
-        Run::Relay(relay) => slows
-            .iter()
-            .for_each(|(index, word)| set_slow(relay, *index, word)),
-        Run::TunnelExpose(expose) => expose.prints = false,
-        _ => {}
-    }
-}
-
-fn set_slow(relay: &mut RelayConfig, index: usize, word: &str) {
-    // The first word is SRC.
-    let output = index
-        .checked_sub(1)
-        .and_then(|at| relay.outputs.get_mut(at));
-    if let Some(output) = output {
-        output.slow = Slow::of(word);
-    }
-}
-
+/// How a file begins that is in UTF-16.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// The longest file that is read.
 const SIZE_MAX: u64 = 1 << 20;

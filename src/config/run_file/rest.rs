@@ -5,12 +5,14 @@ use std::ops::Range;
 use toml_edit::Table;
 
 use super::blame::place_named;
-use super::section::{Reader, in_file, key_place, keys_of, near, place, texts};
+use super::rounds::Rounds;
+use super::section::{Reader, in_file};
+use super::value::{key_place, keys_of, near, place, texts};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Values};
 use crate::base::units::Typed;
-use crate::cli::GLOBALS;
-use crate::config::{ConfigError, Globals, console_of};
+use crate::cli::{GLOBALS, RoleId};
+use crate::config::{ConfigError, Env, Globals, console_of, faults};
 use crate::roles::console::config::ConsoleConfig;
 use crate::roles::console::options as console_options;
 
@@ -20,6 +22,8 @@ pub(super) struct Rest<'a> {
     flags: &'a [(&'static str, String)],
     /// Where those listen who only watch, and where that stands.
     pub(super) watchers: Vec<(Endpoint, Range<usize>)>,
+    /// `--metrics` of the command line, which wins over the file's.
+    pub(super) flagged: Option<Endpoint>,
     pub(super) console: Option<ConsoleConfig>,
     /// What is changed on its page is written into the file.
     pub(super) saves: bool,
@@ -29,10 +33,12 @@ pub(super) struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     pub(super) fn new(flags: &'a [(&'static str, String)]) -> Self {
+        let mut flagged = flags.iter().rev().filter(|(flag, _)| *flag == "--metrics");
         Self {
             values: Values::new(vec![GLOBALS]),
             flags,
             watchers: Vec::new(),
+            flagged: flagged.find_map(|(_, given)| Endpoint::plain(given).ok()),
             console: None,
             saves: false,
             places: Vec::new(),
@@ -85,8 +91,10 @@ pub(super) fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
         match texts(item, false) {
             Err((at, text)) => reader.note(at, format!("listen: {text}")),
             Ok(given) => {
-                let (text, at) = given.into_iter().next().expect("one text");
-                let text = match reader.place_passed("listen", text, at.start) {
+                let given = given.into_iter().next().expect("one text");
+                let placed = reader.listen_place(&given);
+                let (_, at) = given;
+                let text = match placed {
                     Ok(text) => text,
                     Err(text) => {
                         reader.note(at, text);
@@ -95,7 +103,9 @@ pub(super) fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
                 };
                 match Endpoint::plain(&text) {
                     Ok(endpoint) => {
-                        rest.watchers.push((endpoint, at));
+                        if rest.flagged.is_none() {
+                            rest.watchers.push((endpoint, at));
+                        }
                         rest.values.put(opt, text);
                     }
                     Err(error) => reader.note(at, error.to_string()),
@@ -103,17 +113,78 @@ pub(super) fn metrics(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
             }
         }
     }
-    if table.is_empty() {
-        reader.note(table.span().unwrap_or_default(), "metrics needs listen");
+    let header = table.span().unwrap_or_default();
+    if table.is_empty() && !reader.losses.under(header.start).may_be("listen") {
+        reader.note(header, "metrics needs listen");
     }
 }
 
 /// `[console]`: the page in front of all of them.
 pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) {
-    let mut values = Values::new(vec![console_options::OPTIONS]);
-    let mut bind = table.span().unwrap_or_default();
+    let header = table.span().unwrap_or_default();
+    let losses = reader.losses.under(header.start);
     let known = reader.mistakes.len();
-    let mut places = Vec::new();
+    let Said {
+        values,
+        places,
+        bad,
+    } = said_of_console(reader, rest, table);
+    let bind = place_named("--bind", &places).unwrap_or(header);
+    let is_sound = reader.mistakes.len() == known && losses.is_nothing();
+    let error = match console_of(&values, reader.env) {
+        Ok(config) if is_sound => {
+            rest.watchers.push((config.bind.clone(), bind));
+            rest.console = Some(config);
+            return;
+        }
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    for fault in faults::of_files(RoleId::Console, &values) {
+        let flag = fault.file_flag().unwrap_or_default();
+        let place = places
+            .iter()
+            .find(|(name, _)| flag.strip_prefix("--") == Some(*name));
+        let at = place.map_or_else(|| bind.clone(), |(_, at)| at.clone());
+        reader.note(at, in_file(&fault.discreet()));
+    }
+    let dry = Env {
+        is_dry: true,
+        ..reader.env.clone()
+    };
+    let rounds = Rounds {
+        values,
+        words: Vec::new(),
+        bland: Vec::new(),
+        aside: bad,
+        are_words_aside: false,
+        places: &places,
+        may_be: &|key| losses.may_be(key),
+        build: &|values, _| console_of(values, &dry).map(|_| ()),
+        place_of: &|_| bind.clone(),
+        unnamed: Some("bind"),
+    };
+    rounds.note(reader);
+    if let Some(error) = error.filter(|_| is_sound && reader.mistakes.len() == known) {
+        // What only its files show when they are read for good.
+        let said = error.discreet();
+        let at = place_named(&said, &places).unwrap_or(bind);
+        reader.note(at, in_file(&said));
+    }
+}
+
+/// What `[console]` says.
+struct Said {
+    values: Values,
+    /// Where its settings stand, by their keys.
+    places: Vec<(&'static str, Range<usize>)>,
+    /// Those that are wrong.
+    bad: Vec<&'static str>,
+}
+
+fn said_of_console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Table) -> Said {
+    let mut values = Values::new(vec![console_options::OPTIONS]);
+    let (mut places, mut bad) = (Vec::new(), Vec::new());
     let all = || {
         let own = console_options::OPTIONS.iter();
         own.filter(|opt| !NOT_IN_FILE.contains(&opt.name()))
@@ -121,11 +192,12 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
     for (key, item) in keys_of(table) {
         match all().find(|opt| opt.name() == key.get()) {
             Some(opt) => {
-                if opt.name() == "bind" {
-                    bind = place(item);
-                }
                 places.push((opt.name(), place(item)));
+                let known = reader.mistakes.len();
                 reader.setting(&mut values, opt, item);
+                if reader.mistakes.len() > known {
+                    bad.push(opt.name());
+                }
             }
             None if key.get() == "save" => rest.saves = reader.truth("save", item).unwrap_or(false),
             None => {
@@ -139,19 +211,10 @@ pub(super) fn console(reader: &mut Reader<'_>, rest: &mut Rest<'_>, table: &Tabl
             }
         }
     }
-    if reader.mistakes.len() > known {
-        return;
-    }
-    match console_of(&values, reader.env) {
-        Ok(config) => {
-            rest.watchers.push((config.bind.clone(), bind));
-            rest.console = Some(config);
-        }
-        Err(error) => {
-            let said = error.discreet();
-            let at = place_named(&said, &places).unwrap_or(bind);
-            reader.note(at, in_file(&said));
-        }
+    Said {
+        values,
+        places,
+        bad,
     }
 }
 

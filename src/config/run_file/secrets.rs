@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::base::option::Kind;
 use crate::cli::{GLOBALS, ROLES};
 
+use super::pieces::is_beginning;
 use super::section::SECTIONS;
 
 /// The parts that are not shown, in their order; none of them touches another.
@@ -47,7 +48,8 @@ impl Scan<'_> {
         match self.byte() {
             None => {}
             Some(b'[') => {
-                self.skip(|byte| byte != b'\n' && byte != b'#');
+                // What stands in quotes may be a value of a list that is not closed.
+                self.skip(|byte| !b"\n#\"'".contains(&byte));
                 self.hide_line(self.at);
             }
             Some(b'#') => self.hide_line(begin),
@@ -99,6 +101,8 @@ impl Scan<'_> {
             let at = self.at;
             match byte {
                 b'\n' | b'#' if depth == 0 => break,
+                // A list that is not closed ends where something else begins.
+                b'\n' if is_beginning(&self.text[at + 1..]) => break,
                 b'#' => {
                     self.skip(|byte| byte != b'\n');
                     found.strange.get_or_insert(at);
@@ -134,6 +138,7 @@ impl Scan<'_> {
     fn string(&mut self, quote: u8) {
         let is_quote = |bytes: &[u8]| bytes.starts_with(&[quote; 3]);
         let bytes = self.text.as_bytes();
+        let begin = self.at;
         let is_long = is_quote(&bytes[self.at..]);
         self.at += if is_long { 3 } else { 1 };
         while let Some(byte) = self.byte() {
@@ -151,6 +156,12 @@ impl Scan<'_> {
                 _ => {}
             }
             self.at = (self.at + 1).min(bytes.len());
+        }
+        // One that is never closed ends where something else begins.
+        let mut ends = self.text[begin..].match_indices('\n');
+        let end = ends.find(|(end, _)| is_beginning(&self.text[begin + end + 1..]));
+        if let (true, Some((end, _))) = (is_long, end) {
+            self.at = begin + end;
         }
     }
 
@@ -230,13 +241,19 @@ mod tests {
             ("src = [\"a:1\", # S\n \"b:1\"]", "src = [\"a:1\", ..."),
             (
                 "src = [\"a:1\"\ntoken = \"S\"\n]\nname = 1",
-                "src = [\"a:1\"\ntoken ...\nname = 1",
+                "src = [\"a:1\"\ntoken = ...\n...\nname = 1",
+            ),
+            (
+                "name = \"\"\"\nS\ntoken = S\ndst = 1",
+                "name = ...\ntoken = ...\ndst = 1",
             ),
             ("x = [{ token = \"S\" }]", "x = ..."),
             ("src = [{ token = \"S\" }]", "src = [..."),
             ("S", "..."),
             ("# S", "..."),
             ("[x] # S", "[x] ..."),
+            ("[[x.\"S\"]] # S\na = 1", "[[x....\na = ..."),
+            ("dst=\":1\n[\"S\"", "dst=\":1\n[..."),
             ("name = \"a\" S", "name = \"a\" S"),
             ("name = \"a # b\"", "name = \"a # b\""),
             ("name = \"a\\\" # b\"", "name = \"a\\\" # b\""),

@@ -7,12 +7,15 @@ use std::path::Path;
 
 use toml_edit::{Item, Key, Table, Value};
 
+use super::lost::{Losses, Lost};
 use super::mistake::{Lines, Mistake};
+use super::value::{Placed, key_place, keys_of, near, place, texts};
 use crate::base::option::{Kind, Opt, OptionError, Values};
 use crate::base::units::Typed;
-use crate::cli::{GLOBALS, ROLES, RoleId, nearest, one_of};
+use crate::cli::{GLOBALS, ROLES, RoleId};
 use crate::config::outputs::{Said, said, slow_key};
-use crate::config::{Env, Run, Sheet};
+use crate::config::{Env, Run, Sheet, relative};
+use crate::roles::console::options as console;
 use crate::roles::relay::config::Slow;
 
 /// A kind of section.
@@ -89,6 +92,25 @@ impl Section {
     }
 }
 
+/// Whether a section of any kind has such a key.
+pub(super) fn is_key(name: &str) -> bool {
+    let words = SECTIONS.iter().flat_map(|section| section.words);
+    let mut words = words.map(|(word, _)| *word).chain(["enabled", "save"]);
+    words.any(|own| own == name) || options().any(|opt| opt.name() == name)
+}
+
+/// Whether that is a truth.
+pub(super) fn is_switch(name: &str) -> bool {
+    let is_it = |opt: &Opt| opt.name() == name && opt.is_switch();
+    ["enabled", "save"].contains(&name) || options().any(is_it)
+}
+
+/// The options of all sections.
+fn options() -> impl Iterator<Item = &'static Opt> {
+    let roles = SECTIONS.iter().flat_map(Section::options);
+    roles.chain(GLOBALS).chain(console::OPTIONS)
+}
+
 /// What stands in one section.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -96,18 +118,33 @@ pub(super) struct Entry {
     /// Where it begins.
     pub(super) header: Range<usize>,
     pub(super) values: Values,
-    /// The words, each with its key and its place.
-    pub(super) words: Vec<(&'static str, String, Range<usize>)>,
+    pub(super) words: Vec<Word>,
     /// The parts of `src` where it is a list, which is one word.
     pub(super) sources: Vec<Placed>,
     /// Where settings stand, by their keys: the value's place.
     pub(super) places: Vec<(&'static str, Range<usize>)>,
     /// What `[[relay.output]]` says of its own: which of the words it is, and `--slow`.
     pub(super) slows: Vec<(usize, String)>,
+    /// Settings whose values are wrong by themselves, and are left out.
+    pub(super) bad: Vec<&'static str>,
     /// It is to run.
     pub(super) is_enabled: bool,
     /// Nothing in it was wrong by itself.
     pub(super) is_sound: bool,
+    /// What may stand there, too, where it can't be read.
+    pub(super) lost: Lost,
+}
+
+/// What stands for a word of a command line.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) key: &'static str,
+    /// What it means: a relative path is a whole one, and `fd:NAME` the place where that socket listens.
+    pub(super) text: String,
+    /// As the file has it, but for `fd:NAME`.
+    pub(super) typed: String,
+    /// Where it stands.
+    pub(super) at: Range<usize>,
 }
 
 impl Entry {
@@ -125,15 +162,24 @@ impl Entry {
 
     /// What it says, as a command line would. `run` is what that makes.
     pub(super) fn sheet(&self, run: &Run) -> Sheet {
-        let words = self.words.iter();
-        let words: Vec<(&str, &str)> = words.map(|(key, word, _)| (*key, word.as_str())).collect();
+        let words = self.words.iter().map(|word| (word.key, word.text.as_str()));
+        let words: Vec<(&str, &str)> = words.collect();
+        let typed = self
+            .words
+            .iter()
+            .map(|word| (word.key, word.typed.as_str()));
+        let typed: Vec<(&str, &str)> = typed.collect();
+        // A shell stands in any folder, and a page changes what the file has.
         let mut sheet = Sheet::new(self.section.role, &words, &self.values);
+        if words != typed {
+            sheet.fields = Sheet::new(self.section.role, &typed, &self.values).fields;
+        }
         let Run::Relay(plain) = run else {
             return sheet;
         };
         let own = self.slows.iter().map(|(at, word)| {
             // The first word is SRC.
-            (at.saturating_sub(1), words[*at].1, Slow::of(word))
+            (at.saturating_sub(1), typed[*at].1, Slow::of(word))
         });
         let own: Vec<_> = own.collect();
         match said(plain, &own) {
@@ -155,7 +201,7 @@ impl Entry {
 
     /// The words alone, for what builds orders out of them.
     pub(super) fn plain_words(&self) -> Vec<String> {
-        self.words.iter().map(|(_, word, _)| word.clone()).collect()
+        self.words.iter().map(|word| word.text.clone()).collect()
     }
 }
 
@@ -168,6 +214,8 @@ pub(super) struct Reader<'a> {
     pub(super) lines: Lines,
     /// Listening sockets that `fd:NAME` has named, and on which line.
     pub(super) sockets: HashMap<String, usize>,
+    /// What of the file can't be read.
+    pub(super) losses: Losses,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -178,14 +226,17 @@ impl Reader<'_> {
 
     /// Reads the section of a role.
     pub(super) fn entry(&mut self, section: &'static Section, table: &Table) -> Entry {
+        let header = table.span().unwrap_or_default();
         let mut entry = Entry {
             section,
-            header: table.span().unwrap_or_default(),
+            lost: self.losses.under(header.start),
+            header,
             values: Values::new(vec![section.options(), GLOBALS]),
             words: Vec::new(),
             sources: Vec::new(),
             places: Vec::new(),
             slows: Vec::new(),
+            bad: Vec::new(),
             is_enabled: true,
             is_sound: true,
         };
@@ -197,7 +248,11 @@ impl Reader<'_> {
             if let Some((word, many)) = word {
                 self.words(&mut entry, word, *many, item);
             } else if let Some(opt) = opt {
+                let known = self.mistakes.len();
                 self.setting(&mut entry.values, opt, item);
+                if self.mistakes.len() > known {
+                    entry.bad.push(opt.name());
+                }
                 entry.places.push((opt.name(), place(item)));
             } else if name == "enabled" {
                 entry.is_enabled = self.truth(name, item).unwrap_or(true);
@@ -207,13 +262,13 @@ impl Reader<'_> {
         }
         // In the order of the command line, whatever the order of the file.
         let order = |key: &str| section.words.iter().position(|(word, _)| *word == key);
-        entry.words.sort_by_key(|(key, ..)| order(key));
+        entry.words.sort_by_key(|word| order(word.key));
         if section.role == RoleId::Relay
             && let Some(outputs) = table.get("output")
         {
             self.outputs(&mut entry, outputs);
         }
-        entry.is_sound = self.mistakes.len() == known;
+        entry.is_sound = self.mistakes.len() == known && entry.lost.is_nothing();
         entry
     }
 
@@ -238,7 +293,7 @@ impl Reader<'_> {
             .find(|opt| opt.name() == "slow");
         let slow = slow.expect("the relay has it");
         for table in tables {
-            let index = entry.words.len();
+            let (index, known) = (entry.words.len(), self.mistakes.len());
             for (key, item) in keys_of(table) {
                 match key.get() {
                     "dst" => self.words(entry, "dst", false, item),
@@ -256,8 +311,10 @@ impl Reader<'_> {
                     }
                 }
             }
-            if entry.words.len() == index {
-                self.note(table.span().unwrap_or_default(), "an output needs a dst");
+            let header = table.span().unwrap_or_default();
+            let is_lost = self.losses.under(header.start).may_be("dst");
+            if entry.words.len() == index && self.mistakes.len() == known && !is_lost {
+                self.note(header, "an output needs a dst");
             }
         }
     }
@@ -272,81 +329,6 @@ impl Reader<'_> {
             key_place(key),
             format!("unknown key {} of {}: {near}", Typed(name), section.name),
         );
-    }
-
-    /// A value that stands for words of the command line.
-    pub(super) fn words(&mut self, entry: &mut Entry, key: &'static str, many: bool, item: &Item) {
-        let given = texts(item, many).map(|given| self.with_places(key, given));
-        match given {
-            Err((at, text)) => self.note(at, format!("{key}: {text}")),
-            Ok(texts) if key == "src" => {
-                // Several sources are one word, with commas between them.
-                let list: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
-                entry.words.push((key, list.join(","), place(item)));
-                entry.sources = texts;
-            }
-            Ok(texts) => entry
-                .words
-                .extend(texts.into_iter().map(|(text, at)| (key, text, at))),
-        }
-    }
-
-    /// The same words, `fd:NAME` being where that socket listens.
-    fn with_places(&mut self, key: &str, given: Vec<Placed>) -> Vec<Placed> {
-        let mut told = Vec::new();
-        for (text, at) in given {
-            match self.place_passed(key, text, at.start) {
-                Ok(text) => told.push((text, at)),
-                Err(wrong) => {
-                    self.note(at.clone(), wrong);
-                    // One that stands for it, so that no other mistake is made of this one.
-                    told.push((STAND_IN.to_owned(), at));
-                }
-            }
-        }
-        told
-    }
-
-    /// A word as it is, or where the socket listens that it names as `fd:NAME`.
-    ///
-    /// # Errors
-    /// That there is no such socket, or that there are several, or that it is taken.
-    pub(super) fn place_passed(
-        &mut self,
-        key: &str,
-        text: String,
-        at: usize,
-    ) -> Result<String, String> {
-        let may_be_passed = ["dst", "listen"].contains(&key);
-        let Some(name) = text.strip_prefix("fd:").filter(|_| may_be_passed) else {
-            return Ok(text);
-        };
-        if name.is_empty() {
-            return Err(format!("{key}: fd: has no name: write fd:NAME"));
-        }
-        let line = self.lines.number(at);
-        if let Some(first) = self.sockets.insert(name.to_owned(), line) {
-            let name = Typed(name);
-            return Err(format!(
-                "{key}: fd:{name} is taken: it stands on line {first}"
-            ));
-        }
-        let way = if key == "dst" { "listen:" } else { "" };
-        let Some(passed) = &self.env.passed else {
-            return Ok(format!("{way}{STAND_IN}"));
-        };
-        let mut found = passed.iter().filter(|(own, _)| own == name);
-        match (found.next(), found.next()) {
-            (Some((_, at)), None) => Ok(format!("{way}{at}")),
-            (Some(_), Some(_)) => Err(format!(
-                "{key}: the service manager has passed several sockets as {}: give each a name of its own",
-                Typed(name)
-            )),
-            (None, _) => Err(format!(
-                "{key}: the service manager has passed no listening socket as {}: FileDescriptorName= names one",
-                Typed(name)
-            )),
-        }
     }
 
     /// A value of an option.
@@ -371,6 +353,12 @@ impl Reader<'_> {
             if let Kind::Path { .. } = opt.kind
                 && !text.is_empty()
             {
+                let is_relative = Path::new(&text).is_relative();
+                let fault = relative::fault(self.folder, name).filter(|_| is_relative);
+                if let Some(fault) = fault {
+                    self.note(at, format!("{name}: {fault}"));
+                    continue;
+                }
                 text = self.folder.join(&text).to_string_lossy().into_owned();
             }
             match opt.read(&text) {
@@ -385,73 +373,9 @@ impl Reader<'_> {
     }
 }
 
-/// What someone may have meant by a name that does not exist.
-pub(super) fn near(name: &str, all: impl Iterator<Item = &'static str>, otherwise: &str) -> String {
-    let near = nearest(name, all);
-    match near.is_empty() {
-        true => format!("see {otherwise}"),
-        false => format!("did you mean {}?", one_of(&near)),
-    }
-}
-
-/// The keys of a table with their places, in order.
-pub(super) fn keys_of(table: &Table) -> impl Iterator<Item = (&Key, &Item)> {
-    table
-        .iter()
-        .filter_map(|(name, _)| table.get_key_value(name))
-}
-
-/// Where a value stands.
-pub(super) fn place(item: &Item) -> Range<usize> {
-    item.span().unwrap_or_default()
-}
-
-/// Where a key stands.
-pub(super) fn key_place(key: &Key) -> Range<usize> {
-    key.span().unwrap_or_default()
-}
-
-/// A text, and where it stands.
-pub(super) type Placed = (String, Range<usize>);
-
-/// A value as it would be typed: one text, or several where there may be.
-pub(super) fn texts(item: &Item, many: bool) -> Result<Vec<Placed>, (Range<usize>, &'static str)> {
-    let wrong = |at: Range<usize>| {
-        let text = match many {
-            true => "this is neither a text, nor a number, nor a list of them",
-            false => "this is neither a text nor a number",
-        };
-        (at, text)
-    };
-    match item.as_value() {
-        Some(Value::Array(list)) if many && !list.is_empty() => list
-            .iter()
-            .map(|value| {
-                let at = value.span().unwrap_or_default();
-                text(value).map(|text| (text, at.clone())).ok_or(wrong(at))
-            })
-            .collect(),
-        Some(value) => {
-            let at = place(item);
-            let text = text(value).ok_or(wrong(at.clone()))?;
-            Ok(vec![(text, at)])
-        }
-        None => Err(wrong(place(item))),
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Float(number) => Some(number.value().to_string()),
-        _ => None,
-    }
-}
-
 /// What is said about a command line, as it is said about a file: keys have no dashes, and words small letters. What
 /// stands in quotes, or in the middle of something else, was typed so.
-pub(super) fn in_file(text: &str) -> String {
+pub(crate) fn in_file(text: &str) -> String {
     let mut told = String::new();
     let mut is_quoted = false;
     let mut rest = text;
@@ -484,8 +408,6 @@ fn is_inner(c: char) -> bool {
     c.is_alphanumeric() || "/._-".contains(c)
 }
 
-/// Stands for a socket that is not known.
-const STAND_IN: &str = "127.0.0.1:0";
 /// Words of command lines, and their keys.
 const WORDS: [(&str, &str); 6] = [
     ("SRC", "src"),

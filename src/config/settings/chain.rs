@@ -41,6 +41,7 @@ pub fn chained(before: &Settings, names: &BTreeSet<String>) -> Settings {
     let mut next = Settings {
         name: free_name(names),
         dump: before.dump,
+        folder: before.folder.clone(),
         ..Settings::default()
     };
     next.set("src", &format!("{scheme}{place}"));

@@ -10,14 +10,13 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::fmt;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use crate::config::outputs::{is_moved, slow_key};
+use crate::config::settings::document_error::DocumentError;
 use crate::config::settings::lines::as_before;
-use crate::config::settings::removal::take_out;
+use crate::config::settings::removal::{last_place, take_out};
 use crate::config::settings::value::{like, listed, word};
 use crate::config::settings::{Settings, is_listed, split};
 
@@ -28,61 +27,6 @@ pub struct Document {
     /// As it was read.
     before: String,
 }
-
-/// Why a file can't be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DocumentError {
-    /// It is no TOML.
-    Toml {
-        /// The line, from 1.
-        line: usize,
-        /// And the column in it.
-        column: usize,
-        /// What is wrong there.
-        what: String,
-    },
-    /// `relay` is something else than a list of tables.
-    NoTables,
-    /// A relay's key holds what none can hold.
-    Value {
-        /// Which relay, from 1.
-        number: usize,
-        /// Which key.
-        key: String,
-    },
-    /// An output of a relay is something else than a section with a `dst`, and perhaps a `slow`.
-    Output {
-        /// Which relay, from 1.
-        number: usize,
-    },
-    /// Two relays have one name.
-    Twice {
-        /// Which.
-        name: String,
-    },
-}
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Toml { line, column, what } => write!(f, "line {line}, column {column}: {what}"),
-            Self::NoTables => f.write_str("a relay is written as [[relay]]"),
-            Self::Value { number, key } => {
-                write!(
-                    f,
-                    "relay {number}: {key} is a text, a number, true, false, or a list of texts"
-                )
-            }
-            Self::Output { number } => write!(
-                f,
-                "relay {number}: an output is written as [[relay.output]], and has one dst and perhaps slow"
-            ),
-            Self::Twice { name } => write!(f, "two relays have the name {name}"),
-        }
-    }
-}
-
-impl Error for DocumentError {}
 
 impl Document {
     /// Takes a file's text apart, and what it says of relays out of it. One without a name gets one.
@@ -133,6 +77,16 @@ impl Document {
         }
     }
 
+    /// What stands there and is nothing to a console, as it is written: `[metrics]`, `[[tunnel.serve]]`.
+    pub fn strangers(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let others = self.text.iter().filter(|(key, _)| *key != RELAY);
+        for (key, item) in others {
+            name_sections(key, item, &mut all);
+        }
+        all
+    }
+
     /// The text of the file.
     pub fn text(&self) -> String {
         as_before(&self.before, &self.text.to_string())
@@ -174,6 +128,20 @@ impl Document {
     }
 }
 
+fn name_sections(name: &str, item: &Item, all: &mut Vec<String>) {
+    match item {
+        Item::Table(table) if table.is_implicit() => {
+            for (key, item) in table {
+                name_sections(&format!("{name}.{key}"), item, all);
+            }
+        }
+        Item::Table(_) => all.push(format!("[{name}]")),
+        Item::ArrayOfTables(_) => all.push(format!("[[{name}]]")),
+        Item::Value(_) => all.push(name.to_owned()),
+        Item::None => {}
+    }
+}
+
 fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
     let item = text
         .entry(RELAY)
@@ -181,9 +149,13 @@ fn tables(text: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
     item.as_array_of_tables_mut()
 }
 
-/// Puts a relay behind all others, with an empty line between it and what is before. Where that is the end of the
-/// file, what stands there stays where it is, above what is new.
+/// Puts a relay behind all others, with an empty line between it and what is before; the first one, behind whatever
+/// else there is. Where that is the end of the file, what stands there stays where it is, above what is new.
 pub(crate) fn put_behind(document: &mut DocumentMut, mut table: Table) {
+    if tables(document).is_none_or(|relays| relays.is_empty()) {
+        let last = last_place(document);
+        table.set_position(last.map(|last| last.saturating_add(1)));
+    }
     let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
     document.set_trailing("");
     let is_first = document.to_string().is_empty();
@@ -242,8 +214,14 @@ fn write(table: &mut Table, settings: &Settings) {
     for dst in settings.get(DST).split_whitespace() {
         put_slow(table, dst, settings.get(&slow_key(dst)));
     }
-    for (key, is_on) in [("dump", settings.dump), ("enabled", settings.enabled)] {
-        put(table, key, &is_on.to_string(), Value::from(is_on));
+    // What says what holds anyway is left out, unless it stands there already.
+    for (key, is_on, preset) in [
+        ("dump", settings.dump, false),
+        ("enabled", settings.enabled, true),
+    ] {
+        if is_on != preset || table.contains_key(key) {
+            put(table, key, &is_on.to_string(), Value::from(is_on));
+        }
     }
 }
 
@@ -533,10 +511,7 @@ enabled = false
         let mut first = all[0].clone();
         first.set("retry", "7");
         document.set(0, &first);
-        let expected = WRITTEN.replace(
-            "retry = 5 # seconds\n",
-            "retry = 7 # seconds\ndump = false\nenabled = true\n",
-        );
+        let expected = WRITTEN.replace("retry = 5 # seconds\n", "retry = 7 # seconds\n");
         assert_eq!(document.text(), expected);
         first.set("retry", "");
         document.set(0, &first);
@@ -693,12 +668,14 @@ dst = ":4"
         document.set(0, &relay);
         assert_eq!(document.text(), text, "nothing has changed");
         relay.set("origin", "https://a, https://c");
+        relay.set("allow", "10.0.0.0/8, ::1, 127.0.0.1");
         relay.check().expect("nothing is wrong");
         relay.set("framing", "delim:0d 0a");
         document.set(0, &relay);
         let expected = text
             .replace("\"line\"", "\"delim:0d 0a\"")
-            .replace("https://b", "https://c");
+            .replace("https://b", "https://c")
+            .replace("\"::1\"", "\"::1\", \"127.0.0.1\"");
         assert_eq!(document.text(), expected);
     }
 
@@ -765,6 +742,16 @@ dst = ":4"
     }
 
     #[test]
+    fn what_belongs_to_others_is_named() {
+        let text = "top = 1\n[[relay]]\n[console]\n[[relay.output]]\ndst = ':1'\n[[hub]]\n[[tunnel.serve]]\n\
+                    [[hub]]\n";
+        let (document, _) = Document::parse(text).expect("it is right");
+        let others = ["top", "[console]", "[[hub]]", "[[tunnel.serve]]"];
+        assert_eq!(document.strangers(), others);
+        assert_eq!(Document::empty().strangers(), [""; 0]);
+    }
+
+    #[test]
     fn what_belongs_to_others_stays() {
         let (mut document, _) = Document::parse("[metrics]\nlisten = \"x\" # theirs\n").unwrap();
         document.push(&Settings {
@@ -773,6 +760,18 @@ dst = ":4"
         });
         document.remove(0);
         assert_eq!(document.text(), "[metrics]\nlisten = \"x\" # theirs\n");
+        // The last one leaves the head of the file where it is, and so does the next one.
+        let theirs = "# ours\n\n[metrics]\nlisten = \"x\"\n";
+        let text = theirs.replace("[metrics]", "[[relay]]\n\n[metrics]");
+        let (mut document, _) = Document::parse(&text).unwrap();
+        document.remove(0);
+        assert_eq!(document.text(), theirs);
+        document.push(&Settings {
+            name: "a".to_owned(),
+            ..Settings::default()
+        });
+        let own = "\n[[relay]]\nname = \"a\"\nenabled = false\n";
+        assert_eq!(document.text(), format!("{theirs}{own}"));
         // What stands at the end of a section of theirs stays there.
         let theirs = "\n[metrics]\nlisten = \"x\"\n# theirs\n";
         let (mut document, _) = Document::parse(&format!("[[relay]]\n{theirs}")).unwrap();

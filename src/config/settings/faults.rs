@@ -16,7 +16,12 @@ pub(super) fn of_config(settings: &Settings, error: &ConfigError) -> (String, St
         },
         _ => String::new(),
     };
-    (field, error.to_string())
+    let text = match error {
+        // A page can't set what it would be told to write.
+        ConfigError::Relay(OrderError::Endpoint(error)) => error.without_sockets(),
+        error => error.to_string(),
+    };
+    (field, text)
 }
 
 fn of_order(settings: &Settings, error: &OrderError) -> String {

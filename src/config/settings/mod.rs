@@ -3,6 +3,7 @@
 
 mod chain;
 mod document;
+mod document_error;
 mod faults;
 mod import;
 mod lines;
@@ -10,6 +11,7 @@ mod removal;
 mod value;
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use crate::base::form::{Faults, OptionRow};
 use crate::base::option::{Kind, Opt, Preset, Values};
@@ -17,16 +19,18 @@ use crate::base::units::{Typed, is_unseen};
 use crate::cli::{GLOBALS, RoleId, nearest, one_of};
 use crate::config::member::quoted;
 use crate::config::outputs::{Said, is_moved, said, slow_key, slow_of};
-use crate::config::{Env, Member, Run, build, relay_unread};
+use crate::config::run_file::rounds::{bland, flags_in, is_about_words};
+use crate::config::{Env, Member, Run, build, relative, relay_unread};
 use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
 use crate::roles::tls::options::Files;
 
 pub use self::chain::{chained, fresh, next_port};
-pub use self::document::{Document, DocumentError};
+pub use self::document::Document;
 pub(crate) use self::document::{
     drop_outputs, dropped, put, put_behind, put_destinations, put_slow, write_new, written,
 };
+pub use self::document_error::DocumentError;
 pub use self::import::{ImportError, import};
 pub(crate) use self::lines::as_before;
 pub(crate) use self::removal::take_out;
@@ -45,6 +49,8 @@ pub struct Settings {
     pub dump: bool,
     /// It runs, or is to.
     pub enabled: bool,
+    /// The folder of the file that it stands in, from which relative paths start; none where it stands in none.
+    pub folder: PathBuf,
 }
 
 impl Settings {
@@ -131,19 +137,60 @@ impl Settings {
         let mut faults = self.name_faults();
         faults.extend(self.option_faults());
         if faults.is_empty() {
-            return self.checked(reads);
+            match self.checked(reads) {
+                Err(found) => faults = found,
+                made => return made,
+            }
         }
-        // What else is wrong is to be seen at once too: the rest is looked at as if those fields were empty.
+        // What else is wrong is to be seen at once too.
+        faults.extend(self.other_faults(&faults));
+        Err(faults)
+    }
+
+    /// What is wrong besides: fields that are wrong are looked at as if they were empty, and what may only come of that
+    /// is left out.
+    fn other_faults(&self, known: &Faults) -> Faults {
         let mut rest = self.clone();
         "a".clone_into(&mut rest.name);
-        rest.slows
-            .retain(|(dst, _)| faults.iter().all(|(field, _)| *field != slow_key(dst)));
-        rest.fields.retain(|(key, _)| {
-            let is_known = is_editable(key) || OPTIONS.iter().any(|opt| opt.name() == key);
-            is_known && faults.iter().all(|(field, _)| field != key)
-        });
-        faults.extend(rest.checked(false).err().unwrap_or_default());
-        Err(faults)
+        rest.fields
+            .retain(|(key, _)| is_editable(key) || OPTIONS.iter().any(|opt| opt.name() == key));
+        let mut aside: Vec<String> = Vec::new();
+        let mut others = Faults::new();
+        let mut found = known.clone();
+        loop {
+            let fields = found.into_iter().map(|(field, _)| field);
+            let fresh: Vec<String> = fields.filter(|field| !aside.contains(field)).collect();
+            if fresh.is_empty() || fresh.iter().any(String::is_empty) && !aside.is_empty() {
+                return others;
+            }
+            for field in fresh {
+                rest.put_aside(&field);
+                aside.push(field);
+            }
+            let Err(now) = rest.checked(false) else {
+                return others;
+            };
+            let is_aside = |name: &str| aside.iter().any(|field| field == name);
+            let are_words_aside = ["src", "dst", "mode"].into_iter().any(is_aside);
+            let told = now.iter().filter(|(field, text)| {
+                let mut flags = flags_in(text).map(|flag| flag.trim_start_matches('-'));
+                let comes_of_it = flags.any(is_aside) || are_words_aside && is_about_words(text);
+                let is_empty = field == "dst" && rest.get("dst").is_empty();
+                !is_aside(field) && (!comes_of_it || is_empty)
+            });
+            others.extend(told.cloned());
+            found = now;
+        }
+    }
+
+    /// A field is looked at as if nothing stood in it, or in a place what is right.
+    fn put_aside(&mut self, field: &str) {
+        match field {
+            "src" => self.set("src", &bland("src", 0)),
+            "dst" => self.set("dst", &bland("dst", 1)),
+            "name" | "" => {}
+            field => self.set(field, ""),
+        }
     }
 
     /// As above, where each field for itself is right.
@@ -242,13 +289,21 @@ impl Settings {
     /// SRC and every DST.
     fn words(&self) -> Vec<String> {
         let src = Some(self.get("src")).filter(|src| !src.is_empty());
-        let words = src.into_iter().chain(self.get("dst").split_whitespace());
-        words.map(str::to_owned).collect()
+        let src = src.map(|src| self.whole("src", src));
+        let dsts = self.destinations().map(|dst| self.whole("dst", dst));
+        src.into_iter().chain(dsts).collect()
+    }
+
+    /// A word with the whole path of a Unix socket, wherever the program was started.
+    fn whole(&self, key: &str, word: &str) -> String {
+        let is_placed = !self.folder.as_os_str().is_empty();
+        let whole = is_placed.then(|| relative::word(&self.folder, key, word));
+        whole.flatten().unwrap_or_else(|| word.to_owned())
     }
 
     /// Options that were given, in the order of the help; one that was given several times stands there as often.
     fn options(&self) -> impl Iterator<Item = (&'static Opt, String)> {
-        let given = |opt: &'static Opt| {
+        let given = move |opt: &'static Opt| {
             let value = self.get(opt.name());
             let is_on = !(value.is_empty() || opt.is_switch() && value == "false");
             let all = if is_on {
@@ -256,7 +311,13 @@ impl Settings {
             } else {
                 Vec::new()
             };
-            all.into_iter().map(move |value| (opt, value.to_owned()))
+            all.into_iter().map(move |value| {
+                let value = match opt.kind {
+                    Kind::Path { .. } => self.folder.join(value).to_string_lossy().into_owned(),
+                    _ => value.to_owned(),
+                };
+                (opt, value)
+            })
         };
         OPTIONS.iter().flat_map(given)
     }
@@ -437,6 +498,28 @@ mod tests {
         settings
     }
 
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let typed = settings(
+            "a:1, unix:in.sock",
+            "unix:out.sock connect:unix:/x",
+            &[("upstream-send", "login")],
+        );
+        let placed = Settings {
+            folder: PathBuf::from("/etc/h"),
+            ..typed.clone()
+        };
+        assert_eq!(
+            placed.command().0,
+            "hydrant a:1,unix:/etc/h/in.sock unix:/etc/h/out.sock connect:unix:/x --upstream-send /etc/h/login"
+        );
+        let (member, _) = placed.check().expect("nothing is wrong");
+        let at = "unix:/etc/h/out.sock".parse().expect("a place");
+        assert_eq!(member.run.listens(), [&at]);
+        // As it was typed, so it is shown and saved.
+        assert_eq!(placed.shown(), typed.shown());
+    }
+
     fn faults(settings: &Settings) -> Faults {
         settings.member().expect_err("something is wrong")
     }
@@ -496,6 +579,9 @@ mod tests {
             ("a:1, b:2", ":x", &[], "dst"),
             ("a:1, connect:b:2", ":6000", &[], "src"),
             ("a:1, b:0", ":6000", &[], "src"),
+            ("/run/feed", ":6000", &[], "src"),
+            ("a b:1", ":6000", &[], "src"),
+            ("udp://a:1", ":6000", &[], "src"),
         ] {
             let settings = settings(src, dst, more);
             assert_eq!(
@@ -504,6 +590,8 @@ mod tests {
                 "{src} {dst} {more:?}: {:?}",
                 faults(&settings)
             );
+            let (_, text) = &faults(&settings)[0];
+            assert!(!text.contains("unix:"), "a page can't set one: {text}");
         }
         let many = settings(
             "a:1",
@@ -511,6 +599,38 @@ mod tests {
             &[("retry", "x"), ("ring", "none"), ("sideways", "1")],
         );
         assert_eq!(fields(&many), ["retry", "ring", ""]);
+    }
+
+    #[test]
+    fn what_is_wrong_hides_nothing_else() {
+        let cases = [
+            ("nonsense", "127.0.0.1:99999", &[][..], "src dst"),
+            (
+                "nonsense",
+                ":x",
+                &[("retry", "abc"), ("origin", "o")],
+                "retry src dst",
+            ),
+            ("", "", &[], "src dst"),
+            (
+                "a:1",
+                ":x",
+                &[("backlog", "1M"), ("ring", "64K")],
+                "dst backlog",
+            ),
+            // What dst would be is not known, so that nothing is said of what may not go with it.
+            ("a:1", ":x", &[("resume", "acked"), ("allow", "::1")], "dst"),
+            (
+                "a:1",
+                ":2",
+                &[("ring", "1K"), ("backlog", "1G"), ("framing", "x")],
+                "ring framing",
+            ),
+        ];
+        for (src, dst, more, expected) in cases {
+            let found = fields(&settings(src, dst, more));
+            assert_eq!(found.join(" "), expected, "{src} {dst} {more:?}");
+        }
     }
 
     #[test]

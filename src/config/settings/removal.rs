@@ -57,16 +57,28 @@ fn staying(above: &str, is_head: bool) -> String {
 
 /// The place in the file of the next section behind one, of whatever kind.
 fn next_place(table: &Table, behind: isize) -> Option<isize> {
+    let places = places(table).into_iter();
+    places.filter(|at| *at > behind).min()
+}
+
+/// The place in the file of the last section; `None` where there is none.
+pub(super) fn last_place(document: &DocumentMut) -> Option<isize> {
+    places(document.as_table()).into_iter().max()
+}
+
+/// The places in the file of all sections in one.
+fn places(table: &Table) -> Vec<isize> {
     let of = |table: &Table| {
-        let own = table.position().filter(|at| *at > behind);
-        own.into_iter().chain(next_place(table, behind)).min()
+        let mut all = places(table);
+        all.extend(table.position());
+        all
     };
-    let inner = table.iter().filter_map(|(_, item)| match item {
+    let inner = table.iter().flat_map(|(_, item)| match item {
         Item::Table(table) => of(table),
-        Item::ArrayOfTables(tables) => tables.iter().filter_map(of).min(),
-        Item::Value(_) | Item::None => None,
+        Item::ArrayOfTables(tables) => tables.iter().flat_map(of).collect(),
+        Item::Value(_) | Item::None => Vec::new(),
     });
-    inner.min()
+    inner.collect()
 }
 
 fn at_place(table: &mut Table, place: isize) -> Option<&mut Table> {

@@ -203,7 +203,7 @@ impl Row {
         let view = View {
             bytes_in: bytes,
             clients,
-            ..View::new("relay", Duration::from_secs(1))
+            ..View::new("relay", Duration::from_millis(bytes))
         };
         let command = format!("hydrant {src}");
         Tab {

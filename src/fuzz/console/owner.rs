@@ -80,6 +80,7 @@ impl Owner {
             TabCommand::List { from, is_brief } => {
                 self.looks += usize::from(from == 0);
                 self.sheets += usize::from(!is_brief);
+                // So many a second: it has run for as many milliseconds.
                 self.bytes += 1000 * u64::from(from == 0);
                 let all: Vec<Tab> = match &self.model {
                     Some(model) => model.tabs(self.bytes),
@@ -92,6 +93,7 @@ impl Owner {
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                     file: None,
                     fault: None,
+                    note: None,
                     is_kept: true,
                 })
             }
@@ -135,7 +137,7 @@ impl Owner {
     fn role(&self, number: usize) -> RoleRow {
         let view = View {
             bytes_in: self.bytes,
-            ..View::new("relay", Duration::from_secs(1))
+            ..View::new("relay", Duration::from_millis(self.bytes))
         };
         RoleRow {
             name: format!("relay {number}"),

@@ -42,6 +42,7 @@ static ASSETS: &[Asset] = assets! {
     "/chart.js" SCRIPT "chart.js";
     "/clients.js" SCRIPT "clients.js";
     "/dom.js" SCRIPT "dom.js";
+    "/door.js" SCRIPT "door.js";
     "/feed.js" SCRIPT "feed.js";
     "/form.js" SCRIPT "form.js";
     "/units.js" SCRIPT "units.js";

@@ -206,10 +206,15 @@ impl Guard {
         }
         let origin = request.origin().map_err(|_| OTHER_ORIGIN)?;
         let same = |origin: &str| {
-            let of = origin
-                .strip_prefix("http://")
-                .or(origin.strip_prefix("https://"));
-            of.is_some_and(|of| of.eq_ignore_ascii_case(host))
+            // RFC 6454 7.3: browsers leave the port of the scheme out; who passes a request on may add it to Host.
+            let of = |scheme: &str, port: &str| {
+                let bare =
+                    |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+                origin
+                    .strip_prefix(scheme)
+                    .is_some_and(|of| bare(of) == bare(host))
+            };
+            of("http://", ":80") || of("https://", ":443")
         };
         if origin.is_some_and(|origin| !same(origin)) {
             return Err(OTHER_ORIGIN);
@@ -305,16 +310,21 @@ impl Guard {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
         };
+        let is_listed = self
+            .names
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(name));
+        // Who passes requests on by that name may say the port that everybody has there.
+        if is_listed && matches!(port, Some(80 | 443)) {
+            return true;
+        }
         let literal = name
             .strip_prefix('[')
             .and_then(|name| name.strip_suffix(']'))
             .unwrap_or(name);
         let is_known = literal.parse::<IpAddr>().is_ok()
             || name.eq_ignore_ascii_case("localhost")
-            || self
-                .names
-                .iter()
-                .any(|listed| listed.eq_ignore_ascii_case(name));
+            || is_listed;
         port == Some(self.port) && is_known
     }
 }
@@ -438,6 +448,8 @@ mod tests {
             "ops.example:7700",
             "proxy.example:443",
             "ops.example",
+            "ops.example:80",
+            "OPS.example:443",
         ] {
             assert!(admits(&format!("Host: {host}\r\n")), "{host}");
         }
@@ -452,9 +464,30 @@ mod tests {
             "localhost:",
             "proxy.example",
             "127.0.0.1:77000",
-            "ops.example:80",
+            "127.0.0.1:443",
+            "localhost:80",
+            "ops.example:8443",
+            "proxy.example:80",
         ] {
             assert!(!admits(&format!("Host: {host}\r\n")), "{host}");
+        }
+    }
+
+    /// A browser leaves out the port that its scheme has anyway, and a proxy may say it.
+    #[test]
+    fn an_origin_may_leave_out_the_port_of_its_scheme() {
+        for (host, origin, is_same) in [
+            ("ops.example:443", "https://ops.example", true),
+            ("ops.example", "https://ops.example:443", true),
+            ("ops.example:80", "http://ops.example", true),
+            ("ops.example", "http://Ops.example", true),
+            ("ops.example:443", "http://ops.example", false),
+            ("ops.example:80", "https://ops.example", false),
+            ("ops.example:7700", "https://ops.example", false),
+            ("ops.example:443", "https://evil.example", false),
+        ] {
+            let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
+            assert_eq!(admits(&fields), is_same, "{fields}");
         }
     }
 

@@ -1,14 +1,18 @@
 //! The last five minutes of each relay, a sample a second, so that a page that has just been opened can draw them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 /// What is known of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sample {
-    /// Bytes a second in and out, where the role measures that; else it is what came to them within the second.
+    /// Bytes a second in and out, where the role measures that; else it is what has come to them since the sample
+    /// before, if that is long enough ago to tell.
     pub(super) rates: Option<(u64, u64)>,
+    /// For how long the role has run.
+    pub(super) age: Duration,
     /// Bytes since the role's start.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -83,9 +87,8 @@ impl History {
     /// Bytes a second in and out, over the last second; `None` where they are not known.
     pub(super) fn rates(&self, id: u64) -> Option<(u64, u64)> {
         let samples = self.relays.get(&id).map(|past| &past.samples);
-        let is_known = !self.is_patchy || samples.is_some_and(|samples| samples.len() > 1);
-        let last = samples.and_then(VecDeque::back);
-        is_known.then(|| last.and_then(|last| last.rates).unwrap_or_default())
+        let last = samples.and_then(VecDeque::back).and_then(|last| last.rates);
+        last.or_else(|| (!self.is_patchy).then(Default::default))
     }
 
     /// The samples, each figure in a row of its own, the newest last.
@@ -102,6 +105,23 @@ impl History {
     }
 }
 
+impl Sample {
+    /// Bytes a second since an earlier sample. Looks need not be a second apart: the first comes when somebody asks,
+    /// and the next one with the second.
+    fn rates_since(&self, before: &Self) -> Option<(u64, u64)> {
+        let since = self.age.checked_sub(before.age)?;
+        let rate = |bytes: u64| (bytes as f64 / since.as_secs_f64()) as u64;
+        (since >= LEAST).then(|| {
+            let (to, from) = (self.bytes_in, self.bytes_out);
+            let grown = (
+                to.saturating_sub(before.bytes_in),
+                from.saturating_sub(before.bytes_out),
+            );
+            (rate(grown.0), rate(grown.1))
+        })
+    }
+}
+
 impl Past {
     fn push(&mut self, sample: Sample) {
         // A relay that has been started again counts from nothing.
@@ -112,12 +132,11 @@ impl Past {
         self.drops_before = sample.drops;
         self.drops
             .push_back(u32::try_from(fresh).unwrap_or(u32::MAX));
-        let before = self.samples.back().copied().unwrap_or(sample);
-        let grown = (
-            sample.bytes_in.saturating_sub(before.bytes_in),
-            sample.bytes_out.saturating_sub(before.bytes_out),
-        );
-        let rates = sample.rates.or(Some(grown));
+        let grown = self
+            .samples
+            .back()
+            .and_then(|before| sample.rates_since(before));
+        let rates = sample.rates.or(grown);
         self.samples.push_back(Sample { rates, ..sample });
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
@@ -128,6 +147,8 @@ impl Past {
     }
 }
 
+/// Of what flows in less time nothing can be said.
+const LEAST: Duration = Duration::from_millis(500);
 /// Five minutes.
 const SAMPLES: usize = 300;
 /// Ten minutes.
@@ -169,8 +190,9 @@ mod tests {
     #[test]
     fn a_role_that_does_not_measure_its_rate_has_one_all_the_same() {
         let mut history = History::default();
-        for bytes in [100, 150, 150, 20] {
+        for (age, bytes) in [(7, 100), (8, 150), (9, 150), (2, 20)] {
             let sample = Sample {
+                age: Duration::from_secs(age),
                 bytes_in: bytes,
                 bytes_out: 2 * bytes,
                 ..Sample::default()
@@ -189,6 +211,29 @@ mod tests {
             )],
         );
         assert_eq!(history.rates(1), Some((7, 8)));
+    }
+
+    /// The looks of one who asks now and then are not a second apart.
+    #[test]
+    fn a_rate_is_by_the_time_that_has_passed() {
+        let mut history = History::patchy();
+        // 100 bytes a second come in.
+        for (millis, rate) in [
+            (1000, None),
+            (1300, None),
+            (2300, Some((100, 200))),
+            (2900, Some((100, 200))),
+            (100, None),
+        ] {
+            let sample = Sample {
+                age: Duration::from_millis(millis),
+                bytes_in: millis / 10,
+                bytes_out: millis / 5,
+                ..Sample::default()
+            };
+            push(&mut history, &[(1, sample)]);
+            assert_eq!(history.rates(1), rate, "{millis}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ use crate::reactor::tabs::{LogLine, TabReply};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
-use crate::roles::listening::listen;
+use crate::roles::listening::{TRUSTS_EVERYBODY, listen};
 
 use self::answer::error;
 use self::ask::{Goal, Look, STARTED};
@@ -180,6 +180,10 @@ impl Console {
             self.bound.push(at);
         }
         self.started = cx.utc_millis();
+        if self.config.trust_proxy.has_everybody() {
+            let text = TRUSTS_EVERYBODY.to_owned();
+            self.journal.warn(cx.now(), "proxy", text);
+        }
         self.tick(cx);
         if !self.config.is_private {
             cx.timer(PUSH, Tick::Push as u32);

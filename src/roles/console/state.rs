@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::base::units::Span;
 use crate::reactor::command::RoleState;
 use crate::reactor::tabs::Tab;
-use crate::reactor::view::{Upstream, UpstreamState, View};
+use crate::reactor::view::{Away, Effort, Trouble, Upstream, UpstreamState, View};
 
 use super::history::{History, Sample};
 
@@ -48,14 +48,35 @@ impl State {
         let (who, since) = (&upstream.who, Some(upstream.since));
         match upstream.state {
             UpstreamState::Down => {
-                let why = format!("{who} can't be reached, and is tried again.");
-                Self::new("down", "Not connected", why, since)
+                Self::new("down", "Not connected", why_upstream(upstream), since)
             }
             _ => {
                 let why = format!("{who} is connected; whoever comes is passed on.");
                 Self::new("up", "Connected", why, since)
             }
         }
+    }
+
+    /// Some destinations are not connected, and nobody else may be there, either.
+    fn of_away(away: &[Away], clients: usize) -> Self {
+        let longest = away.iter().max_by_key(|it| it.since);
+        let Away {
+            who,
+            since,
+            trouble,
+            effort,
+        } = longest.expect("there is one");
+        let mut why = why_away(who, trouble.as_ref(), *effort);
+        match away.len() - 1 {
+            0 => {}
+            1 => why += " Another one is not connected, either.",
+            more => why += &format!(" {more} others are not connected, either."),
+        }
+        let (key, word) = match clients {
+            0 => ("down", "No downstream"),
+            _ => ("idle", "Relaying in part"),
+        };
+        Self::new(key, word, why, Some(*since))
     }
 
     fn of_running(view: &View) -> Self {
@@ -85,12 +106,8 @@ impl State {
             .unwrap_or(upstream.since)
             .min(upstream.since);
         match upstream.state {
-            UpstreamState::Down => Self::new(
-                "down",
-                "No upstream",
-                format!("{who} is not connected."),
-                since,
-            ),
+            UpstreamState::Down => Self::new("down", "No upstream", why_upstream(upstream), since),
+            _ if !view.away.is_empty() => Self::of_away(&view.away, view.clients),
             UpstreamState::Silent | UpstreamState::Up
                 if silence >= SILENT || upstream.is_overdue =>
             {
@@ -118,6 +135,41 @@ impl State {
             ),
         }
     }
+}
+
+fn why_upstream(upstream: &Upstream) -> String {
+    why_away(&upstream.who, upstream.trouble.as_ref(), upstream.effort)
+}
+
+/// Why somebody is not connected, what comes next, and what may be looked after.
+fn why_away(who: &str, trouble: Option<&Trouble>, effort: Effort) -> String {
+    let Some(Trouble { what, advice }) = trouble else {
+        return match effort {
+            Effort::Listening => format!("Nobody has connected to {who} yet."),
+            Effort::Dialling => format!("Connecting to {who}, which has not answered yet."),
+            Effort::Waiting(left) => format!("{who} is dialled again in {}.", soon(left)),
+        };
+    };
+    // Where there are several, another one may be next.
+    let is_same = what.split(' ').any(|word| word == who);
+    let next = match effort {
+        Effort::Listening => format!("Waiting for the next one at {who}."),
+        Effort::Dialling if is_same => "Trying again now.".to_owned(),
+        Effort::Dialling => format!("Trying {who} now."),
+        Effort::Waiting(left) if is_same => format!("Next attempt in {}.", soon(left)),
+        Effort::Waiting(left) => format!("Next attempt in {}, at {who}.", soon(left)),
+    };
+    let mut letters = what.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let what: String = first.into_iter().flatten().chain(letters).collect();
+    format!("{what}. {next} {advice}").trim_end().to_owned()
+}
+
+/// A wait in whole seconds: tenths would flicker by.
+fn soon(left: Duration) -> Span {
+    let is_begun = left.subsec_nanos() > 0;
+    let secs = left.as_secs() + u64::from(is_begun);
+    Span(Duration::from_secs(secs.max(1)))
 }
 
 /// Everything about a tab.
@@ -249,6 +301,7 @@ pub(super) fn sample(tab: &Tab) -> Sample {
     let worst = view.lag.as_ref().and_then(|lag| lag.worst.as_ref());
     Sample {
         rates,
+        age: view.age,
         bytes_in: view.bytes_in,
         bytes_out: view.bytes_out,
         lag: worst.map_or(0.0, |(age, ..)| age.as_secs_f64()),
@@ -304,6 +357,8 @@ mod tests {
             last_byte: last_byte.map(Duration::from_secs),
             is_overdue: false,
             connections: 1,
+            trouble: None,
+            effort: Effort::Dialling,
         });
         State::of_running(&view)
     }
@@ -321,5 +376,87 @@ mod tests {
         let up = relay(UpstreamState::Up, Some(0), 1);
         assert_eq!((up.key, up.word), ("up", "Relaying"));
         assert_eq!(relay(UpstreamState::Silent, None, 0).key, "idle");
+    }
+
+    #[test]
+    fn a_destination_that_is_away_is_not_passed_over() {
+        let away = |who: &str, secs, what: &str| Away {
+            who: who.to_owned(),
+            since: Duration::from_secs(secs),
+            trouble: Some(Trouble {
+                what: format!("downstream {who} {what}"),
+                advice: "",
+            }),
+            effort: Effort::Dialling,
+        };
+        let both = [
+            away("a:1", 3, "refused the connection"),
+            away("b:2", 9, "did not answer in time"),
+        ];
+        let alone = State::of_away(&both[..1], 0);
+        assert_eq!((alone.key, alone.word), ("down", "No downstream"));
+        assert_eq!(
+            alone.why,
+            "Downstream a:1 refused the connection. Trying again now."
+        );
+        let in_part = State::of_away(&both, 2);
+        assert_eq!((in_part.key, in_part.word), ("idle", "Relaying in part"));
+        assert_eq!(
+            in_part.why,
+            "Downstream b:2 did not answer in time. Trying again now. Another one is not connected, either."
+        );
+    }
+
+    #[test]
+    fn a_side_that_is_down_says_why_and_what_comes_next() {
+        let said = |who: &str, trouble: Option<(&str, &'static str)>, effort| {
+            let trouble = trouble.map(|(what, advice)| Trouble {
+                what: what.to_owned(),
+                advice,
+            });
+            why_away(who, trouble.as_ref(), effort)
+        };
+        let refused = Some(("upstream a:1 refused the connection", "Does it run?"));
+        let waiting = |millis| Effort::Waiting(Duration::from_millis(millis));
+        for (who, trouble, effort, expected) in [
+            (
+                "a:1",
+                None,
+                Effort::Listening,
+                "Nobody has connected to a:1 yet.",
+            ),
+            (
+                "a:1",
+                None,
+                Effort::Dialling,
+                "Connecting to a:1, which has not answered yet.",
+            ),
+            (
+                "a:1",
+                refused,
+                waiting(4200),
+                "Upstream a:1 refused the connection. Next attempt in 5 s. Does it run?",
+            ),
+            (
+                "b:2",
+                refused,
+                Effort::Dialling,
+                "Upstream a:1 refused the connection. Trying b:2 now. Does it run?",
+            ),
+            (
+                "b:2",
+                refused,
+                waiting(0),
+                "Upstream a:1 refused the connection. Next attempt in 1 s, at b:2. Does it run?",
+            ),
+            (
+                ":5",
+                Some(("upstream 10.0.0.5:4001 closed the connection after 3 s", "")),
+                Effort::Listening,
+                "Upstream 10.0.0.5:4001 closed the connection after 3 s. Waiting for the next one at :5.",
+            ),
+        ] {
+            assert_eq!(said(who, trouble, effort), expected);
+        }
     }
 }

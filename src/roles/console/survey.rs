@@ -192,7 +192,9 @@ impl Console {
             return self.ask(cx, Goal::List, command);
         }
         survey.tabs = std::mem::take(so_far);
-        survey.settings = json!({ "path": tabs.file, "error": tabs.fault, "kept": tabs.is_kept });
+        survey.settings = json!({
+            "path": tabs.file, "error": tabs.fault, "note": tabs.note, "kept": tabs.is_kept
+        });
         if is_sampled {
             self.history.next_second();
         }

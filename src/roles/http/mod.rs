@@ -109,8 +109,11 @@ impl Server {
     /// is one for an owner, who is a stranger at first.
     pub(crate) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) -> Option<String> {
         let mut said = None;
-        if self.conns.len() >= self.limits.connections {
-            let most = self.limits.connections;
+        let most = match cx.has_spare() {
+            true => self.limits.connections,
+            false => self.limits.connections.min(self.conns.len().max(LEAST)),
+        };
+        if self.conns.len() >= most {
             let Some(key) = self.dispensable() else {
                 cx.close(sock, Close::Reset);
                 return Some(format!("{peer} turned away: {most} connections are enough"));
@@ -432,6 +435,8 @@ impl Server {
     }
 }
 
+/// So many have room, however few descriptors there are.
+const LEAST: usize = 4;
 /// The most that one read takes, and is held of a connection ahead of its time.
 const READ_MAX: usize = 16 << 10;
 /// What tells the timers here from those of the role around.

@@ -9,6 +9,7 @@ use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Close, Peer, SockId};
 use crate::roles::callers::address;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::relay::{Reason, Relay};
 
 /// Why a connection was turned away. The text is the label of the counter.
@@ -105,6 +106,22 @@ impl Relay {
                 return false;
             };
             self.drop_client(cx, oldest, Reason::HalfClosed, None);
+        }
+        if !cx.admit(sock) {
+            if let Some(oldest) = self.oldest_half_closed(|_| true) {
+                self.drop_client(cx, oldest, Reason::HalfClosed, None);
+            }
+            if !cx.admit(sock) {
+                self.refuse(
+                    cx,
+                    sock,
+                    "client",
+                    peer,
+                    Refusal::MaxClients,
+                    NO_DESCRIPTORS,
+                );
+                return false;
+            }
         }
         // Counted though there may be no limit: one may be set while it runs.
         if let Some(ip) = address(peer) {

@@ -80,14 +80,15 @@ impl Relay {
             return;
         };
         let dialler = &mut self.upstream.dialler;
-        dialler.redial.answered();
         let endpoint = endpoints[dialler.at].clone();
+        let what = format!("upstream {endpoint} {error}");
         let first = dialler.redial.attempts == 1;
         let next = match endpoints.len() {
             1 => format!("retrying until it answers ({})", every(&self.config)),
             n => format!("trying {}", endpoints[(dialler.at + 1) % n]),
         };
-        let text = format!("upstream {endpoint} {error}; {next}");
+        let text = format!("{what}; {next}");
+        dialler.redial.failed(what, error);
         self.journal
             .warn(cx.now(), &down_key(&endpoint.to_string()), text);
         if first && error.is_refused() && endpoint.is_this_machine() {

@@ -63,7 +63,7 @@ use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::callers::Callers;
 use crate::roles::journal::Journal;
-use crate::roles::listening::most_clients;
+use crate::roles::listening::claim;
 
 pub use self::admission::Refusal;
 use self::clients::Clients;
@@ -314,25 +314,19 @@ impl Relay {
     }
 
     /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
-    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
+    fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let silent = match self.config.source {
             Source::Listen(_) => CANDIDATES_MAX,
             Source::Dial(_) | Source::Stdin => 0,
         };
-        let listens = self.outputs.iter().any(|outlet| !outlet.is_dialled());
-        let reserve = RESERVE + silent;
-        // It may run already: what it has connected by now was free when it began.
-        let connected = self.sockets().count().saturating_sub(self.bound.len());
-        if !listens || self.config.max_clients == Some(0) {
-            let left = cx.sockets_left().saturating_add(connected);
-            let most = left.saturating_sub(reserve);
-            let asked = self.config.max_clients.unwrap_or(most);
-            self.config.max_clients = Some(asked.min(most));
-            return Ok(());
-        }
-        let (most, warning) = most_clients(cx, self.config.max_clients, reserve, connected)?;
-        self.config.max_clients = Some(most);
-        if let Some(text) = warning {
+        let dialled = self.outputs.iter().filter(|outlet| outlet.is_dialled());
+        let (dialled, all) = (dialled.count(), self.outputs.len());
+        let asked = match dialled == all {
+            true => Some(0),
+            false => self.config.max_clients,
+        };
+        let needs = UPSTREAMS + dialled;
+        if let Some(text) = claim(cx, asked, RESERVE + silent, needs)? {
             self.journal.warn(cx.now(), "descriptors", text);
         }
         Ok(())
@@ -460,3 +454,5 @@ const READ_MAX: usize = 256 << 10;
 const SCRATCH: usize = 16 << 10;
 /// Descriptors that clients leave to retries and to the process itself, beside those of upstreams that say nothing.
 const RESERVE: usize = 32;
+/// An upstream's, and that of the one that comes after it.
+const UPSTREAMS: usize = 2;

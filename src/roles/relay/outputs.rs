@@ -54,7 +54,7 @@ enum Next {
 #[derive(Debug)]
 pub(super) struct Destination {
     pub(super) redial: Redial,
-    down_since: Option<Time>,
+    pub(super) down_since: Option<Time>,
 }
 
 impl Outlet {
@@ -275,13 +275,12 @@ impl Relay {
         let Way::Dial(endpoint) = &self.outputs[output].way else {
             return;
         };
-        let text = format!(
-            "downstream {endpoint} {error}; retrying until it answers ({})",
-            every(&self.config)
-        );
+        let what = format!("downstream {endpoint} {error}");
+        let every = every(&self.config);
+        let text = format!("{what}; retrying until it answers ({every})");
         self.journal.warn(cx.now(), &down_key(output), text);
         if let Some(dialled) = &mut self.outputs[output].dialled {
-            dialled.redial.answered();
+            dialled.redial.failed(what, error);
             let tag = Tick::OutputRetry.tag(output as u32);
             dialled.redial.wait(cx, tag);
         }

@@ -9,17 +9,22 @@ use std::time::Duration;
 
 use crate::base::backoff::{Backoff, Retry};
 use crate::base::endpoint::Endpoint;
+use crate::base::time::Time;
 use crate::base::wheel::TimerKey;
-use crate::reactor::{Cx, DialId};
+use crate::reactor::view::{Effort, Trouble};
+use crate::reactor::{Cx, DialError, DialId};
 
 /// Where the attempts to reach a place are.
 #[derive(Debug)]
 pub(super) struct Redial {
     dial: Option<DialId>,
-    retry: Option<TimerKey>,
+    /// The wait before the next attempt, and when it is over.
+    retry: Option<(TimerKey, Time)>,
     backoff: Backoff,
     /// Attempts since the owner last set this to zero.
     pub(super) attempts: u32,
+    /// What went wrong last.
+    pub(super) trouble: Option<Trouble>,
 }
 
 impl Redial {
@@ -29,6 +34,7 @@ impl Redial {
             retry: None,
             backoff: Backoff::new(retry),
             attempts: 0,
+            trouble: None,
         }
     }
 
@@ -47,6 +53,14 @@ impl Redial {
         self.dial.is_some() || self.retry.is_some()
     }
 
+    /// What is done at present to have it answer.
+    pub(super) fn effort(&self, now: Time) -> Effort {
+        match self.retry {
+            Some((_, due)) => Effort::Waiting(due.since(now)),
+            None => Effort::Dialling,
+        }
+    }
+
     /// Makes an attempt now. A wait, if there is one, is over.
     pub(super) fn dial(&mut self, cx: &mut Cx<'_>, to: &Endpoint, timeout: Duration) {
         self.end_wait(cx);
@@ -56,20 +70,28 @@ impl Redial {
 
     /// The wait, if there is one, is over.
     pub(super) fn end_wait(&mut self, cx: &mut Cx<'_>) {
-        if let Some(retry) = self.retry.take() {
+        if let Some((retry, _)) = self.retry.take() {
             cx.cancel(retry);
         }
     }
 
-    /// The attempt has been answered, one way or the other.
+    /// The attempt has succeeded.
     pub(super) fn answered(&mut self) {
         self.dial = None;
+        self.trouble = None;
+    }
+
+    /// The attempt has failed. `what` is a clause that says how.
+    pub(super) fn failed(&mut self, what: String, error: &DialError) {
+        self.dial = None;
+        let advice = error.advice();
+        self.trouble = Some(Trouble { what, advice });
     }
 
     /// Waits as `--retry` says; then comes a timer with this tag.
     pub(super) fn wait(&mut self, cx: &mut Cx<'_>, tag: u32) {
         let wait = self.backoff.next(cx.random());
-        self.retry = Some(cx.timer(wait, tag));
+        self.retry = Some((cx.timer(wait, tag), cx.now() + wait));
     }
 
     /// A connection that had lasted for so long was lost. Whether it had lasted longer than the wait before it: then it

@@ -52,7 +52,8 @@ impl Relay {
             let why = "another is connected (--takeover refuse)";
             return self.refuse(cx, sock, "upstream", peer, Refusal::UpstreamTaken, why);
         }
-        if self.upstream.candidates.len() >= CANDIDATES_MAX {
+        let others = self.upstream.candidates.len();
+        if others >= CANDIDATES_MAX || others > 0 && !cx.has_spare() {
             self.evict_candidate(cx);
         }
         self.attach(cx, sock);
@@ -77,7 +78,8 @@ impl Relay {
             return self.upstream.set_accepting(cx, false);
         };
         let oldest = self.upstream.candidates.remove(at);
-        let why = format!("it has sent nothing, and {CANDIDATES_MAX} others wait");
+        let others = self.upstream.candidates.len() + 1;
+        let why = format!("it has sent nothing, and {others} others wait");
         self.refuse(
             cx,
             oldest.sock,

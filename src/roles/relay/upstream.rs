@@ -18,6 +18,7 @@ use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
+use crate::reactor::view::Trouble;
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::listening::listen;
@@ -384,7 +385,9 @@ impl Relay {
         let lasted = now.since(conn.since);
         let who = self.source_name(conn.peer);
         let then = self.upstream_loss_text();
-        let text = format!("upstream {who} {loss} after {}, {then}", Span(lasted));
+        let what = format!("upstream {who} {loss} after {}", Span(lasted));
+        let text = format!("{what}, {then}");
+        self.upstream.dialler.redial.trouble = Some(Trouble { what, advice: "" });
         // One that connects to us comes from another port each time. How it went is news even so.
         let kind = match (&self.config.source, address(conn.peer)) {
             (Source::Listen(_), Some(ip)) => format!("upstream lost: {} {loss}", caller(ip)),

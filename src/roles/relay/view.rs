@@ -5,14 +5,15 @@ use crate::reactor::Cx;
 use crate::reactor::net::Peer;
 use crate::reactor::tabs::Payload;
 use crate::reactor::view::{
-    ClientPage, ClientRow, Figure, Gone, Lag, Upstream, UpstreamState, View,
+    Away, ClientPage, ClientRow, Effort, Figure, Gone, Lag, Upstream, UpstreamState, View,
 };
 use crate::roles::relay::Relay;
 use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::clients::{Client, ClientId};
-use crate::roles::relay::config::{DumpFormat, Source};
+use crate::roles::relay::config::{DumpFormat, Source, Way};
 use crate::roles::relay::lag::Worst;
 use crate::roles::relay::leaving::Reason;
+use crate::roles::relay::outputs::Outlet;
 
 impl Relay {
     /// Its figures; no work for a client.
@@ -28,6 +29,7 @@ impl Relay {
                 .map(|(at, whom)| (at.clone(), whom.word()))
                 .collect(),
             upstream: Some(self.upstream_view(now)),
+            away: self.outputs.iter().filter_map(|it| it.away(now)).collect(),
             clients: self.clients.len(),
             clients_most: counts.clients_most,
             bytes_in: counts.bytes_in,
@@ -187,6 +189,27 @@ impl Relay {
             last_byte,
             is_overdue: side.reading && idle.is_some_and(|idle| silence >= idle),
             connections: self.counts.upstreams,
+            trouble: side.dialler.redial.trouble.clone(),
+            effort: match self.config.source {
+                Source::Dial(_) => side.dialler.redial.effort(now),
+                Source::Listen(_) | Source::Stdin => Effort::Listening,
+            },
         }
+    }
+}
+
+impl Outlet {
+    /// Itself, while it is a destination that is dialled and not connected.
+    fn away(&self, now: Time) -> Option<Away> {
+        let (Way::Dial(at), Some(dialled)) = (&self.way, &self.dialled) else {
+            return None;
+        };
+        let is_away = self.clients == 0 && dialled.redial.is_under_way();
+        is_away.then(|| Away {
+            who: at.to_string(),
+            since: now.since(dialled.down_since.unwrap_or(now)),
+            trouble: dialled.redial.trouble.clone(),
+            effort: dialled.redial.effort(now),
+        })
     }
 }

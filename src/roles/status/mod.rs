@@ -47,6 +47,8 @@ pub struct Status {
     deadline: Option<TimerKey>,
     /// It has been said that what was told to do something takes its time.
     is_patient: bool,
+    /// What is being asked now has been waited for that long.
+    has_waited: bool,
     /// Who watches is to see who runs now.
     is_due: bool,
     end: Option<End>,
@@ -81,6 +83,7 @@ impl Status {
             shown: String::new(),
             deadline: None,
             is_patient: false,
+            has_waited: false,
             is_due: false,
             end: None,
         }
@@ -138,6 +141,7 @@ impl Status {
     fn ask(&mut self, cx: &mut Cx<'_>, at: &Path, path: &str, body: Option<&Value>, step: Step) {
         self.asking
             .push((Exchange::begin(cx, at, path, body), step));
+        self.has_waited = false;
         self.deadline = Some(cx.timer(PATIENCE, Tick::Late as u32));
     }
 
@@ -259,10 +263,30 @@ impl Status {
     }
 
     fn who_is_silent(&self) -> Option<String> {
-        match self.silent.as_slice() {
-            [] => None,
-            [one] => Some(format!("process {one} does not answer")),
-            all => Some(format!("processes {} do not answer", all.join(", "))),
+        let who = match self.silent.as_slice() {
+            [] => return None,
+            [one] => format!("process {one} does not answer"),
+            all => format!("processes {} do not answer", all.join(", ")),
+        };
+        let undone = if self.does() {
+            ": nothing was done"
+        } else {
+            ""
+        };
+        Some(who + undone)
+    }
+
+    /// Something is to be done, and not only shown.
+    fn does(&self) -> bool {
+        !matches!(self.config.act, Act::Show | Act::Clients { .. })
+    }
+
+    /// Whoever is asked is worth a long wait: it does what it was told, or is the only one that can be meant by that.
+    fn is_to_do(&self) -> bool {
+        match self.asking.as_slice() {
+            [(_, Step::Deed(_) | Step::Find { .. })] => true,
+            [(_, Step::State(..))] => self.does() && self.sockets.len() == 1,
+            _ => false,
         }
     }
 
@@ -289,11 +313,11 @@ impl Status {
                 self.shown_all(cx);
             }
             Step::Find { at, role, client } => {
-                let row = match show::client(&said, &client) {
-                    Ok(row) => row,
+                let id = match show::client(&said, &client) {
+                    Ok(id) => id,
                     Err(why) => return cx.finish(End::Failed(why)),
                 };
-                let body = json!({ "client": row["id"] });
+                let body = json!({ "client": id });
                 let done = Step::Deed(format!("{client} disconnected"));
                 self.ask(cx, &at, &format!("relays/{role}/kick"), Some(&body), done);
             }
@@ -334,6 +358,9 @@ impl Status {
                      runs"
                 );
                 self.refuse(cx, why);
+            }
+            Step::Find { .. } => {
+                self.refuse(cx, "it does not answer: nothing was done".to_owned());
             }
             step => self.failed(cx, &step, "it does not answer".to_owned()),
         }
@@ -397,10 +424,12 @@ impl Status {
             return;
         }
         self.deadline = None;
-        if let ([(_, Step::Deed(_))], false) = (self.asking.as_slice(), self.is_patient) {
-            self.is_patient = true;
-            let time = Span(PATIENCE);
-            log::info!("hydrant: it has not answered for {time}; still waiting");
+        if self.is_to_do() && !self.has_waited {
+            self.has_waited = true;
+            if !std::mem::replace(&mut self.is_patient, true) {
+                let time = Span(PATIENCE);
+                log::info!("hydrant: it has not answered for {time}; still waiting");
+            }
             self.deadline = Some(cx.timer(DEED.saturating_sub(PATIENCE), Tick::Late as u32));
             return;
         }

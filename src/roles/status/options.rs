@@ -67,9 +67,9 @@ impl fmt::Display for OrderError {
                 "status can't {}: clients, kick, dump, start, stop or reload",
                 Typed(word)
             ),
-            Self::NoClient => {
-                f.write_str("kick needs a CLIENT, by the address that status clients shows")
-            }
+            Self::NoClient => f.write_str(
+                "kick needs a CLIENT, by the address or the id that status clients shows",
+            ),
             Self::OnOrOff => f.write_str("dump needs on or off"),
             Self::Leftover(word) => write!(f, "status has no use for {}", Typed(word)),
             Self::NothingToShow(flag) => write!(f, "{flag} goes with what is shown"),
@@ -210,7 +210,7 @@ mod tests {
             ),
             (
                 "kick",
-                "kick needs a CLIENT, by the address that status clients shows",
+                "kick needs a CLIENT, by the address or the id that status clients shows",
             ),
             ("dump", "dump needs on or off"),
             ("dump loud", "dump needs on or off"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::base::units::{Bytes, Rate, Span, Typed};
+use crate::base::units::{Bytes, Rate, Span, Typed, is_decimal};
 
 /// All roles of a process, a line each below a head; and what of its settings is not in their file.
 pub(super) fn roles(process: &str, state: &Value) -> String {
@@ -34,8 +34,12 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
         none if none.is_empty() => none,
         error => format!("not saved: {error}\n"),
     };
+    let note = match text(&state["settings"], "note") {
+        none if none.is_empty() => none,
+        note => format!("settings: {note}\n"),
+    };
     format!(
-        "hydrant {version}, process {process}\n{}{unsaved}",
+        "hydrant {version}, process {process}\n{}{unsaved}{note}",
         table(&rows)
     )
 }
@@ -50,8 +54,8 @@ pub(super) fn refusal(said: &Value) -> String {
     }
 }
 
-/// The one client of this address or label.
-pub(super) fn client<'a>(page: &'a Value, name: &str) -> Result<&'a Value, String> {
+/// The id of the one client of this address or label; or what was given, where nobody has that and it may be an id.
+pub(super) fn client(page: &Value, name: &str) -> Result<String, String> {
     let is_it = |row: &&Value| {
         [text(row, "peer"), text(row, "label")]
             .iter()
@@ -59,17 +63,19 @@ pub(super) fn client<'a>(page: &'a Value, name: &str) -> Result<&'a Value, Strin
     };
     let found: Vec<&Value> = list(page, "rows").iter().filter(is_it).collect();
     match found.as_slice() {
-        [one] => Ok(one),
+        [one] => Ok(text(one, "id")),
+        [] if is_decimal(name) => Ok(name.to_owned()),
         [] => Err(format!("no client {} is there", Typed(name))),
         all => {
+            // Those of a Unix socket have one address.
             let peers: Vec<String> = all
                 .iter()
                 .take(PEERS)
-                .map(|row| text(row, "peer"))
+                .map(|row| format!("{} {}", text(row, "id"), text(row, "peer")))
                 .collect();
             let more = if all.len() > PEERS { ", ..." } else { "" };
             Err(format!(
-                "{} clients are called {}: give the address of one of them ({}{more})",
+                "{} clients are called {}: give the id of one of them ({}{more})",
                 all.len(),
                 Typed(name),
                 peers.join(", ")
@@ -80,10 +86,11 @@ pub(super) fn client<'a>(page: &'a Value, name: &str) -> Result<&'a Value, Strin
 
 /// Clients of a role.
 pub(super) fn clients(page: &Value) -> String {
-    let head = ["CLIENT", "LABEL", "LAG", "BEHIND", "TOOK", "FOR"];
+    let head = ["ID", "CLIENT", "LABEL", "LAG", "BEHIND", "TOOK", "FOR"];
     let mut rows = vec![head.map(str::to_owned)];
     for client in list(page, "rows") {
         rows.push([
+            text(client, "id"),
             text(client, "peer"),
             text(client, "label"),
             span(client, "lag"),
@@ -213,18 +220,23 @@ mod tests {
         );
         state["settings"]["error"] = json!(null);
         assert!(!roles("7", &state).contains("saved"));
+        state["settings"]["note"] = json!("there is more");
+        assert!(roles("7", &state).ends_with("\nsettings: there is more\n"));
     }
 
     #[test]
     fn one_client_is_meant_or_none() {
-        let row = |peer: &str| json!({ "peer": peer, "label": "web", "id": peer });
-        let rows = ["a:1", "a:2", "a:3", "a:4"].map(row);
+        let row =
+            |id: u8| json!({ "peer": format!("a:{id}"), "label": "web", "id": id.to_string() });
+        let rows = [1, 2, 3, 4].map(row);
         let page = json!({ "rows": rows });
-        assert_eq!(client(&page, "a:2").expect("there is one")["id"], "a:2");
+        assert_eq!(client(&page, "a:2").expect("there is one"), "2");
+        // The process knows whether there is one of this id: it may not be on this page.
+        assert_eq!(client(&page, "17").expect("it is an id"), "17");
         let why = client(&page, "web").expect_err("there are four");
         assert_eq!(
             why,
-            "4 clients are called web: give the address of one of them (a:1, a:2, a:3, ...)"
+            "4 clients are called web: give the id of one of them (1 a:1, 2 a:2, 3 a:3, ...)"
         );
         let why = client(&page, "b").expect_err("there is none");
         assert_eq!(why, "no client b is there");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base::secret::Secret;
-use crate::base::tokens::{self, TokensError, TokensFault};
+use crate::base::tokens::{self, Line, Mistakes, TokensError, TokensFault};
 use crate::proto::hello::Name;
 
 /// Ports from the first to the last.
@@ -76,9 +76,12 @@ pub struct Tokens {
 
 impl Tokens {
     /// Reads the lines of a list of tokens.
-    pub fn parse(text: &[u8]) -> Result<Self, TokensError> {
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn parse(text: &[u8]) -> Result<Self, Mistakes<TokensError>> {
         let mut names = BTreeMap::new();
-        for line in tokens::lines(text, true)? {
+        let mut take = |line: Line<'_>| {
             let rule = |rule| line.fault(TokensFault::Rule(rule));
             let word = |word| str::from_utf8(word).unwrap_or_default();
             let name: Name = word(line.name).parse().map_err(|_| rule(NAMES))?;
@@ -89,7 +92,10 @@ impl Tokens {
             }
             let token = line.token;
             names.insert(name, Grant { token, ports });
-        }
+            Ok(())
+        };
+        let read = tokens::lines(text, true).into_iter();
+        Mistakes::of(read.map(|line| line.and_then(&mut take)))?;
         Ok(Self { names })
     }
 

@@ -66,6 +66,8 @@ const STOPS: &str = "hydrant stops";
 const HELD_MAX: usize = 16 << 20;
 /// One read of a WebSocket: several frames, so that a fast one takes few reads.
 const READ_MAX: usize = 256 << 10;
+/// Descriptors for what is neither a host's nor a client's.
+const RESERVE: usize = 8;
 /// How often a role looks at what has no timer of its own, or as often as it pings where that is more often.
 const STOCK: Duration = Duration::from_secs(1);
 /// How long the other end may take to answer a close.

@@ -7,7 +7,7 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::base::secret::Secret;
-use crate::base::tokens::TOKEN_MIN;
+use crate::base::tokens::{Mistakes, TOKEN_MIN};
 use crate::proto::hello::Name;
 
 /// What a WebSocket is in a tunnel.
@@ -55,47 +55,25 @@ pub struct Tokens {
 
 impl Tokens {
     /// Reads the file's text. Empty lines, and those that begin with `#`, mean nothing.
-    pub fn parse(text: &str) -> Result<Self, TokensError> {
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Mistakes<TokensError>> {
         let mut tokens = Self::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+        let lines = (1..).zip(text.lines().map(str::trim));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        Mistakes::of(lines.map(|(number, text)| match line(text) {
+            Ok((name, grant)) => {
+                tokens.names.entry(name).or_default().push(grant);
+                Ok(())
             }
-            let wrong = |what| TokensError { line: number, what };
-            let mut words = line.split_whitespace();
-            let name = match words.next().unwrap_or_default() {
-                UNNAMED => None,
-                name => Some(name.parse().map_err(|_| wrong(TokensFault::Name))?),
-            };
-            let token = words.next().ok_or(wrong(TokensFault::NoToken))?;
-            if token.len() < TOKEN_MIN {
-                return Err(wrong(TokensFault::ShortToken));
-            }
-            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(wrong(TokensFault::Letters));
-            }
-            let part = match words.next() {
-                None => None,
-                Some("host") => Some(Part::Host),
-                Some("client") => Some(Part::Client),
-                Some(_) => return Err(wrong(TokensFault::Part)),
-            };
-            if words.next().is_some() {
-                return Err(wrong(TokensFault::Leftover));
-            }
-            tokens.names.entry(name).or_default().push(Grant {
-                token: token.as_bytes().to_vec().into(),
-                part,
-            });
+            Err(what) => Err(TokensError { line: number, what }),
+        }))?;
+        if tokens.names.is_empty() {
+            let what = TokensFault::Nobody;
+            Mistakes::of([Err(TokensError { line: 0, what })].into_iter())?;
         }
-        match tokens.names.is_empty() {
-            true => Err(TokensError {
-                line: 0,
-                what: TokensFault::Nobody,
-            }),
-            false => Ok(tokens),
-        }
+        Ok(tokens)
     }
 
     /// Whether who brings this token may be this part of this tunnel. Which of a name's tokens is how far right can't
@@ -115,6 +93,33 @@ impl Tokens {
             (false, true) => Verdict::OtherPart,
             (false, false) => Verdict::Bad,
         }
+    }
+}
+
+/// What one line says, and of which tunnel.
+fn line(text: &str) -> Result<(Option<Name>, Grant), TokensFault> {
+    let mut words = text.split_whitespace();
+    let name = match words.next().unwrap_or_default() {
+        UNNAMED => None,
+        name => Some(name.parse().map_err(|_| TokensFault::Name)?),
+    };
+    let token = words.next().ok_or(TokensFault::NoToken)?;
+    if token.len() < TOKEN_MIN {
+        return Err(TokensFault::ShortToken);
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokensFault::Letters);
+    }
+    let part = match words.next() {
+        None => None,
+        Some("host") => Some(Part::Host),
+        Some("client") => Some(Part::Client),
+        Some(_) => return Err(TokensFault::Part),
+    };
+    let token = token.as_bytes().to_vec().into();
+    match words.next() {
+        Some(_) => Err(TokensFault::Leftover),
+        None => Ok((name, Grant { token, part })),
     }
 }
 
@@ -195,9 +200,12 @@ mod tests {
             ("# nobody", 0, "no line"),
         ] {
             let error = Tokens::parse(text).unwrap_err();
-            assert_eq!(error.line, line, "{text}");
+            assert_eq!(error.all()[0].line, line, "{text}");
             assert!(error.to_string().contains(part), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
+        let error = Tokens::parse("web\n- aaaaaaaaaaaaaaaa\nWeb x\n").unwrap_err();
+        let lines: Vec<usize> = error.all().iter().map(|error| error.line).collect();
+        assert_eq!(lines, [1, 3]);
     }
 }

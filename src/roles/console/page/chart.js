@@ -70,20 +70,21 @@ export class Chart {
     const dim = style.getPropertyValue("--dim");
     const most = this.highest();
     const top = Math.max(nice(most, this.#base), this.#floor);
-    const y = (value) => height - 1 - (value / top) * (height - 14);
+    const letters = parseFloat(style.fontSize);
+    const y = (value) => height - 1 - (value / top) * (height - letters - 4);
     const x = (index) => width - 1 - ((this.#values.length - 1 - index) / (POINTS - 1)) * (width - 2);
 
     cx.strokeStyle = faint;
     cx.lineWidth = 1;
     for (let minute = 1; minute < 5; minute += 1) {
       const at = Math.round(width - (minute * 60 * width) / POINTS) + 0.5;
-      line(cx, at, 12, at, height);
+      line(cx, at, letters + 2, at, height);
     }
     line(cx, 0, height - 0.5, width, height - 0.5);
     line(cx, 0, Math.round(y(top)) + 0.5, width, Math.round(y(top)) + 0.5);
     this.#area(cx, x, y, colour, height);
 
-    cx.font = `10px ${style.fontFamily}`;
+    cx.font = `${letters}px ${style.fontFamily}`;
     cx.fillStyle = dim;
     cx.textBaseline = "top";
     cx.textAlign = "left";
@@ -137,7 +138,7 @@ export class Chart {
     cx.fillText(`${text}, ${ago} s ago`, 0, 0);
     if (value == null) return;
     cx.strokeStyle = colour;
-    line(cx, x(index), 12, x(index), height);
+    line(cx, x(index), Math.min(y(value), height), x(index), height);
     cx.fillStyle = colour;
     cx.beginPath();
     cx.arc(x(index), y(value), 3, 0, 7);

@@ -22,7 +22,7 @@ const NAMED_COLUMNS = [
 ];
 // Those at a tunnel's own end came by no name.
 const PLAIN_COLUMNS = [ADDRESS, ...NAMED_COLUMNS.slice(2)];
-const NAMELESS = ["tunnel expose", "ws host", "ws client"];
+const NAMELESS = ["hub tunnel", "tunnel expose", "ws host", "ws client"];
 
 function columnsOf({ kind }) {
   if (kind === "relay") return RELAY_COLUMNS;
@@ -68,10 +68,9 @@ export class Clients {
     if (before?.id === one.id && before.kind === one.kind) return;
     if (this.#columns !== columnsOf(one)) this.#show(columnsOf(one));
     // Those of another tab would be disconnected in this one's name.
-    this.#sizer.replaceChildren();
     this.#total = 0;
     setText(byId("clients-count"), "");
-    setText(this.#nobody, "");
+    setText(this.#nobody, "Asking who is connected.");
     this.#draw();
     this.#restart();
   }
@@ -154,7 +153,12 @@ export class Clients {
       if (row) drawn.push(this.#row(row, index, known.get(String(row.id))));
       else misses = true;
     }
-    for (const child of [...this.#sizer.children]) if (!drawn.includes(child)) child.remove();
+    for (const child of [...this.#sizer.children]) {
+      if (drawn.includes(child)) continue;
+      // Who goes on by keys goes on from the table, not from the top of the page.
+      if (child.contains(document.activeElement)) this.#scroll.focus({ preventScroll: true });
+      child.remove();
+    }
     this.#order(drawn);
     // Scrolled on while an answer is on its way: that draws, and misses what is missing then.
     if (misses && !this.#isAsking && first !== this.#askedAt) this.#load();

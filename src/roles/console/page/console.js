@@ -3,7 +3,8 @@
 import { ApiError, Events, get, meet, post } from "./api.js";
 import { Chart } from "./chart.js";
 import { Clients } from "./clients.js";
-import { ask, byId, element, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
+import { ask, byId, element, isWell, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
+import { Door, onLogout } from "./door.js";
 import { Dump, Log } from "./feed.js";
 import { Form } from "./form.js";
 import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
@@ -13,6 +14,8 @@ let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
 let isBack = false;
+// Why there is nothing to show yet.
+let trouble = null;
 // The one that this page is closing.
 let closing = null;
 
@@ -20,6 +23,8 @@ const form = new Form();
 const clients = new Clients();
 const log = new Log();
 const dump = new Dump();
+// Whoever may only look has the wall for that.
+const door = new Door({ page: "console", enter: begin, turnAway: () => location.replace("/wall") });
 const charts = {
   in: new Chart(byId("in-chart"), { name: "In", format: rate, colour: "--in", base: 1024, floor: 1024 }),
   out: new Chart(byId("out-chart"), { name: "Out", format: rate, colour: "--out", base: 1024, floor: 1024 }),
@@ -33,7 +38,7 @@ const events = new Events({
     document.body.classList.remove("stale");
     show(byId("lost"), false);
     setText(byId("lost-what"), "");
-    showConsole();
+    door.open();
     loadHistory();
     isBack = true;
   },
@@ -41,7 +46,7 @@ const events = new Events({
     isUp = false;
     document.body.classList.add("stale");
     drawLink();
-    checkLogin();
+    door.check("options").then(drawLink);
   },
   state(next) {
     take(next);
@@ -75,10 +80,21 @@ function take(next) {
     select(named(before?.name)?.id ?? null);
   } else {
     form.move((id) => (state.roles.some((one) => one.id === id) ? id : undefined));
+    announce(past);
   }
   reconsider(state.roles);
   if (!role()) leave(before);
   draw();
+}
+
+// Whose state is another now is said to those who can't see the tabs change.
+function announce(past) {
+  const before = new Map(past.map((one) => [one.id, one.state]));
+  const changed = state.roles.filter((one) => before.has(one.id) && before.get(one.id) !== one.state);
+  if (!changed.length) return;
+  const said = changed.slice(0, SAID_MAX).map((one) => `${one.name}: ${one.word}`);
+  if (changed.length > SAID_MAX) said.push(`and ${count(changed.length - SAID_MAX)} more`);
+  setText(byId("said"), said.join(", "));
 }
 
 // What was in view has gone, by no hand of this page. Whoever was at it is told, and types nothing into what comes
@@ -103,18 +119,16 @@ async function begin() {
   try {
     const { groups } = await get("options");
     form.setOptions(groups);
-    showConsole();
-    byId("token").value = "";
+    door.open();
     // Whose relay the page shows is known before its stream begins: another one would need another stream.
     const { roles } = await get("state");
     if (!roles.some(({ id }) => id === selected)) point(roles[0]?.id ?? null);
     events.follow(query());
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === 401) return showLogin();
-    // Whoever may only look has the wall for that.
-    if (error.status === 403) return location.replace("/wall");
-    drawLink(error.message);
+    if (door.minds(error)) return drawLink();
+    trouble = error.message;
+    drawLink();
     setTimeout(begin, 1000);
   }
 }
@@ -162,12 +176,15 @@ function pushHistory() {
 
 function draw() {
   if (!state) return;
-  drawLink();
   drawTabs();
+  drawLink();
   const one = role();
   show(byId("panel"), one !== null);
-  if (!one) document.title = "hydrant";
-  if (!one) return;
+  show(byId("none"), one === null);
+  if (!one) {
+    document.title = "hydrant";
+    return setText(byId("none"), state.settings.kept ? "Nothing is set up here. + makes a relay." : "Nothing is set up here.");
+  }
   document.title = `${one.name}: ${one.word} - hydrant`;
   byId("panel").setAttribute("aria-labelledby", `tab-${one.id}`);
   drawState(one);
@@ -206,6 +223,8 @@ function drawTabs() {
   for (const gone of known.values()) gone.remove();
   for (const tab of strip.children) choose(tab, Number(tab.dataset.id) === selected);
   show(byId("add"), state.settings.kept);
+  const many = state.roles.filter((one) => !isWell(one)).length;
+  setText(byId("unwell"), many > 0 ? `${count(many)} not well` : "");
 }
 
 function choose(tab, isChosen) {
@@ -235,8 +254,11 @@ function drawState(one) {
   const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
   setText(byId("state-word"), `${one.word}${since}`);
   setText(byId("state-why"), one.why);
+  const pressed = [byId("start"), byId("stop")].find((button) => button === document.activeElement);
   show(byId("start"), !one.running);
   show(byId("stop"), one.running);
+  // The button is gone from under somebody's fingers, and the one in its place does the opposite.
+  if (pressed?.hidden) byId(`tab-${one.id}`).focus();
   show(byId("close"), state.settings.kept);
   show(byId("copy"), one.command !== null);
   show(byId("unsaid"), one.unsaid.length > 0);
@@ -302,46 +324,28 @@ function drawTiles() {
   setText(byId("clients-note"), one.running ? `at most ${count(one.clients_most)}` : "");
 }
 
-function drawLink(text) {
-  const link = byId("link");
-  const label = text ?? (isUp ? "live" : "connection lost");
-  link.dataset.up = isUp;
-  setText(link, label);
+function drawLink() {
+  const isShown = state !== null && !door.isShut;
+  byId("link").dataset.up = isUp;
+  // That it is lost is said once, below.
+  const waiting = state || door.isShut ? "" : trouble ?? "connecting";
+  setText(byId("link"), isUp ? "live" : waiting);
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
   if (state) {
     const { settings } = state;
-    show(byId("logout"), state.guarded && byId("login").hidden);
-    setText(byId("saved"), settings.error ? `Not saved: ${settings.error}` : "");
-    byId("saved").classList.toggle("bad", Boolean(settings.error));
-    byId("saved").title = settings.path ?? "";
+    show(byId("logout"), state.guarded && isShown);
+    const note = settings.note ? `Settings: ${settings.note}` : "";
+    setText(byId("saved"), settings.error ? `Not saved: ${settings.error}` : note);
+    byId("saved").classList.toggle("bad", Boolean(settings.error || note));
+    const isKept = settings.kept && settings.path && !settings.error;
+    setText(byId("kept"), isKept ? `kept in ${settings.path.split("/").slice(-2).join("/")}` : "");
+    byId("kept").title = settings.path ?? "";
+    show(byId("unwell"), isShown && byId("unwell").textContent !== "");
   }
-  if (!isUp && state) {
-    show(byId("lost"), true);
+  show(byId("lost"), !isUp && isShown);
+  if (!isUp && isShown) {
     setText(byId("lost-what"), "No connection to hydrant.");
     setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old. Trying again each second.`);
-  }
-}
-
-function showConsole() {
-  show(byId("login"), false);
-  show(byId("console"), true);
-}
-
-function showLogin() {
-  show(byId("console"), false);
-  show(byId("logout"), false);
-  if (!byId("login").hidden) return;
-  show(byId("login"), true);
-  byId("token").focus();
-}
-
-// A stream that is refused does not say why: ask.
-async function checkLogin() {
-  try {
-    await get("options");
-  } catch (error) {
-    if (error.status === 401) showLogin();
-    if (error.status === 403) location.replace("/wall");
   }
 }
 
@@ -427,6 +431,13 @@ byId("add").addEventListener("click", async () => {
   }
 });
 
+// The next one behind the one that is shown, round and round.
+byId("unwell").addEventListener("click", () => {
+  const at = state.roles.findIndex(({ id }) => id === selected);
+  const next = [...state.roles.slice(at + 1), ...state.roles.slice(0, at + 1)].find((one) => !isWell(one));
+  if (next) select(next.id);
+});
+
 byId("copy").addEventListener("click", async () => {
   const { command, unsaid } = role();
   try {
@@ -471,32 +482,15 @@ function showFeed(which) {
 byId("feed-log").addEventListener("click", () => showFeed("log"));
 byId("feed-dump").addEventListener("click", () => showFeed("dump"));
 
-byId("login-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  setText(byId("login-error"), "");
-  try {
-    await post("login", { token: byId("token").value });
-    await begin();
-  } catch (error) {
-    setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
-    byId("token").select();
-  }
-});
-
-byId("logout").addEventListener("click", async () => {
-  try {
-    await post("logout");
-    location.reload();
-  } catch (error) {
-    toast(error.message);
-  }
-});
+onLogout(toast);
 
 window.addEventListener("hashchange", () => {
   const id = Number(location.hash.slice(1));
   if (state?.roles.some((one) => one.id === id)) select(id);
 });
 
+// As many as can be listened to at once.
+const SAID_MAX = 3;
 // On a narrow screen what runs comes first, and its settings when they are asked for.
 if (matchMedia("(max-width: 720px)").matches) byId("settings-fold").open = false;
 setInterval(() => drawLink(), 1000);

@@ -52,6 +52,11 @@ export function shape(state) {
   return svg;
 }
 
+// What is as somebody wants it.
+const WELL = ["ending", "up", "stopped"];
+
+export const isWell = (one) => WELL.includes(one.state);
+
 let toastTimer = 0;
 // Its place is there before and after, empty and out of sight: what comes with a place of its own is not announced.
 export function toast(text) {

@@ -14,8 +14,8 @@ const MODES = {
 // Those of everyday. Which of them may change while a relay runs, and what there is to choose, comes with the options.
 const FIELDS = [
   { key: "name", label: "Name", hint: "stands in the log and on the tab" },
-  { key: "src", label: "Upstream", hint: "HOST:PORT; several, with commas between, are tried in turn", placeholder: "HOST:PORT" },
-  { key: "dst", label: "Downstream", hint: "HOST:PORT, or :PORT for every interface; several with spaces", placeholder: "HOST:PORT" },
+  { key: "src", label: "Upstream", hint: "HOST:PORT; or several with commas, tried in turn", placeholder: "HOST:PORT" },
+  { key: "dst", label: "Downstream", hint: "HOST:PORT or :PORT; or several with spaces", placeholder: "HOST:PORT" },
   { key: "mode", label: "Mode", choices: [], preset: "connect-listen" },
   { key: "retry", label: "Retry", hint: "seconds between attempts to connect, or MIN..MAX", placeholder: "5" },
   { key: "dump", label: "Dump what flows", check: true, live: true },

@@ -1,22 +1,30 @@
 // The screen on the wall: a tile for each relay, hub and tunnel, worst first. It changes nothing.
 
-import { ApiError, Events, get, post } from "./api.js";
+import { ApiError, Events, get } from "./api.js";
 import { Chart } from "./chart.js";
-import { byId, element, setText, shape, show } from "./dom.js";
+import { byId, element, isWell, setText, shape, show, toast } from "./dom.js";
+import { Door, onLogout } from "./door.js";
 import { bytes, clock, count, plural, rate, span } from "./units.js";
 
-// Worst first; among equals, who has been silent longest.
+// Worst first; among those that nothing comes from, who has been silent longest. All others stand by their names: a wall
+// whose tiles change places with every byte can't be read.
 const BADNESS = { failed: 0, down: 1, silent: 2, idle: 3, ending: 4, up: 5, stopped: 6 };
-// What is as somebody wants it.
-const WELL = ["ending", "up", "stopped"];
-
+const MUTE = ["down", "silent"];
+// Nobody scrolls a screen on the wall: tiles are as large as all have room, and where there are many they say less. Sizes
+// are those of letters in CSS pixels.
+const SIZES = Object.entries({ full: [28, 24, 21, 18, 16, 14, 13, 12, 11], dense: [15, 13, 11], tiny: [17, 15, 13, 11] })
+  .flatMap(([kind, sizes]) => sizes.map((size) => [kind, size]));
+// In somebody's hand, who scrolls.
+const IN_HAND = 5;
 // r9 comes before r10.
 const BY_NAME = new Intl.Collator("en", { numeric: true });
 
 let state = null;
+let sorted = [];
 let received = 0;
 let isUp = false;
 const tiles = new Map();
+const door = new Door({ page: "wall", enter: begin });
 
 const events = new Events({
   up() {
@@ -24,13 +32,14 @@ const events = new Events({
     document.body.classList.remove("stale");
     show(byId("lost"), false);
     setText(byId("lost-what"), "");
-    showWall();
+    door.open();
     for (const tile of tiles.values()) tile.load();
   },
   down() {
     isUp = false;
     document.body.classList.add("stale");
-    begin.check();
+    tick();
+    door.check("state").then(tick);
   },
   state(next) {
     state = next;
@@ -48,9 +57,11 @@ class Tile {
     this.parts = {
       shape: element("span", { class: "shape" }),
       name: element("h2"),
-      word: element("p", { class: "word" }),
+      word: element("span"),
+      since: element("span", { class: "since" }),
       age: element("p", { class: "age" }),
       ageNote: element("p", { class: "note" }),
+      why: element("p", { class: "why" }),
       rate: element("dd"), clients: element("dd"), lag: element("dd"), drops: element("dd"),
     };
     const { parts } = this;
@@ -60,7 +71,8 @@ class Tile {
       facts.append(element("div", {}, element("dt", {}, term), value));
     }
     this.node = element("article", { class: "card" },
-      element("header", {}, parts.shape, parts.name, parts.word), parts.age, parts.ageNote, canvas, facts);
+      element("header", {}, parts.shape, parts.name, element("p", { class: "word" }, parts.word, parts.since)),
+      element("div", { class: "headline" }, parts.age, parts.ageNote), parts.why, canvas, facts);
     this.chart = new Chart(canvas, { name: "In", format: rate, colour: "--in", base: 1024, floor: 1024 });
     this.load();
   }
@@ -80,32 +92,39 @@ class Tile {
       parts.shape.replaceChildren(shape(one.state));
     }
     setText(parts.name, one.name);
-    setText(parts.word, one.running && one.since != null ? `${one.word} ${span(one.since)}` : one.word);
+    setText(parts.word, one.word);
+    setText(parts.since, one.running && one.since != null ? ` ${span(one.since)}` : "");
     const [large, note] = headline(one);
     setText(parts.age, large);
     setText(parts.ageNote, note);
+    show(parts.why, !isWell(one));
+    setText(parts.why, isWell(one) ? "" : one.why);
+    parts.why.title = one.why;
     setText(parts.rate, one.running ? rate(one.in) : "-");
-    setText(parts.clients, one.running ? `${count(one.clients)} now, ${count(one.clients_most)} at most` : "-");
+    setText(parts.clients, one.running ? `${count(one.clients)}, at most ${count(one.clients_most)}` : "-");
     const isTimed = one.running && (one.kind === "relay" || one.has_lag);
     const lag = one.lag && `${span(one.lag.seconds)}, ${bytes(one.lag.bytes)}, ${one.lag.peer}`;
     setText(parts.lag, lag ?? (isTimed ? "none" : "-"));
+    parts.lag.classList.toggle("late", Boolean(one.lag) && one.lag.seconds >= LATE);
     setText(parts.drops, one.running ? count(one.drops_10m) : "-");
+    parts.drops.classList.toggle("late", one.running && one.drops_10m > 0);
     this.chart.push(one.in);
   }
 }
 
 // What is to be read from afar, and what it is.
 function headline(one) {
-  if (!one.running) return ["-", one.why];
+  if (!one.running) return ["-", "does not run"];
+  if (one.kind !== "relay" && !isWell(one)) return [span(one.since), "not connected"];
   if (one.kind !== "relay" || one.upstream === null) return [count(one.clients), one.clients === 1 ? "client" : "clients"];
   const age = one.upstream.last_byte;
-  return age == null ? ["none yet", "no byte from the upstream so far"] : [span(age), "since the last upstream byte"];
+  return age == null ? ["none yet", "no byte so far"] : [span(age), "since last byte"];
 }
 
 function draw() {
   const board = byId("wall");
-  const worst = (one) => BADNESS[one.state] * 1e9 - (one.upstream?.last_byte ?? 0);
-  const sorted = [...state.roles].sort((a, b) => worst(a) - worst(b) || BY_NAME.compare(a.name, b.name));
+  const worst = (one) => BADNESS[one.state] * 1e9 - (MUTE.includes(one.state) ? one.upstream?.last_byte ?? 0 : 0);
+  sorted = [...state.roles].sort((a, b) => worst(a) - worst(b) || BY_NAME.compare(a.name, b.name));
   sorted.forEach((one, index) => {
     let tile = tiles.get(one.id);
     if (!tile) tiles.set(one.id, (tile = new Tile(one.id)));
@@ -119,82 +138,75 @@ function draw() {
     }
   }
   const running = sorted.filter((one) => one.running);
-  const bad = sorted.filter((one) => !WELL.includes(one.state)).length;
+  const bad = sorted.filter((one) => !isWell(one)).length;
   const people = running.reduce((sum, one) => sum + one.clients, 0);
   const what = sorted.every((one) => one.kind === "relay") ? plural(running.length, "relay") : count(running.length);
   setText(byId("running"), `${what} running, `);
   setText(byId("well"), bad === 0 ? "all well" : `${bad} not well`);
   setText(byId("people"), `, ${plural(people, "client")}`);
   byId("summary").classList.toggle("bad", bad > 0);
+  show(byId("none"), sorted.length === 0);
   tick();
 }
 
+// Gives all tiles room, as far as there is any, and says what has none.
+let fitted = "";
+let chosen = 0;
+function fit() {
+  const board = byId("wall");
+  const isHeld = innerWidth <= 720;
+  const isFull = () => !isHeld && document.documentElement.scrollHeight > innerHeight;
+  const all = sorted.map((one) => one.state).join(" ");
+  const room = `${innerWidth} ${innerHeight} ${byId("lost").hidden} ${all}`;
+  if (room !== fitted) choose(isHeld ? IN_HAND : 0);
+  fitted = room;
+  while (isFull() && chosen < SIZES.length - 1) choose(chosen + 1);
+  const seen = isFull() ? sorted.filter((_, index) => bottom(board.children[index]) <= innerHeight) : sorted;
+  const below = sorted.slice(seen.length);
+  const bad = below.filter((one) => !isWell(one)).length;
+  const how = bad === 0 ? "all well" : `${count(bad)} not well`;
+  setText(byId("below"), below.length ? `, ${count(below.length)} below the edge (${how})` : "");
+}
+
+function choose(next) {
+  chosen = next;
+  const [kind, size] = SIZES[chosen];
+  byId("wall").dataset.kind = kind;
+  byId("wall").style.fontSize = `${size}px`;
+}
+
+const bottom = (node) => node.offsetTop + node.offsetHeight;
+
 function tick() {
+  const isShown = state !== null && !door.isShut;
   byId("link").dataset.up = isUp;
-  setText(byId("link"), isUp ? "live" : state ? "connection lost" : "connecting");
+  // That it is lost is said once, below.
+  setText(byId("link"), isUp ? "live" : state || door.isShut ? "" : "connecting");
   setText(byId("clock"), isUp && state ? clock(state.utc + (Date.now() - received)) : "--:--:--");
-  if (isUp || !state) return;
-  show(byId("lost"), true);
-  setText(byId("lost-what"), "No connection to hydrant.");
-  setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old.`);
+  show(byId("lost"), !isUp && isShown);
+  if (!isUp && isShown) {
+    setText(byId("lost-what"), "No connection to hydrant.");
+    setText(byId("lost-age"), `What you see is ${span((Date.now() - received) / 1000)} old.`);
+  }
+  fit();
 }
 
 async function begin() {
   try {
     await get("state");
-    showWall();
+    door.open();
     events.follow("wall=1");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === 401) return showLogin();
+    if (door.minds(error)) return;
     setTimeout(begin, 1000);
   }
 }
 
-// A stream that is refused does not say why: ask.
-begin.check = async () => {
-  try {
-    await get("state");
-  } catch (error) {
-    if (error.status === 401) showLogin();
-  }
-};
+// Seconds behind from which a client stands out.
+const LATE = 1;
 
-function showWall() {
-  show(byId("login"), false);
-  show(byId("wall"), true);
-}
-
-function showLogin() {
-  show(byId("wall"), false);
-  show(byId("logout"), false);
-  if (!byId("login").hidden) return;
-  show(byId("login"), true);
-  byId("token").focus();
-}
-
-byId("logout").addEventListener("click", async () => {
-  try {
-    await post("logout");
-    location.reload();
-  } catch (error) {
-    show(byId("lost"), true);
-    setText(byId("lost-what"), error.message);
-  }
-});
-
-byId("login-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  setText(byId("login-error"), "");
-  try {
-    await post("login", { token: byId("token").value });
-    byId("token").value = "";
-    await begin();
-  } catch (error) {
-    setText(byId("login-error"), error.status === 401 ? "That is not the token." : error.message);
-    byId("token").select();
-  }
-});
-
+onLogout(toast);
+addEventListener("resize", fit);
 setInterval(tick, 1000);
 begin();

@@ -165,7 +165,7 @@ pub(super) const TOKEN_FILE: Opt = Opt {
     unit: "FILE",
     preset: Preset::Said("HYDRANT_TOKEN in the environment"),
     group: HUB,
-    help: "holds the token that proves the name, and nothing else",
+    help: "FILE, which nobody else may read, holds the token that proves the name, and nothing else",
     ..Opt::SWITCH
 };
 

@@ -13,6 +13,7 @@ use crate::roles::hub::serve::client::{Client, ClientId, Message, Name, Shown, S
 use crate::roles::hub::serve::leaving::Reason;
 use crate::roles::hub::serve::{Hub, NEWCOMERS_MAX, Tick, shared};
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::tls::HANDSHAKE;
 
 /// Why a connection did not become a client. The text is the label of the counter.
@@ -109,10 +110,11 @@ impl Hub {
                 return self.say_refused(cx, peer, Refusal::Tls, &plain(&error));
             }
         };
-        if self.newcomers.len() >= NEWCOMERS_MAX
+        let newcomers = self.newcomers.len();
+        if (newcomers >= NEWCOMERS_MAX || newcomers > 0 && !cx.has_spare())
             && let Some(oldest) = self.oldest_silent(cx)
         {
-            let why = format!("{NEWCOMERS_MAX} later ones have not said their names either");
+            let why = format!("{newcomers} later ones have not said their names either");
             self.refuse(cx, oldest, Refusal::Newcomers, &why);
         }
         // Counted though there may be no limit: one may be set while it runs.
@@ -242,6 +244,9 @@ impl Hub {
                 self.names.len()
             );
             return self.refuse(cx, id, Refusal::Full, &why);
+        }
+        if !cx.admit(self.clients[id].link.sock()) {
+            return self.refuse(cx, id, Refusal::Full, NO_DESCRIPTORS);
         }
         self.names.insert(Name::clone(&name), id);
         self.counts.clients_most = self.counts.clients_most.max(self.names.len());

@@ -37,7 +37,7 @@ use crate::roles::callers::Callers;
 use crate::roles::hub::config::{Auth, ServeConfig};
 use crate::roles::hub::options::no_auth;
 use crate::roles::journal::Journal;
-use crate::roles::listening::{listen, most_clients};
+use crate::roles::listening::{claim, listen};
 use crate::roles::tags::{pack, unpack};
 
 pub use self::arriving::Refusal;
@@ -189,11 +189,9 @@ impl Hub {
     }
 
     /// Keeps descriptors back, and says so where that leaves less than was asked for.
-    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
-        let (reserve, connected) = (RESERVE + NEWCOMERS_MAX, self.clients.len());
-        let (most, warning) = most_clients(cx, self.config.max_clients, reserve, connected)?;
-        self.config.max_clients = Some(most);
-        if let Some(text) = warning {
+    fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
+        let reserve = RESERVE + NEWCOMERS_MAX;
+        if let Some(text) = claim(cx, self.config.max_clients, reserve, 0)? {
             self.journal.warn(cx.now(), "descriptors", text);
         }
         Ok(())

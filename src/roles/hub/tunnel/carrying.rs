@@ -44,6 +44,8 @@ impl Tunnel {
 
     fn let_in(&mut self, cx: &mut Cx<'_>) {
         self.let_in_at = Some(cx.now());
+        self.trouble = None;
+        self.counts.let_in += 1;
         self.journal.forget(cx.now(), HUB_DOWN);
         let hub = &self.config.account.hub;
         self.journal.info(format!("hub {hub} connected"));
@@ -285,9 +287,12 @@ impl Tunnel {
         self.journal
             .warn(cx.now(), HUB_DOWN, format!("{why}{lost}; retrying"));
         if let Some(since) = self.let_in_at.take() {
+            self.hub_lost_at = cx.now();
             self.backoff.had_lasted(cx.now().since(since));
         }
+        self.trouble = Some(why.to_owned());
         let wait = self.backoff.next_spread(cx.random());
+        self.retry_at = Some(cx.now() + wait);
         cx.timer(wait, Tick::Retry as u32);
     }
 

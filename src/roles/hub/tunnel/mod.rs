@@ -18,6 +18,7 @@ mod carrying;
 mod inbox;
 mod owed;
 mod streams;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -39,7 +40,7 @@ use crate::roles::hub::config::TunnelConfig;
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::{Journal, TOKEN_READ};
-use crate::roles::listening::listen;
+use crate::roles::listening::{claim, listen};
 use crate::roles::pump::{Channels, Mux, Owner, Tide};
 use crate::roles::tags::{pack, unpack};
 
@@ -64,6 +65,12 @@ pub struct Tunnel {
     backoff: Backoff,
     /// Since when the hub has it in.
     let_in_at: Option<Time>,
+    /// When the hub was lost last, or never there.
+    hub_lost_at: Time,
+    /// Why the hub does not have it in, as the log has it.
+    trouble: Option<String>,
+    /// When the hub is dialled again, while it is not.
+    retry_at: Option<Time>,
     counts: Counts,
     tide: Tide,
     journal: Journal,
@@ -91,6 +98,10 @@ pub struct Counts {
     pub to_peer: u64,
     /// Bytes from the other end.
     pub from_peer: u64,
+    /// The most connections that there were at a time.
+    pub streams_most: usize,
+    /// How often the hub has let it in.
+    pub let_in: u64,
     /// Sessions that stood.
     pub sessions: u64,
     /// Messages of the other end's that were none of a tunnel's.
@@ -117,6 +128,9 @@ impl Tunnel {
             bound: Vec::new(),
             backoff: Backoff::new(config.retry),
             let_in_at: None,
+            hub_lost_at: Time::ZERO,
+            trouble: None,
+            retry_at: None,
             counts: Counts::default(),
             tide: Tide::default(),
             journal: Journal::new(format!("hub tunnel[{}]", Shown(&config.account.name))),
@@ -194,6 +208,7 @@ impl Tunnel {
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
         self.down = Some(cx.now());
+        self.hub_lost_at = cx.now();
         if let Some(at) = &self.config.listen {
             let peer = Shown(&self.config.peer);
             for (sock, addr) in listen(cx, at)? {
@@ -207,6 +222,9 @@ impl Tunnel {
                 let text = format!("anyone who reaches {at} gets through: --allow says who may");
                 self.journal.warn(cx.now(), "open", text);
             }
+        }
+        if let Some(text) = claim(cx, Some(self.config.max_streams), RESERVE, 1)? {
+            self.journal.warn(cx.now(), "descriptors", text);
         }
         cx.timer(STOCK, Tick::Stock as u32);
         cx.timer(HELLO_EVERY, Tick::Hello as u32);
@@ -254,6 +272,7 @@ impl Tunnel {
             }
             Tick::Retry if self.draining.is_some() => Ok(()),
             Tick::Retry => {
+                self.retry_at = None;
                 self.hub.start(cx);
                 Ok(())
             }
@@ -297,12 +316,7 @@ impl Tunnel {
             (Some(down), true) => format!("NO PEER {}", Span(now.since(down))),
             (Some(down), false) => format!("NO HUB {}", Span(now.since(down))),
         };
-        let mut totals = (self.counts.to_peer, self.counts.from_peer);
-        for (_, stream) in &self.streams {
-            let (to, from) = stream.bytes();
-            totals.0 += to;
-            totals.1 += from;
-        }
+        let totals = self.bytes();
         let Counts {
             accepted,
             refused,
@@ -455,6 +469,8 @@ const TAGS: Tags = Tags {
 const READ_MAX: usize = 128 << 10;
 /// How long a hub has to take what an end that is stopped says of the connections that it cuts.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Descriptors for the hub's connection and what else is no client's.
+const RESERVE: usize = 8;
 /// How often it looks at what has no timer of its own.
 const STOCK: Duration = Duration::from_secs(1);
 /// An end that has not answered for so long is spoken of.

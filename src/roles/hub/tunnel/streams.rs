@@ -15,6 +15,7 @@ use crate::reactor::{Cx, DialError, DialId, plain};
 use crate::roles::callers::address;
 use crate::roles::hub::serve::Shown;
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::pump::{Channel, Channels, Mux, Outcome, Owner, hindmost};
 
 /// A connection, and its stream.
@@ -22,6 +23,8 @@ pub(super) struct Stream {
     /// Who came; `None` where the other end asked for it.
     caller: Option<Peer>,
     since: Time,
+    /// No other one ever has it.
+    number: u64,
     end: Ends,
 }
 
@@ -34,6 +37,18 @@ enum Ends {
 }
 
 impl Stream {
+    pub(super) fn caller(&self) -> Option<Peer> {
+        self.caller
+    }
+
+    pub(super) fn since(&self) -> Time {
+        self.since
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(super) fn channel(&self) -> Option<&Channel> {
         match &self.end {
             Ends::Waiting(_) => None,
@@ -85,7 +100,8 @@ impl Stream {
 
 impl Tunnel {
     pub(super) fn client_accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        if let Some(why) = self.unwelcome(peer) {
+        let no_room = |cx: &mut Cx<'_>| (!cx.admit(sock)).then(|| NO_DESCRIPTORS.to_owned());
+        if let Some(why) = self.unwelcome(peer).or_else(|| no_room(cx)) {
             // A reset: an end would say that the answer is empty.
             cx.close(sock, Close::Reset);
             self.counts.refused += 1;
@@ -99,8 +115,10 @@ impl Tunnel {
         let key = self.streams.insert(Stream {
             caller: Some(peer),
             since: cx.now(),
+            number: self.counts.accepted + self.counts.forwarded,
             end: Ends::Waiting(Link::new(sock)),
         });
+        self.counts.streams_most = self.counts.streams_most.max(self.streams.len());
         cx.set_tag(sock, Kind::Local.tag(key));
         let clients = self.streams.len();
         let text = format!("client {peer} connected ({clients} now)");
@@ -182,7 +200,7 @@ impl Tunnel {
             );
             return self.journal.warn(cx.now(), "no-forward", text);
         };
-        if self.streams.len() >= self.config.max_streams {
+        if self.streams.len() >= self.config.max_streams || !cx.has_room(self.dials.len()) {
             // Those whose session is gone have descriptors, too.
             mux.session.reset(id);
             return mux.say(cx);
@@ -197,8 +215,10 @@ impl Tunnel {
         entry.insert(Stream {
             caller: None,
             since: cx.now(),
+            number: self.counts.accepted + self.counts.forwarded,
             end: Ends::Dialling(dial, Channel::new(id, key as u32)),
         });
+        self.counts.streams_most = self.counts.streams_most.max(self.streams.len());
     }
 
     pub(super) fn service_connected(&mut self, cx: &mut Cx<'_>, dial: DialId, sock: SockId) {
@@ -207,6 +227,7 @@ impl Tunnel {
         };
         self.journal.forget(cx.now(), SERVICE);
         cx.set_tag(sock, Kind::Local.tag(key));
+        cx.count_in(sock);
         self.keep_alive(cx, sock);
         let stream = &mut self.streams[key];
         let id = stream.channel().map(|channel| channel.stream);

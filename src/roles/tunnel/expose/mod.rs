@@ -58,6 +58,10 @@ pub struct Expose {
     down: Option<Time>,
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
+    /// The last of them, as the log has it.
+    trouble: Option<String>,
+    /// When the server is dialled again, while it rests.
+    retry_at: Time,
     draining: Option<Signal>,
     /// It has stopped, and only closes what is left.
     finished: bool,
@@ -110,6 +114,8 @@ impl Expose {
             started: Time::ZERO,
             down: None,
             said_down: BTreeSet::new(),
+            trouble: None,
+            retry_at: Time::ZERO,
             draining: None,
             finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
@@ -161,9 +167,7 @@ impl Expose {
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
         let asked = Some(self.config.max_streams);
-        let (most, warning) = listening::most_clients(cx, asked, RESERVE, 0)?;
-        self.config.max_streams = most;
-        if let Some(text) = warning {
+        if let Some(text) = listening::claim(cx, asked, RESERVE, 1)? {
             self.journal.warn(cx.now(), "descriptors", text);
         }
         // A closed stdout ends nothing: the address stands in the log, too.
@@ -195,6 +199,7 @@ impl Expose {
         }
         let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry.tag(0));
+        self.retry_at = cx.now() + wait;
         self.state = State::Resting;
     }
 
@@ -207,6 +212,8 @@ impl Expose {
 
     /// Says why there is no session; each reason is news once, until there is one again.
     fn say_down(&mut self, now: Time, why: &str, text: String) {
+        let trouble = text.split("; retrying").next();
+        self.trouble = trouble.map(str::to_owned);
         let kind = format!("server-down: {why}");
         if self.said_down.contains(&kind) || self.said_down.len() < REASONS_MAX {
             self.journal.warn(now, &kind, text);

@@ -370,6 +370,7 @@ impl Expose {
     pub(super) fn up(&mut self, cx: &mut Cx<'_>, public: &str) {
         let now = cx.now();
         self.counts.sessions += 1;
+        self.trouble = None;
         for kind in std::mem::take(&mut self.said_down) {
             self.journal.forget(now, &kind);
         }

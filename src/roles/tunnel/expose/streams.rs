@@ -15,6 +15,7 @@ use crate::proto::yamux::{Payload, StreamId};
 use crate::reactor::net::{Close, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::pump::{Channel, Channels, Mux, Outcome, hindmost};
 use crate::roles::tunnel::config::{ProxyProtocol, Target};
 
@@ -151,6 +152,11 @@ impl Expose {
         let Target::Service(service) = &self.config.target else {
             return;
         };
+        if !cx.has_room(self.dials.len()) {
+            let text = format!("a client is reset: {NO_DESCRIPTORS}");
+            self.journal.warn(cx.now(), "descriptors", text);
+            return self.end_stream(cx, key, Close::Reset);
+        }
         let dial = cx.dial(service, self.config.connect_timeout);
         self.streams[key].dial = Some(dial);
         self.dials.insert(dial, key);
@@ -162,6 +168,7 @@ impl Expose {
         };
         self.journal.forget(cx.now(), SERVICE);
         cx.set_tag(sock, Kind::Service.tag(key));
+        cx.count_in(sock);
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, super::super::client_keepalive(idle));
         }

@@ -106,7 +106,7 @@ pub static EXPOSE: &[Opt] = &[
         unit: "FILE",
         preset: Preset::Said("$HYDRANT_TOKEN"),
         group: PUBLISHING,
-        help: "holds the token that proves the name, in one line",
+        help: "FILE, which nobody else may read, holds the token that proves the name, in one line",
         ..Opt::SWITCH
     },
     Opt {

@@ -21,6 +21,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::pump::{Channel, Mux, Outcome, hindmost};
 
 /// A client of a public port.
@@ -92,7 +93,8 @@ impl Serve {
         sock: SockId,
         peer: Peer,
     ) {
-        if let Some(why) = self.unwelcome(place, peer) {
+        let no_room = |cx: &mut Cx<'_>| (!cx.admit(sock)).then(|| NO_DESCRIPTORS.to_owned());
+        if let Some(why) = self.unwelcome(place, peer).or_else(|| no_room(cx)) {
             cx.close(sock, Close::Orderly);
             return self.refuse_client(cx.now(), peer, &why);
         }

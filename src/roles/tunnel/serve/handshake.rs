@@ -22,6 +22,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 
 /// A connection that is no backend yet.
 #[derive(Debug)]
@@ -88,7 +89,8 @@ impl Serve {
 
     /// While too many have not proven themselves yet, the others wait in the kernel.
     fn accept_if_room(&mut self, cx: &mut Cx<'_>) {
-        let is_room = self.handshakes.len() < HANDSHAKES_MAX;
+        let others = self.handshakes.len();
+        let is_room = others == 0 || others < HANDSHAKES_MAX && cx.has_spare();
         if is_room != self.accepting {
             self.accepting = is_room;
             for sock in &self.listeners {
@@ -236,6 +238,9 @@ impl Serve {
             let why = format!("{} here already (--max-backends)", Count(others, "backend"));
             return self.refuse(cx, key, Code::Full, &why);
         }
+        if holder.is_none() && !cx.has_spare() {
+            return self.refuse(cx, key, Code::Full, NO_DESCRIPTORS);
+        }
         match (holder, verdict) {
             (Some(holder), Proven::NotAsked) => {
                 // Without proof a name is handed over only when its holder is dead.
@@ -326,6 +331,9 @@ impl Serve {
         let full = |max| self.backends.len() >= max;
         if self.config.max_backends.is_some_and(full) {
             return self.drop_handshake(cx, key, Some("too many backends (--max-backends)"));
+        }
+        if !cx.has_spare() {
+            return self.drop_handshake(cx, key, Some(NO_DESCRIPTORS));
         }
         let place = match self.place_for(cx, sock, None, 0) {
             Ok(place) => place,

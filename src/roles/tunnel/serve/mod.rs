@@ -221,14 +221,12 @@ impl Serve {
 
     /// Keeps descriptors back for backends, each of which has a connection and a port, and says so where that leaves
     /// less than was asked for. Where there are few, no more than half of them.
-    fn limit_clients(&mut self, cx: &Cx<'_>) -> Result<(), String> {
+    fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let backends = self.config.max_backends.unwrap_or(usize::MAX);
         let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
         let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
-        let (most, warning) = listening::most_clients(cx, self.config.max_clients, reserve, 0)?;
-        self.config.max_clients = Some(most);
-        if let Some(text) = warning {
+        if let Some(text) = listening::claim(cx, self.config.max_clients, reserve, 0)? {
             self.journal.warn(cx.now(), "descriptors", text);
         }
         Ok(())

@@ -26,7 +26,7 @@ use self::plain::Plain;
 use self::streams::Stream;
 use super::config::{AdapterConfig, LocalEnd};
 use super::wire::Wire;
-use super::{READ_MAX, STOCK, pack, unpack};
+use super::{READ_MAX, RESERVE, STOCK, pack, unpack};
 use crate::base::backoff::Backoff;
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
@@ -63,6 +63,10 @@ pub struct Adapter {
     up_since: Time,
     /// The kinds of lines that have said why.
     said_down: BTreeSet<String>,
+    /// The last of them, as the log has it.
+    trouble: Option<String>,
+    /// When the relay is dialled again, while it rests.
+    retry_at: Time,
     draining: Option<Signal>,
     /// It has stopped, and only closes what is left.
     finished: bool,
@@ -147,6 +151,8 @@ impl Adapter {
             down: None,
             up_since: Time::ZERO,
             said_down: BTreeSet::new(),
+            trouble: None,
+            retry_at: Time::ZERO,
             draining: None,
             finished: false,
             scratch: vec![0; READ_MAX].into_boxed_slice(),
@@ -214,6 +220,9 @@ impl Adapter {
                 self.listens_at.push(at);
             }
         }
+        if let Some(text) = listening::claim(cx, Some(self.config.max_streams), RESERVE, 1)? {
+            self.journal.warn(cx.now(), "descriptors", text);
+        }
         if self.config.tls.insecure {
             self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }
@@ -245,6 +254,7 @@ impl Adapter {
         }
         let wait = self.backoff.next_spread(cx.random());
         cx.timer(wait, Tick::Retry.tag(0));
+        self.retry_at = cx.now() + wait;
         self.state = State::Resting;
     }
 
@@ -262,6 +272,8 @@ impl Adapter {
 
     /// Says why there is no relay; each reason is news once, until there is one again.
     fn say_down(&mut self, now: Time, why: &str, text: String) {
+        let trouble = text.split("; retrying").next();
+        self.trouble = trouble.map(str::to_owned);
         let kind = format!("relay-down: {why}");
         if self.said_down.contains(&kind) || self.said_down.len() < REASONS_MAX {
             self.journal.warn(now, &kind, text);

@@ -33,6 +33,7 @@ impl Adapter {
         self.is_plain = !mux;
         self.counts.sessions += 1;
         self.up_since = cx.now();
+        self.trouble = None;
         for kind in std::mem::take(&mut self.said_down) {
             self.journal.forget(now, &kind);
         }

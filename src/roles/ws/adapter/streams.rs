@@ -18,6 +18,7 @@ use crate::reactor::net::{Close, Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::callers::address;
 use crate::roles::link::Link;
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::pump::{Channel, Channels, Mux, Outcome, hindmost};
 use crate::roles::ws::config::LocalEnd;
 use crate::roles::ws::keepalive;
@@ -140,6 +141,11 @@ impl Adapter {
         {
             cx.close(sock, Close::Orderly);
             let text = format!("program {peer} refused: not in --allow");
+            return self.journal.warn(cx.now(), "refused", text);
+        }
+        if !cx.admit(sock) {
+            cx.close(sock, Close::Orderly);
+            let text = format!("program {peer} refused: {NO_DESCRIPTORS}");
             return self.journal.warn(cx.now(), "refused", text);
         }
         self.program_connected(cx, sock, peer);
@@ -315,6 +321,11 @@ impl Adapter {
         let LocalEnd::Target(target) = &self.config.end else {
             return;
         };
+        if !cx.has_room(self.dials.len()) {
+            let text = format!("a client is reset: {NO_DESCRIPTORS}");
+            self.journal.warn(cx.now(), "descriptors", text);
+            return self.end_stream(cx, key, Close::Reset);
+        }
         let dial = cx.dial(target, self.config.connect_timeout);
         self.streams[key].dial = Some(dial);
         self.dials.insert(dial, key);
@@ -326,6 +337,7 @@ impl Adapter {
         };
         self.journal.forget(cx.now(), TARGET);
         cx.set_tag(sock, Kind::Local.tag(key));
+        cx.count_in(sock);
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
         }

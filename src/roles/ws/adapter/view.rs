@@ -6,7 +6,9 @@ use crate::base::secret::Secret;
 use crate::base::time::Time;
 use crate::reactor::Cx;
 use crate::reactor::net::Close;
-use crate::reactor::view::{ClientPage, ClientRow, Figure, Upstream, UpstreamState, View};
+use crate::reactor::view::{
+    ClientPage, ClientRow, Effort, Figure, Trouble, Upstream, UpstreamState, View,
+};
 use crate::roles::journal::TOKEN_READ;
 
 impl Adapter {
@@ -41,6 +43,14 @@ impl Adapter {
                 last_byte: None,
                 is_overdue: false,
                 connections: self.counts.sessions,
+                trouble: self
+                    .trouble
+                    .clone()
+                    .map(|what| Trouble { what, advice: "" }),
+                effort: match self.state {
+                    State::Resting => Effort::Waiting(self.retry_at.since(now)),
+                    _ => Effort::Dialling,
+                },
             }),
             clients: self.streams.len(),
             clients_most: self.counts.connections_most,

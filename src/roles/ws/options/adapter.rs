@@ -222,7 +222,7 @@ const TOKEN_FILE: Opt = Opt {
     unit: "FILE",
     preset: Preset::Said("$HYDRANT_TOKEN"),
     group: WHO,
-    help: "holds the token that the relay asks for, in one line",
+    help: "FILE, which nobody else may read, holds the token that the relay asks for, in one line",
     ..Opt::SWITCH
 };
 

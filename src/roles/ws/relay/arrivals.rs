@@ -99,8 +99,8 @@ impl Arrival {
 
 impl Relay {
     pub(super) fn accepted(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: Peer) {
-        if self.arrivals.len() >= ARRIVALS_MAX {
-            self.make_way(cx);
+        if !self.lets_in(cx, sock, peer) {
+            return;
         }
         if let Some(idle) = self.config.keepalive {
             cx.set_keepalive(sock, keepalive(idle));
@@ -129,7 +129,7 @@ impl Relay {
 
     /// The place of one is for another: of those who have their answer already, or else of those whose request has not
     /// come, the one that is there for the longest time. Those who wait never have all places.
-    fn make_way(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn make_way(&mut self, cx: &mut Cx<'_>) {
         let others = self.arrivals.iter().filter(|(_, other)| !other.waits());
         let is_asking = |arrival: &Arrival| matches!(arrival.stage, Stage::Asking(_));
         let first = others.min_by_key(|(_, other)| (is_asking(other), other.since));
@@ -486,7 +486,7 @@ fn as_name(name: &Option<Name>) -> String {
 /// How long a request may take, and how long its answer.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be before their upgrade at a time: one more takes the place of another.
-const ARRIVALS_MAX: usize = 256;
+pub(super) const ARRIVALS_MAX: usize = 256;
 /// Those of them that may wait for one host, and for all.
 const WAITING_MAX: usize = 32;
 const WAITING_ALL_MAX: usize = ARRIVALS_MAX / 2;

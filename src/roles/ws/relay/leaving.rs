@@ -1,12 +1,14 @@
 //! How WebSockets end: a host that gets no more clients, a close from either end, a connection that is gone.
 
+use super::arrivals::ARRIVALS_MAX;
 use super::peers::{Body, Peer};
 use super::{Place, Relay, Tick};
 use crate::base::units::{Bytes, Span};
 use crate::proto::hello::Name;
 use crate::proto::websocket::CloseCode;
 use crate::reactor::Cx;
-use crate::reactor::net::Close;
+use crate::reactor::net::{self, Close, SockId};
+use crate::roles::listening::NO_DESCRIPTORS;
 use crate::roles::pump::Carrier;
 use crate::roles::ws::tokens::Part;
 use crate::roles::ws::{CLOSE_TIMEOUT, STOPS};
@@ -19,6 +21,20 @@ impl Peer {
 }
 
 impl Relay {
+    /// Whether there is room for one more, for whom another may have to go.
+    pub(super) fn lets_in(&mut self, cx: &mut Cx<'_>, sock: SockId, peer: net::Peer) -> bool {
+        if self.arrivals.len() >= ARRIVALS_MAX || !cx.admit(sock) {
+            self.make_way(cx);
+        }
+        let is_room = cx.admit(sock);
+        if !is_room {
+            cx.close(sock, Close::Orderly);
+            let text = format!("{peer} refused: {NO_DESCRIPTORS}");
+            self.journal.warn(cx.now(), "refused: full", text);
+        }
+        is_room
+    }
+
     /// A name's host is taken to be gone.
     pub(super) fn retire(&mut self, cx: &mut Cx<'_>, name: &Option<Name>, why: &str) {
         let Some(host) = self.places.get(name).and_then(|place| place.host) else {

@@ -31,7 +31,7 @@ use self::memory::Memory;
 use self::peers::Peer;
 use super::config::RelayConfig;
 use super::tokens::Tokens;
-use super::{READ_MAX, STOCK, STOPS, pack, unpack};
+use super::{READ_MAX, RESERVE, STOCK, STOPS, pack, unpack};
 use crate::base::time::Time;
 use crate::base::units::{Count, Span};
 use crate::proto::hello::Name;
@@ -182,9 +182,16 @@ impl Relay {
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
+        if let Some(text) = listening::claim(cx, self.config.max_connections, RESERVE, 0)? {
+            self.journal.warn(cx.now(), "descriptors", text);
+        }
         for at in &self.listens_at {
             let text = format!("listening on {at} for hosts and clients");
             self.journal.info(text);
+        }
+        if self.config.trust_proxy.has_everybody() {
+            let text = listening::TRUSTS_EVERYBODY.to_owned();
+            self.journal.warn(cx.now(), "proxy", text);
         }
         cx.timer(STOCK.min(self.config.ping), Tick::Stock.tag(0));
         Ok(())
