@@ -33,6 +33,11 @@ impl Cx<'_> {
         self.core.net.clock()
     }
 
+    /// The processor's time that this thread has used.
+    pub fn cpu_time(&self) -> Duration {
+        self.core.net.cpu_time()
+    }
+
     /// The time of day, in milliseconds since 1970: to be shown, and never to be reckoned with.
     pub fn utc_millis(&self) -> u64 {
         self.core.net.utc_millis()

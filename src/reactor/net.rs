@@ -187,6 +187,11 @@ pub trait Net {
     /// The time as it is.
     fn clock(&self) -> Time;
 
+    /// The processor's time that the calling thread has used, where the network knows it; else it is the clock's.
+    fn cpu_time(&self) -> Duration {
+        self.clock().since(Time::ZERO)
+    }
+
     /// Waits until something is ready or this time has come (`None`: for as long as it takes), and adds what it found
     /// to `out`. A time that is not after [`Net::now`] only looks. It may return early with nothing found, as after a
     /// signal, but never by rounding the time down.

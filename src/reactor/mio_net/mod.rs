@@ -282,6 +282,12 @@ impl Net for MioNet {
         Time::ZERO + self.start.elapsed()
     }
 
+    fn cpu_time(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+
     fn wait(&mut self, until: Option<Time>, out: &mut Vec<Ready>) -> io::Result<()> {
         let sleeps = match until {
             None => true,

@@ -31,7 +31,10 @@ impl Relay {
         }
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
-        let room = self.pace.read_size(self.clients.takers(), self.read_max);
+        let takers = self.clients.takers();
+        self.read_size
+            .before_read(takers, self.counts.bytes_out, || cx.cpu_time());
+        let room = self.pace.read_size(takers, self.read_size.now());
         debug_assert!(
             self.known_room() >= self.read_max,
             "the gate is open and the ring full"
@@ -64,6 +67,7 @@ impl Relay {
             return read;
         };
         self.ring.commit(n);
+        self.read_size.note(n);
         self.counts.bytes_in += n as u64;
         Ok(Some(n))
     }
@@ -75,13 +79,14 @@ impl Relay {
         if self.ring.is_at_start() || self.outputs.iter().any(Outlet::may_go_back) {
             return;
         }
-        let is_worn = self.ring.place() >= REUSE_AFTER * self.read_max;
+        let read = self.read_size.now();
+        let is_worn = self.ring.place() >= REUSE_AFTER * read;
         if !is_worn && !self.nobody_is_behind() {
             return;
         }
         // The kernel is not asked for each of many small reads: one large one's worth makes no difference here. The
         // head goes back where a record dies with its upstream.
-        if is_worn && self.ring.head().abs_diff(self.asked_at) >= self.read_max as u64 {
+        if is_worn && self.ring.head().abs_diff(self.asked_at) >= read as u64 {
             self.asked_at = self.ring.head();
             self.ask_retaining(cx);
         }

@@ -1,0 +1,315 @@
+//! Which size of a read is the cheapest here. A larger one means fewer system calls for each byte; it also means more
+//! bytes that have to stay in the processor's cache until the last client has been sent them. Where the one outweighs
+//! the other depends on the processor and on how many share a read: measured on one machine, 512 KiB are the best with
+//! one client, 256 KiB with a hundred and more; on another one 256 KiB with one client and 512 KiB with a hundred.
+//!
+//! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
+//! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one, by the
+//! processor's time for each byte sent, in every round:
+//!
+//! ```text
+//!   rest ──enough full reads──> best | other | best | other | best | other ──other won each time──> other is the best
+//!    ^                                          │
+//!    └── the other way next; twice the rest <───┘ it lost a round
+//! ```
+
+use std::time::Duration;
+
+/// The size of a read, and what is being found out about it.
+#[derive(Debug)]
+pub(super) struct ReadSize {
+    most: usize,
+    best: usize,
+    /// Whether the neighbour to be tried next is the larger one.
+    upwards: bool,
+    /// Neighbours that have lost since the best became it, or since what shares a read has changed.
+    lost: u32,
+    /// Full reads until the next trial.
+    rest: u32,
+    takers: usize,
+    /// What the latest read brought.
+    last: usize,
+    trial: Option<Trial>,
+}
+
+/// Two sizes, compared.
+#[derive(Debug)]
+struct Trial {
+    other: usize,
+    /// Blocks that are over; the odd ones are the other size's.
+    blocks: u32,
+    reads: u32,
+    full: u32,
+    /// When what counts of the block began: the processor's time, and bytes that had been sent.
+    began: (Duration, u64),
+    /// Nanoseconds for each byte in the block before.
+    before: f64,
+}
+
+impl ReadSize {
+    /// Reads of at most `most` bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            best: FIRST.min(most),
+            upwards: true,
+            lost: 0,
+            rest: REST,
+            takers: 0,
+            last: 0,
+            trial: None,
+        }
+    }
+
+    /// How many bytes are to be read.
+    pub(super) fn now(&self) -> usize {
+        match &self.trial {
+            Some(trial) if trial.blocks % 2 == 1 => trial.other,
+            _ => self.best,
+        }
+    }
+
+    /// A read brought so many bytes.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.last = bytes;
+    }
+
+    /// The upstream is about to be read for so many clients, when `sent` bytes in all have been sent. `clock` tells the
+    /// processor's time that this thread has used.
+    pub(super) fn before_read(
+        &mut self,
+        takers: usize,
+        sent: u64,
+        clock: impl FnOnce() -> Duration,
+    ) {
+        let is_full = self.last >= self.now();
+        if self.trial.is_none() && !is_full {
+            return;
+        }
+        let is_crowd_another = takers > 2 * self.takers || 2 * takers < self.takers;
+        if is_crowd_another {
+            self.takers = takers;
+            self.lost = 0;
+            self.begin_rest();
+        } else if self.trial.is_some() {
+            self.go_on(is_full, sent, clock);
+        } else if self.rest > 0 {
+            self.rest -= 1;
+        } else {
+            self.begin_trial();
+        }
+    }
+
+    fn begin_rest(&mut self) {
+        self.trial = None;
+        // Both neighbours are looked at before there is more rest.
+        self.rest = REST << (self.lost / 2).min(REST_DOUBLED_MAX);
+    }
+
+    fn begin_trial(&mut self) {
+        let neighbour = |upwards| {
+            let size = if upwards {
+                self.best * 2
+            } else {
+                self.best / 2
+            };
+            (LEAST..=self.most).contains(&size).then_some(size)
+        };
+        let other = neighbour(self.upwards).or_else(|| {
+            self.upwards = !self.upwards;
+            neighbour(self.upwards)
+        });
+        match other {
+            Some(other) => self.trial = Some(Trial::new(other)),
+            // There is but one size.
+            None => self.rest = u32::MAX,
+        }
+    }
+
+    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) {
+        let Some(trial) = &mut self.trial else { return };
+        match trial.go_on(is_full, sent, clock) {
+            Verdict::Open => {}
+            Verdict::Idle => self.begin_rest(),
+            Verdict::Lost => {
+                self.upwards = !self.upwards;
+                self.lost = self.lost.saturating_add(1);
+                self.begin_rest();
+            }
+            Verdict::Won => {
+                self.best = trial.other;
+                self.lost = 0;
+                self.begin_rest();
+            }
+        }
+    }
+}
+
+enum Verdict {
+    Open,
+    /// There was less to read than was asked for, so that nothing was learnt.
+    Idle,
+    Lost,
+    Won,
+}
+
+impl Trial {
+    fn new(other: usize) -> Self {
+        Self {
+            other,
+            blocks: 0,
+            reads: 0,
+            full: 0,
+            began: (Duration::ZERO, 0),
+            before: 0.0,
+        }
+    }
+
+    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) -> Verdict {
+        // The first reads of another size find memory that is not in the cache yet.
+        self.reads += 1;
+        if self.reads <= SETTLING {
+            if self.reads == SETTLING {
+                self.began = (clock(), sent);
+                self.full = 0;
+            }
+            return Verdict::Open;
+        }
+        self.full += u32::from(is_full);
+        let counted = self.reads - SETTLING;
+        let bytes = sent - self.began.1;
+        if counted < BLOCK_MIN || counted < BLOCK_MAX && bytes < BLOCK_BYTES {
+            return Verdict::Open;
+        }
+        if bytes == 0 || self.full * 4 < counted * 3 {
+            return Verdict::Idle;
+        }
+        let took = clock().saturating_sub(self.began.0);
+        let cost = took.as_nanos() as f64 / bytes as f64;
+        let has_lost = self.blocks % 2 == 1 && cost >= self.before * WORTH;
+        self.before = cost;
+        self.blocks += 1;
+        self.reads = 0;
+        match self.blocks {
+            _ if has_lost => Verdict::Lost,
+            2.. if self.blocks == 2 * ROUNDS => Verdict::Won,
+            _ => Verdict::Open,
+        }
+    }
+}
+
+const FIRST: usize = 256 << 10;
+/// Measured: never as good as twice as much, with 1 to 10,000 clients.
+const LEAST: usize = 64 << 10;
+/// Full reads between trials, at first: a twentieth of a second with one client.
+const REST: u32 = 512;
+/// How often that is doubled while nothing better is found.
+const REST_DOUBLED_MAX: u32 = 7;
+const SETTLING: u32 = 3;
+/// Reads in a block: as many as send so many bytes, which takes some hundredths of a second, but not fewer or more
+/// than this.
+const BLOCK_BYTES: u64 = 64 << 20;
+const BLOCK_MIN: u32 = 8;
+const BLOCK_MAX: u32 = 128;
+const ROUNDS: u32 = 3;
+/// What costs at least so much of the other's is not worth a change.
+const WORTH: f64 = 0.98;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 512 << 10;
+
+    /// Reads so many times, where a byte that is read `size` at a time and sent to so many costs `cost(size)`
+    /// nanoseconds for each of them, and tells the size in the end.
+    fn after(
+        size: &mut ReadSize,
+        reads: u32,
+        takers: usize,
+        mut cost: impl FnMut(usize) -> f64,
+    ) -> usize {
+        let (mut sent, mut used) = (0, 0.0);
+        for _ in 0..reads {
+            size.before_read(takers, sent, || Duration::from_nanos(used as u64));
+            let bytes = size.now();
+            size.note(bytes);
+            sent += (bytes * takers) as u64;
+            used += cost(bytes) * (bytes * takers) as f64;
+        }
+        size.now()
+    }
+
+    #[test]
+    fn the_cheapest_size_is_found() {
+        for takers in [1, 10, 100, 1000, 10_000] {
+            for best in [64 << 10, 128 << 10, 256 << 10, 512 << 10] {
+                let mut size = ReadSize::new(MOST);
+                let cost = |size: usize| 0.1 + 0.02 * (size as f64 / best as f64).log2().abs();
+                // Not in the midst of a trial.
+                after(&mut size, 20_000, takers, cost);
+                assert_eq!(size.best, best, "{takers}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_difference_changes_nothing() {
+        let mut size = ReadSize::new(MOST);
+        after(&mut size, 20_000, 10, |_| 0.1);
+        assert_eq!(size.best, FIRST);
+    }
+
+    #[test]
+    fn a_crowd_finds_its_own() {
+        let mut size = ReadSize::new(MOST);
+        let small_is_cheap = |size: usize| size as f64;
+        let large_is_cheap = |size: usize| 1.0 / size as f64;
+        after(&mut size, 20_000, 1, large_is_cheap);
+        assert_eq!(size.best, MOST);
+        after(&mut size, 20_000, 100, small_is_cheap);
+        assert_eq!(size.best, LEAST);
+    }
+
+    #[test]
+    fn trials_become_rare_where_they_find_nothing() {
+        let mut size = ReadSize::new(MOST);
+        let mut dear = 0_u32;
+        after(&mut size, 100_000, 10, |size| {
+            dear += u32::from(size != FIRST);
+            if size == FIRST { 0.1 } else { 0.11 }
+        });
+        assert!(dear > 0, "both were tried");
+        assert!(dear < 1000, "{dear} of 100,000 reads were dearer");
+    }
+
+    #[test]
+    fn without_more_to_read_nothing_is_tried() {
+        let mut size = ReadSize::new(MOST);
+        for sent in 0..100_000 {
+            size.before_read(10, sent, || unreachable!("nobody asks for the time"));
+            size.note(256);
+        }
+        assert_eq!(size.now(), FIRST);
+    }
+
+    #[test]
+    fn a_trial_that_the_upstream_ends_teaches_nothing() {
+        let mut size = ReadSize::new(MOST);
+        let large_is_cheap = |size: usize| 1.0 / size as f64;
+        after(&mut size, REST + 10, 10, large_is_cheap);
+        assert!(size.trial.is_some());
+        for sent in 0..1000 {
+            size.note(256);
+            size.before_read(10, (1 << 40) + sent, || Duration::from_secs(1));
+        }
+        assert!(size.trial.is_none());
+        assert_eq!((size.now(), size.lost), (FIRST, 0));
+    }
+
+    #[test]
+    fn a_small_ring_has_one_size() {
+        let mut size = ReadSize::new(100);
+        assert_eq!(after(&mut size, 10_000, 10, |size| 1.0 / size as f64), 100);
+    }
+}
