@@ -15,7 +15,7 @@ use crate::roles::bench::machine::is_listened_at;
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
 use crate::roles::bench::source::{self, Source, local};
-use crate::roles::bench::together::Phase;
+use crate::roles::bench::schedule::Phase;
 
 /// Where everything runs.
 #[derive(Clone, Debug)]

@@ -51,6 +51,16 @@ impl Family {
         family
     }
 
+    /// A process of one thread that has spent its time so.
+    #[cfg(test)]
+    pub(super) fn of_one(thread: &str, usage: Usage) -> Self {
+        Self {
+            cpu: usage.cpu,
+            threads: vec![(thread.to_owned(), usage)],
+            ..Self::default()
+        }
+    }
+
     /// Takes another family's processes in.
     pub(super) fn join(&mut self, other: Self) {
         self.cpu += other.cpu;

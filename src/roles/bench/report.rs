@@ -11,7 +11,7 @@ use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::figure::{Figure, Outcome};
 use crate::roles::bench::launch::Cores;
 use crate::roles::bench::scenarios::median;
-use crate::roles::bench::together::gap;
+use crate::roles::bench::schedule::gap;
 
 /// What each relay is called: its program, with a letter where there are several.
 pub(super) fn names(relays: &[Template]) -> Vec<String> {

@@ -8,11 +8,12 @@ use hdrhistogram::Histogram;
 
 use crate::base::units::Span;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
-use crate::roles::bench::conduct::{Halt, House, Mark, Run};
+use crate::roles::bench::conduct::{Halt, House, Run};
 use crate::roles::bench::config::Scenario;
 use crate::roles::bench::figure::{self, Doubt, Figure, Outcome, Thousands};
+use crate::roles::bench::heat::{Heat, Stretch};
+use crate::roles::bench::marks::Mark;
 use crate::roles::bench::source::WARM_UP;
-use crate::roles::bench::together::{Heat, Stretch};
 
 impl<H: House> Run<'_, H> {
     pub(super) fn measure(&mut self, relay: usize) -> Result<Outcome, Halt> {

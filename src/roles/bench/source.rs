@@ -18,7 +18,7 @@ use crate::roles::bench::config::Meet;
 use crate::roles::bench::dialect::{Dialect, Publisher};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Feed, Filler};
-use crate::roles::bench::together::Phase;
+use crate::roles::bench::schedule::{NANOS, Phase, Schedule};
 
 /// How a source is to behave.
 #[derive(Clone, Debug)]
@@ -85,27 +85,6 @@ impl Relay {
     fn has_more(&self) -> bool {
         let has_words = |publisher: &Publisher| !publisher.out().is_empty();
         self.feed.waiting() > 0 || self.publisher.as_ref().is_some_and(has_words)
-    }
-}
-
-/// When messages are due.
-#[derive(Clone, Copy, Debug)]
-struct Schedule {
-    start: Time,
-    /// The first message's number, and that from which on they count, and the end of those that do.
-    first: u64,
-    counted: u64,
-    end: u64,
-    /// Messages a second.
-    rate: u64,
-}
-
-impl Schedule {
-    /// Whole nanoseconds between messages would make up a faster rate, by a thousandth where it is high.
-    fn due(&self, seq: u64) -> Time {
-        let (count, rate) = (seq - self.first, self.rate);
-        let nanos = count / rate * NANOS + count % rate * NANOS / rate;
-        Time::from_nanos(self.start.nanos() + nanos)
     }
 }
 
@@ -465,7 +444,6 @@ pub(super) fn local(port: u16) -> Endpoint {
     }
 }
 
-const NANOS: u64 = 1_000_000_000;
 /// How often the board is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// The time between two messages of a trickle.
@@ -491,26 +469,3 @@ const ROOM_LOOK: Duration = Duration::from_millis(1);
 /// Connections of relays that fetch the bytes for each client anew. Each has a lap of messages to itself.
 pub(super) const RELAYS_MAX: usize = 128;
 const SCRATCH: usize = 4096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schedule_has_as_many_messages_in_an_hour_as_were_asked_for() {
-        for rate in [1, 3, 160, 600_001, 999_999, 1_000_000] {
-            let schedule = Schedule {
-                start: Time::from_nanos(7),
-                first: 5,
-                counted: 5,
-                end: u64::MAX,
-                rate,
-            };
-            let due = |seq| schedule.due(seq).nanos() - 7;
-            assert_eq!(due(5), 0);
-            assert_eq!(due(5 + 3600 * rate), 3600 * NANOS);
-            assert_eq!(due(6), NANOS / rate);
-            assert!(due(5 + rate - 1) < NANOS);
-        }
-    }
-}
