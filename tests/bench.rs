@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "bench/blame.rs"]
+mod blame;
 #[path = "bench/brokers.rs"]
 mod brokers;
 #[path = "bench/pairs.rs"]

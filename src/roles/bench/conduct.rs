@@ -18,7 +18,7 @@ use crate::roles::bench::config::{Job, Meet, Scenario};
 use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::figure::Outcome;
 use crate::roles::bench::launch::{Cores, begin, feeder, service};
-use crate::roles::bench::machine::Family;
+use crate::roles::bench::machine::{Family, is_taken};
 use crate::roles::bench::means::{check_descriptors, check_memory};
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
@@ -30,6 +30,9 @@ use crate::roles::bench::source::local;
 pub trait House {
     /// The time as it is.
     fn now(&self) -> Time;
+    /// For how long the bench has been stopped since it began, by whomever: time in which it was neither at work nor at
+    /// rest, nor waiting for a core.
+    fn stopped(&self) -> Duration;
     /// Lets time pass.
     ///
     /// # Errors
@@ -63,6 +66,33 @@ pub enum Halt {
     Failed(String),
 }
 
+/// How long something is waited for: once more as long, if the bench stood still meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    end: Time,
+    length: Duration,
+    /// For how long the bench had been stopped when it began. `None`: it begins for the second time.
+    stopped: Option<Duration>,
+}
+
+impl Patience {
+    pub(super) fn begin<H: House>(house: &H, length: Duration) -> Self {
+        Self {
+            end: house.now() + length,
+            length,
+            stopped: Some(house.stopped()),
+        }
+    }
+
+    pub(super) fn left<H: House>(&mut self, house: &H) -> Duration {
+        let now = house.now();
+        if now >= self.end && self.stopped.take().is_some_and(|it| house.stopped() > it) {
+            self.end = now + self.length;
+        }
+        self.end.since(now)
+    }
+}
+
 /// A run that is under way.
 pub(super) struct Run<'a, H> {
     pub(super) house: &'a mut H,
@@ -81,7 +111,7 @@ pub(super) struct Run<'a, H> {
     /// Everybody was told that it is over.
     is_stopped: bool,
     /// Where clients speak TLS: what the relay shows them.
-    _certificate: Option<Certificate>,
+    certificate: Option<Certificate>,
 }
 
 /// Makes one run.
@@ -99,6 +129,8 @@ pub(super) fn perform<H: House>(
 }
 
 impl<'a, H: House> Run<'a, H> {
+    /// Has everybody meet. A relay that ends since somebody else has taken its port, between when that was found free
+    /// and when it listens there, is started again with others.
     pub(super) fn set_up(
         house: &'a mut H,
         job: &'a Job,
@@ -110,35 +142,11 @@ impl<'a, H: House> Run<'a, H> {
         house.progress(label, "starting the relay");
         check_descriptors(house, job.connections(), 1)?;
         check_memory(job)?;
-        let board = Arc::<Board>::default();
-        let filler = Arc::new(Filler::new(job.size));
-        // Where nobody feeds a relay, it is not dialled as one either.
-        let is_fed = job.scenario.work().is_none() && !matches!(job.scenario, Scenario::Hub(_));
-        let listens = template.dials_source() || !is_fed;
-        let meet = listens.then(|| Meet::Listen(local(0)));
-        let dialect = template.dialect();
-        let player = match job.scenario.work() {
-            Some(_) => service(job, &board),
-            None => feeder(job, &board, (&filler, dialect), (meet, phase), house.utc()),
-        };
-        play(house, player, cores, &board)?;
-        let started = Certificate::of(house, job.scenario).and_then(|certificate| {
-            let cert = certificate.as_ref().map_or("", Certificate::path);
-            let started = begin(house, &board, template, cores, (listens, cert))?;
-            Ok((started, certificate))
-        });
-        let ((relay, port), certificate) = match started {
-            Ok(started) => started,
-            Err(halt) => {
-                board.give_order(Order::Stop);
-                house.close();
-                return Err(halt);
-            }
-        };
+        let certificate = Certificate::of(house, job.scenario)?;
         let mut run = Self {
             house,
-            board,
-            relay,
+            board: Arc::default(),
+            relay: RelayProcesses::default(),
             job,
             cores,
             dialect: template.dialect(),
@@ -146,23 +154,67 @@ impl<'a, H: House> Run<'a, H> {
             label: label.to_owned(),
             bare: Family::default(),
             is_stopped: false,
-            _certificate: certificate,
+            certificate,
         };
-        let met = match job.scenario {
-            Scenario::Tunnel(work) | Scenario::Ws(work) => run.meet_service(port, work),
-            Scenario::Hub(pace) => run.meet_broker(port, pace),
-            _ => run.meet(port, filler),
-        };
-        match met {
-            Ok(()) => Ok(run),
-            Err(halt) => {
-                run.clean_up();
-                Err(halt)
+        for starts in 1.. {
+            let Err(halt) = run.bring_up(template, phase) else {
+                break;
+            };
+            let lost_its_port = run.give_up();
+            match halt {
+                Halt::Failed(text) if lost_its_port && starts < STARTS_MAX => {
+                    log::info!("bench: {text}; another port is tried, since that one was taken");
+                }
+                halt => return Err(halt),
             }
+        }
+        Ok(run)
+    }
+
+    fn bring_up(&mut self, template: &Template, phase: Option<Phase>) -> Result<(), Halt> {
+        let (job, dialect) = (self.job, self.dialect);
+        let filler = Arc::new(Filler::new(job.size));
+        // Where nobody feeds a relay, it is not dialled as one either.
+        let is_fed = job.scenario.work().is_none() && !matches!(job.scenario, Scenario::Hub(_));
+        let listens = template.dials_source() || !is_fed;
+        let meet = listens.then(|| Meet::Listen(local(0)));
+        let (board, utc) = (&self.board, self.house.utc());
+        let player = match job.scenario.work() {
+            Some(_) => service(job, board),
+            None => feeder(job, board, (&filler, dialect), (meet, phase), utc),
+        };
+        play(self.house, player, self.cores, board)?;
+        let cert = self.certificate.as_ref().map_or("", Certificate::path);
+        let port = begin(
+            self.house,
+            (board, &mut self.relay),
+            template,
+            self.cores,
+            (listens, cert),
+            job.waits.patience,
+        )?;
+        match job.scenario {
+            Scenario::Tunnel(work) | Scenario::Ws(work) => self.meet_service(port, work),
+            Scenario::Hub(pace) => self.meet_broker(port, pace),
+            _ => self.meet(port, filler),
         }
     }
 
-    fn clean_up(mut self) {
+    /// Ends what was started, so that it can be started anew. Returns whether a port was taken that the relay was to
+    /// have.
+    fn give_up(&mut self) -> bool {
+        let (has_failed, says_so) = (self.relay.has_failed(), self.relay.says_in_use());
+        let ports = *lock(&self.board.source.free_ports);
+        self.clean_up();
+        // Who listens there now is not the relay.
+        let somebody_has = || ports.is_some_and(|ports| ports.into_iter().any(is_taken));
+        let lost = has_failed && (says_so || somebody_has());
+        self.board = Arc::default();
+        self.is_stopped = false;
+        lost
+    }
+
+    fn clean_up(&mut self) {
         self.stop();
         self.house.close();
         self.see_off();
@@ -178,12 +230,13 @@ impl<'a, H: House> Run<'a, H> {
     }
 
     /// The relay gets a moment to end well; then it is killed.
-    pub(super) fn see_off(mut self) {
+    pub(super) fn see_off(&mut self) {
         for _ in 0..END_LOOKS {
             if self.relay.have_ended() || self.house.rest(LOOK).is_err() {
-                return;
+                break;
             }
         }
+        self.relay = RelayProcesses::default();
     }
 
     /// Lets time pass while all goes well.
@@ -210,13 +263,13 @@ impl<'a, H: House> Run<'a, H> {
         patience: Duration,
         holds: impl Fn(&Board) -> bool,
     ) -> Result<bool, Halt> {
-        let end = self.house.now() + patience;
+        let mut patience = Patience::begin(self.house, patience);
         loop {
             if holds(&self.board) {
                 return Ok(true);
             }
             self.check()?;
-            let left = end.since(self.house.now());
+            let left = patience.left(self.house);
             if left.is_zero() {
                 return Ok(false);
             }
@@ -269,7 +322,7 @@ impl<'a, H: House> Run<'a, H> {
         self.board.clients.starved.store(UNKNOWN, Relaxed);
         self.board.give_cue(Cue::Tell);
         let is_told = |board: &Board| lock(&board.clients.told).is_some();
-        if !self.wait_until(MEET_WAIT, is_told)? {
+        if !self.wait_until(HANG_WAIT, is_told)? {
             return Err(Halt::Failed("the bench's own clients hang".to_owned()));
         }
         let told = lock(&self.board.clients.told).take();
@@ -288,10 +341,12 @@ pub(super) fn play<H: House>(
         .map_err(|error| Halt::Failed(format!("can't start a thread: {error}")))
 }
 
+/// A relay whose port is taken before it listens there is started so often in all.
+const STARTS_MAX: u32 = 3;
 const SECOND: Duration = Duration::from_secs(1);
 /// How often things that nobody announces are looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
-/// How long clients may take to connect, or to get their first byte, beside 2 ms for each.
-pub(super) const MEET_WAIT: Duration = Duration::from_secs(10);
+/// How long the bench's own threads may take to do what they are told.
+pub(super) const HANG_WAIT: Duration = Duration::from_secs(10);
 /// A relay that was asked to end is looked at so often before it is killed.
 const END_LOOKS: u32 = 50;

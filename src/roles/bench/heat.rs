@@ -8,11 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::roles::bench::board::{Cue, Order};
-use crate::roles::bench::conduct::{Halt, House, LOOK, Run};
+use crate::roles::bench::conduct::{Halt, House, LOOK, Patience, Run};
 use crate::roles::bench::marks::{Beside, Mark};
-use crate::roles::bench::scenarios::{CUE_SEEN, STRAGGLERS};
+use crate::roles::bench::scenarios::CUE_SEEN;
 use crate::roles::bench::schedule::gap;
-use crate::roles::bench::source::WARM_UP;
 
 /// The time in which a run was measured: what was used up to its beginning and up to its end, and by the others in
 /// between.
@@ -21,6 +20,8 @@ pub(super) struct Stretch {
     pub(super) from: Mark,
     pub(super) to: Mark,
     pub(super) beside: Beside,
+    /// The source was not through with its schedule when that had been waited for, and bytes were still taken from it.
+    pub(super) sends_still: bool,
 }
 
 /// Runs of one job, each with a relay of its own, that go through the same steps together. One alone is a heat, too.
@@ -45,8 +46,8 @@ impl<'r, 'a, H: House> Heat<'r, 'a, H> {
             return Ok(Vec::new());
         };
         // A schedule begins at its place in the period, and messages may be as far apart as a second.
-        let clients = (self.runs.len() * job.clients) as u64;
-        let patience = STRAGGLERS + Duration::from_millis(2 * clients) + gap(job, 1);
+        let clients = self.runs.len() * job.clients;
+        let patience = job.waits.to_arrive(clients) + gap(job, 1);
         for run in self.runs.iter() {
             run.board.give_cue(Cue::Count);
         }
@@ -54,15 +55,22 @@ impl<'r, 'a, H: House> Heat<'r, 'a, H> {
         for (run, _) in self.going() {
             run.board.give_order(Order::Run);
         }
-        self.pass("warming up", WARM_UP)?;
+        self.pass("warming up", job.waits.warm_up)?;
         let from = self.marks();
         self.pass("measuring", job.time)?;
+        let sent = |run: &Run<'a, H>| run.board.source.sent.load(Relaxed);
+        let before: Vec<u64> = self.runs.iter().map(sent).collect();
         let is_through = |run: &Run<'a, H>| run.board.source.through.load(Relaxed);
         self.wait_until(patience, is_through)?;
-        let has_all = |run: &Run<'a, H>| run.board.clients.arrived.load(Relaxed) >= run.expected();
+        let after = self.runs.iter().zip(before);
+        let sends_still = after.map(|(run, before)| !is_through(run) && sent(run) > before);
+        let sends_still: Vec<bool> = sends_still.collect();
+        let has_all = |run: &Run<'a, H>| {
+            !is_through(run) || run.board.clients.arrived.load(Relaxed) >= run.expected()
+        };
         self.wait_until(patience, has_all)?;
         let to = self.marks();
-        Ok(self.stretches(&from, &to))
+        Ok(self.stretches(&from, &to, &sends_still))
     }
 
     /// The runs that have not dropped out.
@@ -75,14 +83,24 @@ impl<'r, 'a, H: House> Heat<'r, 'a, H> {
         self.runs.iter().map(Run::mark).collect()
     }
 
-    fn stretches(self, from: &[Mark], to: &[Mark]) -> Vec<Result<Stretch, Halt>> {
+    fn stretches(
+        self,
+        from: &[Mark],
+        to: &[Mark],
+        sends_still: &[bool],
+    ) -> Vec<Result<Stretch, Halt>> {
         let stretch = |at: usize| {
             let mut beside = Beside::default();
             for other in (0..from.len()).filter(|other| *other != at) {
                 beside.add(&from[other], &to[other]);
             }
             let [from, to] = [from, to].map(|marks| marks[at].clone());
-            Stretch { from, to, beside }
+            Stretch {
+                from,
+                to,
+                beside,
+                sends_still: sends_still[at],
+            }
         };
         let all = self.out.into_iter().enumerate();
         all.map(|(at, out)| out.map_or_else(|| Ok(stretch(at)), Err))
@@ -113,11 +131,11 @@ impl<'r, 'a, H: House> Heat<'r, 'a, H> {
         patience: Duration,
         holds: impl Fn(&Run<'a, H>) -> bool,
     ) -> Result<(), Halt> {
-        let end = self.runs[0].house.now() + patience;
+        let mut patience = Patience::begin(self.runs[0].house, patience);
         loop {
             self.drop_out();
             let waits = self.going().any(|(run, _)| !holds(run));
-            let left = end.since(self.runs[0].house.now());
+            let left = patience.left(self.runs[0].house);
             if left.is_zero() || !waits {
                 return Ok(());
             }

@@ -1,4 +1,5 @@
-//! What the relay and the bench have used up to a moment, and what that says against a run: that somebody had no core.
+//! What the relay and the bench have used up to a moment, and what that says against a run: that the bench
+//! was stopped, or somebody had no core.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,6 +20,10 @@ pub(super) struct Mark {
     clients: Usage,
     /// That have arrived, at clients or at a service.
     pub(super) bytes: u64,
+    /// That were taken from the source.
+    pub(super) sent: u64,
+    /// How long the bench has been stopped.
+    stopped: Duration,
 }
 
 /// What runs have used that were under way at the same time.
@@ -49,13 +54,15 @@ impl<H: House> Run<'_, H> {
             at: self.house.now(),
             bytes: self.board.clients.bytes.load(Relaxed)
                 + self.board.source.received.load(Relaxed),
+            sent: self.board.source.sent.load(Relaxed),
+            stopped: self.house.stopped(),
             relay,
             source,
             clients,
         }
     }
 
-    /// Adds what speaks against a run: that somebody was ready to run and had no core.
+    /// Adds what speaks against a run: that the bench was stopped, or somebody was ready to run and had no core.
     pub(super) fn doubt(&self, outcome: &mut Outcome, from: &Mark, to: &Mark) {
         self.doubt_beside(Beside::default(), outcome, from, to);
     }
@@ -97,14 +104,15 @@ fn doubts(cores: &Cores, others: Beside, from: &Mark, to: &Mark) -> Vec<Doubt> {
         let share = waited.saturating_sub(beside).as_secs_f64() / time.max(1e-9);
         (share > WAITED_MAX).then(|| Doubt::NoCore(who, share.min(1.0)))
     };
-    [
+    let stopped = to.stopped.saturating_sub(from.stopped);
+    let was_stopped = (!stopped.is_zero()).then_some(Doubt::Stopped(stopped));
+    let waited = [
         ("the relay", relay_waited, relay_beside),
         ("the source", source.waited, beside(clients.cpu)),
         ("the clients", clients.waited, beside(source.cpu)),
-    ]
-    .into_iter()
-    .filter_map(no_core)
-    .collect()
+    ];
+    let no_core = waited.into_iter().filter_map(no_core);
+    was_stopped.into_iter().chain(no_core).collect()
 }
 
 /// Above this share of the time without a core nothing counts.
@@ -132,6 +140,8 @@ mod tests {
             source: usage(source),
             clients: usage(clients),
             bytes: 0,
+            sent: 0,
+            stopped: Duration::ZERO,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::base::units::Span;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Order};
 use crate::roles::bench::clients::{self, Clients, Reading};
-use crate::roles::bench::conduct::{Halt, House, MEET_WAIT, Run, play};
+use crate::roles::bench::conduct::{Halt, House, Run, play};
 use crate::roles::bench::config::Scenario;
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::sealed;
@@ -49,7 +49,7 @@ impl<H: House> Run<'_, H> {
         }
         let count = self.job.clients;
         let all = move |board: &Board| board.clients.connected.load(Relaxed) == count;
-        let patience = MEET_WAIT + Duration::from_millis(2 * count as u64);
+        let patience = self.job.waits.to_meet(count);
         let step = move |board: &Board| {
             let there = board.clients.connected.load(Relaxed);
             format!("waiting until all are connected, {there} of {count} clients are")

@@ -45,6 +45,7 @@ mod pattern;
 mod picture;
 mod picture_file;
 mod plan;
+mod pulse;
 mod relay_process;
 mod report;
 mod scenarios;
@@ -61,6 +62,7 @@ pub use self::clients::Clients;
 pub use self::conduct::{Halt, House};
 pub use self::exchange::{Callers, Service};
 pub use self::pairs::Pairs;
+pub use self::pulse::Pulse;
 pub use self::source::Source;
 pub use self::watch::Watch;
 

@@ -19,7 +19,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// When this one is. Whole nanoseconds between messages would make up a faster rate, by a thousandth where it is high.
+    /// When this one is. Whole nanoseconds between messages would make up a faster rate, by a thousandth where it is
+    /// high.
     pub(super) fn due(&self, seq: u64) -> Time {
         let (count, rate) = (seq - self.first, self.rate);
         let nanos = count / rate * NANOS + count % rate * NANOS / rate;

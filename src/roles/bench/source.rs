@@ -29,6 +29,8 @@ pub(super) struct Setup {
     pub(super) dialect: Dialect,
     /// Messages a second; `None`: as many as are taken.
     pub(super) rate: Option<u64>,
+    /// The schedule runs for so long before its messages count.
+    pub(super) warm_up: Duration,
     /// How long it keeps its schedule while that counts; `None`: for ever.
     pub(super) time: Option<Duration>,
     /// Where its schedule lies in the period, by the clock that all players share; `None`: anywhere.
@@ -192,7 +194,7 @@ impl Source {
             }
             return;
         };
-        let warm_up = (rate as f64 * WARM_UP.as_secs_f64()) as u64 + 1;
+        let warm_up = (rate as f64 * self.setup.warm_up.as_secs_f64()) as u64 + 1;
         let count = |time: Duration| (rate as f64 * time.as_secs_f64()).ceil() as u64;
         let counted = self.due + warm_up;
         let end = match self.setup.time {
@@ -221,7 +223,7 @@ impl Source {
         };
         if self.due == schedule.end {
             *lock(&self.setup.board.source.late) = Some(self.late.clone());
-            return self.setup.board.source.through.store(true, Relaxed);
+            return self.conclude();
         }
         let due = schedule.due(self.due);
         let ahead = due.since(cx.clock());
@@ -246,6 +248,18 @@ impl Source {
         self.due += 1;
         self.pump_all(cx);
         cx.again();
+    }
+
+    /// A schedule is through when all of it has been taken, not when its last message is due.
+    fn conclude(&self) {
+        let end = match self.schedule {
+            Some(schedule) if self.due == schedule.end => schedule.end,
+            _ => return,
+        };
+        let has_sent = |relay: &Relay| relay.feed.next() >= end && relay.feed.waiting() == 0;
+        if self.relays.iter().all(has_sent) {
+            self.setup.board.source.through.store(true, Relaxed);
+        }
     }
 
     fn pump_all(&mut self, cx: &mut Cx<'_>) {
@@ -301,6 +315,7 @@ impl Source {
                 if saturating && !more && !std::mem::replace(&mut self.waits_for_room, true) {
                     cx.timer(ROOM_LOOK, Tick::Room as u32);
                 }
+                self.conclude();
             }
             Err(_) => self.remove(cx, at),
         }
@@ -369,6 +384,7 @@ impl Source {
         let relay = self.relays.swap_remove(at);
         cx.close(relay.sock, Close::Orderly);
         self.setup.board.source.relays.fetch_sub(1, Relaxed);
+        self.conclude();
         // What was published last is lost then, and nobody can tell how much.
         if relay.publisher.is_some() {
             let text = "the relay has closed the connection of the source that publishes to it";
@@ -448,8 +464,6 @@ pub(super) fn local(port: u16) -> Endpoint {
 const LOOK: Duration = Duration::from_millis(10);
 /// The time between two messages of a trickle.
 const TRICKLE: Duration = Duration::from_millis(100);
-/// The schedule runs for so long before its messages count.
-pub(super) const WARM_UP: Duration = Duration::from_millis(500);
 /// The schedule begins so long after it was made.
 const LEAD: Duration = Duration::from_millis(5);
 /// A timer is trusted until so long before a message is due: epoll knows whole milliseconds only.

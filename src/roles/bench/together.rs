@@ -66,7 +66,7 @@ pub(super) fn perform<H: House>(
         run.stop();
     }
     shared.borrow_mut().close();
-    for run in runs {
+    for run in &mut runs {
         run.see_off();
     }
     let mut made = made?;
@@ -118,6 +118,10 @@ impl<H: House> House for Door<'_, '_, H> {
         self.0.borrow().now()
     }
 
+    fn stopped(&self) -> Duration {
+        self.0.borrow().stopped()
+    }
+
     fn rest(&mut self, time: Duration) -> Result<(), Halt> {
         self.0.borrow_mut().rest(time)
     }
@@ -158,7 +162,7 @@ const MET_MAX: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::roles::bench::board::delays;
-    use crate::roles::bench::config::Scenario;
+    use crate::roles::bench::config::{Scenario, Waits};
 
     fn outcome(slow: u64) -> Result<Outcome, Halt> {
         let job = Job {
@@ -167,6 +171,7 @@ mod tests {
             size: 256,
             rate: Some(100),
             time: Duration::from_secs(1),
+            waits: Waits::default(),
             check: false,
         };
         assert_eq!(gap(&job, 2), GAP);
