@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "bench/blame.rs"]
+mod blame;
 #[path = "bench/brokers.rs"]
 mod brokers;
 #[path = "bench/pairs.rs"]
@@ -25,16 +27,30 @@ use common::tools::have;
 
 /// A run that is over soon, and a longer one where nothing came in so short a time: others may have all cores.
 fn bench(line: &str) -> Finished {
-    bench_until(came_to_something, |time| {
-        hydrant(&format!("bench {line} --time {time} --tolerate"))
+    bench_until(came_to_something, |times| {
+        hydrant(&format!("bench {line} {times} --tolerate"))
     })
 }
 
 /// A short run, and a longer one where that was not enough.
 fn bench_until(is_enough: impl Fn(&Finished) -> bool, run: impl Fn(&str) -> Launch) -> Finished {
-    let mut runs = ["300ms", "1s"].into_iter().map(|time| run(time).run());
+    let mut runs = TIMES[..2].iter().map(|times| run(times).run());
     runs.find(|done| is_enough(done))
-        .unwrap_or_else(|| run("2s").run())
+        .unwrap_or_else(|| run(TIMES[2]).run())
+}
+
+/// How fast anything is, is nobody's business here, so little has to be warm.
+const TIMES: [&str; 3] = [SHORT, "--time 1s --warm-up 200ms", "--time 2s"];
+const SHORT: &str = "--time 200ms --warm-up 50ms";
+
+/// Does for several cases at the same time what mostly waits.
+fn at_once<C: Send, T: Send>(cases: impl IntoIterator<Item = C>, run: impl Fn(C) -> T + Sync) {
+    thread::scope(|scope| {
+        let run = &run;
+        for case in cases {
+            scope.spawn(move || run(case));
+        }
+    });
 }
 
 fn came_to_something(done: &Finished) -> bool {
@@ -181,7 +197,8 @@ fn a_table_a_picture_and_a_file_are_drawn() {
 
 #[test]
 fn relays_are_measured_in_turns_and_compared() {
-    let done = hydrant("bench throughput --clients 1 --time 200ms --repeat 2 --tolerate")
+    let line = format!("bench throughput --clients 1 {SHORT} --repeat 2 --tolerate");
+    let done = hydrant(&line)
         .arg("--relay={hydrant} {src} {dst} -q --slow block")
         .arg("--relay={hydrant} {src} {dst} -q")
         .run();
@@ -205,8 +222,8 @@ fn bench_wrong(manner: &str) -> Finished {
 
 fn bench_bad_until(is_enough: fn(&Finished) -> bool, manner: &str, more: &str) -> Finished {
     let relay = bad_relay(manner);
-    bench_until(is_enough, |time| {
-        let line = format!("bench throughput --clients 2 --time {time} --tolerate {more}");
+    bench_until(is_enough, |times| {
+        let line = format!("bench throughput --clients 2 {times} --tolerate {more}");
         hydrant(&line).arg(&relay)
     })
 }
@@ -235,38 +252,41 @@ fn told(done: &Finished, parts: &[&str]) {
 
 #[test]
 fn wrong_bytes_are_told() {
-    told(
-        &bench_wrong("alter"),
-        &["wrong bytes: ", "messages are not what was sent"],
-    );
-    told(&bench_wrong("lose"), &["wrong bytes: "]);
-    told(&bench_wrong("repeat"), &["wrong bytes: "]);
+    let cases = [
+        ("alter", "messages are not what was sent"),
+        ("lose", ""),
+        ("repeat", ""),
+    ];
+    at_once(cases, |(manner, what)| {
+        told(&bench_wrong(manner), &["wrong bytes: ", what]);
+    });
 }
 
 /// What one client gets does not speak for the others.
 #[test]
 fn a_client_that_gets_nothing_that_was_sent_is_told() {
-    told(&bench_wrong("mute"), &["messages are not what was sent"]);
-    told(
-        &bench_wrong("starve"),
-        &["nothing arrived any more on 1 of 2 connections"],
-    );
+    let cases = [
+        ("mute", "messages are not what was sent"),
+        ("starve", "nothing arrived any more on 1 of 2 connections"),
+    ];
+    at_once(cases, |(manner, what)| told(&bench_wrong(manner), &[what]));
 }
 
 /// The source waits for a relay for ever, which is not the machine's doing.
 #[test]
 fn a_relay_that_leaves_the_source_is_told() {
-    told(
-        &bench_bad("leave", ""),
-        &["nothing arrived any more; the relay has left the source"],
-    );
-    let done = bench_of("latency --clients 2 --size 64K", &bad_relay("leave"));
-    assert_eq!(done.code, 1, "{done:?}");
-    let last = done.stderr.last().expect("something is said");
-    assert!(
-        last.ends_with("of sh: the relay has left the source"),
-        "{last}"
-    );
+    let left = "the relay has left the source";
+    let cases = [
+        ("throughput", format!("nothing arrived any more; {left}")),
+        ("latency", left.to_owned()),
+    ];
+    at_once(cases, |(scenario, what)| {
+        let line = format!("{scenario} --clients 2 --size 64K --patience 5s");
+        let done = bench_of(&line, &bad_relay("leave"));
+        assert_eq!(done.code, 1, "{done:?}");
+        let last = done.stderr.last().expect("something is said");
+        assert!(last.ends_with(&format!("of sh: {what}")), "{last}");
+    });
 }
 
 /// Messages that come again do not make good for those that are lost.
@@ -288,17 +308,17 @@ fn a_true_relay_of_this_kind_is_fine() {
 
 #[test]
 fn a_relay_that_dies_is_told_with_its_last_words() {
-    told(
-        &bench_bad("die", ""),
-        &["the relay has ended (exit status: 7); its last line: I die"],
-    );
-    told(&bench_bad("cut", ""), &["the relay cut off 1 of 2 clients"]);
+    let died = "the relay has ended (exit status: 7); its last line: I die";
+    let cases = [("die", died), ("cut", "the relay cut off 1 of 2 clients")];
+    at_once(cases, |(manner, what)| {
+        told(&bench_bad(manner, ""), &[what]);
+    });
 }
 
 #[test]
 fn a_relay_that_serves_nobody_is_told() {
     let relay = |command: &str| {
-        let done = hydrant("bench throughput --clients 2 --time 300ms --tolerate")
+        let done = hydrant("bench throughput --clients 2 --tolerate")
             .arg("--relay")
             .arg(command)
             .run();
@@ -329,7 +349,7 @@ fn a_relay_that_connects_anew_for_each_client_is_measured() {
 #[test]
 fn a_relay_that_leaves_the_source_before_clients_get_anything_is_told() {
     let relay = format!("--relay={}", proxy("hang-up"));
-    let done = bench_of("throughput --clients 2", &relay);
+    let done = bench_of("throughput --clients 2 --patience 2s", &relay);
     assert_eq!(done.code, 1, "{done:?}");
     let last = done.stderr.last().expect("something is said");
     assert!(last.contains("only 0 of 2 clients got anything"), "{last}");
@@ -390,25 +410,26 @@ fn a_service_can_be_measured_behind_any_process() {
 #[test]
 fn wrong_bytes_are_told_in_both_directions() {
     let relay = format!("--relay={}", proxy("alter"));
-    for scenario in ["tunnel-up", "tunnel-down", "tunnel-echo"] {
-        let done = bench_of_wrong(&format!("{scenario} --clients 1 --size 1M --check"), &relay);
+    at_once(["up", "down", "echo"], |way| {
+        let line = format!("tunnel-{way} --clients 1 --size 1M --check");
+        let done = bench_of_wrong(&line, &relay);
         assert_eq!(done.code, 1, "{done:?}");
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains("connections got what was not sent"), "{last}");
-    }
+    });
 }
 
 /// The others go on, and would hide it in the sum.
 #[test]
 fn a_connection_that_stands_still_is_told() {
     let relay = format!("--relay={}", proxy("stop"));
-    for scenario in ["tunnel-up", "tunnel-echo"] {
+    at_once(["tunnel-up", "tunnel-echo"], |scenario| {
         let done = bench_of_wrong(&format!("{scenario} --clients 2 --size 1K"), &relay);
         assert_eq!(done.code, 1, "{done:?}");
         let last = done.stderr.last().expect("something is said");
         let expected = "nothing arrived any more on 1 of 2 connections";
         assert!(last.ends_with(expected), "{last}");
-    }
+    });
 }
 
 #[test]
@@ -430,16 +451,17 @@ fn processes_that_leave_the_relays_group_are_found() {
         return;
     }
     let folder = Scratch::new();
-    let file = folder.at("pid");
-    let relay = format!(
-        "setsid sh -c 'echo $$ > {file}; exec {{hydrant}} {{src}} {{dst}} -q --slow block'"
-    );
-    for command in [
-        format!("{relay} & sleep 60"),
-        format!("({relay} &); sleep 60"),
-    ] {
-        let done = bench_until(came_to_something, |time| {
-            let line = format!("bench throughput --clients 1 --time {time} --tolerate --json");
+    let file = |number| folder.at(&format!("pid{number}"));
+    let relay = "setsid sh -c 'echo $$ > FILE; exec {hydrant} {src} {dst} -q --slow block'";
+    let commands = [
+        (1, format!("{relay} & sleep 60")),
+        (2, format!("({relay} &); sleep 60")),
+    ];
+    at_once(commands, |(at, command)| {
+        let file = file(at);
+        let command = command.replace("FILE", &file);
+        let done = bench_until(came_to_something, |times| {
+            let line = format!("bench throughput --clients 1 {times} --tolerate --json");
             hydrant(&line).arg(format!("--relay=sh -c \"{command}\""))
         });
         assert_eq!(done.code, 0, "{done:?}");
@@ -448,7 +470,7 @@ fn processes_that_leave_the_relays_group_are_found() {
         let pid = fs::read_to_string(&file).expect("it has begun");
         let process = format!("/proc/{}", pid.trim());
         assert!(!fs::exists(&process).expect("it can be asked"), "{process}");
-    }
+    });
 }
 
 /// It is not waited for, since nothing would say that it has come to an end.
@@ -474,8 +496,8 @@ fn bench_of_wrong(line: &str, relay: &str) -> Finished {
 }
 
 fn bench_of_until(is_enough: fn(&Finished) -> bool, line: &str, relay: &str) -> Finished {
-    bench_until(is_enough, |time| {
-        hydrant(&format!("bench {line} --time {time} --tolerate")).arg(relay)
+    bench_until(is_enough, |times| {
+        hydrant(&format!("bench {line} {times} --tolerate")).arg(relay)
     })
 }
 
@@ -571,7 +593,8 @@ fn a_sink_that_gets_nothing_says_so() {
     let relay = hydrant("- 127.0.0.1:0").start();
     let clients = relay.address_of("clients");
     drop(relay);
-    let sink = hydrant(&format!("bench sink {clients} --time 200ms --json")).run();
+    let line = format!("bench sink {clients} --time 200ms --patience 1s --json");
+    let sink = hydrant(&line).run();
     assert_eq!(sink.code, 1, "{sink:?}");
     let last = sink.stderr.last().expect("something is said");
     assert!(last.contains("only 0 of 1 clients got anything"), "{last}");
@@ -603,8 +626,9 @@ fn a_sink_that_can_compare_nothing_says_so() {
 /// SIGINT and SIGTERM end a bench at once, and its relay with it; the exit code is what a shell makes of the signal.
 #[test]
 fn a_signal_ends_it_and_its_relay() {
-    ends_by("INT", 130);
-    ends_by("TERM", 143);
+    at_once([("INT", 130), ("TERM", 143)], |(name, code)| {
+        ends_by(name, code);
+    });
 }
 
 #[track_caller]
@@ -646,12 +670,12 @@ fn a_picture_stays_until_there_is_another() {
     let folder = Scratch::new();
     let (old, new) = (folder.at("old.svg"), folder.at("new.svg"));
     fs::write(&old, "an earlier one").expect("it can be written");
-    for svg in [&old, &new] {
+    at_once([&old, &new], |svg| {
         let mut bench = hydrant(&format!("bench idle --clients 1 --time 1h --svg {svg}")).start();
         bench.wait_log("bench 1/1");
         bench.signal("INT");
         assert_eq!(bench.wait_exit(), 130);
-    }
+    });
     assert_eq!(
         fs::read_to_string(&old).expect("it is there"),
         "an earlier one"
@@ -667,8 +691,8 @@ fn results_that_cannot_be_written_are_told() {
             .open("/dev/full")
             .expect("Linux has it")
     };
-    for form in ["--json", ""] {
-        let line = format!("bench idle --clients 1 --time 100ms --tolerate {form}");
+    at_once(["--json", ""], |form| {
+        let line = format!("bench idle --clients 1 {SHORT} --tolerate {form}");
         let mut bench = hydrant(&line).stdout(full()).start();
         assert_eq!(bench.wait_exit(), 1, "{:?}", bench.log());
         let said = bench.log();
@@ -677,7 +701,7 @@ fn results_that_cannot_be_written_are_told() {
             last,
             "hydrant: can't write to stdout: no space left on device"
         );
-    }
+    });
 }
 
 /// Nobody is there to see what a thousand repeats would come to.
@@ -685,8 +709,8 @@ fn results_that_cannot_be_written_are_told() {
 fn a_reader_that_goes_away_ends_it() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let line = "bench idle --clients 1 --time 100ms --repeat 1000 --tolerate --json";
-    let mut bench = hydrant(line).stdout(writer).start();
+    let line = format!("bench idle --clients 1 {SHORT} --repeat 1000 --tolerate --json");
+    let mut bench = hydrant(&line).stdout(writer).start();
     assert_eq!(bench.wait_exit(), 1, "{:?}", bench.log());
     let said = bench.log();
     let last = said.last().expect("something is said");
@@ -703,7 +727,7 @@ fn no_progress_stays_on_the_terminal() {
         return;
     }
     let program = env!("CARGO_BIN_EXE_hydrant");
-    let line = "bench idle --clients 1,2 --time 100ms --tolerate";
+    let line = format!("bench idle --clients 1,2 {SHORT} --tolerate");
     let exec = format!("EXEC:\"{program} {line}\",pty,ctty,setsid,stderr,echo=0");
     let done = Command::new("socat")
         .args(["-t5", "-,ignoreeof", &exec])

@@ -11,7 +11,7 @@ use crate::logger;
 use crate::reactor::mio_net::{self, Epoch, MioNet};
 use crate::reactor::{self, End, Reactor, RoleId, Turn, host, plain};
 use crate::roles::bench::config::BenchConfig;
-use crate::roles::bench::{self, Board, Halt, House, Player, Watch};
+use crate::roles::bench::{self, Board, Halt, House, Player, Pulse, Watch};
 
 /// Runs a bench. Returns the exit code.
 #[inline(never)]
@@ -35,6 +35,7 @@ struct Rig {
     reactor: Reactor<Watch>,
     watch: RoleId,
     epoch: Epoch,
+    pulse: Pulse,
     players: Vec<JoinHandle<()>>,
     /// The last progress that a log has been told of.
     told: String,
@@ -57,6 +58,7 @@ impl Rig {
             reactor,
             watch,
             epoch,
+            pulse: Pulse::begin(),
             players: Vec::new(),
             told: String::new(),
         })
@@ -72,6 +74,10 @@ impl Rig {
 impl House for Rig {
     fn now(&self) -> Time {
         self.reactor.clock()
+    }
+
+    fn stopped(&self) -> Duration {
+        self.pulse.stopped()
     }
 
     fn rest(&mut self, time: Duration) -> Result<(), Halt> {
@@ -93,6 +99,7 @@ impl House for Rig {
             let now = self.reactor.clock();
             let watch = self.reactor.role(self.watch);
             if watch.is_none_or(|watch| watch.is_awake(now)) {
+                self.pulse.beat(time);
                 return Ok(());
             }
         }

@@ -59,6 +59,12 @@ pub fn adopt_orphans() -> io::Result<()> {
     sys::adopt_orphans()
 }
 
+/// The time since this machine was started. The reactor's clock stands still while the machine sleeps, and this one
+/// does not.
+pub fn since_boot() -> Duration {
+    sys::since_boot()
+}
+
 /// How many descriptors this process may have open; 0 where the system does not say.
 pub fn descriptors_max() -> usize {
     sys::descriptor_limits().map_or(0, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::hydrant::hydrant;
 use crate::common::tools::{Tool, have};
-use crate::{bench_of, bench_of_wrong, number};
+use crate::{at_once, bench_of, bench_of_wrong, number};
 
 const REDIS: &str = "redis-server --bind 127.0.0.1 --port {dst_port} --save ''";
 const NATS: &str = "nats-server -a 127.0.0.1 -p {dst_port}";
@@ -83,7 +83,7 @@ fn a_broker_that_asks_is_answered() {
 
 #[test]
 fn what_a_broker_does_wrong_is_told() {
-    for (manner, check, why) in [
+    let cases = [
         ("lose", "", "messages did not arrive"),
         (
             "cut",
@@ -93,13 +93,14 @@ fn what_a_broker_does_wrong_is_told() {
         ("alter", "--check", "wrong bytes: "),
         ("refuse", "", "-ERR 'Authorization Violation'"),
         ("end-source", "", "closed the connection of the source"),
-    ] {
+    ];
+    at_once(cases, |(manner, check, why)| {
         let line = format!("throughput --clients 2 --size 1000 --speak nats {check}");
         let done = bench_of_wrong(&line, &broker(manner));
         assert_eq!(done.code, 1, "{manner}: {done:?}");
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains(why), "{manner}: {last}");
-    }
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::hydrant::hydrant;
 use crate::common::tools::have;
-use crate::{bench_of, bench_of_wrong, number, objects, proxy};
+use crate::{at_once, bench_of, bench_of_wrong, number, objects, proxy};
 
 /// What must hold of a run's figures, however fast it was.
 #[track_caller]
@@ -76,7 +76,7 @@ fn messages_that_a_hub_alters_are_told() {
         "--relay={{hydrant}} hub serve {{link}} -q ; {}",
         proxy("alter").replace("{src}", "{link}")
     );
-    for scenario in ["hub-many", "hub-one"] {
+    at_once(["hub-many", "hub-one"], |scenario| {
         let line = format!("{scenario} --clients 1 --size 64K --check");
         let done = bench_of_wrong(&line, &relay);
         assert_eq!(done.code, 1, "{done:?}");
@@ -86,21 +86,22 @@ fn messages_that_a_hub_alters_are_told() {
             last.contains("messages are not the next ones that were sent"),
             "{last}"
         );
-    }
+    });
 }
 
 #[test]
 fn a_hub_that_refuses_or_says_nothing_is_told() {
-    for (manner, why) in [
+    let cases = [
         ("refuse", "the broker says |19|refused name-in-use"),
         ("garble", "the broker says s0|x|"),
         ("be-silent", "only 0 of 1 pairs passed a message at "),
-    ] {
-        let done = bench_of("hub-one --clients 1", &hub(manner));
+    ];
+    at_once(cases, |(manner, why)| {
+        let done = bench_of("hub-one --clients 1 --patience 2s", &hub(manner));
         assert_eq!(done.code, 1, "{done:?}");
         let last = done.stderr.last().expect("something is said");
         assert!(last.contains(why), "{last}");
-    }
+    });
 }
 
 /// What nobody sent is wrong, and so is what comes to a sender.

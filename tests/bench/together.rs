@@ -14,7 +14,7 @@ use crate::common::scratch::Scratch;
 use crate::{RELAY_ENV, number};
 
 /// A relay that passes everything on to one more place, besides the bench's clients.
-fn relay_to(place: &Place) -> String {
+pub(crate) fn relay_to(place: &Place) -> String {
     let at = place.at;
     format!("--relay={{hydrant}} {{src}} {{dst}} connect:{at} -q --slow block")
 }

@@ -72,7 +72,7 @@ pub(super) struct SourceSide {
     pub(super) altered: AtomicU64,
     /// The numbers of the messages that count: from the first on, and before the second. 0 and 0: not known yet.
     pub(super) counted: [AtomicU64; 2],
-    /// The last message that counts has been sent.
+    /// All messages that count have been taken.
     pub(super) through: AtomicBool,
     /// How late it was itself, of the messages that count.
     pub(super) late: Mutex<Option<Histogram<u64>>>,

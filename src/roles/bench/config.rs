@@ -39,6 +39,8 @@ pub struct Plan {
     pub repeat: usize,
     /// `--together`: all relays are measured at the same time, rather than in turns.
     pub together: bool,
+    /// `--warm-up` and `--patience`.
+    pub waits: Waits,
     /// `--check`: every byte is compared.
     pub check: bool,
     /// `--json`: objects rather than tables.
@@ -204,8 +206,40 @@ pub struct Job {
     pub rate: Option<u64>,
     /// How long it takes.
     pub time: Duration,
+    /// What is waited for around it.
+    pub waits: Waits,
     /// Every byte is compared.
     pub check: bool,
+}
+
+/// How long things take, or may take, that are not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// What is to be measured goes on for so long before it counts.
+    pub warm_up: Duration,
+    /// Clients may take so long to connect, or to get their first byte.
+    pub patience: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            warm_up: Duration::from_millis(500),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Waits {
+    /// How long so many clients may take to connect, or to get their first byte.
+    pub(super) fn to_meet(self, clients: usize) -> Duration {
+        self.patience + EACH * clients as u32
+    }
+
+    /// How long it may take until so many clients have what is under way.
+    pub(super) fn to_arrive(self, clients: usize) -> Duration {
+        self.patience / 5 + EACH * clients as u32
+    }
 }
 
 impl Job {
@@ -256,6 +290,7 @@ impl Plan {
                         false => None,
                     },
                     time: self.time,
+                    waits: self.waits,
                     check: self.check,
                 }));
             }
@@ -299,6 +334,8 @@ pub struct SinkOrders {
     pub clients: usize,
     /// How long it measures.
     pub time: Duration,
+    /// How long it waits for what is to be measured.
+    pub waits: Waits,
     /// Every byte is compared.
     pub check: bool,
     /// An object rather than a table.
@@ -318,6 +355,8 @@ pub struct LoopOrders {
     pub once: bool,
 }
 
+/// What each client is given beside what all of them are.
+const EACH: Duration = Duration::from_millis(2);
 const LOOP_ONCE: &str = "{hydrant} bench tls-loop {src} {dst} --tls-cert {cert} --once";
 const LOOP: &str = "{hydrant} bench tls-loop {src} {dst} --tls-cert {cert}";
 const TLS: &str = "{hydrant} {src} tls://{dst} -q --slow block --tls-cert {cert}";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::base::units::Span;
 use crate::roles::bench::config::Job;
 
 /// A kind of figure.
@@ -116,7 +117,7 @@ pub(super) struct Outcome {
     pub(super) faults: Vec<String>,
 }
 
-/// A sign that the machine was too busy to measure anything on it.
+/// A sign that nothing was measured: the machine was too busy, the bench stood still, or more was asked for than goes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Doubt {
     /// Somebody was ready to run and had no core, for this share of the time.
@@ -125,6 +126,15 @@ pub(super) enum Doubt {
     Late(&'static str, u64, u64),
     /// The source did not get through its schedule.
     Unfinished,
+    /// The bench was stopped for so long.
+    Stopped(Duration),
+    /// So many bytes a second were to be sent, and the source could send so many.
+    Outpaced {
+        /// By `--rate` and `--size`.
+        asked: f64,
+        /// As many as were taken.
+        sent: f64,
+    },
     /// This share of a relay's messages took longer than the time until the next relay's, so that they met.
     Met(f64, Duration),
 }
@@ -147,6 +157,14 @@ impl fmt::Display for Doubt {
                 )
             }
             Self::Unfinished => f.write_str("the source could not keep its schedule"),
+            Self::Stopped(time) => write!(f, "the bench was stopped for {}", Span(*time)),
+            Self::Outpaced { asked, sent } => {
+                let [asked, sent] = [asked, sent].map(|bytes| Form::Rate.write(*bytes));
+                write!(
+                    f,
+                    "--rate and --size ask for {asked} MB/s, and the source could send {sent}"
+                )
+            }
             Self::Met(share, gap) => write!(
                 f,
                 "{:.0} % of a relay's messages took longer than the {:.1} ms to the next relay's (a lower \
@@ -169,14 +187,17 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
 impl Outcome {
     /// Adds a doubt, or makes it worse where it was there before.
     pub(super) fn doubt(&mut self, doubt: Doubt) {
-        if let Doubt::NoCore(who, share) = doubt {
-            for known in &mut self.doubts {
-                if let Doubt::NoCore(other, most) = known
-                    && *other == who
-                {
-                    *most = most.max(share);
+        for known in &mut self.doubts {
+            match (known, &doubt) {
+                (Doubt::NoCore(other, most), Doubt::NoCore(who, share)) if *other == *who => {
+                    *most = most.max(*share);
                     return;
                 }
+                (Doubt::Stopped(before), Doubt::Stopped(time)) => {
+                    *before += *time;
+                    return;
+                }
+                _ => {}
             }
         }
         self.doubts.push(doubt);
@@ -184,8 +205,14 @@ impl Outcome {
 
     /// All doubts in one clause: "machine too busy: the relay had no core for 14 % of the time".
     pub(super) fn doubts_said(&self) -> Option<String> {
-        let all: Vec<String> = self.doubts.iter().map(Doubt::to_string).collect();
-        (!all.is_empty()).then(|| format!("machine too busy: {}", all.join(", ")))
+        let is_busy = |doubt: &&Doubt| !matches!(doubt, Doubt::Stopped(_) | Doubt::Outpaced { .. });
+        let (busy, others): (Vec<&Doubt>, Vec<&Doubt>) = self.doubts.iter().partition(is_busy);
+        let mut all: Vec<String> = others.into_iter().map(Doubt::to_string).collect();
+        if !busy.is_empty() {
+            let busy: Vec<String> = busy.into_iter().map(Doubt::to_string).collect();
+            all.push(format!("machine too busy: {}", busy.join(", ")));
+        }
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     pub(super) fn new(job: &Job, relay: usize) -> Self {
@@ -199,6 +226,12 @@ impl Outcome {
             doubts: Vec::new(),
             faults: Vec::new(),
         }
+    }
+
+    /// Whether the bench stood still meanwhile.
+    pub(super) fn was_stopped(&self) -> bool {
+        let is_it = |doubt: &Doubt| matches!(doubt, Doubt::Stopped(_));
+        self.doubts.iter().any(is_it)
     }
 
     /// Whether nothing speaks against its figures.
@@ -235,6 +268,37 @@ impl fmt::Display for Thousands {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::bench::config::{Scenario, Waits};
+
+    #[test]
+    fn only_what_a_busy_machine_did_is_laid_at_its_door() {
+        let job = Job {
+            scenario: Scenario::Slow,
+            clients: 1,
+            size: 64,
+            rate: None,
+            time: Duration::from_secs(1),
+            waits: Waits::default(),
+            check: false,
+        };
+        let mut outcome = Outcome::new(&job, 0);
+        assert_eq!(
+            (outcome.doubts_said(), outcome.was_stopped()),
+            (None, false)
+        );
+        outcome.doubt(Doubt::NoCore("the relay", 0.14));
+        outcome.doubt(Doubt::Stopped(Duration::from_millis(1500)));
+        outcome.doubt(Doubt::NoCore("the relay", 0.12));
+        outcome.doubt(Doubt::Stopped(Duration::from_millis(500)));
+        outcome.doubt(Doubt::Unfinished);
+        let said = outcome.doubts_said().expect("there are some");
+        assert_eq!(
+            said,
+            "the bench was stopped for 2 s; machine too busy: the relay had no core for 14 % of the time, \
+             the source could not keep its schedule"
+        );
+        assert!(outcome.was_stopped());
+    }
 
     #[test]
     fn figures_are_written_with_their_unit() {

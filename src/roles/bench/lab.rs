@@ -9,13 +9,13 @@ use crate::base::units::{Rate, Span};
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
 use crate::roles::bench::clients::{self, Clients, Reading};
-use crate::roles::bench::conduct::{Halt, House, MEET_WAIT, play};
+use crate::roles::bench::conduct::{Halt, House, play};
 use crate::roles::bench::config::{Job, Meet, Scenario, SinkOrders, SourceOrders};
-use crate::roles::bench::figure::{self, Outcome, Thousands, counted};
+use crate::roles::bench::figure::{self, Doubt, Outcome, Thousands, counted};
 use crate::roles::bench::launch::Cores;
 use crate::roles::bench::means::check_descriptors;
 use crate::roles::bench::pattern::Filler;
-use crate::roles::bench::scenarios::{STRAGGLERS, put_delays, put_rates, unread};
+use crate::roles::bench::scenarios::{put_delays, put_rates, unread};
 use crate::roles::bench::source::{self, Source};
 use crate::roles::bench::{command, report};
 
@@ -27,6 +27,7 @@ pub(super) fn source<H: House>(house: &mut H, orders: &SourceOrders) -> Result<(
         filler: Arc::new(Filler::new(orders.size)),
         dialect: orders.dialect,
         rate: orders.rate,
+        warm_up: Duration::ZERO,
         time: None,
         phase: None,
         meet: Some(orders.meet.clone()),
@@ -113,9 +114,10 @@ pub(super) fn sink<H: House>(house: &mut H, orders: &SinkOrders) -> Result<(), H
         ))?,
         false => house.print(&report::table(NAME, &[&outcome], &names))?,
     }
-    match outcome.faults.is_empty() {
-        true => Ok(()),
-        false => Err(Halt::Failed(outcome.faults.join("; "))),
+    match (outcome.faults.is_empty(), outcome.doubts_said()) {
+        (true, None) => Ok(()),
+        (true, Some(why)) => Err(Halt::Failed(format!("the run is void: {why}"))),
+        (false, _) => Err(Halt::Failed(outcome.faults.join("; "))),
     }
 }
 
@@ -128,7 +130,7 @@ fn heed(board: &Board) -> Result<(), Halt> {
 
 fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<Outcome, Halt> {
     let wanted = orders.clients;
-    let patience = MEET_WAIT + Duration::from_millis(2 * wanted as u64);
+    let patience = orders.waits.to_meet(wanted);
     let end = house.now() + patience;
     while board.clients.reached.load(Relaxed) < wanted {
         heed(board)?;
@@ -149,8 +151,10 @@ fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<
     board.give_cue(Cue::Count);
     house.rest(LOOK)?;
     let (from, bytes) = (house.now(), board.clients.bytes.load(Relaxed));
+    let stood = house.stopped();
     let last = measure(house, orders.time, board)?;
     let (time, silent) = (house.now().since(from), house.now().since(last));
+    let stood = house.stopped() - stood;
     let bytes = board.clients.bytes.load(Relaxed) - bytes;
     board.give_cue(Cue::Tell);
     let told = loop {
@@ -160,8 +164,11 @@ fn count<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<
         heed(board)?;
         house.rest(LOOK)?;
     };
-    let starved = starved(house, board)?;
+    let starved = starved(house, orders, board)?;
     let mut outcome = Outcome::new(&job(orders, board), 0);
+    if !stood.is_zero() {
+        outcome.doubt(Doubt::Stopped(stood));
+    }
     outcome.put(&figure::ALL_RATE, bytes as f64 / time.as_secs_f64());
     put_rates(&mut outcome, &told);
     match told.understood {
@@ -253,8 +260,8 @@ fn judge(outcome: &mut Outcome, told: &Told, check: bool, board: &Board) {
 }
 
 /// How many clients get nothing more once it was told what they got, though there is time.
-fn starved<H: House>(house: &mut H, board: &Board) -> Result<usize, Halt> {
-    let end = house.now() + STRAGGLERS;
+fn starved<H: House>(house: &mut H, orders: &SinkOrders, board: &Board) -> Result<usize, Halt> {
+    let end = house.now() + orders.waits.to_arrive(orders.clients);
     loop {
         heed(board)?;
         let starved = board.clients.starved.load(Relaxed);
@@ -272,6 +279,7 @@ fn job(orders: &SinkOrders, board: &Board) -> Job {
         size: board.clients.learned_size.load(Relaxed),
         rate: None,
         time: orders.time,
+        waits: orders.waits,
         check: orders.check,
     }
 }

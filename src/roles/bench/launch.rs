@@ -1,21 +1,22 @@
 //! Where a run's processes and threads are kept, who feeds its relay, and how that is started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::units::Span;
 use crate::reactor::host;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, lock};
 use crate::roles::bench::command::{Places, Template};
-use crate::roles::bench::conduct::{Halt, House, LOOK, MEET_WAIT};
+use crate::roles::bench::conduct::{HANG_WAIT, Halt, House, LOOK};
 use crate::roles::bench::config::{Job, Meet, Scenario};
 use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::exchange::{self, Service};
 use crate::roles::bench::machine::is_listened_at;
 use crate::roles::bench::pattern::Filler;
 use crate::roles::bench::relay_process::RelayProcesses;
+use crate::roles::bench::schedule::Phase;
 use crate::roles::bench::source::{self, Source, local};
-use crate::roles::bench::together::Phase;
 
 /// Where everything runs.
 #[derive(Clone, Debug)]
@@ -70,6 +71,7 @@ pub(super) fn feeder(
         filler: Arc::clone(filler),
         dialect,
         rate: job.rate,
+        warm_up: job.waits.warm_up,
         time: (job.scenario == Scenario::Latency).then_some(job.time),
         phase,
         meet,
@@ -77,16 +79,17 @@ pub(super) fn feeder(
     })))
 }
 
-/// Starts the relay once the source is ready, each of its processes once those before can be met. Returns it, and the
-/// port at which its clients find it.
+/// Starts the relay once the source is ready, each of its processes once those before can be met. Returns the port at
+/// which its clients find it.
 pub(super) fn begin<H: House>(
     house: &mut H,
-    board: &Board,
+    (board, relay): (&Board, &mut RelayProcesses),
     template: &Template,
     cores: &Cores,
     (listens, cert): (bool, &str),
-) -> Result<(RelayProcesses, u16), Halt> {
-    let end = house.now() + MEET_WAIT;
+    patience: Duration,
+) -> Result<u16, Halt> {
+    let end = house.now() + HANG_WAIT;
     let (src_port, dst_port, link_port) = loop {
         let free = *lock(&board.source.free_ports);
         let at = lock(&board.source.at).map_or(0, |at| at.port());
@@ -111,11 +114,10 @@ pub(super) fn begin<H: House>(
         link_port,
         cert,
     });
-    let mut relay = RelayProcesses::default();
     let several = words.len() > 1;
     for (at, words) in words.iter().enumerate() {
         if at == 1 && template.meets_at_link() {
-            wait_for_link(house, &mut relay, link_port)?;
+            wait_for_link(house, relay, link_port, patience)?;
         }
         // A child stays where the thread that starts it is.
         let pinned = host::stay_on(&cores.relay);
@@ -130,7 +132,7 @@ pub(super) fn begin<H: House>(
         }
         started.map_err(Halt::Failed)?;
     }
-    Ok((relay, dst_port))
+    Ok(dst_port)
 }
 
 /// Some give up at once where they find nobody.
@@ -138,14 +140,15 @@ fn wait_for_link<H: House>(
     house: &mut H,
     relay: &mut RelayProcesses,
     port: u16,
+    patience: Duration,
 ) -> Result<(), Halt> {
-    let end = house.now() + MEET_WAIT;
+    let end = house.now() + patience;
     while !is_listened_at(port) {
         relay.check().map_err(Halt::Failed)?;
         if house.now() >= end {
             return Err(Halt::Failed(format!(
                 "the relay's first process does not listen on 127.0.0.1:{port} within {}",
-                Span(MEET_WAIT)
+                Span(patience)
             )));
         }
         house.rest(LOOK)?;

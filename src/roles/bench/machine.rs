@@ -51,6 +51,16 @@ impl Family {
         family
     }
 
+    /// A process of one thread that has spent its time so.
+    #[cfg(test)]
+    pub(super) fn of_one(thread: &str, usage: Usage) -> Self {
+        Self {
+            cpu: usage.cpu,
+            threads: vec![(thread.to_owned(), usage)],
+            ..Self::default()
+        }
+    }
+
     /// Takes another family's processes in.
     pub(super) fn join(&mut self, other: Self) {
         self.cpu += other.cpu;
@@ -169,19 +179,28 @@ pub(super) fn thread(name: &str) -> Usage {
 
 /// Whether anybody on this machine listens at a TCP port. Nobody is dialled for that.
 pub(super) fn is_listened_at(port: u16) -> bool {
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-    let texts = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
-    texts.iter().any(|text| has_listener(text, port))
+    is_in_state(port, &[LISTENS])
 }
 
-/// Whether a table of `/proc/net` has a listener at a port. Fields: number, own address and port in hexadecimal, the
-/// peer's, state.
-fn has_listener(table: &str, port: u16) -> bool {
+/// Whether somebody has a TCP port, so that nobody else can listen there.
+pub(super) fn is_taken(port: u16) -> bool {
+    is_in_state(port, &[LISTENS, IS_CONNECTED, CONNECTS])
+}
+
+fn is_in_state(port: u16, states: &[&str]) -> bool {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let texts = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    texts.iter().any(|text| has_socket(text, port, states))
+}
+
+/// Whether a table of `/proc/net` has a socket of this port in one of these states. Fields: number, own address and
+/// port in hexadecimal, the peer's, state.
+fn has_socket(table: &str, port: u16, states: &[&str]) -> bool {
     let port = format!(":{port:04X}");
     table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let at_it = fields.next().is_some_and(|at| at.ends_with(&port));
-        at_it && fields.nth(1) == Some(LISTENS)
+        at_it && fields.nth(1).is_some_and(|state| states.contains(&state))
     })
 }
 
@@ -229,8 +248,10 @@ fn kibibytes(status: &str, key: &str) -> u64 {
     number.unwrap_or(0) << 10
 }
 
-/// The state of a listening socket, as `/proc/net` writes it.
+/// States of sockets, as `/proc/net` writes them.
 const LISTENS: &str = "0A";
+const IS_CONNECTED: &str = "01";
+const CONNECTS: &str = "02";
 /// USER_HZ is 100 on every platform that is supported.
 const TICK_MS: u64 = 10;
 
@@ -253,8 +274,9 @@ mod tests {
         let table = "  sl  local_address rem_address   st tx_queue\n   \
                      0: 0100007F:1B58 00000000:0000 0A 00000000:00000000\n   \
                      1: 0100007F:1B59 0100007F:A000 01 00000000:00000000\n";
-        assert!(has_listener(table, 7000));
-        assert!(!has_listener(table, 7001) && !has_listener(table, 0));
+        assert!(has_socket(table, 7000, &[LISTENS]));
+        assert!(!has_socket(table, 7001, &[LISTENS]) && !has_socket(table, 0, &[LISTENS]));
+        assert!(has_socket(table, 7001, &[LISTENS, IS_CONNECTED]));
     }
 
     #[test]

@@ -62,7 +62,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::roles::bench::config::Pace;
+    use crate::roles::bench::config::{Pace, Waits};
 
     #[test]
     fn messages_that_find_no_room_are_refused_before_they_are_made() {
@@ -72,6 +72,7 @@ mod tests {
             size: 1 << 20,
             rate: None,
             time: Duration::from_secs(1),
+            waits: Waits::default(),
             check: false,
         };
         assert_eq!(held(&job), 1500 << 20);

@@ -9,8 +9,9 @@
 //!        └──────────────────── board.rs ────────────────────┘
 //!   tls_loop.rs: what a relay over TLS is compared with, a process of its own
 //!
-//!                 plan.rs ─> conduct.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
-//!                   └─> together.rs ─┘ several relays at the same time
+//!   plan.rs ─> conduct.rs ─> meeting.rs ─> scenarios.rs ─> figure.rs ─> report.rs, picture.rs, svg.rs
+//!     └─> together.rs ─┘ several relays      └─> heat.rs, marks.rs
+//!                        at the same time
 //! ```
 //!
 //! It knows a relay by its sockets, and by what the operating system says of its processes; hydrant is one among
@@ -31,19 +32,24 @@ pub mod dialect;
 mod exchange;
 mod figure;
 mod follower;
+mod heat;
 mod lab;
 mod launch;
 mod machine;
+mod marks;
 mod means;
+mod meeting;
 pub mod options;
 mod pairs;
 mod pattern;
 mod picture;
 mod picture_file;
 mod plan;
+mod pulse;
 mod relay_process;
 mod report;
 mod scenarios;
+mod schedule;
 mod sealed;
 mod source;
 mod svg;
@@ -56,6 +62,7 @@ pub use self::clients::Clients;
 pub use self::conduct::{Halt, House};
 pub use self::exchange::{Callers, Service};
 pub use self::pairs::Pairs;
+pub use self::pulse::Pulse;
 pub use self::source::Source;
 pub use self::watch::Watch;
 

@@ -29,10 +29,12 @@ pub(super) struct Head {
 
 impl Head {
     fn write(self, into: &mut [u8]) {
-        hex(&mut into[..16], self.seq);
-        hex(&mut into[17..33], self.due);
-        hex(&mut into[34..42], u64::from(self.size));
-        hex(&mut into[43..47], u64::from(self.sum()));
+        for (at, number) in [(0, self.seq), (17, self.due)] {
+            into[at..at + 8].copy_from_slice(&hex((number >> 32) as u32));
+            into[at + 8..at + 16].copy_from_slice(&hex(number as u32));
+        }
+        into[34..42].copy_from_slice(&hex(self.size));
+        into[43..47].copy_from_slice(&hex(self.sum().into())[4..]);
         for at in [16, 33, 42, 47, 48] {
             into[at] = b' ';
         }
@@ -294,11 +296,15 @@ impl Over {
     }
 }
 
-fn hex(into: &mut [u8], mut number: u64) {
-    for digit in into.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[number as usize & 15];
-        number >>= 4;
-    }
+/// All eight digits at once: a source of short messages does little else.
+fn hex(number: u32) -> [u8; 8] {
+    let halves = u64::from(number) | u64::from(number) << 16;
+    let bytes = halves & 0x0000_ffff_0000_ffff;
+    let bytes = (bytes | bytes << 8) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let above_nine = (nibbles + 6 * EACH_BYTE) >> 4 & EACH_BYTE;
+    let digits = nibbles + u64::from(b'0') * EACH_BYTE;
+    (digits + u64::from(b'a' - b'9' - 1) * above_nine).to_be_bytes()
 }
 
 fn unhex(from: &[u8]) -> Option<u64> {
@@ -312,6 +318,8 @@ fn unhex(from: &[u8]) -> Option<u64> {
     })
 }
 
+/// One in each byte.
+const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 /// Bytes after which short messages come round, about.
 const LAP: usize = 1 << 20;
 /// Messages in a lap at least. Fewer would fall in step with the buffers of relays.
@@ -546,6 +554,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_number_is_written_as_anybody_would(number: u32) {
+            let digits = hex(number);
+            prop_assert_eq!(std::str::from_utf8(&digits), Ok(&*format!("{number:08x}")));
+            prop_assert_eq!(unhex(&digits), Some(number.into()));
+        }
+
         /// One byte that is altered, lost or there twice is always noticed, and the stream found again.
         #[test]
         fn no_wrong_byte_goes_unseen(

@@ -149,7 +149,7 @@ const MARKS: &str = "*o+x#@%&=~";
 mod tests {
     use super::*;
     use crate::roles::bench::board::delays;
-    use crate::roles::bench::config::Job;
+    use crate::roles::bench::config::{Job, Waits};
     use std::time::Duration;
 
     fn outcome(scenario: Scenario, clients: usize) -> Outcome {
@@ -159,6 +159,7 @@ mod tests {
             size: 256,
             rate: None,
             time: Duration::from_secs(1),
+            waits: Waits::default(),
             check: false,
         };
         Outcome::new(&job, 0)

@@ -147,7 +147,7 @@ fn each(job: &Job, relays: usize) -> Duration {
         Scenario::Slow => 3,
         _ => 1,
     };
-    job.time * times + AROUND * relays as u32
+    job.time * times + (job.waits.warm_up + AROUND) * relays as u32
 }
 
 /// A run that did not come to its end is a fault of its own; the others are still made.
@@ -168,7 +168,13 @@ fn verdict(all: &[Outcome], plan: &Plan) -> Result<(), Halt> {
     if let Some(outcome) = faulty {
         let names = names(plan, outcome.job.scenario);
         let (job, relay) = (describe(&outcome.job), &names[outcome.relay]);
-        let text = format!("bench {job} of {relay}: {}", outcome.faults.join("; "));
+        let mut text = format!("bench {job} of {relay}: {}", outcome.faults.join("; "));
+        // Whoever stood still himself may have brought it about.
+        if outcome.was_stopped() {
+            text += &outcome
+                .doubts_said()
+                .map_or_else(String::new, |why| format!("; void: {why}"));
+        }
         return Err(Halt::Failed(text));
     }
     let void = all.iter().filter(|outcome| !outcome.doubts.is_empty());
@@ -188,8 +194,8 @@ fn verdict(all: &[Outcome], plan: &Plan) -> Result<(), Halt> {
     }
 }
 
-/// What a run takes beside its measurement.
-const AROUND: Duration = Duration::from_millis(2000);
+/// What a run takes beside its measurement and what goes before that.
+const AROUND: Duration = Duration::from_millis(1500);
 
 #[cfg(test)]
 mod tests {

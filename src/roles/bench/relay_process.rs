@@ -61,6 +61,21 @@ impl RelayProcesses {
         self.0.iter_mut().try_for_each(RelayProcess::check)
     }
 
+    /// Whether one has ended, and not well.
+    pub(super) fn has_failed(&mut self) -> bool {
+        let has_failed = |process: &mut RelayProcess| {
+            let ended = process.child.try_wait().ok().flatten();
+            ended.is_some_and(|status| !status.success())
+        };
+        self.0.iter_mut().any(has_failed)
+    }
+
+    /// Whether the last words of one are that something is in use, as the system calls a port that somebody else has.
+    pub(super) fn says_in_use(&self) -> bool {
+        let says_so = |process: &RelayProcess| lock(&process.last_line).contains(IN_USE);
+        self.0.iter().any(says_so)
+    }
+
     /// Asks all to end. They are not waited for before they are dropped.
     pub(super) fn end(&self) {
         for process in &self.0 {
@@ -220,6 +235,8 @@ fn keep_last_line(from: ChildStderr, into: Arc<Mutex<String>>, done: Sender<()>)
 static STARTED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 /// How often processes are looked for that those before them have left behind.
 const GENERATIONS_MAX: u32 = 8;
+/// In "Address already in use", which is what most programs say, and in what hydrant says.
+const IN_USE: &str = "in use";
 /// A longer line counts as several.
 const LINE_MAX: u64 = 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use crate::roles::bench::dialect::Dialect;
 use crate::roles::bench::figure::{Figure, Outcome};
 use crate::roles::bench::launch::Cores;
 use crate::roles::bench::scenarios::median;
-use crate::roles::bench::together::gap;
+use crate::roles::bench::schedule::gap;
 
 /// What each relay is called: its program, with a letter where there are several.
 pub(super) fn names(relays: &[Template]) -> Vec<String> {
@@ -298,7 +298,7 @@ pub(super) fn json(name: &str, outcome: &Outcome, relay: &Template, repeat: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roles::bench::config::Scenario;
+    use crate::roles::bench::config::{Scenario, Waits};
     use crate::roles::bench::figure::{self, Doubt};
     use std::time::Duration;
 
@@ -315,6 +315,7 @@ mod tests {
             size: 65_536,
             rate: None,
             time: Duration::from_secs(3),
+            waits: Waits::default(),
             check: false,
         }
     }

@@ -8,11 +8,11 @@ use hdrhistogram::Histogram;
 
 use crate::base::units::Span;
 use crate::roles::bench::board::{Board, Cue, Order, Told, lock};
-use crate::roles::bench::conduct::{Halt, House, Mark, Run};
+use crate::roles::bench::conduct::{Halt, House, Run};
 use crate::roles::bench::config::Scenario;
 use crate::roles::bench::figure::{self, Doubt, Figure, Outcome, Thousands};
-use crate::roles::bench::source::WARM_UP;
-use crate::roles::bench::together::{Heat, Stretch};
+use crate::roles::bench::heat::{Heat, Stretch};
+use crate::roles::bench::marks::Mark;
 
 impl<H: House> Run<'_, H> {
     pub(super) fn measure(&mut self, relay: usize) -> Result<Outcome, Halt> {
@@ -48,7 +48,8 @@ impl<H: House> Run<'_, H> {
     /// Whether the relay is not connected to the source any more, and does not come again.
     fn has_left_source(&mut self) -> Result<bool, Halt> {
         let is_there = |board: &Board| board.source.relays.load(Relaxed) > 0;
-        Ok(!self.wait_until(STRAGGLERS, is_there)?)
+        let patience = self.job.waits.to_arrive(0);
+        Ok(!self.wait_until(patience, is_there)?)
     }
 
     /// What was measured does not count where nothing came, or where somebody gets nothing more from then on, though it
@@ -64,7 +65,7 @@ impl<H: House> Run<'_, H> {
             return Ok(());
         }
         let all = self.job.clients;
-        let patience = STRAGGLERS + Duration::from_millis(2 * all as u64);
+        let patience = self.job.waits.to_arrive(all);
         let all_served = |board: &Board| board.clients.starved.load(Relaxed) == 0;
         if !self.wait_until(patience, all_served)? {
             let starved = self.board.clients.starved.load(Relaxed).min(all);
@@ -81,7 +82,7 @@ impl<H: House> Run<'_, H> {
 
     fn throughput(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
         self.board.give_order(Order::Run);
-        self.pass("warming up", WARM_UP)?;
+        self.pass("warming up", self.job.waits.warm_up)?;
         let (from, to, told) = self.count(Cue::Count, self.job.time)?;
         self.doubt(outcome, &from, &to);
         outcome.put(&figure::ALL_RATE, rate(&from, &to));
@@ -109,9 +110,10 @@ impl<H: House> Run<'_, H> {
             all(board).saturating_sub(got)
         };
         let is_over = |board: &Board| lost(board) == 0 || board.clients.gone.load(Relaxed) > 0;
+        let patience = self.job.waits.to_arrive(0);
         for _ in 0..LAST_LOOKS {
             let before = lost(&self.board);
-            if self.wait_until(STRAGGLERS, is_over)? {
+            if self.wait_until(patience, is_over)? {
                 return Ok(());
             }
             if lost(&self.board) == before {
@@ -141,7 +143,12 @@ impl<H: House> Run<'_, H> {
 
     /// What came of a source that has kept its schedule.
     fn tell_delays(&mut self, outcome: &mut Outcome, stretch: &Stretch) -> Result<(), Halt> {
-        let Stretch { from, to, beside } = stretch;
+        let Stretch {
+            from,
+            to,
+            beside,
+            sends_still,
+        } = stretch;
         let expected = self.expected();
         let told = self.told()?;
         let late = lock(&self.board.source.late).clone();
@@ -156,9 +163,19 @@ impl<H: House> Run<'_, H> {
         self.doubt_beside(*beside, outcome, from, to);
         doubt_lateness(outcome, &told.delays, &late);
         let time = to.at.since(from.at).as_secs_f64();
+        if *sends_still {
+            outcome.doubt(Doubt::Outpaced {
+                asked: self.job.rate.unwrap_or(0) as f64 * self.job.size as f64,
+                sent: (to.sent - from.sent) as f64 / time,
+            });
+        }
         outcome.put(&figure::MESSAGES, told.delays.len() as f64 / time);
         put_delays(outcome, &told.delays);
-        let lost = expected.saturating_sub(told.delays.len());
+        // What has not been sent is not lost.
+        let lost = match sends_still {
+            true => 0,
+            false => expected.saturating_sub(told.delays.len()),
+        };
         outcome.put(&figure::LOST, lost as f64);
         outcome.put(&figure::LATE_P50, late.value_at_quantile(0.5) as f64);
         outcome.put(&figure::LATE_P99, late.value_at_quantile(0.99) as f64);
@@ -180,7 +197,7 @@ impl<H: House> Run<'_, H> {
 
     fn slow(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
         self.board.give_order(Order::Run);
-        self.pass("warming up", WARM_UP)?;
+        self.pass("warming up", self.job.waits.warm_up)?;
         let (from, to, told) = self.count(Cue::Count, self.job.time)?;
         self.doubt(outcome, &from, &to);
         self.judge(outcome, &told);
@@ -218,7 +235,7 @@ impl<H: House> Run<'_, H> {
     }
 
     fn idle(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
-        self.pass("coming to rest", IDLE_SETTLE)?;
+        self.pass("coming to rest", self.job.waits.warm_up)?;
         let from = self.mark();
         self.pass("measuring", self.job.time)?;
         let to = self.mark();
@@ -236,7 +253,8 @@ impl<H: House> Run<'_, H> {
 
     fn churn(&mut self, outcome: &mut Outcome) -> Result<(), Halt> {
         self.board.give_order(Order::Run);
-        self.pass("warming up", CHURN_WARM_UP)?;
+        let warm_up = CHURN_WARM_UPS * self.job.waits.warm_up;
+        self.pass("warming up", warm_up)?;
         let visits = self.board.clients.visits.load(Relaxed);
         let refused = self.board.clients.refused.load(Relaxed);
         let (from, to, told) = self.count(Cue::Count, self.job.time)?;
@@ -253,7 +271,7 @@ impl<H: House> Run<'_, H> {
         outcome.put(&figure::GROWN, grown);
         // With everybody gone, what is still open was left behind.
         self.board.give_cue(Cue::Stop);
-        self.pass("waiting until all have left", CHURN_WARM_UP)?;
+        self.pass("waiting until all have left", warm_up)?;
         let after = self.relay.family().descriptors as f64;
         outcome.put(&figure::LEAKED, after - self.bare.descriptors as f64);
         if visits == 0 {
@@ -372,13 +390,11 @@ const WRONG: &str = "wrong bytes";
 const LEFT: &str = "the relay has left the source";
 /// After so long the clients have seen what they were told.
 pub(super) const CUE_SEEN: Duration = Duration::from_millis(30);
-/// How long messages may still take when the last one has been sent, beside 2 ms for each client.
-pub(super) const STRAGGLERS: Duration = Duration::from_secs(2);
 /// What a broker still has is waited for so many times, as long as some of it comes.
 const LAST_LOOKS: u32 = 5;
 /// The time after one client has stopped reading, in times of that before.
 const AFTER: u32 = 2;
-const IDLE_SETTLE: Duration = Duration::from_millis(500);
-const CHURN_WARM_UP: Duration = Duration::from_secs(1);
+/// Clients that come and go take longer to become regular, and to have left.
+const CHURN_WARM_UPS: u32 = 2;
 /// The source may be so late, as a part of the delay that is measured.
 const LATE_MAX: f64 = 0.1;

@@ -18,7 +18,7 @@ use crate::roles::bench::config::Meet;
 use crate::roles::bench::dialect::{Dialect, Publisher};
 use crate::roles::bench::machine;
 use crate::roles::bench::pattern::{Feed, Filler};
-use crate::roles::bench::together::Phase;
+use crate::roles::bench::schedule::{NANOS, Phase, Schedule};
 
 /// How a source is to behave.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Setup {
     pub(super) dialect: Dialect,
     /// Messages a second; `None`: as many as are taken.
     pub(super) rate: Option<u64>,
+    /// The schedule runs for so long before its messages count.
+    pub(super) warm_up: Duration,
     /// How long it keeps its schedule while that counts; `None`: for ever.
     pub(super) time: Option<Duration>,
     /// Where its schedule lies in the period, by the clock that all players share; `None`: anywhere.
@@ -85,27 +87,6 @@ impl Relay {
     fn has_more(&self) -> bool {
         let has_words = |publisher: &Publisher| !publisher.out().is_empty();
         self.feed.waiting() > 0 || self.publisher.as_ref().is_some_and(has_words)
-    }
-}
-
-/// When messages are due.
-#[derive(Clone, Copy, Debug)]
-struct Schedule {
-    start: Time,
-    /// The first message's number, and that from which on they count, and the end of those that do.
-    first: u64,
-    counted: u64,
-    end: u64,
-    /// Messages a second.
-    rate: u64,
-}
-
-impl Schedule {
-    /// Whole nanoseconds between messages would make up a faster rate, by a thousandth where it is high.
-    fn due(&self, seq: u64) -> Time {
-        let (count, rate) = (seq - self.first, self.rate);
-        let nanos = count / rate * NANOS + count % rate * NANOS / rate;
-        Time::from_nanos(self.start.nanos() + nanos)
     }
 }
 
@@ -213,7 +194,7 @@ impl Source {
             }
             return;
         };
-        let warm_up = (rate as f64 * WARM_UP.as_secs_f64()) as u64 + 1;
+        let warm_up = (rate as f64 * self.setup.warm_up.as_secs_f64()) as u64 + 1;
         let count = |time: Duration| (rate as f64 * time.as_secs_f64()).ceil() as u64;
         let counted = self.due + warm_up;
         let end = match self.setup.time {
@@ -242,7 +223,7 @@ impl Source {
         };
         if self.due == schedule.end {
             *lock(&self.setup.board.source.late) = Some(self.late.clone());
-            return self.setup.board.source.through.store(true, Relaxed);
+            return self.conclude();
         }
         let due = schedule.due(self.due);
         let ahead = due.since(cx.clock());
@@ -267,6 +248,18 @@ impl Source {
         self.due += 1;
         self.pump_all(cx);
         cx.again();
+    }
+
+    /// A schedule is through when all of it has been taken, not when its last message is due.
+    fn conclude(&self) {
+        let end = match self.schedule {
+            Some(schedule) if self.due == schedule.end => schedule.end,
+            _ => return,
+        };
+        let has_sent = |relay: &Relay| relay.feed.next() >= end && relay.feed.waiting() == 0;
+        if self.relays.iter().all(has_sent) {
+            self.setup.board.source.through.store(true, Relaxed);
+        }
     }
 
     fn pump_all(&mut self, cx: &mut Cx<'_>) {
@@ -322,6 +315,7 @@ impl Source {
                 if saturating && !more && !std::mem::replace(&mut self.waits_for_room, true) {
                     cx.timer(ROOM_LOOK, Tick::Room as u32);
                 }
+                self.conclude();
             }
             Err(_) => self.remove(cx, at),
         }
@@ -390,6 +384,7 @@ impl Source {
         let relay = self.relays.swap_remove(at);
         cx.close(relay.sock, Close::Orderly);
         self.setup.board.source.relays.fetch_sub(1, Relaxed);
+        self.conclude();
         // What was published last is lost then, and nobody can tell how much.
         if relay.publisher.is_some() {
             let text = "the relay has closed the connection of the source that publishes to it";
@@ -465,13 +460,10 @@ pub(super) fn local(port: u16) -> Endpoint {
     }
 }
 
-const NANOS: u64 = 1_000_000_000;
 /// How often the board is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// The time between two messages of a trickle.
 const TRICKLE: Duration = Duration::from_millis(100);
-/// The schedule runs for so long before its messages count.
-pub(super) const WARM_UP: Duration = Duration::from_millis(500);
 /// The schedule begins so long after it was made.
 const LEAD: Duration = Duration::from_millis(5);
 /// A timer is trusted until so long before a message is due: epoll knows whole milliseconds only.
@@ -491,26 +483,3 @@ const ROOM_LOOK: Duration = Duration::from_millis(1);
 /// Connections of relays that fetch the bytes for each client anew. Each has a lap of messages to itself.
 pub(super) const RELAYS_MAX: usize = 128;
 const SCRATCH: usize = 4096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schedule_has_as_many_messages_in_an_hour_as_were_asked_for() {
-        for rate in [1, 3, 160, 600_001, 999_999, 1_000_000] {
-            let schedule = Schedule {
-                start: Time::from_nanos(7),
-                first: 5,
-                counted: 5,
-                end: u64::MAX,
-                rate,
-            };
-            let due = |seq| schedule.due(seq).nanos() - 7;
-            assert_eq!(due(5), 0);
-            assert_eq!(due(5 + 3600 * rate), 3600 * NANOS);
-            assert_eq!(due(6), NANOS / rate);
-            assert!(due(5 + rate - 1) < NANOS);
-        }
-    }
-}

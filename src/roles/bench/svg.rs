@@ -175,7 +175,7 @@ const COLORS: [&str; 8] = [
 mod tests {
     use super::*;
     use crate::roles::bench::board::delays;
-    use crate::roles::bench::config::Job;
+    use crate::roles::bench::config::{Job, Waits};
     use crate::roles::bench::figure;
     use std::time::Duration;
 
@@ -187,6 +187,7 @@ mod tests {
             size: 256,
             rate: None,
             time: Duration::from_secs(1),
+            waits: Waits::default(),
             check: false,
         };
         let mut bar = Outcome::new(&job(Scenario::Idle), 0);

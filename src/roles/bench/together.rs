@@ -13,44 +13,19 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::base::time::Time;
 use crate::roles::bench::Player;
-use crate::roles::bench::board::{Board, Cue, Order};
+use crate::roles::bench::board::Board;
 use crate::roles::bench::command::Template;
-use crate::roles::bench::conduct::{Beside, Halt, House, LOOK, Mark, Run};
+use crate::roles::bench::conduct::{Halt, House, Run};
 use crate::roles::bench::config::Job;
 use crate::roles::bench::figure::{Doubt, Outcome};
+use crate::roles::bench::heat::Heat;
 use crate::roles::bench::launch::Cores;
 use crate::roles::bench::means::check_descriptors;
-use crate::roles::bench::scenarios::{CUE_SEEN, STRAGGLERS};
-use crate::roles::bench::source::WARM_UP;
-
-/// Where in each period of the clock that all players share a source's messages are due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
-    /// Its place, from 0.
-    pub(super) slot: usize,
-    /// So many places are in a period, equally far apart.
-    pub(super) of: usize,
-}
-
-impl Phase {
-    /// Its first time that is not before `earliest`, where a period has so many nanoseconds.
-    pub(super) fn next(self, earliest: Time, period: u64) -> Time {
-        let place = period * self.slot as u64 / self.of as u64;
-        let since = (earliest.nanos() + period - place) % period;
-        earliest + Duration::from_nanos((period - since) % period)
-    }
-}
-
-/// How far apart the messages to two relays are due.
-pub(super) fn gap(job: &Job, relays: usize) -> Duration {
-    let period = job.rate.map_or(0, |rate| 1_000_000_000 / rate);
-    Duration::from_nanos(period / relays.max(1) as u64)
-}
+use crate::roles::bench::schedule::{Phase, gap};
 
 /// Makes a run of each of these relays at the same time, with their phases in this order. What came of them is in the
 /// same order.
@@ -91,7 +66,7 @@ pub(super) fn perform<H: House>(
         run.stop();
     }
     shared.borrow_mut().close();
-    for run in runs {
+    for run in &mut runs {
         run.see_off();
     }
     let mut made = made?;
@@ -143,6 +118,10 @@ impl<H: House> House for Door<'_, '_, H> {
         self.0.borrow().now()
     }
 
+    fn stopped(&self) -> Duration {
+        self.0.borrow().stopped()
+    }
+
     fn rest(&mut self, time: Duration) -> Result<(), Halt> {
         self.0.borrow_mut().rest(time)
     }
@@ -176,130 +155,6 @@ impl<H: House> House for Door<'_, '_, H> {
     }
 }
 
-/// The time in which a run was measured: what was used up to its beginning and up to its end, and by the others in
-/// between.
-#[derive(Clone, Debug)]
-pub(super) struct Stretch {
-    pub(super) from: Mark,
-    pub(super) to: Mark,
-    pub(super) beside: Beside,
-}
-
-/// Runs of one job, each with a relay of its own, that go through the same steps together. One alone is a heat, too.
-pub(super) struct Heat<'r, 'a, H> {
-    runs: &'r mut [Run<'a, H>],
-    /// Why a run has dropped out, if it has.
-    out: Vec<Option<Halt>>,
-}
-
-impl<'r, 'a, H: House> Heat<'r, 'a, H> {
-    pub(super) fn of(runs: &'r mut [Run<'a, H>]) -> Self {
-        let out = runs.iter().map(|_| None).collect();
-        Self { runs, out }
-    }
-
-    /// Has every source keep its schedule, and waits until all that counts has arrived, or no longer.
-    ///
-    /// # Errors
-    /// When somebody wants the bench to end. What keeps a single run from its end is in its place.
-    pub(super) fn latency(mut self) -> Result<Vec<Result<Stretch, Halt>>, Halt> {
-        let Some(job) = self.runs.first().map(|run| run.job) else {
-            return Ok(Vec::new());
-        };
-        // A schedule begins at its place in the period, and messages may be as far apart as a second.
-        let clients = (self.runs.len() * job.clients) as u64;
-        let patience = STRAGGLERS + Duration::from_millis(2 * clients) + gap(job, 1);
-        for run in self.runs.iter() {
-            run.board.give_cue(Cue::Count);
-        }
-        self.pause(CUE_SEEN)?;
-        for (run, _) in self.going() {
-            run.board.give_order(Order::Run);
-        }
-        self.pass("warming up", WARM_UP)?;
-        let from = self.marks();
-        self.pass("measuring", job.time)?;
-        let is_through = |run: &Run<'a, H>| run.board.source.through.load(Relaxed);
-        self.wait_until(patience, is_through)?;
-        let has_all = |run: &Run<'a, H>| run.board.clients.arrived.load(Relaxed) >= run.expected();
-        self.wait_until(patience, has_all)?;
-        let to = self.marks();
-        Ok(self.stretches(&from, &to))
-    }
-
-    /// The runs that have not dropped out.
-    fn going(&self) -> impl Iterator<Item = (&Run<'a, H>, usize)> {
-        let all = self.runs.iter().zip(&self.out).enumerate();
-        all.filter_map(|(at, (run, out))| out.is_none().then_some((run, at)))
-    }
-
-    fn marks(&self) -> Vec<Mark> {
-        self.runs.iter().map(Run::mark).collect()
-    }
-
-    fn stretches(self, from: &[Mark], to: &[Mark]) -> Vec<Result<Stretch, Halt>> {
-        let stretch = |at: usize| {
-            let mut beside = Beside::default();
-            for other in (0..from.len()).filter(|other| *other != at) {
-                beside.add(&from[other], &to[other]);
-            }
-            let [from, to] = [from, to].map(|marks| marks[at].clone());
-            Stretch { from, to, beside }
-        };
-        let all = self.out.into_iter().enumerate();
-        all.map(|(at, out)| out.map_or_else(|| Ok(stretch(at)), Err))
-            .collect()
-    }
-
-    /// Lets time pass while there is anybody to measure.
-    fn pause(&mut self, time: Duration) -> Result<(), Halt> {
-        self.wait_until(time, |_| false)
-    }
-
-    /// As `pause`, and shows how long it still takes.
-    fn pass(&mut self, what: &str, time: Duration) -> Result<(), Halt> {
-        let end = self.runs[0].house.now() + time;
-        loop {
-            let left = end.since(self.runs[0].house.now());
-            if left.is_zero() || self.going().next().is_none() {
-                return Ok(());
-            }
-            self.runs[0].count_down(what, left);
-            self.pause(left.min(Duration::from_secs(1)))?;
-        }
-    }
-
-    /// Waits until something holds for every run that has not dropped out, or it takes too long.
-    fn wait_until(
-        &mut self,
-        patience: Duration,
-        holds: impl Fn(&Run<'a, H>) -> bool,
-    ) -> Result<(), Halt> {
-        let end = self.runs[0].house.now() + patience;
-        loop {
-            self.drop_out();
-            let waits = self.going().any(|(run, _)| !holds(run));
-            let left = end.since(self.runs[0].house.now());
-            if left.is_zero() || !waits {
-                return Ok(());
-            }
-            self.runs[0].house.rest(left.min(LOOK))?;
-        }
-    }
-
-    /// Ends runs that can't go on, so that they are in nobody's way.
-    fn drop_out(&mut self) {
-        for (run, out) in self.runs.iter_mut().zip(&mut self.out) {
-            if out.is_none()
-                && let Err(halt) = run.check()
-            {
-                run.stop();
-                *out = Some(halt);
-            }
-        }
-    }
-}
-
 /// Above this share of messages that are under way when another relay's is due nothing counts.
 const MET_MAX: f64 = 0.1;
 
@@ -307,41 +162,7 @@ const MET_MAX: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::roles::bench::board::delays;
-    use crate::roles::bench::config::Scenario;
-
-    const PERIOD: u64 = 10_000_000;
-
-    fn next(slot: usize, of: usize, earliest: u64) -> u64 {
-        let phase = Phase { slot, of };
-        phase.next(Time::from_nanos(earliest), PERIOD).nanos()
-    }
-
-    #[test]
-    fn schedules_lie_on_one_grid_wherever_they_begin() {
-        for earliest in [
-            0,
-            1,
-            4_999_999,
-            5_000_000,
-            5_000_001,
-            9_999_999,
-            123_456_789,
-        ] {
-            for (slot, of) in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
-                let at = next(slot, of, earliest);
-                assert!((earliest..earliest + PERIOD).contains(&at), "{at}");
-                assert_eq!(at % PERIOD, PERIOD * slot as u64 / of as u64);
-            }
-        }
-    }
-
-    #[test]
-    fn a_place_that_is_just_reached_is_taken() {
-        assert_eq!(next(0, 2, 20_000_000), 20_000_000);
-        assert_eq!(next(1, 2, 20_000_000), 25_000_000);
-        assert_eq!(next(1, 2, 25_000_000), 25_000_000);
-        assert_eq!(next(1, 2, 25_000_001), 35_000_000);
-    }
+    use crate::roles::bench::config::{Scenario, Waits};
 
     fn outcome(slow: u64) -> Result<Outcome, Halt> {
         let job = Job {
@@ -350,6 +171,7 @@ mod tests {
             size: 256,
             rate: Some(100),
             time: Duration::from_secs(1),
+            waits: Waits::default(),
             check: false,
         };
         assert_eq!(gap(&job, 2), GAP);

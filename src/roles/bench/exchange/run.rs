@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use crate::base::units::Span;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue};
-use crate::roles::bench::conduct::{Halt, House, MEET_WAIT, Run, play};
+use crate::roles::bench::conduct::{Halt, House, Run, play};
 use crate::roles::bench::config::Work;
 use crate::roles::bench::exchange::Dress;
 use crate::roles::bench::exchange::callers::{self, Callers};
 use crate::roles::bench::figure::{self, Outcome, Thousands};
 use crate::roles::bench::scenarios::{put_cost, put_delays, put_rates, rate, share};
-use crate::roles::bench::source::{WARM_UP, local};
+use crate::roles::bench::source::local;
 
 impl<H: House> Run<'_, H> {
     /// Has the callers connect at `port`, and waits until what they are there for has begun on every connection.
@@ -41,7 +40,7 @@ impl<H: House> Run<'_, H> {
             &self.board,
         )?;
         self.say("waiting until every client is served");
-        let patience = MEET_WAIT + Duration::from_millis(2 * count as u64);
+        let patience = self.job.waits.to_meet(count);
         let all = move |board: &Board| board.clients.reached.load(Relaxed) >= count;
         if self.wait_until(patience, all)? {
             return Ok(());
@@ -60,7 +59,7 @@ impl<H: House> Run<'_, H> {
         outcome: &mut Outcome,
         work: Work,
     ) -> Result<(), Halt> {
-        self.pass("warming up", WARM_UP)?;
+        self.pass("warming up", self.job.waits.warm_up)?;
         let (from, to, told) = self.count(Cue::Count, self.job.time)?;
         self.doubt(outcome, &from, &to);
         match work {

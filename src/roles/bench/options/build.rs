@@ -11,7 +11,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::option::{Opt, Value, Values};
 use crate::roles::bench::command::Template;
 use crate::roles::bench::config::{
-    BenchConfig, LoopOrders, Meet, Plan, Scenario, SinkOrders, SourceOrders,
+    BenchConfig, LoopOrders, Meet, Plan, Scenario, SinkOrders, SourceOrders, Waits,
 };
 
 /// Makes a bench's orders out of its settings and of the words that are no flags: scenarios, or `source ADDR`, or
@@ -59,6 +59,7 @@ fn plan(values: &Values, words: &[String]) -> Result<Plan, OrderError> {
         sizes: list(values, "size", &table::SIZE)?,
         rate,
         time: values.duration("time")?.unwrap_or(TIME),
+        waits: waits(values)?,
         repeat: values.amount("repeat")?.expect("it has a preset"),
         together,
         check: values.given("check"),
@@ -94,7 +95,7 @@ fn source(values: &Values, words: &[String]) -> Result<SourceOrders, OrderError>
         part,
         &[
             "relay", "clients", "check", "repeat", "together", "unpinned", "tolerate", "json",
-            "svg",
+            "svg", "warm-up", "patience",
         ],
     )?;
     refuse(values, part, OF_LOOP)?;
@@ -133,7 +134,7 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
         values,
         part,
         &[
-            "relay", "size", "rate", "repeat", "together", "unpinned", "tolerate", "svg",
+            "relay", "size", "rate", "repeat", "together", "unpinned", "tolerate", "svg", "warm-up",
         ],
     )?;
     refuse(values, part, OF_LOOP)?;
@@ -153,6 +154,7 @@ fn sink(values: &Values, words: &[String]) -> Result<SinkOrders, OrderError> {
         dialect: spoken_with_one(values)?,
         clients,
         time: values.duration("time")?.unwrap_or(TIME),
+        waits: waits(values)?,
         check: values.given("check"),
         json: values.given("json"),
     })
@@ -223,6 +225,14 @@ fn list(values: &Values, name: &str, item: &Opt) -> Result<Option<Vec<usize>>, O
     }
     let items: Result<_, OrderError> = text.split(',').map(read).collect();
     items.map(Some)
+}
+
+fn waits(values: &Values) -> Result<Waits, OrderError> {
+    let preset = Waits::default();
+    Ok(Waits {
+        warm_up: values.duration("warm-up")?.unwrap_or(preset.warm_up),
+        patience: values.duration("patience")?.unwrap_or(preset.patience),
+    })
 }
 
 fn rate(values: &Values) -> Result<Option<u64>, OrderError> {

@@ -93,6 +93,33 @@ pub static OPTIONS: &[Opt] = &[
         ..Opt::SWITCH
     },
     Opt {
+        flag: "--warm-up",
+        kind: Kind::Duration {
+            min: Duration::from_millis(10),
+            max: Duration::from_secs(3600),
+            off: false,
+        },
+        unit: "TIME",
+        preset: Preset::Value("500ms"),
+        group: HOW,
+        help: "how long everything goes on before it counts; twice as long for churn",
+        ..Opt::SWITCH
+    },
+    Opt {
+        flag: "--patience",
+        kind: Kind::Duration {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(3600),
+            off: false,
+        },
+        unit: "TIME",
+        preset: Preset::Value("10s"),
+        group: HOW,
+        help: "how long clients may take to connect or to get their first byte, beside 2 ms for each, and a fifth of \
+               it, to get the last ones",
+        ..Opt::SWITCH
+    },
+    Opt {
         flag: "--repeat",
         kind: Kind::Count {
             min: 1,

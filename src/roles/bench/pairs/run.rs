@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::speech::Speech;
 use super::{Pairs, Setup};
 use crate::base::units::Span;
 use crate::roles::bench::Player;
 use crate::roles::bench::board::{Board, Cue};
-use crate::roles::bench::conduct::{Halt, House, MEET_WAIT, Run, play};
+use crate::roles::bench::conduct::{Halt, House, Run, play};
 use crate::roles::bench::config::Pace;
 use crate::roles::bench::figure::{self, Outcome, Thousands};
 use crate::roles::bench::scenarios::{put_delays, share};
-use crate::roles::bench::source::{WARM_UP, local};
+use crate::roles::bench::source::local;
 
 impl<H: House> Run<'_, H> {
     /// Has the pairs connect at `port`, and waits until each has passed a message.
@@ -39,7 +38,7 @@ impl<H: House> Run<'_, H> {
         let player = Player::Pairs(Box::new(Pairs::new(setup)));
         play(self.house, player, self.cores, &self.board)?;
         self.say("waiting until every pair has passed a message");
-        let patience = MEET_WAIT + Duration::from_millis(4 * pairs as u64);
+        let patience = self.job.waits.to_meet(self.job.connections());
         let all = move |board: &Board| board.clients.reached.load(Relaxed) >= pairs;
         if self.wait_until(patience, all)? {
             return Ok(());
@@ -56,7 +55,7 @@ impl<H: House> Run<'_, H> {
         &mut self,
         outcome: &mut Outcome,
     ) -> Result<(), Halt> {
-        self.pass("warming up", WARM_UP)?;
+        self.pass("warming up", self.job.waits.warm_up)?;
         let (from, to, told) = self.count(Cue::Count, self.job.time)?;
         self.doubt(outcome, &from, &to);
         let messages = told.arrived as f64;
