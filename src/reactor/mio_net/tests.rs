@@ -631,6 +631,21 @@ fn a_zero_timeout_only_looks_and_a_short_one_is_not_cut_short() {
 }
 
 #[test]
+fn the_processors_time_is_that_of_the_thread_and_of_no_wait() {
+    let mut net = network();
+    let mut found = Vec::new();
+    let (began, at_first) = (net.clock(), net.cpu_time());
+    while net.cpu_time() == at_first {
+        assert!(net.clock().since(began) < DEADLINE, "work takes time");
+    }
+    let (before, used) = (net.clock(), net.cpu_time());
+    let wait = Duration::from_millis(200);
+    net.wait(Some(before + wait), &mut found).unwrap();
+    let waited = net.clock().since(before);
+    assert!(net.cpu_time() - used < waited, "it sleeps meanwhile");
+}
+
+#[test]
 fn a_wait_that_was_ended_by_an_event_delays_no_shorter_one() {
     let mut net = network();
     let (listener, at) = net.listen(&local(0)).unwrap();
