@@ -25,6 +25,7 @@ mod posts;
 mod process;
 mod reload;
 mod roles;
+mod saved;
 mod scribe;
 mod settings_file;
 mod theirs;
@@ -164,7 +165,7 @@ fn serve_console(
 ) -> Result<u8, String> {
     let mut desk = Desk::start(reactor, orders, origin, globals)?;
     let mut notify = Notify::ready();
-    reactor.turn_within(notify.every());
+    desk.turn_within(reactor, notify.every());
     let code = turn_until_over(reactor, |reactor, turn, ended| {
         if *turn == Turn::Reloading {
             logger::reopen();
