@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::RoleSet;
@@ -15,6 +16,7 @@ use super::applying::SLICE;
 use super::begin::{begin_watchers, put, reserve, text_of};
 use super::change::Change;
 use super::control;
+use super::lock::{RunLock, lock_run_file};
 use super::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
 use super::reload::Reading;
@@ -50,6 +52,8 @@ pub(super) struct Fleet {
     pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
+    /// The lock of the run file, as long as somebody holds it.
+    pub(super) lock: Weak<RunLock>,
     pub(super) turns: Turns,
 }
 
@@ -197,25 +201,43 @@ impl Fleet {
             next_reading: None,
             scribe: None,
             reloads: (0, 0),
+            lock: Weak::new(),
             turns: Turns::default(),
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
         {
-            fleet.begin_keeping(reactor)?;
+            let lock = lock_run_file(&file.path)?;
+            fleet.begin_keeping(reactor, lock.map(Arc::new))?;
         }
+        match fleet.begin_members(reactor, members, watch) {
+            Ok(()) => Ok(fleet),
+            Err(text) => {
+                // What it has locked is given back.
+                fleet.finish();
+                Err(text)
+            }
+        }
+    }
+
+    fn begin_members(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        members: Vec<Member>,
+        watch: Watching,
+    ) -> Result<(), String> {
         let mut all = Vec::new();
         for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
                 Err(faults) => {
                     reactor.cancel(all.into_iter().flatten().collect());
-                    return Err(fleet.named(member, &text_of(&faults)));
+                    return Err(self.named(member, &text_of(&faults)));
                 }
             }
         }
         // They come first: where one can't listen, no role has said that it has begun.
-        if let Err(text) = fleet.begin_watching(reactor, watch) {
+        if let Err(text) = self.begin_watching(reactor, watch) {
             reactor.cancel(all.into_iter().flatten().collect());
             return Err(text);
         }
@@ -225,13 +247,13 @@ impl Fleet {
                 true => {
                     let reserved = all.next().expect("each has its places");
                     Post::begin(reactor, member.clone(), reserved)
-                        .map_err(|text| fleet.named(&member, &text))?
+                        .map_err(|text| self.named(&member, &text))?
                 }
                 false => Post::resting(member),
             };
-            fleet.posts.place(post);
+            self.posts.place(post);
         }
-        Ok(fleet)
+        Ok(())
     }
 
     fn begin_watching(

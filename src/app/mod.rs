@@ -17,6 +17,7 @@ mod fleet_tests;
 mod keeper;
 #[cfg(test)]
 mod kept_tests;
+mod lock;
 mod making;
 mod notify;
 mod panel;

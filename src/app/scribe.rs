@@ -10,12 +10,14 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::RoleSet;
 use super::by_hand::ByHand;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Writer};
+use super::lock::RunLock;
 use super::making::{CHANGED, UnderWay};
 use super::posts::Posts;
 use super::saved::{Saved, Waiter};
@@ -88,10 +90,20 @@ impl Job {
 }
 
 impl Scribe {
-    pub(super) fn start(path: PathBuf, text: String, wake: Wake) -> Result<Self, String> {
+    /// `lock` is given back when the last text has been written.
+    pub(super) fn start(
+        path: PathBuf,
+        text: String,
+        wake: Wake,
+        lock: Option<Arc<RunLock>>,
+    ) -> Result<Self, String> {
         let known = Some(text.clone());
+        let run = move |writer: Writer| {
+            let _lock = lock;
+            writer.run();
+        };
         Ok(Self {
-            keeper: Keeper::start(path, known, Kept::RunFile, wake)?,
+            keeper: Keeper::start_with(path, known, Kept::RunFile, wake, run)?,
             text,
             waiting: VecDeque::new(),
             under_way: None,
@@ -277,17 +289,22 @@ impl Fleet {
         None
     }
 
-    /// The run file is kept from now on.
-    pub(super) fn begin_keeping(&mut self, reactor: &Reactor<RoleSet>) -> Result<(), String> {
+    /// The run file is kept from now on. `lock`: by this process alone.
+    pub(super) fn begin_keeping(
+        &mut self,
+        reactor: &Reactor<RoleSet>,
+        lock: Option<Arc<RunLock>>,
+    ) -> Result<(), String> {
         if let Origin::File(file) = &self.origin {
+            self.lock = lock.as_ref().map(Arc::downgrade).unwrap_or_default();
             let (path, text) = (file.path.clone(), file.text.clone());
-            self.scribe = Some(Scribe::start(path, text, reactor.waker())?);
+            self.scribe = Some(Scribe::start(path, text, reactor.waker(), lock)?);
         }
         Ok(())
     }
 
     /// The run file is kept from now on, or is not any more, as it says.
-    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, lock: Option<Arc<RunLock>>) {
         let has_page = self.console().is_some();
         let Origin::File(file) = &self.origin else {
             return;
@@ -321,7 +338,7 @@ impl Fleet {
                 log::info!("hydrant: {why}: it is left alone");
             }
             None if file.saves && has_page => {
-                if let Err(text) = self.begin_keeping(reactor) {
+                if let Err(text) = self.begin_keeping(reactor, lock) {
                     log::warn!("hydrant: {text}");
                 }
             }

@@ -6,7 +6,6 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
-mod lock;
 mod tabs;
 #[cfg(test)]
 mod tests;
@@ -16,12 +15,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use self::lock::lock_folder;
 use self::tabs::Draft;
 use super::begin::begin_watchers;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::{Keeper, Said};
+use super::lock::lock_folder;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use super::saved::{Saved, Turns};
