@@ -4,6 +4,8 @@ mod common;
 
 #[path = "run/check.rs"]
 mod check;
+#[path = "run/kept.rs"]
+mod kept;
 #[path = "run/metrics.rs"]
 mod metrics;
 #[path = "run/others.rs"]

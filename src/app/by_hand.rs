@@ -1,11 +1,12 @@
 //! What was begun or stopped by hand, and whether the run file says so. It is to be said there until it is, whoever
 //! changes the file meanwhile, or until the file itself says something new of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::RoleSet;
 use super::fleet::Fleet;
 use super::posts::{Post, Posts, Standing};
+use super::saved::Waiter;
 use super::scribe::Want;
 use super::wants::name_of;
 use crate::config::run_file::{Edit, switched};
@@ -13,9 +14,15 @@ use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
 
 /// The roles that were begun, or stopped, by their ids.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ByHand {
     all: BTreeMap<u64, bool>,
+    /// The last one of them, where nobody waits for that to be said yet.
+    pub(super) changed: Option<u64>,
+    /// Who waits for the file to be made to say so.
+    waiting: Vec<Waiter>,
+    /// Those for whom that was waited in vain: it takes long.
+    late: BTreeSet<u64>,
     /// Why the file could not be made to say so the last time.
     why: Option<String>,
 }
@@ -24,6 +31,20 @@ impl ByHand {
     /// It runs now, or does not.
     pub(super) fn note(&mut self, role: u64, on: bool) {
         self.all.insert(role, on);
+        self.late.remove(&role);
+    }
+
+    /// One more waits for what was done to its role.
+    pub(super) fn wait(&mut self, waiter: Waiter) {
+        self.waiting.push(waiter);
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn take_waiting(&mut self) -> Vec<Waiter> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// The text of the file with all of it said, as far as those roles stand there.
@@ -102,6 +123,41 @@ impl Fleet {
         }
     }
 
+    /// Those who have begun or stopped a role wait for the text in which that is said, once there is one.
+    pub(super) fn answer_saved(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        let waiting = scribe.by_hand.take_waiting();
+        let unsaid = match waiting.is_empty() {
+            true => Vec::new(),
+            false => self.unsaid(),
+        };
+        for mut waiter in waiting {
+            let why = self.fault();
+            let Some(scribe) = &mut self.scribe else {
+                return;
+            };
+            let Some(role) = waiter.role else { continue };
+            if scribe.will_enable(role) {
+                if !scribe.saved.is_late(waiter.since, reactor.now()) {
+                    scribe.by_hand.wait(waiter);
+                    continue;
+                }
+                scribe.by_hand.late.insert(role);
+                waiter.answer(reactor, Some(slow(self.reading.is_some()).to_owned()));
+            } else if unsaid.iter().any(|(id, _)| *id == role) {
+                waiter.answer(reactor, Some(why.unwrap_or_default()));
+            } else {
+                waiter.number = scribe.keeper.given();
+                scribe.saved.wait(waiter);
+            }
+        }
+        if let Some(scribe) = &mut self.scribe {
+            scribe.saved.answer_known(reactor, &scribe.keeper);
+        }
+    }
+
     /// What was done by hand, and is neither in the file nor on its way there.
     fn unsaid(&self) -> Vec<(u64, bool)> {
         let Some(scribe) = &self.scribe else {
@@ -133,10 +189,30 @@ impl Fleet {
             .filter_map(|(what, names)| clause(what, &names))
             .collect();
         match done.is_empty() {
-            true => scribe.fault(),
+            true => scribe.fault().or_else(|| self.slowness()),
             false => {
                 why.map(|why| format!("{why}; {}, which does not stand there", done.join(", and ")))
             }
+        }
+    }
+
+    /// Why what was done by hand is still on its way to the file, where somebody has waited for that in vain.
+    fn slowness(&self) -> Option<String> {
+        let scribe = self.scribe.as_ref()?;
+        let mut late = scribe.by_hand.late.iter();
+        let is_slow = late.any(|role| scribe.will_enable(*role));
+        is_slow.then(|| slow(self.reading.is_some()).to_owned())
+    }
+}
+
+/// What takes so long.
+fn slow(is_reading: bool) -> &'static str {
+    match is_reading {
+        true => {
+            "the run file is being read again, which takes long: what was done is saved after that"
+        }
+        false => {
+            "the files that the run file names take long to read: what was done is saved after that"
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::RoleSet;
@@ -15,9 +16,11 @@ use super::applying::SLICE;
 use super::begin::{begin_watchers, put, reserve, text_of};
 use super::change::Change;
 use super::control;
+use super::lock::{RunLock, lock_run_file};
 use super::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
 use super::reload::Reading;
+use super::saved::{Turns, Waiter};
 use super::scribe::{Scribe, Want};
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, Run, RunFile};
@@ -49,8 +52,9 @@ pub(super) struct Fleet {
     pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
     pub(super) reloads: (u64, u64),
-    /// How soon the loop turns at the latest whatever happens, and so somebody waits for a change.
-    pub(super) turns: (Option<Duration>, Option<Duration>),
+    /// The lock of the run file, as long as somebody holds it.
+    pub(super) lock: Weak<RunLock>,
+    pub(super) turns: Turns,
 }
 
 /// Who is to watch them.
@@ -197,25 +201,43 @@ impl Fleet {
             next_reading: None,
             scribe: None,
             reloads: (0, 0),
-            turns: (None, None),
+            lock: Weak::new(),
+            turns: Turns::default(),
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
         {
-            fleet.scribe = Some(Scribe::start(file.path.clone(), file.text.clone())?);
+            let lock = lock_run_file(&file.path)?;
+            fleet.begin_keeping(reactor, lock.map(Arc::new))?;
         }
+        match fleet.begin_members(reactor, members, watch) {
+            Ok(()) => Ok(fleet),
+            Err(text) => {
+                // What it has locked is given back.
+                fleet.finish();
+                Err(text)
+            }
+        }
+    }
+
+    fn begin_members(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        members: Vec<Member>,
+        watch: Watching,
+    ) -> Result<(), String> {
         let mut all = Vec::new();
         for member in members.iter().filter(|member| member.is_enabled) {
             match reserve(reactor, member, None, &[]) {
                 Ok(reserved) => all.push(reserved),
                 Err(faults) => {
                     reactor.cancel(all.into_iter().flatten().collect());
-                    return Err(fleet.named(member, &text_of(&faults)));
+                    return Err(self.named(member, &text_of(&faults)));
                 }
             }
         }
         // They come first: where one can't listen, no role has said that it has begun.
-        if let Err(text) = fleet.begin_watching(reactor, watch) {
+        if let Err(text) = self.begin_watching(reactor, watch) {
             reactor.cancel(all.into_iter().flatten().collect());
             return Err(text);
         }
@@ -225,13 +247,13 @@ impl Fleet {
                 true => {
                     let reserved = all.next().expect("each has its places");
                     Post::begin(reactor, member.clone(), reserved)
-                        .map_err(|text| fleet.named(&member, &text))?
+                        .map_err(|text| self.named(&member, &text))?
                 }
                 false => Post::resting(member),
             };
-            fleet.posts.place(post);
+            self.posts.place(post);
         }
-        Ok(fleet)
+        Ok(())
     }
 
     fn begin_watching(
@@ -316,24 +338,14 @@ impl Fleet {
     fn is_changing(&self) -> bool {
         self.reading.is_some()
             || self.scribe.as_ref().is_some_and(|scribe| !scribe.is_idle())
-            || self.turns.1.is_some()
+            || self.turns.waiting.is_some()
             || !self.posts.beginning.is_empty()
             || !self.to_tell.is_empty()
     }
 
     /// The loop turns so often, though nothing happens in it.
     pub(super) fn turn_within(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
-        self.turns.0 = every;
-        reactor.turn_within(every.into_iter().chain(self.turns.1).min());
-    }
-
-    /// And sooner where somebody has begun to wait for a change, until nobody does.
-    fn note_waiting(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let pulse = self.pulse();
-        if self.turns.1 != pulse {
-            self.turns.1 = pulse;
-            self.turn_within(reactor, self.turns.0);
-        }
+        self.turns.set_every(reactor, every);
     }
 
     #[inline(never)]
@@ -348,8 +360,10 @@ impl Fleet {
             self.end_edit(reactor);
             self.give_up_late(reactor);
             self.begin_edit(reactor);
+            self.answer_saved(reactor);
         }
-        self.note_waiting(reactor);
+        let is_awaited = self.is_awaited();
+        self.turns.note_waiting(reactor, is_awaited);
         if self.is_applying() {
             return reactor.hurry();
         }
@@ -459,9 +473,28 @@ impl Panel for Fleet {
         let id = self.posts[place].id;
         // Where the file is not kept it is so all the same.
         self.write(reactor, Want::Enable { id, on }, None);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.by_hand.changed = Some(id);
+        }
     }
 
     fn is_fixed(&self, _: usize) -> Option<&'static str> {
         None
+    }
+
+    fn take_changed(&mut self) -> Option<u64> {
+        self.scribe.as_mut()?.by_hand.changed.take()
+    }
+
+    fn answer_kept(&mut self, reactor: &mut Reactor<RoleSet>, by: By, reply: TabReply, what: u64) {
+        let waiter = Waiter {
+            role: Some(what),
+            ..Waiter::new(by, reply, reactor.now(), 0)
+        };
+        match &mut self.scribe {
+            Some(scribe) => scribe.by_hand.wait(waiter),
+            None => return waiter.answer(reactor, None),
+        }
+        self.turns.note_waiting(reactor, true);
     }
 }

@@ -108,6 +108,15 @@ impl Rig {
         self.fleet.obey(&mut self.reactor, by, command)
     }
 
+    /// As a page does: the answer comes with a turn.
+    pub(super) fn post(&mut self, command: TabCommand) {
+        self.fleet.take_changed();
+        if let Some(reply) = self.ask(command) {
+            let by = (self.page, Ticket(u64::MAX));
+            self.fleet.answer(&mut self.reactor, by, reply);
+        }
+    }
+
     pub(super) fn set(&mut self, tab: u64, key: &str, value: &str) -> Option<TabReply> {
         let fields = vec![(key.to_owned(), value.to_owned())];
         self.ask(TabCommand::Change { tab, fields })

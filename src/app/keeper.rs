@@ -1,5 +1,6 @@
 //! Keeps what is changed on a page in its file, in a thread of its own, since a disk may take as long as it likes. Of
-//! all that it was given it writes the last, and tries again until that stands there.
+//! all that it was given it writes the last, and tries again until that stands there. Texts are counted: a text holds
+//! all that those before it did, and so whoever waits for one hears of it when a later one is written.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,11 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use super::settings_file::{Kept, SettingsFile, Shared, lock};
+use crate::reactor::net::Wake;
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
 pub(super) struct Keeper {
     slot: Arc<Slot>,
-    fault: Shared,
+    /// How many texts it was given, and how often the file said what it is to hold.
+    given: u64,
+    come: Arc<Mutex<Come>>,
     /// Where something stands that somebody else wrote.
     theirs: Shared,
     /// What the file held when it was last looked at.
@@ -21,6 +25,19 @@ pub(super) struct Keeper {
     through: Receiver<()>,
     path: PathBuf,
     what: &'static str,
+}
+
+/// What has come of the texts, by their numbers.
+#[derive(Debug, Default)]
+struct Come {
+    /// This one is in the file.
+    saved: u64,
+    /// This one is, or could not be written.
+    tried: u64,
+    /// Why the last one is not in the file.
+    fault: Option<String>,
+    /// The disk has not answered for long, and nobody waits for it until it does.
+    is_slow: bool,
 }
 
 /// What the log is to say of one thing once the file holds it.
@@ -44,6 +61,8 @@ pub(super) enum About {
 /// each thing.
 #[derive(Default)]
 struct Pending {
+    /// The number of what was given last.
+    number: u64,
     /// This is in the file, whatever was to be before.
     found: Option<String>,
     /// This is to be in the file, behind that.
@@ -109,18 +128,26 @@ fn say(all: &mut Vec<Said>, said: Vec<Said>) {
 
 impl Keeper {
     /// `known`: what the file held when it was read; `None` where there was none.
-    pub(super) fn start(path: PathBuf, known: Option<String>, kept: Kept) -> Result<Self, String> {
-        Self::start_with(path, known, kept, Writer::run)
-    }
-
-    fn start_with(
+    /// Whenever something comes of a text, `wake` is called.
+    pub(super) fn start(
         path: PathBuf,
         known: Option<String>,
         kept: Kept,
+        wake: Wake,
+    ) -> Result<Self, String> {
+        Self::start_with(path, known, kept, wake, Writer::run)
+    }
+
+    /// As above, and this is done in the thread.
+    pub(super) fn start_with(
+        path: PathBuf,
+        known: Option<String>,
+        kept: Kept,
+        wake: Wake,
         run: impl FnOnce(Writer) + Send + 'static,
     ) -> Result<Self, String> {
         let what = kept.label();
-        let (fault, theirs) = (Shared::default(), Shared::default());
+        let (come, theirs) = (Arc::<Mutex<Come>>::default(), Shared::default());
         let slot = Arc::<Slot>::default();
         let (over, through) = mpsc::channel();
         let file = SettingsFile::new(path.clone(), known, kept);
@@ -129,10 +156,12 @@ impl Keeper {
             slot: Arc::clone(&slot),
             file,
             unwritten: None,
+            number: 0,
             said: Vec::new(),
-            fault: Arc::clone(&fault),
+            come: Arc::clone(&come),
             theirs: Arc::clone(&theirs),
             what,
+            wake,
         };
         thread::Builder::new()
             .name("settings".to_owned())
@@ -143,7 +172,8 @@ impl Keeper {
             .map_err(|error| format!("can't keep {}: {error}", path.display()))?;
         Ok(Self {
             slot,
-            fault,
+            given: 0,
+            come,
             theirs,
             known,
             through,
@@ -153,8 +183,10 @@ impl Keeper {
     }
 
     /// This is to be in the file, and these lines in the log once it is.
-    pub(super) fn keep(&self, text: String, said: Vec<Said>) {
+    pub(super) fn keep(&mut self, text: String, said: Vec<Said>) {
+        self.given += 1;
         self.slot.tell(|pending| {
+            pending.number = self.given;
             pending.text = Some(text);
             // A line that is not so any more may be with the thread already.
             for one in said {
@@ -165,8 +197,10 @@ impl Keeper {
     }
 
     /// The file has been read again, and this is what it says: what was to be written before counts no more.
-    pub(super) fn found(&self, text: String) {
+    pub(super) fn found(&mut self, text: String) {
+        self.given += 1;
         self.slot.tell(|pending| {
+            pending.number = self.given;
             pending.found = Some(text);
             pending.text = None;
             pending.said.clear();
@@ -195,7 +229,29 @@ impl Keeper {
 
     /// Why what was given last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        lock(&self.fault).clone()
+        look(&self.come).fault.clone()
+    }
+
+    /// The number of what was given last.
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// What has come of the text of this number, or why it is not in the file yet; `None` where that is not known.
+    /// `is_late`: the disk was waited for long enough.
+    pub(super) fn outcome(&self, number: u64, is_late: bool) -> Option<Result<(), String>> {
+        let mut come = look(&self.come);
+        if number <= come.saved {
+            return Some(Ok(()));
+        }
+        if number > come.tried && !come.is_slow {
+            if !is_late {
+                return None;
+            }
+            log::error!("{} not saved: {SLOW_DISK}", self.what);
+            (come.is_slow, come.fault) = (true, Some(SLOW_DISK.to_owned()));
+        }
+        Some(Err(come.fault.clone().unwrap_or_default()))
     }
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
@@ -224,19 +280,22 @@ impl Drop for Keeper {
 }
 
 /// The thread's own.
-struct Writer {
+pub(super) struct Writer {
     slot: Arc<Slot>,
     file: SettingsFile,
     unwritten: Option<String>,
+    /// The number of what was taken last.
+    number: u64,
     /// What the log is to say once that is written.
     said: Vec<Said>,
-    fault: Shared,
+    come: Arc<Mutex<Come>>,
     theirs: Shared,
     what: &'static str,
+    wake: Wake,
 }
 
 impl Writer {
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
         self.file.put_right();
         self.say_found();
         loop {
@@ -246,22 +305,22 @@ impl Writer {
             if is_over {
                 // What could not be written may be by now.
                 if let Some(fault) = written {
-                    *lock(&self.fault) = fault;
+                    look(&self.come).fault = fault;
                 }
                 return;
             }
             drop(tried);
-            if let Some(fault) = written {
-                self.tell(fault);
-            }
+            self.tell(written);
         }
     }
 
     /// Whether nothing more comes, and who waits for what is about to be tried.
     fn take(&mut self, pending: Pending) -> (bool, Vec<Sender<()>>) {
+        self.number = self.number.max(pending.number);
         if let Some(text) = pending.found {
             self.file.found(text);
-            *lock(&self.fault) = None;
+            let mut come = look(&self.come);
+            (come.fault, come.is_slow) = (None, false);
             self.unwritten = None;
             self.said.clear();
         }
@@ -285,15 +344,24 @@ impl Writer {
         Some(written.err())
     }
 
-    fn tell(&self, now: Option<String>) {
-        let mut fault = lock(&self.fault);
-        if *fault != now {
+    /// What has come of all that was taken.
+    fn tell(&self, written: Option<Option<String>>) {
+        let mut come = look(&self.come);
+        if let Some(now) = written
+            && come.fault != now
+        {
             match &now {
                 Some(text) => log::error!("{} not saved: {text}", self.what),
                 None => log::info!("{} saved again", self.what),
             }
-            *fault = now;
+            come.fault = now;
         }
+        (come.tried, come.is_slow) = (self.number, false);
+        if self.unwritten.is_none() {
+            come.saved = self.number;
+        }
+        drop(come);
+        (self.wake)();
     }
 
     /// What somebody else wrote is theirs, and they are to hear of it.
@@ -314,7 +382,10 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if thread::panicking() {
             log::error!("{} not saved: {BROKEN}", self.what);
-            *lock(&self.fault) = Some(BROKEN.to_owned());
+            let mut come = look(&self.come);
+            (come.tried, come.fault) = (u64::MAX, Some(BROKEN.to_owned()));
+            drop(come);
+            (self.wake)();
             self.slot.tell(|pending| {
                 pending.is_broken = true;
                 pending.tried.clear();
@@ -323,6 +394,12 @@ impl Drop for Writer {
     }
 }
 
+fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
+    come.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why something is not saved yet.
+const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// Why nothing is saved any more.
 const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";
@@ -338,12 +415,17 @@ mod tests {
     use super::*;
     use crate::app::theirs::{beside, named_after};
 
+    /// Nobody is to be woken.
+    fn nobody() -> Wake {
+        Arc::new(|| ())
+    }
+
     #[test]
     fn the_last_word_is_what_stands_there() {
         let name = format!("hydrant-keeper-{}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_file(&path);
-        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings).unwrap();
+        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings, nobody()).unwrap();
         for number in 0..100 {
             keeper.keep(number.to_string(), Vec::new());
         }
@@ -362,7 +444,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         fs::write(&path, "none").unwrap();
         let known = Some("none".to_owned());
-        let mut keeper = Keeper::start(path.clone(), known, Kept::Settings).unwrap();
+        let mut keeper = Keeper::start(path.clone(), known, Kept::Settings, nobody()).unwrap();
         let about = |role, line: &str| Said {
             about: About::Role(role),
             line: Some(line.to_owned()),
@@ -409,7 +491,8 @@ mod tests {
     fn one_that_breaks_off_says_so() {
         let path = std::env::temp_dir().join("hydrant-never-written.toml");
         let broken = |_: Writer| std::panic::resume_unwind(Box::new(()));
-        let mut keeper = Keeper::start_with(path.clone(), None, Kept::Settings, broken).unwrap();
+        let mut keeper =
+            Keeper::start_with(path.clone(), None, Kept::Settings, nobody(), broken).unwrap();
         keeper.keep("text".to_owned(), Vec::new());
         keeper.tried().recv().unwrap_err();
         keeper.finish();
@@ -427,7 +510,7 @@ mod tests {
             let left = named_after(&path, b"one", new.as_bytes());
             fs::write(left, there).unwrap();
         }
-        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings).unwrap();
+        let mut keeper = Keeper::start(path.clone(), None, Kept::Settings, nobody()).unwrap();
         keeper.finish();
         let theirs = beside(&path, "theirs");
         assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");

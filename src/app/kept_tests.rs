@@ -182,7 +182,7 @@ fn a_change_that_takes_too_long_is_refused() {
     let (reading, go, through) = held(move || origin.with(text).map(Read::of));
     let late = |rig: &mut Rig, time| {
         let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
-        scribe.patience = time;
+        scribe.saved.patience = time;
         rig.between(&Turn::Going);
     };
     // One is being checked when the file begins to be read, one waits, and nobody waits for the third.
@@ -200,9 +200,9 @@ fn a_change_that_takes_too_long_is_refused() {
         let given_up = scribe.under_way.iter().filter(|it| it.is_given_up);
         (given_up.count(), scribe.waiting.len())
     };
-    assert_eq!((waiting(&rig), rig.fleet.pulse().is_some()), ((0, 2), true));
+    assert_eq!((waiting(&rig), rig.fleet.is_awaited()), ((0, 2), true));
     late(&mut rig, Duration::ZERO);
-    assert_eq!((waiting(&rig), rig.fleet.pulse()), ((1, 1), None));
+    assert_eq!((waiting(&rig), rig.fleet.is_awaited()), ((1, 1), false));
     assert_eq!(refusals(&rig), [READING; 2]);
     go.send(()).expect("it waits");
     through.recv().expect("it is through");
@@ -235,7 +235,7 @@ fn a_change_that_was_refused_is_not_made_later() {
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.as_mut().expect("it was just begun");
     under_way.reading = Reading::of(checked);
-    scribe.patience = Duration::ZERO;
+    scribe.saved.patience = Duration::ZERO;
     rig.between(&Turn::Going);
     assert_eq!(refusals(&rig), [SLOW_FILES]);
     go.send(()).expect("it waits");
@@ -257,14 +257,13 @@ fn the_loop_turns_sooner_while_somebody_waits() {
     let under_way = scribe.under_way.as_mut().expect("it was just begun");
     under_way.reading = Reading::of(checked);
     rig.between(&Turn::Going);
-    let told = |rig: &Rig| (rig.fleet.turns.1, rig.fleet.pulse());
-    let (is_told, pulse) = told(&rig);
-    assert!(pulse.is_some() && is_told == pulse);
+    let told = |rig: &Rig| (rig.fleet.turns.waiting.is_some(), rig.fleet.is_awaited());
+    assert_eq!(told(&rig), (true, true));
     go.send(()).expect("it waits");
     through.recv().expect("it is through");
-    rig.until("made", Rig::is_idle);
+    rig.until("made", |rig| rig.is_idle() && !rig.fleet.is_awaited());
     rig.between(&Turn::Going);
-    assert_eq!(told(&rig), (None, None));
+    assert_eq!(told(&rig), (false, false));
 }
 
 /// Whoever takes `save = true` out of the file means it.

@@ -1,8 +1,6 @@
 //! How a change of a run file is made: in a thread, which changes the text and checks what the file would be, and then
 //! on the loop, where that is applied. One is made at a time, and none while the file is being read again.
 
-use std::time::Duration;
-
 use super::RoleSet;
 use super::begin::text_of;
 use super::errand::Errand;
@@ -10,6 +8,7 @@ use super::fleet::{Fleet, Origin};
 use super::keeper::{About, Said};
 use super::plan::places_to_take;
 use super::reload::{Read, Reading};
+use super::saved::Waiter;
 use super::scribe::{Job, Scribe, Want, answer};
 use super::settings_file::lock;
 use crate::config::run_file::{self, Edit};
@@ -89,8 +88,8 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
-        let (now, patience) = (reactor.now(), scribe.patience);
-        let is_late = |job: &Job| job.asked.is_some() && now.since(job.since) >= patience;
+        let (now, saved) = (reactor.now(), &scribe.saved);
+        let is_late = |job: &Job| job.asked.is_some() && saved.is_late(job.since, now);
         let mut late = Vec::new();
         if let Some(under_way) = &mut scribe.under_way
             && is_late(&under_way.job)
@@ -114,12 +113,14 @@ impl Fleet {
         }
     }
 
-    /// How soon a turn is wanted, though nothing happens: somebody waits for a change.
-    pub(super) fn pulse(&self) -> Option<Duration> {
-        let scribe = self.scribe.as_ref()?;
+    /// Whether somebody waits for a change.
+    pub(super) fn is_awaited(&self) -> bool {
+        let Some(scribe) = &self.scribe else {
+            return false;
+        };
         let under_way = scribe.under_way.iter().map(|it| &it.job);
         let mut all = under_way.chain(&scribe.waiting);
-        all.any(|job| job.asked.is_some()).then_some(PULSE)
+        scribe.is_awaited() || all.any(|job| job.asked.is_some())
     }
 
     /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
@@ -177,7 +178,7 @@ impl Fleet {
             Err(Unmade::Same) => {
                 // As it is where what was to run is begun anew.
                 let reply = self.done(edit, job.shows);
-                return answer(reactor, job.asked, reply);
+                return self.answer_made(reactor, &job, reply);
             }
         };
         reactor.know_hosts([]);
@@ -193,7 +194,19 @@ impl Fleet {
             Err(text) => TabReply::Refused(text.lines().next().unwrap_or_default().to_owned()),
         };
         self.note_said(reactor, edit, &reply);
-        answer(reactor, job.asked, reply);
+        self.answer_made(reactor, &job, reply);
+    }
+
+    /// Whoever has asked for a change hears what has come of it: of one that holds, once it is saved.
+    fn answer_made(&mut self, reactor: &mut Reactor<RoleSet>, job: &Job, reply: TabReply) {
+        match (&mut self.scribe, job.asked) {
+            (Some(scribe), Some(by)) if !matches!(reply, TabReply::Refused(_)) => {
+                let number = scribe.keeper.given();
+                let waiter = Waiter::new(by, reply, job.since, number);
+                scribe.saved.wait(waiter);
+            }
+            (_, asked) => answer(reactor, asked, reply),
+        }
     }
 
     /// What has been applied is to be in the file, and what that says newly is told once it is. `gone`: destinations
@@ -318,8 +331,6 @@ fn renaming(edit: &Edit) -> Option<(&str, &str)> {
     new.map(|(_, new)| (name.as_str(), new.as_str()))
 }
 
-/// How soon it is seen that this is over.
-const PULSE: Duration = Duration::from_secs(1);
 pub(super) const READING: &str =
     "the run file is being read again, which takes long: nothing was changed; try again";
 pub(super) const SLOW_FILES: &str =

@@ -17,6 +17,7 @@ mod fleet_tests;
 mod keeper;
 #[cfg(test)]
 mod kept_tests;
+mod lock;
 mod making;
 mod notify;
 mod panel;
@@ -25,6 +26,7 @@ mod posts;
 mod process;
 mod reload;
 mod roles;
+mod saved;
 mod scribe;
 mod settings_file;
 mod theirs;
@@ -164,7 +166,7 @@ fn serve_console(
 ) -> Result<u8, String> {
     let mut desk = Desk::start(reactor, orders, origin, globals)?;
     let mut notify = Notify::ready();
-    reactor.turn_within(notify.every());
+    desk.turn_within(reactor, notify.every());
     let code = turn_until_over(reactor, |reactor, turn, ended| {
         if *turn == Turn::Reloading {
             logger::reopen();

@@ -49,6 +49,10 @@ pub(super) trait Panel {
     fn note_enabled(&mut self, reactor: &mut Reactor<RoleSet>, place: usize, on: bool);
     /// Why it can't be moved at all.
     fn is_fixed(&self, place: usize) -> Option<&'static str>;
+    /// What has been changed since the last call and is to be kept, by a number that whoever keeps it knows.
+    fn take_changed(&mut self) -> Option<u64>;
+    /// Answers once that is kept, or can't be.
+    fn answer_kept(&mut self, reactor: &mut Reactor<RoleSet>, by: By, reply: TabReply, what: u64);
 
     /// Answers what roles have asked.
     #[inline(never)]
@@ -60,11 +64,25 @@ pub(super) trait Panel {
                     let process = process::look(reactor, self.reloads());
                     Some(Reply::Process(Box::new(process)))
                 }
-                Command::Tab(command) => self.obey(reactor, (by, ticket), command).map(Reply::Tab),
+                Command::Tab(command) => {
+                    self.take_changed();
+                    if let Some(reply) = self.obey(reactor, (by, ticket), command) {
+                        self.answer(reactor, (by, ticket), reply);
+                    }
+                    None
+                }
             };
             if let Some(reply) = reply {
                 reactor.answer(by, ticket, reply);
             }
+        }
+    }
+
+    /// Answers, once all that was changed for that is kept.
+    fn answer(&mut self, reactor: &mut Reactor<RoleSet>, by: By, reply: TabReply) {
+        match self.take_changed() {
+            Some(what) => self.answer_kept(reactor, by, reply, what),
+            None => reactor.answer(by.0, by.1, Reply::Tab(reply)),
         }
     }
 
@@ -211,14 +229,15 @@ pub(super) trait Panel {
             return self.posts().beginning.clear();
         }
         for Prepared { place, made, asked } in self.posts().prepared(reactor) {
+            self.take_changed();
             let reply = match place {
                 // A reload may have begun it meanwhile, or taken it away.
                 Some(place) if self.posts()[place].role().is_some() => TabReply::Done,
                 Some(place) => self.begin_now(reactor, place, made, asked.is_some()),
                 None => refused("there is no such role any more"),
             };
-            if let Some((by, ticket)) = asked {
-                reactor.answer(by, ticket, Reply::Tab(reply));
+            if let Some(by) = asked {
+                self.answer(reactor, by, reply);
             }
         }
     }

@@ -8,11 +8,15 @@
 //!                             └──> those that are gone or other are told to stop; new ones begin; options change
 //! ```
 
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
 use super::RoleSet;
 use super::applying::{Applying, SLICE};
 use super::change::{Change, change};
 use super::errand::{Broken, Errand, Hosts, Known};
 use super::fleet::{Fleet, Origin};
+use super::lock::{RunLock, lock_run_file};
 use super::plan::places_to_take;
 use super::scribe::Scribe;
 use super::unsaved::Meant;
@@ -36,6 +40,7 @@ pub(super) struct Reading<E = ConfigError> {
 struct Aftermath {
     kept: Option<String>,
     dropped: Option<String>,
+    lock: Option<Arc<RunLock>>,
 }
 
 impl<E: From<ConfigError> + Send + 'static> Reading<E> {
@@ -103,6 +108,8 @@ pub(super) struct Read {
     pub(super) kept: Option<String>,
     /// What was changed on the page, and stands nowhere any more.
     pub(super) dropped: Option<String>,
+    /// The run file is kept from now on, by this process alone.
+    pub(super) lock: Option<Arc<RunLock>>,
 }
 
 impl Read {
@@ -117,23 +124,36 @@ impl Read {
             gone: Vec::new(),
             kept: None,
             dropped: None,
+            lock: None,
         }
     }
 }
 
 impl Origin {
-    /// Reads all files again. What is still `meant` to be written is read as if it was.
+    /// Reads all files again. What is still `meant` to be written is read as if it was. A run file that is to be kept
+    /// from now on is locked; `lock` is where that may be so still.
     fn read_again(
         &self,
         wake: Wake,
         meant: Option<Meant>,
+        lock: Option<Weak<RunLock>>,
     ) -> Result<Errand<Result<Read, ConfigError>>, String> {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
                 Errand::begin("run file", wake, move || match meant {
                     Some(meant) => meant.read(&origin),
-                    None => origin.load().map(Read::of),
+                    None => {
+                        let file = origin.load()?;
+                        let lock = match lock {
+                            Some(lock) if file.saves => lock_again(&file.path, &lock)?,
+                            _ => None,
+                        };
+                        Ok(Read {
+                            lock,
+                            ..Read::of(file)
+                        })
+                    }
                 })
             }
             Self::Line(origin) => {
@@ -149,6 +169,7 @@ impl Origin {
                         gone: Vec::new(),
                         kept: None,
                         dropped: None,
+                        lock: None,
                     })
                 })
             }
@@ -174,7 +195,9 @@ impl Fleet {
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let meant = self.scribe.as_ref().map(Scribe::meant);
-        match self.origin.read_again(reactor.waker(), meant) {
+        let has_page = self.console().is_some();
+        let lock = has_page.then(|| Weak::clone(&self.lock));
+        match self.origin.read_again(reactor.waker(), meant, lock) {
             Ok(reading) => self.reading = Some((Reading::of(reading), waiting)),
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
@@ -246,6 +269,7 @@ impl Fleet {
         let aftermath = Aftermath {
             kept: read.kept.take(),
             dropped: read.dropped.take(),
+            lock: read.lock.take(),
         };
         self.forget_unsaid(std::mem::take(&mut read.said));
         let applying = self.begin_applying(reactor, read, true);
@@ -268,7 +292,7 @@ impl Fleet {
             Err(applied) => applied,
         };
         let applied = applied.map(|done| {
-            self.keep_file(reactor);
+            self.keep_file(reactor, aftermath.lock);
             if let Some(dropped) = aftermath.dropped {
                 log::warn!("hydrant: {DROPPED}: {dropped}");
             }
@@ -332,6 +356,16 @@ impl Fleet {
         self.posts.push(post);
         reply
     }
+}
+
+/// Locks a run file that was not kept until now; or keeps the lock that there still is, since the last text is being
+/// written.
+fn lock_again(path: &Path, lock: &Weak<RunLock>) -> Result<Option<Arc<RunLock>>, ConfigError> {
+    if let Some(lock) = lock.upgrade() {
+        return Ok(Some(lock));
+    }
+    let lock = lock_run_file(path).map_err(ConfigError::Mistakes)?;
+    Ok(lock.map(Arc::new))
 }
 
 fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, reply: &TabReply) {

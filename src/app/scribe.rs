@@ -9,20 +9,24 @@
 //! A text may be long, and so the loop never takes it apart.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::RoleSet;
 use super::by_hand::ByHand;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Writer};
+use super::lock::RunLock;
 use super::making::{CHANGED, UnderWay};
 use super::posts::Posts;
+use super::saved::{Saved, Waiter};
 use super::settings_file::Kept;
 use super::unsaved::Meant;
 use crate::base::time::Time;
 use crate::config::Run;
 use crate::reactor::command::{Reply, Ticket};
+use crate::reactor::net::Wake;
 use crate::reactor::tabs::{Faults, TabReply};
 use crate::reactor::{Reactor, RoleId};
 
@@ -38,8 +42,8 @@ pub(super) struct Scribe {
     pub(super) is_stale: bool,
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
-    /// How long somebody waits at most for what comes of a change.
-    pub(super) patience: Duration,
+    /// Who waits for what has been changed to be in the file.
+    pub(super) saved: Saved,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -86,29 +90,43 @@ impl Job {
 }
 
 impl Scribe {
-    pub(super) fn start(path: std::path::PathBuf, text: String) -> Result<Self, String> {
+    /// `lock` is given back when the last text has been written.
+    pub(super) fn start(
+        path: PathBuf,
+        text: String,
+        wake: Wake,
+        lock: Option<Arc<RunLock>>,
+    ) -> Result<Self, String> {
+        let known = Some(text.clone());
+        let run = move |writer: Writer| {
+            let _lock = lock;
+            writer.run();
+        };
         Ok(Self {
-            keeper: Keeper::start(path, Some(text.clone()), Kept::RunFile)?,
+            keeper: Keeper::start_with(path, known, Kept::RunFile, wake, run)?,
             text,
             waiting: VecDeque::new(),
             under_way: None,
             is_stale: false,
             by_hand: ByHand::default(),
-            patience: PATIENCE,
+            saved: Saved::default(),
         })
     }
 
-    /// The file has been read again, with what is still to be written.
-    fn found(&mut self, text: &str) {
+    /// The file has been read again, with what is still to be written. Whose change may not be in it any more.
+    fn found(&mut self, reactor: &mut Reactor<RoleSet>, text: &str) -> Vec<Waiter> {
         self.is_stale = false;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take().filter(|it| !it.is_given_up) {
             self.waiting.push_front(under_way.job);
         }
-        if self.text != text {
-            text.clone_into(&mut self.text);
-            self.keeper.found(text.to_owned());
+        if self.text == text {
+            return Vec::new();
         }
+        let unsaved = self.saved.take_unsaved(reactor, &self.keeper);
+        text.clone_into(&mut self.text);
+        self.keeper.found(text.to_owned());
+        unsaved
     }
 
     /// What is to be in the file, for whoever reads that again.
@@ -146,6 +164,11 @@ impl Scribe {
         let under_way = self.under_way.iter().filter(|it| !it.is_given_up);
         let mut all = under_way.map(|it| &it.job).chain(&self.waiting);
         all.any(|job| job.enables(role))
+    }
+
+    /// Somebody waits for what comes of a change.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.saved.is_empty() || self.by_hand.is_awaited()
     }
 
     /// Nothing is being changed, or waits for that.
@@ -266,8 +289,22 @@ impl Fleet {
         None
     }
 
+    /// The run file is kept from now on. `lock`: by this process alone.
+    pub(super) fn begin_keeping(
+        &mut self,
+        reactor: &Reactor<RoleSet>,
+        lock: Option<Arc<RunLock>>,
+    ) -> Result<(), String> {
+        if let Origin::File(file) = &self.origin {
+            self.lock = lock.as_ref().map(Arc::downgrade).unwrap_or_default();
+            let (path, text) = (file.path.clone(), file.text.clone());
+            self.scribe = Some(Scribe::start(path, text, reactor.waker(), lock)?);
+        }
+        Ok(())
+    }
+
     /// The run file is kept from now on, or is not any more, as it says.
-    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(super) fn keep_file(&mut self, reactor: &mut Reactor<RoleSet>, lock: Option<Arc<RunLock>>) {
         let has_page = self.console().is_some();
         let Origin::File(file) = &self.origin else {
             return;
@@ -275,13 +312,25 @@ impl Fleet {
         let text = &file.text;
         match &mut self.scribe {
             Some(scribe) if file.saves => {
-                scribe.found(text);
+                for waiter in scribe.found(reactor, text) {
+                    match waiter.role {
+                        // That is said again.
+                        Some(_) => scribe.by_hand.wait(waiter),
+                        None => waiter.refuse(reactor, OVERRULED),
+                    }
+                }
                 self.say_again(reactor);
             }
             Some(scribe) => {
                 // What was to be written before counts no more.
-                scribe.found(text);
                 let why = "the run file does not say save = true any more";
+                let unsaved = scribe.found(reactor, text).into_iter();
+                for waiter in unsaved.chain(scribe.by_hand.take_waiting()) {
+                    match waiter.role {
+                        Some(_) => waiter.answer(reactor, Some(why.to_owned())),
+                        None => waiter.refuse(reactor, OVERRULED),
+                    }
+                }
                 for job in scribe.take_jobs() {
                     answer(reactor, job.asked, TabReply::Refused(why.to_owned()));
                 }
@@ -289,9 +338,8 @@ impl Fleet {
                 log::info!("hydrant: {why}: it is left alone");
             }
             None if file.saves && has_page => {
-                match Scribe::start(file.path.clone(), text.clone()) {
-                    Ok(scribe) => self.scribe = Some(scribe),
-                    Err(text) => log::warn!("hydrant: {text}"),
+                if let Err(text) = self.begin_keeping(reactor, lock) {
+                    log::warn!("hydrant: {text}");
                 }
             }
             None => {}
@@ -310,5 +358,5 @@ pub(super) fn answer(
     }
 }
 
-/// How long somebody waits for a change at most: less than a page waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const OVERRULED: &str =
+    "somebody else has changed the run file, which has been read again: this change is gone";

@@ -344,7 +344,7 @@ fn is_same(one: Option<&Found>, other: Option<&Found>) -> bool {
 }
 
 /// The file that a path leads to through links, or the place where it would be.
-fn behind(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn behind(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         found => return found,

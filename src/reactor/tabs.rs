@@ -104,6 +104,8 @@ pub enum TabReply {
     Faults(Faults),
     /// It was not done, and why: one line for people.
     Refused(String),
+    /// This is what has come of it, which is not on the disk, where it is to be; and why.
+    Unsaved(Box<Self>, String),
 }
 
 /// Some tabs, and what became of their settings.

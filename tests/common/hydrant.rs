@@ -283,6 +283,12 @@ impl Hydrant {
             .unwrap_or_else(|| panic!("it was killed: {status}"))
     }
 
+    /// Kills it, and waits for that.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it can be");
+        self.child.wait().expect("it can be waited for");
+    }
+
     /// SIGTERM, which is to end it well.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Vec<String> {

@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 use serde_json::json;
 
-use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
@@ -57,6 +55,34 @@ fn they_are_there_at_the_next_start() {
     assert_eq!(settings(&home), kept, "a start changes nothing");
 }
 
+/// Whoever has an answer can count on the file, and no moment later.
+#[test]
+fn an_answer_comes_once_the_change_is_saved() {
+    let home = Scratch::new();
+    let mut console = Console::start(&home);
+    for port in 1..10 {
+        let src = format!("a:{port}");
+        let answer = console.does("relays/1", &json!({ "src": src, "dst": "127.0.0.1:0" }));
+        assert_eq!(answer["unsaved"], json!(null));
+        assert!(settings(&home).contains(&src), "{src}: {}", settings(&home));
+    }
+    console.does("relays", &json!({ "after": 1 }));
+    assert!(settings(&home).contains("relay 2"), "{}", settings(&home));
+    console.does("relays/2/remove", &json!({}));
+    assert!(!settings(&home).contains("relay 2"), "{}", settings(&home));
+    console.does("relays/1/dump", &json!({ "on": true }));
+    assert!(
+        settings(&home).contains("dump = true"),
+        "{}",
+        settings(&home)
+    );
+    // However it ends then.
+    console.does("relays/1/start", &json!({}));
+    console.program.kill();
+    let console = Console::start(&home);
+    assert_eq!(console.roles()[0]["running"], json!(true));
+}
+
 #[test]
 fn comments_survive_and_the_file_before_is_kept() {
     let home = Scratch::new();
@@ -77,14 +103,11 @@ fn what_somebody_else_wrote_is_left_alone_and_that_is_said() {
     let home = Scratch::new();
     let console = Console::start(&home);
     console.does("relays/1", &json!({ "src": "a:1" }));
-    let saved = || settings(&home).contains("a:1");
-    let end = Instant::now() + DEADLINE;
-    while !saved() {
-        assert!(Instant::now() < end, "never saved");
-        console.roles();
-    }
+    assert!(settings(&home).contains("a:1"));
     write(&home, "# mine now\n");
-    console.does("relays/1", &json!({ "src": "b:2" }));
+    let answer = console.does("relays/1", &json!({ "src": "b:2" }));
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("changed by somebody else"), "{answer}");
     console.program.wait_log("settings not saved");
     let state = console.get("/api/v1/state").json();
     assert!(
@@ -113,7 +136,9 @@ fn a_file_that_can_not_be_written_is_shown() {
     let file = home.path().join("hydrant/console.toml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
     let console = Console::start(&home);
-    console.does("relays/1", &json!({ "src": "b:2" }));
+    let answer = console.does("relays/1", &json!({ "src": "b:2" }));
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("permission denied"), "{answer}");
     console.program.wait_log("settings not saved");
     let error = console.get("/api/v1/state").json()["settings"]["error"].clone();
     assert!(

@@ -5,8 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::scratch::Scratch;
+use crate::common::states::States;
 use crate::common::within;
 
 /// A run file, in a folder of its own.
@@ -47,6 +50,66 @@ impl File {
         self.write(text);
         hydrant.signal("HUP");
         hydrant.wait_log("run file read again: ")
+    }
+}
+
+/// Its page, as a script uses it.
+pub(crate) struct Page(pub(crate) SocketAddr);
+
+impl Page {
+    pub(crate) fn of(hydrant: &Hydrant) -> Self {
+        Self(hydrant.address_of("browsers"))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (at, body) = (self.0, body.to_string());
+        let (status, answer) = ask(
+            at,
+            &format!(
+                "POST /api/v1/{path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        (status, serde_json::from_str(&answer).expect("it is JSON"))
+    }
+
+    #[track_caller]
+    pub(crate) fn does(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body);
+        assert_eq!(status, 200, "{path} {body}: {answer}");
+        answer
+    }
+
+    #[track_caller]
+    pub(crate) fn refuses(&self, path: &str, body: &Value, status: u16) -> String {
+        let (code, answer) = self.post(path, body);
+        assert_eq!(code, status, "{path} {body}: {answer}");
+        answer.to_string()
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let (_, body) = get(self.0, "/api/v1/state");
+        serde_json::from_str(&body).expect("it is JSON")
+    }
+
+    pub(crate) fn role(&self, name: &str) -> Value {
+        let state = self.state();
+        let roles = state["roles"].as_array().expect("a list");
+        let role = roles.iter().find(|role| role["name"] == json!(name));
+        role.unwrap_or_else(|| panic!("no {name}: {roles:?}"))
+            .clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        States::until(self.0, what, || {
+            let state = self.state();
+            match is_so(&state) {
+                true => Ok(()),
+                false => Err(state.to_string()),
+            }
+        });
     }
 }
 

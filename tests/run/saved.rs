@@ -7,10 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::common::hydrant::{Hydrant, hydrant};
+use crate::common::hydrant::hydrant;
 use crate::common::peers::{Place, connect};
-use crate::common::states::States;
-use crate::rig::{File, ask, clients_of, get};
+use crate::rig::{File, Page, clients_of};
 
 fn text(src: SocketAddr) -> String {
     format!(
@@ -30,66 +29,6 @@ retry = "20ms"
 listen = "127.0.0.1:0"
 "#
     )
-}
-
-/// Its page, as a script uses it.
-struct Page(SocketAddr);
-
-impl Page {
-    fn of(hydrant: &Hydrant) -> Self {
-        Self(hydrant.address_of("browsers"))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let (at, body) = (self.0, body.to_string());
-        let (status, answer) = ask(
-            at,
-            &format!(
-                "POST /api/v1/{path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-                 Content-Length: {}\r\n\r\n{body}",
-                body.len()
-            ),
-        );
-        (status, serde_json::from_str(&answer).expect("it is JSON"))
-    }
-
-    #[track_caller]
-    fn does(&self, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.post(path, body);
-        assert_eq!(status, 200, "{path} {body}: {answer}");
-        answer
-    }
-
-    #[track_caller]
-    fn refuses(&self, path: &str, body: &Value, status: u16) -> String {
-        let (code, answer) = self.post(path, body);
-        assert_eq!(code, status, "{path} {body}: {answer}");
-        answer.to_string()
-    }
-
-    fn state(&self) -> Value {
-        let (_, body) = get(self.0, "/api/v1/state");
-        serde_json::from_str(&body).expect("it is JSON")
-    }
-
-    fn role(&self, name: &str) -> Value {
-        let state = self.state();
-        let roles = state["roles"].as_array().expect("a list");
-        let role = roles.iter().find(|role| role["name"] == json!(name));
-        role.unwrap_or_else(|| panic!("no {name}: {roles:?}"))
-            .clone()
-    }
-
-    #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
-        States::until(self.0, what, || {
-            let state = self.state();
-            match is_so(&state) {
-                true => Ok(()),
-                false => Err(state.to_string()),
-            }
-        });
-    }
 }
 
 fn saved(file: &File) -> String {
@@ -269,7 +208,13 @@ fn a_file_that_can_t_be_written_is_said() {
         fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
     };
     mode(0o400);
-    page.does("relays/1", &json!({ "max-lag": "3s" }));
+    let unsaved = page.does("relays/1", &json!({ "max-lag": "3s" }))["unsaved"].clone();
+    assert!(
+        unsaved
+            .as_str()
+            .is_some_and(|why| why.contains("permission denied")),
+        "{unsaved}"
+    );
     let is_said = |state: &Value| {
         state["settings"]["error"]
             .as_str()

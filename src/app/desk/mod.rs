@@ -6,7 +6,6 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
-mod lock;
 mod tabs;
 #[cfg(test)]
 mod tests;
@@ -14,15 +13,17 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use self::lock::lock_folder;
 use self::tabs::Draft;
 use super::begin::begin_watchers;
 use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::{Keeper, Said};
+use super::lock::lock_folder;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use super::saved::{Saved, Turns};
 use super::settings_file::Kept;
 use super::{RoleSet, settings_file};
 use crate::config::settings::{Document, Settings, fresh, import};
@@ -41,6 +42,10 @@ pub(super) struct Desk {
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
+    /// The number of the text that the last change is in, where nobody waits for it yet.
+    changed: Option<u64>,
+    saved: Saved,
+    turns: Turns,
     /// Why not, where that is not as it should be.
     is_homeless: bool,
     /// The folder of the settings, which is locked as long as this lives.
@@ -79,7 +84,7 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known, Kept::Settings))
+            .map(|path| Keeper::start(path, known, Kept::Settings, reactor.waker()))
             .transpose()?;
         if orders.settings.is_none() {
             log::warn!("console: settings are not saved: {HOMELESS}");
@@ -97,6 +102,9 @@ impl Desk {
             tabs: Posts::new(),
             document,
             keeper,
+            changed: None,
+            saved: Saved::default(),
+            turns: Turns::default(),
             is_homeless: orders.settings.is_none(),
             _folder: folder.flatten(),
             origin: Some(Box::new(origin)),
@@ -137,6 +145,9 @@ impl Desk {
             tabs: Posts::new(),
             document: Document::empty(),
             keeper: None,
+            changed: None,
+            saved: Saved::default(),
+            turns: Turns::default(),
             is_homeless: false,
             _folder: None,
             origin: None,
@@ -253,6 +264,15 @@ impl Desk {
     fn serve(&mut self, reactor: &mut Reactor<RoleSet>) {
         self.answer_asked(reactor);
         self.begin_prepared(reactor);
+        if let Some(keeper) = &self.keeper {
+            self.saved.answer_known(reactor, keeper);
+            self.turns.note_waiting(reactor, !self.saved.is_empty());
+        }
+    }
+
+    /// The loop turns so often, though nothing happens in it.
+    pub(super) fn turn_within(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
+        self.turns.set_every(reactor, every);
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -277,9 +297,10 @@ impl Desk {
     }
 
     /// What the page shows is to be in the file, and these lines in the log once it is.
-    fn save(&self, said: Vec<Said>) {
-        if let Some(keeper) = &self.keeper {
+    fn save(&mut self, said: Vec<Said>) {
+        if let Some(keeper) = &mut self.keeper {
             keeper.keep(self.document.text(), said);
+            self.changed = Some(keeper.given());
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::app::fields::fault_of;
 use crate::app::keeper::{About, Keeper, Said};
 use crate::app::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use crate::app::saved::Waiter;
 use crate::config::settings::{Settings, chained, fresh};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
@@ -163,6 +164,15 @@ impl Panel for Desk {
     fn is_fixed(&self, place: usize) -> Option<&'static str> {
         let is_lent = self.tabs[place].member.is_lent;
         is_lent.then_some("the demo needs it as it is: Ctrl-C in its terminal ends both")
+    }
+
+    fn take_changed(&mut self) -> Option<u64> {
+        self.changed.take()
+    }
+
+    fn answer_kept(&mut self, reactor: &mut Reactor<RoleSet>, by: By, reply: TabReply, what: u64) {
+        let waiter = Waiter::new(by, reply, reactor.now(), what);
+        self.saved.wait(waiter);
     }
 }
 

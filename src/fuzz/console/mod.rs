@@ -146,9 +146,10 @@ impl Play {
         turn.expect("a simulated wait works");
         assert!(ended.is_empty(), "{ended:?}");
         for (role, ticket, command) in self.reactor.asked() {
-            if let Some(reply) = self.owner.obey(command) {
-                self.reactor.answer(role, ticket, reply);
-            }
+            self.owner.hear((role, ticket), command, self.turns);
+        }
+        for ((role, ticket), reply) in self.owner.due(self.turns) {
+            self.reactor.answer(role, ticket, reply);
         }
         self.turns += 1;
         assert!(self.turns < TURNS_MAX, "it never comes to rest");
@@ -376,6 +377,9 @@ fn play(script: &mut Script<'_>) {
     };
     let mut play = Play::new(party, seed, faults);
     play.owner.lines = [0, 20, 900][script.pick(3)];
+    // As a disk saves what was done, or does not.
+    play.owner.saving = [0, 0, 2, 12][seed as usize % 4];
+    play.owner.unsaved = (seed / 4 % 4 == 0).then_some("the disk is full");
     let mut people: Vec<Person> = Vec::new();
     if !is_metrics {
         play.connections = connections;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::reactor::command::{Command, Reply, RoleRow, RoleState};
+use crate::reactor::RoleId;
+use crate::reactor::command::{Command, Reply, RoleRow, RoleState, Ticket};
 use crate::reactor::tabs::{LogLine, Tab, TabCommand, TabReply, TabSettings, Tabs};
 use crate::reactor::view::{ClientPage, ClientRow, PAGE_MAX, View};
 
@@ -32,7 +33,15 @@ pub(super) struct Owner {
     pub(super) looks_before: usize,
     /// Relays that change when they are told to, in the place of all others.
     pub(super) model: Option<Model>,
+    /// So many turns after something was done that is answered.
+    pub(super) saving: u64,
+    /// Why what is done is not saved.
+    pub(super) unsaved: Option<&'static str>,
+    /// What is to be answered, and in which turn.
+    answers: Vec<(u64, By, Reply)>,
 }
+
+type By = (RoleId, Ticket);
 
 impl Owner {
     pub(super) fn new() -> Self {
@@ -49,6 +58,9 @@ impl Owner {
             deeds: Vec::new(),
             looks_before: 0,
             model: None,
+            saving: 0,
+            unsaved: None,
+            answers: Vec::new(),
         }
     }
 
@@ -56,11 +68,43 @@ impl Owner {
         self.model.as_mut().expect("it has one")
     }
 
-    pub(super) fn obey(&mut self, command: Command) -> Option<Reply> {
-        if self.is_silent {
-            return None;
+    /// Somebody asks, in this turn.
+    pub(super) fn hear(&mut self, by: By, command: Command, turn: u64) {
+        if !self.is_silent {
+            let done = self.done();
+            let reply = self.obey(command);
+            let is_deed = self.done() > done;
+            let (turn, reply) = match reply {
+                Reply::Tab(reply) if is_deed => (turn + self.saving, Reply::Tab(self.kept(reply))),
+                reply => (turn, reply),
+            };
+            self.answers.push((turn, by, reply));
         }
-        Some(match command {
+    }
+
+    /// What is answered in this turn.
+    pub(super) fn due(&mut self, turn: u64) -> Vec<(By, Reply)> {
+        let all = std::mem::take(&mut self.answers).into_iter();
+        let (due, later): (Vec<_>, _) = all.partition(|(at, ..)| *at <= turn);
+        self.answers = later;
+        due.into_iter().map(|(_, by, reply)| (by, reply)).collect()
+    }
+
+    /// How much has been done.
+    fn done(&self) -> usize {
+        self.deeds.len() + self.model.as_ref().map_or(0, Model::age)
+    }
+
+    fn kept(&self, reply: TabReply) -> TabReply {
+        match (self.unsaved, reply) {
+            (_, refused @ TabReply::Refused(_)) => refused,
+            (Some(why), reply) => TabReply::Unsaved(Box::new(reply), why.to_owned()),
+            (None, reply) => reply,
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Reply {
+        match command {
             Command::Tab(command) => Reply::Tab(self.tab(command)),
             Command::Process => Reply::Process(Box::default()),
             Command::Roles { from } => {
@@ -72,7 +116,7 @@ impl Owner {
                     next: (from + PAGE_MAX < self.tabs).then_some(from + PAGE_MAX),
                 }
             }
-        })
+        }
     }
 
     fn tab(&mut self, command: TabCommand) -> TabReply {

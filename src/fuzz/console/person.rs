@@ -320,6 +320,9 @@ impl Person {
                 let done = play.owner.model().done(command, asked.age);
                 let is_due = done.iter().any(|(_, status)| *status == answer.status);
                 assert!(is_due, "{command:?}: {answer:?} for {done:?}");
+                let body: Value = serde_json::from_str(&answer.body).expect("it is JSON");
+                let unsaved = play.owner.unsaved.filter(|_| answer.status != 409);
+                assert_eq!(body["unsaved"].as_str(), unsaved, "{answer:?}");
                 play.known = play.known.max(done[0].0 + 1);
             }
             Due::State => self.check_state(play, asked, answer),

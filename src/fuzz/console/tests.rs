@@ -451,6 +451,20 @@ fn nobody_is_connected_to_what_is_not_there() {
     assert_eq!(asked(&mut play, &clients(1)).status, 200);
 }
 
+/// It holds, and whoever asked for it is told that it is not saved.
+#[test]
+fn a_deed_that_is_not_saved_is_done_and_that_is_said() {
+    let mut play = console(8);
+    play.owner.saving = 3;
+    let fields = format!("{BEARER}Content-Type: application/json\r\nContent-Length: 2\r\n");
+    let stop = request("POST", "/api/v1/relays/1/stop", &fields) + "{}";
+    for (unsaved, body) in [(None, "{}"), (Some("no room"), "{\"unsaved\":\"no room\"}")] {
+        play.owner.unsaved = unsaved;
+        let answer = asked(&mut play, &stop);
+        assert_eq!((answer.status, answer.body.as_str()), (200, body));
+    }
+}
+
 /// However many relays there are: whoever does something hears of it when all of them are as they are since.
 #[test]
 fn a_deed_is_answered_with_a_look_at_all_that_is_since() {

@@ -235,7 +235,11 @@ impl Console {
 
     /// What was to be done is done, or is not. Whoever asked hears of it once the tabs here show it.
     fn did(&mut self, cx: &mut Cx<'_>, conn: ConnId, reply: TabReply) {
-        let (status, body) = match reply {
+        let (reply, unsaved) = match reply {
+            TabReply::Unsaved(reply, why) => (*reply, Some(why)),
+            reply => (reply, None),
+        };
+        let (status, mut body) = match reply {
             TabReply::Done => (Status::OK, json!({})),
             TabReply::Added(id) => (Status::OK, json!({ "id": id })),
             TabReply::Faults(faults) if faults.is_empty() => (Status::OK, json!({ "errors": {} })),
@@ -246,6 +250,9 @@ impl Console {
             TabReply::Refused(why) => (Status::CONFLICT, json!({ "error": why })),
             _ => (Status::INTERNAL, no_answer()),
         };
+        if let Some(why) = unsaved {
+            body["unsaved"] = json!(why);
+        }
         self.list(cx, Waiting::Answer(conn, status, body));
     }
 

@@ -322,7 +322,7 @@ impl Status {
                 self.ask(cx, &at, &format!("relays/{role}/kick"), Some(&body), done);
             }
             Step::Deed(text) => {
-                self.shown += &format!("{text}\n");
+                self.shown += &format!("{text}\n{}", show::not_saved(&said, "unsaved"));
                 self.end = Some(End::Done);
             }
         }

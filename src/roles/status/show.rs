@@ -30,10 +30,7 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
         ]);
     }
     let version = text(state, "version");
-    let unsaved = match text(&state["settings"], "error") {
-        none if none.is_empty() => none,
-        error => format!("not saved: {error}\n"),
-    };
+    let unsaved = not_saved(&state["settings"], "error");
     let note = match text(&state["settings"], "note") {
         none if none.is_empty() => none,
         note => format!("settings: {note}\n"),
@@ -42,6 +39,14 @@ pub(super) fn roles(process: &str, state: &Value) -> String {
         "hydrant {version}, process {process}\n{}{unsaved}{note}",
         table(&rows)
     )
+}
+
+/// That something is not saved, if `key` says why.
+pub(super) fn not_saved(said: &Value, key: &str) -> String {
+    match text(said, key) {
+        none if none.is_empty() => none,
+        why => format!("not saved: {why}\n"),
+    }
 }
 
 /// Why something was not done: what is wrong with fields, where that is it.
