@@ -51,6 +51,8 @@ pub(super) struct Fleet {
     pub(super) reloads: (u64, u64),
     /// How soon the loop turns at the latest whatever happens, and so somebody waits for a change.
     pub(super) turns: (Option<Duration>, Option<Duration>),
+    /// Whether the loop was about to stop when it was last looked whether all is over. Before the first look: nothing.
+    looked: Option<bool>,
 }
 
 /// Who is to watch them.
@@ -198,6 +200,7 @@ impl Fleet {
             scribe: None,
             reloads: (0, 0),
             turns: (None, None),
+            looked: None,
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
@@ -281,6 +284,21 @@ impl Fleet {
         turn: &Turn,
         ended: &mut Vec<(RoleId, End)>,
     ) -> Result<(), String> {
+        let is_same = ended.is_empty() && *turn == Turn::Going && !reactor.has_asked();
+        if is_same && self.looked == Some(reactor.is_stopping()) && !self.is_changing() {
+            return Ok(());
+        }
+        self.look(reactor, turn, ended)
+    }
+
+    #[inline(never)]
+    fn look(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        turn: &Turn,
+        ended: &mut Vec<(RoleId, End)>,
+    ) -> Result<(), String> {
+        self.looked = Some(reactor.is_stopping());
         for (role, end) in ended.drain(..) {
             self.note_end(role, end)?;
         }
