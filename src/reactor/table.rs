@@ -211,7 +211,8 @@ impl Table {
     pub(super) fn edges(&mut self, id: SockId, readable: bool, writable: bool) {
         let Some(place) = self.place(id) else { return };
         let slot = &mut self.slots[place];
-        slot.bits |= u16::from(readable) * READ_READY | u16::from(writable) * WRITE_READY;
+        slot.bits |= if readable { READ_READY } else { 0 };
+        slot.bits |= if writable { WRITE_READY } else { 0 };
         self.enqueue_at(place, id);
     }
 
