@@ -55,6 +55,8 @@ pub(super) struct Fleet {
     /// The lock of the run file, as long as somebody holds it.
     pub(super) lock: Weak<RunLock>,
     pub(super) turns: Turns,
+    /// Whether the loop was about to stop when it was last looked whether all is over. Before the first look: nothing.
+    looked: Option<bool>,
 }
 
 /// Who is to watch them.
@@ -203,6 +205,7 @@ impl Fleet {
             reloads: (0, 0),
             lock: Weak::new(),
             turns: Turns::default(),
+            looked: None,
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
@@ -303,6 +306,21 @@ impl Fleet {
         turn: &Turn,
         ended: &mut Vec<(RoleId, End)>,
     ) -> Result<(), String> {
+        let is_same = ended.is_empty() && *turn == Turn::Going && !reactor.has_asked();
+        if is_same && self.looked == Some(reactor.is_stopping()) && !self.is_changing() {
+            return Ok(());
+        }
+        self.look(reactor, turn, ended)
+    }
+
+    #[inline(never)]
+    fn look(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        turn: &Turn,
+        ended: &mut Vec<(RoleId, End)>,
+    ) -> Result<(), String> {
+        self.looked = Some(reactor.is_stopping());
         for (role, end) in ended.drain(..) {
             self.note_end(role, end)?;
         }

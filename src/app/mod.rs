@@ -257,16 +257,26 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
     fleet.turn_within(reactor, notify.every());
     // Whether all is over, they know better than the loop.
     reactor.stay(true);
-    let code = turn_until_over(reactor, |reactor, turn, ended| {
+    let code = turn_fleet(reactor, &mut fleet, &mut notify);
+    fleet.finish();
+    code.map(|code| if code == 0 { fleet.code() } else { code })
+}
+
+/// What runs between any two turns of theirs: apart from how they have begun, so that it lies close to the turns.
+#[inline(never)]
+fn turn_fleet(
+    reactor: &mut Reactor<RoleSet>,
+    fleet: &mut Fleet,
+    notify: &mut Notify,
+) -> Result<u8, String> {
+    turn_until_over(reactor, |reactor, turn, ended| {
         if *turn == Turn::Reloading {
             logger::reopen();
         }
         fleet.between_turns(reactor, turn, ended)?;
         notify.between_turns(reactor.now(), reactor.is_stopping(), fleet.is_reloading());
         Ok(())
-    });
-    fleet.finish();
-    code.map(|code| if code == 0 { fleet.code() } else { code })
+    })
 }
 
 fn open_net() -> Result<MioNet, String> {
@@ -288,9 +298,11 @@ fn turn_until_over(
             .turn(&mut ended)
             .map_err(|error| format!("can't wait for events: {error}"))?;
         between(reactor, &turn, &mut ended)?;
-        for (_, end) in ended.drain(..) {
-            if let End::Failed(text) = end {
-                return Err(text);
+        if !ended.is_empty() {
+            for (_, end) in ended.drain(..) {
+                if let End::Failed(text) = end {
+                    return Err(text);
+                }
             }
         }
         match turn {

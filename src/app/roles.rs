@@ -184,6 +184,17 @@ impl Role for RoleSet {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
         match self {
             Self::Relay(relay) => relay.on(cx, event),
+            other => other.on_beside(cx, event),
+        }
+    }
+}
+
+impl RoleSet {
+    /// Something happened to a role that is no relay, in which few messages are as small as in one.
+    #[inline(never)]
+    fn on_beside(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match self {
+            Self::Relay(relay) => relay.on(cx, event),
             Self::Demo(demo) => demo.on(cx, event),
             Self::Hub(hub) => hub.on(cx, event),
             Self::HubUser(user) => user.on(cx, event),

@@ -61,7 +61,16 @@ impl<K: Copy + Ord> Laggards<K> {
 
     /// Takes out one client whose cursor is below `tail`; called until it returns `None`, it finds them all. O(log n)
     /// for each entry whose bound is below `tail`, and no such entry is left over for the next call.
-    pub fn pop_below(&mut self, tail: u64, mut real: impl FnMut(K) -> Real) -> Option<K> {
+    pub fn pop_below(&mut self, tail: u64, real: impl FnMut(K) -> Real) -> Option<K> {
+        let Reverse((bound, _)) = self.heap.peek()?;
+        if *bound >= tail {
+            return None;
+        }
+        self.find_below(tail, real)
+    }
+
+    #[inline(never)]
+    fn find_below(&mut self, tail: u64, mut real: impl FnMut(K) -> Real) -> Option<K> {
         loop {
             let mut top = self.heap.peek_mut()?;
             let Reverse((bound, key)) = *top;

@@ -62,6 +62,7 @@ impl Timeline {
     /// Removes marks that are closer to the one before than their age calls for. Their bytes fall to that one. The
     /// distance asked for is a power of two, so that it grows only when the age has doubled: what a byte's age is
     /// overstated by, over all its moves, is at most twice the last distance.
+    #[cold]
     fn thin(&mut self, now: Time) {
         let mut kept: Option<Time> = None;
         self.marks.retain(|mark| {

@@ -25,7 +25,7 @@ pub struct Cx<'a> {
 impl Cx<'_> {
     /// The time at which this turn began.
     pub fn now(&self) -> Time {
-        self.core.net.now()
+        self.core.now
     }
 
     /// The time as it is, read afresh.

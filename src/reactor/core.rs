@@ -20,47 +20,52 @@ use crate::reactor::reserve::{Handed, HostLookup, Listening, Reserved};
 use crate::reactor::table::{Kind, Owner, Table, Way};
 
 /// The loop without its roles.
+///
+/// What each turn looks at comes first, in memory as here, before the wheel and what else is seldom touched.
+#[repr(C)]
 pub(super) struct Core {
     pub(super) net: Box<dyn Net>,
+    /// When the net's latest wait ended: roles ask again and again.
+    pub(super) now: Time,
     pub(super) table: Table,
-    pub(super) dials: Slab<Dial>,
-    pub(super) dial_generation: u32,
-    /// Dials that begin at the end of the turn, unless they are gone by then.
-    pub(super) fresh_dials: Vec<DialId>,
-    pub(super) next_lookup: u64,
     /// Events that came up inside of a call and wait for their delivery.
     pub(super) outbox: VecDeque<(RoleId, Event)>,
     /// Roles that are over, and how they ended.
     pub(super) finished: Vec<(RoleId, End)>,
-    wheel: Wheel<Alarm>,
+    /// Dials that begin at the end of the turn, unless they are gone by then.
+    pub(super) fresh_dials: Vec<DialId>,
+    /// Connections that waited at listeners that have given way.
+    pub(super) handed: Vec<Handed>,
+    closing: Vec<(SockId, Close)>,
+    /// Timers that ran out and have not been delivered yet: one of them may still take another back.
+    due: VecDeque<(TimerKey, Alarm)>,
     /// When the wheel is to be looked at again, as was found out last.
     soonest: Option<Time>,
     /// Timers have been set, taken back or run out since then.
     wheel_changed: bool,
-    /// Timers that ran out and have not been delivered yet: one of them may still take another back.
-    due: VecDeque<(TimerKey, Alarm)>,
+    /// The visit under way is one that was put off.
+    pub(super) in_deferred: bool,
+    /// The loop turns: whoever waits for a name now has all others wait.
+    pub(super) is_turning: bool,
+    /// What roles have asked of the owner of the loop.
+    pub(super) asked: Vec<(RoleId, Ticket, Command)>,
+    wheel: Wheel<Alarm>,
     ripe: Vec<(TimerKey, Alarm)>,
-    closing: Vec<(SockId, Close)>,
+    pub(super) dials: Slab<Dial>,
+    pub(super) dial_generation: u32,
+    pub(super) next_lookup: u64,
     exhausted_said: Option<Time>,
     /// What roles would have of the descriptors.
     pub(super) claims: Vec<Claimed>,
-    /// The visit under way is one that was put off.
-    pub(super) in_deferred: bool,
-    /// What roles have asked of the owner of the loop.
-    pub(super) asked: Vec<(RoleId, Ticket, Command)>,
     pub(super) tickets: u64,
     /// Who listens where.
     pub(super) listening: Vec<Listening>,
     /// Listeners that give way, each with one that stands beside it and comes after it.
     pub(super) heirs: Vec<(SockId, SockId)>,
-    /// Connections that waited at those listeners.
-    pub(super) handed: Vec<Handed>,
     /// Listeners that wait for the role that is being started.
     pub(super) reserved: Vec<Reserved>,
     /// Names that are being looked up for roles that are about to begin, and who waits for what comes of it.
     pub(super) host_lookups: Vec<(Lookup, HostLookup)>,
-    /// The loop turns: whoever waits for a name now has all others wait.
-    pub(super) is_turning: bool,
     /// Names whose addresses were looked up before, or were not to be found.
     pub(super) known_hosts: BTreeMap<String, io::Result<Vec<IpAddr>>>,
 }
@@ -76,6 +81,7 @@ pub(super) enum Alarm {
 impl Core {
     pub(super) fn new(net: Box<dyn Net>) -> Self {
         Self {
+            now: net.now(),
             net,
             table: Table::default(),
             dials: Slab::new(),
@@ -118,10 +124,15 @@ impl Core {
     /// When the first timer may run out.
     fn soonest(&mut self) -> Option<Time> {
         if self.wheel_changed {
-            self.soonest = self.wheel.next();
-            self.wheel_changed = false;
+            self.look_for_soonest();
         }
         self.soonest
+    }
+
+    #[cold]
+    fn look_for_soonest(&mut self) {
+        self.soonest = self.wheel.next();
+        self.wheel_changed = false;
     }
 
     pub(super) fn timer(&mut self, after: Duration, owner: Owner, tag: u32) -> TimerKey {
@@ -130,7 +141,7 @@ impl Core {
 
     fn set(&mut self, after: Duration, alarm: Alarm) -> TimerKey {
         self.wheel_changed = true;
-        self.wheel.insert(self.net.now() + after, alarm)
+        self.wheel.insert(self.now + after, alarm)
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
@@ -142,10 +153,14 @@ impl Core {
 
     /// Brings up the timers that have run out.
     pub(super) fn ripen(&mut self) {
-        let now = self.net.now();
-        if self.soonest().is_none_or(|soonest| soonest > now) {
-            return; // as in nearly every turn
+        let now = self.now;
+        if self.soonest().is_some_and(|soonest| soonest <= now) {
+            self.ripen_now(now);
         }
+    }
+
+    #[cold]
+    fn ripen_now(&mut self, now: Time) {
         self.wheel_changed = true;
         self.wheel.advance(now, &mut self.ripe);
         self.due.extend(self.ripe.drain(..));
@@ -181,6 +196,13 @@ impl Core {
     }
 
     pub(super) fn close_deferred(&mut self) {
+        if !self.closing.is_empty() {
+            self.close_those();
+        }
+    }
+
+    #[cold]
+    fn close_those(&mut self) {
         for (id, how) in std::mem::take(&mut self.closing) {
             self.hand_over(id);
             self.net.close(id, how);
@@ -275,7 +297,7 @@ impl Core {
     }
 
     fn say_accept_failed(&mut self, error: &io::Error) {
-        let now = self.net.now();
+        let now = self.now;
         if self
             .exhausted_said
             .is_some_and(|said| now.since(said) < SAY_AGAIN)

@@ -109,6 +109,13 @@ impl Core {
 
     /// Begins the dials that were asked for in this turn and not taken back.
     pub(super) fn begin_dials(&mut self) {
+        if !self.fresh_dials.is_empty() {
+            self.begin_fresh();
+        }
+    }
+
+    #[cold]
+    fn begin_fresh(&mut self) {
         for id in std::mem::take(&mut self.fresh_dials) {
             let Some(dial) = self.dial_mut(id) else {
                 continue;
@@ -177,6 +184,7 @@ impl Core {
     }
 
     /// A racing connection may have come to its end.
+    #[cold]
     pub(super) fn dial_visit(&mut self, id: DialId, sock: SockId) {
         match self.net.connected(sock) {
             Ok(Some(peer)) => self.win(id, sock, peer),
@@ -198,6 +206,7 @@ impl Core {
         }
     }
 
+    #[cold]
     pub(super) fn dial_timer(&mut self, id: DialId, tag: u32) {
         let Some(dial) = self.dial_mut(id) else {
             return;

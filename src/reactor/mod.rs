@@ -25,6 +25,7 @@ mod sys;
 mod table;
 pub mod tabs;
 pub mod view;
+mod visits;
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +38,7 @@ use self::core::{Alarm, Core};
 pub use self::event::{DialError, DialId, End, Event, Role, RoleId, plain};
 use self::net::{Net, Ready, Signal, SockId};
 pub use self::reserve::Reserved;
-use self::table::{Owner, Visit, Way};
+use self::table::{Owner, Way};
 use self::view::Spread;
 
 /// The loop and its roles.
@@ -78,6 +79,13 @@ pub enum Turn {
     Over,
     /// A second signal asked to end at once, whatever is still under way.
     Cut(Signal),
+}
+
+/// What signals have told a turn.
+#[derive(Default)]
+struct Told {
+    cut: Option<Signal>,
+    reload: bool,
 }
 
 impl<R: Role> Reactor<R> {
@@ -208,7 +216,7 @@ impl<R: Role> Reactor<R> {
 
     /// The time at which the latest turn began.
     pub fn now(&self) -> Time {
-        self.core.net.now()
+        self.core.now
     }
 
     /// The time as it is.
@@ -226,18 +234,11 @@ impl<R: Role> Reactor<R> {
     /// # Errors
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
-        let is_over = !self.stays && self.roles.iter().all(Option::is_none);
-        let hurries = std::mem::take(&mut self.hurries);
-        let patience = if self.options.busy_poll || is_over || hurries {
-            Some(Time::ZERO)
-        } else {
-            let pulse = self.pulse.map(|pulse| self.core.net.now() + pulse);
-            self.core.patience().into_iter().chain(pulse).min()
-        };
+        let patience = self.patience();
         self.core.is_turning = true;
         self.core.net.wait(patience, &mut self.ready)?;
-        let mut cut = None;
-        let mut reload = false;
+        self.core.now = self.core.net.now();
+        let mut told = Told::default();
         // What is taken from the end needs no second list.
         self.ready.reverse();
         while let Some(event) = self.ready.pop() {
@@ -246,17 +247,8 @@ impl<R: Role> Reactor<R> {
                     id,
                     readable,
                     writable,
-                } => self.note(id, readable, writable),
-                Ready::Resolved(lookup, answer) => {
-                    if let Some(answer) = self.core.host_found(lookup, answer) {
-                        self.core.resolved(lookup, answer);
-                    }
-                }
-                Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
-                    reload = true;
-                    self.deliver_to_all(|| Event::Reload);
-                }
-                Ready::Signal(signal) => cut = cut.or(self.signal(signal)),
+                } => self.core.table.edges(id, readable, writable),
+                rare => self.hear(rare, &mut told),
             }
         }
         self.empty_outbox();
@@ -266,23 +258,62 @@ impl<R: Role> Reactor<R> {
         self.fire_timers();
         self.empty_outbox();
         self.end_roles(ended);
-        if cut.is_some() {
+        if told.cut.is_some() {
             self.core.reset_unfinished();
         }
         self.core.close_deferred();
-        if cut.is_none() {
+        if told.cut.is_none() {
             self.core.begin_dials();
         }
         if self.options.measured {
-            let took = self.core.net.clock().since(self.core.net.now());
+            let took = self.core.net.clock().since(self.core.now);
             self.turns.note(took);
         }
-        Ok(match cut {
+        Ok(match told.cut {
             Some(signal) => Turn::Cut(signal),
-            None if !self.stays && self.roles.iter().all(Option::is_none) => Turn::Over,
-            None if reload => Turn::Reloading,
+            None if self.is_over() => Turn::Over,
+            None if told.reload => Turn::Reloading,
             None => Turn::Going,
         })
+    }
+
+    fn is_over(&self) -> bool {
+        !self.stays && self.roles.iter().all(Option::is_none)
+    }
+
+    /// Until when the wait of this turn may last.
+    fn patience(&mut self) -> Option<Time> {
+        if std::mem::take(&mut self.hurries) || self.options.busy_poll || self.is_over() {
+            return Some(Time::ZERO);
+        }
+        let patience = self.core.patience();
+        let Some(pulse) = self.pulse else {
+            return patience;
+        };
+        let pulse = self.core.now + pulse;
+        Some(patience.map_or(pulse, |patience| patience.min(pulse)))
+    }
+
+    /// What few turns hear of.
+    #[cold]
+    fn hear(&mut self, event: Ready, told: &mut Told) {
+        match event {
+            Ready::Sock {
+                id,
+                readable,
+                writable,
+            } => self.core.table.edges(id, readable, writable),
+            Ready::Resolved(lookup, answer) => {
+                if let Some(answer) = self.core.host_found(lookup, answer) {
+                    self.core.resolved(lookup, answer);
+                }
+            }
+            Ready::Signal(Signal::HangUp) if !self.options.hangup_stops => {
+                told.reload = true;
+                self.deliver_to_all(|| Event::Reload);
+            }
+            Ready::Signal(signal) => told.cut = told.cut.or(self.signal(signal)),
+        }
     }
 
     /// Sockets that belong to a role or to a dial.
@@ -315,15 +346,8 @@ impl<R: Role> Reactor<R> {
         self.core.table.check_invariants();
     }
 
-    fn note(&mut self, id: SockId, readable: bool, writable: bool) {
-        if readable {
-            self.core.table.edge(id, Way::Read);
-        }
-        if writable {
-            self.core.table.edge(id, Way::Write);
-        }
-    }
-
+    /// Called, and never merged into its many callers: what a turn runs would lie far apart.
+    #[inline(never)]
     fn deliver(&mut self, id: RoleId, event: Event) {
         let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return;
@@ -360,97 +384,6 @@ impl<R: Role> Reactor<R> {
         None
     }
 
-    fn visit_all(&mut self) {
-        let mut accepts = ACCEPTS_A_TURN;
-        while accepts > 0
-            && let Some((role, accepted)) = self.core.take_handed()
-        {
-            accepts -= 1;
-            self.deliver(role, accepted);
-        }
-        self.core.table.begin_round();
-        for _ in 0..self.core.table.due() {
-            match self.core.table.next() {
-                Some(Visit::Again(role)) => self.deliver(role, Event::Again),
-                Some(Visit::Sock(id)) => self.visit(id, &mut accepts),
-                None => return,
-            }
-        }
-    }
-
-    /// What those visits have left for others to write goes out at once: another turn would first ask the net whether
-    /// anything else has come. Whoever had a visit waits for the next turn, so nobody has two.
-    fn visit_writers(&mut self) {
-        for _ in 0..self.core.table.due() {
-            if let Some(id) = self.core.table.next_writer() {
-                self.visit(id, &mut 0);
-            }
-        }
-    }
-
-    /// One of those that were put off: one a turn, so that many of them hold up nobody.
-    fn visit_deferred(&mut self) {
-        let Some(id) = self.core.table.next_deferred() else {
-            return;
-        };
-        if let Some(Owner::Role(role)) = self.core.table.get(id).map(|slot| slot.owner) {
-            self.core.in_deferred = true;
-            self.deliver(role, Event::Readable(id));
-            self.core.in_deferred = false;
-        }
-        self.core.table.enqueue(id);
-    }
-
-    fn visit(&mut self, id: SockId, accepts: &mut usize) {
-        let Some(slot) = self.core.table.get(id).copied() else {
-            return;
-        };
-        match slot.owner {
-            Owner::Dial(dial) => self.core.dial_visit(dial, id),
-            Owner::Role(role) if slot.is_listener() => self.accept_some(id, role, accepts),
-            Owner::Role(role) => {
-                let pressed = self.core.table.take_press(id);
-                if slot.due(Way::Read) || pressed {
-                    self.deliver(role, Event::Readable(id));
-                }
-                // The visit for reading may have changed what is wanted, or closed the socket.
-                if self
-                    .core
-                    .table
-                    .get(id)
-                    .is_some_and(|slot| slot.due(Way::Write))
-                {
-                    self.deliver(role, Event::Writable(id));
-                }
-            }
-        }
-        self.core.table.enqueue(id);
-    }
-
-    fn accept_some(&mut self, listener: SockId, role: RoleId, accepts: &mut usize) {
-        while *accepts > 0
-            && self.core.may_accept()
-            && self
-                .core
-                .table
-                .get(listener)
-                .is_some_and(|slot| slot.due(Way::Read))
-        {
-            let Some((sock, peer)) = self.core.accept(listener, Owner::Role(role)) else {
-                return;
-            };
-            *accepts -= 1;
-            self.deliver(
-                role,
-                Event::Accepted {
-                    listener,
-                    sock,
-                    peer,
-                },
-            );
-        }
-    }
-
     fn fire_timers(&mut self) {
         self.core.ripen();
         while let Some((key, alarm)) = self.core.next_due() {
@@ -475,9 +408,13 @@ impl<R: Role> Reactor<R> {
     }
 
     fn end_roles(&mut self, ended: &mut Vec<(RoleId, End)>) {
-        if self.core.finished.is_empty() {
-            return; // as in nearly every turn
+        if !self.core.finished.is_empty() {
+            self.end_finished(ended);
         }
+    }
+
+    #[cold]
+    fn end_finished(&mut self, ended: &mut Vec<(RoleId, End)>) {
         for (id, end) in std::mem::take(&mut self.core.finished) {
             if self
                 .roles
@@ -491,6 +428,3 @@ impl<R: Role> Reactor<R> {
         }
     }
 }
-
-/// Connections taken in one turn: a storm of them must not keep the feed waiting.
-const ACCEPTS_A_TURN: usize = 64;

@@ -31,6 +31,21 @@ pub(super) fn trim_memory() {
     }
 }
 
+/// Nanoseconds on the clock that never goes back, which the kernel's timers go by, too. The standard library's comes as
+/// seconds and the rest, with a check at each step from there to one number, and each turn of the loop asks for it.
+pub(super) fn monotonic() -> u64 {
+    let mut at = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it writes one timespec where the pointer says. It fails for a clock that there is not, which this is not.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut at);
+    }
+    // Neither is ever negative there.
+    at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
+}
+
 /// Bytes that a socket has been given and that its peer's kernel has not acknowledged (SIOCOUTQ), a FIN that was sent
 /// counted as one. `None` where the kernel does not know, as for what is not a connected socket.
 pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u32> {

@@ -96,8 +96,15 @@ impl Slot {
         is_only_writable && matches!(self.owner, Owner::Role(_))
     }
 
-    pub(super) fn is_pressed(&self) -> bool {
+    fn is_pressed(&self) -> bool {
         self.bits & (PRESSED | DEFERRED) == PRESSED
+    }
+
+    /// Takes the order for one more visit off it, if it has one.
+    pub(super) fn take_press(&mut self) -> bool {
+        let pressed = self.is_pressed();
+        self.bits &= !PRESSED;
+        pressed
     }
 }
 
@@ -186,19 +193,27 @@ impl Table {
 
     /// Says whether a direction is wanted from now on.
     pub(super) fn want(&mut self, id: SockId, way: Way, wanted: bool) {
-        let Some(slot) = self.get_mut(id) else { return };
+        let Some(place) = self.place(id) else { return };
+        let slot = &mut self.slots[place];
         match wanted {
             true => slot.bits |= want_bit(way),
             false => slot.bits &= !want_bit(way),
         }
-        self.enqueue(id);
+        self.enqueue_at(place, id);
     }
 
     /// The net says that a direction may have become ready.
     pub(super) fn edge(&mut self, id: SockId, way: Way) {
-        let Some(slot) = self.get_mut(id) else { return };
-        slot.bits |= ready_bit(way);
-        self.enqueue(id);
+        self.edges(id, way == Way::Read, way == Way::Write);
+    }
+
+    /// It says so of either, or of both.
+    pub(super) fn edges(&mut self, id: SockId, readable: bool, writable: bool) {
+        let Some(place) = self.place(id) else { return };
+        let slot = &mut self.slots[place];
+        slot.bits |= if readable { READ_READY } else { 0 };
+        slot.bits |= if writable { WRITE_READY } else { 0 };
+        self.enqueue_at(place, id);
     }
 
     /// A direction gives nothing more until the next edge.
@@ -259,7 +274,13 @@ impl Table {
 
     /// Queues a visit if one is due and none is queued.
     pub(super) fn enqueue(&mut self, id: SockId) {
-        let Some(slot) = self.get_mut(id) else { return };
+        if let Some(place) = self.place(id) {
+            self.enqueue_at(place, id);
+        }
+    }
+
+    fn enqueue_at(&mut self, place: usize, id: SockId) {
+        let slot = &mut self.slots[place];
         let due = slot.due(Way::Read) || slot.due(Way::Write) || slot.is_pressed();
         if due && slot.bits & QUEUED == 0 {
             slot.bits |= QUEUED;
@@ -310,16 +331,6 @@ impl Table {
         }
         self.queue.push_back(visit);
         None
-    }
-
-    /// Takes the order for one more visit off a socket, if it has one.
-    pub(super) fn take_press(&mut self, id: SockId) -> bool {
-        let Some(slot) = self.get_mut(id) else {
-            return false;
-        };
-        let pressed = slot.is_pressed();
-        slot.bits &= !PRESSED;
-        pressed
     }
 
     /// The sockets of one owner.

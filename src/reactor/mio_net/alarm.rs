@@ -28,7 +28,7 @@ impl Alarm {
     /// One that is not set. Its event carries `token`, and is to be told to [`Alarm::rang`].
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        // The clock that `std::time::Instant` reads.
+        // The clock that the network reads.
         let file = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         registry.register(&mut SourceFd(&file.as_raw_fd()), token, Interest::READABLE)?;
         Ok(Self { file, set: None })
@@ -40,6 +40,11 @@ impl Alarm {
         if self.set.is_some_and(|set| set <= end) {
             return Ok(true);
         }
+        self.set_for(end, clock)
+    }
+
+    #[inline(never)]
+    fn set_for(&mut self, end: Time, clock: impl FnOnce() -> Time) -> io::Result<bool> {
         let left = end.since(clock());
         if left.is_zero() {
             return Ok(false);

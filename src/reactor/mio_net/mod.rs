@@ -26,7 +26,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -52,7 +52,8 @@ use std_stream::StdStreams;
 /// The zero of a clock, which several networks may share: a [`Time`] of one is then the same instant to the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch {
-    start: Instant,
+    /// By [`sys::monotonic`].
+    start: u64,
     utc: SystemTime,
 }
 
@@ -60,7 +61,7 @@ impl Epoch {
     /// This moment.
     pub fn now() -> Self {
         Self {
-            start: Instant::now(),
+            start: sys::monotonic(),
             utc: SystemTime::now(),
         }
     }
@@ -96,7 +97,8 @@ pub struct MioNet {
     resolver: Resolver,
     waker: Arc<Waker>,
     signals: Option<Signals>,
-    start: Instant,
+    /// The zero of its clock, by [`sys::monotonic`].
+    start: u64,
     now: Time,
     descriptor_limit: usize,
     /// Room for what is thrown away; nothing is ever in it.
@@ -162,7 +164,9 @@ impl MioNet {
             resolver: Resolver::new(Arc::clone(&waker)),
             waker,
             signals,
-            start: options.epoch.map_or_else(Instant::now, |epoch| epoch.start),
+            start: options
+                .epoch
+                .map_or_else(sys::monotonic, |epoch| epoch.start),
             now: Time::ZERO,
             descriptor_limit: raise_descriptor_limit(),
             discarded: Vec::new(),
@@ -220,6 +224,7 @@ impl MioNet {
     }
 
     /// An error as the caller is to see it: stdout's socket pair is not what has failed.
+    #[cold]
     fn explain(&self, error: io::Error, what: Stream) -> io::Error {
         match error.kind() {
             ErrorKind::BrokenPipe | ErrorKind::ConnectionReset if what == Stream::Stdout => {
@@ -261,13 +266,14 @@ impl MioNet {
     fn dispatch(&mut self, out: &mut Vec<Ready>) {
         for event in &self.events {
             match event.token() {
-                WAKER => self.resolver.poll(out),
+                WAKER => poll_resolver(&mut self.resolver, out),
                 ALARM => self.alarm.rang(),
-                SIGNALS => {
-                    let caught = self.signals.iter_mut().flat_map(Signals::pending);
-                    out.extend(caught.filter_map(signal).map(Ready::Signal));
+                SIGNALS => take_signals(&mut self.signals, out),
+                token => {
+                    if let Some(ready) = sock_ready(&mut self.sockets, sock_id(token), event) {
+                        out.push(ready);
+                    }
                 }
-                token => out.extend(sock_ready(&mut self.sockets, sock_id(token), event)),
             }
         }
     }
@@ -279,7 +285,7 @@ impl Net for MioNet {
     }
 
     fn clock(&self) -> Time {
-        Time::ZERO + self.start.elapsed()
+        time_since(self.start)
     }
 
     fn cpu_time(&self) -> Duration {
@@ -294,7 +300,7 @@ impl Net for MioNet {
             Some(end) if end <= self.now => false,
             Some(end) => {
                 let start = self.start;
-                self.alarm.ends_by(end, || Time::ZERO + start.elapsed())?
+                self.alarm.ends_by(end, || time_since(start))?
             }
         };
         let timeout = (!sleeps).then_some(Duration::ZERO);
@@ -553,6 +559,23 @@ impl Net for MioNet {
     fn random(&mut self) -> u64 {
         getrandom::u64().expect("Linux has a source of randomness")
     }
+}
+
+/// The time on a clock with this zero.
+fn time_since(start: u64) -> Time {
+    Time::from_nanos(sys::monotonic() - start)
+}
+
+/// What few events are about is called, never merged into what a wait runs for each message.
+#[cold]
+fn poll_resolver(resolver: &mut Resolver, out: &mut Vec<Ready>) {
+    resolver.poll(out);
+}
+
+#[cold]
+fn take_signals(signals: &mut Option<Signals>, out: &mut Vec<Ready>) {
+    let caught = signals.iter_mut().flat_map(Signals::pending);
+    out.extend(caught.filter_map(signal).map(Ready::Signal));
 }
 
 fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {

@@ -1,4 +1,8 @@
 //! What is done to one socket, without the poll and the table of sockets.
+//!
+//! What each message takes, a read and a send of one slice, goes to the kernel without the C library between. In there
+//! a thread may be cancelled, which it prepares for before each call and clears up after: as much work as a turn of the
+//! loop does itself for one of them, on pages of a library that nothing else in a turn needs.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -6,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
+use rustix::net::{self, RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::reactor::net::Keepalive;
@@ -55,8 +61,9 @@ pub(super) fn connect_unix(path: &Path) -> io::Result<Socket> {
 }
 
 /// Reads what is there.
-pub(super) fn recv(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
-    retry(|| socket.read(into))
+pub(super) fn recv(socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
+    let (bytes, _) = retry_on_intr(|| net::recv(socket, &mut *into, RecvFlags::empty()))?;
+    Ok(bytes)
 }
 
 /// As `recv`, into one slice after the other.
@@ -76,13 +83,12 @@ pub(super) fn recv_uninit(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::
 
 /// Writes the first slice and then the second, as far as they are taken.
 pub(super) fn send(socket: &Socket, from: [&[u8]; 2]) -> io::Result<usize> {
-    retry(|| match from {
-        [only, []] | [[], only] => socket.send_with_flags(only, libc::MSG_NOSIGNAL),
-        [first, second] => {
-            let both = [IoSlice::new(first), IoSlice::new(second)];
-            socket.send_vectored_with_flags(&both, libc::MSG_NOSIGNAL)
-        }
-    })
+    match from {
+        [only, []] | [[], only] => Ok(retry_on_intr(|| {
+            net::send(socket, only, SendFlags::NOSIGNAL)
+        })?),
+        [first, second] => send_slices(socket, &[IoSlice::new(first), IoSlice::new(second)]),
+    }
 }
 
 /// As [`send`], of any number of slices.

@@ -32,18 +32,42 @@ pub(super) struct ClientId {
 }
 
 /// What the relay remembers of a client. There may be ten thousand: keep it small.
+///
+/// What a pass looks at comes first and takes 64 bytes, as many as a processor fetches at a time: among hundreds of
+/// clients little of it is still in a cache when the next message comes. Hence the order, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Client {
     pub(super) sock: SockId,
-    pub(super) peer: Peer,
     /// The offset of the next byte that it gets.
     pub(super) cursor: u64,
+    /// The offset of the first byte that it does not get any more; `u64::MAX` while there is no such.
+    pub(super) until: u64,
+    /// Where it speaks TLS: its session.
+    pub(super) tls: Option<Box<Secured>>,
+    /// Bytes that it gets before those at its cursor.
+    pub(super) aside: Option<Box<Aside>>,
+    /// What it has besides if it gets messages.
+    pub(super) websocket: Option<Box<WebSocket>>,
+    pub(super) serial: u32,
+    /// It is sent no more of the stream before its kernel has taken of what was sent: so many bytes waited there when
+    /// that began. Else 0.
+    pub(super) withheld: u32,
+    pub(super) output: u16,
+    pub(super) slow: Slow,
+    pub(super) behind: bool,
+    /// An entry of it is in the queue of those who are current: that goes out only when its turn comes.
+    pub(super) queued: bool,
+    /// It has every byte there will ever be, and our end of the stream is to be shut.
+    pub(super) finishing: bool,
+    /// An entry of it is in the heap.
+    pub(super) heaped: bool,
+    /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
+    pub(super) has_skipped: bool,
     /// The offset at which it joined.
     pub(super) first: u64,
     /// The stream's head when it joined, while it has still to catch up with what it was given then; else 0.
     pub(super) live: u64,
-    /// The offset of the first byte that it does not get any more; `u64::MAX` while there is no such.
-    pub(super) until: u64,
     /// The highest offset that its kernel was seen to have acknowledged, and when that last grew.
     pub(super) acked: u64,
     pub(super) progress: Time,
@@ -52,38 +76,25 @@ pub(super) struct Client {
     /// When it was last asked whether it is alive, while bytes wait for it.
     pub(super) asked_alive: Option<Time>,
     pub(super) joined: Time,
-    /// Where it speaks TLS: its session.
-    pub(super) tls: Option<Box<Secured>>,
-    /// Bytes that it gets before those at its cursor.
-    pub(super) aside: Option<Box<Aside>>,
-    /// What it has besides if it gets messages.
-    pub(super) websocket: Option<Box<WebSocket>>,
-    pub(super) serial: u32,
-    pub(super) output: u16,
-    pub(super) slow: Slow,
-    pub(super) behind: bool,
-    /// An entry of it is in the queue of those who are current: that goes out only when its turn comes.
-    pub(super) queued: bool,
-    /// An entry of it is in the heap.
-    pub(super) heaped: bool,
-    /// It has skipped since it last took something: the oldest byte that it lacks is older than it seems.
-    pub(super) has_skipped: bool,
-    /// It is sent no more of the stream before its kernel has taken of what was sent: so many bytes waited there when
-    /// that began. Else 0.
-    pub(super) withheld: u32,
+    pub(super) peer: Peer,
     /// The upstream waits for it, by what its kernel had not acknowledged when it was last looked at.
     pub(super) lags: bool,
     /// It has said that it will send nothing more. It still receives.
     pub(super) half_closed: bool,
     /// While its last bytes were under way it said that it will send nothing more, or was reset.
     pub(super) may_be_gone: bool,
-    /// It has every byte there will ever be, and our end of the stream is to be shut.
-    pub(super) finishing: bool,
-    /// That has been done: the end counts as the last of the bytes that wait to be acknowledged.
+    /// Our end of the stream has been shut: the end counts as the last of the bytes that wait to be acknowledged.
     pub(super) is_shut: bool,
 }
 
+const _: () = assert!(std::mem::offset_of!(Client, first) == 64);
+
 impl Client {
+    /// Whether it gets other bytes than the stream's, or has still to get others first.
+    pub(super) fn is_layered(&self) -> bool {
+        self.tls.is_some() || self.aside.is_some() || self.websocket.is_some()
+    }
+
     /// The first byte of the ring that it still needs; past all of them where it only lacks what is kept aside.
     pub(super) fn needs_from(&self) -> u64 {
         if self.cursor == self.until {
@@ -254,10 +265,12 @@ impl Clients {
     /// How many entries the pass that begins now has to look at.
     pub(super) fn begin_pass(&mut self) -> usize {
         // Whoever was first goes last, so that nobody is always last.
-        if let Some(first) = self.current.pop_front() {
-            self.current.push_back(first);
+        let all = self.current.len();
+        if all > 1 {
+            let first = self.current.pop_front();
+            self.current.extend(first);
         }
-        self.current.len()
+        all
     }
 
     /// The next client of a pass, taken off the queue; `None` for an entry whose client is gone, or has fallen behind.

@@ -120,6 +120,13 @@ impl Relay {
 
     /// Moves the dump on, as far as its reader takes it.
     pub(super) fn feed_dump(&mut self, cx: &mut Cx<'_>) {
+        if self.dump.is_some() {
+            self.move_dump(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn move_dump(&mut self, cx: &mut Cx<'_>) {
         let Some(dump) = &mut self.dump else { return };
         let before = dump.skipped;
         match dump.write(cx, &self.ring, self.records.whole()) {

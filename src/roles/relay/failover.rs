@@ -12,8 +12,8 @@ use crate::base::units::Chosen;
 use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialError, DialId};
 use crate::roles::relay::config::{RelayConfig, Source};
+use crate::roles::relay::conn::conn;
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::upstream::conn;
 use crate::roles::relay::{Relay, Tick};
 use crate::roles::tls::Secured;
 

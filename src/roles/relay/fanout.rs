@@ -21,7 +21,6 @@ use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::dump::Dump;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
-use crate::roles::relay::upstream::Conn;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -47,20 +46,7 @@ impl Relay {
             .forget_below(&self.ring, self.ring.tail_after(room));
         let into = self.ring.reserve(room);
         let read = match self.upstream.conn_mut(sock) {
-            Some(conn) if !conn.pending.is_empty() => {
-                let n = conn.pending.len().min(into.len());
-                into[..n].copy_from_slice(&conn.pending[..n]);
-                conn.pending.drain(..n);
-                cx.revisit(sock);
-                Ok(Some(n))
-            }
-            Some(Conn { tls: Some(tls), .. }) => {
-                match tls.read(cx, sock, into, &mut self.cipher) {
-                    // Every byte of it is here: a reset behind its end takes nothing away.
-                    Err(_) if tls.peer_has_closed() => Ok(Some(0)),
-                    read => read,
-                }
-            }
+            Some(conn) if conn.is_layered() => conn.pull(cx, into, &mut self.cipher),
             _ => cx.read(sock, into),
         };
         let Ok(Some(n @ 1..)) = read else {
@@ -76,7 +62,14 @@ impl Relay {
     /// record's beginning, the backlog, or what some have not taken yet, is carried along, and therefore only where it
     /// is little beside what was written since.
     fn reuse_hot_memory(&mut self, cx: &Cx<'_>) {
-        if self.ring.is_at_start() || self.outputs.iter().any(Outlet::may_go_back) {
+        if !self.ring.is_at_start() {
+            self.start_over(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn start_over(&mut self, cx: &Cx<'_>) {
+        if self.outputs.iter().any(Outlet::may_go_back) {
             return;
         }
         let read = self.read_size.now();
@@ -165,6 +158,14 @@ impl Relay {
     fn serve(&mut self, cx: &mut Cx<'_>, id: ClientId) {
         match self.send(cx, id, usize::MAX) {
             Ok(Sent::All) => self.clients.stay_current(id),
+            sent => self.stays_no_more(cx, id, sent),
+        }
+    }
+
+    #[inline(never)]
+    fn stays_no_more(&mut self, cx: &mut Cx<'_>, id: ClientId, sent: io::Result<Sent>) {
+        match sent {
+            Ok(Sent::All) => {}
             Ok(Sent::End) => self.finish_client(cx, id),
             Ok(Sent::Left(reason)) => self.drop_client(cx, id, reason, None),
             Ok(sent @ (Sent::Part | Sent::Withheld)) => {
@@ -209,20 +210,8 @@ impl Relay {
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(Sent::All);
         };
-        if client.tls.is_some() {
-            return self.send_encrypted(cx, id, max);
-        }
-        if let Some(aside) = &mut client.aside {
-            return aside.send(cx, client.sock).map(|(n, rest)| {
-                self.counts.bytes_out += n as u64;
-                if !rest {
-                    client.aside = None;
-                }
-                Sent::Part
-            });
-        }
-        if client.websocket.is_some() {
-            return self.send_messages(cx, id, max);
+        if client.is_layered() {
+            return self.send_layered(cx, id, max);
         }
         if client.withheld > 0 {
             return Ok(Sent::Withheld);
@@ -248,6 +237,26 @@ impl Relay {
         };
         self.clients.moved_to(cursor);
         Ok(sent)
+    }
+
+    /// One send to a client that gets other bytes than the stream's, or gets others first.
+    #[inline(never)]
+    fn send_layered(&mut self, cx: &mut Cx<'_>, id: ClientId, max: usize) -> io::Result<Sent> {
+        let Some(client) = self.clients.get_mut(id) else {
+            return Ok(Sent::All);
+        };
+        if client.tls.is_some() {
+            return self.send_encrypted(cx, id, max);
+        }
+        let Some(aside) = &mut client.aside else {
+            return self.send_messages(cx, id, max);
+        };
+        let (n, rest) = aside.send(cx, client.sock)?;
+        self.counts.bytes_out += n as u64;
+        if !rest {
+            client.aside = None;
+        }
+        Ok(Sent::Part)
     }
 
     /// Deals with every client that would lose bytes if the ring began at `tail`, while it still has them.

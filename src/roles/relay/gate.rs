@@ -72,17 +72,22 @@ impl Relay {
     pub(super) fn refresh_gate(&mut self, cx: &mut Cx<'_>) {
         let state = self.gate_state(cx);
         if state != self.gate.state {
-            self.cancel_gate_timers(cx);
-            self.gate.state = state;
-            match state {
-                State::Held => self.hold_back(cx),
-                State::Ahead => self.await_leader(cx),
-                State::Open | State::Waiting | State::Passing => {}
-            }
+            self.move_gate(cx, state);
         } else if state == State::Held {
             self.arm_missing(cx);
         }
         self.set_reading(cx, state == State::Open);
+    }
+
+    #[inline(never)]
+    fn move_gate(&mut self, cx: &mut Cx<'_>, state: State) {
+        self.cancel_gate_timers(cx);
+        self.gate.state = state;
+        match state {
+            State::Held => self.hold_back(cx),
+            State::Ahead => self.await_leader(cx),
+            State::Open | State::Waiting | State::Passing => {}
+        }
     }
 
     fn gate_state(&mut self, cx: &Cx<'_>) -> State {
@@ -103,8 +108,16 @@ impl Relay {
     /// Bytes that can be read without overwriting any that somebody has a right to.
     fn room(&mut self, cx: &Cx<'_>) -> usize {
         let room = self.known_room();
+        if room >= self.read_max {
+            return room;
+        }
+        self.room_acknowledged(cx, room)
+    }
+
+    #[inline(never)]
+    fn room_acknowledged(&mut self, cx: &Cx<'_>, room: usize) -> usize {
         // Whatever happens while the upstream is held, a timer asks.
-        if room >= self.read_max || self.gate.state == State::Held || self.retained().is_none() {
+        if self.gate.state == State::Held || self.retained().is_none() {
             return room;
         }
         // It may be that only what nobody has acknowledged, as far as we know, stands in the way: ask.
@@ -122,6 +135,7 @@ impl Relay {
         self.room_kept()
     }
 
+    #[inline(never)]
     fn room_kept(&mut self) -> usize {
         let whole = self.records.whole();
         let parked = self
@@ -159,9 +173,13 @@ impl Relay {
     /// `--max-lag` under `block`: the upstream waits for whoever is behind so far, by what waits in the ring, or
     /// by what the sampler has found to wait in the kernel.
     fn lags_too_far(&mut self, now: Time) -> bool {
-        let Some(max) = self.config.max_lag else {
-            return false;
-        };
+        self.config
+            .max_lag
+            .is_some_and(|max| self.somebody_lags(max, now))
+    }
+
+    #[inline(never)]
+    fn somebody_lags(&mut self, max: MaxLag, now: Time) -> bool {
         if let Some((hindmost, id)) = self.clients.hindmost_waited_for()
             && self.is_over_at(id, hindmost, max, now)
         {
@@ -229,6 +247,7 @@ impl Relay {
 
     /// It waits still, but not always because of the same ones: a destination that has come back may have taken the
     /// place of its own absence.
+    #[inline(never)]
     fn arm_missing(&mut self, cx: &mut Cx<'_>) {
         if self.gate.hold.is_none() {
             self.arm_hold(cx);

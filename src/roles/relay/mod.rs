@@ -8,7 +8,7 @@
 //!
 //!   who comes: admission.rs, upgrades.rs   how far behind, how alive: lag.rs   who goes: leaving.rs, ending.rs
 //!   who skips: skip.rs   who says nothing: silence.rs   who is pinged: pings.rs   whose socket is whose: tags.rs
-//!   who speaks TLS: handshakes.rs, encrypted.rs
+//!   who speaks TLS: handshakes.rs, encrypted.rs   what the upstream comes over: conn.rs
 //!   who is dialled, and when again: redial.rs   what is said: journal.rs, report.rs   orders: options, config.rs
 //!   which of those may change meanwhile: live.rs   what is shown of it: view.rs
 //! ```
@@ -24,6 +24,7 @@
 mod admission;
 mod clients;
 pub mod config;
+mod conn;
 mod dump;
 mod encrypted;
 mod ending;
@@ -351,6 +352,7 @@ impl Relay {
         cx.timer(STOCK, Tick::Stock.tag(0));
     }
 
+    #[inline(never)]
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         let (tick, index) = Tick::of(tag);
         match tick {
@@ -376,10 +378,19 @@ impl Relay {
         }
     }
 
+    /// One kind of them comes in all the time; see [`Relay::other_readable`] for the rest.
     fn on_readable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
-        let Some((kind, index)) = cx.tag(sock).map(Kind::of) else {
-            return;
-        };
+        match cx.tag(sock) {
+            Some(tag) if tag == Kind::Upstream.tag(0) => self.upstream_readable(cx, sock),
+            Some(tag) => self.other_readable(cx, sock, tag),
+            None => {}
+        }
+    }
+
+    /// Never merged into what each message goes through, nor is what else comes seldom: that is to lie close together.
+    #[inline(never)]
+    fn other_readable(&mut self, cx: &mut Cx<'_>, sock: SockId, tag: u32) {
+        let (kind, index) = Kind::of(tag);
         match kind {
             Kind::Client => {
                 if let Some(id) = self.clients.at(index) {
@@ -402,6 +413,7 @@ impl Relay {
         }
     }
 
+    #[inline(never)]
     fn on_writable(&mut self, cx: &mut Cx<'_>, sock: SockId) {
         match cx.tag(sock).map(Kind::of) {
             Some((Kind::Client, index)) => {
@@ -420,6 +432,16 @@ impl Relay {
 
 impl Role for Relay {
     fn on(&mut self, cx: &mut Cx<'_>, event: Event) {
+        match event {
+            Event::Readable(sock) => self.on_readable(cx, sock),
+            event => self.on_other(cx, event),
+        }
+    }
+}
+
+impl Relay {
+    #[inline(never)]
+    fn on_other(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Start => {
                 if let Err(text) = self.start(cx) {

@@ -83,9 +83,14 @@ impl ReadSize {
         clock: impl FnOnce() -> Duration,
     ) {
         let is_full = self.last >= self.now();
-        if self.trial.is_none() && !is_full {
-            return;
+        if is_full || self.trial.is_some() {
+            self.learn(is_full, takers, sent, clock);
         }
+    }
+
+    /// Called where there is more to read than is asked for, and never merged into what each small message runs.
+    #[inline(never)]
+    fn learn(&mut self, is_full: bool, takers: usize, sent: u64, clock: impl FnOnce() -> Duration) {
         let is_crowd_another = takers > 2 * self.takers || 2 * takers < self.takers;
         if is_crowd_another {
             self.takers = takers;

@@ -52,6 +52,11 @@ impl Records {
             self.whole = ring.head();
             return None;
         }
+        self.find(ring, fresh)
+    }
+
+    #[inline(never)]
+    fn find(&mut self, ring: &mut Ring, fresh: usize) -> Option<Malformed> {
         let mut wrong = None;
         let mut next = ring.head() - fresh as u64;
         // Where the next byte that is kept goes: `next` itself until something has been taken out.
@@ -85,6 +90,13 @@ impl Records {
 
     /// The ring is about to forget every byte below `tail`, and still has them.
     pub(super) fn forget_below(&mut self, ring: &Ring, tail: u64) {
+        if !self.marks.is_empty() {
+            self.forget_marks(ring, tail);
+        }
+    }
+
+    #[inline(never)]
+    fn forget_marks(&mut self, ring: &Ring, tail: u64) {
         while self.marks.get(1).is_some_and(|second| *second <= tail) {
             self.marks.pop_front();
         }

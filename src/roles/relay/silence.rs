@@ -7,7 +7,8 @@ use crate::base::time::Time;
 use crate::base::units::Count;
 use crate::reactor::Cx;
 use crate::reactor::net::{Peer, SockId};
-use crate::roles::relay::upstream::{Conn, Loss, Upstream};
+use crate::roles::relay::conn::Conn;
+use crate::roles::relay::upstream::{Loss, Upstream};
 use crate::roles::relay::{Relay, Tick};
 
 impl Relay {

@@ -18,8 +18,8 @@ use crate::proto::record::{Piece, Splitter};
 use crate::reactor::net::{Peer, SockId};
 use crate::reactor::{Cx, DialId};
 use crate::roles::relay::config::Source;
+use crate::roles::relay::conn::{Conn, conn};
 use crate::roles::relay::redial::Redial;
-use crate::roles::relay::upstream::{Conn, conn};
 use crate::roles::relay::{Kind, Relay, Tick};
 use crate::roles::tls::Secured;
 

@@ -9,8 +9,8 @@ use crate::roles::callers::address;
 use crate::roles::relay::Relay;
 use crate::roles::relay::admission::Refusal;
 use crate::roles::relay::config::{Source, Takeover};
+use crate::roles::relay::conn::{Conn, conn};
 use crate::roles::relay::handshakes::Goal;
-use crate::roles::relay::upstream::{Conn, conn};
 use crate::roles::tls::Secured;
 
 /// Since when a candidate waits, in bytes that the active upstream had sent by then.
@@ -93,6 +93,7 @@ impl Relay {
     /// Lets a candidate wait while the active upstream may still have bytes that were sent before the candidate's, or a
     /// candidate that came before it has. More than a kernel can hold is no remainder: then two upstreams are live, and
     /// the newer one wins.
+    #[cold]
     pub(super) fn defer(&mut self, cx: &mut Cx<'_>, sock: SockId) -> bool {
         let Some(active) = &self.upstream.active else {
             return self.wait_for_elders(cx, sock);
@@ -129,9 +130,13 @@ impl Relay {
         if !self.upstream.accepting && self.upstream.candidates.len() < CANDIDATES_MAX {
             self.upstream.set_accepting(cx, true);
         }
-        if self.upstream.candidates.is_empty() {
-            return;
+        if !self.upstream.candidates.is_empty() {
+            self.undefer_some(cx);
         }
+    }
+
+    #[cold]
+    fn undefer_some(&mut self, cx: &mut Cx<'_>) {
         let (drained, bytes) = match &self.upstream.active {
             Some(active) => (!active.is_readable(cx), active.bytes),
             None => (true, 0),
@@ -150,6 +155,7 @@ impl Relay {
     }
 
     /// A candidate has sent its first byte.
+    #[cold]
     pub(super) fn promote(&mut self, cx: &mut Cx<'_>, sock: SockId, fresh: usize) {
         let Some(at) = self
             .upstream

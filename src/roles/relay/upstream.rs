@@ -16,6 +16,7 @@ use crate::base::access::caller;
 use crate::base::time::Time;
 use crate::base::units::{Bytes, Count, Span};
 use crate::base::wheel::TimerKey;
+use crate::proto::record::Malformed;
 use crate::proto::tls::looks_like_tls;
 use crate::reactor::net::{Addr, Close, Keepalive, Peer, SockId, StdStream};
 use crate::reactor::view::Trouble;
@@ -23,11 +24,9 @@ use crate::reactor::{Cx, plain};
 use crate::roles::callers::address;
 use crate::roles::listening::listen;
 use crate::roles::relay::config::{RelayConfig, Source, UpstreamLoss};
-use crate::roles::relay::encrypted::part;
+use crate::roles::relay::conn::{Conn, conn};
 use crate::roles::relay::failover::Dialler;
-use crate::roles::relay::takeover::Deferred;
 use crate::roles::relay::{Audience, Kind, Relay, Why};
-use crate::roles::tls::Secured;
 
 /// The state of the upstream side.
 #[derive(Debug)]
@@ -51,49 +50,6 @@ pub(super) struct Upstream {
     crowded: bool,
     /// Whether the connections are read at present.
     pub(super) reading: bool,
-}
-
-/// A connection from the upstream.
-#[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) sock: SockId,
-    pub(super) peer: Peer,
-    pub(super) since: Time,
-    /// Bytes that came in over it.
-    pub(super) bytes: u64,
-    /// How much of `--upstream-send` it has been sent.
-    pub(super) greeted: usize,
-    /// Bytes that came in before it was in use, the next to go out.
-    pub(super) pending: Vec<u8>,
-    /// It has something to say, and waits for the active one to be read to its end.
-    pub(super) deferred: Option<Deferred>,
-    /// Where it speaks TLS: its session.
-    pub(super) tls: Option<Box<Secured>>,
-}
-
-impl Conn {
-    /// Whether a read may give something at once, as far as is known.
-    pub(super) fn is_readable(&self, cx: &Cx<'_>) -> bool {
-        cx.is_readable(self.sock) || self.holds()
-    }
-
-    /// Whether bytes of it are here already, so that no readiness announces them.
-    fn holds(&self) -> bool {
-        !self.pending.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.holds())
-    }
-
-    /// Says whether it is to be read.
-    pub(super) fn want_read(&self, cx: &mut Cx<'_>, wanted: bool) {
-        cx.want_read(self.sock, wanted);
-        if wanted && self.holds() {
-            cx.revisit(self.sock);
-        }
-    }
-
-    /// Takes leave of it.
-    pub(super) fn close(&mut self, cx: &mut Cx<'_>) {
-        part(cx, self.sock, self.tls.as_deref_mut(), Close::Orderly);
-    }
 }
 
 /// How a connection from the upstream came to its end.
@@ -178,6 +134,12 @@ impl Upstream {
         }
     }
 
+    /// The peer of a plain connection that nothing has come over before.
+    fn is_first_of(&mut self, sock: SockId) -> Option<Peer> {
+        let conn = self.conn_mut(sock)?;
+        (conn.bytes == 0 && conn.tls.is_none()).then_some(conn.peer)
+    }
+
     pub(super) fn candidate(&mut self, sock: SockId) -> Option<&mut Conn> {
         self.candidates.iter_mut().find(|conn| conn.sock == sock)
     }
@@ -256,14 +218,11 @@ impl Relay {
             return;
         }
         match self.pull(cx, sock) {
-            Ok(None) => self.upstream.note_part(cx, sock),
-            Ok(Some(0)) if candidate => self.drop_candidate(cx, sock),
-            Err(_) if candidate => self.drop_candidate(cx, sock),
-            Ok(Some(0)) => self.upstream_lost(cx, Loss::Closed),
-            Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
-            Ok(Some(n)) => {
+            Ok(Some(n @ 1..)) => {
                 let whole = self.records.whole();
-                self.notice_tls(cx, sock, n);
+                if let Some(peer) = self.upstream.is_first_of(sock) {
+                    self.notice_tls(cx, peer, n);
+                }
                 if candidate {
                     self.promote(cx, sock, n);
                 }
@@ -278,21 +237,30 @@ impl Relay {
                     self.refresh_gate(cx);
                 }
             }
+            nothing => self.nothing_came(cx, sock, candidate, nothing),
         }
         self.undefer(cx);
     }
 
+    #[cold]
+    fn nothing_came(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sock: SockId,
+        candidate: bool,
+        read: io::Result<Option<usize>>,
+    ) {
+        match read {
+            Ok(None) => self.upstream.note_part(cx, sock),
+            _ if candidate => self.drop_candidate(cx, sock),
+            Ok(Some(_)) => self.upstream_lost(cx, Loss::Closed),
+            Err(error) => self.upstream_lost(cx, Loss::Failed(&error)),
+        }
+    }
+
     /// Looks at the first bytes of a plain connection, `fresh` of which have just come in.
-    fn notice_tls(&mut self, cx: &Cx<'_>, sock: SockId, fresh: usize) {
-        let first = |conn: &&mut Conn| conn.bytes == 0 && conn.tls.is_none();
-        let Some(peer) = self
-            .upstream
-            .conn_mut(sock)
-            .filter(first)
-            .map(|conn| conn.peer)
-        else {
-            return;
-        };
+    #[cold]
+    fn notice_tls(&mut self, cx: &Cx<'_>, peer: Peer, fresh: usize) {
         let head = self.ring.head();
         let begun = self.ring.read_up_to(head - fresh as u64, fresh);
         if begun.is_ok_and(|[first, _]| looks_like_tls(first)) {
@@ -423,12 +391,17 @@ impl Relay {
             framed.extend(&self.ring, now_whole, now_whole - whole);
         }
         if let Some(wrong) = wrong {
-            let text = format!(
-                "the upstream's bytes are no {}: {wrong}",
-                self.config.framing
-            );
-            self.journal.warn(cx.now(), "malformed", text);
+            self.warn_of_malformed(cx, &wrong);
         }
+    }
+
+    #[cold]
+    fn warn_of_malformed(&mut self, cx: &Cx<'_>, wrong: &Malformed) {
+        let text = format!(
+            "the upstream's bytes are no {}: {wrong}",
+            self.config.framing
+        );
+        self.journal.warn(cx.now(), "malformed", text);
     }
 
     fn upstream_loss_text(&self) -> String {
@@ -480,19 +453,6 @@ impl Relay {
             true => "listen-connect",
             false => "listen-listen",
         }
-    }
-}
-
-pub(super) fn conn(cx: &Cx<'_>, sock: SockId, peer: Peer, tls: Option<Box<Secured>>) -> Conn {
-    Conn {
-        sock,
-        peer,
-        since: cx.now(),
-        bytes: 0,
-        greeted: 0,
-        pending: Vec::new(),
-        deferred: None,
-        tls,
     }
 }
 
