@@ -34,13 +34,23 @@ pub(super) fn trim_memory() {
 /// Nanoseconds on the clock that never goes back, which the kernel's timers go by, too. The standard library's comes as
 /// seconds and the rest, with a check at each step from there to one number, and each turn of the loop asks for it.
 pub(super) fn monotonic() -> u64 {
+    nanoseconds(libc::CLOCK_MONOTONIC)
+}
+
+/// The processor's time that the calling thread has used.
+pub(super) fn thread_time() -> Duration {
+    Duration::from_nanos(nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID))
+}
+
+fn nanoseconds(clock: libc::clockid_t) -> u64 {
     let mut at = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: it writes one timespec where the pointer says. It fails for a clock that there is not, which this is not.
+    // SAFETY: it writes one timespec where the pointer says. It fails for a clock that there is not, which none of
+    // these is.
     unsafe {
-        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut at);
+        libc::clock_gettime(clock, &raw mut at);
     }
     // Neither is ever negative there.
     at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64

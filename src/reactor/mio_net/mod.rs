@@ -289,9 +289,7 @@ impl Net for MioNet {
     }
 
     fn cpu_time(&self) -> Duration {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+        sys::thread_time()
     }
 
     fn wait(&mut self, until: Option<Time>, out: &mut Vec<Ready>) -> io::Result<()> {
