@@ -159,6 +159,7 @@ impl<O: Orders> Post<O> {
             kind,
             label: self.member.label(),
             row,
+            run: self.role().map(|role| role.0),
             dump: self.shows || self.member.shows() || dumps,
             settings: sheet.map(|sheet| TabSettings {
                 fields: sheet.fields,

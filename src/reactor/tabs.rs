@@ -136,6 +136,8 @@ pub struct Tab {
     pub label: String,
     /// Its role.
     pub row: RoleRow,
+    /// Which run of it this is: another number each time that it is started. `None` while it does not run.
+    pub run: Option<u32>,
     /// What flows through it is shown.
     pub dump: bool,
     /// What can be changed of it; `None` where that is not done here, or was not asked for.

@@ -3,10 +3,11 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::common::hydrant::hydrant;
+use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::form::until_told_again;
@@ -106,4 +107,48 @@ fn what_does_not_run_can_be_closed_at_leisure() {
         json!(["r11", "r101"])
     );
     hydrant.stop();
+}
+
+/// The page is told nothing while `isDeaf`.
+const DEAF: &str = "
+    window.EventSource = class extends EventSource {
+        addEventListener(kind, act) {
+            super.addEventListener(kind, (event) => window.isDeaf || act(event));
+        }
+    };";
+
+/// One that is stopped and started again before the page hears of it, and has run for longer by then than it had when
+/// the question was asked, is another one all the same.
+#[test]
+fn a_question_about_a_relay_that_was_started_anew_is_taken_back() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let place = Place::opened();
+    let browser = Browser::start();
+    let mut page = browser.open("about:blank");
+    page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        &json!({ "source": DEAF }),
+    );
+    page.goto(&format!("http://{}/", console.at));
+    page.until_text("#state-word", "Stopped");
+    console.relay(place.at, "127.0.0.1:0");
+    page.click("#stop");
+    page.until_text("#ask-title", "Stop ");
+    page.eval("window.isDeaf = true");
+    let age = |role: &Value| role["age"].as_f64().expect("a number");
+    let asked = console.role_until(1, "it runs", |role| role["running"] == true);
+    console.does("relays/1/stop", &json!({}));
+    console.role_until(1, "it has stopped", |role| role["running"] == false);
+    console.does("relays/1/start", &json!({}));
+    console.role_until(1, "it runs for as long", |role| age(role) > age(&asked));
+    page.eval("window.isDeaf = false");
+    page.until("!document.getElementById('ask').open");
+    page.until_text("#toast", "is not what it was when you were asked");
+    let role = &console.roles()[0];
+    assert_eq!(role["running"], true, "{role}");
+    console.program.stop();
 }

@@ -87,7 +87,9 @@ fn who_may_look_is_shown_what_is_on_the_wall_and_no_more() {
         "word",
     ];
     assert_eq!(keys(&seen["roles"][0]), BTreeSet::from(shown));
-    let kept = BTreeSet::from(["command", "errors", "fields", "fixed", "label", "unsaid"]);
+    let kept = BTreeSet::from([
+        "command", "errors", "fields", "fixed", "label", "run", "unsaid",
+    ]);
     let (of_all, of_seen) = (keys(&all["roles"][0]), keys(&seen["roles"][0]));
     assert_eq!(
         of_all

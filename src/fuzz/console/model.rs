@@ -217,6 +217,7 @@ impl Row {
                     false => RoleState::Stopped,
                 },
             },
+            run: runs.then_some(0),
             dump,
             settings: Some(TabSettings {
                 fields: vec![("src".to_owned(), src)],

@@ -195,6 +195,7 @@ impl Owner {
             kind: "relay",
             label: format!("relay[relay {number}]"),
             row: self.role(number),
+            run: Some(number as u32),
             dump: false,
             settings: (!is_brief).then(|| TabSettings {
                 fields: vec![("src".to_owned(), "x".repeat(self.field))],

@@ -182,6 +182,7 @@ pub(super) fn json(tab: &Tab, history: &History) -> Value {
         "label": tab.label,
         "dump": tab.dump,
         "running": matches!(tab.row.state, RoleState::Running(_)),
+        "run": tab.run,
         "state": state.key,
         "word": state.word,
         "why": state.why,

@@ -104,7 +104,7 @@ export function ask(one, title, text, yes) {
 export function reconsider(roles) {
   if (subject === null) return;
   const now = roles.find((one) => one.id === subject.id);
-  if (now && now.running === subject.running && (!now.running || now.age >= subject.age)) return;
+  if (now && now.run === subject.run) return;
   const { name } = subject;
   byId("ask").close("no");
   toast(`${name} is not what it was when you were asked. Nothing was done.`);
