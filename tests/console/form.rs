@@ -8,6 +8,7 @@ use crate::common::hydrant::hydrant;
 use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
+use crate::rig::Console;
 
 /// Waits until the page has been sent the state again, twice: what it shows by then it does not show for a moment only.
 pub(crate) fn until_told_again(page: &mut Page) {
@@ -158,4 +159,28 @@ fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
         page.eval("document.getElementById('field-tls-insecure').checked"),
         true
     );
+}
+
+/// Several places in one field may be wrong at once, and whoever mends one would meet the next only then.
+#[test]
+fn all_that_is_wrong_in_a_field_stands_beside_it() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/", console.at));
+    page.until_text("#state-word", "Stopped");
+    page.fill("#field-dst", ":x :6001 :99999 :6001 udp://a:1");
+    for part in [":x", "99999", ":6001 is given twice", "udp"] {
+        page.until_text("#field-dst-error", part);
+    }
+    // Each has a line of its own.
+    let lines = "document.getElementById('field-dst-error').innerText.split('\\n').length";
+    assert_eq!(page.eval(lines), 4);
+    page.fill("#field-src", "nowhere, a:1, b:0");
+    page.until_text("#field-src-error", "nowhere");
+    page.until_text("#field-src-error", "b:0");
+    console.program.stop();
 }

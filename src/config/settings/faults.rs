@@ -1,12 +1,41 @@
 //! Beside which field a mistake is shown.
 
 use crate::base::endpoint::Endpoint;
+use crate::base::form::Faults;
+use crate::base::option::Values;
 use crate::config::ConfigError;
 use crate::config::settings::Settings;
-use crate::roles::relay::options::{FitError, OrderError};
+use crate::roles::relay::options::{FitError, OrderError, wrong_destinations, wrong_sources};
+
+/// A mistake, by its field, and what else is wrong in that field where several places stand in it.
+pub(super) fn all_of(
+    settings: &Settings,
+    values: &Values,
+    words: &[String],
+    error: &ConfigError,
+) -> Faults {
+    let first = of_config(settings, error);
+    let wrong = match first.0.as_str() {
+        "src" => wrong_sources(values, words.first().map_or("", String::as_str)),
+        "dst" => wrong_destinations(values, words),
+        _ => Vec::new(),
+    };
+    let mut all = Faults::new();
+    for error in wrong {
+        let text = of_config(settings, &ConfigError::Relay(error)).1;
+        let fault = (first.0.clone(), text);
+        if !all.contains(&fault) {
+            all.push(fault);
+        }
+    }
+    if all.is_empty() {
+        all.push(first);
+    }
+    all
+}
 
 /// The field that a mistake is about, and what it is; no field where it is about all of them.
-pub(super) fn of_config(settings: &Settings, error: &ConfigError) -> (String, String) {
+fn of_config(settings: &Settings, error: &ConfigError) -> (String, String) {
     let field = match error {
         ConfigError::Relay(error) => of_order(settings, error),
         ConfigError::File { flag, .. } => flag.trim_start_matches('-').to_owned(),

@@ -196,7 +196,7 @@ impl Settings {
     /// As above, where each field for itself is right.
     fn checked(&self, reads: bool) -> Result<(Member, bool), Faults> {
         let (values, words, env) = (self.values(), self.words(), Env::default());
-        let wrong = |error| vec![faults::of_config(self, &error)];
+        let wrong = |error| faults::all_of(self, &values, &words, &error);
         let (relay, files) = relay_unread(&values, &words, &env).map_err(wrong)?;
         let names_files = files != Files::default() || values.given("upstream-send");
         let (mut run, certificates) = match reads && names_files {
@@ -366,10 +366,10 @@ impl Settings {
                 if !["true", "false"].contains(&value.as_str()) {
                     faults.push(fault(key, "a switch is on or off"));
                 }
-            } else if let Some(error) = values_of(opt, value)
-                .into_iter()
-                .find_map(|value| opt.read(value).err())
-            {
+                continue;
+            }
+            let values = values_of(opt, value).into_iter();
+            for error in values.filter_map(|value| opt.read(value).err()) {
                 faults.push(fault(key, &error.to_string()));
             }
         }

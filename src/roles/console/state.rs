@@ -283,14 +283,16 @@ fn figures(object: &mut Map<String, Value>, tab: &Tab, history: &History) {
     }
 }
 
-/// What is wrong, by the field that it is wrong with.
+/// What is wrong, by the field that it is wrong with: a line for each mistake.
 pub(super) fn faults(faults: &[(String, String)]) -> Value {
-    Value::Object(
-        faults
-            .iter()
-            .map(|(field, text)| (field.clone(), json!(text)))
-            .collect(),
-    )
+    let mut all: Map<String, Value> = Map::new();
+    for (field, text) in faults {
+        match all.get_mut(field) {
+            Some(Value::String(texts)) => *texts += &format!("\n{text}"),
+            _ => _ = all.insert(field.clone(), json!(text)),
+        }
+    }
+    Value::Object(all)
 }
 
 /// What is drawn of a tab's second.

@@ -52,7 +52,8 @@ pub(super) fn not_saved(said: &Value, key: &str) -> String {
 /// Why something was not done: what is wrong with fields, where that is it.
 pub(super) fn refusal(said: &Value) -> String {
     let errors = said["errors"].as_object().into_iter().flatten();
-    let errors: Vec<&str> = errors.filter_map(|(_, text)| text.as_str()).collect();
+    let errors = errors.filter_map(|(_, text)| text.as_str());
+    let errors: Vec<&str> = errors.flat_map(str::lines).collect();
     match errors.is_empty() {
         true => lines(said, "error"),
         false => errors.join("; "),

@@ -110,13 +110,13 @@ fn origins(values: &Values, outputs: &[Output]) -> Result<Vec<Origin>, OrderErro
 
 /// What hydrant does at one end.
 #[derive(Clone, Copy)]
-enum Side {
+pub(super) enum Side {
     Connect,
     Listen,
 }
 
 impl Side {
-    fn of(word: &str) -> Self {
+    pub(super) fn of(word: &str) -> Self {
         if word == "listen" {
             Self::Listen
         } else {
@@ -125,7 +125,7 @@ impl Side {
     }
 }
 
-fn source<'a>(word: &'a str, side: Side, dst_side: &str) -> Result<Source, OrderError> {
+pub(super) fn source<'a>(word: &'a str, side: Side, dst_side: &str) -> Result<Source, OrderError> {
     if word == "-" {
         return Ok(Source::Stdin);
     }
@@ -155,7 +155,7 @@ fn source<'a>(word: &'a str, side: Side, dst_side: &str) -> Result<Source, Order
     }
 }
 
-fn output(
+pub(super) fn output(
     word: &str,
     side: Side,
     slow: Option<Slow>,
@@ -199,7 +199,7 @@ fn output(
     })
 }
 
-fn dialled(word: &str) -> Result<Endpoint, OrderError> {
+pub(super) fn dialled(word: &str) -> Result<Endpoint, OrderError> {
     match word.parse()? {
         endpoint @ Endpoint::Tcp { port: 0, .. } => Err(OrderError::DialPortZero { endpoint }),
         endpoint => Ok(endpoint),
@@ -207,65 +207,76 @@ fn dialled(word: &str) -> Result<Endpoint, OrderError> {
 }
 
 fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError> {
-    if outputs
-        .iter()
-        .filter(|output| output.way == Way::Stdout)
-        .count()
-        > 1
-    {
-        return Err(OrderError::StdoutTwice);
-    }
-    let mut taken: Vec<&Endpoint> = Vec::new();
-    for output in outputs {
-        let Way::Listen(endpoint) = &output.way else {
-            continue;
-        };
-        if let Some(first) = taken.iter().find(|first| first.overlaps(endpoint)) {
-            return Err(OrderError::SamePlace {
-                first: (*first).clone(),
-                second: endpoint.clone(),
-            });
-        }
-        taken.push(endpoint);
-    }
-    refuse_itself(source, outputs)?;
-    let Source::Listen(source) = source else {
-        return Ok(());
-    };
-    match taken.iter().find(|taken| taken.overlaps(source)) {
-        Some(dst) => Err(OrderError::SourceIsDestination {
-            src: source.clone(),
-            dst: (*dst).clone(),
-        }),
+    let mut all = outputs.iter().enumerate();
+    match all.find_map(|(at, output)| clash(source, &outputs[..at], output)) {
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }
 
-/// Refuses a relay that would connect to the place where it listens itself: what goes in would go round for ever.
-fn refuse_itself(source: &Source, outputs: &[Output]) -> Result<(), OrderError> {
-    let mut listens: Vec<&Endpoint> = Vec::new();
-    let mut dials: Vec<&Endpoint> = Vec::new();
-    match source {
-        Source::Listen(at) => listens.push(at),
-        Source::Dial(places) => dials.extend(places),
-        Source::Stdin => {}
-    }
-    for output in outputs {
-        match &output.way {
-            Way::Listen(at) => listens.push(at),
-            Way::Dial(at) => dials.push(at),
-            Way::Stdout => {}
+/// What an output can't be beside SRC and those before it: two at one place, or a relay that connects to the place where
+/// it listens itself, so that what goes in would go round for ever.
+pub(super) fn clash(source: &Source, before: &[Output], output: &Output) -> Option<OrderError> {
+    let listens = || before.iter().filter_map(listened);
+    match &output.way {
+        Way::Stdout => {
+            let is_there = before.iter().any(|other| other.way == Way::Stdout);
+            is_there.then_some(OrderError::StdoutTwice)
+        }
+        Way::Listen(at) => {
+            if let Some(first) = listens().find(|first| first.overlaps(at)) {
+                return Some(OrderError::SamePlace {
+                    first: first.clone(),
+                    second: at.clone(),
+                });
+            }
+            let dials: &[Endpoint] = match source {
+                Source::Listen(src) if at.overlaps(src) => {
+                    return Some(OrderError::SourceIsDestination {
+                        src: src.clone(),
+                        dst: at.clone(),
+                    });
+                }
+                Source::Dial(places) => places,
+                Source::Listen(_) | Source::Stdin => &[],
+            };
+            let mut dials = dials.iter().chain(before.iter().filter_map(dialled_by));
+            dials
+                .find(|dialled| at.is_reached_by(dialled))
+                .map(|dialled| own_peer(at, dialled))
+        }
+        Way::Dial(at) => {
+            let src = match source {
+                Source::Listen(src) => Some(src),
+                Source::Dial(_) | Source::Stdin => None,
+            };
+            let mut listens = src.into_iter().chain(listens());
+            listens
+                .find(|own| own.is_reached_by(at))
+                .map(|own| own_peer(own, at))
         }
     }
-    for dialled in dials {
-        if let Some(own) = listens.iter().find(|own| own.is_reached_by(dialled)) {
-            return Err(OrderError::OwnPeer {
-                listens: (*own).clone(),
-                dials: dialled.clone(),
-            });
-        }
+}
+
+fn listened(output: &Output) -> Option<&Endpoint> {
+    match &output.way {
+        Way::Listen(at) => Some(at),
+        Way::Dial(_) | Way::Stdout => None,
     }
-    Ok(())
+}
+
+fn dialled_by(output: &Output) -> Option<&Endpoint> {
+    match &output.way {
+        Way::Dial(at) => Some(at),
+        Way::Listen(_) | Way::Stdout => None,
+    }
+}
+
+fn own_peer(listens: &Endpoint, dials: &Endpoint) -> OrderError {
+    OrderError::OwnPeer {
+        listens: listens.clone(),
+        dials: dials.clone(),
+    }
 }
 
 /// Refuses what is given for a side that is not there: whoever gave it counts on it.
