@@ -26,3 +26,5 @@ mod settings;
 mod table;
 #[path = "console/tabs.rs"]
 mod tabs;
+#[path = "console/wall.rs"]
+mod wall;

@@ -43,6 +43,7 @@ static ASSETS: &[Asset] = assets! {
     "/clients.js" SCRIPT "clients.js";
     "/dom.js" SCRIPT "dom.js";
     "/door.js" SCRIPT "door.js";
+    "/facts.js" SCRIPT "facts.js";
     "/feed.js" SCRIPT "feed.js";
     "/form.js" SCRIPT "form.js";
     "/units.js" SCRIPT "units.js";

@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { Clients } from "./clients.js";
 import { ask, byId, element, isWell, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
 import { Door, onLogout } from "./door.js";
+import { drawFacts } from "./facts.js";
 import { Dump, Log } from "./feed.js";
 import { Form } from "./form.js";
 import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
@@ -14,6 +15,8 @@ let selected = Number(location.hash.slice(1)) || null;
 let received = 0;
 let isUp = false;
 let isBack = false;
+// What was before could not be had, and is asked for again with the next state.
+let isPastOwed = false;
 // Why there is nothing to show yet.
 let trouble = null;
 // The one that this page is closing.
@@ -54,6 +57,7 @@ const events = new Events({
     if (isBack) form.settled(selected);
     isBack = false;
     pushHistory();
+    if (isPastOwed) loadHistory();
     clients.refresh();
   },
   log: (line) => log.add(line),
@@ -154,6 +158,7 @@ function select(id) {
 
 async function loadHistory() {
   const id = selected;
+  isPastOwed = false;
   if (id === null) return;
   try {
     const past = await get(`relays/${id}/history`);
@@ -162,6 +167,7 @@ async function loadHistory() {
     drawTiles();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    if (id === selected) isPastOwed = true;
   }
 }
 
@@ -263,49 +269,7 @@ function drawState(one) {
   show(byId("copy"), one.command !== null);
   show(byId("unsaid"), one.unsaid.length > 0);
   setText(byId("unsaid"), `A command line has one --slow for all, and so leaves out: ${one.unsaid.join(", ")}.`);
-  drawFacts(one.running ? facts(one) : []);
-}
-
-function facts(one) {
-  const { upstream } = one;
-  const doors = one.doors.map(({ at, for: whom }) => (one.kind === "relay" ? at : `${at} (${whom})`));
-  return [
-    upstream && one.kind === "relay" && ["Last byte", upstream.last_byte == null ? "none yet" : `${span(upstream.last_byte)} ago`],
-    (doors.length || one.kind === "relay") && ["Listens at", doors.join(", ") || "nowhere"],
-    ["In all", `${bytes(one.bytes_in)} in, ${bytes(one.bytes_out)} out`],
-    upstream && ["Reconnects", count(one.reconnects)],
-    ["Drops", drops(one)],
-    ["Refused", reasons(one.refused) || "0"],
-    ...Object.entries(one.figures).map(([name, value]) => figure(name, value)),
-  ].filter(Boolean);
-}
-
-// `skipped_bytes` as a person reads it.
-function figure(name, value) {
-  const words = name.replaceAll("_", " ").replace("websocket", "WebSocket");
-  const term = words[0].toUpperCase() + words.slice(1);
-  if (name.endsWith("_bytes")) return [term.replace(/ bytes$/, ""), bytes(value)];
-  if (name.endsWith("_seconds")) return [term.replace(/ seconds$/, ""), span(value)];
-  return [term, count(value)];
-}
-
-function drawFacts(facts) {
-  const list = byId("facts");
-  if (list.children.length !== facts.length * 2) {
-    list.replaceChildren(...facts.flatMap(() => [element("dt"), element("dd")]));
-  }
-  facts.forEach(([term, text], index) => {
-    setText(list.children[index * 2], term);
-    setText(list.children[index * 2 + 1], text);
-  });
-}
-
-const reasons = (counts) =>
-  Object.entries(counts).filter(([, many]) => many > 0).map(([reason, many]) => `${reason} ${count(many)}`).join(", ");
-
-function drops(one) {
-  const by = reasons(one.drops);
-  return by ? `${count(one.drops_total)} (${by})` : "0";
+  drawFacts(one);
 }
 
 function drawTiles() {

@@ -76,19 +76,24 @@ class Tile {
     this.chart = new Chart(canvas, { name: "In", format: rate, colour: "--in", base: 1024, floor: 1024 });
     this.load();
   }
+    this.isOwed = false;
 
   async load() {
     try {
+  // What was before. Where there was no answer, it is asked for again with the next state.
       this.chart.set((await get(`relays/${this.id}/history`)).in);
+    this.isOwed = false;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
     }
   }
+      this.isOwed = true;
 
   set(one) {
     const { parts } = this;
     if (this.node.dataset.state !== one.state) {
       this.node.dataset.state = one.state;
+    if (this.isOwed) this.load();
       parts.shape.replaceChildren(shape(one.state));
     }
     setText(parts.name, one.name);

@@ -1,0 +1,49 @@
+//! The screen on the wall, and what it asks for besides the state.
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::common::scratch::Scratch;
+use crate::common::tools::have;
+use crate::form::until_told_again;
+use crate::rig::Console;
+
+/// The first requests for what was before are refused, as by a hydrant that has its hands full. `asked` counts them all.
+const REFUSING: &str = "
+    window.asked = 0;
+    const fetches = window.fetch;
+    window.fetch = async (path, options) => {
+        if (!path.endsWith('/history')) return fetches(path, options);
+        window.asked += 1;
+        return window.asked <= 2 ? new Response('{}', { status: 503 }) : fetches(path, options);
+    };";
+
+#[test]
+fn what_was_before_is_asked_for_until_it_is_there() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    for (path, shown) in [
+        (
+            "wall",
+            "document.querySelectorAll('.board article').length === 1",
+        ),
+        ("", "!document.getElementById('panel').hidden"),
+    ] {
+        let mut page = browser.open("about:blank");
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            &json!({ "source": REFUSING }),
+        );
+        page.goto(&format!("http://{}/{path}", console.at));
+        page.until(shown);
+        page.until("window.asked === 3");
+        // It is there, and is not asked for again.
+        until_told_again(&mut page);
+        assert_eq!(page.eval("window.asked"), 3, "{path}");
+    }
+    console.program.stop();
+}
