@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::browser::{Browser, Page};
 use crate::common::hydrant::hydrant;
 use crate::common::peers::Place;
@@ -182,5 +184,44 @@ fn all_that_is_wrong_in_a_field_stands_beside_it() {
     page.fill("#field-src", "nowhere, a:1, b:0");
     page.until_text("#field-src-error", "nowhere");
     page.until_text("#field-src-error", "b:0");
+    console.program.stop();
+}
+
+/// Settings that nobody looks at take no room; what may be changed while a relay runs says how.
+#[test]
+fn settings_that_are_folded_leave_their_room() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let place = Place::opened();
+    console.relay(place.at, "127.0.0.1:0");
+    for _ in 0..7 {
+        console.does("relays", &json!({}));
+    }
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/", console.at));
+    let size = |width: u32| json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
+    page.call("Emulation.setDeviceMetricsOverride", &size(1440));
+    page.until_text("#locked", "Running");
+    let hints = "['retry', 'src'].map((key) => document.getElementById(`field-${key}-hint`).checkVisibility())";
+    assert_eq!(page.eval(hints), json!([true, false]));
+    let width = "document.getElementById('clients').offsetWidth";
+    let beside = page.eval(width).as_u64().expect("a number");
+    page.click("#settings-fold > summary");
+    page.until(&format!("{width} > {beside} + 300"));
+    page.click("#settings-fold > summary");
+    page.until(&format!("{width} === {beside}"));
+
+    // Where the window becomes narrow, the chosen tab is still to be seen.
+    page.click("#tab-8");
+    page.call("Emulation.setDeviceMetricsOverride", &size(390));
+    page.until(
+        "(() => {
+            const [strip, tab] = ['tabs', 'tab-8'].map((id) => document.getElementById(id).getBoundingClientRect());
+            return innerWidth === 390 && tab.left >= strip.left - 1 && tab.right <= strip.right + 1;
+         })()",
+    );
     console.program.stop();
 }

@@ -131,6 +131,23 @@ fn the_dump_is_switched(page: &mut Page, upstream: &mut TcpStream) {
     page.until_text("#dump", "car 11 Zo\u{eb} \\x01");
     page.eval("const s = document.getElementById('dump-form'); s.value = 'hex'; s.dispatchEvent(new Event('input'))");
     page.until_text("#dump", "63 61 72 20 31 31 20 5a  6f c3 ab 20 01 0a");
+    // On a phone half as much stands in a row, which is not broken.
+    let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+    page.call("Emulation.setDeviceMetricsOverride", &size);
+    page.until("innerWidth === 390");
+    page.eval("document.getElementById('dump-form').dispatchEvent(new Event('input'))");
+    page.until_text("#dump", "63 61 72 20 31 31 20 5a  |car 11 Z|");
+    page.until(
+        "(() => {
+            const dump = document.getElementById('dump');
+            const { lineHeight } = getComputedStyle(dump);
+            const range = document.createRange();
+            range.selectNodeContents(dump);
+            const rows = dump.textContent.split('\\n').length;
+            return range.getBoundingClientRect().height <= parseFloat(lineHeight) * rows + 2;
+         })()",
+    );
+    page.call("Emulation.clearDeviceMetricsOverride", &json!({}));
 }
 
 /// A new tab goes on where the one before ends; what is wrong with it stands beside the field.
@@ -825,6 +842,6 @@ fn all_have_room(page: &mut Page, console: &Console) {
     size(page, 1000, 200);
     page.until_text("#below", "below the edge (all well)");
     size(page, 390, 844);
-    page.until("document.getElementById('wall').dataset.kind === 'full'");
+    page.until("document.getElementById('wall').dataset.kind === 'dense'");
     page.until("document.getElementById('below').textContent === ''");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Page};
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::form::until_told_again;
@@ -45,5 +45,41 @@ fn what_was_before_is_asked_for_until_it_is_there() {
         until_told_again(&mut page);
         assert_eq!(page.eval("window.asked"), 3, "{path}");
     }
+    console.program.stop();
+}
+
+/// Tiles that say little still say whose they are, to the end of the name.
+#[test]
+fn names_are_whole_however_many_there_are() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let rename = |id: u64| {
+        let name = format!("the timing of the northern hall, camera {id}");
+        console.does(&format!("relays/{id}"), &json!({ "name": name }));
+    };
+    rename(1);
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/wall", console.at));
+    let size = |page: &mut Page, width: u32, height: u32| {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        page.call("Emulation.setDeviceMetricsOverride", &size);
+    };
+    size(&mut page, 390, 844);
+    page.until("document.getElementById('wall').dataset.kind === 'full'");
+    for _ in 0..39 {
+        let id = console.does("relays", &json!({ "after": 1 }))["id"].as_u64();
+        rename(id.expect("an id"));
+    }
+    size(&mut page, 1280, 800);
+    page.until("document.querySelectorAll('.board article').length === 40");
+    page.until("document.getElementById('wall').dataset.kind === 'tiny'");
+    let names = "[...document.querySelectorAll('.board h2')]";
+    page.until(&format!(
+        "{names}.every((name) => name.textContent.includes('northern') && name.scrollWidth <= name.clientWidth)"
+    ));
     console.program.stop();
 }

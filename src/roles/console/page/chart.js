@@ -146,6 +146,11 @@ export class Chart {
   }
 }
 
+// What is drawn has its colours from the page, which may go from light to dark while nothing new comes.
+export function onColours(draw) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+}
+
 function line(cx, fromX, fromY, toX, toY) {
   cx.beginPath();
   cx.moveTo(fromX, fromY);

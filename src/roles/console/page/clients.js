@@ -242,5 +242,5 @@ const ROW = 28;
 const MARGIN = 20;
 const PAGE_MAX = 200;
 const AGAIN_MS = 900;
-// Seconds behind from which a row stands out.
-const LATE = 1;
+// Seconds behind from which a client stands out.
+export const LATE = 1;

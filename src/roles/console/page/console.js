@@ -1,8 +1,8 @@
 // The console: tabs, what the chosen one does, and the connection to hydrant.
 
 import { ApiError, Events, get, meet, post } from "./api.js";
-import { Chart } from "./chart.js";
-import { Clients } from "./clients.js";
+import { Chart, onColours } from "./chart.js";
+import { Clients, LATE } from "./clients.js";
 import { ask, byId, element, isWell, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
 import { Door, onLogout } from "./door.js";
 import { drawFacts } from "./facts.js";
@@ -281,6 +281,7 @@ function drawTiles() {
   const lag = one.lag;
   setFigure(byId("lag-now"), one.running ? (lag ? parts(span(lag.seconds)) : ["none", ""]) : none);
   setFigure(byId("clients-now"), one.running ? [count(one.clients), ""] : none);
+  byId("lag-now").classList.toggle("late", one.running && lag?.seconds >= LATE);
   setText(byId("in-note"), `peak ${rate(charts.in.highest())}`);
   setText(byId("out-note"), `peak ${rate(charts.out.highest())}`);
   const nobody = one.running ? "nobody is behind" : "";
@@ -447,6 +448,18 @@ byId("feed-log").addEventListener("click", () => showFeed("log"));
 byId("feed-dump").addEventListener("click", () => showFeed("dump"));
 
 onLogout(toast);
+
+// On a phone that is turned the chosen tab stays in the strip; nothing else is scrolled.
+window.addEventListener("resize", () => {
+  const strip = byId("tabs");
+  const tab = byId(`tab-${selected}`);
+  if (!tab) return;
+  const from = tab.offsetLeft - strip.offsetLeft;
+  const least = from + tab.offsetWidth - strip.clientWidth;
+  strip.scrollLeft = Math.min(from, Math.max(least, strip.scrollLeft));
+});
+
+onColours(() => Object.values(charts).forEach((chart) => chart.draw()));
 
 window.addEventListener("hashchange", () => {
   const id = Number(location.hash.slice(1));

@@ -125,7 +125,8 @@ export class Dump {
   }
 
   #hex() {
-    return this.#joined().map(({ skipped, raw, offset }) => note(skipped) + hexLines(offset, raw)).join("");
+    const width = matchMedia("(max-width: 720px)").matches ? 8 : 16;
+    return this.#joined().map(({ skipped, raw, offset }) => note(skipped) + hexLines(offset, raw, width)).join("");
   }
 
   // Pieces that meet are one, so that neither a letter nor a line is cut where a read was.
@@ -184,14 +185,17 @@ function sequence(raw, at) {
   return length;
 }
 
-function hexLines(offset, raw) {
+// `width` bytes a row, in columns of eight: a row that is broken can't be read.
+function hexLines(offset, raw, width) {
   let text = "";
-  for (let at = 0; at < raw.length; at += 16) {
-    const row = [...raw.subarray(at, at + 16)];
-    const left = row.slice(0, 8).map(hex).join(" ");
-    const right = row.slice(8).map(hex).join(" ");
+  for (let at = 0; at < raw.length; at += width) {
+    const row = [...raw.subarray(at, at + width)];
+    let columns = "";
+    for (let from = 0; from < width; from += 8) {
+      columns += `${row.slice(from, from + 8).map(hex).join(" ").padEnd(23)}  `;
+    }
     const ascii = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
-    text += `${(offset + at).toString(16).padStart(8, "0")}  ${left.padEnd(23)}  ${right.padEnd(23)}  |${ascii}|\n`;
+    text += `${(offset + at).toString(16).padStart(8, "0")}  ${columns}|${ascii}|\n`;
   }
   return text;
 }

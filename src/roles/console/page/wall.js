@@ -1,7 +1,7 @@
 // The screen on the wall: a tile for each relay, hub and tunnel, worst first. It changes nothing.
 
 import { ApiError, Events, get } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, onColours } from "./chart.js";
 import { byId, element, isWell, setText, shape, show, toast } from "./dom.js";
 import { Door, onLogout } from "./door.js";
 import { bytes, clock, count, plural, rate, span } from "./units.js";
@@ -14,8 +14,10 @@ const MUTE = ["down", "silent"];
 // are those of letters in CSS pixels.
 const SIZES = Object.entries({ full: [28, 24, 21, 18, 16, 14, 13, 12, 11], dense: [15, 13, 11], tiny: [17, 15, 13, 11] })
   .flatMap(([kind, sizes]) => sizes.map((size) => [kind, size]));
-// In somebody's hand, who scrolls.
-const IN_HAND = 5;
+// In somebody's hand, who scrolls: a few say all, and many no more than is worth the way.
+const IN_HAND = SIZES.findIndex(([kind, size]) => kind === "full" && size === 14);
+const MANY_IN_HAND = SIZES.findIndex(([kind, size]) => kind === "dense" && size === 15);
+const MANY = 12;
 // r9 comes before r10.
 const BY_NAME = new Intl.Collator("en", { numeric: true });
 
@@ -74,26 +76,26 @@ class Tile {
       element("header", {}, parts.shape, parts.name, element("p", { class: "word" }, parts.word, parts.since)),
       element("div", { class: "headline" }, parts.age, parts.ageNote), parts.why, canvas, facts);
     this.chart = new Chart(canvas, { name: "In", format: rate, colour: "--in", base: 1024, floor: 1024 });
+    this.isOwed = false;
     this.load();
   }
-    this.isOwed = false;
 
-  async load() {
-    try {
   // What was before. Where there was no answer, it is asked for again with the next state.
-      this.chart.set((await get(`relays/${this.id}/history`)).in);
+  async load() {
     this.isOwed = false;
+    try {
+      this.chart.set((await get(`relays/${this.id}/history`)).in);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      this.isOwed = true;
     }
   }
-      this.isOwed = true;
 
   set(one) {
     const { parts } = this;
+    if (this.isOwed) this.load();
     if (this.node.dataset.state !== one.state) {
       this.node.dataset.state = one.state;
-    if (this.isOwed) this.load();
       parts.shape.replaceChildren(shape(one.state));
     }
     setText(parts.name, one.name);
@@ -163,7 +165,7 @@ function fit() {
   const isFull = () => !isHeld && document.documentElement.scrollHeight > innerHeight;
   const all = sorted.map((one) => one.state).join(" ");
   const room = `${innerWidth} ${innerHeight} ${byId("lost").hidden} ${all}`;
-  if (room !== fitted) choose(isHeld ? IN_HAND : 0);
+  if (room !== fitted) choose(isHeld ? inHand() : 0);
   fitted = room;
   while (isFull() && chosen < SIZES.length - 1) choose(chosen + 1);
   const seen = isFull() ? sorted.filter((_, index) => bottom(board.children[index]) <= innerHeight) : sorted;
@@ -172,6 +174,8 @@ function fit() {
   const how = bad === 0 ? "all well" : `${count(bad)} not well`;
   setText(byId("below"), below.length ? `, ${count(below.length)} below the edge (${how})` : "");
 }
+
+const inHand = () => (sorted.length > MANY ? MANY_IN_HAND : IN_HAND);
 
 function choose(next) {
   chosen = next;
@@ -213,5 +217,6 @@ const LATE = 1;
 
 onLogout(toast);
 addEventListener("resize", fit);
+onColours(() => tiles.forEach((tile) => tile.chart.draw()));
 setInterval(tick, 1000);
 begin();
