@@ -8,7 +8,7 @@ use crate::common::tools::have;
 use crate::form::until_told_again;
 use crate::rig::Console;
 
-/// The first requests for what was before are refused, as by a hydrant that has its hands full. `asked` counts them all.
+/// The first requests for the past are refused, as by a hydrant that has its hands full. `asked` counts them all.
 const REFUSING: &str = "
     window.asked = 0;
     const fetches = window.fetch;

@@ -214,8 +214,8 @@ fn refuse_clashes(source: &Source, outputs: &[Output]) -> Result<(), OrderError>
     }
 }
 
-/// What an output can't be beside SRC and those before it: two at one place, or a relay that connects to the place where
-/// it listens itself, so that what goes in would go round for ever.
+/// What an output can't be beside SRC and those before it: two at one place, or a relay that connects to the place
+/// where it listens itself, so that what goes in would go round for ever.
 pub(super) fn clash(source: &Source, before: &[Output], output: &Output) -> Option<OrderError> {
     let listens = || before.iter().filter_map(listened);
     match &output.way {
