@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hydrant::base::endpoint::Endpoint;
 use hydrant::base::time::Time;
+use hydrant::reactor::command::{Command, Reply};
 use hydrant::reactor::net::{Addr, Close, Signal, SockId};
 use hydrant::reactor::{Cx, DialError, End, Event, Options, Reactor, Role, RoleId, Turn};
 use hydrant::sim::{Actor, Answer, Behaviour, Faults, Handle, Receiver, RemoteId, SimNet, Source};
@@ -1029,5 +1030,74 @@ mod ends {
         let told = rig.told.borrow();
         let told: Vec<_> = told.iter().map(|(_, event)| format!("{event:?}")).collect();
         assert_eq!(told, ["Start", "Report", "Reload", "Drain(Interrupt)"]);
+    }
+}
+
+mod places {
+    use super::*;
+
+    /// Roles that come and go for ever need no more room than those that are there at a time, and what comes late for
+    /// one that is gone is never told to the one that stands in its place: whatever it has dialled, asked or set.
+    #[test]
+    fn a_role_has_the_place_of_one_that_is_gone_and_hears_nothing_that_was_for_it() {
+        const STARTS: usize = 10_000;
+        let (net, world) = SimNet::new(1, Faults::none());
+        serve(&world, "10.0.0.1:5");
+        let mut reactor: Reactor<Puppet> = Reactor::new(Box::new(net), Options::default());
+        reactor.stay(true);
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let puppet = |on: OnEvent| Puppet {
+            on,
+            told: Rc::clone(&told),
+        };
+        let watcher = reactor.add(puppet(Box::new(|_, _| ())));
+        let (mut before, mut ended, mut highest) = (None, Vec::new(), 0);
+        for at in 0..STARTS {
+            let role = reactor.add(puppet(Box::new(move |cx, event| match event {
+                Event::Start => {
+                    cx.ask(Command::Process);
+                    cx.timer(millis(1), 7);
+                    cx.timer(millis(60_000), 8);
+                    cx.dial(&endpoint("10.0.0.1:5"), PATIENCE);
+                    cx.dial(&endpoint("10.0.0.2:5"), PATIENCE);
+                    cx.listen_at(&endpoint("127.0.0.1:0")).expect("a place");
+                    // Some are over before any of it has come to anything, some in the midst of it.
+                    if at % 2 == 0 {
+                        cx.again();
+                        cx.finish(End::Done);
+                    }
+                }
+                _ => {
+                    cx.again();
+                    cx.finish(End::Done);
+                }
+            })));
+            assert_ne!(Some(role), before);
+            highest = highest.max(role.key);
+            let asked = reactor.asked();
+            told.borrow_mut().clear();
+            if let Some(before) = before.replace(role) {
+                let rows = Vec::new();
+                let late = Reply::Roles { rows, next: None };
+                reactor.answer(before, asked[0].1, late);
+                reactor.tell(before, Event::Report);
+                assert!(reactor.role(before).is_none());
+                assert_eq!(reactor.with(before, |_, _| ()), None);
+            }
+            let is_late = |event: &Event| matches!(event, Event::Reply { .. } | Event::Report);
+            for _ in 0..TURNS_MAX {
+                reactor.turn(&mut ended).expect("a wait works");
+                if ended.iter().any(|(over, _)| *over == role) {
+                    break;
+                }
+            }
+            let told = told.borrow();
+            assert!(!told.iter().any(|(_, event)| is_late(event)), "{told:?}");
+            // Of those that are over at once none is told anything more, not even by what another one has set.
+            assert!(told.len() <= at % 2, "{told:?}");
+            assert_eq!(std::mem::take(&mut ended), [(role, End::Done)]);
+            assert_eq!(reactor.sockets().count(), 0);
+        }
+        assert!(highest <= watcher.key + 1, "{highest}");
     }
 }

@@ -217,6 +217,11 @@ mod tests {
     use super::*;
     use crate::config::{Env, RunFile};
 
+    const ROLE: RoleId = RoleId {
+        key: 1,
+        generation: 1,
+    };
+
     fn members(text: &str) -> Vec<Member> {
         let folder = std::path::Path::new("/nonexistent");
         let file = RunFile::parse(text, folder, &[], &Env::default());
@@ -261,7 +266,7 @@ mod tests {
     /// What was moved by hand stays so, until the file says something new of it, or what is over is read again.
     #[test]
     fn the_file_has_its_say_where_it_says_something_new() {
-        let role = RoleId(1);
+        let role = ROLE;
         let running = || Standing::Running(role);
         let told = || Standing::Told(role);
         let stopped = |was_told| Standing::Stopped { was_told };
@@ -309,7 +314,7 @@ mod tests {
         let mut posts: Vec<Post> = posts.collect();
         // It has failed, and another name is no reason to begin it.
         posts[0].standing = Standing::Failed("why".to_owned());
-        posts[1].standing = Standing::Running(RoleId(1));
+        posts[1].standing = Standing::Running(ROLE);
         let new = members(&text("x", "ring = \"1M\""));
         let names = |posts: &[Post], is_reread| -> Vec<String> {
             let taken = places_to_take(posts, &new, Some(("a", "x")), is_reread);
@@ -323,7 +328,7 @@ mod tests {
     #[test]
     fn what_could_not_hold_is_tried_again_by_a_reload() {
         let mut post = Post::resting(relay(""));
-        (post.standing, post.lacks) = (Standing::Running(RoleId(1)), true);
+        (post.standing, post.lacks) = (Standing::Running(ROLE), true);
         let posts = [post];
         let change_of = |is_reread| plan(&posts, vec![relay("")], is_reread)[0].change;
         assert_eq!(

@@ -159,7 +159,7 @@ impl<O: Orders> Post<O> {
             kind,
             label: self.member.label(),
             row,
-            run: self.role().map(|role| role.0),
+            run: self.role().map(|role| role.generation),
             dump: self.shows || self.member.shows() || dumps,
             settings: sheet.map(|sheet| TabSettings {
                 fields: sheet.fields,

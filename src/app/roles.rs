@@ -20,7 +20,7 @@ use crate::roles::ws::{self, Adapter};
 /// Every role there is, so that the loop needs no `dyn`.
 #[allow(
     clippy::large_enum_variant,
-    reason = "there are few of them, and each lives as long as the program"
+    reason = "each stands in a place of the loop's that the next one has after it, and boxed ones would be one step further"
 )]
 pub enum RoleSet {
     /// The one-way relay.

@@ -8,9 +8,14 @@ use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::context::Cx;
 use crate::reactor::net::{Addr, Peer, Signal, SockId};
 
-/// A role on the loop: its place in the order in which roles were added.
+/// A role on the loop. What comes late for one that is gone finds nobody, whoever stands in its place by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RoleId(pub u32);
+pub struct RoleId {
+    /// Its place on the loop. Places are reused, the most recently freed one first.
+    pub key: u32,
+    /// Which tenant of that place.
+    pub generation: u32,
+}
 
 /// An attempt to resolve a name and connect to it, from [`Cx::dial`] until its one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,6 +11,7 @@
 //!
 //! **Invariant.** A socket that was closed gets no event any more, though its descriptor lives until the turn ends.
 
+mod berths;
 pub mod budget;
 pub mod command;
 mod context;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use crate::base::time::Time;
 
+use self::berths::Berths;
 use self::command::{Command, Reply, Ticket};
 pub use self::context::Cx;
 use self::core::{Alarm, Core};
@@ -44,7 +46,7 @@ use self::view::Spread;
 /// The loop and its roles.
 pub struct Reactor<R> {
     core: Core,
-    roles: Vec<Option<R>>,
+    roles: Berths<R>,
     ready: Vec<Ready>,
     options: Options,
     stopping: bool,
@@ -93,7 +95,7 @@ impl<R: Role> Reactor<R> {
     pub fn new(net: Box<dyn Net>, options: Options) -> Self {
         Self {
             core: Core::new(net),
-            roles: Vec::new(),
+            roles: Berths::new(),
             ready: Vec::new(),
             options,
             stopping: false,
@@ -130,14 +132,12 @@ impl<R: Role> Reactor<R> {
     }
 
     fn place(&mut self, role: R) -> RoleId {
-        let id = RoleId(self.roles.len() as u32);
-        self.roles.push(Some(role));
-        id
+        self.roles.place(role)
     }
 
     /// A role that has not ended.
     pub fn role(&self, id: RoleId) -> Option<&R> {
-        self.roles.get(id.0 as usize)?.as_ref()
+        self.roles.get(id)
     }
 
     /// Lends out a role that has not ended, with its context: how the owner of the loop tells a role, between turns,
@@ -147,7 +147,7 @@ impl<R: Role> Reactor<R> {
         id: RoleId,
         call: impl FnOnce(&mut R, &mut Cx<'_>) -> T,
     ) -> Option<T> {
-        let role = self.roles.get_mut(id.0 as usize)?.as_mut()?;
+        let role = self.roles.get_mut(id)?;
         let core = &mut self.core;
         let said = call(role, &mut Cx { core, role: id });
         // No event of a turn is under way that could mean it.
@@ -278,7 +278,7 @@ impl<R: Role> Reactor<R> {
     }
 
     fn is_over(&self) -> bool {
-        !self.stays && self.roles.iter().all(Option::is_none)
+        !self.stays && self.roles.is_empty()
     }
 
     /// Until when the wait of this turn may last.
@@ -349,7 +349,7 @@ impl<R: Role> Reactor<R> {
     /// Called, and never merged into its many callers: what a turn runs would lie far apart.
     #[inline(never)]
     fn deliver(&mut self, id: RoleId, event: Event) {
-        let Some(role) = self.roles.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+        let Some(role) = self.roles.get_mut(id) else {
             return;
         };
         if self.core.finished.iter().any(|(over, _)| *over == id) {
@@ -366,8 +366,8 @@ impl<R: Role> Reactor<R> {
     }
 
     fn deliver_to_all(&mut self, event: impl Fn() -> Event) {
-        for id in 0..self.roles.len() {
-            self.deliver(RoleId(id as u32), event());
+        for id in self.roles.all() {
+            self.deliver(id, event());
         }
     }
 
@@ -416,12 +416,7 @@ impl<R: Role> Reactor<R> {
     #[cold]
     fn end_finished(&mut self, ended: &mut Vec<(RoleId, End)>) {
         for (id, end) in std::mem::take(&mut self.core.finished) {
-            if self
-                .roles
-                .get_mut(id.0 as usize)
-                .and_then(Option::take)
-                .is_some()
-            {
+            if self.roles.remove(id) {
                 self.core.clear_role(id);
                 ended.push((id, end));
             }

@@ -414,6 +414,10 @@ fn ready_bit(way: Way) -> u16 {
 mod tests {
     use super::*;
 
+    const ROLE: RoleId = RoleId {
+        key: 0,
+        generation: 1,
+    };
     const A: SockId = SockId {
         key: 3,
         generation: 7,
@@ -421,7 +425,7 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::default();
-        table.adopt(A, Owner::Role(RoleId(0)), Kind::Stranger);
+        table.adopt(A, Owner::Role(ROLE), Kind::Stranger);
         table
     }
 
@@ -446,7 +450,7 @@ mod tests {
         table.release(A);
         table.adopt(
             SockId { generation: 8, ..A },
-            Owner::Role(RoleId(0)),
+            Owner::Role(ROLE),
             Kind::Stranger,
         );
         table.want(A, Way::Read, true);
@@ -458,7 +462,7 @@ mod tests {
     #[test]
     fn a_paused_listener_is_visited_once_it_is_resumed() {
         let mut table = Table::default();
-        table.adopt(A, Owner::Role(RoleId(0)), Kind::Listener);
+        table.adopt(A, Owner::Role(ROLE), Kind::Listener);
         table.pause(A);
         table.want(A, Way::Read, true);
         table.edge(A, Way::Read);
@@ -472,7 +476,7 @@ mod tests {
     fn those_that_are_put_off_are_visited_one_by_one() {
         let mut table = table();
         let other = SockId { key: 5, ..A };
-        table.adopt(other, Owner::Role(RoleId(0)), Kind::Stranger);
+        table.adopt(other, Owner::Role(ROLE), Kind::Stranger);
         for id in [A, other] {
             table.defer(id);
             table.defer(id);
@@ -494,7 +498,7 @@ mod tests {
         let mut table = table();
         let [reader, late] = [5, 6].map(|key| SockId { key, ..A });
         for id in [reader, late] {
-            table.adopt(id, Owner::Role(RoleId(0)), Kind::Stranger);
+            table.adopt(id, Owner::Role(ROLE), Kind::Stranger);
         }
         table.begin_round();
         table.want(A, Way::Write, true);
@@ -502,7 +506,7 @@ mod tests {
         table.enqueue(A);
         table.want(reader, Way::Read, true);
         table.edge(reader, Way::Read);
-        table.again(RoleId(0));
+        table.again(ROLE);
         table.want(late, Way::Write, true);
         let round: Vec<_> = (0..table.due()).map(|_| table.next_writer()).collect();
         assert_eq!(round, [None, None, None, Some(late)]);
@@ -511,7 +515,7 @@ mod tests {
         let next: Vec<_> = std::iter::from_fn(|| table.next()).collect();
         assert_eq!(
             next,
-            [Visit::Sock(A), Visit::Sock(reader), Visit::Again(RoleId(0))]
+            [Visit::Sock(A), Visit::Sock(reader), Visit::Again(ROLE)]
         );
         table.enqueue(A);
         table.begin_round();

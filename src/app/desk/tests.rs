@@ -99,7 +99,7 @@ fn a_field_that_no_relay_has_is_said_to_be_none() {
 fn the_end_of_what_began_here_is_nobody_else_s() {
     let (mut reactor, mut desk) = desk();
     let ends = |role| (role, End::Failed("no place".to_owned()));
-    let (ours, other) = (RoleId(1000), RoleId(1001));
+    let [ours, other] = [1000, 1001].map(|key| RoleId { key, generation: 1 });
     let mut ended = vec![ends(ours), ends(other)];
     desk.mind(&mut reactor, &mut ended, &[other]);
     assert_eq!(ended, [ends(other)]);
