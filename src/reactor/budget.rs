@@ -9,6 +9,9 @@
 //! What is kept back is never a guest's. Half of the room is divided among the roles that have guests, so that none of
 //! them can be shut out by the guests of another; the other half is for whoever comes first. A role alone has all.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use crate::reactor::core::Core;
 use crate::reactor::event::RoleId;
 use crate::reactor::net::SockId;
@@ -39,51 +42,175 @@ pub struct Room {
 
 /// The claim of one role.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claimed {
+struct Claimed {
     role: RoleId,
     claim: Claim,
     guests: usize,
 }
 
 impl Claimed {
-    pub(super) fn is_of(&self, role: RoleId) -> bool {
-        self.role == role
+    /// How many more guests it can be sure of where each role has such a part of its own.
+    fn owed(&self, part: usize) -> usize {
+        part.min(self.claim.guests).saturating_sub(self.guests)
+    }
+}
+
+/// What all roles would have, and the sums of that: there may be a thousand roles, and someone is let in at any time.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// By the place of the role.
+    all: Vec<Option<Claimed>>,
+    count: usize,
+    /// How many have guests.
+    hosts: usize,
+    needs: usize,
+    /// How many want to have so many left free.
+    reserves: BTreeMap<usize, usize>,
+    /// How many more guests all can be sure of together, where each has such a part of its own. The part changes with
+    /// what roles need, hardly with guests.
+    owed: usize,
+    part: usize,
+    /// How many claims have been looked at.
+    #[cfg(test)]
+    looks: usize,
+}
+
+impl Claims {
+    fn of(&self, role: RoleId) -> Option<&Claimed> {
+        let claimed = self.all.get(role.key as usize)?.as_ref();
+        claimed.filter(|claimed| claimed.role == role)
+    }
+
+    /// In place of what the role has claimed before.
+    fn put(&mut self, role: RoleId, claim: Claim) {
+        let guests = self.of(role).map_or(0, |claimed| claimed.guests);
+        self.remove(role);
+        let place = role.key as usize;
+        if self.all.len() <= place {
+            self.all.resize(place + 1, None);
+        }
+        let claimed = Claimed {
+            role,
+            claim,
+            guests,
+        };
+        self.count += 1;
+        self.hosts += usize::from(claim.guests > 0);
+        self.needs += claim.needs;
+        *self.reserves.entry(claim.reserve).or_default() += 1;
+        self.owed += claimed.owed(self.part);
+        self.all[place] = Some(claimed);
+    }
+
+    /// The role is over.
+    pub(super) fn remove(&mut self, role: RoleId) {
+        let Some(Claimed { claim, .. }) = self.of(role).copied() else {
+            return;
+        };
+        self.owed -= self.of(role).map_or(0, |claimed| claimed.owed(self.part));
+        self.all[role.key as usize] = None;
+        self.count -= 1;
+        self.hosts -= usize::from(claim.guests > 0);
+        self.needs -= claim.needs;
+        if let Entry::Occupied(mut alike) = self.reserves.entry(claim.reserve) {
+            *alike.get_mut() -= 1;
+            if *alike.get() == 0 {
+                alike.remove();
+            }
+        }
+    }
+
+    /// A role has one guest more.
+    fn come(&mut self, role: RoleId) {
+        self.count_guests(role, |guests| *guests += 1);
+    }
+
+    /// A role has one guest less.
+    fn go(&mut self, role: RoleId) {
+        self.count_guests(role, |guests| *guests -= 1);
+    }
+
+    fn count_guests(&mut self, role: RoleId, count: impl FnOnce(&mut usize)) {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        let claimed = self.all.get_mut(role.key as usize).and_then(Option::as_mut);
+        if let Some(claimed) = claimed.filter(|claimed| claimed.role == role) {
+            self.owed -= claimed.owed(self.part);
+            count(&mut claimed.guests);
+            self.owed += claimed.owed(self.part);
+        }
+    }
+
+    /// How many more guests a role can be sure of, and how many all others can, where each has such a part of its own.
+    fn owed(&mut self, role: RoleId, part: usize) -> (usize, usize) {
+        if self.part != part {
+            self.part = part;
+            self.owed = self.sum(|claimed| claimed.owed(part));
+            #[cfg(test)]
+            {
+                self.looks += self.all.len();
+            }
+        }
+        let own = self.of(role).map_or(0, |claimed| claimed.owed(part));
+        (own, self.owed - own)
+    }
+
+    /// The most that one of them would have left free.
+    fn reserve(&self) -> usize {
+        self.reserves.last_key_value().map_or(0, |(most, _)| *most)
+    }
+
+    fn sum(&self, figure: impl Fn(&Claimed) -> usize) -> usize {
+        self.all.iter().flatten().map(figure).sum()
+    }
+
+    /// Panics where what is kept is not what the claims come to.
+    pub(super) fn check_invariants(&self) {
+        let reserves = self.all.iter().flatten().map(|it| it.claim.reserve);
+        let kept = (self.count, self.hosts, self.needs, self.reserve());
+        let are = (
+            self.sum(|_| 1),
+            self.sum(|it| usize::from(it.claim.guests > 0)),
+            self.sum(|it| it.claim.needs),
+            reserves.max().unwrap_or(0),
+        );
+        assert_eq!(kept, are, "claims are counted wrong");
+        let owed = self.sum(|it| it.owed(self.part));
+        assert_eq!(
+            self.owed, owed,
+            "what hosts can be sure of is counted wrong"
+        );
     }
 }
 
 impl Core {
     /// Notes what a role would have, in place of what it said before.
     pub(super) fn claim(&mut self, role: RoleId, claim: Claim) -> Room {
-        match self.claims.iter_mut().find(|it| it.role == role) {
-            Some(claimed) => claimed.claim = claim,
-            None => self.claims.push(Claimed {
-                role,
-                claim,
-                guests: 0,
-            }),
-        }
+        self.claims.put(role, claim);
         let (all, kept) = (self.all(), self.kept_back());
         Room {
             guests: all.saturating_sub(kept),
             missing: (kept + 1).saturating_sub(all),
-            hosts: self.hosts().count(),
+            hosts: self.claims.hosts,
         }
     }
 
     /// Makes a socket of a role's its guest, if there is room for it. A role that has claimed nothing has no limit.
     pub(super) fn admit(&mut self, role: RoleId, sock: SockId) -> bool {
-        let Some(at) = self.claims.iter().position(|it| it.role == role) else {
+        if self.claims.of(role).is_none() {
             return true;
-        };
+        }
         let Some(before) = self.table.set_kind(sock, Kind::Guest) else {
             return true;
         };
         if before == Kind::Guest {
             return true;
         }
-        let is_room = self.is_room(at, 0);
+        let is_room = self.is_room(role, 0);
         match is_room {
-            true => self.claims[at].guests += 1,
+            true => self.claims.come(role),
             false => drop(self.table.set_kind(sock, before)),
         }
         is_room
@@ -91,25 +218,26 @@ impl Core {
 
     /// Counts a socket that was dialled for a guest among its role's guests, for whom there was room.
     pub(super) fn count_in(&mut self, role: RoleId, sock: SockId) {
-        if let Some(claimed) = self.claims.iter_mut().find(|it| it.role == role)
+        if self.claims.of(role).is_some()
             && let Some(before) = self.table.set_kind(sock, Kind::Guest)
             && before != Kind::Guest
         {
-            claimed.guests += 1;
+            self.claims.come(role);
         }
     }
 
     /// Whether a role may have one more guest for whom a socket is still to be opened, as for `pending` others.
-    pub(super) fn has_room(&self, role: RoleId, pending: usize) -> bool {
-        let at = self.claims.iter().position(|it| it.role == role);
-        at.is_none_or(|at| self.is_room(at, pending + 1))
+    pub(super) fn has_room(&mut self, role: RoleId, pending: usize) -> bool {
+        self.claims.of(role).is_none() || self.is_room(role, pending + 1)
     }
 
     /// Whether more strangers may stay: what roles need themselves is not theirs.
     pub(super) fn has_spare(&self) -> bool {
-        let needs: usize = self.claims.iter().map(|it| it.claim.needs).sum();
-        let needed = needs.saturating_sub(self.table.count(Kind::Own));
-        self.claims.is_empty() || self.free() >= SPARE + needed
+        let needed = self
+            .claims
+            .needs
+            .saturating_sub(self.table.count(Kind::Own));
+        self.claims.count == 0 || self.free() >= SPARE + needed
     }
 
     /// Whether another connection can be taken in this turn. What is closed in it gives descriptors free only at its
@@ -121,40 +249,26 @@ impl Core {
     /// A socket is about to be forgotten.
     pub(super) fn uncount(&mut self, sock: SockId) {
         let slot = self.table.get(sock).filter(|slot| slot.is_guest());
-        if let Some(Owner::Role(role)) = slot.map(|slot| slot.owner)
-            && let Some(claimed) = self.claims.iter_mut().find(|it| it.role == role)
-        {
-            claimed.guests -= 1;
+        if let Some(Owner::Role(role)) = slot.map(|slot| slot.owner) {
+            self.claims.go(role);
         }
     }
 
-    fn is_room(&self, at: usize, to_open: usize) -> bool {
+    fn is_room(&mut self, role: RoleId, to_open: usize) -> bool {
         let (free, kept) = (self.free(), self.kept_back());
         if free < kept + to_open {
             return false;
         }
         let room = self.all().saturating_sub(kept);
-        let part = room / 2 / self.hosts().count().max(1);
-        let own = |it: &Claimed| part.min(it.claim.guests).saturating_sub(it.guests);
-        if own(&self.claims[at]) > 0 {
-            return true;
-        }
-        let role = self.claims[at].role;
-        let others: usize = self.hosts().filter(|it| it.role != role).map(own).sum();
-        free >= kept + others + to_open
+        let part = room / 2 / self.claims.hosts.max(1);
+        let (own, others) = self.claims.owed(role, part);
+        own > 0 || free >= kept + others + to_open
     }
 
     /// Descriptors that no guest may have.
     fn kept_back(&self) -> usize {
-        let claims = self.claims.iter().map(|it| it.claim);
-        let needs: usize = claims.clone().map(|claim| claim.needs).sum();
-        let reserve = claims.map(|claim| claim.reserve).max().unwrap_or(0);
         let used = self.table.count(Kind::Own) + self.table.count(Kind::Stranger);
-        (reserve + needs).saturating_sub(used)
-    }
-
-    fn hosts(&self) -> impl Iterator<Item = &Claimed> {
-        self.claims.iter().filter(|it| it.claim.guests > 0)
+        (self.claims.reserve() + self.claims.needs).saturating_sub(used)
     }
 
     /// Descriptors that guests have, or might have if nothing was kept back.
@@ -170,3 +284,95 @@ impl Core {
 
 /// Descriptors that strangers leave to the process itself: a file that is read again, a thread that looks up a name.
 const SPARE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    fn role(key: u32, generation: u32) -> RoleId {
+        RoleId { key, generation }
+    }
+
+    fn claim(reserve: usize, needs: usize, guests: usize) -> Claim {
+        Claim {
+            reserve,
+            needs,
+            guests,
+        }
+    }
+
+    /// Whoever is let in, or goes, costs no look at the claims of all roles.
+    #[test]
+    fn guests_of_one_of_many_roles_concern_no_other() {
+        const ROLES: u32 = 1_000;
+        const GUESTS: usize = 10_000;
+        let mut claims = Claims::default();
+        for key in 0..ROLES {
+            claims.put(role(key, 1), claim(3, 2, GUESTS));
+        }
+        let part = 50;
+        assert_eq!(claims.owed(role(7, 1), part), (50, 50 * 999));
+        claims.looks = 0;
+        for at in 0..GUESTS {
+            let (own, others) = claims.owed(role(7, 1), part);
+            assert_eq!((own, others), (part.saturating_sub(at), 50 * 999));
+            claims.come(role(7, 1));
+        }
+        for _ in 0..GUESTS {
+            claims.go(role(7, 1));
+        }
+        assert!(claims.looks <= 2 * GUESTS, "{}", claims.looks);
+        claims.check_invariants();
+    }
+
+    /// Whatever comes, goes and changes, the sums are those of the claims, and one that is gone has none.
+    #[test]
+    fn the_sums_are_those_of_the_claims() {
+        for seed in 0..64 {
+            let mut rng = Rng::new(seed);
+            let mut claims = Claims::default();
+            let mut there: Vec<(RoleId, usize)> = Vec::new();
+            let mut generation = 0;
+            for _ in 0..400 {
+                let mut below = |most: u64| rng.below(most) as usize;
+                let at = below(there.len().max(1) as u64);
+                match below(6) {
+                    0 => {
+                        generation += 1;
+                        let taken = |key| there.iter().any(|(it, _)| it.key == key);
+                        let key = (0..).find(|key| !taken(*key)).expect("a place");
+                        let guests = [0, 3, usize::MAX][below(3)];
+                        claims.put(role(key, generation), claim(below(9), below(9), guests));
+                        there.push((role(key, generation), 0));
+                    }
+                    _ if there.is_empty() => {}
+                    1 => {
+                        let (gone, _) = there.swap_remove(at);
+                        claims.remove(gone);
+                        claims.remove(gone);
+                        claims.come(gone);
+                        assert!(claims.of(gone).is_none());
+                    }
+                    2 => claims.put(there[at].0, claim(below(9), below(9), below(9))),
+                    3 if there[at].1 > 0 => {
+                        there[at].1 -= 1;
+                        claims.go(there[at].0);
+                    }
+                    4 => {
+                        let part = below(8);
+                        let (id, guests) = there[at];
+                        let most = claims.of(id).expect("it is there").claim.guests;
+                        let own = part.min(most).saturating_sub(guests);
+                        assert_eq!(claims.owed(id, part).0, own);
+                    }
+                    _ => {
+                        there[at].1 += 1;
+                        claims.come(there[at].0);
+                    }
+                }
+                claims.check_invariants();
+            }
+        }
+    }
+}

@@ -77,7 +77,7 @@ impl Cx<'_> {
 
     /// Whether there is room for one more guest for whom this role will open a socket, beside `pending` others for whom
     /// it is about to. [`Cx::count_in`] takes the socket then.
-    pub fn has_room(&self, pending: usize) -> bool {
+    pub fn has_room(&mut self, pending: usize) -> bool {
         self.core.has_room(self.role, pending)
     }
 

@@ -11,7 +11,7 @@ use slab::Slab;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::time::Time;
 use crate::base::wheel::{TimerKey, Wheel};
-use crate::reactor::budget::Claimed;
+use crate::reactor::budget::Claims;
 use crate::reactor::command::{Command, Ticket};
 use crate::reactor::dial::Dial;
 use crate::reactor::event::{DialId, End, Event, RoleId};
@@ -56,7 +56,7 @@ pub(super) struct Core {
     pub(super) next_lookup: u64,
     exhausted_said: Option<Time>,
     /// What roles would have of the descriptors.
-    pub(super) claims: Vec<Claimed>,
+    pub(super) claims: Claims,
     pub(super) tickets: u64,
     /// Who listens where.
     pub(super) listening: Vec<Listening>,
@@ -97,7 +97,7 @@ impl Core {
             ripe: Vec::new(),
             closing: Vec::new(),
             exhausted_said: None,
-            claims: Vec::new(),
+            claims: Claims::default(),
             in_deferred: false,
             asked: Vec::new(),
             tickets: 0,
@@ -285,7 +285,7 @@ impl Core {
         for dial in dials {
             self.drop_dial(dial);
         }
-        self.claims.retain(|claimed| !claimed.is_of(role));
+        self.claims.remove(role);
         self.outbox.retain(|(to, _)| *to != role);
         self.asked.retain(|(by, ..)| *by != role);
         self.listening.retain(|listening| listening.role != role);

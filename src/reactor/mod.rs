@@ -344,6 +344,7 @@ impl<R: Role> Reactor<R> {
     /// Panics where an invariant of the loop does not hold. For tests and the simulator, between turns.
     pub fn check_invariants(&self) {
         self.core.table.check_invariants();
+        self.core.claims.check_invariants();
     }
 
     /// Called, and never merged into its many callers: what a turn runs would lie far apart.
