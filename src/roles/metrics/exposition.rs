@@ -9,12 +9,33 @@ use std::time::Duration;
 use crate::reactor::command::{Process, RoleRow, RoleState};
 use crate::reactor::view::{Spread, UpstreamState, View};
 
-/// What has been written so far.
-#[derive(Debug)]
+/// What has been written so far: a family behind the other, and of each a few roles at a time.
+#[derive(Debug, Default)]
 pub(super) struct Text {
     text: String,
-    /// The families that are written, of [`FAMILIES`].
+    /// The families that are written: the process's together, whether each role runs, [`FAMILIES`], and then what only
+    /// some kinds of roles have.
     families: usize,
+    /// The roles that are written of the next one.
+    rows: usize,
+    /// Where that family begins, and where its samples do.
+    begun: (usize, usize),
+    /// What the samples of each role begin with, once it is known whether it runs.
+    labels: Vec<String>,
+    /// What only some kinds of roles have, by the kind and the figure, as long as that is being found out.
+    found: BTreeMap<(&'static str, &'static str, bool), &'static str>,
+    /// The same, in the order in which it is written.
+    figures: Vec<Figures>,
+}
+
+/// A family that only one kind of roles has.
+#[derive(Debug)]
+struct Figures {
+    /// The kind of roles, and the figure's name.
+    of: (&'static str, &'static str),
+    only_grows: bool,
+    name: String,
+    help: &'static str,
 }
 
 /// Writes what a role has of a family. The labels that all of its samples have come first.
@@ -31,6 +52,18 @@ struct Family {
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
 const HISTOGRAM: &str = "histogram";
+
+/// Which family says whether each role runs.
+const UP: usize = 1;
+/// Which is the first of [`FAMILIES`].
+const FIRST: usize = 2;
+/// And which the first that only one kind of roles has.
+const FIRST_FIGURES: usize = FIRST + FAMILIES.len();
+const UP_NAME: &str = "hydrant_role_up";
+const UP_HELP: &str = "1 while the role runs, 0 where it was stopped or could not go on";
+
+/// Roles of which a family is written in one visit.
+const ROWS_A_VISIT: usize = 64;
 
 /// The families that every kind of role has.
 const FAMILIES: &[Family] = &[
@@ -160,43 +193,98 @@ const FAMILIES: &[Family] = &[
 ];
 
 impl Text {
-    pub(super) fn new() -> Self {
-        Self {
-            text: String::new(),
-            families: 0,
+    /// Writes a piece: of a family, a few roles. Whether it was the last.
+    pub(super) fn write_some(&mut self, process: &Process, rows: &[RoleRow]) -> bool {
+        if self.families == 0 {
+            write_process(&mut self.text, process);
+            self.families = 1;
+            return false;
+        }
+        if self.rows == 0 {
+            self.begin_family();
+        }
+        for row in rows.iter().skip(self.rows).take(ROWS_A_VISIT) {
+            self.write_row(row);
+            self.rows += 1;
+        }
+        if self.rows < rows.len() {
+            return false;
+        }
+        self.end_family();
+        self.families == FIRST_FIGURES + self.figures.len()
+    }
+
+    fn begin_family(&mut self) {
+        let before = self.text.len();
+        let text = &mut self.text;
+        match self.families {
+            UP => head(text, UP_NAME, GAUGE, UP_HELP),
+            at if at < FIRST_FIGURES => {
+                let Family {
+                    name, kind, help, ..
+                } = &FAMILIES[at - FIRST];
+                head(text, name, kind, help);
+            }
+            at => {
+                let figures = &self.figures[at - FIRST_FIGURES];
+                let kind = if figures.only_grows { COUNTER } else { GAUGE };
+                head(text, &figures.name, kind, figures.help);
+            }
+        }
+        self.begun = (before, self.text.len());
+    }
+
+    /// Writes what a role has of the family.
+    fn write_row(&mut self, row: &RoleRow) {
+        if self.families == UP {
+            return self.write_up(row);
+        }
+        let RoleState::Running(view) = &row.state else {
+            return;
+        };
+        let labels = &self.labels[self.rows];
+        let text = &mut self.text;
+        if let Some(Family { name, of, .. }) = FAMILIES.get(self.families - FIRST) {
+            return of(text, name, labels, view);
+        }
+        let family = &self.figures[self.families - FIRST_FIGURES];
+        let (kind, figure) = family.of;
+        if view.kind == kind {
+            let all = view.figures.iter();
+            let ours = all.filter(|it| it.name == figure && it.only_grows == family.only_grows);
+            for figure in ours {
+                sample(text, &family.name, labels, "", figure.value);
+            }
         }
     }
 
-    /// Writes the next family. Whether it was the last.
-    pub(super) fn write_family(&mut self, process: &Process, rows: &[RoleRow]) -> bool {
-        let text = &mut self.text;
-        match self.families {
-            0 => write_process(text, process),
-            1 => write_up(text, rows),
-            at if at - 2 < FAMILIES.len() => {
-                let Family {
-                    name,
-                    kind,
-                    help,
-                    of,
-                } = &FAMILIES[at - 2];
-                let before = text.len();
-                head(text, name, kind, help);
-                let begun = text.len();
-                for (labels, view) in running(rows) {
-                    of(text, name, &labels, view);
-                }
-                if text.len() == begun {
-                    text.truncate(before);
-                }
-            }
-            _ => {
-                write_figures(text, rows);
-                return true;
+    /// Whether a role runs; and what is to be known of it from here on.
+    fn write_up(&mut self, row: &RoleRow) {
+        let mut labels = format!("role=\"{}\"", escaped(&row.name));
+        let up = u8::from(matches!(row.state, RoleState::Running(_)));
+        sample(&mut self.text, UP_NAME, &labels, "", up);
+        if let RoleState::Running(view) = &row.state {
+            labels += &format!(",kind=\"{}\"", view.kind);
+            for figure in &view.figures {
+                let key = (view.kind, figure.name, figure.only_grows);
+                self.found.insert(key, figure.help);
             }
         }
+        self.labels.push(labels);
+    }
+
+    fn end_family(&mut self) {
+        let (before, begun) = self.begun;
+        if self.text.len() == begun && self.families != UP {
+            self.text.truncate(before);
+        }
+        if self.families == UP {
+            let found = std::mem::take(&mut self.found).into_iter();
+            self.figures = found.map(Figures::of).collect();
+            self.figures.sort_by(|one, other| one.name.cmp(&other.name));
+        }
         self.families += 1;
-        false
+        self.rows = 0;
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -204,26 +292,17 @@ impl Text {
     }
 }
 
-/// The roles that run, with their labels.
-fn running(rows: &[RoleRow]) -> impl Iterator<Item = (String, &View)> {
-    rows.iter().filter_map(|row| match &row.state {
-        RoleState::Running(view) => Some((labels(&row.name, view.kind), &**view)),
-        RoleState::Stopped | RoleState::Failed(_) => None,
-    })
-}
-
-fn write_up(text: &mut String, rows: &[RoleRow]) {
-    let name = "hydrant_role_up";
-    head(
-        text,
-        name,
-        GAUGE,
-        "1 while the role runs, 0 where it was stopped or could not go on",
-    );
-    for row in rows {
-        let up = u8::from(matches!(row.state, RoleState::Running(_)));
-        let role = format!("role=\"{}\"", escaped(&row.name));
-        sample(text, name, &role, "", up);
+impl Figures {
+    fn of(
+        ((kind, figure, only_grows), help): ((&'static str, &'static str, bool), &'static str),
+    ) -> Self {
+        let total = if only_grows { "_total" } else { "" };
+        Self {
+            of: (kind, figure),
+            only_grows,
+            name: format!("hydrant_{}_{figure}{total}", kind.replace(' ', "_")),
+            help,
+        }
     }
 }
 
@@ -289,30 +368,6 @@ fn write_process(text: &mut String, process: &Process) {
     spread(text, name, "", &process.turns);
 }
 
-/// What only some kinds of roles have, a family for each.
-fn write_figures(text: &mut String, rows: &[RoleRow]) {
-    let mut families: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
-    let mut heads: BTreeMap<String, (&str, &str)> = BTreeMap::new();
-    for (labels, view) in running(rows) {
-        for figure in &view.figures {
-            let kind = view.kind.replace(' ', "_");
-            let total = if figure.only_grows { "_total" } else { "" };
-            let name = format!("hydrant_{kind}_{}{total}", figure.name);
-            let kind = if figure.only_grows { COUNTER } else { GAUGE };
-            heads.insert(name.clone(), (kind, figure.help));
-            let samples = families.entry(name).or_default();
-            samples.push((labels.clone(), figure.value));
-        }
-    }
-    for (name, samples) in families {
-        let (kind, help) = heads[&name];
-        head(text, &name, kind, help);
-        for (labels, value) in samples {
-            sample(text, &name, &labels, "", value);
-        }
-    }
-}
-
 fn gone(text: &mut String, name: &str, labels: &str, view: &View) {
     for gone in &view.gone {
         sample(text, name, labels, &reason(gone.reason), gone.times);
@@ -343,10 +398,6 @@ fn upstream_state(text: &mut String, name: &str, labels: &str, view: &View) {
         let is_it = u8::from(upstream.state == state);
         sample(text, name, labels, &format!("state=\"{word}\""), is_it);
     }
-}
-
-fn labels(role: &str, kind: &str) -> String {
-    format!("role=\"{}\",kind=\"{kind}\"", escaped(role))
 }
 
 fn reason(word: &str) -> String {
@@ -402,8 +453,8 @@ mod tests {
     use crate::reactor::view::{Figure, Lag};
 
     fn text(rows: &[RoleRow]) -> String {
-        let mut text = Text::new();
-        while !text.write_family(&Process::default(), rows) {}
+        let mut text = Text::default();
+        while !text.write_some(&Process::default(), rows) {}
         String::from_utf8(text.into_bytes()).expect("it is text")
     }
 
@@ -453,5 +504,76 @@ mod tests {
         let text = text(&rows);
         assert!(text.contains("hydrant_role_up{role=\"x\"} 0\n"));
         assert!(!text.contains("hydrant_clients"), "{text}");
+    }
+
+    /// However many roles there are, a visit writes so much of them and no more, and what comes of it is the same as of
+    /// each alone.
+    #[test]
+    fn a_visit_is_no_longer_for_many_roles() {
+        let mut view = View::new("relay", Duration::from_secs(2));
+        for (name, only_grows) in [("b", false), ("a", true), ("z", true)] {
+            view.figures.push(Figure {
+                name,
+                help: "It",
+                only_grows,
+                value: 7,
+            });
+        }
+        view.lag = Some(Lag {
+            worst: None,
+            ages: Spread::default(),
+        });
+        let hub = View {
+            figures: view.figures[..1].to_vec(),
+            ..View::new("hub serve", Duration::ZERO)
+        };
+        let of = |at: usize| match at % 3 {
+            0 => row(&format!("r{at}"), view.clone()),
+            1 => row(&format!("h{at}"), hub.clone()),
+            _ => RoleRow {
+                name: format!("s{at}"),
+                state: RoleState::Stopped,
+            },
+        };
+        let rows: Vec<RoleRow> = (0..1000).map(of).collect();
+        let (mut written, mut longest, mut before) = (Text::default(), 0, 0);
+        while !written.write_some(&Process::default(), &rows) {
+            longest = longest.max(written.text.len() - before);
+            before = written.text.len();
+        }
+        let whole = written.text;
+        assert!(longest < 160 << 10, "{longest} of {}", whole.len());
+        // Each family as it is of one alone, for all in their order.
+        let alone: Vec<String> = rows
+            .iter()
+            .map(|row| text(std::slice::from_ref(row)))
+            .collect();
+        let heads = |text: &str| -> Vec<String> {
+            let all = text.lines().filter(|line| line.starts_with("# TYPE "));
+            all.map(str::to_owned).collect()
+        };
+        for head in heads(&whole) {
+            let samples = |text: &str| -> Vec<String> {
+                let behind = text.split(&format!("{head}\n")).nth(1).unwrap_or_default();
+                let ours = behind.lines().take_while(|line| !line.starts_with('#'));
+                ours.map(str::to_owned).collect()
+            };
+            let is_process = samples(&whole).iter().all(|line| !line.contains("role="));
+            if !is_process {
+                let all: Vec<String> = alone.iter().flat_map(|text| samples(text)).collect();
+                assert_eq!(samples(&whole), all, "{head}");
+            }
+        }
+        let kinds = heads(&whole);
+        let figures: Vec<&str> = kinds[kinds.len() - 4..].iter().map(|it| &it[7..]).collect();
+        assert_eq!(
+            figures,
+            [
+                "hydrant_hub_serve_b gauge",
+                "hydrant_relay_a_total counter",
+                "hydrant_relay_b gauge",
+                "hydrant_relay_z_total counter"
+            ]
+        );
     }
 }

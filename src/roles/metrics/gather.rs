@@ -1,5 +1,5 @@
 //! One round of questions to the owner of the loop, for all who wait for what it brings: the process, and all roles in
-//! pages; then the text, written a family a visit.
+//! pages; then the text, written a few roles a visit.
 
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ impl Gather {
             process: Process::default(),
             rows: Vec::new(),
             asked: vec![cx.ask(Command::Process), cx.ask(Command::Roles { from: 0 })],
-            text: Text::new(),
+            text: Text::default(),
         }
     }
 
@@ -69,7 +69,7 @@ impl Gather {
     /// Writes a piece of the text, if somebody waits for it. Whether all is written.
     pub(super) fn write_some(&mut self) -> bool {
         let is_wanted = self.waiting.iter().any(|(_, what)| *what == What::Metrics);
-        !is_wanted || self.text.write_family(&self.process, &self.rows)
+        !is_wanted || self.text.write_some(&self.process, &self.rows)
     }
 
     /// What each gets.
