@@ -167,12 +167,18 @@ fn works_for(play: &mut Play, time: Duration) -> (Work, Work) {
         play.turn();
         let now = work(play);
         most.rows = most.rows.max(now.rows - before.rows);
+        most.seen = most.seen.max(now.seen - before.seen);
         most.told = most.told.max(now.told - before.told);
+        most.lines = most.lines.max(now.lines - before.lines);
+        most.fed = most.fed.max(now.fed - before.fed);
         before = now;
     }
     let all = Work {
         rows: before.rows - begun.rows,
+        seen: before.seen - begun.seen,
         told: before.told - begun.told,
+        lines: before.lines - begun.lines,
+        fed: before.fed - begun.fed,
     };
     (most, all)
 }
@@ -200,6 +206,7 @@ fn a_turn_is_no_longer_for_many_relays_or_pages() {
         let (most, _) = works_for(&mut play, SECOND / 10);
         assert!((1..=32).contains(&most.rows) || most.rows == 0, "{most:?}");
         assert!(most.told <= 4, "{most:?}");
+        assert_eq!(most.seen, 0, "nobody is there who may only look");
         for page in &pages {
             play.handle.world().remote_read(*page, usize::MAX);
         }
@@ -212,6 +219,37 @@ fn a_turn_is_no_longer_for_many_relays_or_pages() {
     }
     assert!(heard >= 60, "{heard}");
     assert!(state_by(&mut play, BEARER)["roles"][1499]["fields"].is_object());
+}
+
+/// A line is written once, however many pages have it, and a few pages a turn are sent what they have not had.
+#[test]
+fn a_line_is_written_once_and_sent_to_a_few_pages_a_turn() {
+    let mut play = console(64);
+    let pages: Vec<_> = (0..40)
+        .map(|_| {
+            let page = play.guest();
+            play.says(page, request("GET", "/api/v1/events", BEARER).as_bytes());
+            page
+        })
+        .collect();
+    play.pass(SECOND * 2);
+    for page in &pages {
+        play.takes(*page);
+    }
+    play.owner.lines += 900;
+    let (most, all) = works_for(&mut play, SECOND / 2);
+    assert_eq!(all.lines, 900, "{all:?}");
+    assert!(most.fed <= 4 && all.fed >= 40, "{most:?} {all:?}");
+    for _ in 0..60 {
+        play.pass(SECOND / 10);
+        for page in &pages {
+            play.handle.world().remote_read(*page, usize::MAX);
+        }
+    }
+    for page in pages {
+        let heard = String::from_utf8(play.hears(page)).expect("it is text");
+        assert_eq!(heard.matches("event: log\n").count(), 900);
+    }
 }
 
 /// The screen on the wall shows no log, and is sent none.

@@ -408,7 +408,14 @@ fn play(script: &mut Script<'_>) {
             person.act(script, &mut play);
         }
         good.act(&mut play);
-        play.pass(Duration::from_millis([1, 100, 1000, 4000][script.pick(4)]));
+        // It goes on reading: whoever takes next to nothing for ten seconds is dropped.
+        let mut left = Duration::from_millis([1, 100, 1000, 4000][script.pick(4)]);
+        while !left.is_zero() {
+            let piece = left.min(Duration::from_millis(500));
+            play.pass(piece);
+            good.read(&mut play);
+            left -= piece;
+        }
     }
     for person in &mut people {
         person.finish(&mut play);
@@ -433,6 +440,12 @@ impl Good {
             asked: 0,
             had: 0,
             heard: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, play: &mut Play) {
+        if let Some(remote) = self.remote {
+            self.heard.extend(play.takes(remote));
         }
     }
 

@@ -40,6 +40,8 @@ struct Past {
     samples: VecDeque<Sample>,
     /// Drops within each of the last seconds, for ten minutes.
     drops: VecDeque<u32>,
+    /// All of those.
+    dropped: u64,
     drops_before: u64,
 }
 
@@ -78,10 +80,9 @@ impl History {
 
     /// Drops of the last ten minutes; `None` where they are not known.
     pub(super) fn drops(&self, id: u64) -> Option<u64> {
-        let drops = self.relays.get(&id).map(|past| &past.drops);
-        let is_known = !self.is_patchy || drops.is_some_and(|drops| drops.len() == DROPS);
-        let sum = drops.map_or(0, |all| all.iter().copied().map(u64::from).sum());
-        is_known.then_some(sum)
+        let past = self.relays.get(&id);
+        let is_known = !self.is_patchy || past.is_some_and(|past| past.drops.len() == DROPS);
+        is_known.then(|| past.map_or(0, |past| past.dropped))
     }
 
     /// Bytes a second in and out, over the last second; `None` where they are not known.
@@ -130,8 +131,9 @@ impl Past {
             .checked_sub(self.drops_before)
             .unwrap_or(sample.drops);
         self.drops_before = sample.drops;
-        self.drops
-            .push_back(u32::try_from(fresh).unwrap_or(u32::MAX));
+        let fresh = u32::try_from(fresh).unwrap_or(u32::MAX);
+        self.drops.push_back(fresh);
+        self.dropped += u64::from(fresh);
         let grown = self
             .samples
             .back()
@@ -142,7 +144,8 @@ impl Past {
             self.samples.pop_front();
         }
         if self.drops.len() > DROPS {
-            self.drops.pop_front();
+            let oldest = self.drops.pop_front();
+            self.dropped -= oldest.map_or(0, u64::from);
         }
     }
 }
@@ -272,5 +275,8 @@ mod tests {
             push(&mut history, &[(1, sample(0, 1))]);
         }
         assert_eq!(history.drops(1).expect("all seconds are known"), 1);
+        let past = &history.relays[&1];
+        let sum: u64 = past.drops.iter().copied().map(u64::from).sum();
+        assert_eq!(past.dropped, sum);
     }
 }

@@ -38,7 +38,7 @@ use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status, client_address};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::{Addr, Peer, SockId};
-use crate::reactor::tabs::{LogLine, TabReply};
+use crate::reactor::tabs::TabReply;
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
 use crate::roles::journal::Journal;
@@ -52,7 +52,7 @@ use self::guesses::{Guesses, WRONG_MAX};
 use self::history::History;
 use self::roster::Roster;
 use self::routes::{Astray, Route};
-use self::streams::Stream;
+use self::streams::{Line, Stream};
 use self::survey::{Survey, Waiting};
 
 pub use self::survey::Work;
@@ -77,7 +77,7 @@ pub struct Console {
     looks: VecDeque<Look>,
     /// How often clients have been gathered.
     gatherings: u64,
-    lines: VecDeque<LogLine>,
+    lines: VecDeque<Line>,
     line: u64,
     served: u64,
     guesses: Guesses,
@@ -209,10 +209,13 @@ impl Console {
         cx.timer(SECOND, Tick::Second as u32);
     }
 
-    /// What takes time: a piece of the look at all tabs; and a look at clients, or the next request.
+    /// What takes time: a piece of the look at all tabs; lines for a few pages; and a look at clients, or the next
+    /// request.
     fn serve_next(&mut self, cx: &mut Cx<'_>) {
         let is_busy = self.survey.is_busy();
-        self.server.woken(cx, is_busy || !self.looks.is_empty());
+        self.feed_some(cx);
+        let is_more = is_busy || self.has_unfed() || !self.looks.is_empty();
+        self.server.woken(cx, is_more);
         if is_busy {
             self.survey_on(cx);
         }

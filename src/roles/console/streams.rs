@@ -18,6 +18,13 @@ use super::guard::{NewTokens, Pass, Right};
 use super::routes::Wanted;
 use super::survey::{Waiting, Written};
 
+/// A line of the log, as it is pushed to every page.
+#[derive(Debug)]
+pub(super) struct Line {
+    seq: u64,
+    event: Vec<u8>,
+}
+
 /// What a stream of events has had.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -34,8 +41,16 @@ pub(super) struct Stream {
     begun: bool,
     /// It is sent no line of the log.
     is_wall: bool,
+    /// There may be lines for it that it has not had.
+    is_unfed: bool,
     /// Who reads it.
     pass: Pass,
+}
+
+impl Stream {
+    fn takes_lines(&self) -> bool {
+        self.begun && !self.is_wall && self.pass.right == Right::All
+    }
 }
 
 impl Console {
@@ -75,6 +90,7 @@ impl Console {
             asked: false,
             begun: false,
             is_wall: wanted.is_wall,
+            is_unfed: false,
             pass,
         });
         self.list(cx, Waiting::Streams);
@@ -103,8 +119,8 @@ impl Console {
         if !self.asked.values().any(|goal| matches!(goal, Goal::Log)) {
             self.ask(cx, Goal::Log, TabCommand::Log { after: self.line });
         }
+        self.feed(cx);
         for conn in self.pages() {
-            self.push_lines(cx, conn);
             // What waits already is enough for a reader that is slow.
             let is_behind = self.server.backlog(conn) != Some(0);
             let Some((tab, from)) = self.follows(conn).filter(|_| !is_behind) else {
@@ -171,11 +187,46 @@ impl Console {
     pub(super) fn logged(&mut self, cx: &mut Cx<'_>, lines: Vec<LogLine>) {
         let Some(last) = lines.last() else { return };
         self.line = last.seq;
-        self.lines.extend(lines);
+        let fresh = lines.len().saturating_sub(LINES_MAX);
+        for line in &lines[fresh..] {
+            let event = event("log", &log_line(line));
+            self.lines.push_back(Line {
+                seq: line.seq,
+                event,
+            });
+            self.survey.work.lines += 1;
+        }
         let excess = self.lines.len().saturating_sub(LINES_MAX);
         self.lines.drain(..excess);
-        for conn in self.pages() {
+        self.feed(cx);
+    }
+
+    /// Has those lines sent to each page that it has not had, to a few pages each turn.
+    fn feed(&mut self, cx: &mut Cx<'_>) {
+        let line = self.line;
+        for stream in &mut self.streams {
+            stream.is_unfed |= stream.takes_lines() && stream.line < line;
+        }
+        if self.has_unfed() {
+            self.server.wake(cx);
+        }
+    }
+
+    /// Whether lines wait for pages that have not been looked at since.
+    pub(super) fn has_unfed(&self) -> bool {
+        self.streams.iter().any(|stream| stream.is_unfed)
+    }
+
+    /// Sends lines to the next few pages.
+    pub(super) fn feed_some(&mut self, cx: &mut Cx<'_>) {
+        let unfed = self.streams.iter_mut().filter(|stream| stream.is_unfed);
+        let some = unfed.take(FED_A_VISIT).map(|stream| {
+            stream.is_unfed = false;
+            stream.conn
+        });
+        for conn in some.collect::<Vec<_>>() {
             self.push_lines(cx, conn);
+            self.survey.work.fed += 1;
         }
     }
 
@@ -186,21 +237,17 @@ impl Console {
         };
         let lines = &self.lines;
         let found = self.streams.iter_mut().find(|stream| stream.conn == conn);
-        let may_have = |stream: &&mut Stream| {
-            stream.begun && !stream.is_wall && stream.pass.right == Right::All
-        };
-        let Some(stream) = found.filter(may_have) else {
+        let Some(stream) = found.filter(|stream| stream.takes_lines()) else {
             return;
         };
         let first = lines.partition_point(|line| line.seq <= stream.line);
         let mut bytes = Vec::new();
-        for line in lines.range(first..) {
-            let event = event("log", &log_line(line));
+        for Line { seq, event } in lines.range(first..) {
             if backlog + bytes.len() + event.len() > OUT_MAX {
                 break;
             }
-            bytes.extend(event);
-            stream.line = line.seq;
+            bytes.extend_from_slice(event);
+            stream.line = *seq;
         }
         if !bytes.is_empty() {
             self.server.push(cx, conn, &bytes);
@@ -246,6 +293,8 @@ fn log_line(line: &LogLine) -> Value {
 
 /// Lines that a page gets when it is opened.
 const LINES_MAX: usize = 1000;
+/// Pages to which lines are sent in one visit.
+const FED_A_VISIT: usize = 4;
 /// How much may wait for a page before it misses a state.
 const BEHIND: usize = 64 << 10;
 /// How much may wait for a page before it gets no more lines.

@@ -85,7 +85,7 @@ pub(super) struct Survey {
     /// What became of their settings.
     settings: Value,
     /// Rows that have been written, and the times that somebody was told.
-    work: Work,
+    pub(super) work: Work,
 }
 
 /// What has been done that takes time, for tests and the simulator.
@@ -93,8 +93,14 @@ pub(super) struct Survey {
 pub struct Work {
     /// Rows of the state that have been written as JSON.
     pub rows: u64,
+    /// Of those, the ones that were written for those who may only look.
+    pub seen: u64,
     /// Answers that waited for a look at all tabs, and states that were pushed.
     pub told: u64,
+    /// Lines of the log that have been written as JSON.
+    pub lines: u64,
+    /// The times that a page was sent those that it had not had, since there were new ones.
+    pub fed: u64,
 }
 
 /// The state as it is written, for each right that somebody has who is to be shown it.
@@ -234,7 +240,7 @@ impl Console {
         if written.texts.iter().any(Option::is_some) {
             let tabs = survey.tabs.iter().skip(written.rows).take(ROWS_A_VISIT);
             for tab in tabs {
-                written.add(state::json(tab, &self.history));
+                survey.work.seen += u64::from(written.add(state::json(tab, &self.history)));
                 survey.work.rows += 1;
             }
             if written.rows < survey.tabs.len() {
@@ -316,16 +322,22 @@ impl Console {
 }
 
 impl Written {
-    fn add(&mut self, row: Value) {
-        let mut put = |right, row: &Value| {
-            if let Some(Text { building, .. }) = &mut self.texts[place(right)] {
-                building.push(if self.rows == 0 { '[' } else { ',' });
-                *building += &row.to_string();
-            }
-        };
-        put(Right::All, &row);
-        put(Right::View, &state::as_seen(row));
+    /// Whether it was written for those who may only look, too.
+    fn add(&mut self, row: Value) -> bool {
+        self.put(Right::All, &row);
+        let is_seen = self.texts[place(Right::View)].is_some();
+        if is_seen {
+            self.put(Right::View, &state::as_seen(row));
+        }
         self.rows += 1;
+        is_seen
+    }
+
+    fn put(&mut self, right: Right, row: &Value) {
+        if let Some(Text { building, .. }) = &mut self.texts[place(right)] {
+            building.push(if self.rows == 0 { '[' } else { ',' });
+            *building += &row.to_string();
+        }
     }
 
     /// All rows are there: what stands around them.

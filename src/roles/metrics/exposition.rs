@@ -538,7 +538,7 @@ mod tests {
         let rows: Vec<RoleRow> = (0..1000).map(of).collect();
         let (mut written, mut longest, mut before) = (Text::default(), 0, 0);
         while !written.write_some(&Process::default(), &rows) {
-            longest = longest.max(written.text.len() - before);
+            longest = longest.max(written.text.len().saturating_sub(before));
             before = written.text.len();
         }
         let whole = written.text;
