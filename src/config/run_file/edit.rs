@@ -9,9 +9,11 @@ use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::config::outputs::slow_of;
 use crate::config::settings::{
-    Settings, as_before, chained, drop_outputs, dropped, fresh, next_port, put, put_behind,
+    Settings, as_before, at_port, chained, drop_outputs, dropped, fresh, put, put_behind,
     put_destinations, put_slow, take_out, write_new, written,
 };
+use crate::config::{Member, Run};
+use crate::roles::relay::config::Way;
 
 /// What is to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +47,22 @@ impl Edit {
     /// One more relay, that goes on where another ends, if that can be dialled. Its own place is the next one that is
     /// not `taken`.
     pub fn chain(before: Option<&Settings>, names: &BTreeSet<String>, taken: &[Endpoint]) -> Self {
+        let checked = |made: Settings| {
+            let (member, _) = made.check().ok()?;
+            Some((made, member))
+        };
         let chained = before.map(|before| chained(before, names));
-        let is_right = |made: &Settings| made.check().is_ok();
-        let mut made = chained.filter(is_right).unwrap_or_else(|| fresh(names));
-        while let Ok((member, _)) = made.check()
-            && member
-                .run
-                .listens()
-                .iter()
-                .any(|at| taken.iter().any(|other| other.overlaps(at)))
+        let right = chained.and_then(checked);
+        let (mut made, member) = match right.or_else(|| checked(fresh(names))) {
+            Some((made, member)) => (made, Some(member)),
+            None => (fresh(names), None),
+        };
+        // A check takes as long as to make the relay, so it is not made again for each port that somebody has.
+        if let Some(place) = member.as_ref().and_then(own_place)
+            && let Some(port) = free_port(place, taken)
         {
-            let next = next_port(made.get("dst"));
-            made.set("dst", &next);
+            let dst = port.map_or_else(String::new, |port| at_port(made.get("dst"), port));
+            made.set("dst", &dst);
         }
         // There is one stdout, and what flows is shown on pages without it.
         Self::Push(Settings {
@@ -165,6 +171,37 @@ pub fn switched(text: &str, all: &BTreeMap<String, bool>) -> String {
         }
     }
     as_before(text, &document.to_string())
+}
+
+/// Where a relay listens for those whom it sends to, by its first destination.
+fn own_place(member: &Member) -> Option<&Endpoint> {
+    let Run::Relay(relay) = &member.run else {
+        return None;
+    };
+    match &relay.outputs.first()?.way {
+        Way::Listen(at) => Some(at),
+        Way::Dial(_) | Way::Stdout => None,
+    }
+}
+
+/// The next port that can be listened at beside those that are taken, where this place's own can't be; nothing inside
+/// of that where there is none.
+fn free_port(place: &Endpoint, taken: &[Endpoint]) -> Option<Option<u16>> {
+    let Endpoint::Tcp { host, port, tls } = place else {
+        return None;
+    };
+    let at = |port| Endpoint::Tcp {
+        host: host.clone(),
+        port,
+        tls: *tls,
+    };
+    let busy = taken.iter().filter_map(|other| match other {
+        Endpoint::Tcp { port, .. } => other.overlaps(&at(*port)).then_some(*port),
+        Endpoint::Unix(_) => None,
+    });
+    let busy: BTreeSet<u16> = busy.collect();
+    let free = (*port..=u16::MAX).find(|port| !busy.contains(port));
+    (free != Some(*port)).then_some(free)
 }
 
 fn switch(table: &mut Table, on: bool) {
@@ -557,6 +594,42 @@ dst = ":4"
             .apply("[[hub]]\nlisten = \"1\"\n")
             .expect("it is there");
         assert!(left.contains("src = \"127.0.0.1:9999\""), "{left}");
+    }
+
+    /// The place is the next one that is nobody's, however many there are; where it listens for its source that can't
+    /// be told from the file is said when the file is checked.
+    #[test]
+    fn a_chain_goes_on_at_the_next_place_that_is_free() {
+        let place = |text: &str| -> Endpoint { text.parse().expect("a place") };
+        let dst_of = |before: &[(&str, &str)], taken: &[Endpoint]| {
+            let mut settings = Settings::default();
+            for (key, value) in before {
+                settings.set(key, value);
+            }
+            let chain = Edit::chain(Some(&settings), &BTreeSet::new(), taken);
+            let Edit::Push(made) = chain else {
+                unreachable!("one is added");
+            };
+            made.get("dst").to_owned()
+        };
+        let mut taken: Vec<_> = (4000..4200)
+            .map(|port| place(&format!("127.0.0.1:{port}")))
+            .collect();
+        taken.extend(["10.0.0.1:4200", "unix:/run/x", "[::1]:4202", "a:4203"].map(place));
+        let dst = [("dst", "127.0.0.1:3999")];
+        assert_eq!(dst_of(&dst, &taken), "127.0.0.1:4200");
+        taken.push(place(":4200"));
+        taken.push(place("0.0.0.0:4201"));
+        assert_eq!(dst_of(&dst, &taken), "127.0.0.1:4202");
+        assert_eq!(dst_of(&[("dst", "[::1]:4201")], &taken), "[::1]:4204");
+        // Somebody has the place already at which it would listen for its source.
+        let dialled = [("dst", "127.0.0.1:3998"), ("mode", "connect-connect")];
+        taken.push(place("127.0.0.1:3998"));
+        assert_eq!(dst_of(&dialled, &taken), "127.0.0.1:3999");
+        assert_eq!(
+            dst_of(&[("dst", "a:65533")], &[place("a:65534"), place("a:65535")]),
+            ""
+        );
     }
 
     /// What the fresh relay that the last role leaves has above it is what it had in the file.

@@ -59,18 +59,20 @@ pub fn chained(before: &Settings, names: &BTreeSet<String>) -> Settings {
 }
 
 /// The same host and the next port; nothing where there is no port, or none above.
-pub fn next_port(place: &str) -> String {
-    let (host, port) = place
-        .rsplit_once(':')
-        .map_or(("", place), |(host, port)| (host, port));
+fn next_port(place: &str) -> String {
+    let port = place.rsplit_once(':').map_or(place, |(_, port)| port);
     let next = port
         .parse::<u16>()
         .ok()
         .and_then(|port| port.checked_add(1));
-    match (next, place.contains(':')) {
-        (Some(port), true) => format!("{host}:{port}"),
-        (Some(port), false) => port.to_string(),
-        (None, _) => String::new(),
+    next.map_or_else(String::new, |port| at_port(place, port))
+}
+
+/// The same host and another port.
+pub fn at_port(place: &str, port: u16) -> String {
+    match place.rsplit_once(':') {
+        Some((host, _)) => format!("{host}:{port}"),
+        None => port.to_string(),
     }
 }
 

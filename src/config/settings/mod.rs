@@ -25,7 +25,7 @@ use crate::roles::relay::config::{RelayConfig, Slow, Source, Way};
 use crate::roles::relay::options::OPTIONS;
 use crate::roles::tls::options::Files;
 
-pub use self::chain::{chained, fresh, next_port};
+pub use self::chain::{at_port, chained, fresh};
 pub use self::document::Document;
 pub(crate) use self::document::{
     drop_outputs, dropped, put, put_behind, put_destinations, put_slow, write_new, written,
