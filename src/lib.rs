@@ -6,8 +6,19 @@
 //! network, visits each socket that is ready and wanted once, lets timers run out and closes what was given up. On it
 //! run roles ([`roles`]); the relay is the one that counts. Its upstream's bytes are read straight into a ring
 //! ([`base::ring`]) and written straight out of it, each client being no more than a cursor into the stream. Helper
-//! threads exist only for what blocks by nature: looking up names, standard streams, writing the log, reading
-//! certificates again.
+//! threads exist only for what blocks by nature, and there are so many of each at most:
+//!
+//! | thread | what for | how many |
+//! |---|---|---|
+//! | resolver | looking up names | 8 |
+//! | standard stream | moving what comes or goes | one a stream in use |
+//! | log | writing the log | 1, behind a bounded queue |
+//! | certificates | reading them again | one a role that has any |
+//! | keeper | writing the run file or the settings file, and moving it to the disk | 1 |
+//! | errand | reading the run file, checking a change of it, reading the files of a role that begins | 1 each, 4 hanging |
+//! | pipe | reading a file that is a pipe, and may never say anything | 64 |
+//! | browser | waiting for the program that opens the page | 1 |
+//! | player | `bench`: its source and its sinks; and a reader of what each relay says | as its orders say |
 //!
 //! ```text
 //!   main -> cli -> config -> app ──runs──> reactor <──events, effects──> roles

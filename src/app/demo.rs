@@ -84,7 +84,7 @@ impl Composition {
             self.begin(reactor);
         }
         if let Some(desk) = &mut self.desk {
-            let others: Vec<RoleId> = self.relay.into_iter().chain([self.demo]).collect();
+            let others = [self.relay.unwrap_or(self.demo), self.demo];
             desk.mind(reactor, ended, &others);
         }
         self.tell_crowd(reactor);

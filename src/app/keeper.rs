@@ -320,7 +320,10 @@ impl Writer {
         if let Some(text) = pending.found {
             self.file.found(text);
             let mut come = look(&self.come);
-            (come.fault, come.is_slow) = (None, false);
+            if come.fault.take().is_some() {
+                log::info!("{}: {OVERRULED}", self.what);
+            }
+            come.is_slow = false;
             self.unwritten = None;
             self.said.clear();
         }
@@ -400,6 +403,9 @@ fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
 
 /// Why something is not saved yet.
 const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
+/// What became of what was not saved.
+const OVERRULED: &str =
+    "what could not be saved counts no more, since the file was read again and says another thing";
 /// Why nothing is saved any more.
 const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";

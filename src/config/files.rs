@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -132,9 +133,18 @@ fn read_whole(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
     let read = move || {
         // Who asked may have given up.
         let _ = done.send(read_up_to(&path, max));
+        READERS.fetch_sub(1, Ordering::Relaxed);
     };
+    if READERS.fetch_add(1, Ordering::Relaxed) >= READERS_MAX {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     // It stays behind where nothing ever comes, and ends with the process.
-    thread::Builder::new().name("pipe".to_owned()).spawn(read)?;
+    let begun = thread::Builder::new().name("pipe".to_owned()).spawn(read);
+    if let Err(error) = begun {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+        return Err(error);
+    }
     outcome
         .recv_timeout(PATIENCE)
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -156,6 +166,10 @@ pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> Con
     }
 }
 
+/// Threads that read what is no plain file.
+static READERS: AtomicUsize = AtomicUsize::new(0);
+/// The most of them: where nothing ever comes, each reload would leave one more behind.
+const READERS_MAX: usize = 64;
 /// The longest file that `--upstream-send` or `--token-file` takes.
 pub(super) const SECRET_MAX: u64 = 64 << 10;
 /// How long is waited for the end of what is no plain file.
