@@ -34,6 +34,9 @@ pub(super) enum Goal {
     Deed(ConnId),
 }
 
+/// Questions that may wait for their answers.
+const ASKED_MAX: usize = 1024;
+
 /// Who waits for the clients of a tab.
 #[derive(Debug)]
 pub(super) struct Look {
@@ -57,6 +60,13 @@ impl Console {
         body: &Value,
         caller: Caller,
     ) -> Option<Content> {
+        // What has been asked is answered sooner or later, and whoever asked may not wait for it any more.
+        if route.asks() && self.asked.len() >= ASKED_MAX {
+            return Some(error(
+                Status::UNAVAILABLE,
+                "too much is being asked: try again",
+            ));
+        }
         let pass = caller.pass;
         let (conn, right) = (asked.conn, pass.right);
         match route {

@@ -40,6 +40,21 @@ pub(super) enum Route {
     Act { relay: u64, act: Act },
 }
 
+impl Route {
+    /// Whether the owner of the loop is asked for it.
+    pub(super) fn asks(&self) -> bool {
+        matches!(
+            self,
+            Self::Options
+                | Self::Clients { .. }
+                | Self::Reload
+                | Self::Add
+                | Self::Change { .. }
+                | Self::Act { .. }
+        )
+    }
+}
+
 /// What a stream of events is to bring besides the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
