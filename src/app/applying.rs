@@ -2,8 +2,8 @@
 //! are served all the while, however many others begin. It holds as a whole, or nothing of it does.
 //!
 //! ```text
-//!   Reserving ──all can be listened at──> Beginning ──all have begun──> what runs is what the file says
-//!       └──one can't: all are given back      └──one can't: those that did end   └──> those that go are told
+//!   Reserving ──all can be listened at──> Beginning ──all have begun──> Changing ──> what runs is what the file says
+//!       └──one can't: all are given back      └──one can't: those that did end              └──> those that go are told
 //! ```
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use super::RoleSet;
 use super::change::Change;
 use super::control::set_tokens;
 use super::fleet::{Fleet, Origin};
-use super::plan::{Step, begin_next, give_back, plan, reserve_next, summary};
+use super::plan::{Step, begin_next, change_next, give_back, plan, reserve_next, summary};
 use super::posts::{Post, Standing};
 use super::reload::Read;
 use crate::config::{Globals, Member, Run, RunFile};
@@ -45,12 +45,17 @@ enum Stage {
         /// Whose stdout was given up for those that begin.
         lent: Vec<(RoleId, DumpFormat)>,
     },
+    /// Those that go on take over what is other of their orders. Nothing can fail any more that would have to be taken
+    /// back.
+    Changing {
+        begun: Vec<Post>,
+    },
 }
 
 impl Applying {
     /// One that has begun by now is over.
     pub(super) fn note_end(&mut self, role: RoleId, end: &End) {
-        if let Stage::Beginning { begun, .. } = &mut self.stage
+        if let Stage::Beginning { begun, .. } | Stage::Changing { begun } = &mut self.stage
             && let Some(post) = begun.iter_mut().find(|post| post.role() == Some(role))
         {
             post.note_end(end.clone());
@@ -60,19 +65,23 @@ impl Applying {
     /// Nothing of it is to hold.
     pub(super) fn take_back(mut self, reactor: &mut Reactor<RoleSet>) {
         give_back(reactor, &mut self.steps);
-        if let Stage::Beginning { begun, lent } = self.stage {
-            for role in begun.iter().filter_map(Post::role) {
-                reactor.with(role, |_, cx| cx.finish(End::Done));
-            }
-            for (role, format) in lent {
-                reactor.with(role, |role, cx| role.dump(cx, Some(format)));
-            }
+        let (begun, lent) = match self.stage {
+            Stage::Reserving => return,
+            Stage::Beginning { begun, lent } => (begun, lent),
+            Stage::Changing { begun } => (begun, Vec::new()),
+        };
+        for role in begun.iter().filter_map(Post::role) {
+            reactor.with(role, |_, cx| cx.finish(End::Done));
+        }
+        for (role, format) in lent {
+            reactor.with(role, |role, cx| role.dump(cx, Some(format)));
         }
     }
 }
 
 impl Fleet {
-    /// Makes what runs what the file says, in one go: "2 begun, 1 changed, 0 stopped, 4 untouched".
+    /// Makes what runs what the file says, in one go: "2 begun, 1 changed, 0 stopped, 4 untouched". Those that go are
+    /// still to be told so.
     pub(super) fn apply(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
@@ -80,14 +89,12 @@ impl Fleet {
         is_reread: bool,
     ) -> Result<String, String> {
         let mut applying = self.begin_applying(reactor, read, is_reread);
-        let applied = loop {
+        loop {
             match self.apply_some(reactor, applying, usize::MAX) {
                 Ok(more) => applying = more,
-                Err(applied) => break applied,
+                Err(applied) => return applied,
             }
-        };
-        self.tell_some(reactor, usize::MAX);
-        applied
+        }
     }
 
     /// Finds out what is to be done. Nothing is by then.
@@ -135,29 +142,40 @@ impl Fleet {
         let done = match stage {
             Stage::Reserving => reserve_next(reactor, steps, at, most, before, leaving),
             Stage::Beginning { begun, .. } => begin_next(reactor, steps, at, most, begun),
+            Stage::Changing { .. } => {
+                change_next(reactor, steps, at, most, &mut self.posts);
+                Ok(())
+            }
         };
-        match (done, &applying.stage) {
-            (Ok(()), _) if applying.at < applying.steps.len() => Ok(applying),
-            (Ok(()), Stage::Reserving) => {
+        if let Err(text) = done {
+            applying.take_back(reactor);
+            return Err(Err(text));
+        }
+        if applying.at < applying.steps.len() {
+            return Ok(applying);
+        }
+        applying.at = 0;
+        applying.stage = match applying.stage {
+            Stage::Reserving => {
                 let lent = self.give_up_stdout(reactor, &applying.steps);
                 let begun = Vec::new();
-                applying.stage = Stage::Beginning { begun, lent };
-                applying.at = 0;
-                Ok(applying)
+                Stage::Beginning { begun, lent }
             }
-            // From here on nothing can fail that would have to be taken back.
-            (Ok(()), Stage::Beginning { .. }) => Err(Ok(self.conclude(reactor, applying))),
-            (Err(text), _) => {
-                applying.take_back(reactor);
-                Err(Err(text))
+            Stage::Beginning { begun, .. } => Stage::Changing { begun },
+            Stage::Changing { begun } => {
+                applying.stage = Stage::Reserving;
+                return Err(Ok(self.conclude(reactor, applying, begun)));
             }
-        }
+        };
+        Ok(applying)
     }
 
-    fn conclude(&mut self, reactor: &mut Reactor<RoleSet>, applying: Applying) -> String {
-        let Stage::Beginning { begun, .. } = applying.stage else {
-            unreachable!("all have begun");
-        };
+    fn conclude(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        applying: Applying,
+        begun: Vec<Post>,
+    ) -> String {
         // Those who were told already go on going.
         let is_told = |post: &&Post| matches!(post.standing, Standing::Told(_));
         let told: BTreeSet<RoleId> = self
@@ -175,7 +193,7 @@ impl Fleet {
         // One may have come to its end meanwhile.
         let is_there = |role: &RoleId| reactor.role(*role).is_some();
         self.leaving.extend(gone.into_iter().filter(is_there));
-        self.settle(reactor, applying.steps, begun);
+        self.settle(applying.steps, begun);
         if applying.is_reread {
             self.posts.renew_certificates();
         }
@@ -192,7 +210,7 @@ impl Fleet {
     }
 
     /// What runs is what was planned.
-    fn settle(&mut self, reactor: &mut Reactor<RoleSet>, steps: Vec<Step>, begun: Vec<Post>) {
+    fn settle(&mut self, steps: Vec<Step>, begun: Vec<Post>) {
         let mut old: Vec<Option<Post>> = self.posts.drain(..).map(Some).collect();
         let mut begun = begun.into_iter();
         for step in steps {
@@ -204,7 +222,11 @@ impl Fleet {
                 }
                 (Change::None, Some(post)) if step.is_same => post,
                 (Change::Rest | Change::Stop, Some(post)) => post.rests(step.member),
-                (change, Some(post)) => post.changed(reactor, change, step.member),
+                // It may have taken them over as it runs.
+                (_, Some(mut post)) => {
+                    post.take(step.member);
+                    post
+                }
                 (_, None) => Post::resting(step.member).after(None, &mut self.posts.next_id),
             };
             self.posts.push(post);
@@ -268,7 +290,7 @@ impl Fleet {
     }
 }
 
-/// Roles that begin, or are told to go, between two turns: what that takes of the time of those beside them is a few
+/// Roles that begin, change or are told to go between two turns: what that takes of the time of those beside them is a few
 /// milliseconds.
 pub(super) const SLICE: usize = 8;
 
@@ -279,6 +301,8 @@ mod tests {
     use super::super::fleet_tests::{Rig, relay};
     use super::*;
     use crate::reactor::Turn;
+    use crate::reactor::command::RoleState;
+    use crate::reactor::view::{Effort, Upstream, UpstreamState};
 
     /// Whatever a file says newly, what it leaves alone is served between any few of the others: each turn opens and
     /// closes a few sockets only. It holds as a whole, or nothing of it does.
@@ -320,6 +344,39 @@ mod tests {
         let worst = reload(&mut rig, with(0, ""));
         assert!(worst <= few && runs(&rig) == 1, "{worst} {}", runs(&rig));
         assert!(rig.reactor.sockets().count() < before);
+    }
+
+    /// However many are to dial somebody else, those that are served meanwhile wait for a few of them only.
+    #[test]
+    fn many_that_go_on_change_a_few_each_turn() {
+        const RELAYS: u64 = 40;
+        let source = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let at = source.local_addr().expect("it has one").to_string();
+        let all: String = (0..RELAYS)
+            .map(|at| relay(&format!("r{at}"), "retry = \"600\""))
+            .collect();
+        let mut rig = Rig::new("change", &all);
+        let is_in = |rig: &mut Rig, is_such: fn(&Upstream) -> bool| {
+            (1..=RELAYS).all(|id| match rig.tab(id).row.state {
+                RoleState::Running(view) => view.upstream.as_ref().is_some_and(is_such),
+                _ => false,
+            })
+        };
+        rig.until("refused", |rig| {
+            is_in(rig, |upstream| {
+                matches!(upstream.effort, Effort::Waiting(_))
+            })
+        });
+        fs::write(rig.path(), rig.saved().replace("127.0.0.1:9", &at)).expect("it can be written");
+        rig.between(&Turn::Reloading);
+        let (mut left, mut worst) = (rig.reactor.sockets_left(), 0);
+        rig.until("changed", |rig| {
+            worst = worst.max(rig.reactor.sockets_left().abs_diff(left));
+            left = rig.reactor.sockets_left();
+            rig.is_idle() && is_in(rig, |upstream| upstream.state != UpstreamState::Down)
+        });
+        assert_eq!(rig.fleet.reloads, (1, 0));
+        assert!(worst <= 2 * SLICE, "{worst}");
     }
 
     /// A process that is to stop in the midst of it stops, and nothing of what has begun is left.

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::RoleSet;
@@ -13,7 +14,11 @@ use crate::reactor::Reactor;
 use crate::reactor::net::Wake;
 
 /// Work that is under way. Dropped, nobody waits for it any more.
-pub(super) struct Errand<T>(Receiver<T>);
+pub(super) struct Errand<T> {
+    outcome: Receiver<T>,
+    /// Held by the thread as long as it works.
+    under_way: Weak<()>,
+}
 
 impl<T: Send + 'static> Errand<T> {
     /// Begins it. `name` is the thread's.
@@ -26,27 +31,51 @@ impl<T: Send + 'static> Errand<T> {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self, String> {
         let (done, outcome) = mpsc::channel();
+        let held = Arc::new(());
+        let under_way = Arc::downgrade(&held);
         let run = move || {
             // Whoever asked may have gone.
             let _ = done.send(work());
+            drop(held);
             wake();
         };
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(run)
             .map_err(|error| format!("can't start a thread: {error}"))?;
-        Ok(Self(outcome))
+        Ok(Self { outcome, under_way })
     }
 
     /// What came of it, once something has; an error where it broke off.
     pub(super) fn outcome(&self) -> Option<Result<T, Broken>> {
-        match self.0.try_recv() {
+        match self.outcome.try_recv() {
             Ok(outcome) => Some(Ok(outcome)),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(Broken)),
         }
     }
 }
+
+/// Work that takes for ever, as with a network file system whose server is gone. Nobody waits for it any more, but its
+/// thread may hang as long as that does: there are to be few of those.
+#[derive(Default)]
+pub(super) struct Hanging(Vec<Weak<()>>);
+
+impl Hanging {
+    /// Whatever comes of it late is not looked at.
+    pub(super) fn abandon<T>(&mut self, errand: &Errand<T>) {
+        self.0.push(Weak::clone(&errand.under_way));
+    }
+
+    /// Whether so many hang that no more are to be begun.
+    pub(super) fn is_full(&mut self) -> bool {
+        self.0.retain(|one| one.strong_count() > 0);
+        self.0.len() >= HANGING_MAX
+    }
+}
+
+/// Work that may hang at a time.
+const HANGING_MAX: usize = 4;
 
 /// The work broke off.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use super::applying::SLICE;
 use super::begin::{begin_watchers, put, reserve, text_of};
 use super::change::Change;
 use super::control;
+use super::errand::Hanging;
 use super::lock::{RunLock, lock_run_file};
 use super::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
@@ -48,6 +49,8 @@ pub(super) struct Fleet {
     pub(super) reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
     /// It is to be read once more after that, for those.
     pub(super) next_reading: Option<Vec<(RoleId, Ticket)>>,
+    /// What has been read for so long that nobody waits for it any more.
+    pub(super) hanging: Hanging,
     /// What is changed on the page goes into the run file through this.
     pub(super) scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
@@ -98,16 +101,16 @@ impl Post {
         if let Standing::Running(role) = self.standing {
             self.standing = Standing::Told(role);
         }
-        self.with(member)
+        self.take(member);
+        self
     }
 
     /// It has these orders; what was wrong with others is no more.
-    fn with(mut self, member: Member) -> Self {
+    pub(super) fn take(&mut self, member: Member) {
         if self.member != member {
             self.forgive();
         }
         self.member = member;
-        self
     }
 
     /// It takes the place of another, or is the next.
@@ -120,15 +123,15 @@ impl Post {
 
     /// The same role with other orders, which it takes over as it runs. What of them can't hold is said, and is tried
     /// again with the next reload; the rest holds.
-    pub(super) fn changed(
-        mut self,
+    pub(super) fn change(
+        &mut self,
         reactor: &mut Reactor<RoleSet>,
         change: Change,
         member: Member,
-    ) -> Self {
+    ) {
         let run = &member.run;
         let (Some(role), true) = (self.role(), change != Change::None) else {
-            return self.with(member);
+            return self.take(member);
         };
         let held = reactor.with(role, |role, cx| {
             if change == Change::Source {
@@ -136,14 +139,13 @@ impl Post {
             }
             role.set_options(cx, run)
         });
-        self = self.with(member);
+        self.take(member);
         self.lacks = false;
         if let Some(Err(text)) = held {
             log::warn!("{}: {text}", self.member.label());
             self.faults = vec![(String::new(), text)];
             self.lacks = true;
         }
-        self
     }
 
     /// The relay that shows its payload on stdout, and how, if this is one.
@@ -178,10 +180,10 @@ impl Fleet {
     /// Why one of them can't begin; then the process is to end, and nothing was begun where it is known before.
     pub(super) fn start(
         reactor: &mut Reactor<RoleSet>,
-        file: RunFile,
+        mut file: RunFile,
         watch: Watching,
     ) -> Result<Self, String> {
-        let members = file.members.clone();
+        let members = std::mem::take(&mut file.members);
         Self::begin_all(reactor, members, Origin::File(Box::new(file)), watch)
     }
 
@@ -201,6 +203,7 @@ impl Fleet {
             to_tell: VecDeque::new(),
             reading: None,
             next_reading: None,
+            hanging: Hanging::default(),
             scribe: None,
             reloads: (0, 0),
             lock: Weak::new(),
@@ -373,14 +376,14 @@ impl Fleet {
             self.to_tell.clear();
             self.give_up_reload(reactor);
         } else {
-            self.tell_some(reactor, SLICE);
             self.end_reload(reactor);
             self.end_edit(reactor);
+            self.tell_some(reactor, SLICE);
             self.give_up_late(reactor);
             self.begin_edit(reactor);
             self.answer_saved(reactor);
         }
-        let is_awaited = self.is_awaited();
+        let is_awaited = self.is_awaited() || self.is_reading();
         self.turns.note_waiting(reactor, is_awaited);
         if self.is_applying() {
             return reactor.hurry();

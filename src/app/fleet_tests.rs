@@ -410,6 +410,8 @@ fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
         let read = file.origin().with(text).map(Read::of).expect("it is right");
         let applied = rig.fleet.apply(&mut rig.reactor, read, true);
         assert!(applied.is_ok_and(|said| said.starts_with("1 begun")));
+        // The first ones are told to go before anything else comes to pass.
+        rig.between(&Turn::Going);
         rig.until("let in", |rig| match rig.tab(1).row.state {
             RoleState::Running(view) => view.clients == waiting.len(),
             _ => false,

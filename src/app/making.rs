@@ -7,7 +7,7 @@ use super::errand::Errand;
 use super::fleet::{Fleet, Origin};
 use super::keeper::{About, Said};
 use super::plan::places_to_take;
-use super::reload::{Read, Reading};
+use super::reload::{HANGS, Read, Reading};
 use super::saved::Waiter;
 use super::scribe::{Job, Scribe, Want, answer};
 use super::settings_file::lock;
@@ -64,6 +64,12 @@ impl Fleet {
             let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
                 return;
             };
+            if self.hanging.is_full() {
+                let reply = TabReply::Refused(HANGS.to_owned());
+                self.note_said(reactor, &edit, &reply);
+                answer(reactor, job.asked, reply);
+                continue;
+            }
             match make(scribe, file.origin(), edit.clone(), reactor.waker()) {
                 Ok(making) => {
                     scribe.under_way = Some(UnderWay {
@@ -137,8 +143,15 @@ impl Fleet {
         };
         let taken =
             |members: &[Member]| places_to_take(&self.posts, members, renaming(edit), false);
-        let Some(outcome) = reading.outcome(reactor, taken) else {
-            return;
+        let outcome = match reading.outcome(reactor, taken) {
+            Some(outcome) => outcome,
+            // Whoever waited was told so long ago.
+            None if reading.is_late(reactor.now()) => {
+                reading.abandon(&mut self.hanging);
+                log::warn!("hydrant: {SLOW_FILES}");
+                Err(ConfigError::Mistakes(SLOW_FILES.to_owned()).into())
+            }
+            None => return,
         };
         let under_way = scribe.under_way.take().expect("it was just asked");
         if !under_way.is_given_up {

@@ -23,6 +23,17 @@ pub(super) struct Step {
     reserved: Vec<Reserved>,
 }
 
+impl Step {
+    fn is_anew(&self) -> bool {
+        self.change == Change::Anew
+    }
+
+    /// The role takes it over as it runs.
+    fn is_live(&self) -> bool {
+        matches!(self.change, Change::Options | Change::Source)
+    }
+}
+
 /// What is to be done to `posts`, which are to be `members`. Where the file has been read again, what has come to its
 /// end begins anew.
 pub(super) fn plan(posts: &[Post], members: Vec<Member>, is_reread: bool) -> Vec<Step> {
@@ -154,7 +165,7 @@ pub(super) fn reserve_next(
     before: &[Option<RoleId>],
     leaving: &[RoleId],
 ) -> Result<(), String> {
-    for step in next_anew(steps, at, most) {
+    for step in next_of(steps, at, most, Step::is_anew) {
         let own = step.old.and_then(|at| before[at]);
         step.reserved = reserve(reactor, &step.member, own, leaving)
             .map_err(|faults| format!("{}: {}", step.member.label(), text_of(&faults)))?;
@@ -173,13 +184,28 @@ pub(super) fn begin_next(
     most: usize,
     begun: &mut Vec<Post>,
 ) -> Result<(), String> {
-    for step in next_anew(steps, at, most) {
+    for step in next_of(steps, at, most, Step::is_anew) {
         let reserved = std::mem::take(&mut step.reserved);
         let post = Post::begin(reactor, step.member.clone(), reserved)
             .map_err(|text| format!("{}: {text}", step.member.label()))?;
         begun.push(post);
     }
     Ok(())
+}
+
+/// Has the next of those that are other as they run take that over, `most` of them. `at`: the next step.
+pub(super) fn change_next(
+    reactor: &mut Reactor<RoleSet>,
+    steps: &mut [Step],
+    at: &mut usize,
+    most: usize,
+    posts: &mut [Post],
+) {
+    for step in next_of(steps, at, most, Step::is_live) {
+        if let Some(post) = step.old.and_then(|at| posts.get_mut(at)) {
+            post.change(reactor, step.change, step.member.clone());
+        }
+    }
 }
 
 /// Nobody is to listen any more where nobody has begun.
@@ -190,18 +216,18 @@ pub(super) fn give_back(reactor: &mut Reactor<RoleSet>, steps: &mut [Step]) {
     reactor.cancel(reserved.collect());
 }
 
-/// The next of those that begin, and where the one behind them stands. The others take no time.
-fn next_anew<'a>(
+/// The next of such steps, and where the one behind them stands. The others take no time.
+fn next_of<'a>(
     steps: &'a mut [Step],
     at: &mut usize,
     most: usize,
+    is_such: fn(&Step) -> bool,
 ) -> impl Iterator<Item = &'a mut Step> {
     let from = *at;
-    let is_anew = |step: &Step| step.change == Change::Anew;
     let all = steps[from..]
         .iter()
         .enumerate()
-        .filter(|(_, step)| is_anew(step));
+        .filter(|(_, step)| is_such(step));
     *at = all
         .skip(most)
         .map(|(place, _)| from + place)
@@ -209,7 +235,7 @@ fn next_anew<'a>(
         .unwrap_or(steps.len());
     steps[from..*at]
         .iter_mut()
-        .filter(move |step| is_anew(step))
+        .filter(move |step| is_such(step))
 }
 
 #[cfg(test)]

@@ -10,17 +10,19 @@
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::RoleSet;
 use super::applying::{Applying, SLICE};
 use super::change::{Change, change};
-use super::errand::{Broken, Errand, Hosts, Known};
+use super::errand::{Broken, Errand, Hanging, Hosts, Known};
 use super::fleet::{Fleet, Origin};
 use super::lock::{RunLock, lock_run_file};
 use super::plan::places_to_take;
 use super::scribe::Scribe;
 use super::unsaved::Meant;
 use crate::base::endpoint::Endpoint;
+use crate::base::time::Time;
 use crate::config::{ConfigError, Globals, Member, RunFile};
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::Wake;
@@ -30,6 +32,9 @@ use crate::reactor::{End, Reactor, RoleId};
 /// Files that are being read, and then the names at which roles are to begin. `E`: why they may not be.
 pub(super) struct Reading<E = ConfigError> {
     errand: Errand<Result<Read, E>>,
+    /// When it was looked at first.
+    since: Option<Time>,
+    patience: Duration,
     read: Option<Read>,
     hosts: Hosts,
     /// What was read, since it is being applied.
@@ -47,10 +52,24 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     pub(super) fn of(errand: Errand<Result<Read, E>>) -> Self {
         Self {
             errand,
+            since: None,
+            patience: PATIENCE,
             read: None,
             hosts: Hosts::default(),
             applying: None,
         }
+    }
+
+    /// Whether files that were to be read have not been, for so long that nobody is to wait for them any more. To be
+    /// asked where there is no outcome yet.
+    pub(super) fn is_late(&mut self, now: Time) -> bool {
+        let since = *self.since.get_or_insert(now);
+        self.read.is_none() && now.since(since) >= self.patience
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn abandon(&self, hanging: &mut Hanging) {
+        hanging.abandon(&self.errand);
     }
 
     /// A role is over that may have begun meanwhile.
@@ -187,7 +206,14 @@ impl Fleet {
     ) {
         if self.reading.is_some() {
             // What has been read by now may be older than what is asked for.
-            return self.next_reading.get_or_insert_default().extend(asked);
+            let next = self.next_reading.get_or_insert_default();
+            match asked {
+                Some(by) if next.len() >= WAITING_MAX => {
+                    answer_all(reactor, vec![by], &TabReply::Refused(CROWDED.to_owned()));
+                }
+                asked => next.extend(asked),
+            }
+            return;
         }
         // Their thread says how it goes, and one that is wrong keeps nothing else from being read.
         if self.is_alone {
@@ -195,6 +221,11 @@ impl Fleet {
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let meant = self.scribe.as_ref().map(Scribe::meant);
+        if self.hanging.is_full() {
+            log::warn!("hydrant: {HANGS}; nothing changes");
+            let reply = TabReply::Refused(HANGS.to_owned());
+            return answer_all(reactor, asked.into_iter().collect(), &reply);
+        }
         let has_page = self.console().is_some();
         let lock = has_page.then(|| Weak::clone(&self.lock));
         match self.origin.read_again(reactor.waker(), meant, lock) {
@@ -219,8 +250,13 @@ impl Fleet {
             true => Vec::new(),
             false => places_to_take(&self.posts, members, None, true),
         };
-        let Some(read) = reading.outcome(reactor, taken) else {
-            return;
+        let read = match reading.outcome(reactor, taken) {
+            Some(read) => read,
+            None if reading.is_late(reactor.now()) => {
+                reading.abandon(&mut self.hanging);
+                Err(ConfigError::Mistakes(LATE.to_owned()))
+            }
+            None => return,
         };
         match read {
             Ok(read) if !self.is_alone => self.reload(reactor, read),
@@ -236,6 +272,12 @@ impl Fleet {
     pub(super) fn is_applying(&self) -> bool {
         let reading = self.reading.as_ref();
         reading.is_some_and(|(reading, _)| reading.applying.is_some())
+    }
+
+    /// Whether files are being read, which may take too long.
+    pub(super) fn is_reading(&self) -> bool {
+        let is_making = self.scribe.as_ref().is_some_and(Scribe::is_making);
+        is_making || self.reading.is_some() && !self.is_applying()
     }
 
     /// The process stops: what is being applied is taken back.
@@ -330,14 +372,17 @@ impl Fleet {
         reactor: &mut Reactor<RoleSet>,
         read: Result<Read, ConfigError>,
     ) -> TabReply {
-        let Some(post) = self.posts.pop() else {
+        let Some(mut post) = self.posts.pop() else {
             return TabReply::Done;
         };
         let (post, reply) = match read.map(|read| read.members.into_iter().next()) {
             Ok(Some(mut member)) => match change(&post.member, &mut member) {
                 // Nothing of it that a file does not say can be another.
                 Change::None | Change::Anew | Change::Stop | Change::Rest => (post, TabReply::Done),
-                how => (post.changed(reactor, how, member), TabReply::Done),
+                how => {
+                    post.change(reactor, how, member);
+                    (post, TabReply::Done)
+                }
             },
             Ok(None) => (post, TabReply::Done),
             // The thread that watches certificates has said so.
@@ -374,6 +419,84 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
     }
 }
 
+/// How long files are read at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Who may wait for the next reading.
+const WAITING_MAX: usize = 256;
+const CROWDED: &str = "too many wait for the run file to be read again: try again";
+const LATE: &str = "the files have not been read within 30 s, as where a disk or a network file system hangs: \
+    they are not waited for any more";
+pub(super) const HANGS: &str =
+    "earlier readings of the files still hang: mend the disk or the network file system first";
 const KEPT: &str = "what was changed on the page and could not be saved is kept";
 const DROPPED: &str = "somebody else has changed the run file, so that \
     changes on the page which could not be saved are gone";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::fleet_tests::{Rig, held, relay};
+    use super::*;
+    use crate::reactor::Turn;
+
+    /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
+    #[test]
+    fn files_that_are_never_read_hold_up_nobody_for_ever() {
+        let mut rig = Rig::new("hangs", &relay("a", ""));
+        let page = rig.fleet.console().expect("there is a page");
+        let refused = |rig: &Rig| -> Vec<String> {
+            let all = rig.reactor.answers().filter_map(|reply| match reply {
+                Reply::Tab(TabReply::Refused(text)) => Some(text.clone()),
+                _ => None,
+            });
+            all.collect()
+        };
+        let mut gates = Vec::new();
+        for times in 1..=4 {
+            let Origin::File(file) = &rig.fleet.origin else {
+                panic!("it is a file");
+            };
+            let (origin, text) = (file.origin(), rig.saved());
+            let (errand, go, over) = held(move || origin.with(text).map(Read::of));
+            gates.push((go, over));
+            let mut reading = Reading::of(errand);
+            rig.reactor.turn(&mut Vec::new()).expect("it can wait");
+            reading.patience = Duration::ZERO;
+            rig.fleet.reading = Some((reading, vec![(page, Ticket(7))]));
+            rig.between(&Turn::Going);
+            assert!(rig.fleet.reading.is_none());
+            assert_eq!(rig.fleet.reloads, (0, times));
+            assert_eq!(refused(&rig), [LATE]);
+        }
+        rig.reactor.turn(&mut Vec::new()).expect("it can wait");
+        rig.fleet
+            .begin_reload(&mut rig.reactor, Some((page, Ticket(8))));
+        assert!(rig.fleet.reading.is_none());
+        assert_eq!(refused(&rig), [HANGS]);
+        // What comes late is not looked at, and makes room.
+        for (go, over) in gates {
+            go.send(()).expect("it waits");
+            over.recv().expect("it ends");
+        }
+        fs::write(rig.path(), rig.saved() + &relay("b", "")).expect("it can be written");
+        rig.between(&Turn::Reloading);
+        rig.until("read", |rig| rig.is_idle());
+        assert_eq!((rig.fleet.reloads, rig.fleet.posts.len()), ((1, 4), 2));
+    }
+
+    #[test]
+    fn no_more_than_so_many_wait_for_the_next_reading() {
+        let mut rig = Rig::new("crowd", &relay("a", ""));
+        let page = rig.fleet.console().expect("there is a page");
+        for ticket in 0..300 {
+            let by = (page, Ticket(ticket));
+            rig.fleet.begin_reload(&mut rig.reactor, Some(by));
+        }
+        let next = rig.fleet.next_reading.as_ref().map(Vec::len);
+        assert_eq!(next, Some(WAITING_MAX));
+        assert_eq!(rig.reactor.answers().count(), 300 - 1 - WAITING_MAX);
+        rig.until("read twice", |rig| rig.is_idle());
+        assert_eq!(rig.fleet.reloads, (2, 0));
+    }
+}

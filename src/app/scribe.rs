@@ -171,6 +171,11 @@ impl Scribe {
         !self.saved.is_empty() || self.by_hand.is_awaited()
     }
 
+    /// A change is being made and checked.
+    pub(super) fn is_making(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Nothing is being changed, or waits for that.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_empty()
