@@ -2,8 +2,8 @@
 //! are served all the while, however many others begin. It holds as a whole, or nothing of it does.
 //!
 //! ```text
-//!   Reserving ──all can be listened at──> Beginning ──all have begun──> Changing ──> what runs is what the file says
-//!       └──one can't: all are given back      └──one can't: those that did end              └──> those that go are told
+//!   Reserving ──all can be listened at──> Beginning ──all have begun──> Changing ──> what runs is what it says
+//!       └──one can't: all are given back      └──one can't: those that did end          └──> those that go are told
 //! ```
 
 use std::collections::BTreeSet;
@@ -290,8 +290,8 @@ impl Fleet {
     }
 }
 
-/// Roles that begin, change or are told to go between two turns: what that takes of the time of those beside them is a few
-/// milliseconds.
+/// Roles that begin, change or are told to go between two turns: what that takes of the time of those beside them is a
+/// few milliseconds.
 pub(super) const SLICE: usize = 8;
 
 #[cfg(test)]
@@ -350,12 +350,15 @@ mod tests {
     #[test]
     fn many_that_go_on_change_a_few_each_turn() {
         const RELAYS: u64 = 40;
-        let source = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let at = source.local_addr().expect("it has one").to_string();
         let all: String = (0..RELAYS)
             .map(|at| relay(&format!("r{at}"), "retry = \"600\""))
             .collect();
-        let mut rig = Rig::new("change", &all);
+        let source = relay("source", "").replace("127.0.0.1:9", "127.0.0.1:1");
+        let mut rig = Rig::new("change", &(all + &source));
+        let RoleState::Running(view) = rig.tab(RELAYS + 1).row.state else {
+            panic!("it runs");
+        };
+        let at = view.listens[0].0.to_string();
         let is_in = |rig: &mut Rig, is_such: fn(&Upstream) -> bool| {
             (1..=RELAYS).all(|id| match rig.tab(id).row.state {
                 RoleState::Running(view) => view.upstream.as_ref().is_some_and(is_such),
@@ -376,7 +379,8 @@ mod tests {
             rig.is_idle() && is_in(rig, |upstream| upstream.state != UpstreamState::Down)
         });
         assert_eq!(rig.fleet.reloads, (1, 0));
-        assert!(worst <= 2 * SLICE, "{worst}");
+        // Each that dials is let in, too.
+        assert!(worst <= 3 * SLICE, "{worst}");
     }
 
     /// A process that is to stop in the midst of it stops, and nothing of what has begun is left.

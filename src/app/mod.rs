@@ -22,6 +22,7 @@ mod making;
 mod notify;
 mod panel;
 mod plan;
+mod post;
 mod posts;
 mod process;
 mod reload;

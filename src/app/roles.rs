@@ -20,7 +20,7 @@ use crate::roles::ws::{self, Adapter};
 /// Every role there is, so that the loop needs no `dyn`.
 #[allow(
     clippy::large_enum_variant,
-    reason = "each stands in a place of the loop's that the next one has after it, and boxed ones would be one step further"
+    reason = "each stands in a place that the next one has after it, and a box would be one step more for every event"
 )]
 pub enum RoleSet {
     /// The one-way relay.

@@ -89,14 +89,8 @@ impl Console {
             Route::Events(_) if asked.is_head() => return Some(answer::stream()),
             Route::Events(wanted) => self.stream(cx, conn, wanted, pass),
             Route::Clients { relay, page } => {
-                return self.look(
-                    cx,
-                    Look {
-                        tab: relay,
-                        conn,
-                        page,
-                    },
-                );
+                let tab = relay;
+                return self.look(cx, Look { tab, conn, page });
             }
             Route::Add => {
                 let after = body["after"].as_u64();
