@@ -443,7 +443,7 @@ mod tests {
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
     #[test]
     fn files_that_are_never_read_hold_up_nobody_for_ever() {
-        let mut rig = Rig::new("hangs", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let page = rig.fleet.console().expect("there is a page");
         let refused = |rig: &Rig| -> Vec<String> {
             let all = rig.reactor.answers().filter_map(|reply| match reply {
@@ -487,7 +487,7 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_wait_for_the_next_reading() {
-        let mut rig = Rig::new("crowd", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let page = rig.fleet.console().expect("there is a page");
         for ticket in 0..300 {
             let by = (page, Ticket(ticket));
