@@ -117,6 +117,7 @@ fn what_is_not_saved_yet_outlives_a_reading() {
         assert!(rig.fleet.kept().fault.is_some(), "it is not saved");
     }
     assert_eq!(rig.fleet.reloads, (2, 0));
+    assert_eq!(rig.fleet.readings().begun, 2);
     mode(&rig, 0o600);
     rig.set(1, "max-clients", "5");
     rig.until("saved", |rig| {
