@@ -234,6 +234,6 @@ fn who_is_connected_is_seen_and_disconnected() {
     page.goto(&format!("http://{browsers}/wall"));
     page.until("document.querySelectorAll('.board article').length === 6");
     page.until_text("#summary", "6 running, all well");
-    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    page.complains_only_of(&[]);
     hydrant.stop();
 }
