@@ -262,8 +262,15 @@ impl Page {
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
         let find = format!("document.querySelector({})", json!(selector));
-        self.until(&format!("{find}.checkVisibility() && !{find}.disabled"));
-        self.eval(&format!("{find}.click()"));
+        let end = Instant::now() + DEADLINE;
+        // A row of a table may be gone again by the time that it is clicked.
+        loop {
+            self.until(&format!("{find}.checkVisibility() && !{find}.disabled"));
+            if self.eval(&format!("{find} && !void {find}.click()")) == true {
+                return;
+            }
+            assert!(Instant::now() < end, "{selector} never stays");
+        }
     }
 
     /// Types into a field, in place of what is there, and leaves it.
