@@ -308,7 +308,7 @@ mod tests {
     /// closes a few sockets only. It holds as a whole, or nothing of it does.
     #[test]
     fn many_begin_and_go_a_few_each_turn() {
-        let mut rig = Rig::new("many", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let head = rig.saved();
         let with = |count: usize, last: &str| {
             let more: String = (0..count).map(|at| relay(&format!("r{at}"), "")).collect();
@@ -354,7 +354,7 @@ mod tests {
             .map(|at| relay(&format!("r{at}"), "retry = \"600\""))
             .collect();
         let source = relay("source", "").replace("127.0.0.1:9", "127.0.0.1:1");
-        let mut rig = Rig::new("change", &(all + &source));
+        let mut rig = Rig::new(&(all + &source));
         let RoleState::Running(view) = rig.tab(RELAYS + 1).row.state else {
             panic!("it runs");
         };
@@ -386,7 +386,7 @@ mod tests {
     /// A process that is to stop in the midst of it stops, and nothing of what has begun is left.
     #[test]
     fn a_stop_in_the_midst_of_a_reload_ends_all_that_has_begun() {
-        let mut rig = Rig::new("midst", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let more: String = (0..40).map(|at| relay(&format!("r{at}"), "")).collect();
         fs::write(rig.path(), rig.saved() + &more).expect("it can be written");
         rig.between(&Turn::Reloading);

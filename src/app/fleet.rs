@@ -58,6 +58,8 @@ pub(super) struct Fleet {
     pub(super) turns: Turns,
     /// Whether the loop was about to stop when it was last looked whether all is over. Before the first look: nothing.
     looked: Option<bool>,
+    /// How often files have begun to be read again.
+    pub(super) readings: u64,
 }
 
 /// Who is to watch them.
@@ -129,6 +131,7 @@ impl Fleet {
             lock: Weak::new(),
             turns: Turns::default(),
             looked: None,
+            readings: 0,
         };
         if let Origin::File(file) = &fleet.origin
             && file.saves
@@ -199,11 +202,6 @@ impl Fleet {
     /// The page in front of them, if there is one.
     pub(super) fn console(&self) -> Option<RoleId> {
         self.console
-    }
-
-    /// Whether files are being read again.
-    pub(super) fn is_reloading(&self) -> bool {
-        self.reading.is_some()
     }
 
     /// All is over: waits until what was changed on the page is in the run file.

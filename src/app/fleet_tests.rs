@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -40,9 +42,11 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    pub(super) fn new(name: &str, roles: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("hydrant-fleet-{}-{name}", std::process::id()));
+    pub(super) fn new(roles: &str) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (of, number) = (process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("hydrant-fleet-{of}-{number}"));
+        // Of a process that had this number and was killed.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).expect("a folder");
         let path = folder.join("f.toml");
@@ -174,7 +178,7 @@ pub(super) fn held<T: Send + 'static>(
 /// A change that has been checked while the file is being read waits for that, and is made of what that has found.
 #[test]
 fn a_change_in_the_midst_of_a_reading_is_not_lost() {
-    let mut rig = Rig::new("midst", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let Origin::File(file) = &rig.fleet.origin else {
         panic!("it is a file");
     };
@@ -215,7 +219,7 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
 /// As fast as they come.
 #[test]
 fn changes_in_quick_succession_are_nobody_else_s() {
-    let mut rig = Rig::new("quick", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     for lag in 1..40 {
         assert_eq!(rig.set(1, "max-lag", &format!("{lag}s")), None);
         rig.until("checked", |rig| {
@@ -233,7 +237,7 @@ fn changes_in_quick_succession_are_nobody_else_s() {
 fn a_relay_that_a_console_would_not_take_is_changed() {
     let own = "enabled = false\n[[relay]]\nname = \"b\"\nsrc = \"-\"\ndst = \"ws://127.0.0.1:0\"\n\
                enabled = false\norigin = [\"https://a\", \"https://b\"]";
-    let mut rig = Rig::new("stdin", &relay("a", own));
+    let mut rig = Rig::new(&relay("a", own));
     assert_eq!(rig.set(2, "max-lag", "3s"), None);
     rig.until("saved", |rig| rig.saved().contains("max-lag"));
     assert_eq!(rig.set(2, "origin", "https://a, https://c"), None);
@@ -248,10 +252,7 @@ fn a_relay_that_a_console_would_not_take_is_changed() {
 /// Who asks is told what is wrong. It is not there then, so nothing is wrong with the relay.
 #[test]
 fn what_is_refused_is_no_error_of_the_relay() {
-    let mut rig = Rig::new(
-        "refused",
-        &(relay("a", "") + &relay("b", "enabled = false")),
-    );
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "enabled = false")));
     for (tab, key, value) in [(1, "dst", ":1"), (1, "retry", "soon"), (2, "retry", "soon")] {
         let Some(TabReply::Faults(faults)) = rig.set(tab, key, value) else {
             panic!("{value} is none");
@@ -264,7 +265,7 @@ fn what_is_refused_is_no_error_of_the_relay() {
 /// What no relay has is no matter of where it is set: it is a slip.
 #[test]
 fn a_field_that_no_relay_has_is_said_to_be_none() {
-    let mut rig = Rig::new("unknown", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     for (key, said) in [
         ("retyr", "there is no field retyr: did you mean retry?"),
         (
@@ -284,7 +285,7 @@ fn a_field_that_no_relay_has_is_said_to_be_none() {
 /// A place that is taken is said beside its field, until it is another.
 #[test]
 fn a_place_that_is_taken_stands_beside_its_field() {
-    let mut rig = Rig::new("taken", &(relay("a", "") + &relay("b", "enabled = false")));
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "enabled = false")));
     let RoleState::Running(view) = rig.tab(1).row.state else {
         panic!("it runs");
     };
@@ -317,7 +318,7 @@ fn a_place_that_is_taken_stands_beside_its_field() {
 /// Whoever gives up what he has begun in vain says so by stopping it.
 #[test]
 fn one_that_could_not_begin_is_stopped() {
-    let mut rig = Rig::new("vain", &(relay("a", "") + &relay("b", "enabled = false")));
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "enabled = false")));
     let RoleState::Running(view) = rig.tab(1).row.state else {
         panic!("it runs");
     };
@@ -336,7 +337,7 @@ fn one_that_could_not_begin_is_stopped() {
 /// What was said last holds, though it was said before what was said first was written.
 #[test]
 fn one_that_is_stopped_and_started_runs() {
-    let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
+    let mut rig = Rig::new(&relay("a", "drain = \"1ms\""));
     for lag in 1..6 {
         // So long that another change is under way meanwhile.
         rig.set(1, "max-lag", &format!("{lag}s"));
@@ -357,7 +358,7 @@ fn one_that_is_stopped_and_started_runs() {
 #[test]
 fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
     let named = relay("a", "enabled = false").replace("127.0.0.1:0", "localhost:0");
-    let mut rig = Rig::new("about", &named);
+    let mut rig = Rig::new(&named);
     assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), None);
     assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
     rig.until("given up", Rig::is_idle);
@@ -388,11 +389,10 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
 /// Who waits at a listener that gives way to a wider or a narrower one is let in by that, and nobody is turned away.
 #[test]
 fn who_waits_at_the_door_is_let_in_by_whoever_comes_after() {
-    let ways = [("narrow", "127.0.0.1", ""), ("wide", "", "127.0.0.1")];
-    for (name, old, new) in ways {
+    for (old, new) in [("127.0.0.1", ""), ("", "127.0.0.1")] {
         let at = |host: &str, port: u16| format!("dst = \"{host}:{port}\"");
         let roles = relay("a", "").replace(&at("127.0.0.1", 0), &at(old, 0));
-        let mut rig = Rig::new(name, &roles);
+        let mut rig = Rig::new(&roles);
         let RoleState::Running(view) = rig.tab(1).row.state else {
             panic!("it runs");
         };
@@ -435,7 +435,7 @@ fn who_waits_at_the_door_is_let_in_as_there_is_room() {
              connect-timeout = \"0.1s\"\n"
         )
     };
-    let mut rig = Rig::new("few", &client("127.0.0.1:0"));
+    let mut rig = Rig::new(&client("127.0.0.1:0"));
     let RoleState::Running(view) = rig.tab(1).row.state else {
         panic!("it runs");
     };
@@ -475,7 +475,7 @@ fn who_waits_at_the_door_is_let_in_as_there_is_room() {
 /// A request that is refused has done nothing.
 #[test]
 fn a_request_is_done_as_a_whole() {
-    let mut rig = Rig::new("whole", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let both = |lag: &str| TabCommand::Change {
         tab: 1,
         fields: vec![

@@ -495,7 +495,8 @@ mod tests {
     /// Where the thread comes to an end that it should not, the page does not say that all is saved, and nobody waits.
     #[test]
     fn one_that_breaks_off_says_so() {
-        let path = std::env::temp_dir().join("hydrant-never-written.toml");
+        let name = format!("hydrant-never-written-{}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
         let broken = |_: Writer| std::panic::resume_unwind(Box::new(()));
         let mut keeper =
             Keeper::start_with(path.clone(), None, Kept::Settings, nobody(), broken).unwrap();

@@ -20,7 +20,7 @@ use crate::reactor::tabs::{TabCommand, TabReply};
 /// What was begun is written, whatever it is called by then.
 #[test]
 fn what_is_started_while_it_is_renamed_is_in_the_file() {
-    let mut rig = Rig::new("renamed", &relay("a", "drain = \"1ms\"\nenabled = false"));
+    let mut rig = Rig::new(&relay("a", "drain = \"1ms\"\nenabled = false"));
     assert_eq!(rig.set(1, "name", "b"), None);
     assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
     rig.until("renamed", |rig| {
@@ -44,7 +44,7 @@ fn what_is_started_while_it_is_renamed_is_in_the_file() {
 #[test]
 fn the_last_role_can_be_removed_wherever_others_listen() {
     let watch = "[metrics]\nlisten = \"127.0.0.1:10000\"\n";
-    let mut rig = Rig::new("last", &(watch.to_owned() + &relay("a", "enabled = false")));
+    let mut rig = Rig::new(&(watch.to_owned() + &relay("a", "enabled = false")));
     assert_eq!(rig.ask(TabCommand::Remove { tab: 1 }), None);
     rig.until("removed", Rig::is_idle);
     let names: Vec<&str> = rig
@@ -59,7 +59,7 @@ fn the_last_role_can_be_removed_wherever_others_listen() {
 /// What can't be read again is never written.
 #[test]
 fn a_file_that_would_be_too_long_to_read_is_refused() {
-    let rig = Rig::new("long", &relay("a", ""));
+    let rig = Rig::new(&relay("a", ""));
     let Origin::File(file) = &rig.fleet.origin else {
         panic!("it is a file");
     };
@@ -82,7 +82,7 @@ fn no_more_are_added_than_anybody_can_look_at() {
         let name = format!("r{number}");
         relay(&name, "enabled = false")
     };
-    let mut rig = Rig::new("many", &(2..=200).map(one).collect::<String>());
+    let mut rig = Rig::new(&(2..=200).map(one).collect::<String>());
     for _ in 0..2 {
         rig.ask(TabCommand::Add { after: None });
     }
@@ -93,7 +93,7 @@ fn no_more_are_added_than_anybody_can_look_at() {
 /// A reading of the file, for whatever reason, leaves what could not be written yet as it runs.
 #[test]
 fn what_is_not_saved_yet_outlives_a_reading() {
-    let mut rig = Rig::new("unsaved", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let mode = |rig: &Rig, mode| {
         fs::set_permissions(rig.path(), PermissionsExt::from_mode(mode)).expect("it is ours");
     };
@@ -117,6 +117,7 @@ fn what_is_not_saved_yet_outlives_a_reading() {
         assert!(rig.fleet.kept().fault.is_some(), "it is not saved");
     }
     assert_eq!(rig.fleet.reloads, (2, 0));
+    assert_eq!(rig.fleet.readings().begun, 2);
     mode(&rig, 0o600);
     rig.set(1, "max-clients", "5");
     rig.until("saved", |rig| {
@@ -131,7 +132,7 @@ fn what_is_not_saved_yet_outlives_a_reading() {
 /// On a disk that hangs a role is begun and stopped as often as anybody likes, and one thread waits for that.
 #[test]
 fn what_is_said_again_and_again_is_made_once() {
-    let mut rig = Rig::new("again", &relay("a", "drain = \"1ms\""));
+    let mut rig = Rig::new(&relay("a", "drain = \"1ms\""));
     let before = rig.saved();
     rig.fleet.note_enabled(&mut rig.reactor, 0, false);
     let (checked, go, through) = held(|| Err(Unmade::Same));
@@ -154,7 +155,7 @@ fn what_is_said_again_and_again_is_made_once() {
 /// What the file says already is not written again.
 #[test]
 fn what_changes_nothing_is_not_saved() {
-    let mut rig = Rig::new("nothing", &relay("a", "max-lag = \"3s\""));
+    let mut rig = Rig::new(&relay("a", "max-lag = \"3s\""));
     let copy = rig.path().with_extension("toml.bak");
     rig.fleet.note_enabled(&mut rig.reactor, 0, true);
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
@@ -173,7 +174,7 @@ fn what_changes_nothing_is_not_saved() {
 /// is not, whenever that disk answers.
 #[test]
 fn a_change_that_takes_too_long_is_refused() {
-    let mut rig = Rig::new("late", &(relay("a", "") + &relay("b", "")));
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
     let before = rig.saved();
     let Origin::File(file) = &rig.fleet.origin else {
         panic!("it is a file");
@@ -224,7 +225,7 @@ fn refusals(rig: &Rig) -> Vec<String> {
 /// What was refused is not made, though it could be by the time that the disk answers.
 #[test]
 fn a_change_that_was_refused_is_not_made_later() {
-    let mut rig = Rig::new("refused", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let before = rig.saved();
     let Origin::File(file) = &rig.fleet.origin else {
         panic!("it is a file");
@@ -250,7 +251,7 @@ fn a_change_that_was_refused_is_not_made_later() {
 /// Whoever waits for a change is looked after so often as is needed for that, and nothing else turns the loop.
 #[test]
 fn the_loop_turns_sooner_while_somebody_waits() {
-    let mut rig = Rig::new("sooner", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let (checked, go, through) = held(|| Err(Unmade::Same));
     assert_eq!(rig.set(1, "max-lag", "3s"), None);
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
@@ -269,7 +270,7 @@ fn the_loop_turns_sooner_while_somebody_waits() {
 /// Whoever takes `save = true` out of the file means it.
 #[test]
 fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
-    let mut rig = Rig::new("save", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let saved = rig.saved();
     let text = saved.replace("save = true", "save = false");
     fs::write(rig.path(), &text).expect("the folder can be written");
@@ -294,7 +295,7 @@ fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
 /// Whoever watches them is asked to look by a reading of the file, and by nothing else; and goes with the role.
 #[test]
 fn certificates_are_read_again_with_the_file() {
-    let mut rig = Rig::new("watch", &relay("a", "drain = \"1ms\""));
+    let mut rig = Rig::new(&relay("a", "drain = \"1ms\""));
     let (watch, asked) = Watch::held();
     rig.fleet.posts[0].watch = Some(watch);
     rig.set(1, "max-lag", "3s");
@@ -313,10 +314,7 @@ fn certificates_are_read_again_with_the_file() {
 /// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
 #[test]
 fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
-    let mut rig = Rig::new(
-        "hand",
-        &(relay("a", "") + &relay("b", "") + &relay("c", "")),
-    );
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "") + &relay("c", "")));
     let theirs = format!("# theirs\n{}", rig.saved());
     fs::write(rig.path(), &theirs).expect("the folder can be written");
     for tab in [1, 2] {
@@ -353,7 +351,7 @@ fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
 /// What could not be said before the end is tried a last time.
 #[test]
 fn what_is_stopped_by_hand_is_tried_at_the_end() {
-    let mut rig = Rig::new("last", &relay("a", ""));
+    let mut rig = Rig::new(&relay("a", ""));
     let saved = rig.saved();
     fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
     assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
@@ -368,7 +366,7 @@ fn what_is_stopped_by_hand_is_tried_at_the_end() {
 fn relays_that_are_added_at_once_are_two() {
     let watch = "[metrics]\nlisten = \"127.0.0.1:17001\"\n";
     let roles = relay("a", "enabled = false").replace("127.0.0.1:0", "127.0.0.1:17000");
-    let mut rig = Rig::new("two", &(watch.to_owned() + &roles));
+    let mut rig = Rig::new(&(watch.to_owned() + &roles));
     for _ in 0..2 {
         assert_eq!(rig.ask(TabCommand::Add { after: Some(1) }), None);
     }
@@ -387,7 +385,7 @@ fn relays_that_are_added_at_once_are_two() {
 /// Of orders one can't hold: the others do, that is said, and it is tried again with the next reload.
 #[test]
 fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
-    let mut rig = Rig::new("lacks", &(relay("a", "") + &relay("b", "")));
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
     let shows = |on| TabCommand::Dump {
         tab: 1,
         on,
@@ -410,7 +408,7 @@ fn what_can_t_hold_is_said_and_keeps_nothing_else_back() {
 /// What the file says newly holds, whatever was done by hand before.
 #[test]
 fn a_file_that_says_something_new_of_it_holds() {
-    let mut rig = Rig::new("newly", &relay("a", "enabled = false"));
+    let mut rig = Rig::new(&relay("a", "enabled = false"));
     assert_eq!(rig.ask(TabCommand::Start { tab: 1 }), Some(TabReply::Done));
     rig.until("saved", |rig| {
         rig.is_idle() && rig.saved().contains("enabled = true")

@@ -173,7 +173,7 @@ fn serve_console(
             logger::reopen();
         }
         desk.between_turns(reactor, turn, ended)?;
-        notify.between_turns(reactor.now(), reactor.is_stopping(), desk.is_reloading());
+        notify.between_turns(reactor.now(), reactor.is_stopping(), desk.readings());
         Ok(())
     });
     desk.finish();
@@ -275,7 +275,7 @@ fn turn_fleet(
             logger::reopen();
         }
         fleet.between_turns(reactor, turn, ended)?;
-        notify.between_turns(reactor.now(), reactor.is_stopping(), fleet.is_reloading());
+        notify.between_turns(reactor.now(), reactor.is_stopping(), fleet.readings());
         Ok(())
     })
 }

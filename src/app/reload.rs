@@ -18,6 +18,7 @@ use super::change::{Change, change};
 use super::errand::{Broken, Errand, Hanging, Hosts, Known};
 use super::fleet::{Fleet, Origin};
 use super::lock::{RunLock, lock_run_file};
+use super::notify::Readings;
 use super::plan::places_to_take;
 use super::scribe::Scribe;
 use super::unsaved::Meant;
@@ -229,7 +230,10 @@ impl Fleet {
         let has_page = self.console().is_some();
         let lock = has_page.then(|| Weak::clone(&self.lock));
         match self.origin.read_again(reactor.waker(), meant, lock) {
-            Ok(reading) => self.reading = Some((Reading::of(reading), waiting)),
+            Ok(reading) => {
+                self.readings += 1;
+                self.reading = Some((Reading::of(reading), waiting));
+            }
             Err(text) => {
                 log::warn!("hydrant: {text}; nothing changes");
                 answer_all(reactor, waiting, &TabReply::Refused(text));
@@ -265,6 +269,14 @@ impl Fleet {
                 let reply = self.renew(reactor, read);
                 self.conclude_reload(reactor, &reply);
             }
+        }
+    }
+
+    /// How the reading of its files goes.
+    pub(super) fn readings(&self) -> Readings {
+        Readings {
+            begun: self.readings,
+            under_way: self.reading.is_some(),
         }
     }
 
@@ -443,7 +455,7 @@ mod tests {
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
     #[test]
     fn files_that_are_never_read_hold_up_nobody_for_ever() {
-        let mut rig = Rig::new("hangs", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let page = rig.fleet.console().expect("there is a page");
         let refused = |rig: &Rig| -> Vec<String> {
             let all = rig.reactor.answers().filter_map(|reply| match reply {
@@ -487,7 +499,7 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_wait_for_the_next_reading() {
-        let mut rig = Rig::new("crowd", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let page = rig.fleet.console().expect("there is a page");
         for ticket in 0..300 {
             let by = (page, Ticket(ticket));

@@ -229,7 +229,7 @@ mod tests {
     /// Several changes may be in one text.
     #[test]
     fn what_is_answered_is_in_the_file() {
-        let mut rig = Rig::new("saved", &(relay("a", "") + &relay("b", "")));
+        let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
         let go = hold(&mut rig);
         rig.post(lag("3s"));
         rig.post(TabCommand::Stop { tab: 2 });
@@ -252,7 +252,7 @@ mod tests {
     /// It is said and shown that the disk does not answer, and nobody waits for it until it does.
     #[test]
     fn a_disk_that_hangs_is_not_waited_for_for_ever() {
-        let mut rig = Rig::new("hangs", &relay("a", ""));
+        let mut rig = Rig::new(&relay("a", ""));
         let go = hold(&mut rig);
         rig.post(lag("3s"));
         until_made(&mut rig);
@@ -275,7 +275,7 @@ mod tests {
     /// A role stops when it is told to, though what says so is still being made when patience is over.
     #[test]
     fn what_is_done_by_hand_is_answered_in_time() {
-        let mut rig = Rig::new("by-hand", &relay("a", "drain = \"1ms\""));
+        let mut rig = Rig::new(&relay("a", "drain = \"1ms\""));
         rig.post(TabCommand::Stop { tab: 1 });
         let (checked, go, through) = held(|| Err(Unmade::Same));
         let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
@@ -299,7 +299,7 @@ mod tests {
     /// What was changed of another text than the file's is gone; what was done by hand is said in that one.
     #[test]
     fn what_somebody_else_has_overruled_is_not_said_to_hold() {
-        let mut rig = Rig::new("overruled", &(relay("a", "") + &relay("b", "")));
+        let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
         let go = hold(&mut rig);
         rig.post(lag("3s"));
         rig.post(TabCommand::Stop { tab: 2 });

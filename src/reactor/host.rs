@@ -80,7 +80,11 @@ pub struct Manager {
 impl Manager {
     /// The one that `NOTIFY_SOCKET` names; `None` where it names none, or one that can't be reached.
     pub fn of_environment() -> Option<Self> {
-        let name = std::env::var_os("NOTIFY_SOCKET")?;
+        Self::at(&std::env::var_os("NOTIFY_SOCKET")?)
+    }
+
+    /// The one that listens there.
+    pub(crate) fn at(name: &OsStr) -> Option<Self> {
         let name = name.as_bytes();
         let address = match name.split_first() {
             Some((b'@', name)) => SocketAddr::from_abstract_name(name),

@@ -108,12 +108,6 @@ pub(crate) fn echo() -> SocketAddr {
     at
 }
 
-/// A port that nobody has, though anybody may take it.
-pub(crate) fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
-    free.expect("a port is free").port()
-}
-
 /// A port of this machine that is ours, whether anybody listens there or not.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -146,9 +140,30 @@ impl Place {
         }
     }
 
+    /// As `new`, at all addresses of this machine.
+    pub(crate) fn everywhere() -> Self {
+        Self::on(Ipv4Addr::UNSPECIFIED.into()).expect("there is a free port")
+    }
+
+    /// Two places whose ports come one behind the other.
+    pub(crate) fn pair() -> [Self; 2] {
+        let pair = || {
+            let first = Self::new();
+            let port = first.at.port().checked_add(1)?;
+            let second = Self::at(SocketAddr::new(first.at.ip(), port)).ok()?;
+            Some([first, second])
+        };
+        let mut attempts = (0..100).filter_map(|_| pair());
+        attempts.next().expect("there are two free ports in a row")
+    }
+
     /// A place at an address that this machine may not have.
     pub(crate) fn on(ip: IpAddr) -> io::Result<Self> {
-        let keeper = reusable(SocketAddr::new(ip, 0))?;
+        Self::at(SocketAddr::new(ip, 0))
+    }
+
+    fn at(at: SocketAddr) -> io::Result<Self> {
+        let keeper = reusable(at)?;
         let at = keeper.local_addr()?.as_socket().expect("it is TCP");
         Ok(Self {
             _keeper: keeper,

@@ -195,6 +195,8 @@ fn tokens_are_read_again() {
     let mut stream = connect(console.at);
     let events = format!("GET /api/v1/events HTTP/1.1\r\n{}\r\n", fields(&old));
     stream.write_all(events.as_bytes()).expect("it reads");
+    // Only then it is one that began by the old token.
+    assert_eq!(answer(&mut stream).status, 200);
     keep(&home, "token", "another-one-and-long-too");
     console.program.signal("HUP");
     console.program.wait_log("console: tokens read again");

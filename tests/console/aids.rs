@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, Page};
+use crate::browser::{Browser, CUT_OFF, ENDING, Page, UNKNOWN};
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{have, skip};
@@ -109,4 +109,5 @@ fn a_checker_finds_nothing_in_anybodys_way() {
         page.until("document.activeElement.id === 'token'");
         looks(&mut page, &axe, "a login");
     }
+    page.complains_only_of(&[UNKNOWN, CUT_OFF, ENDING]);
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,8 @@ use tungstenite::{Message, WebSocket};
 
 use crate::common::peers::connect;
 use crate::common::scratch::Scratch;
-use crate::common::within;
+use crate::common::tools::have;
+use crate::common::{DEADLINE, within};
 use crate::rig::answer;
 
 /// The browser; it ends when this is dropped.
@@ -34,6 +36,10 @@ impl Browser {
                 "--disable-dev-shm-usage",
                 "--disable-background-networking",
                 "--disable-component-update",
+                // A page of several is no slower than the one that is looked at.
+                "--disable-background-timer-throttling",
+                "--disable-backgrounding-occluded-windows",
+                "--disable-renderer-backgrounding",
                 "--no-first-run",
                 "--remote-debugging-port=0",
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
@@ -85,6 +91,7 @@ impl Browser {
         let mut page = Page {
             socket: upgrade(self.at, &path),
             calls: 0,
+            arrived: Vec::new(),
             complaints: Vec::new(),
         };
         for domain in ["Runtime", "Log", "Page"] {
@@ -106,43 +113,84 @@ impl Drop for Browser {
 pub(crate) struct Page {
     socket: WebSocket<TcpStream>,
     calls: u64,
+    /// The documents that have come.
+    arrived: Vec<Value>,
     /// Exceptions, and errors on the console: what a policy has blocked, for one.
-    pub(crate) complaints: Vec<String>,
+    complaints: Vec<String>,
 }
 
 impl Page {
     /// Calls a method of the protocol.
     #[track_caller]
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        let answer = self.ask(method, params);
+        assert!(answer["error"].is_null(), "{method} {params}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Calls a method that may fail, since the page may go away meanwhile.
+    #[track_caller]
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.calls += 1;
         let id = self.calls;
         let text = json!({ "id": id, "method": method, "params": params }).to_string();
         self.socket
             .send(Message::text(text))
-            .expect("the browser reads");
+            .unwrap_or_else(|error| panic!("{method}: {error}"));
         loop {
-            let message = self
-                .socket
-                .read()
-                .unwrap_or_else(|error| panic!("{method}: {error}"));
-            let Message::Text(text) = message else {
-                continue;
-            };
-            let answer: Value = serde_json::from_str(&text).expect("it is JSON");
-            let kind = answer["method"].as_str().unwrap_or_default();
-            let is_error = answer["params"]["entry"]["level"] == "error";
-            if kind == "Runtime.exceptionThrown" || (kind == "Log.entryAdded" && is_error) {
-                self.complaints.push(answer["params"].to_string());
-            }
+            let answer = self.receive(method);
             if answer["id"] == json!(id) {
-                assert!(answer["error"].is_null(), "{method} {params}: {answer}");
-                return answer["result"].clone();
+                return answer;
             }
         }
     }
 
+    /// The next that the browser says. What it complains of is kept, whatever is waited for.
+    #[track_caller]
+    fn receive(&mut self, method: &str) -> Value {
+        loop {
+            let message = self.socket.read();
+            let message = message.unwrap_or_else(|error| panic!("{method}: {error}"));
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let said: Value = serde_json::from_str(&text).expect("it is JSON");
+            let kind = said["method"].as_str().unwrap_or_default();
+            let is_error = said["params"]["entry"]["level"] == "error";
+            if kind == "Runtime.exceptionThrown" || (kind == "Log.entryAdded" && is_error) {
+                self.complaints.push(said["params"].to_string());
+            }
+            if kind == "Page.frameNavigated" {
+                let document = &said["params"]["frame"]["loaderId"];
+                self.arrived.push(document.clone());
+            }
+            return said;
+        }
+    }
+
+    /// Nothing was complained of but what has one of these in it.
+    #[track_caller]
+    pub(crate) fn complains_only_of(&self, expected: &[&str]) {
+        let others = self.complaints.iter().filter(|text| {
+            let is_expected = |part: &&str| text.contains(part);
+            !expected.iter().any(is_expected)
+        });
+        let others: Vec<_> = others.collect();
+        assert!(others.is_empty(), "{others:#?}");
+    }
+
+    /// Goes to another document, and waits until that is there.
+    #[track_caller]
     pub(crate) fn goto(&mut self, url: &str) {
-        self.call("Page.navigate", &json!({ "url": url }));
+        let gone = self.call("Page.navigate", &json!({ "url": url }));
+        assert!(gone["errorText"].is_null(), "{url}: {gone}");
+        // The answer may come while the old one still is.
+        let end = Instant::now() + DEADLINE;
+        while !self.arrived.contains(&gone["loaderId"]) {
+            assert!(Instant::now() < end, "{url} never comes");
+            self.receive("Page.frameNavigated");
+        }
+        self.until("document.readyState === 'complete'");
     }
 
     /// What an expression comes to; a promise is waited for.
@@ -159,7 +207,7 @@ impl Page {
     pub(crate) fn until(&mut self, condition: &str) {
         let script = format!(
             "new Promise((resolve) => {{
-                const end = performance.now() + 25000;
+                const end = performance.now() + {LOOK_MS};
                 const look = () => {{
                     let is = false;
                     try {{ is = Boolean({condition}); }} catch {{ }}
@@ -169,42 +217,26 @@ impl Page {
                 look();
             }})"
         );
+        let params = json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
+        let end = Instant::now() + DEADLINE;
         // A page that is being replaced takes the promise with it.
-        for _ in 0..3 {
-            let params =
-                json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
-            let answer = self.call_loosely("Runtime.evaluate", &params);
-            match answer["result"]["value"].as_bool() {
-                Some(true) => return,
-                Some(false) => break,
-                None => {}
+        while Instant::now() < end {
+            let answer = self.ask("Runtime.evaluate", &params);
+            if answer["result"]["result"]["value"] == true {
+                return;
             }
         }
-        let text = self.eval("document.body.innerText");
+        let text = self.ask(
+            "Runtime.evaluate",
+            &json!({ "expression": "document.body.innerText" }),
+        );
         panic!(
             "never: {condition}\n{}\n{:?}",
-            text.as_str().unwrap_or_default(),
+            text["result"]["result"]["value"]
+                .as_str()
+                .unwrap_or_default(),
             self.complaints
         );
-    }
-
-    /// A call that may fail, since the page may go away meanwhile.
-    fn call_loosely(&mut self, method: &str, params: &Value) -> Value {
-        self.calls += 1;
-        let id = self.calls;
-        let text = json!({ "id": id, "method": method, "params": params }).to_string();
-        self.socket
-            .send(Message::text(text))
-            .expect("the browser reads");
-        loop {
-            let Ok(Message::Text(text)) = self.socket.read() else {
-                panic!("{method}: the browser is gone")
-            };
-            let answer: Value = serde_json::from_str(&text).expect("it is JSON");
-            if answer["id"] == json!(id) {
-                return answer["result"].clone();
-            }
-        }
     }
 
     #[track_caller]
@@ -230,8 +262,15 @@ impl Page {
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
         let find = format!("document.querySelector({})", json!(selector));
-        self.until(&format!("{find}.checkVisibility() && !{find}.disabled"));
-        self.eval(&format!("{find}.click()"));
+        let end = Instant::now() + DEADLINE;
+        // A row of a table may be gone again by the time that it is clicked.
+        loop {
+            self.until(&format!("{find}.checkVisibility() && !{find}.disabled"));
+            if self.eval(&format!("{find} && !void {find}.click()")) == true {
+                return;
+            }
+            assert!(Instant::now() < end, "{selector} never stays");
+        }
     }
 
     /// Types into a field, in place of what is there, and leaves it.
@@ -300,4 +339,36 @@ fn upgrade(at: SocketAddr, path: &str) -> WebSocket<TcpStream> {
     let head = answer(&mut stream);
     assert_eq!(head.status, 101, "{head:?}");
     WebSocket::from_raw_socket(stream, Role::Client, None)
+}
+
+/// For how long one promise is waited for.
+const LOOK_MS: u32 = 5000;
+/// What was asked of a relay that was closed meanwhile.
+pub(crate) const CLOSED: &str = "status of 404";
+/// What was asked of a hydrant that does not run.
+pub(crate) const CUT_OFF: &str = "net::ERR_";
+/// What was asked of one that is about to end.
+pub(crate) const ENDING: &str = "status of 503";
+/// What whoever asks may not.
+pub(crate) const UNKNOWN: &str = "status of 401";
+/// What was wrong with the fields.
+pub(crate) const WRONG: &str = "status of 422";
+
+/// What a page complains of is known whatever it is asked next: all other tests count on that.
+#[test]
+fn what_a_page_complains_of_is_heard() {
+    if !have("chromium") {
+        return;
+    }
+    let browser = Browser::start();
+    let mut page = browser.open("about:blank");
+    page.eval(
+        "setTimeout(() => {
+            window.thrown = true;
+            throw new Error('on purpose');
+         })",
+    );
+    page.until("window.thrown");
+    assert_eq!(page.complaints.len(), 1, "{:?}", page.complaints);
+    page.complains_only_of(&["on purpose"]);
 }

@@ -122,7 +122,7 @@ fn the_log_is_filtered() {
 
     in_one_go(&mut page);
     the_dump(&mut page);
-    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    page.complains_only_of(&[]);
 }
 
 /// Many lines at once are laid out once.
@@ -217,4 +217,55 @@ fn a_hidden_page_holds_no_connection() {
         page.eval("document.body.classList.contains('stale')"),
         Value::Bool(false)
     );
+    a_look_that_comes_late_counts_no_more(&mut page, hide);
+    page.complains_only_of(&[]);
+}
+
+/// It is hidden and asks, and is seen again before that fails: its stream knows better.
+fn a_look_that_comes_late_counts_no_more(page: &mut Page, hide: impl Fn(&mut Page, bool) -> Value) {
+    page.eval(
+        "const real = window.fetch;
+         window.fetch = (path, options) =>
+            path.endsWith('/state')
+                ? new Promise((_, reject) => { window.fails = () => reject(new TypeError('gone')); })
+                : real(path, options);
+         0",
+    );
+    hide(page, true);
+    page.until("window.fails");
+    hide(page, false);
+    page.eval("new Promise((resolve) => window.streams.at(-1).addEventListener('state', resolve))");
+    page.eval("window.fails(); new Promise((resolve) => setTimeout(resolve))");
+    assert_eq!(
+        page.eval("[document.body.classList.contains('stale'), document.getElementById('link').dataset.up]"),
+        json!([false, "true"])
+    );
+}
+
+/// What is pushed and what is asked for come over two connections: what is older undoes nothing of what is newer.
+#[test]
+fn a_state_that_comes_late_takes_no_tab_away() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = watched(&browser, &console);
+    page.eval(
+        "new Promise((resolve) => window.streams.at(-1).addEventListener('state', ({ data }) => {
+            window.older = JSON.parse(data);
+            resolve();
+         }))",
+    );
+    page.click("#add");
+    page.until("document.getElementById('tab-2').ariaSelected === 'true'");
+    assert_eq!(
+        page.eval(
+            "window.sends('state', window.older);
+             [document.querySelectorAll('#tabs [role=tab]').length, document.getElementById('toast').textContent]"
+        ),
+        json!([2, ""])
+    );
+    page.complains_only_of(&[]);
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::browser::{Browser, Page};
+use crate::browser::{Browser, CLOSED, Page, WRONG};
 use crate::common::hydrant::hydrant;
 use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
@@ -71,9 +71,7 @@ fn a_run_file_is_changed_tab_by_tab() {
     what_came_too_late_stays(&mut page, &home.at("f.toml"));
     let saved = fs::read_to_string(home.at("f.toml")).expect("it is there");
     assert!(!saved.contains("[[hub]]"), "{saved}");
-    let is_refusal = |text: &&String| text.contains("422") || text.contains("409");
-    let complaints = page.complaints.iter().filter(|text| !is_refusal(text));
-    assert_eq!(complaints.count(), 0, "{:?}", page.complaints);
+    page.complains_only_of(&[WRONG, CLOSED, "status of 409"]);
     hydrant.stop();
 }
 
@@ -131,8 +129,8 @@ fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
     page.click("#start");
     place.accept();
 
-    // While it runs, too.
-    page.until("!document.getElementById('stop').hidden");
+    // While it runs, too: by then the focus has gone where it goes with that.
+    page.until("document.activeElement.id === 'stop'");
     page.fill("#field-retry", "soon");
     page.until("document.getElementById('field-retry-error').checkVisibility()");
     until_told_again(page);
@@ -152,6 +150,7 @@ fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
     page.click("#stop");
     page.click("#ask-yes");
     page.until_text("#state-word", "Stopped");
+    page.until("document.activeElement.id === 'start'");
     page.fill("#field-src", "tls://127.0.0.1:1");
     page.eval("document.getElementById('more').open = true");
     page.click("#field-tls-insecure");
@@ -204,6 +203,7 @@ fn settings_that_are_folded_leave_their_room() {
     let mut page = browser.open(&format!("http://{}/", console.at));
     let size = |width: u32| json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
     page.call("Emulation.setDeviceMetricsOverride", &size(1440));
+    page.until("innerWidth === 1440");
     page.until_text("#locked", "Running");
     let hints = "['retry', 'src'].map((key) => document.getElementById(`field-${key}-hint`).checkVisibility())";
     assert_eq!(page.eval(hints), json!([true, false]));

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, CLOSED};
 use crate::common::hydrant::hydrant;
 use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
@@ -33,12 +33,13 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
         ""
     );
     page.fill("#field-retry", "7");
+    console.role_until(second, "saved", |role| role["fields"]["retry"] == "7");
     let name = page.eval("document.getElementById('field-name').value");
     let name = name.as_str().expect("it has one");
     page.eval("document.getElementById('field-retry').focus()");
     console.does(&format!("relays/{second}/remove"), &json!({}));
-    page.until("document.querySelectorAll('#tabs [role=tab]').length === 1");
     page.until_text("#toast", &format!("{name} is gone"));
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 1");
     assert_eq!(page.eval("document.activeElement.id"), "tab-1");
     // A keyboard on a screen, or one that composes, writes where the caret is, and not where the focus is.
     page.call("Input.insertText", &json!({ "text": "9" }));
@@ -48,6 +49,7 @@ fn a_tab_that_goes_elsewhere_takes_no_key_with_it() {
         "5"
     );
     assert_eq!(console.roles()[0]["fields"]["retry"], json!("5"));
+    page.complains_only_of(&[CLOSED]);
 }
 
 #[test]
@@ -78,6 +80,7 @@ fn what_is_refused_without_a_field_is_said_beside_the_field() {
         ),
         json!(["7", "not today"])
     );
+    page.complains_only_of(&[]);
 }
 
 #[test]
@@ -106,6 +109,7 @@ fn what_does_not_run_can_be_closed_at_leisure() {
         page.eval("[...document.querySelectorAll('#wall h2')].map((name) => name.textContent)"),
         json!(["r11", "r101"])
     );
+    page.complains_only_of(&[CLOSED]);
     hydrant.stop();
 }
 
@@ -146,8 +150,8 @@ fn a_question_about_a_relay_that_was_started_anew_is_taken_back() {
     console.does("relays/1/start", &json!({}));
     console.role_until(1, "it runs for as long", |role| age(role) > age(&asked));
     page.eval("window.isDeaf = false");
-    page.until("!document.getElementById('ask').open");
     page.until_text("#toast", "is not what it was when you were asked");
+    page.until("!document.getElementById('ask').open");
     let role = &console.roles()[0];
     assert_eq!(role["running"], true, "{role}");
     console.program.stop();

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::connect;
+use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::states::States;
 
@@ -16,6 +16,8 @@ use crate::common::states::States;
 pub(crate) struct Console {
     pub(crate) program: Hydrant,
     pub(crate) at: SocketAddr,
+    /// Where another one may begin once this one is over.
+    _place: Option<Place>,
 }
 
 /// What an answer comes to.
@@ -34,15 +36,33 @@ impl Answer {
 
 impl Console {
     pub(crate) fn start(home: &Scratch) -> Self {
-        Self::start_with(home, "--bind 127.0.0.1:0")
+        Self::placed(home, "")
+    }
+
+    /// At a place that nobody else takes when it is over.
+    pub(crate) fn placed(home: &Scratch, flags: &str) -> Self {
+        let place = Place::new();
+        let console = Self::start_with(home, &format!("--bind {} {flags}", place.at));
+        Self {
+            _place: Some(place),
+            ..console
+        }
     }
 
     pub(crate) fn start_with(home: &Scratch, flags: &str) -> Self {
         let program = hydrant(&format!("console --no-browser {flags}"))
             .env("XDG_CONFIG_HOME", home.path())
             .start();
+        Self::of(program)
+    }
+
+    pub(crate) fn of(program: Hydrant) -> Self {
         let at = program.address_of("browsers");
-        Self { program, at }
+        Self {
+            program,
+            at,
+            _place: None,
+        }
     }
 
     /// A request with these fields, and what comes of it.

@@ -359,8 +359,7 @@ fn without_a_home_nothing_is_kept_and_that_is_said() {
     }
     let program = program.start();
     program.wait_log("console: settings are not saved: there is neither HOME nor XDG_CONFIG_HOME");
-    let at = program.address_of("browsers");
-    let console = Console { program, at };
+    let console = Console::of(program);
     let settings = console.get("/api/v1/state").json()["settings"].clone();
     let error = settings["error"].as_str().expect("it says so");
     assert!(

@@ -7,13 +7,14 @@ use std::net::TcpStream;
 use crate::aids::{axe, looks};
 use crate::browser::{Browser, Page};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{connect, echo, free_port};
+use crate::common::peers::{Place, connect, echo};
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 
-/// One of each kind.
-fn start(home: &Scratch) -> Hydrant {
-    let (tunnel, ws, service) = (free_port(), free_port(), echo());
+/// One of each kind, and where some of them meet.
+fn start(home: &Scratch) -> (Hydrant, [Place; 2]) {
+    let (places, service) = ([Place::new(), Place::new()], echo());
+    let [tunnel, ws] = places.each_ref().map(|place| place.at);
     let text = format!(
         r#"[console]
 bind = "127.0.0.1:0"
@@ -22,29 +23,29 @@ name = "scores"
 listen = "127.0.0.1:0"
 [[tunnel.serve]]
 name = "public"
-listen = "127.0.0.1:{tunnel}"
+listen = "{tunnel}"
 [[tunnel.expose]]
 name = "web"
-server = "127.0.0.1:{tunnel}"
+server = "{tunnel}"
 target = "{service}"
 retry = "20ms"
 [[ws.relay]]
 name = "meet"
-listen = "127.0.0.1:{ws}"
+listen = "{ws}"
 [[ws.host]]
 name = "game"
-url = "ws://127.0.0.1:{ws}/host/game"
+url = "ws://{ws}/host/game"
 target = "{service}"
 retry = "20ms"
 [[ws.client]]
 name = "play"
-url = "ws://127.0.0.1:{ws}/client/game"
+url = "ws://{ws}/client/game"
 listen = "127.0.0.1:0"
 retry = "20ms"
 "#
     );
     fs::write(home.at("f.toml"), text).expect("the folder can be written");
-    hydrant("run").arg(home.at("f.toml")).start()
+    (hydrant("run").arg(home.at("f.toml")).start(), places)
 }
 
 /// Says so many bytes, and hears them again.
@@ -88,9 +89,13 @@ fn shows(page: &mut Page, tab: usize, peer: &str, parts: &[&str]) {
 /// The one whose row has this is disconnected by the button in it.
 #[track_caller]
 fn disconnects(page: &mut Page, part: &str, gone: &mut TcpStream) {
-    page.eval(&format!(
-        "[...document.querySelectorAll('#clients-scroll .row')].find((row) => row.innerText.includes('{part}'))
-             .querySelector('button').click()"
+    page.until(&format!(
+        "(() => {{
+            const rows = [...document.querySelectorAll('#clients-scroll .row')];
+            const button = rows.find((row) => row.innerText.includes('{part}'))?.querySelector('button');
+            button?.click();
+            return button;
+         }})()"
     ));
     page.until_text("#ask-text", "It may connect again");
     page.until(&format!(
@@ -136,7 +141,7 @@ fn who_is_connected_is_seen_and_disconnected() {
         return;
     }
     let home = Scratch::new();
-    let hydrant = start(&home);
+    let (hydrant, _places) = start(&home);
     let browsers = hydrant.address_by("console", "browsers");
     let hub = hydrant.address_by("hub[scores]", "clients");
     let public = hydrant.address_by("tunnel[public]", "clients of web");
@@ -204,10 +209,9 @@ fn who_is_connected_is_seen_and_disconnected() {
     );
     page.until_text("#state-word", "Connected");
     // The host knows the client's WebSocket, which the relay has named to it.
-    let log = hydrant.log();
-    let client = log.iter().find(|line| line.contains("client game ("));
-    let client = client.and_then(|line| line.split(['(', ')']).nth(1));
-    shows(&mut page, 5, client.expect("it is connected"), &["2.0 KiB"]);
+    let line = hydrant.wait_log("client game (");
+    let client = line.split(['(', ')']).nth(1);
+    shows(&mut page, 5, client.expect("it is named"), &["2.0 KiB"]);
     shows(&mut page, 4, "game, host", &["2.0 KiB"]);
     shows(&mut page, 4, "game, client", &["2.0 KiB"]);
     disconnects(&mut page, "game, client", &mut program);
@@ -230,6 +234,6 @@ fn who_is_connected_is_seen_and_disconnected() {
     page.goto(&format!("http://{browsers}/wall"));
     page.until("document.querySelectorAll('.board article').length === 6");
     page.until_text("#summary", "6 running, all well");
-    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    page.complains_only_of(&[]);
     hydrant.stop();
 }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, connect_narrow, half_close, reset, vanish};
@@ -224,7 +225,9 @@ fn a_half_closed_client_whose_process_is_gone_is_noticed() {
             true => reset(client),
             false => drop(client),
         }
+        let started = Instant::now();
         while !rig.hydrant.has_logged(&left) {
+            assert!(started.elapsed() < DEADLINE, "it is never noticed");
             rig.feed.send(&mut upstream, 1);
             stays.take(1);
             rig.hydrant.report();

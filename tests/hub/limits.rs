@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::time::Instant;
 
+use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect_from, connect_narrow, half_close};
 use crate::rig::{Client, Hub};
@@ -183,7 +185,9 @@ fn a_queue_that_is_full_ends_its_receiver() {
     hub.logs(&[&format!("client stuck ({us}) connected")]);
     let mut a = hub.plain("a");
     let frame = [&b"stuck|65536|"[..], &[7; 65536]].concat();
+    let end = Instant::now() + DEADLINE;
     while !hub.run.has_logged("dropped: overflow") {
+        assert!(Instant::now() < end, "nobody is dropped");
         for _ in 0..16 {
             a.send(&frame);
         }
@@ -236,7 +240,9 @@ fn many_queues_end_the_largest() {
         })
         .collect();
     let mut a = hub.plain("a");
+    let end = Instant::now() + DEADLINE;
     while !hub.run.has_logged("dropped: memory") {
+        assert!(Instant::now() < end, "nobody is dropped");
         for to in [0, 1, 1, 2, 3] {
             a.send(format!("n{to}|60000|{}", "x".repeat(60_000)));
         }

@@ -14,7 +14,11 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn start(flags: &str) -> Self {
-        let run = hydrant(&format!("hub serve 0 {flags}")).start();
+        Self::start_at(0, flags)
+    }
+
+    pub(crate) fn start_at(port: u16, flags: &str) -> Self {
+        let run = hydrant(&format!("hub serve {port} {flags}")).start();
         let at = run.address_of("clients");
         Self { run, at }
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::common::hydrant::{Hydrant, hydrant, signal};
-use crate::common::peers::{connect, connect_narrow, half_close, reset};
+use crate::common::peers::{Place, connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{Tool, have};
 use crate::common::{DEADLINE, within};
@@ -29,6 +29,8 @@ struct Pair {
     a: Hydrant,
     b: Hydrant,
     at: SocketAddr,
+    /// Theirs, whoever of them is away.
+    _places: [Place; 2],
 }
 
 impl Pair {
@@ -41,13 +43,21 @@ impl Pair {
     }
 
     fn of(service: SocketAddr, hub: &str, a: &str, b: &str) -> Self {
-        let hub = Hub::start(hub);
+        let places = [Place::everywhere(), Place::new()];
+        let hub = Hub::start_at(places[0].at.port(), hub);
         let b = end(hub.at, "b", &format!("--to a --forward {service} {b}"));
-        let a = end(hub.at, "a", &format!("--to b --listen 0 {a}"));
+        let listen = places[1].at;
+        let a = end(hub.at, "a", &format!("--to b --listen {listen} {a}"));
         let at = a.address_of("clients of b");
         a.wait_log("b is there");
         b.wait_log("a is there");
-        Self { hub, a, b, at }
+        Self {
+            hub,
+            a,
+            b,
+            at,
+            _places: places,
+        }
     }
 }
 

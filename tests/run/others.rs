@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use crate::common::hydrant::Hydrant;
-use crate::common::peers::{Place, connect, echo, free_port};
+use crate::common::peers::{Place, connect, echo};
 use crate::rig::{File, get};
 
 /// All of them in one file, with what differs from test to test.
@@ -19,21 +19,23 @@ struct Text {
     serve: &'static str,
     ws: &'static str,
     more: String,
-    ports: (u16, u16),
+    /// Where the tunnel and the relay of WebSockets are met.
+    places: Option<[Place; 2]>,
     service: Option<SocketAddr>,
 }
 
 impl Text {
     fn new() -> Self {
         Self {
-            ports: (free_port(), free_port()),
+            places: Some([Place::new(), Place::new()]),
             service: Some(echo()),
             ..Self::default()
         }
     }
 
     fn text(&self) -> String {
-        let (tunnel, ws) = self.ports;
+        let places = self.places.as_ref().expect("they were made");
+        let [tunnel, ws] = places.each_ref().map(|place| place.at);
         let service = self.service.expect("it was made");
         let Self {
             hub,
@@ -49,29 +51,29 @@ listen = "127.0.0.1:0"
 {hub}
 [[tunnel.serve]]
 name = "public"
-listen = "127.0.0.1:{tunnel}"
+listen = "{tunnel}"
 tokens = "tunnel.tokens"
 {serve}
 [[tunnel.expose]]
 name = "web"
-server = "127.0.0.1:{tunnel}"
+server = "{tunnel}"
 target = "{service}"
 token-file = "key"
 retry = "20ms"
 [[ws.relay]]
 name = "meet"
-listen = "127.0.0.1:{ws}"
+listen = "{ws}"
 tokens = "ws.tokens"
 {ws_more}
 [[ws.host]]
 name = "host"
-url = "ws://127.0.0.1:{ws}/host/game"
+url = "ws://{ws}/host/game"
 target = "{service}"
 token-file = "key"
 retry = "20ms"
 [[ws.client]]
 name = "client"
-url = "ws://127.0.0.1:{ws}/client/game"
+url = "ws://{ws}/client/game"
 listen = "127.0.0.1:0"
 token-file = "key"
 retry = "20ms"
@@ -274,32 +276,33 @@ fn each_of_them_is_begun_anew_alone() {
 /// One of each kind, and none with a name: each goes by another word, in the log as on the page and in metrics.
 #[test]
 fn those_without_a_name_are_told_apart() {
-    let (tunnel, ws, service, place) = (free_port(), free_port(), echo(), Place::new());
+    let places = [(); 3].map(|()| Place::new());
+    let [tunnel, ws, src] = places.each_ref().map(|place| place.at);
+    let service = echo();
     let text = format!(
         r#"[console]
 bind = "127.0.0.1:0"
 [metrics]
 listen = "127.0.0.1:0"
 [[relay]]
-src = "{}"
+src = "{src}"
 dst = "127.0.0.1:0"
 [[hub]]
 listen = "127.0.0.1:0"
 [[tunnel.serve]]
-listen = "127.0.0.1:{tunnel}"
+listen = "{tunnel}"
 [[tunnel.expose]]
-server = "127.0.0.1:{tunnel}"
+server = "{tunnel}"
 target = "{service}"
 [[ws.relay]]
-listen = "127.0.0.1:{ws}"
+listen = "{ws}"
 [[ws.host]]
-url = "ws://127.0.0.1:{ws}/host"
+url = "ws://{ws}/host"
 target = "{service}"
 [[ws.client]]
-url = "ws://127.0.0.1:{ws}/client"
+url = "ws://{ws}/client"
 listen = "127.0.0.1:0"
-"#,
-        place.at
+"#
     );
     let file = File::new(&text);
     let hydrant = file.run();

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::{hydrant, read_all};
-use crate::common::peers::{Place, connect, free_port};
+use crate::common::peers::{Place, connect};
 use crate::common::within;
 use crate::rig::{File, ask, clients_of};
 
@@ -215,8 +215,8 @@ fn a_mistake_or_a_place_that_is_taken_changes_nothing() {
 /// what is theirs.
 #[test]
 fn a_place_is_widened_and_narrowed() {
-    let mut a = Place::new();
-    let port = free_port();
+    let (mut a, place) = (Place::new(), Place::everywhere());
+    let port = place.at.port();
     let src = a.at;
     let with = |dst: String| relay("a", src, "").replace("127.0.0.1:0", &dst);
     let (narrow, wide) = (with(format!("127.0.0.1:{port}")), with(format!(":{port}")));
@@ -260,7 +260,8 @@ fn a_place_is_widened_and_narrowed() {
 #[test]
 fn a_place_that_was_widened_in_vain_is_as_it_was() {
     let (mut a, taken) = (Place::new(), Place::opened());
-    let port = free_port();
+    let place = Place::everywhere();
+    let port = place.at.port();
     let src = a.at;
     let with = |dst: String| relay("a", src, "").replace("127.0.0.1:0", &dst);
     let file = File::new(&with(format!("127.0.0.1:{port}")));
@@ -279,7 +280,8 @@ fn a_place_that_was_widened_in_vain_is_as_it_was() {
     hydrant.wait_logs(&["relay[a]: client", "connected"]);
     Feed::default().send(&mut up, 10_000);
     taker.take(10_000);
-    // Nobody who asks for the same stands beside it.
+    // Nobody who asks for the same stands beside it: by now it alone has the port.
+    drop(place);
     let beside = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let wide = SocketAddr::from(([0, 0, 0, 0], port));
     assert!(beside.bind(&wide.into()).is_err());

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::time::Instant;
 
 use crate::common::DEADLINE;
 use crate::common::hydrant::hydrant;
@@ -18,6 +19,15 @@ fn heard(manager: &UnixDatagram) -> String {
         .recv(&mut buffer)
         .expect("it is told something in time");
     String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+/// Waits until it is told this, beside signs of life.
+#[track_caller]
+fn hears(manager: &UnixDatagram, expected: &str) {
+    let end = Instant::now() + DEADLINE;
+    while heard(manager) != expected {
+        assert!(Instant::now() < end, "it is never told {expected}");
+    }
 }
 
 #[test]
@@ -46,14 +56,11 @@ fn the_service_manager_is_told_how_it_goes() {
         ["WATCHDOG=1", "WATCHDOG=1"]
     );
     hydrant.signal("HUP");
+    hears(&manager, "RELOADING=1");
+    hears(&manager, "READY=1");
     hydrant.wait_log("run file read again");
-    let mut told = Vec::new();
-    while told.last().is_none_or(|last| last != "READY=1") {
-        told.push(heard(&manager));
-    }
-    assert!(told.contains(&"RELOADING=1".to_owned()), "{told:?}");
     hydrant.signal("TERM");
-    while heard(&manager) != "STOPPING=1" {}
+    hears(&manager, "STOPPING=1");
 }
 
 /// There is no role that would have the loop turn, and no place for a socket.
@@ -95,10 +102,10 @@ fn the_service_manager_is_told_how_a_console_goes() {
     let told = [(); 3].map(|()| heard(&manager));
     assert_eq!(told, ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     hydrant.signal("HUP");
-    while heard(&manager) != "RELOADING=1" {}
-    while heard(&manager) != "READY=1" {}
+    hears(&manager, "RELOADING=1");
+    hears(&manager, "READY=1");
     hydrant.signal("TERM");
-    while heard(&manager) != "STOPPING=1" {}
+    hears(&manager, "STOPPING=1");
 }
 
 #[test]
@@ -223,11 +230,10 @@ fn a_name_without_a_socket_is_a_mistake_only_where_it_would_run() {
 /// Who reads the log has the file before them, and no command line.
 #[test]
 fn a_hint_names_the_key_of_the_file() {
-    let taken = Place::new();
-    let nobody = taken.at;
-    drop(taken);
+    let nobody = Place::new();
     let text = format!(
-        "[[relay]]\nname = \"a\"\nsrc = \"{nobody}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n"
+        "[[relay]]\nname = \"a\"\nsrc = \"{}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n",
+        nobody.at
     );
     let file = File::new(&text);
     let hydrant = file.run();

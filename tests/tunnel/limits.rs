@@ -11,7 +11,7 @@ use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::{is_turned_away, turns_away};
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{connect, connect_from, connect_narrow};
+use crate::common::peers::{Place, connect, connect_from, connect_narrow};
 use crate::common::scratch::Scratch;
 use crate::peer::{Peer, flood, greet};
 use crate::rig::{Backend, Server, ask, bytes, echo, is_reset, service, until};
@@ -457,7 +457,9 @@ fn streams_that_a_backend_opens_are_reset() {
 
 #[test]
 fn ports_run_out_and_those_of_names_go_last() {
-    let base = free_ports();
+    // Nobody else is given them meanwhile.
+    let places = Place::pair();
+    let base = places[0].at.port();
     let server = Server::start_at(0, &format!("--ports {}-{}", base, base + 1));
     let port = |public: String| public.parse::<SocketAddr>().expect("HOST:PORT").port();
     let mut named = connect(server.at);
@@ -474,14 +476,4 @@ fn ports_run_out_and_those_of_names_go_last() {
     let refused = greet(&mut connect(server.at), None, 0, None);
     let refused = refused.expect_err("all are taken");
     assert!(refused.starts_with("Full: no port of "), "{refused}");
-}
-
-/// The first of two ports that are free at the moment.
-fn free_ports() -> u16 {
-    until("two free ports in a row", || {
-        let first = TcpListener::bind("127.0.0.1:0").ok()?;
-        let port = first.local_addr().ok()?.port();
-        let second = TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok();
-        second.map(|_| port)
-    })
 }

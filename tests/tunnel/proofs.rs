@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::connect;
+use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::peer::{Peer, greet};
 use crate::rig::{Backend, Server, ask, echo};
@@ -96,9 +96,8 @@ fn a_backend_with_a_token_talks_to_nobody_who_has_none() {
 
 #[test]
 fn a_name_gets_the_ports_of_its_line() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = free.local_addr().expect("it is bound").port();
-    drop(free);
+    let place = Place::new();
+    let port = place.at.port();
     let (_folder, file, _) = tokens(&format!("web {TOKEN} {port}\n"));
     let server = Server::start(&format!("--tokens {file}"));
     let mut stream = connect(server.at);

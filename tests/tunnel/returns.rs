@@ -7,7 +7,7 @@ use hydrant::proto::yamux::{Flags, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::{is_turned_away, turns_away};
-use crate::common::peers::connect;
+use crate::common::peers::{Place, connect};
 use crate::peer::{Peer, begin, finish, greet};
 use crate::rig::{Backend, Server, ask, is_reset, until};
 
@@ -51,10 +51,12 @@ fn who_waits_too_long_for_a_backend_is_turned_away() {
 
 #[test]
 fn a_server_that_is_killed_finds_its_backends_again() {
-    let server = Server::start_at(0, "--ports 0");
+    let [own, open] = [(); 2].map(|()| Place::everywhere());
+    let (port, open) = (own.at.port(), open.at.port());
+    let ports = format!("--ports {open}-{open}");
+    let server = Server::start_at(port, &ports);
     let backend = Backend::start(server.at, "--echo --name web");
     let public = backend.public();
-    let port = server.at.port();
     let client = connect(public);
     drop(server);
     backend.run.wait_log("lost: it ");
@@ -64,7 +66,7 @@ fn a_server_that_is_killed_finds_its_backends_again() {
             .is_err()
             .then_some(())
     });
-    let server = Server::start_at(port, "--ports 0");
+    let server = Server::start_at(port, &ports);
     // Printed only where it is news: the same port is asked for and given.
     backend.run.wait_log("connected (was down ");
     assert_eq!(ask(public, b"again"), b"again");
@@ -174,8 +176,9 @@ fn a_stopped_backend_lets_its_clients_finish() {
 fn a_thousand_backends_return_at_once_to_a_server_that_was_killed() {
     // It raises the limit of this process's descriptors, too.
     let _net = MioNet::new(Options::default()).expect("a poll can be made");
-    let server = Server::start("--max-backends 1000");
-    let port = server.at.port();
+    let place = Place::everywhere();
+    let port = place.at.port();
+    let server = Server::start_at(port, "--ports 0 --max-backends 1000");
     let streams = return_all(&server);
     drop(server);
     until("the port to be free again", || {

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
 use crate::common::DEADLINE;
-use crate::common::peers::connect;
+use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{Tool, have};
 use crate::peer::{Plain, answer, request};
@@ -51,15 +51,14 @@ fn a_relay_that_is_stopped_is_left_and_found_again() {
 }
 
 /// nginx in front of a relay, as a proxy for WebSockets is commonly set up. What it says of timeouts is its own.
-fn nginx(relay: SocketAddr, timeout: &str) -> Option<(Tool, SocketAddr, Scratch)> {
+fn nginx(relay: SocketAddr, timeout: &str) -> Option<(Tool, SocketAddr, (Scratch, Place))> {
     if !have("nginx") {
         return None;
     }
     let folder = Scratch::new();
     let path = |name| folder.at(name);
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let at = free.local_addr().expect("it is bound");
-    drop(free);
+    let place = Place::new();
+    let at = place.at;
     let config = format!(
         "daemon off; master_process off; pid {pid}; error_log {log};
         events {{ worker_connections 64; }}
@@ -97,13 +96,13 @@ fn nginx(relay: SocketAddr, timeout: &str) -> Option<(Tool, SocketAddr, Scratch)
         assert!(Instant::now() < end, "nginx does not listen");
         std::thread::park_timeout(Duration::from_millis(20));
     }
-    Some((tool, at, folder))
+    Some((tool, at, (folder, place)))
 }
 
 #[test]
 fn an_idle_tunnel_outlives_a_proxys_patience() {
     let relay = Relay::start("--ping 0.5 --trust-proxy 127.0.0.1");
-    let Some((_nginx, front, _folder)) =
+    let Some((_nginx, front, _kept)) =
         nginx(relay.at, "proxy_read_timeout 4s; proxy_send_timeout 4s;")
     else {
         return;
@@ -120,12 +119,13 @@ fn an_idle_tunnel_outlives_a_proxys_patience() {
         .expect("a deadline");
     let silence = idle.read(&mut [0; 16]).expect_err("nothing is said");
     assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock);
+    idle.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     exchange(&program, b"after");
     assert!(!client.has_logged("lost") && !host.has_logged("lost"));
 
     // Without them it is not.
     let relay = Relay::start("--ping 1h");
-    let Some((_nginx, front, _folder)) = nginx(relay.at, "proxy_read_timeout 1s;") else {
+    let Some((_nginx, front, _kept)) = nginx(relay.at, "proxy_read_timeout 1s;") else {
         return;
     };
     let host = crate::rig::host(front, "/host", echo(), "--ping 1h");
@@ -135,11 +135,13 @@ fn an_idle_tunnel_outlives_a_proxys_patience() {
 #[test]
 fn through_a_proxy_as_it_comes_everything_passes() {
     let relay = Relay::start("--trust-proxy 127.0.0.1 --allow 127.0.0.0/8");
-    let Some((_nginx, front, _folder)) = nginx(relay.at, "") else {
+    let Some((_nginx, front, _kept)) = nginx(relay.at, "") else {
         return;
     };
-    let _host = host(front, "/host/web", echo(), "");
-    let (_client, at) = client(front, "/client/web", "");
+    let host = host(front, "/host/web", echo(), "");
+    host.wait_log(" connected");
+    let (client, at) = client(front, "/client/web", "");
+    client.wait_log(" connected");
     let much = crate::rig::bytes(3 << 20);
     exchange(&connect(at), &much);
     let mut plain = Plain::dial(front, "/client/web");

@@ -142,12 +142,13 @@ fn without_a_host_a_connection_waits_and_is_reset() {
 
 #[test]
 fn all_come_back_when_the_relay_does() {
-    let relay = Relay::start("");
+    let place = Place::everywhere();
+    let port = place.at.port();
+    let relay = Relay::start_at(port, "");
     let host = relay.host("", echo(), "");
     let (client, at) = relay.client("", "");
     let held = connect(at);
     exchange(&held, b"before");
-    let port = relay.at.port();
     relay.run.stop();
     client.wait_log("lost");
     assert!(is_reset(held), "what was under way is over");

@@ -21,6 +21,7 @@ use super::control;
 use super::errand::{Broken, Errand};
 use super::keeper::{Keeper, Said};
 use super::lock::lock_folder;
+use super::notify::Readings;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use super::saved::{Saved, Turns};
@@ -53,6 +54,8 @@ pub(super) struct Desk {
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
+    /// How often that has begun.
+    readings: u64,
     opens_browser: bool,
     announced: bool,
     /// Whoever started it sees in the log on stderr where it is.
@@ -109,6 +112,7 @@ impl Desk {
             _folder: folder.flatten(),
             origin: Some(Box::new(origin)),
             reading: None,
+            readings: 0,
             opens_browser: orders.opens_browser,
             announced: false,
             is_logged_there: globals.log_file.is_none() && globals.verbosity != Verbosity::Quiet,
@@ -152,6 +156,7 @@ impl Desk {
             _folder: None,
             origin: None,
             reading: None,
+            readings: 0,
             opens_browser: false,
             announced: true,
             is_logged_there: true,
@@ -228,9 +233,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Whether files are being read again.
-    pub(super) fn is_reloading(&self) -> bool {
-        self.reading.is_some()
+    /// How the reading of its files goes.
+    pub(super) fn readings(&self) -> Readings {
+        Readings {
+            begun: self.readings,
+            under_way: self.reading.is_some(),
+        }
     }
 
     /// SIGHUP: the tokens may be others.
@@ -240,7 +248,10 @@ impl Desk {
         };
         // One that is under way may have read what is old now: its outcome does not count.
         match Errand::begin("files", reactor.waker(), move || origin.load()) {
-            Ok(reading) => self.reading = Some(reading),
+            Ok(reading) => {
+                self.readings += 1;
+                self.reading = Some(reading);
+            }
             Err(text) => log::warn!("console: {text}; the tokens that it had are kept"),
         }
     }

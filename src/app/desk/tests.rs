@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::*;
 use crate::app::errand::Hosts;
@@ -103,4 +104,24 @@ fn the_end_of_what_began_here_is_nobody_else_s() {
     let mut ended = vec![ends(ours), ends(other)];
     desk.mind(&mut reactor, &mut ended, &[other]);
     assert_eq!(ended, [ends(other)]);
+}
+
+/// Who waits for a reload is told of it though nothing of it is under way any more when it could be looked for.
+#[test]
+fn each_reload_is_counted_however_brief_it_is() {
+    let (mut reactor, mut desk) = desk();
+    for begun in 1..3 {
+        let between = desk.between_turns(&mut reactor, &Turn::Reloading, &mut Vec::new());
+        between.expect("the console goes on");
+        assert_eq!(desk.readings().begun, begun);
+    }
+    let end = reactor.clock() + Duration::from_secs(60);
+    while desk.readings().under_way {
+        assert!(reactor.clock() < end, "it is never through");
+        let mut ended = Vec::new();
+        let turn = reactor.turn(&mut ended).expect("it can wait");
+        let between = desk.between_turns(&mut reactor, &turn, &mut ended);
+        between.expect("the console goes on");
+    }
+    assert_eq!(desk.readings().begun, 2);
 }

@@ -100,6 +100,7 @@ fn who_may_look_is_shown_what_is_on_the_wall_and_no_more() {
     );
     let shown = [
         "guarded",
+        "look",
         "roles",
         "settings",
         "started",

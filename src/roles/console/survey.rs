@@ -76,6 +76,8 @@ enum Told {
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     phase: Phase,
+    /// How many have begun: of two states the one of the later look is newer, whichever comes first.
+    looks: u64,
     /// Who waits for the tabs as they are now.
     waiting: Vec<Waiting>,
     /// Who has asked for them since the look that is under way began to show them.
@@ -161,6 +163,7 @@ impl Console {
     fn begin_look(&mut self, cx: &mut Cx<'_>) {
         let waiting = self.survey.waiting.iter();
         let is_brief = !waiting.into_iter().any(|one| one.shows_all(&self.streams));
+        self.survey.looks += 1;
         self.survey.phase = Phase::Asked {
             is_brief,
             so_far: Vec::new(),
@@ -250,6 +253,7 @@ impl Console {
             let head = json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "started": self.started,
+                "look": survey.looks,
                 "utc": cx.utc_millis(),
                 "settings": survey.settings,
                 "guarded": !self.guard.is_open(),

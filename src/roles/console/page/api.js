@@ -61,6 +61,8 @@ export class Events {
   #from = null;
   #timer = 0;
   #watch = 0;
+  // The question that a page asks which is hidden, until it is seen.
+  #looking = null;
   #handlers;
   #isUp = false;
 
@@ -119,18 +121,24 @@ export class Events {
     this.#source = null;
     clearTimeout(this.#watch);
     clearTimeout(this.#timer);
+    this.#looking = null;
     this.#isUp = false;
   }
 
   // For a page that is hidden.
   async #look() {
-    this.#timer = setTimeout(() => this.#open(), HIDDEN_MS);
+    const look = (this.#looking = {});
+    let state = null;
     try {
-      const state = await get("state");
-      if (document.hidden) this.#handlers.state(state);
-    } catch {
-      this.#handlers.down();
+      state = await get("state");
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
     }
+    // Meanwhile it is seen, and its stream knows better.
+    if (look !== this.#looking) return;
+    this.#timer = setTimeout(() => this.#open(), HIDDEN_MS);
+    if (state) this.#handlers.state(state);
+    else this.#handlers.down();
   }
 }
 

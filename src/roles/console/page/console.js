@@ -70,6 +70,8 @@ const role = () => state?.roles.find((one) => one.id === selected) ?? null;
 function take(next) {
   // Another page of this browser has logged in as somebody who may only look, and so has this one.
   if (next.view_only) return location.replace("/wall");
+  // What is pushed and what is asked for come over two connections, and may overtake each other.
+  if (state?.started === next.started && next.look < state.look) return;
   const before = role();
   const past = state?.roles ?? [];
   const isAnother = state !== null && state.started !== next.started;
