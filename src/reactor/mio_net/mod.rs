@@ -89,7 +89,13 @@ pub struct Options {
 }
 
 /// The network of the operating system.
+///
+/// What each turn looks at comes first, in memory as here.
+#[repr(C, align(64))]
 pub struct MioNet {
+    /// The zero of its clock, by [`sys::monotonic`].
+    start: u64,
+    now: Time,
     poll: Poll,
     alarm: Alarm,
     /// What the latest wait brought, with room for as much as one brings. mio registers what is waited for; the wait
@@ -102,9 +108,6 @@ pub struct MioNet {
     resolver: Resolver,
     waker: Arc<Waker>,
     signals: Option<Signals>,
-    /// The zero of its clock, by [`sys::monotonic`].
-    start: u64,
-    now: Time,
     descriptor_limit: usize,
     /// Room for what is thrown away; nothing is ever in it.
     discarded: Vec<u8>,

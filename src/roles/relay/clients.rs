@@ -106,24 +106,27 @@ impl Client {
 }
 
 /// All clients.
+///
+/// What each message looks at comes first, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Clients {
     table: Slab<Client>,
-    places: u32,
-    serial: u32,
-    /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
-    current: VecDeque<ClientId>,
     behind: usize,
     /// Those that have all that they will ever get; neither current nor behind.
     finishing: usize,
+    /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
+    current: VecDeque<ClientId>,
+    /// The furthest cursor; unknown after the client that had it has left.
+    lead: Option<u64>,
     /// Those that are behind, by policy.
     droppable: Laggards<ClientId>,
     blocking: Laggards<ClientId>,
+    places: u32,
+    serial: u32,
     half_closed: VecDeque<ClientId>,
     /// How many of these are gone.
     half_closed_gone: usize,
-    /// The furthest cursor; unknown after the client that had it has left.
-    lead: Option<u64>,
 }
 
 impl Clients {

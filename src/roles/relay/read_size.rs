@@ -16,10 +16,16 @@
 use std::time::Duration;
 
 /// The size of a read, and what is being found out about it.
+///
+/// What each message looks at comes first, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct ReadSize {
-    most: usize,
     best: usize,
+    /// What the latest read brought.
+    last: usize,
+    trial: Option<Trial>,
+    most: usize,
     /// Whether the neighbour to be tried next is the larger one.
     upwards: bool,
     /// Neighbours that have lost since the best became it, or since what shares a read has changed.
@@ -27,9 +33,6 @@ pub(super) struct ReadSize {
     /// Full reads until the next trial.
     rest: u32,
     takers: usize,
-    /// What the latest read brought.
-    last: usize,
-    trial: Option<Trial>,
 }
 
 /// Two sizes, compared.

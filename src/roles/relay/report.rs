@@ -13,7 +13,10 @@ use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// What the relay has counted since its start.
+///
+/// What each message counts comes first, in memory as here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Counts {
     /// Bytes that came from the upstream.
     pub bytes_in: u64,
