@@ -50,8 +50,7 @@ pub(super) struct Client {
     /// What it has besides if it gets messages.
     pub(super) websocket: Option<Box<WebSocket>>,
     pub(super) serial: u32,
-    /// It is sent no more of the stream before its kernel has taken of what was sent: so many bytes waited there when
-    /// that began. Else 0.
+    /// While it is sent no more of the stream: how many bytes waited in its kernel when that began. Else 0.
     pub(super) withheld: u32,
     pub(super) output: u16,
     pub(super) slow: Slow,
@@ -105,9 +104,7 @@ impl Client {
     }
 }
 
-/// All clients.
-///
-/// What each message looks at comes first, in memory as here.
+/// All clients. What each message looks at comes first, in memory as here.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Clients {

@@ -17,14 +17,10 @@ use std::time::Duration;
 
 /// The size of a read, and what is being found out about it.
 ///
-/// What each message looks at comes first, in memory as here.
+/// What each message looks at comes last, in memory as here.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct ReadSize {
-    best: usize,
-    /// What the latest read brought.
-    last: usize,
-    trial: Option<Trial>,
     most: usize,
     /// Whether the neighbour to be tried next is the larger one.
     upwards: bool,
@@ -33,6 +29,10 @@ pub(super) struct ReadSize {
     /// Full reads until the next trial.
     rest: u32,
     takers: usize,
+    trial: Option<Trial>,
+    best: usize,
+    /// What the latest read brought.
+    last: usize,
 }
 
 /// Two sizes, compared.

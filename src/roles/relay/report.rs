@@ -22,10 +22,10 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes that the clients' kernels took, all clients together.
     pub bytes_out: u64,
-    /// Bytes that clients have skipped (`--slow skip`).
-    pub skipped: u64,
     /// Bytes of records that were not whole, or of no record at all, and went to nobody.
     pub discarded: u64,
+    /// Bytes that clients have skipped (`--slow skip`).
+    pub skipped: u64,
     /// Connections from the upstream that were in use.
     pub upstreams: u64,
     /// The most clients at a time.
