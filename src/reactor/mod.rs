@@ -395,6 +395,13 @@ impl<R: Role> Reactor<R> {
 
     fn fire_timers(&mut self) {
         self.core.ripen();
+        if self.core.has_due() {
+            self.fire_due();
+        }
+    }
+
+    #[inline(never)]
+    fn fire_due(&mut self) {
         while let Some((key, alarm)) = self.core.next_due() {
             match alarm {
                 Alarm::Owner(Owner::Role(role), tag) => {
@@ -406,8 +413,16 @@ impl<R: Role> Reactor<R> {
         }
     }
 
-    /// Delivers what came up inside of calls. Bounded: what these deliveries bring up in turn waits for the next time.
+    /// Delivers what came up inside of calls.
     fn empty_outbox(&mut self) {
+        if !self.core.outbox.is_empty() {
+            self.deliver_outbox();
+        }
+    }
+
+    /// Bounded: what these deliveries bring up in turn waits for the next time.
+    #[inline(never)]
+    fn deliver_outbox(&mut self) {
         for _ in 0..self.core.outbox.len() {
             let Some((role, event)) = self.core.outbox.pop_front() else {
                 return;
