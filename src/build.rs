@@ -38,7 +38,6 @@ const TURN: &[&str] = &[
     "hydrant::roles::relay::fanout::send",
     "hydrant::roles::relay::gate::refresh_gate",
     "hydrant::roles::relay::fanout::start_over",
-    "core::ptr::drop_in_place$LT$hydrant..reactor..event..Event$GT$",
 ];
 
 /// What each process runs, though it would be among the following.
@@ -232,10 +231,10 @@ fn script() -> String {
     script
 }
 
-/// The output section of what each message runs: from the beginning of a page, so that it takes no more of them than it
-/// needs.
+/// The output section of what each message runs: from the beginning of a page, and each function from that of a cache
+/// line, so that it takes no more of them than it needs.
 fn turn(script: &mut String) {
-    *script += "  .text.turn : ALIGN(4096)\n  {\n";
+    *script += "  .text.turn : ALIGN(4096) SUBALIGN(64)\n  {\n";
     for path in TURN {
         let (owner, name) = path.rsplit_once("::").expect("each is in a module");
         // A type's name may have parameters behind it, and what it implements.

@@ -25,17 +25,20 @@
 use std::fmt;
 
 /// A flat ring of bytes with absolute offsets.
+///
+/// What each read and write looks at comes first, in memory as here: 64 bytes.
+#[repr(C)]
 pub struct Ring {
     /// The ring's memory, and before it what is left free so that it begins in the middle of a page.
     bytes: Vec<u8>,
     free: usize,
-    /// An offset and its place after a rewind differ by a multiple of this power of two.
-    page: usize,
     /// The place of the byte at offset `head`; always less than the capacity.
     place: usize,
     head: u64,
     len: usize,
     reserved: usize,
+    /// An offset and its place after a rewind differ by a multiple of this power of two.
+    page: usize,
 }
 
 /// A reader's cursor points at bytes that have been overwritten.

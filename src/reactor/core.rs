@@ -166,6 +166,10 @@ impl Core {
         self.due.extend(self.ripe.drain(..));
     }
 
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     pub(super) fn next_due(&mut self) -> Option<(TimerKey, Alarm)> {
         self.due.pop_front()
     }

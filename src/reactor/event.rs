@@ -72,8 +72,8 @@ pub enum Event {
     Reply {
         /// Which question.
         ticket: Ticket,
-        /// The answer.
-        reply: Reply,
+        /// The answer; in a box, since every event is as long as the longest.
+        reply: Box<Reply>,
     },
     /// Files that the role has read may have changed (SIGHUP).
     Reload,
@@ -82,6 +82,8 @@ pub enum Event {
     /// Stop: accept nobody, flush what can be flushed in time, close all and [`Cx::finish`].
     Drain(Signal),
 }
+
+const _: () = assert!(size_of::<Event>() <= 64);
 
 /// Why a dial failed.
 #[derive(Debug)]

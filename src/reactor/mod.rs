@@ -44,18 +44,21 @@ use self::table::{Owner, Way};
 use self::view::Spread;
 
 /// The loop and its roles.
+///
+/// What each turn looks at lies close together, in memory as here.
+#[repr(C, align(64))]
 pub struct Reactor<R> {
-    core: Core,
-    roles: Berths<R>,
     ready: Vec<Ready>,
+    roles: Berths<R>,
     options: Options,
     stopping: bool,
-    /// The longest time between two turns.
-    pulse: Option<Duration>,
     /// The next turn does not wait.
     hurries: bool,
     /// It goes on though no role is left.
     stays: bool,
+    /// The longest time between two turns.
+    pulse: Option<Duration>,
+    core: Core,
     turns: Spread,
 }
 
@@ -181,6 +184,7 @@ impl<R: Role> Reactor<R> {
 
     /// Answers a question. A role that is gone by then hears nothing.
     pub fn answer(&mut self, to: RoleId, ticket: Ticket, reply: Reply) {
+        let reply = Box::new(reply);
         self.core
             .outbox
             .push_back((to, Event::Reply { ticket, reply }));
@@ -198,7 +202,7 @@ impl<R: Role> Reactor<R> {
             .outbox
             .iter()
             .filter_map(|(_, event)| match event {
-                Event::Reply { reply, .. } => Some(reply),
+                Event::Reply { reply, .. } => Some(&**reply),
                 _ => None,
             })
     }
@@ -240,7 +244,9 @@ impl<R: Role> Reactor<R> {
         self.core.now = self.core.net.now();
         let mut told = Told::default();
         // What is taken from the end needs no second list.
-        self.ready.reverse();
+        if self.ready.len() > 1 {
+            self.ready.reverse();
+        }
         while let Some(event) = self.ready.pop() {
             match event {
                 Ready::Sock {
@@ -356,7 +362,9 @@ impl<R: Role> Reactor<R> {
         if self.core.finished.iter().any(|(over, _)| *over == id) {
             return;
         }
-        log::trace!("{id:?} {event:?}");
+        if log::log_enabled!(log::Level::Trace) {
+            trace(id, &event);
+        }
         role.on(
             &mut Cx {
                 core: &mut self.core,
@@ -387,6 +395,13 @@ impl<R: Role> Reactor<R> {
 
     fn fire_timers(&mut self) {
         self.core.ripen();
+        if self.core.has_due() {
+            self.fire_due();
+        }
+    }
+
+    #[inline(never)]
+    fn fire_due(&mut self) {
         while let Some((key, alarm)) = self.core.next_due() {
             match alarm {
                 Alarm::Owner(Owner::Role(role), tag) => {
@@ -398,8 +413,16 @@ impl<R: Role> Reactor<R> {
         }
     }
 
-    /// Delivers what came up inside of calls. Bounded: what these deliveries bring up in turn waits for the next time.
+    /// Delivers what came up inside of calls.
     fn empty_outbox(&mut self) {
+        if !self.core.outbox.is_empty() {
+            self.deliver_outbox();
+        }
+    }
+
+    /// Bounded: what these deliveries bring up in turn waits for the next time.
+    #[inline(never)]
+    fn deliver_outbox(&mut self) {
         for _ in 0..self.core.outbox.len() {
             let Some((role, event)) = self.core.outbox.pop_front() else {
                 return;
@@ -423,4 +446,11 @@ impl<R: Role> Reactor<R> {
             }
         }
     }
+}
+
+/// Apart from what each message runs, which needs no room for a line of the log.
+#[cold]
+#[inline(never)]
+fn trace(id: RoleId, event: &Event) {
+    log::trace!("{id:?} {event:?}");
 }

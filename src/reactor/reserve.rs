@@ -303,6 +303,11 @@ impl Core {
 
     /// Whether a listener takes one that was handed to it now.
     pub(super) fn has_wanted(&self) -> bool {
+        !self.handed.is_empty() && self.is_any_wanted()
+    }
+
+    #[cold]
+    fn is_any_wanted(&self) -> bool {
         self.next_wanted().is_some()
     }
 

@@ -248,6 +248,11 @@ impl Table {
         }
     }
 
+    /// Whether visits may have been put off.
+    pub(super) fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
     /// Takes the first of those that were put off, whose visits are made as ever from now on.
     pub(super) fn next_deferred(&mut self) -> Option<SockId> {
         while let Some(id) = self.deferred.pop_front() {

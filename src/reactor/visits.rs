@@ -35,6 +35,13 @@ impl<R: Role> Reactor<R> {
     /// What those visits have left for others to write goes out at once: another turn would first ask the net whether
     /// anything else has come. Whoever had a visit waits for the next turn, so nobody has two.
     pub(super) fn visit_writers(&mut self) {
+        if self.core.table.due() > 0 {
+            self.visit_those_writers();
+        }
+    }
+
+    #[inline(never)]
+    fn visit_those_writers(&mut self) {
         for _ in 0..self.core.table.due() {
             if let Some(id) = self.core.table.next_writer() {
                 self.visit(id, &mut 0);
@@ -44,13 +51,16 @@ impl<R: Role> Reactor<R> {
 
     /// One of those that were put off: one a turn, so that many of them hold up nobody.
     pub(super) fn visit_deferred(&mut self) {
-        if let Some(id) = self.core.table.next_deferred() {
-            self.visit_late(id);
+        if self.core.table.has_deferred() {
+            self.visit_late();
         }
     }
 
     #[cold]
-    fn visit_late(&mut self, id: SockId) {
+    fn visit_late(&mut self) {
+        let Some(id) = self.core.table.next_deferred() else {
+            return;
+        };
         if let Some(Owner::Role(role)) = self.core.table.get(id).map(|slot| slot.owner) {
             self.core.in_deferred = true;
             self.deliver(role, Event::Readable(id));

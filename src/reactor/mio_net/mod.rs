@@ -28,9 +28,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Interest, Poll, Token, Waker};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventFlags};
+use rustix::io::Errno;
+use rustix::time::Timespec;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals;
@@ -86,10 +89,18 @@ pub struct Options {
 }
 
 /// The network of the operating system.
+///
+/// What each turn looks at comes first, in memory as here.
+#[repr(C, align(64))]
 pub struct MioNet {
+    /// The zero of its clock, by [`sys::monotonic`].
+    start: u64,
+    now: Time,
     poll: Poll,
     alarm: Alarm,
-    events: Events,
+    /// What the latest wait brought, with room for as much as one brings. mio registers what is waited for; the wait
+    /// itself goes to the kernel without the C library between, as do reads and writes (see socket.rs).
+    events: Vec<epoll::Event>,
     sockets: Slab<Entry>,
     /// Counts every socket that was ever opened, so that no two of a place's tenants share a generation.
     generation: u32,
@@ -97,9 +108,6 @@ pub struct MioNet {
     resolver: Resolver,
     waker: Arc<Waker>,
     signals: Option<Signals>,
-    /// The zero of its clock, by [`sys::monotonic`].
-    start: u64,
-    now: Time,
     descriptor_limit: usize,
     /// Room for what is thrown away; nothing is ever in it.
     discarded: Vec<u8>,
@@ -157,7 +165,7 @@ impl MioNet {
         Ok(Self {
             poll,
             alarm,
-            events: Events::with_capacity(EVENTS_MAX),
+            events: Vec::with_capacity(EVENTS_MAX),
             sockets: Slab::new(),
             generation: 0,
             std_streams: StdStreams::default(),
@@ -265,12 +273,13 @@ impl MioNet {
 
     fn dispatch(&mut self, out: &mut Vec<Ready>) {
         for event in &self.events {
-            match event.token() {
+            match Token(event.data.u64() as usize) {
                 WAKER => poll_resolver(&mut self.resolver, out),
                 ALARM => self.alarm.rang(),
                 SIGNALS => take_signals(&mut self.signals, out),
                 token => {
-                    if let Some(ready) = sock_ready(&mut self.sockets, sock_id(token), event) {
+                    if let Some(ready) = sock_ready(&mut self.sockets, sock_id(token), event.flags)
+                    {
                         out.push(ready);
                     }
                 }
@@ -301,14 +310,16 @@ impl Net for MioNet {
                 self.alarm.ends_by(end, || time_since(start))?
             }
         };
-        let timeout = (!sleeps).then_some(Duration::ZERO);
-        let outcome = self.poll.poll(&mut self.events, timeout);
+        let timeout = (!sleeps).then_some(&AT_ONCE);
+        self.events.clear();
+        let room = spare_capacity(&mut self.events);
+        let outcome = epoll::wait(self.poll.registry(), room, timeout);
         self.now = self.clock();
         match outcome {
-            Ok(()) => self.dispatch(out),
+            Ok(_) => self.dispatch(out),
             // A signal: the next wait finds it at once.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -583,24 +594,18 @@ fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {
 }
 
 /// What an event says of the socket with this id; nothing if that is gone.
-fn sock_ready(sockets: &mut Slab<Entry>, id: SockId, event: &Event) -> Option<Ready> {
+fn sock_ready(sockets: &mut Slab<Entry>, id: SockId, flags: EventFlags) -> Option<Ready> {
     let entry = sockets
         .get_mut(id.key as usize)
         .filter(|entry| entry.generation == id.generation)?;
-    let (failed, read_end, write_end) = (
-        event.is_error(),
-        event.is_read_closed(),
-        event.is_write_closed(),
-    );
+    let over = EventFlags::ERR | EventFlags::HUP;
     if let Kind::Stream { wary, .. } = &mut entry.kind {
-        *wary |= failed || read_end || write_end || event.is_priority();
+        *wary |= flags.intersects(over | EventFlags::RDHUP | EventFlags::PRI);
     }
-    let readable = event.is_readable() || read_end || failed;
-    let writable = event.is_writable() || write_end || failed;
     Some(Ready::Sock {
         id,
-        readable,
-        writable,
+        readable: flags.intersects(over | EventFlags::IN | EventFlags::PRI),
+        writable: flags.intersects(over | EventFlags::OUT),
     })
 }
 
@@ -680,6 +685,12 @@ fn peer(what: Stream, address: &SockAddr) -> Peer {
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const ALARM: Token = Token(usize::MAX - 2);
+
+/// The timeout of a wait that only looks.
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// The most events that one wait takes in; the rest come with the next.
 const EVENTS_MAX: usize = 1024;

@@ -87,8 +87,14 @@ pub(super) fn send(socket: &Socket, from: [&[u8]; 2]) -> io::Result<usize> {
         [only, []] | [[], only] => Ok(retry_on_intr(|| {
             net::send(socket, only, SendFlags::NOSIGNAL)
         })?),
-        [first, second] => send_slices(socket, &[IoSlice::new(first), IoSlice::new(second)]),
+        from => send_both(socket, from),
     }
+}
+
+/// Apart from what most messages run, which needs no room for its slices.
+#[inline(never)]
+fn send_both(socket: &Socket, from: [&[u8]; 2]) -> io::Result<usize> {
+    send_slices(socket, &from.map(IoSlice::new))
 }
 
 /// As [`send`], of any number of slices.

@@ -379,7 +379,7 @@ impl Role for Console {
             Event::Again => self.serve_next(cx),
             Event::Timer { tag, .. } => self.on_timer(cx, tag),
             Event::Reply { ticket, reply } => {
-                let reply = match reply {
+                let reply = match *reply {
                     Reply::Tab(reply) => reply,
                     _ => TabReply::Refused("there was no answer".to_owned()),
                 };

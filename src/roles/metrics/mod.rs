@@ -204,7 +204,7 @@ impl Role for Metrics {
             }
             Event::Reply { ticket, reply } => {
                 let gather = self.gather.as_mut();
-                if gather.is_some_and(|gather| gather.take_in(cx, ticket, reply)) {
+                if gather.is_some_and(|gather| gather.take_in(cx, ticket, *reply)) {
                     self.server.wake(cx);
                 }
             }

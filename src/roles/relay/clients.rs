@@ -50,8 +50,7 @@ pub(super) struct Client {
     /// What it has besides if it gets messages.
     pub(super) websocket: Option<Box<WebSocket>>,
     pub(super) serial: u32,
-    /// It is sent no more of the stream before its kernel has taken of what was sent: so many bytes waited there when
-    /// that began. Else 0.
+    /// While it is sent no more of the stream: how many bytes waited in its kernel when that began. Else 0.
     pub(super) withheld: u32,
     pub(super) output: u16,
     pub(super) slow: Slow,
@@ -105,25 +104,26 @@ impl Client {
     }
 }
 
-/// All clients.
+/// All clients. What each message looks at comes first, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Clients {
     table: Slab<Client>,
-    places: u32,
-    serial: u32,
-    /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
-    current: VecDeque<ClientId>,
     behind: usize,
     /// Those that have all that they will ever get; neither current nor behind.
     finishing: usize,
+    /// Those that have every byte so far, in the order in which they are served. May hold ids that are stale.
+    current: VecDeque<ClientId>,
+    /// The furthest cursor; unknown after the client that had it has left.
+    lead: Option<u64>,
     /// Those that are behind, by policy.
     droppable: Laggards<ClientId>,
     blocking: Laggards<ClientId>,
+    places: u32,
+    serial: u32,
     half_closed: VecDeque<ClientId>,
     /// How many of these are gone.
     half_closed_gone: usize,
-    /// The furthest cursor; unknown after the client that had it has left.
-    lead: Option<u64>,
 }
 
 impl Clients {

@@ -13,8 +13,20 @@ use crate::proto::record::Framing;
 use crate::roles::tls::Tls;
 
 /// A relay's orders.
+///
+/// What each message looks at comes first, in memory as here.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct RelayConfig {
+    /// How many sends one visit makes, of which a large one counts as several, after which the others on the loop have
+    /// their turn; at least one. No option sets it.
+    pub sends_a_visit: usize,
+    /// `--wait-clients`: SRC is not read before so many clients are there.
+    pub wait_clients: usize,
+    /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
+    pub max_lag: Option<MaxLag>,
+    /// `--hold`: how long the upstream waits for leading clients that take nothing. Zero: it does not wait.
+    pub hold: Duration,
     /// `--name`: stands in its log lines.
     pub name: Option<String>,
     /// Where bytes come from.
@@ -37,10 +49,6 @@ pub struct RelayConfig {
     pub backlog: usize,
     /// `--resume`: where a dialled destination goes on that comes back. `None`: `acked` under `block`, else `live`.
     pub resume: Option<Resume>,
-    /// `--hold`: how long the upstream waits for leading clients that take nothing. Zero: it does not wait.
-    pub hold: Duration,
-    /// `--max-lag`: `--slow` applies already beyond this lag. `None`: no sooner than the ring is full.
-    pub max_lag: Option<MaxLag>,
     /// `--stall-timeout`: a client that takes nothing for so long while bytes wait for it is dropped.
     pub stall_timeout: Option<Duration>,
     /// `--idle-timeout`: an upstream silent for so long is taken for dead.
@@ -64,8 +72,6 @@ pub struct RelayConfig {
     /// `--max-clients`: the most clients at a time, all listening outputs together. `None`: as many as there are
     /// descriptors.
     pub max_clients: Option<usize>,
-    /// `--wait-clients`: SRC is not read before so many clients are there.
-    pub wait_clients: usize,
     /// `--origin`: pages of these may open a WebSocket, and programs that are no page. Empty: all may.
     pub origins: Vec<Origin>,
     /// `--drain`: the longest that a stopped relay waits for its clients to take what is theirs.
@@ -74,9 +80,6 @@ pub struct RelayConfig {
     pub stats: Option<Stats>,
     /// What those need who come or are dialled by `tls://`.
     pub tls: Tls,
-    /// How many sends one visit makes, of which a large one counts as several, after which the others on the loop have
-    /// their turn; at least one. No option sets it.
-    pub sends_a_visit: usize,
 }
 
 impl RelayConfig {

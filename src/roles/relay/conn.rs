@@ -10,21 +10,24 @@ use crate::roles::relay::takeover::Deferred;
 use crate::roles::tls::Secured;
 
 /// A connection from the upstream.
+///
+/// What each message looks at comes first, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Conn {
     pub(super) sock: SockId,
-    pub(super) peer: Peer,
-    pub(super) since: Time,
     /// Bytes that came in over it.
     pub(super) bytes: u64,
-    /// How much of `--upstream-send` it has been sent.
-    pub(super) greeted: usize,
-    /// Bytes that came in before it was in use, the next to go out.
-    pub(super) pending: Vec<u8>,
-    /// It has something to say, and waits for the active one to be read to its end.
-    pub(super) deferred: Option<Deferred>,
     /// Where it speaks TLS: its session.
     pub(super) tls: Option<Box<Secured>>,
+    /// Bytes that came in before it was in use, the next to go out.
+    pub(super) pending: Vec<u8>,
+    pub(super) peer: Peer,
+    pub(super) since: Time,
+    /// How much of `--upstream-send` it has been sent.
+    pub(super) greeted: usize,
+    /// It has something to say, and waits for the active one to be read to its end.
+    pub(super) deferred: Option<Deferred>,
 }
 
 impl Conn {

@@ -105,7 +105,7 @@ impl Relay {
         cx.set_tag(sock, Kind::Dump.tag(0));
         cx.want_read(sock, true);
         let format = Formatter::new(format);
-        self.dump = Some(Dump {
+        self.dump = Some(Box::new(Dump {
             sock,
             format,
             // What came before it was asked for is not shown.
@@ -114,7 +114,7 @@ impl Relay {
             sent: 0,
             skipped: 0,
             shut: false,
-        });
+        }));
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Relay {
         }
         self.hurry_granted(cx);
         let deadline = bounded.then(|| cx.timer(self.config.drain, Tick::Deadline.tag(0)));
-        self.flush = Some(Flush {
+        self.flush = Some(Box::new(Flush {
             why,
             began: cx.now(),
             drained: 0,
@@ -93,7 +93,7 @@ impl Relay {
             deadline,
             owed_said: false,
             over: false,
-        });
+        }));
         self.close_upstream(cx);
         self.close_outputs(cx, why == Why::SourceEnded);
         self.end_handshakes(cx);

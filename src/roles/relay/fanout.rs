@@ -18,7 +18,6 @@ use crate::reactor::Cx;
 use crate::reactor::net::SockId;
 use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
-use crate::roles::relay::dump::Dump;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
 
@@ -103,7 +102,7 @@ impl Relay {
             parked.min(),
             self.clients.hindmost_blocking(),
             self.clients.hindmost_droppable(),
-            self.dump.as_ref().map(Dump::cursor),
+            self.dump.as_ref().map(|dump| dump.cursor()),
             self.retained(),
             Some(whole - self.backlog_now()),
             self.framed.as_ref().and_then(|framed| framed.lacks(whole)),

@@ -25,20 +25,23 @@ use crate::roles::relay::outputs::Outlet;
 use crate::roles::relay::{Relay, Tick};
 
 /// Whether the upstream may be read, and since when it may not.
+///
+/// What each message looks at comes last, in memory as here.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Gate {
-    state: State,
     held_since: Time,
     /// When it was last looked who takes bytes.
     looked: Option<Time>,
     hold: Option<TimerKey>,
     /// The next question what was acknowledged, and when it is asked.
     acks: Option<(TimerKey, Time)>,
-    held_said: bool,
-    /// `--wait-clients` has been met once.
-    met: bool,
     /// Under `block`, those who were seen to lag too far by what waits in their kernels. Some may be gone.
     laggards: Vec<ClientId>,
+    held_said: bool,
+    state: State,
+    /// `--wait-clients` has been met once.
+    met: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

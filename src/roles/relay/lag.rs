@@ -174,7 +174,7 @@ impl Relay {
     pub(super) fn ask_acknowledged(&mut self, cx: &Cx<'_>, id: ClientId) -> Option<u32> {
         let client = self.clients.get_mut(id)?;
         let left = cx.unacknowledged(client.sock);
-        client.note_acknowledged(self.framed.as_ref(), left, cx.now());
+        client.note_acknowledged(self.framed.as_deref(), left, cx.now());
         left
     }
 

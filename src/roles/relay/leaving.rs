@@ -210,7 +210,7 @@ impl Relay {
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
-        let waiting = client.lacks(self.framed.as_ref(), cx.unacknowledged(client.sock));
+        let waiting = client.lacks(self.framed.as_deref(), cx.unacknowledged(client.sock));
         part(cx, client.sock, client.tls.as_deref_mut(), reason.close());
         self.sampler.forget(client.peer);
         if client.slow == Slow::Skip {

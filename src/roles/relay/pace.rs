@@ -43,6 +43,14 @@ impl Pace {
     /// one that no smaller read would make shorter.
     pub(super) fn end(&mut self, now: Time, sent: u64) {
         let sent = sent - self.before;
+        // What a small message sends teaches nothing, however long it took.
+        if sent > LEAST || sent >= self.budget / 2 {
+            self.learn(now, sent);
+        }
+    }
+
+    #[inline(never)]
+    fn learn(&mut self, now: Time, sent: u64) {
         let took = now.since(self.began);
         if took > PASS_MAX {
             if sent > LEAST {

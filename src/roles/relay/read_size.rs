@@ -16,10 +16,12 @@
 use std::time::Duration;
 
 /// The size of a read, and what is being found out about it.
+///
+/// What each message looks at comes last, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct ReadSize {
     most: usize,
-    best: usize,
     /// Whether the neighbour to be tried next is the larger one.
     upwards: bool,
     /// Neighbours that have lost since the best became it, or since what shares a read has changed.
@@ -27,9 +29,10 @@ pub(super) struct ReadSize {
     /// Full reads until the next trial.
     rest: u32,
     takers: usize,
+    trial: Option<Trial>,
+    best: usize,
     /// What the latest read brought.
     last: usize,
-    trial: Option<Trial>,
 }
 
 /// Two sizes, compared.

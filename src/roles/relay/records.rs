@@ -14,17 +14,20 @@ use crate::base::ring::Ring;
 use crate::proto::record::{Framing, Malformed, Piece, Splitter};
 
 /// Where the records are. It follows the ring and does not own it.
+///
+/// What each message looks at comes last, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Records {
-    framing: Framing,
     record_max: usize,
     splitter: Splitter,
-    whole: u64,
+    /// How far marks are apart, about: so much is looked through again to find a record.
+    spacing: usize,
+    framing: Framing,
     /// Beginnings of records, some KiB apart, from which the ones between are found again. The first one is the oldest
     /// that the ring has.
     marks: VecDeque<u64>,
-    /// How far marks are apart, about: so much is looked through again to find a record.
-    spacing: usize,
+    whole: u64,
 }
 
 impl Records {

@@ -13,16 +13,19 @@ use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::{Relay, Tick};
 
 /// What the relay has counted since its start.
+///
+/// What each message counts comes first, in memory as here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Counts {
     /// Bytes that came from the upstream.
     pub bytes_in: u64,
     /// Bytes that the clients' kernels took, all clients together.
     pub bytes_out: u64,
-    /// Bytes that clients have skipped (`--slow skip`).
-    pub skipped: u64,
     /// Bytes of records that were not whole, or of no record at all, and went to nobody.
     pub discarded: u64,
+    /// Bytes that clients have skipped (`--slow skip`).
+    pub skipped: u64,
     /// Connections from the upstream that were in use.
     pub upstreams: u64,
     /// The most clients at a time.

@@ -29,27 +29,30 @@ use crate::roles::relay::failover::Dialler;
 use crate::roles::relay::{Audience, Kind, Relay, Why};
 
 /// The state of the upstream side.
+///
+/// What each message looks at comes first, in memory as here.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Upstream {
-    pub(super) active: Option<Conn>,
+    /// Whether newcomers are taken in at present.
+    pub(super) accepting: bool,
+    /// Whether the connections are read at present.
+    pub(super) reading: bool,
+    pub(super) silence_said: bool,
+    pub(super) last_byte: Option<Time>,
     pub(super) candidates: Vec<Conn>,
+    pub(super) active: Option<Conn>,
     listeners: Vec<SockId>,
     pub(super) dialler: Dialler,
     pub(super) down_since: Option<Time>,
-    pub(super) last_byte: Option<Time>,
     /// When some of a record of TLS came that was not whole yet.
     pub(super) last_part: Time,
-    pub(super) silence_said: bool,
     /// `--idle-timeout` while the upstream is read.
     pub(super) idle: Option<TimerKey>,
     /// Since when it has been read without a break: while it is not, its silence is our doing.
     pub(super) reading_since: Time,
-    /// Whether newcomers are taken in at present.
-    pub(super) accepting: bool,
-    /// Whether they are kept waiting all the same, since they would have to shake hands as too many do already.
+    /// Whether newcomers are kept waiting all the same, since they would have to shake hands as too many do already.
     crowded: bool,
-    /// Whether the connections are read at present.
-    pub(super) reading: bool,
 }
 
 /// How a connection from the upstream came to its end.

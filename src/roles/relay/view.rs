@@ -103,7 +103,7 @@ impl Relay {
             true => cx.unacknowledged(client.sock),
             false => None,
         };
-        let acked = client.acked_by(self.framed.as_ref(), left);
+        let acked = client.acked_by(self.framed.as_deref(), left);
         let (bytes, age) = self.lag(acked.max(client.first), now);
         let age = age.min(now.since(client.joined));
         ClientRow {
