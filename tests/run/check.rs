@@ -109,6 +109,37 @@ F:37:10: 127.0.0.1:7001 is taken: 127.0.0.1:7001 stands on line 25
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
 }
 
+/// What an output says of its own is about no other, and of an output that is none there is nothing to say.
+#[test]
+fn an_output_without_a_place_is_told() {
+    let relay = "[[relay]]\nsrc = \"127.0.0.1:5000\"\ndst = \"127.0.0.1:6000\"\n";
+    let output = "[[relay.output]]\ndts = \"127.0.0.1:7000\"\nslow = \"block\"\n";
+    let unknown = "F:5:1: unknown key dts of an output: did you mean dst?";
+    let none = "F:4:1: an output needs a dst";
+    let behind = "[[relay.output]]\ndst = \"127.0.0.1:7001\"\n";
+    let broken = "[[hub]\nlisten = \"127.0.0.1:7002\"\n";
+    for (text, told) in [
+        (format!("{relay}{output}"), vec![unknown]),
+        (format!("{relay}{output}{behind}"), vec![unknown]),
+        (
+            format!("{relay}[[relay.output]]\nslow = \"block\"\n"),
+            vec![none],
+        ),
+        (
+            format!("{relay}{output}{broken}"),
+            vec![
+                unknown,
+                "F:7:7: this header is not closed as it is opened: write [[hub]]",
+            ],
+        ),
+    ] {
+        let said = check(&text);
+        let all: Vec<&str> = said.stderr.iter().step_by(3).map(String::as_str).collect();
+        assert_eq!(all, told, "{text}");
+        assert_eq!(said.code, 1, "{text}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
     let relay = "[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = \":0\"\n";

@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::tabs::Draft;
 use super::begin::begin_watchers;
 use super::control;
-use super::errand::{Broken, Errand};
+use super::errand::Errand;
 use super::keeper::{Keeper, Said};
 use super::lock::lock_folder;
 use super::panel::Panel;
@@ -257,7 +257,7 @@ impl Desk {
                 control::set_tokens(reactor, self.console, orders.console);
             }
             Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
-            Err(Broken) => log::warn!("console: its files could not be read again"),
+            Err(broken) => log::warn!("console: reading its files again {broken}"),
         }
     }
 
