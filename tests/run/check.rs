@@ -223,6 +223,46 @@ fn secrets_that_stand_in_a_file_are_not_shown() {
             "F:2:7: src: ...@h is not a host name: write HOST:PORT, ",
         ),
         (
+            "[[relay]]\nsrc = \"tls://h:1/x?token=SECRET\"\ndst = 0",
+            "F:2:7: src: 1/x?... is not a port, in h:1/x?...: write a number, 0 to 65535",
+        ),
+        (
+            "[[relay]]\nsrc = \"tls://h/x?token=SECRET\"\ndst = 0",
+            "F:2:7: src: h/x?... is not an endpoint: for a Unix socket write unix:h/x?...",
+        ),
+        (
+            "[[relay]]\nsrc = \"tls://h:1?a=1,SECRET b,c:SECRET\"\ndst = 0",
+            "F:2:7: src: h:1?... is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = \"me:a,SECRET@h:1\"\ndst = 0",
+            "F:2:7: src: ...@h is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"wss://h/x?token=SECRET\"",
+            "F:3:7: dst: h/x?... is not an endpoint",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"connect:ws://h:1/x?token=SECRET SECRET\"",
+            "F:3:7: dst: ws://h:1/x?... is not dialled",
+        ),
+        (
+            "[[tunnel.expose]]\nserver = \"tls://h:1?token=SECRET\"\ntarget = 1",
+            "F:2:10: server: 1?... is not a port, in h:1?...",
+        ),
+        (
+            "[[ws.client]]\nurl = \"ws://h\"\nlisten = 0\nproxy = \"http://u:SECRET@p:1/x?SECRET\"",
+            "F:4:9: proxy",
+        ),
+        (
+            "[[ws.relay]]\nlisten = 0\norigin = \"https://h/?SECRET\"",
+            "F:3:10: origin",
+        ),
+        (
+            "[[hub]]\nlisten = 0\nname-timeout = \"tls://h:1?SECRET\"",
+            "F:3:16: name-timeout: tls://h:1?... is not a duration",
+        ),
+        (
             "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"SECRET\\n\"",
             "F:4:17: upstream-send: a path has no control characters",
         ),

@@ -3,6 +3,7 @@
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::base::option::Values;
+use crate::base::secret::addresses;
 use crate::config::ConfigError;
 use crate::config::settings::Settings;
 use crate::roles::relay::options::{FitError, OrderError, wrong_destinations, wrong_sources};
@@ -87,19 +88,13 @@ fn of_order(settings: &Settings, error: &OrderError) -> String {
 
 fn of_endpoint(settings: &Settings) -> &'static str {
     let src = settings.get("src");
-    let is_read = src == "-"
-        || src
-            .split(',')
-            .all(|place| place.trim().parse::<Endpoint>().is_ok());
+    let is_read = src == "-" || addresses(src).all(|place| place.parse::<Endpoint>().is_ok());
     if is_read { "dst" } else { "src" }
 }
 
 /// Where SRC dials.
 fn places(settings: &Settings) -> impl Iterator<Item = Endpoint> {
-    settings
-        .get("src")
-        .split(',')
-        .filter_map(|place| place.trim().parse().ok())
+    addresses(settings.get("src")).filter_map(|place| place.parse().ok())
 }
 
 fn speaks_tls(text: &str) -> bool {
