@@ -190,6 +190,69 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
     }
 }
 
+/// What a tunnel's public side takes for certain is taken; of a range with another port left, nothing is.
+#[test]
+fn public_ports_that_others_take_are_told() {
+    let serve = |name: &str, at: &str, more: &str| {
+        format!("[[tunnel.serve]]\nname = \"{name}\"\nlisten = \"{at}\"\n{more}\n")
+    };
+    let relay = |dst: &str| format!("[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = \"{dst}\"\n");
+    let a = "127.0.0.1:9801";
+    for (text, told) in [
+        (
+            relay("127.0.0.1:9802") + &serve("a", a, "ports = \"9802\""),
+            &["F:7:9: 127.0.0.1:9802 is taken: 127.0.0.1:9802 stands on line 3"][..],
+        ),
+        (
+            serve("a", a, "ports = 6003") + &serve("b", "127.0.0.1:9803", "ports = 6003"),
+            &["F:8:9: 127.0.0.1:6003 is taken: 127.0.0.1:6003 stands on line 4"],
+        ),
+        (
+            serve("a", a, "ports = 9801"),
+            &["F:4:9: 127.0.0.1:9801 is taken: 127.0.0.1:9801 stands on line 3"],
+        ),
+        (
+            serve("a", a, "ports = \"9802-9803\"")
+                + &relay(":9802")
+                + &relay(":9803").replace("]]\n", "]]\nname = \"c\"\n"),
+            &["F:4:9: none of the ports 9802-9803 is free: :9802 stands on line 7"],
+        ),
+        // The first takes what the second leaves, of which then none is left.
+        (
+            serve("a", a, "ports = \"6003-6004\"")
+                + &serve("b", "127.0.0.1:9803", "ports = 6003")
+                + &serve("c", "127.0.0.1:9804", "ports = 6004"),
+            &["F:4:9: none of the ports 6003-6004 is free: 127.0.0.1:6003 stands on line 8"],
+        ),
+        (
+            serve("a", a, "ports = \"9802-9803\"") + &relay("127.0.0.1:9802"),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = \"6003-6004\"")
+                + &serve("b", "127.0.0.1:9803", "ports = \"6003-6004\""),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = 9802\npublic-bind = \"127.0.0.2\"") + &relay("127.0.0.1:9802"),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = 9802\npublic-bind = \"*\"") + &relay("127.0.0.1:9802"),
+            &["F:4:9: :9802 is taken: 127.0.0.1:9802 stands on line 8"],
+        ),
+        (serve("a", a, "ports = 0"), &[]),
+        (
+            serve("a", "127.0.0.1:0", "ports = 9802") + &serve("b", a, ""),
+            &[],
+        ),
+    ] {
+        let said = check(&text);
+        let all: Vec<&str> = said.stderr.iter().step_by(3).map(String::as_str).collect();
+        assert_eq!(all, told, "{text}");
+    }
+}
+
 /// Not in what is said, and not in the line that is shown with it: it goes to logs and to pages, too.
 #[test]
 fn secrets_that_stand_in_a_file_are_not_shown() {
