@@ -232,6 +232,11 @@ impl Keeper {
         look(&self.come).fault.clone()
     }
 
+    /// The number of what was saved last.
+    pub(super) fn saved(&self) -> u64 {
+        look(&self.come).saved
+    }
+
     /// The number of what was given last.
     pub(super) fn given(&self) -> u64 {
         self.given
