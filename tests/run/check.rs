@@ -190,6 +190,25 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
     }
 }
 
+/// There is one of each, and what wants it is where it stands that it does.
+#[test]
+fn a_stream_for_two_is_told_where_it_stands() {
+    let relay = |name: &str, src: &str, dst: &str, more: &str| {
+        format!("[[relay]]\nname = \"{name}\"\nsrc = \"{src}\"\ndst = {dst}\n{more}\n")
+    };
+    let text = relay("a", "-", "[\"127.0.0.1:0\", \"-\"]", "")
+        + &relay("b", "-", "[\"127.0.0.1:0\", \"-\"]", "")
+        + &relay("c", "127.0.0.1:1", "0", "dump = true");
+    let said = check(&text).stderr;
+    let all: Vec<&str> = said.iter().step_by(3).map(String::as_str).collect();
+    let expected = [
+        "F:8:7: stdin is in use by the relay of line 1: there is one",
+        "F:9:23: stdout is in use by the relay of line 1: there is one",
+        "F:15:8: stdout is in use by the relay of line 1: there is one",
+    ];
+    assert_eq!(all, expected, "{text}");
+}
+
 /// What a tunnel's public side takes for certain is taken; of a range with another port left, nothing is.
 #[test]
 fn public_ports_that_others_take_are_told() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::crew::Draft;
 use super::rest::Rest;
-use super::section::{Entry, Reader};
+use super::section::{Entry, Reader, Word};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::config::Run;
 use crate::roles::relay::config::{Output, RelayConfig, Source, Way};
@@ -204,8 +204,15 @@ fn note_stream(
     };
     let line = reader.lines.number(first.entry.header.start);
     for Draft { entry, .. } in users {
+        let is_set = entry.places.iter().any(|(name, _)| *name == key);
+        let word = if key == "src" { "src" } else { "dst" };
+        let is_it = |own: &&Word| own.key == word && own.text == "-";
+        let at = match entry.words.iter().find(is_it) {
+            Some(word) if !is_set => word.at.clone(),
+            _ => entry.place_of(key),
+        };
         reader.note(
-            entry.place_of(key),
+            at,
             format!("{stream} is in use by the relay of line {line}: there is one"),
         );
     }
