@@ -49,6 +49,10 @@ fn of_config(settings: &Settings, error: &ConfigError) -> (String, String) {
     let text = match error {
         // A page can't set what it would be told to write.
         ConfigError::Relay(OrderError::Endpoint(error)) => error.without_sockets(),
+        ConfigError::Relay(OrderError::NoDestination) => {
+            let word = if field == "src" { "SRC" } else { "DST" };
+            format!("{word} is missing: write HOST:PORT")
+        }
         error => error.to_string(),
     };
     (field, text)

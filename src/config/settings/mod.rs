@@ -553,6 +553,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_named_at_its_field() {
+        let missing = |src, dst| faults(&settings(src, dst, &[]));
+        let told = |field: &str, text: &str| vec![(field.to_owned(), text.to_owned())];
+        assert_eq!(
+            missing("", ":1"),
+            told("src", "SRC is missing: write HOST:PORT")
+        );
+        assert_eq!(
+            missing("a:1", ""),
+            told("dst", "DST is missing: write HOST:PORT")
+        );
+    }
+
+    #[test]
     fn right_fields_make_a_relay() {
         let member = settings(
             "10.0.0.5:5000",
