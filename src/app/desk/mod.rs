@@ -10,7 +10,6 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use self::tabs::Draft;
 use super::begin::begin_watchers;
 use super::control;
 use super::errand::Errand;
-use super::keeper::{Keeper, Said};
+use super::keeper::{Keeper, Said, Writer};
 use super::lock::lock_folder;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
@@ -48,8 +47,6 @@ pub(super) struct Desk {
     turns: Turns,
     /// Why not, where that is not as it should be.
     is_homeless: bool,
-    /// The folder of the settings, which is locked as long as this lives.
-    _folder: Option<File>,
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
@@ -84,7 +81,10 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known, Kept::Settings, reactor.waker()))
+            .map(|path| {
+                let run = move |writer: Writer| writer.run_locked(folder.flatten());
+                Keeper::start_with(path, known, Kept::Settings, reactor.waker(), run)
+            })
             .transpose()?;
         if orders.settings.is_none() {
             log::warn!("console: settings are not saved: {HOMELESS}");
@@ -106,7 +106,6 @@ impl Desk {
             saved: Saved::default(),
             turns: Turns::default(),
             is_homeless: orders.settings.is_none(),
-            _folder: folder.flatten(),
             origin: Some(Box::new(origin)),
             reading: None,
             opens_browser: orders.opens_browser,
@@ -149,7 +148,6 @@ impl Desk {
             saved: Saved::default(),
             turns: Turns::default(),
             is_homeless: false,
-            _folder: None,
             origin: None,
             reading: None,
             opens_browser: false,
