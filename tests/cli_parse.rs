@@ -70,6 +70,59 @@ fn mistake(args: &[&str]) -> String {
     exit.stderr
 }
 
+/// A command line may stand in the file of a service, whose log others read.
+#[test]
+fn what_may_be_a_secret_in_an_address_is_not_said() {
+    for address in [
+        "tls://h:1?token=SECRET",
+        "tls://h/x?token=SECRET",
+        "h:1/x?a=b,SECRET",
+        "h/x?token=SECRET",
+        "h/x?token=:SECRET SECRET",
+        "me:SECRET@h:1",
+        "me:SECRET@h",
+        "ws://me:SECRET@h:1/x",
+        "listen:wss://h:1?SECRET",
+        "x://h#SECRET",
+    ] {
+        for before in [
+            &[][..],
+            &["relay", ":1"],
+            &["relay", "--src"],
+            &["relay", "-"],
+            &["relay", "--mode"],
+            &["relay", "-", ":1", "--origin"],
+            &["relay", "-", ":1", "--max-lag"],
+            &["relay", "-", ":1", "--allow"],
+            &["relay", "-", ":1", "--metrics"],
+            &["hub"],
+            &["hub", "serve"],
+            &["hub", "serve", ":1"],
+            &["hub", "send"],
+            &["tunnel"],
+            &["tunnel", "serve", "1", "--ports"],
+            &["tunnel", "expose"],
+            &["tunnel", "expose", "h:1"],
+            &["ws", "relay"],
+            &["ws", "client", "ws://h/client"],
+            &["ws", "host", "ws://h/host", "1", "--proxy"],
+            &["console", "--bind"],
+            &["console"],
+            &["status"],
+            &["status", "--at"],
+            &["bench", "fan-out", "--relay"],
+            &["demo"],
+        ] {
+            let args = before.iter().copied().chain([address]);
+            let exit = Config::from_command_line(args.map(OsString::from), PIPE);
+            if let Err(exit) = exit {
+                let said = exit.stderr;
+                assert!(!said.contains("SECRET"), "{before:?} {address}: {said}");
+            }
+        }
+    }
+}
+
 fn help(line: &str) -> String {
     let exit = parse(line).expect_err("it only prints");
     assert_eq!((exit.code, exit.stderr.as_str()), (0, ""), "{line}");

@@ -128,6 +128,13 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
+        if scribe.forget_stale() {
+            // What was done by hand meanwhile was refused.
+            self.say_again(reactor);
+        }
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
         let waiting = scribe.by_hand.take_waiting();
         let unsaid = match waiting.is_empty() {
             true => Vec::new(),

@@ -2,8 +2,12 @@
 //! turn when it is through, and names are looked up by the loop's resolver. What comes of it is looked for between
 //! turns.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -15,7 +19,7 @@ use crate::reactor::net::Wake;
 
 /// Work that is under way. Dropped, nobody waits for it any more.
 pub(super) struct Errand<T> {
-    outcome: Receiver<T>,
+    outcome: Receiver<Result<T, Broken>>,
     /// Held by the thread as long as it works.
     under_way: Weak<()>,
 }
@@ -33,9 +37,14 @@ impl<T: Send + 'static> Errand<T> {
         let (done, outcome) = mpsc::channel();
         let held = Arc::new(());
         let under_way = Arc::downgrade(&held);
+        tell_by_outcome();
         let run = move || {
+            FAULT.set(Some(String::new()));
+            // Nothing of it is looked at any more but what it has said.
+            let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+            let outcome = outcome.map_err(|_| Broken(FAULT.take().unwrap_or_default()));
             // Whoever asked may have gone.
-            let _ = done.send(work());
+            let _ = done.send(outcome);
             drop(held);
             wake();
         };
@@ -49,9 +58,9 @@ impl<T: Send + 'static> Errand<T> {
     /// What came of it, once something has; an error where it broke off.
     pub(super) fn outcome(&self) -> Option<Result<T, Broken>> {
         match self.outcome.try_recv() {
-            Ok(outcome) => Some(Ok(outcome)),
+            Ok(outcome) => Some(outcome),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Broken)),
+            Err(TryRecvError::Disconnected) => Some(Err(Broken(String::new()))),
         }
     }
 }
@@ -77,9 +86,49 @@ impl Hanging {
 /// Work that may hang at a time.
 const HANGING_MAX: usize = 4;
 
-/// The work broke off.
+/// The work broke off by a fault of the program's: where, and what was said there.
 #[derive(Debug)]
-pub(super) struct Broken;
+pub(super) struct Broken(String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broke off by a fault in hydrant: {}", self.0)
+    }
+}
+
+thread_local! {
+    /// In the thread of an errand: what it has said when it broke off.
+    static FAULT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A fault in an errand is told by whoever waits for it, in a line of the log; what else a fault writes to stderr is
+/// for those who build the program.
+fn tell_by_outcome() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            match FAULT.with_borrow(Option::is_some) {
+                true => FAULT.set(Some(said(info))),
+                false => before(info),
+            }
+        }));
+    });
+}
+
+/// Where something broke off, and what was said, in one line. What that quotes may be anything of a file.
+fn said(info: &PanicHookInfo<'_>) -> String {
+    let text = info.payload_as_str().unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let plain = match line.split_once(['`', '"']) {
+        Some((before, _)) => format!("{before}..."),
+        None => line.to_owned(),
+    };
+    match info.location() {
+        Some(at) => format!("{}:{}: {plain}", at.file(), at.line()),
+        None => plain,
+    }
+}
 
 /// A name, and its addresses or why it has none.
 pub(super) type Known = (String, io::Result<Vec<IpAddr>>);
@@ -134,5 +183,30 @@ impl Hosts {
     /// All that is known.
     pub(super) fn take(&mut self) -> Vec<Known> {
         std::mem::take(&mut self.known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Whoever waits for it would wait for the next turn that something else brings about.
+    #[test]
+    fn work_that_breaks_off_wakes_the_loop_and_is_told() {
+        let (over, done) = mpsc::channel();
+        let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
+        let broken = || -> u8 { panic!("no such place: {} of `a secret`\nor \"one\"", 7) };
+        let errand = Errand::begin("broken", wake, broken).expect("a thread");
+        done.recv_timeout(DEADLINE).expect("the loop is woken");
+        let outcome = errand.outcome().expect("it is over");
+        let said = outcome.expect_err("it broke off").to_string();
+        let begin = "broke off by a fault in hydrant: src/app/errand.rs:";
+        assert!(said.starts_with(begin), "{said}");
+        assert!(said.ends_with(": no such place: 7 of ..."), "{said}");
     }
 }

@@ -276,7 +276,7 @@ impl Fleet {
     /// Whether anything but what its roles do may be due: few processes ever change.
     fn is_changing(&self) -> bool {
         self.reading.is_some()
-            || self.scribe.as_ref().is_some_and(|scribe| !scribe.is_idle())
+            || self.scribe.as_ref().is_some_and(Scribe::is_changing)
             || self.turns.waiting.is_some()
             || !self.posts.beginning.is_empty()
             || !self.to_tell.is_empty()

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::lock::FolderLock;
 use super::settings_file::{Kept, SettingsFile, Shared, lock};
 use crate::reactor::net::Wake;
 
@@ -127,18 +128,8 @@ fn say(all: &mut Vec<Said>, said: Vec<Said>) {
 }
 
 impl Keeper {
-    /// `known`: what the file held when it was read; `None` where there was none.
+    /// `known`: what the file held when it was read; `None` where there was none. `run` is what is done in the thread.
     /// Whenever something comes of a text, `wake` is called.
-    pub(super) fn start(
-        path: PathBuf,
-        known: Option<String>,
-        kept: Kept,
-        wake: Wake,
-    ) -> Result<Self, String> {
-        Self::start_with(path, known, kept, wake, Writer::run)
-    }
-
-    /// As above, and this is done in the thread.
     pub(super) fn start_with(
         path: PathBuf,
         known: Option<String>,
@@ -160,6 +151,7 @@ impl Keeper {
             said: Vec::new(),
             come: Arc::clone(&come),
             theirs: Arc::clone(&theirs),
+            lock: None,
             what,
             wake,
         };
@@ -232,6 +224,11 @@ impl Keeper {
         look(&self.come).fault.clone()
     }
 
+    /// The number of what was saved last.
+    pub(super) fn saved(&self) -> u64 {
+        look(&self.come).saved
+    }
+
     /// The number of what was given last.
     pub(super) fn given(&self) -> u64 {
         self.given
@@ -290,11 +287,19 @@ pub(super) struct Writer {
     said: Vec<Said>,
     come: Arc<Mutex<Come>>,
     theirs: Shared,
+    /// The lock of the folder that the file is in.
+    lock: Option<FolderLock>,
     what: &'static str,
     wake: Wake,
 }
 
 impl Writer {
+    /// As [`Writer::run`], where the folder of the file is locked: that is given back with the last text.
+    pub(super) fn run_locked(mut self, lock: Option<FolderLock>) {
+        self.lock = lock;
+        self.run();
+    }
+
     pub(super) fn run(mut self) {
         self.file.put_right();
         self.say_found();
@@ -336,7 +341,9 @@ impl Writer {
 
     /// Writes what is to be in the file. `None`: there is nothing; else why it is not there, if so.
     fn write(&mut self) -> Option<Option<String>> {
-        let written = self.file.write(self.unwritten.as_deref()?);
+        let text = self.unwritten.as_deref()?;
+        let locked = self.lock.as_mut().map_or(Ok(()), FolderLock::renew);
+        let written = locked.and_then(|()| self.file.write(text));
         self.say_found();
         if written.is_ok() {
             self.unwritten = None;
@@ -420,6 +427,17 @@ mod tests {
 
     use super::*;
     use crate::app::theirs::{beside, named_after};
+
+    impl Keeper {
+        fn start(
+            path: PathBuf,
+            known: Option<String>,
+            kept: Kept,
+            wake: Wake,
+        ) -> Result<Self, String> {
+            Self::start_with(path, known, kept, wake, Writer::run)
+        }
+    }
 
     /// Nobody is to be woken.
     fn nobody() -> Wake {

@@ -348,6 +348,47 @@ fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
     assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
 }
 
+/// Whoever moves somebody else's away has what the page shows, be something to be saved or not.
+#[test]
+fn a_file_that_was_moved_away_is_written_again() {
+    let mut rig = Rig::new("away", &(relay("a", "") + &relay("b", "")));
+    let path = rig.path();
+    let has = |text: &str| fs::read_to_string(&path).is_ok_and(|now| now.contains(text));
+    let put_theirs = || {
+        let theirs = path.with_extension("other");
+        fs::write(&theirs, "# theirs\n").expect("the folder can be written");
+        fs::rename(theirs, &path).expect("it is there");
+    };
+    let refused = |rig: &mut Rig, lag: &str| {
+        rig.set(1, "max-lag", lag);
+        rig.until("refused", Rig::is_idle);
+        let fault = rig.fault().expect("the page says so");
+        assert!(fault.contains("changed by somebody else"), "{fault}");
+        assert!(fault.contains("move it away"), "{fault}");
+    };
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o400)).expect("it is ours");
+    rig.set(1, "max-lag", "3s");
+    rig.until("said", |rig| {
+        let fault = rig.fault();
+        fault.is_some_and(|fault| fault.contains("permission"))
+    });
+    put_theirs();
+    refused(&mut rig, "4s");
+    assert_eq!(rig.ask(TabCommand::Stop { tab: 2 }), Some(TabReply::Done));
+    rig.until("refused", Rig::is_idle);
+    fs::remove_file(&path).expect("it is there");
+    rig.until("saved", |rig| {
+        rig.fault().is_none() && has("enabled = false")
+    });
+    assert!(has("max-lag = \"3s\""), "{}", rig.saved());
+    put_theirs();
+    refused(&mut rig, "5s");
+    fs::remove_file(&path).expect("it is there");
+    rig.set(1, "max-lag", "6s");
+    rig.until("saved", |rig| rig.is_idle() && has("max-lag = \"6s\""));
+    assert_eq!(rig.fault(), None);
+}
+
 /// What could not be said before the end is tried a last time.
 #[test]
 fn what_is_stopped_by_hand_is_tried_at_the_end() {

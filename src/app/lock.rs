@@ -15,11 +15,34 @@ use rustix::fs::{OFlags, major, minor};
 use super::settings_file::behind;
 use super::theirs::beside;
 
+/// The lock of the folder that settings are in.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    file: File,
+    settings: PathBuf,
+}
+
+impl FolderLock {
+    /// Locks the folder that is there now, if that is another one: whoever takes one away takes its lock along.
+    ///
+    /// # Errors
+    /// As [`lock_folder`].
+    pub(super) fn renew(&mut self) -> Result<(), String> {
+        let folder = self.settings.parent().map(fs::metadata);
+        if !folder.is_some_and(|there| is_same(there, &self.file))
+            && let Some(new) = lock_folder(&self.settings)?
+        {
+            *self = new;
+        }
+        Ok(())
+    }
+}
+
 /// Locks the folder that these settings are in; `None` where that can't be done.
 ///
 /// # Errors
 /// That another console has them.
-pub(super) fn lock_folder(settings: &Path) -> Result<Option<File>, String> {
+pub(super) fn lock_folder(settings: &Path) -> Result<Option<FolderLock>, String> {
     let Some(folder) = settings.parent() else {
         return Ok(None);
     };
@@ -28,7 +51,13 @@ pub(super) fn lock_folder(settings: &Path) -> Result<Option<File>, String> {
         return Ok(None);
     };
     match opened.try_lock() {
-        Ok(()) => return Ok(Some(opened)),
+        Ok(()) => {
+            let settings = settings.to_owned();
+            return Ok(Some(FolderLock {
+                file: opened,
+                settings,
+            }));
+        }
         Err(TryLockError::WouldBlock) => {}
         // Such as a folder on another machine that has no locks: two are not kept apart there.
         Err(TryLockError::Error(_)) => return Ok(None),
@@ -103,9 +132,12 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn leads_to(path: &Path, file: &File) -> bool {
+    is_same(fs::symlink_metadata(path), file)
+}
+
+fn is_same(there: io::Result<Metadata>, file: &File) -> bool {
     let place = |about: Metadata| (about.dev(), about.ino());
-    let there = fs::symlink_metadata(path).map(place);
-    matches!((there, file.metadata().map(place)), (Ok(there), Ok(ours)) if there == ours)
+    matches!((there.map(place), file.metadata().map(place)), (Ok(there), Ok(ours)) if there == ours)
 }
 
 /// Who has locked this: ` (process 708)`, as far as that can be known.

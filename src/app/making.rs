@@ -169,8 +169,8 @@ impl Fleet {
     ) {
         if let Some(scribe) = &mut self.scribe {
             match &outcome {
-                Err(Unmade::Changed) => scribe.is_stale = true,
-                Ok(_) | Err(Unmade::Wrong(_)) => scribe.is_stale = false,
+                Err(Unmade::Changed) => scribe.note_stale(true),
+                Ok(_) | Err(Unmade::Wrong(_)) => scribe.note_stale(false),
                 // The file was not looked at.
                 Err(Unmade::Same | Unmade::Faults(_) | Unmade::Unread(_)) => {}
             }
@@ -324,8 +324,12 @@ fn make(
         // What is still to be written may be there, or not yet: it does not come to be while this looks.
         let is_ours = {
             let known = lock(&known);
-            let now = origin.text()?;
-            now == meant || Some(&now) == known.as_ref()
+            match origin.text() {
+                Ok(now) => now == meant || Some(&now) == known.as_ref(),
+                // It was moved away: what is meant takes its place.
+                Err(error) if error.is_no_file() => true,
+                Err(error) => return Err(error.into()),
+            }
         };
         if !is_ours {
             return Err(Unmade::Changed);
@@ -348,5 +352,5 @@ pub(super) const READING: &str =
     "the run file is being read again, which takes long: nothing was changed; try again";
 pub(super) const SLOW_FILES: &str =
     "the files that the run file names take long to read: nothing was changed; try again";
-pub(super) const CHANGED: &str =
-    "the run file was changed by somebody else: have it read again first (hydrant status reload)";
+pub(super) const CHANGED: &str = "the run file was changed by somebody else: have it read again first (hydrant status reload), or move it away to \
+     have what you see here";

@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use super::RoleSet;
 use super::begin::text_of;
 use super::certificates::Watch;
-use super::errand::{Broken, Errand, Hosts, Known};
+use super::errand::{Errand, Hosts, Known};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};
 use crate::reactor::command::{RoleRow, RoleState, Ticket};
@@ -199,8 +199,8 @@ impl<O> Beginning<O> {
             match files.outcome()? {
                 Ok(Ok(member)) => self.member = member,
                 Ok(Err(faults)) => return Some(Err(faults)),
-                Err(Broken) => {
-                    let text = "reading its files broke off".to_owned();
+                Err(broken) => {
+                    let text = format!("reading its files {broken}");
                     return Some(Err(vec![(String::new(), text)]));
                 }
             }

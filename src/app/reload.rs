@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::RoleSet;
 use super::applying::{Applying, SLICE};
 use super::change::{Change, change};
-use super::errand::{Broken, Errand, Hanging, Hosts, Known};
+use super::errand::{Errand, Hanging, Hosts, Known};
 use super::fleet::{Fleet, Origin};
 use super::lock::{RunLock, lock_run_file};
 use super::notify::Readings;
@@ -91,8 +91,8 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
             match self.errand.outcome()? {
                 Ok(Ok(read)) => self.read = Some(read),
                 Ok(Err(error)) => return Some(Err(error)),
-                Err(Broken) => {
-                    let text = "reading it broke off\n".to_owned();
+                Err(broken) => {
+                    let text = format!("reading it {broken}\n");
                     return Some(Err(ConfigError::Mistakes(text).into()));
                 }
             }

@@ -38,8 +38,8 @@ pub(super) struct Scribe {
     /// What is to be changed behind what is being changed.
     pub(super) waiting: VecDeque<Job>,
     pub(super) under_way: Option<UnderWay>,
-    /// Somebody else has changed the file, and it has not been read since.
-    pub(super) is_stale: bool,
+    /// Somebody else has changed the file, and it has not been read since: how much was saved before that.
+    stale: Option<u64>,
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
     /// Who waits for what has been changed to be in the file.
@@ -107,7 +107,7 @@ impl Scribe {
             text,
             waiting: VecDeque::new(),
             under_way: None,
-            is_stale: false,
+            stale: None,
             by_hand: ByHand::default(),
             saved: Saved::default(),
         })
@@ -115,7 +115,7 @@ impl Scribe {
 
     /// The file has been read again, with what is still to be written. Whose change may not be in it any more.
     fn found(&mut self, reactor: &mut Reactor<RoleSet>, text: &str) -> Vec<Waiter> {
-        self.is_stale = false;
+        self.stale = None;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take().filter(|it| !it.is_given_up) {
             self.waiting.push_front(under_way.job);
@@ -140,8 +140,24 @@ impl Scribe {
 
     /// Why what was changed last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        let stale = self.is_stale.then(|| CHANGED.to_owned());
+        let stale = self.stale.map(|_| CHANGED.to_owned());
         stale.or_else(|| self.keeper.fault())
+    }
+
+    /// Somebody else has changed the file, or has not any more.
+    pub(super) fn note_stale(&mut self, is_stale: bool) {
+        self.stale = is_stale.then(|| self.keeper.saved());
+    }
+
+    /// What somebody else has written was moved away if something could be saved since. Whether that is so.
+    pub(super) fn forget_stale(&mut self) -> bool {
+        let is_over = self
+            .stale
+            .is_some_and(|before| self.keeper.saved() > before);
+        if is_over {
+            self.stale = None;
+        }
+        is_over
     }
 
     /// Where something stands that somebody else wrote, and a save met.
@@ -179,6 +195,11 @@ impl Scribe {
     /// Nothing is being changed, or waits for that.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_empty()
+    }
+
+    /// Something may become of it between any two turns.
+    pub(super) fn is_changing(&self) -> bool {
+        !self.is_idle() || self.stale.is_some()
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {

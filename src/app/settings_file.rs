@@ -13,15 +13,15 @@
 //! overwritten.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::theirs::{SAVING, beside, named_after, put_aside, put_right};
+use super::theirs::{SAVING, beside, in_the_way, named_after, put_aside, put_right, write_whole};
 use crate::reactor::plain;
 
 /// Something that is told across threads, if there is anything to tell.
@@ -271,7 +271,8 @@ impl SettingsFile {
         let new = beside(path, SAVING);
         let kept = write_whole(&new, &found.bytes, Some(&found.about)).and_then(|()| {
             passed(Step::CopyWritten);
-            fs::rename(&new, beside(path, "bak"))
+            let bak = beside(path, "bak");
+            fs::rename(&new, &bak).map_err(in_the_way(&bak))
         });
         if kept.is_err() {
             let _ = fs::remove_file(&new);
@@ -378,29 +379,6 @@ pub(super) fn look(path: &Path, longest: usize) -> io::Result<Option<Found>> {
     Ok(Some(Found { bytes, about }))
 }
 
-/// Writes a file that was not there; it is whole, and on the disk, when this returns.
-fn write_whole(path: &Path, bytes: &[u8], before: Option<&Metadata>) -> io::Result<()> {
-    // What is left of an earlier attempt, or was put in the way, is not written through.
-    let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    before.map_or(Ok(()), |before| take_after(&file, before))?;
-    file.sync_all()
-}
-
-/// Nobody can read the file who could not before. It stays its owner's where that can be kept, and else is ours: that
-/// one is left with what its group, or anybody, may do. Where its group can't be kept, another one gets nothing.
-fn take_after(file: &File, before: &Metadata) -> io::Result<()> {
-    let (owner, group) = (Some(before.uid()), Some(before.gid()));
-    let is_kept = fchown(file, owner, group).is_ok() || fchown(file, None, group).is_ok();
-    let mode = before.mode() & if is_kept { 0o7777 } else { 0o7707 };
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
 /// Whether nothing was there until now.
 pub(super) fn put_where_nothing_is(new: &Path, path: &Path) -> io::Result<bool> {
     match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
@@ -499,6 +477,7 @@ const LINKS_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::thread;
 
     use super::*;
@@ -600,6 +579,26 @@ mod tests {
         let mut blocked =
             SettingsFile::new(file.named.join("x/console.toml"), None, Kept::Settings);
         assert!(blocked.write("one").is_err());
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        for name in ["console.toml.saving", "console.toml.bak"] {
+            let folder = Folder::new("way");
+            let mut file = folder.file(None);
+            file.write("one").unwrap();
+            let way = folder.0.join("deep").join(name);
+            fs::create_dir(&way).unwrap();
+            // A later process looks for what is left anew.
+            let mut file = folder.file(Some("one"));
+            let error = file.write("two").unwrap_err();
+            assert!(
+                error.contains(&format!("{} is in the way: ", way.display())),
+                "{error}"
+            );
+            fs::remove_dir(&way).unwrap();
+            file.write("two").unwrap();
+        }
     }
 
     /// Whoever reads it meanwhile, and holds the lock, never finds what nobody has told of.

@@ -10,14 +10,16 @@
 //! OLD and NEW are digests of what is known and what is to be: whatever has neither is somebody else's.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::settings_file::{look, put_where_nothing_is};
+use crate::reactor::plain;
 
 /// `console.toml.bak`
 pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
@@ -43,7 +45,7 @@ pub(super) fn put_right(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()>
         let name = entry?.file_name();
         let left = folder.join(&name);
         match left_of(path, &name) {
-            Some(Left::Ours) => fs::remove_file(left)?,
+            Some(Left::Ours) => fs::remove_file(&left).map_err(in_the_way(&left))?,
             Some(Left::Either(digests)) => {
                 let is_known = |bytes: &[u8]| digests.contains(&digest(bytes));
                 match look(&left, LONGEST) {
@@ -56,6 +58,42 @@ pub(super) fn put_right(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Writes a file that was not there; it is whole, and on the disk, when this returns.
+pub(super) fn write_whole(path: &Path, bytes: &[u8], before: Option<&Metadata>) -> io::Result<()> {
+    // What is left of an earlier attempt, or was put in the way, is not written through.
+    let _ = fs::remove_file(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(in_the_way(path))?;
+    file.write_all(bytes)?;
+    before.map_or(Ok(()), |before| take_after(&file, before))?;
+    file.sync_all()
+}
+
+/// Nobody can read the file who could not before. It stays its owner's where that can be kept, and else is ours: that
+/// one is left with what its group, or anybody, may do. Where its group can't be kept, another one gets nothing.
+fn take_after(file: &File, before: &Metadata) -> io::Result<()> {
+    let (owner, group) = (Some(before.uid()), Some(before.gid()));
+    let is_kept = fchown(file, owner, group).is_ok() || fchown(file, None, group).is_ok();
+    let mode = before.mode() & if is_kept { 0o7777 } else { 0o7707 };
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// That something stands in the way, and where.
+pub(super) fn in_the_way(at: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    use io::ErrorKind::{AlreadyExists, IsADirectory};
+    move |error| match error.kind() {
+        kind @ (AlreadyExists | IsADirectory) => {
+            let text = format!("{} is in the way: {}", at.display(), plain(&error));
+            io::Error::new(kind, text)
+        }
+        _ => error,
+    }
 }
 
 /// What a name says of what stands there.

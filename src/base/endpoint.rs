@@ -12,7 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::units::{Typed, is_decimal};
+use super::secret::shown;
+use super::units::{Typed, TypedPlace, is_decimal};
 
 /// A place to listen at or to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +260,7 @@ impl EndpointError {
     pub fn without_sockets(&self) -> String {
         match self {
             Self::LooksLikePath { given } => {
-                format!("{} is not an endpoint: {TCP_FORMS}", Typed(given))
+                format!("{} is not an endpoint: {TCP_FORMS}", TypedPlace(given))
             }
             _ => self.to_string().replace(FORMS, TCP_FORMS),
         }
@@ -272,13 +273,13 @@ impl fmt::Display for EndpointError {
             Self::NoPort { host } if host.is_empty() => {
                 write!(f, "a colon alone has no port: write :PORT")
             }
-            Self::NoPort { host } => write!(f, "{0} has no port: write {0}:PORT", Typed(host)),
+            Self::NoPort { host } => write!(f, "{0} has no port: write {0}:PORT", TypedPlace(host)),
             Self::BadPort { port, given } => {
                 write!(
                     f,
                     "{} is not a port, in {}: write a number, 0 to 65535",
-                    Typed(port),
-                    Typed(given)
+                    TypedPlace(port),
+                    TypedPlace(given)
                 )
             }
             Self::PortTooHigh { port } => write!(f, "port {port} is above 65535"),
@@ -286,17 +287,17 @@ impl fmt::Display for EndpointError {
                 write!(
                     f,
                     "{} is an IPv6 address without brackets: write {meant}",
-                    Typed(given)
+                    TypedPlace(given)
                 )
             }
-            Self::BadV6 { given } => write!(f, "{} is not [IPV6]:PORT", Typed(given)),
+            Self::BadV6 { given } => write!(f, "{} is not [IPV6]:PORT", TypedPlace(given)),
             Self::BadV4 { host } => write!(
                 f,
                 "{} is not an IPv4 address: it takes four numbers, 0 to 255",
-                Typed(host)
+                TypedPlace(host)
             ),
-            Self::BadHost { host } => write!(f, "{} is not a host name: {FORMS}", Typed(host)),
-            Self::Scheme { scheme } => write!(f, "{}:// is not known here: {FORMS}", Typed(scheme)),
+            Self::BadHost { host } => write!(f, "{} is not a host name: {FORMS}", TypedPlace(host)),
+            Self::Scheme { scheme } => write!(f, "{}:// is not known here: {FORMS}", TypedPlace(scheme)),
             Self::TlsTwice => f.write_str("tls:// is there twice: write tls://HOST:PORT"),
             Self::TlsOverUnix => {
                 f.write_str("tls:// is for TCP: a Unix socket never leaves this machine")
@@ -306,8 +307,8 @@ impl fmt::Display for EndpointError {
                 write!(
                     f,
                     "{} is not an endpoint: for a Unix socket write {}",
-                    Typed(given),
-                    Typed(&format!("unix:{given}"))
+                    TypedPlace(given),
+                    Typed(&format!("unix:{}", shown(given)))
                 )
             }
             Self::Passed => f.write_str(
@@ -624,6 +625,13 @@ a..b:80 => a..b is not a host name: <forms>
 a-:80 => a- is not a host name: <forms>
 bücher.example:80 => "bücher.example" is not a host name: <forms>
 a:5000,b:5000 => a:5000,b is not a host name: <forms>
+S:S@a:1 => ...@a is not a host name: <forms>
+S:S@a => ...@a is not a port, in ...@a: write a number, 0 to 65535
+a:1/x?t=S => 1/x?... is not a port, in a:1/x?...: write a number, 0 to 65535
+tls://a:1?t=S:S => a:1?... is not a host name: <forms>
+a/x?t=S => a/x?... is not an endpoint: for a Unix socket write unix:a/x?...
+[::1]:1?S => 1?... is not a port, in [::1]:1?...: write a number, 0 to 65535
+[::1?S => [::1?... is not [IPV6]:PORT
 http://a:80/ => http:// is not known here: <forms>
 ./feed.sock => ./feed.sock is not an endpoint: for a Unix socket write unix:./feed.sock
 unix: => unix: has no path: write unix:PATH

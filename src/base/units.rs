@@ -7,6 +7,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::secret::{is_address, shown};
+
 /// Reads a duration: a decimal number of seconds, or one with `ms`, `s`, `m`, `h` or `d` behind it.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let wrong = || UnitError::NotDuration(text.to_owned());
@@ -180,18 +182,35 @@ pub fn is_unseen(letter: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What someone typed, safe to stand in a one-line message: as it is where it is plain, else quoted and escaped.
+/// What someone typed, safe to stand in a one-line message: as it is where it is plain, else quoted and escaped. Of an
+/// address, what may be a secret is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Typed<'a>(pub &'a str);
 
 impl fmt::Display for Typed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = !self.0.is_empty() && self.0.chars().all(|c| c.is_ascii_graphic());
-        if plain {
-            f.write_str(self.0)
-        } else {
-            write!(f, "{:?}", self.0)
+        match is_address(self.0) {
+            true => TypedPlace(self.0).fmt(f),
+            false => write_typed(f, self.0),
         }
+    }
+}
+
+/// As [`Typed`], of what was typed where an address belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct TypedPlace<'a>(pub &'a str);
+
+impl fmt::Display for TypedPlace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_typed(f, &shown(self.0))
+    }
+}
+
+fn write_typed(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    match plain {
+        true => f.write_str(text),
+        false => write!(f, "{text:?}"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::nearest::one_of;
 use super::roles::{ROLES, Role, verbs};
 use crate::base::endpoint::EndpointError;
 use crate::base::option::{Kind, Opt};
-use crate::base::units::Typed;
+use crate::base::units::{Typed, TypedPlace};
 
 /// A command line that can't be understood. It shows itself in one line, `Bare` apart.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl fmt::Display for UsageError {
             },
             Self::TakesNoValue { flag } => write!(f, "{flag} takes no value"),
             Self::UnknownRole { word, near } if !near.is_empty() => {
-                let (word, near) = (Typed(word), one_of(near));
+                let (word, near) = (TypedPlace(word), one_of(near));
                 write!(f, "unknown role {word}: did you mean {near}?")
             }
             Self::UnknownRole { word, .. } => {
@@ -112,7 +112,7 @@ impl fmt::Display for UsageError {
                 write!(
                     f,
                     "unknown role {}: there are {}; SRC would be HOST:PORT",
-                    Typed(word),
+                    TypedPlace(word),
                     names.join(", ")
                 )
             }
@@ -124,7 +124,7 @@ impl fmt::Display for UsageError {
                 write!(
                     f,
                     "leftover word {}: see hydrant {role} --help",
-                    Typed(word)
+                    TypedPlace(word)
                 )
             }
         }
@@ -134,7 +134,7 @@ impl fmt::Display for UsageError {
 /// What is wrong with the second word of a family's roles.
 fn no_such_verb(family: &str, word: Option<&str>, near: &[&str]) -> String {
     let all = verbs(family).collect::<Vec<_>>().join(", ");
-    match word.map(Typed) {
+    match word.map(TypedPlace) {
         Some(word) if !near.is_empty() => {
             format!(
                 "{family} has no {word}: did you mean {family} {}?",

@@ -94,6 +94,12 @@ impl ConfigError {
         matches!(self, Self::File { flag, .. } if flag.contains("token"))
     }
 
+    /// Whether there is no file where one should be.
+    pub(crate) fn is_no_file(&self) -> bool {
+        let kind = io::ErrorKind::NotFound;
+        matches!(self, Self::File { fault: FileFault::Unreadable(found), .. } if *found == kind)
+    }
+
     /// What is said where others may read it: not the path of a file that should hold a secret and is not there, since
     /// that may be the secret itself.
     pub(super) fn discreet(&self) -> String {

@@ -79,7 +79,7 @@ fn socket() -> Addr {
 #[test]
 fn a_deed_is_given_the_time_that_it_may_take() {
     let mut play = Play::new(Act::Reload);
-    play.answer(0, "{}");
+    play.answer(0, NO_ROLES);
     play.pass(Duration::from_secs(27));
     assert_eq!(play.said(), (String::new(), None));
     play.answer(1, "{}");
@@ -92,7 +92,7 @@ fn who_alone_can_be_meant_is_waited_for_as_long() {
     let mut play = Play::new(Act::Reload);
     play.pass(Duration::from_secs(27));
     assert_eq!(play.said(), (String::new(), None));
-    play.answer(0, "{}");
+    play.answer(0, NO_ROLES);
     play.pass(Duration::from_secs(27));
     play.answer(1, "{}");
     assert_eq!(play.said(), ("read again\n".to_owned(), Some(End::Done)));
@@ -109,7 +109,7 @@ fn who_alone_can_be_meant_is_waited_for_as_long() {
 fn a_deed_that_nobody_answers_for_is_not_said_to_be_undone() {
     let why = "it has not answered for 30 s; whether that was done is not known: hydrant status shows \
                what runs";
-    for (act, state) in [(Act::Reload, "{}"), (Act::Stop { role: None }, ROLES)] {
+    for (act, state) in [(Act::Reload, NO_ROLES), (Act::Stop { role: None }, ROLES)] {
         let mut play = Play::new(act);
         play.answer(0, state);
         play.pass(Duration::from_secs(31));
@@ -128,5 +128,6 @@ fn who_does_not_answer_is_named_soon() {
 
 const SOCKET: &str = "/run/7.sock";
 /// The state of a process with one role.
+const NO_ROLES: &str = r#"{"roles": []}"#;
 const ROLES: &str = r#"{"roles":[{"name":"a","id":1}]}"#;
 const SECOND: Duration = Duration::from_secs(1);

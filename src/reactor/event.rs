@@ -109,6 +109,10 @@ impl DialError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Resolve(_) => "Is the name spelled right?",
+            Self::Connect(Addr::Unix(_), error) => match error.kind() {
+                io::ErrorKind::PermissionDenied => "May hydrant's user get at that socket?",
+                _ => "Does the program run that listens there?",
+            },
             Self::Connect(..) if self.is_refused() => "Does it run, and is that its port?",
             Self::Connect(..) | Self::Timeout => {
                 "Is it switched on, and does a firewall let hydrant through?"
@@ -162,6 +166,20 @@ pub trait Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_is_about_what_was_dialled() {
+        let of = |at, kind: io::ErrorKind| DialError::Connect(at, kind.into()).advice();
+        let tcp = || Addr::Tcp(([127, 0, 0, 1], 5).into());
+        let unix = || Addr::Unix("/nope/x.sock".into());
+        let (refused, none) = (io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound);
+        assert!(of(tcp(), refused).contains("port") && of(tcp(), none).contains("firewall"));
+        for kind in [refused, none] {
+            assert_eq!(of(unix(), kind), "Does the program run that listens there?");
+        }
+        let denied = of(unix(), io::ErrorKind::PermissionDenied);
+        assert_eq!(denied, "May hydrant's user get at that socket?");
+    }
 
     #[test]
     fn errors_read_as_part_of_a_sentence() {

@@ -351,6 +351,27 @@ fn two_consoles_with_the_same_settings_are_told_so() {
     Console::start(&home).program.stop();
 }
 
+/// Whoever removes the folder takes the lock away, too: the next save locks it anew, or says who has it by now.
+#[test]
+fn a_folder_that_was_removed_is_locked_again() {
+    let home = Scratch::new();
+    let first = Console::start(&home);
+    let remove = || fs::remove_dir_all(home.at("hydrant")).expect("it is there");
+    remove();
+    first.does("relays/1", &json!({ "max-lag": "3s" }));
+    let refused = hydrant("console --no-browser --bind 127.0.0.1:0")
+        .env("XDG_CONFIG_HOME", home.path())
+        .run();
+    let has_it = |pid: u32| format!("another hydrant console (process {pid}) has its settings in ");
+    let said = &refused.stderr[0];
+    assert!(said.contains(&has_it(first.program.pid())), "{said}");
+    remove();
+    let second = Console::start(&home);
+    let answer = first.does("relays/1", &json!({ "max-lag": "4s" }));
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains(&has_it(second.program.pid())), "{answer}");
+}
+
 #[test]
 fn without_a_home_nothing_is_kept_and_that_is_said() {
     let mut program = hydrant("console --no-browser --bind 127.0.0.1:0");

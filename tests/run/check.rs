@@ -109,6 +109,37 @@ F:37:10: 127.0.0.1:7001 is taken: 127.0.0.1:7001 stands on line 25
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
 }
 
+/// What an output says of its own is about no other, and of an output that is none there is nothing to say.
+#[test]
+fn an_output_without_a_place_is_told() {
+    let relay = "[[relay]]\nsrc = \"127.0.0.1:5000\"\ndst = \"127.0.0.1:6000\"\n";
+    let output = "[[relay.output]]\ndts = \"127.0.0.1:7000\"\nslow = \"block\"\n";
+    let unknown = "F:5:1: unknown key dts of an output: did you mean dst?";
+    let none = "F:4:1: an output needs a dst";
+    let behind = "[[relay.output]]\ndst = \"127.0.0.1:7001\"\n";
+    let broken = "[[hub]\nlisten = \"127.0.0.1:7002\"\n";
+    for (text, told) in [
+        (format!("{relay}{output}"), vec![unknown]),
+        (format!("{relay}{output}{behind}"), vec![unknown]),
+        (
+            format!("{relay}[[relay.output]]\nslow = \"block\"\n"),
+            vec![none],
+        ),
+        (
+            format!("{relay}{output}{broken}"),
+            vec![
+                unknown,
+                "F:7:7: this header is not closed as it is opened: write [[hub]]",
+            ],
+        ),
+    ] {
+        let said = check(&text);
+        let all: Vec<&str> = said.stderr.iter().step_by(3).map(String::as_str).collect();
+        assert_eq!(all, told, "{text}");
+        assert_eq!(said.code, 1, "{text}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
     let relay = "[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = \":0\"\n";
@@ -159,6 +190,88 @@ fn what_is_wrong_with_the_whole_is_told_where_it_stands() {
     }
 }
 
+/// There is one of each, and what wants it is where it stands that it does.
+#[test]
+fn a_stream_for_two_is_told_where_it_stands() {
+    let relay = |name: &str, src: &str, dst: &str, more: &str| {
+        format!("[[relay]]\nname = \"{name}\"\nsrc = \"{src}\"\ndst = {dst}\n{more}\n")
+    };
+    let text = relay("a", "-", "[\"127.0.0.1:0\", \"-\"]", "")
+        + &relay("b", "-", "[\"127.0.0.1:0\", \"-\"]", "")
+        + &relay("c", "127.0.0.1:1", "0", "dump = true");
+    let said = check(&text).stderr;
+    let all: Vec<&str> = said.iter().step_by(3).map(String::as_str).collect();
+    let expected = [
+        "F:8:7: stdin is in use by the relay of line 1: there is one",
+        "F:9:23: stdout is in use by the relay of line 1: there is one",
+        "F:15:8: stdout is in use by the relay of line 1: there is one",
+    ];
+    assert_eq!(all, expected, "{text}");
+}
+
+/// What a tunnel's public side takes for certain is taken; of a range with another port left, nothing is.
+#[test]
+fn public_ports_that_others_take_are_told() {
+    let serve = |name: &str, at: &str, more: &str| {
+        format!("[[tunnel.serve]]\nname = \"{name}\"\nlisten = \"{at}\"\n{more}\n")
+    };
+    let relay = |dst: &str| format!("[[relay]]\nsrc = \"127.0.0.1:1\"\ndst = \"{dst}\"\n");
+    let a = "127.0.0.1:9801";
+    for (text, told) in [
+        (
+            relay("127.0.0.1:9802") + &serve("a", a, "ports = \"9802\""),
+            &["F:7:9: 127.0.0.1:9802 is taken: 127.0.0.1:9802 stands on line 3"][..],
+        ),
+        (
+            serve("a", a, "ports = 6003") + &serve("b", "127.0.0.1:9803", "ports = 6003"),
+            &["F:8:9: 127.0.0.1:6003 is taken: 127.0.0.1:6003 stands on line 4"],
+        ),
+        (
+            serve("a", a, "ports = 9801"),
+            &["F:4:9: 127.0.0.1:9801 is taken: 127.0.0.1:9801 stands on line 3"],
+        ),
+        (
+            serve("a", a, "ports = \"9802-9803\"")
+                + &relay(":9802")
+                + &relay(":9803").replace("]]\n", "]]\nname = \"c\"\n"),
+            &["F:4:9: none of the ports 9802-9803 is free: :9802 stands on line 7"],
+        ),
+        // The first takes what the second leaves, of which then none is left.
+        (
+            serve("a", a, "ports = \"6003-6004\"")
+                + &serve("b", "127.0.0.1:9803", "ports = 6003")
+                + &serve("c", "127.0.0.1:9804", "ports = 6004"),
+            &["F:4:9: none of the ports 6003-6004 is free: 127.0.0.1:6003 stands on line 8"],
+        ),
+        (
+            serve("a", a, "ports = \"9802-9803\"") + &relay("127.0.0.1:9802"),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = \"6003-6004\"")
+                + &serve("b", "127.0.0.1:9803", "ports = \"6003-6004\""),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = 9802\npublic-bind = \"127.0.0.2\"") + &relay("127.0.0.1:9802"),
+            &[],
+        ),
+        (
+            serve("a", a, "ports = 9802\npublic-bind = \"*\"") + &relay("127.0.0.1:9802"),
+            &["F:4:9: :9802 is taken: 127.0.0.1:9802 stands on line 8"],
+        ),
+        (serve("a", a, "ports = 0"), &[]),
+        (
+            serve("a", "127.0.0.1:0", "ports = 9802") + &serve("b", a, ""),
+            &[],
+        ),
+    ] {
+        let said = check(&text);
+        let all: Vec<&str> = said.stderr.iter().step_by(3).map(String::as_str).collect();
+        assert_eq!(all, told, "{text}");
+    }
+}
+
 /// Not in what is said, and not in the line that is shown with it: it goes to logs and to pages, too.
 #[test]
 fn secrets_that_stand_in_a_file_are_not_shown() {
@@ -190,6 +303,46 @@ fn secrets_that_stand_in_a_file_are_not_shown() {
         (
             "[[relay]]\nsrc = \"me:SECRET@h:1\"\ndst = 0",
             "F:2:7: src: ...@h is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = \"tls://h:1/x?token=SECRET\"\ndst = 0",
+            "F:2:7: src: 1/x?... is not a port, in h:1/x?...: write a number, 0 to 65535",
+        ),
+        (
+            "[[relay]]\nsrc = \"tls://h/x?token=SECRET\"\ndst = 0",
+            "F:2:7: src: h/x?... is not an endpoint: for a Unix socket write unix:h/x?...",
+        ),
+        (
+            "[[relay]]\nsrc = \"tls://h:1?a=1,SECRET b,c:SECRET\"\ndst = 0",
+            "F:2:7: src: h:1?... is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = \"me:a,SECRET@h:1\"\ndst = 0",
+            "F:2:7: src: ...@h is not a host name: write HOST:PORT, ",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"wss://h/x?token=SECRET\"",
+            "F:3:7: dst: h/x?... is not an endpoint",
+        ),
+        (
+            "[[relay]]\nsrc = 1\ndst = \"connect:ws://h:1/x?token=SECRET SECRET\"",
+            "F:3:7: dst: ws://h:1/x?... is not dialled",
+        ),
+        (
+            "[[tunnel.expose]]\nserver = \"tls://h:1?token=SECRET\"\ntarget = 1",
+            "F:2:10: server: 1?... is not a port, in h:1?...",
+        ),
+        (
+            "[[ws.client]]\nurl = \"ws://h\"\nlisten = 0\nproxy = \"http://u:SECRET@p:1/x?SECRET\"",
+            "F:4:9: proxy",
+        ),
+        (
+            "[[ws.relay]]\nlisten = 0\norigin = \"https://h/?SECRET\"",
+            "F:3:10: origin",
+        ),
+        (
+            "[[hub]]\nlisten = 0\nname-timeout = \"tls://h:1?SECRET\"",
+            "F:3:16: name-timeout: tls://h:1?... is not a duration",
         ),
         (
             "[[relay]]\nsrc = 1\ndst = 0\nupstream-send = \"SECRET\\n\"",

@@ -284,8 +284,41 @@ fn a_process_that_does_not_answer_is_named() {
     assert_eq!(watching.wait_exit(), 0);
 }
 
+/// What can't be read is no reason to show the others alone, as if that were all.
+#[test]
+fn a_process_whose_answer_can_t_be_read_is_named() {
+    let (home, place) = (Scratch::new(), Place::new());
+    let running = hydrant(&format!("{} 127.0.0.1:0 --name x", place.at))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    running.wait_log("listening on");
+    let own = std::process::id();
+    let socket = home.path().join(format!("hydrant/{own}.sock"));
+    let listener = UnixListener::bind(socket).expect("the folder is there");
+    for (bytes, why) in [
+        ("garbage\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nContent-", "it is cut short"),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"roles\": [", "it is cut short"),
+        ("HTTP/1.1 200 OK\r\n\r\n[1]", "it says nothing of roles"),
+    ] {
+        let said = std::thread::scope(|scope| {
+            scope.spawn(|| answer_with(&listener, bytes));
+            status(&home, "")
+        });
+        let named = format!("the answer of process {own} can't be read: {why}");
+        assert!(said.stderr.concat().contains(&named), "{bytes}: {said:?}");
+        assert!(said.stdout.contains("relay[x]"), "{}", said.stdout);
+        assert_eq!((said.code, said.stderr.len()), (1, 1));
+    }
+}
+
 /// Answers whoever asks next.
 fn answer(listener: &UnixListener, body: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    answer_with(listener, &(head + body));
+}
+
+fn answer_with(listener: &UnixListener, said: &str) {
     let (mut stream, _) = listener.accept().expect("somebody asks");
     let mut asked = Vec::new();
     while !asked.ends_with(b"\r\n\r\n") {
@@ -297,9 +330,7 @@ fn answer(listener: &UnixListener, body: &str) {
             break;
         }
     }
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    let answer = head + body;
-    stream.write_all(answer.as_bytes()).expect("it listens");
+    stream.write_all(said.as_bytes()).expect("it listens");
 }
 
 /// A process that takes its time over what it is told to do.
@@ -314,7 +345,7 @@ fn a_deed_that_takes_long_is_waited_for() {
         .env("XDG_RUNTIME_DIR", home.path())
         .start();
     let listener = within("being asked for a state", move || {
-        answer(&listener, "{}");
+        answer(&listener, r#"{"roles": []}"#);
         listener
     });
     asking.wait_log("it has not answered for 5 s; still waiting");

@@ -10,7 +10,6 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -18,8 +17,8 @@ use std::time::Duration;
 use self::tabs::Draft;
 use super::begin::begin_watchers;
 use super::control;
-use super::errand::{Broken, Errand};
-use super::keeper::{Keeper, Said};
+use super::errand::Errand;
+use super::keeper::{Keeper, Said, Writer};
 use super::lock::lock_folder;
 use super::notify::Readings;
 use super::panel::Panel;
@@ -49,8 +48,6 @@ pub(super) struct Desk {
     turns: Turns,
     /// Why not, where that is not as it should be.
     is_homeless: bool,
-    /// The folder of the settings, which is locked as long as this lives.
-    _folder: Option<File>,
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
@@ -87,7 +84,10 @@ impl Desk {
         let keeper = orders
             .settings
             .clone()
-            .map(|path| Keeper::start(path, known, Kept::Settings, reactor.waker()))
+            .map(|path| {
+                let run = move |writer: Writer| writer.run_locked(folder.flatten());
+                Keeper::start_with(path, known, Kept::Settings, reactor.waker(), run)
+            })
             .transpose()?;
         if orders.settings.is_none() {
             log::warn!("console: settings are not saved: {HOMELESS}");
@@ -109,7 +109,6 @@ impl Desk {
             saved: Saved::default(),
             turns: Turns::default(),
             is_homeless: orders.settings.is_none(),
-            _folder: folder.flatten(),
             origin: Some(Box::new(origin)),
             reading: None,
             readings: 0,
@@ -153,7 +152,6 @@ impl Desk {
             saved: Saved::default(),
             turns: Turns::default(),
             is_homeless: false,
-            _folder: None,
             origin: None,
             reading: None,
             readings: 0,
@@ -268,7 +266,7 @@ impl Desk {
                 control::set_tokens(reactor, self.console, orders.console);
             }
             Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
-            Err(Broken) => log::warn!("console: its files could not be read again"),
+            Err(broken) => log::warn!("console: reading its files again {broken}"),
         }
     }
 

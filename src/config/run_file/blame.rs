@@ -6,6 +6,7 @@ use super::rounds::{self, Rounds};
 use super::section::{Entry, Reader, in_file};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Kind, Values};
+use crate::base::secret::addresses;
 use crate::cli::{GLOBALS, RoleId};
 use crate::config::{ConfigError, Env, Run, build, faults};
 
@@ -109,7 +110,7 @@ fn blame_words(reader: &mut Reader<'_>, entry: &Entry, env: &Env) -> Vec<usize> 
         };
         let known = reader.mistakes.len();
         for (text, place) in parts.iter().flat_map(|(text, place)| {
-            let parts = text.split(',').map(str::trim);
+            let parts = addresses(text);
             parts.map(|part| (part.to_owned(), place.clone()))
         }) {
             blame_word(reader, entry, env, at, (&text, place));

@@ -1,15 +1,18 @@
 //! What of several sections can't be true at once: one name, one place to listen, one standard stream for two.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::crew::Draft;
 use super::rest::Rest;
-use super::section::{Entry, Reader};
-use crate::base::endpoint::Endpoint;
+use super::section::{Entry, Reader, Word};
+use crate::base::endpoint::{Endpoint, Host};
 use crate::config::Run;
 use crate::roles::relay::config::{Output, RelayConfig, Source, Way};
+use crate::roles::tunnel::config::PublicBind;
+use crate::roles::tunnel::{PortRange, Tokens};
 
 /// Notes that a name is taken. `names`: those before it, and the lines on which they stand.
 pub(super) fn note_name(
@@ -89,18 +92,13 @@ pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], rest: &Rest<'_>) {
             true => *whose != index || *other != at,
             false => *whose != index && other.overlaps(&at),
         });
-        if let Some((other, first, _)) = clash {
-            let by = match first {
-                Some(first) => {
-                    let line = reader.lines.number(first.start);
-                    format!("{other} stands on line {line}")
-                }
-                None => format!("the command line says --metrics {other}"),
-            };
+        if let Some(taken) = clash {
+            let by = said_by(reader, taken);
             reader.note(place.clone(), format!("{at} is taken: {by}"));
         }
         near.push((at, Some(place), index));
     }
+    note_public_ports(reader, crew, &mut taken);
     let stdin = |relay: &RelayConfig| relay.source == Source::Stdin;
     note_stream(reader, crew, "stdin", "src", stdin);
     let stdout = |relay: &RelayConfig| {
@@ -108,6 +106,85 @@ pub(super) fn note(reader: &mut Reader<'_>, crew: &[Draft], rest: &Rest<'_>) {
         relay.dump.is_some() || relay.outputs.iter().any(written)
     };
     note_stream(reader, crew, "stdout", "dump", stdout);
+}
+
+/// Where it stands that a place is taken.
+fn said_by(reader: &Reader<'_>, (at, place, _): &Taken) -> String {
+    match place {
+        Some(place) => {
+            let line = reader.lines.number(place.start);
+            format!("{at} stands on line {line}")
+        }
+        None => format!("the command line says --metrics {at}"),
+    }
+}
+
+/// Notes public ports of which none is left to give away. Whoever has but one takes that for certain.
+fn note_public_ports(
+    reader: &mut Reader<'_>,
+    crew: &[Draft],
+    taken: &mut HashMap<Ground, Vec<Taken>>,
+) {
+    let servers = crew.iter().enumerate().filter_map(|(index, draft)| {
+        let (host, ports) = public_ports(&draft.member.as_ref()?.run)?;
+        Some((host, ports, draft.entry.place_of("ports"), index))
+    });
+    let mut servers: Vec<_> = servers.collect();
+    // Those with fewer to choose from come first: what they take is taken for the others.
+    servers.sort_by_key(|(_, ports, ..)| ports.last - ports.first);
+    for (host, ports, place, index) in servers {
+        let (mut free, mut clash) = (Vec::new(), None);
+        for port in ports.first..=ports.last {
+            let (host, tls) = (host.clone(), false);
+            let at = Endpoint::Tcp { host, port, tls };
+            let near = taken.get(&Ground::of(&at)).into_iter().flatten();
+            match near.into_iter().find(|(other, ..)| other.overlaps(&at)) {
+                Some(taken) if clash.is_none() => clash = Some((at, said_by(reader, taken))),
+                Some(_) => {}
+                None => free.push(at),
+            }
+            if free.len() > 1 {
+                break;
+            }
+        }
+        match (free.pop(), clash) {
+            (Some(at), _) if free.is_empty() => {
+                let near = taken.entry(Ground::of(&at)).or_default();
+                near.push((at, Some(place), index));
+            }
+            (None, Some((at, by))) if ports.first == ports.last => {
+                reader.note(place, format!("{at} is taken: {by}"));
+            }
+            (None, Some((_, by))) => {
+                reader.note(place, format!("none of the ports {ports} is free: {by}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The public ports that a role gives away, and where they are; none where it takes any that is free.
+fn public_ports(run: &Run) -> Option<(Host, PortRange)> {
+    let Run::TunnelServe { config, .. } = run else {
+        return None;
+    };
+    // Then those of the role are nobody's.
+    let are_granted = |tokens: &Tokens| tokens.all_have_ports();
+    if config.tokens.as_ref().is_some_and(are_granted) {
+        return None;
+    }
+    let host = match (config.public_bind, &config.listen) {
+        (Some(PublicBind::Any), _) => Host::Any,
+        (Some(PublicBind::Ip(ip)), _) => Host::Ip(ip),
+        (None, Endpoint::Tcp { host, .. }) => host.clone(),
+        (None, Endpoint::Unix(_)) => Host::Ip(Ipv4Addr::LOCALHOST.into()),
+    };
+    let after = match config.listen {
+        Endpoint::Tcp { port, .. } if port > 0 => Some(PortRange::after(port)),
+        _ => None,
+    };
+    let ports = config.ports.or(after).filter(|ports| ports.last > 0)?;
+    Some((host, ports))
 }
 
 fn note_stream(
@@ -127,8 +204,15 @@ fn note_stream(
     };
     let line = reader.lines.number(first.entry.header.start);
     for Draft { entry, .. } in users {
+        let is_set = entry.places.iter().any(|(name, _)| *name == key);
+        let word = if key == "src" { "src" } else { "dst" };
+        let is_it = |own: &&Word| own.key == word && own.text == "-";
+        let at = match entry.words.iter().find(is_it) {
+            Some(word) if !is_set => word.at.clone(),
+            _ => entry.place_of(key),
+        };
         reader.note(
-            entry.place_of(key),
+            at,
             format!("{stream} is in use by the relay of line {line}: there is one"),
         );
     }

@@ -94,7 +94,7 @@ fn show_one(text: &mut String, page: &Page<'_>, mistake: &Mistake) {
     let marked = &cells[from..to.max(from).min(cells.len().min(skipped + WIDTH).max(from))];
     let carets = "^".repeat(wide(marked).max(1));
     let margin = " ".repeat(number.to_string().len());
-    let wrong = without_users(&mistake.text);
+    let wrong = without_secrets(&mistake.text);
     let wrong: String = wrong.chars().take(TEXT_MAX).map(plain).collect();
     let _ = writeln!(
         text,
@@ -103,16 +103,26 @@ fn show_one(text: &mut String, page: &Page<'_>, mistake: &Mistake) {
     );
 }
 
-/// A text that may quote addresses, without what stands before their `@`: a user, and maybe a password.
-fn without_users(text: &str) -> String {
+/// A text that may quote addresses, without what stands before their `@`, a user and maybe a password, and without what
+/// stands behind their `?`.
+fn without_secrets(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.rsplit_once('@') {
         Some((before, host)) if !before.is_empty() && !before.ends_with("unix:") => {
             let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
-            format!("{scheme}...@{host}")
+            format!("{scheme}...@{}", without_query(host))
         }
-        _ => word.to_owned(),
+        _ => without_query(word),
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// Without what stands behind a `?`, but for the signs that end a word of a sentence.
+fn without_query(word: &str) -> String {
+    let end = word.trim_end_matches([',', ':', ';', '"']).len();
+    match word[..end].split_once('?') {
+        Some((before, query)) if !query.is_empty() => format!("{before}?...{}", &word[end..]),
+        _ => word.to_owned(),
+    }
 }
 
 /// What is shown of a line: each character with its place in the file, and three dots for a part that is hidden.
@@ -201,9 +211,9 @@ mod tests {
             show(
                 "url = 'ws://u:S@h'",
                 6..18,
-                "ws://u:S@h is wrong, u@unix:x, unix:@x"
+                "ws://u:S@h is wrong, u@unix:x, unix:@x a/x?S, is it x?"
             ),
-            "f:1:7: ws://...@h is wrong, ...@unix:x, unix:@x\n 1 | url = ...\n   |       ^^^\n"
+            "f:1:7: ws://...@h is wrong, ...@unix:x, unix:@x a/x?..., is it x?\n 1 | url = ...\n   |       ^^^\n"
         );
         let key = "tls-key = \"\"\"\nS\\q\n\"\"\"\n";
         assert_eq!(show(key, 15..17, "no"), "f:2:2: no\n 2 | ...\n   | ^^^\n");

@@ -294,15 +294,14 @@ impl Reader<'_> {
         let slow = slow.expect("the relay has it");
         for table in tables {
             let (index, known) = (entry.words.len(), self.mistakes.len());
+            let mut own = None;
             for (key, item) in keys_of(table) {
                 match key.get() {
                     "dst" => self.words(entry, "dst", false, item),
                     "slow" => {
                         let mut values = Values::new(vec![entry.section.options()]);
                         self.setting(&mut values, slow, item);
-                        if let Ok(Some(word)) = values.choice("slow") {
-                            entry.slows.push((index, word.to_owned()));
-                        }
+                        own = values.choice("slow").ok().flatten().map(str::to_owned);
                     }
                     name => {
                         let near = near(name, ["dst", "slow"].into_iter(), "dst and slow");
@@ -310,6 +309,10 @@ impl Reader<'_> {
                         self.note(key_place(key), text);
                     }
                 }
+            }
+            // Without a place of its own it would be that of another one.
+            if entry.words.len() > index {
+                entry.slows.extend(own.map(|slow| (index, slow)));
             }
             let header = table.span().unwrap_or_default();
             let is_lost = self.losses.under(header.start).may_be("dst");

@@ -249,7 +249,10 @@ pub(crate) fn drop_outputs(
 ) {
     for dst in gone {
         let all = relay(document).and_then(outputs);
-        let place = all.and_then(|all| all.iter().position(|one| own_dst(one) == Some(dst)));
+        let place = all.and_then(|all| {
+            all.iter()
+                .position(|one| own_dst(one).as_deref() == Some(dst))
+        });
         if let Some(place) = place {
             take_out(document, |document| outputs(relay(document)?), place);
         }
@@ -267,13 +270,14 @@ fn destinations(table: &Table) -> (Vec<String>, usize) {
     let mut all: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
     let count = all.len();
     let outputs = table.get(OUTPUT).and_then(Item::as_array_of_tables);
-    let outputs = outputs.into_iter().flatten().filter_map(own_dst);
-    all.extend(outputs.map(str::to_owned));
+    let outputs = outputs.into_iter().flatten().map(own_dst);
+    all.extend(outputs.map(Option::unwrap_or_default));
     (all, count)
 }
 
-fn own_dst(output: &Table) -> Option<&str> {
-    output.get(DST).and_then(Item::as_str)
+/// The destination of an output: a port alone may be a number.
+fn own_dst(output: &Table) -> Option<String> {
+    output.get(DST)?.as_value().and_then(word)
 }
 
 /// Puts destinations, with spaces between them, where they are not there yet. One that has a section of its own keeps
@@ -291,7 +295,7 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
         }
         outputs.retain(|output| {
             let own = own_dst(output);
-            let place = left.iter().rposition(|word| Some(*word) == own);
+            let place = left.iter().rposition(|word| Some(*word) == own.as_deref());
             place.map(|place| left.remove(place)).is_some()
         });
         if outputs.is_empty() {
@@ -308,7 +312,7 @@ pub(crate) fn put_destinations(table: &mut Table, text: &str) {
 /// Puts a destination's own `slow` where it is not there yet; nothing: it has none. It needs a section for that, and so
 /// do those behind it, or their order would be another one. Whether there is such a destination.
 pub(crate) fn put_slow(table: &mut Table, dst: &str, word: &str) -> bool {
-    let stands_in = |output: &Table| own_dst(output) == Some(dst);
+    let stands_in = |output: &Table| own_dst(output).as_deref() == Some(dst);
     let outputs = table.get_mut(OUTPUT).and_then(Item::as_array_of_tables_mut);
     if let Some(output) = outputs.and_then(|all| all.iter_mut().find(|it| stands_in(it))) {
         match word.is_empty() {
@@ -437,17 +441,19 @@ fn settings(number: usize, table: &Table) -> Result<Settings, DocumentError> {
 fn read_outputs(settings: &mut Settings, outputs: &Item) -> Option<()> {
     let mut all = vec![settings.get(DST).to_owned()];
     for output in outputs.as_array_of_tables()? {
-        let dst = output.get(DST)?.as_str()?;
+        let dst = own_dst(output)?;
         for (key, item) in output {
             match key {
                 DST if dst.split_whitespace().count() == 1 => {}
+                // It has none of its own then.
+                "slow" if item.as_str()?.is_empty() => {}
                 "slow" => settings
                     .slows
-                    .push((dst.to_owned(), item.as_str()?.to_owned())),
+                    .push((dst.clone(), item.as_str()?.to_owned())),
                 _ => return None,
             }
         }
-        all.push(dst.to_owned());
+        all.push(dst);
     }
     settings.set(DST, all.join(" ").trim());
     Some(())
@@ -648,6 +654,26 @@ dst = ":4"
             faults[0].0 == "slow of connect:b:3" && faults[0].1.contains("never"),
             "{faults:?}"
         );
+    }
+
+    /// A port alone may stand without quotes, and an empty policy is none.
+    #[test]
+    fn an_output_s_port_may_be_a_number() {
+        let text = OUTPUTS.replace("\":4\"", "4\nslow = \"\"");
+        let (mut document, all) = Document::parse(&text).expect("it is right");
+        let mut relay = all[0].clone();
+        assert_eq!(relay.get("dst"), ":2 connect:b:3 4");
+        assert_eq!(relay.get("slow of 4"), "");
+        relay.set("dst", ":2 connect:b:3 5");
+        document.set(0, &relay);
+        let expected = OUTPUTS.replace("\":4\"", "5");
+        assert_eq!(document.text(), expected);
+        let table = &document.text.as_table()["relay"]
+            .as_array_of_tables()
+            .expect("tables");
+        let first = table.get(0).expect("it is there");
+        assert_eq!(dropped(first, ":2 connect:b:3"), ["5"]);
+        assert_eq!(dropped(first, ":2 5"), ["connect:b:3"]);
     }
 
     /// What a run file takes as a list is one here too, and what is one text there stays one.

@@ -3,6 +3,7 @@
 use crate::base::endpoint::Endpoint;
 use crate::base::form::Faults;
 use crate::base::option::Values;
+use crate::base::secret::addresses;
 use crate::config::ConfigError;
 use crate::config::settings::Settings;
 use crate::roles::relay::options::{FitError, OrderError, wrong_destinations, wrong_sources};
@@ -48,6 +49,10 @@ fn of_config(settings: &Settings, error: &ConfigError) -> (String, String) {
     let text = match error {
         // A page can't set what it would be told to write.
         ConfigError::Relay(OrderError::Endpoint(error)) => error.without_sockets(),
+        ConfigError::Relay(OrderError::NoDestination) => {
+            let word = if field == "src" { "SRC" } else { "DST" };
+            format!("{word} is missing: write HOST:PORT")
+        }
         error => error.to_string(),
     };
     (field, text)
@@ -87,19 +92,13 @@ fn of_order(settings: &Settings, error: &OrderError) -> String {
 
 fn of_endpoint(settings: &Settings) -> &'static str {
     let src = settings.get("src");
-    let is_read = src == "-"
-        || src
-            .split(',')
-            .all(|place| place.trim().parse::<Endpoint>().is_ok());
+    let is_read = src == "-" || addresses(src).all(|place| place.parse::<Endpoint>().is_ok());
     if is_read { "dst" } else { "src" }
 }
 
 /// Where SRC dials.
 fn places(settings: &Settings) -> impl Iterator<Item = Endpoint> {
-    settings
-        .get("src")
-        .split(',')
-        .filter_map(|place| place.trim().parse().ok())
+    addresses(settings.get("src")).filter_map(|place| place.parse().ok())
 }
 
 fn speaks_tls(text: &str) -> bool {

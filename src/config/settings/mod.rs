@@ -498,6 +498,27 @@ mod tests {
         settings
     }
 
+    /// What is wrong with a change is logged, and told to whoever may only look.
+    #[test]
+    fn what_may_be_a_secret_in_an_address_is_not_told() {
+        for address in [
+            "tls://h:1?token=SECRET",
+            "h/x?a=b,SECRET",
+            "me:a,SECRET@h:1",
+            "wss://h/x?SECRET",
+        ] {
+            for of_dst in [false, true] {
+                let (src, dst) = if of_dst {
+                    ("a:1", address)
+                } else {
+                    (address, ":1")
+                };
+                let faults = settings(src, dst, &[]).check().expect_err("it is none");
+                assert!(!format!("{faults:?}").contains("SECRET"), "{faults:?}");
+            }
+        }
+    }
+
     #[test]
     fn relative_paths_start_at_the_file() {
         let typed = settings(
@@ -529,6 +550,20 @@ mod tests {
             .into_iter()
             .map(|(field, _)| field)
             .collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_named_at_its_field() {
+        let missing = |src, dst| faults(&settings(src, dst, &[]));
+        let told = |field: &str, text: &str| vec![(field.to_owned(), text.to_owned())];
+        assert_eq!(
+            missing("", ":1"),
+            told("src", "SRC is missing: write HOST:PORT")
+        );
+        assert_eq!(
+            missing("a:1", ""),
+            told("dst", "DST is missing: write HOST:PORT")
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One question and its answer, by HTTP over a process's own socket. It knows bytes, and nothing of what they mean.
 
+use std::fmt;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,10 +20,30 @@ pub(super) struct Exchange {
     sent: usize,
     head: HeadBuf,
     body: Vec<u8>,
+    /// Something of an answer has come.
+    has_come: bool,
 }
 
 /// An answer: its status, and what it says.
 pub(super) type Said = (u16, Value);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    /// Nothing has come: the process may just have ended.
+    Gone(String),
+    /// Something has, and what it says can't be told.
+    Unreadable(String),
+}
+
+impl fmt::Display for Unsaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone(why) => f.write_str(why),
+            Self::Unreadable(why) => write!(f, "its answer can't be read: {why}"),
+        }
+    }
+}
 
 impl Exchange {
     /// Asks at this socket. A body makes it a POST.
@@ -42,6 +64,7 @@ impl Exchange {
             sent: 0,
             head: HeadBuf::new(),
             body: Vec::new(),
+            has_come: false,
         }
     }
 
@@ -61,16 +84,17 @@ impl Exchange {
     }
 
     /// There is room: the question goes out.
-    pub(super) fn write(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>) -> Result<(), Unsaid> {
         let Some(sock) = self.sock else { return Ok(()) };
         let sent = cx.write(sock, [&self.request[self.sent..], &[]]);
-        self.sent += sent.map_err(|error| error.to_string())?.unwrap_or(0);
+        let gone = |error: io::Error| Unsaid::Gone(error.to_string());
+        self.sent += sent.map_err(gone)?.unwrap_or(0);
         cx.want_write(sock, self.sent < self.request.len());
         Ok(())
     }
 
     /// Something has come: the answer, once all of it is there.
-    pub(super) fn read(&mut self, cx: &mut Cx<'_>) -> Result<Option<Said>, String> {
+    pub(super) fn read(&mut self, cx: &mut Cx<'_>) -> Result<Option<Said>, Unsaid> {
         let Some(sock) = self.sock else {
             return Ok(None);
         };
@@ -78,30 +102,35 @@ impl Exchange {
         let count = match cx.read(sock, &mut buffer) {
             Ok(None) => return Ok(None),
             Ok(Some(count)) => count,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(Unsaid::Gone(error.to_string())),
         };
         if count == 0 {
             return self.answer().map(Some);
         }
         let mut bytes = &buffer[..count];
         if !self.head.is_complete() {
-            let used = self.head.feed(bytes).map_err(|fault| fault.to_string())?;
+            let used = self.head.feed(bytes).map_err(unreadable)?;
+            self.has_come = true;
             bytes = &bytes[used..];
         }
         self.body.extend_from_slice(bytes);
         match self.body.len() > ANSWER_MAX {
-            true => Err("its answer is too long".to_owned()),
+            true => Err(unreadable("it is too long")),
             false => Ok(None),
         }
     }
 
-    fn answer(&self) -> Result<Said, String> {
+    fn answer(&self) -> Result<Said, Unsaid> {
         if !self.head.is_complete() {
-            return Err("it closed the connection before it answered".to_owned());
+            let why = "it closed the connection before it answered";
+            return Err(match self.has_come {
+                true => unreadable(CUT_SHORT),
+                false => Unsaid::Gone(why.to_owned()),
+            });
         }
-        let response = Response::parse(&self.head).map_err(|fault| fault.to_string())?;
+        let response = Response::parse(&self.head).map_err(unreadable)?;
         let said = serde_json::from_slice(&self.body);
-        let said = said.map_err(|_| "its answer is cut short".to_owned())?;
+        let said = said.map_err(|_| unreadable(CUT_SHORT))?;
         Ok((response.status, said))
     }
 
@@ -115,7 +144,12 @@ impl Exchange {
     }
 }
 
+fn unreadable(why: impl fmt::Display) -> Unsaid {
+    Unsaid::Unreadable(why.to_string())
+}
+
+const CUT_SHORT: &str = "it is cut short";
 /// How long a process may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read: more than a thousand roles say.
-const ANSWER_MAX: usize = 4 << 20;
+/// The longest answer that is read: more than ten thousand roles say.
+const ANSWER_MAX: usize = 64 << 20;

@@ -47,10 +47,38 @@ impl Status {
         }
     }
 
+    /// Who has not answered, or not so that it can be read.
+    pub(super) fn who_is_silent(&self) -> Option<String> {
+        let quiet = self.silent.iter().filter(|(_, why)| why.is_none());
+        let quiet: Vec<&str> = quiet.map(|(name, _)| name.as_str()).collect();
+        let mut who = match quiet.as_slice() {
+            [] => Vec::new(),
+            [one] => vec![format!("process {one} does not answer")],
+            all => vec![format!("processes {} do not answer", all.join(", "))],
+        };
+        who.extend(self.silent.iter().filter_map(|(name, why)| {
+            let why = why.as_ref()?;
+            Some(format!("the answer of process {name} can't be read: {why}"))
+        }));
+        if who.is_empty() {
+            return None;
+        }
+        let who = who.join("; ");
+        let undone = if self.does() {
+            ": nothing was done"
+        } else {
+            ""
+        };
+        Some(who + undone)
+    }
+
     pub(super) fn which_process(&self) -> String {
         let answered = self.states.iter().map(|(name, ..)| name.clone());
         let silent = self.silent.iter();
-        let silent = silent.map(|name| format!("{name}, which does not answer"));
+        let silent = silent.map(|(name, why)| match why {
+            None => format!("{name}, which does not answer"),
+            Some(_) => format!("{name}, whose answer can't be read"),
+        });
         let names: Vec<String> = answered.chain(silent).collect();
         let names = names.join(", ");
         format!("several processes may be meant ({names}): add --pid PID")

@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::config::{Act, StatusConfig};
-use self::exchange::{Exchange, Said};
+use self::exchange::{Exchange, Said, Unsaid};
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, SockId};
@@ -38,8 +38,8 @@ pub struct Status {
     asking: Vec<(Exchange, Step)>,
     /// The states of those who have answered.
     states: Vec<(String, PathBuf, Value)>,
-    /// Processes that are there, and have not answered.
-    silent: Vec<String>,
+    /// Processes that are there, and have not answered, or not so that it can be read: why that is so.
+    silent: Vec<(String, Option<String>)>,
     /// What was wrong a second before, of which it has been said.
     noted: Option<String>,
     shown: String,
@@ -262,20 +262,6 @@ impl Status {
         self.noted = why;
     }
 
-    fn who_is_silent(&self) -> Option<String> {
-        let who = match self.silent.as_slice() {
-            [] => return None,
-            [one] => format!("process {one} does not answer"),
-            all => format!("processes {} do not answer", all.join(", ")),
-        };
-        let undone = if self.does() {
-            ": nothing was done"
-        } else {
-            ""
-        };
-        Some(who + undone)
-    }
-
     /// Something is to be done, and not only shown.
     fn does(&self) -> bool {
         !matches!(self.config.act, Act::Show | Act::Clients { .. })
@@ -294,11 +280,16 @@ impl Status {
         match &step {
             _ if status == 200 => {}
             Step::State(..) if self.config.watches => {
-                return self.failed(cx, &step, show::refusal(&said));
+                return self.failed(cx, &step, Unsaid::Gone(show::refusal(&said)));
             }
             _ => return self.refuse(cx, show::refusal(&said)),
         }
         match step {
+            Step::State(name, _) if !said["roles"].is_array() => {
+                let why = "it says nothing of roles";
+                self.silent.push((name, Some(why.to_owned())));
+                self.next(cx);
+            }
             Step::State(name, at) => {
                 self.states.push((name, at, said));
                 self.next(cx);
@@ -329,18 +320,22 @@ impl Status {
     }
 
     /// Nobody is there, or it broke off. For one of several that is no mistake: it may just have ended.
-    fn failed(&mut self, cx: &mut Cx<'_>, step: &Step, why: String) {
-        match step {
-            Step::State(name, _) => {
+    fn failed(&mut self, cx: &mut Cx<'_>, step: &Step, why: Unsaid) {
+        match (step, why) {
+            (Step::State(name, _), Unsaid::Unreadable(why)) => {
+                self.silent.push((name.clone(), Some(why)));
+                self.next(cx);
+            }
+            (Step::State(name, _), why) => {
                 log::debug!("hydrant: process {name}: {why}");
                 self.next(cx);
             }
             // The last role of a process takes it along, and the answer with it.
-            Step::Deed(text) if matches!(self.config.act, Act::Stop { .. }) => {
+            (Step::Deed(text), _) if matches!(self.config.act, Act::Stop { .. }) => {
                 self.shown += &format!("{text}\n");
                 self.end = Some(End::Done);
             }
-            _ => self.refuse(cx, why),
+            (_, why) => self.refuse(cx, why.to_string()),
         }
     }
 
@@ -348,7 +343,7 @@ impl Status {
     fn unanswered(&mut self, cx: &mut Cx<'_>, step: Step) {
         match step {
             Step::State(name, _) => {
-                self.silent.push(name);
+                self.silent.push((name, None));
                 self.next(cx);
             }
             Step::Deed(_) => {
@@ -362,7 +357,7 @@ impl Status {
             Step::Find { .. } => {
                 self.refuse(cx, "it does not answer: nothing was done".to_owned());
             }
-            step => self.failed(cx, &step, "it does not answer".to_owned()),
+            step => self.failed(cx, &step, Unsaid::Gone("it does not answer".to_owned())),
         }
     }
 
@@ -414,7 +409,7 @@ impl Status {
                 self.refuse(cx, "it takes nobody in: nothing was done".to_owned())
             }
             (true, step) => self.unanswered(cx, step),
-            (false, step) => self.failed(cx, &step, error.to_string()),
+            (false, step) => self.failed(cx, &step, Unsaid::Gone(error.to_string())),
         }
     }
 

@@ -18,6 +18,14 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// Those that backends are given where nothing is said of that: as the seed does, the ones after the server's own.
+    pub fn after(own: u16) -> Self {
+        Self {
+            first: own.saturating_add(1),
+            last: own.saturating_add(PORTS_AFTER_OWN),
+        }
+    }
+
     /// Whether a port is one of them.
     pub fn has(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
@@ -104,6 +112,11 @@ impl Tokens {
         self.names.get(name)
     }
 
+    /// Whether each name has ports of its own.
+    pub fn all_have_ports(&self) -> bool {
+        self.names.values().all(|grant| grant.ports.is_some())
+    }
+
     /// How many names there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -116,6 +129,8 @@ impl Tokens {
 }
 
 const NAMES: &str = "the name must be 1 to 63 of a-z 0-9 . _ -";
+/// As the seed does, backends get the ports after the server's own.
+const PORTS_AFTER_OWN: u16 = 20;
 const PORTS: &str = "the ports must be A-B, or one port";
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base::endpoint::{Endpoint, EndpointError};
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, shown};
 use crate::base::units::Typed;
 
 /// The address of a WebSocket.
@@ -92,21 +92,6 @@ impl fmt::Display for Url {
         let scheme = if self.is_tls() { "wss" } else { "ws" };
         let path = self.path.split('?').next().unwrap_or_default();
         write!(f, "{scheme}://{}{path}", self.host)
-    }
-}
-
-/// What may be shown of an address that is none: neither what stands before an `@` nor what stands behind a `?` or `#`,
-/// which may be anybody's secret. Either may have the other's sign in it.
-fn shown(text: &str) -> String {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains(['@', '?', '#']) => (format!("{scheme}://"), rest),
-        _ => (String::new(), text),
-    };
-    match (rest.rsplit_once('@'), rest.split_once(['?', '#'])) {
-        (None, None) => text.to_owned(),
-        (Some((_, host)), None) => format!("{scheme}...@{host}"),
-        (None, Some((before, _))) => format!("{scheme}{before}?..."),
-        (Some(_), Some(_)) => format!("{scheme}..."),
     }
 }
 

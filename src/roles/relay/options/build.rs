@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::{FitError, OrderError};
 use crate::base::endpoint::Endpoint;
 use crate::base::option::{Value, Values};
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, addresses};
 use crate::proto::http1::Origin;
 use crate::proto::record::Framing;
 use crate::roles::relay::config::{
@@ -129,7 +129,7 @@ pub(super) fn source<'a>(word: &'a str, side: Side, dst_side: &str) -> Result<So
     if word == "-" {
         return Ok(Source::Stdin);
     }
-    let places = || word.split(',').map(str::trim);
+    let places = || addresses(word);
     // `listen:5000` would otherwise be a host of that name.
     for prefix in ["listen", "connect"] {
         let unprefixed = |place: &'a str| place.strip_prefix(prefix)?.strip_prefix(':');

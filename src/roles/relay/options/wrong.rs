@@ -3,6 +3,7 @@
 use super::build::{Side, clash, dialled, output, source};
 use super::error::OrderError;
 use crate::base::option::Values;
+use crate::base::secret::addresses;
 use crate::roles::relay::config::{Output, Source};
 
 /// What is wrong with the places of SRC, each by itself.
@@ -14,10 +15,7 @@ pub fn wrong_sources(values: &Values, src: &str) -> Vec<OrderError> {
         _ => source(place, Side::of(src_side), dst_side).err(),
     };
     let wrong: Vec<_> = match src.contains(',') {
-        true => src
-            .split(',')
-            .filter_map(|place| one(place.trim()))
-            .collect(),
+        true => addresses(src).filter_map(one).collect(),
         false => Vec::new(),
     };
     match wrong.is_empty() {

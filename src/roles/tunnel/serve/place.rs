@@ -149,11 +149,7 @@ impl Serve {
                 Addr::Tcp(at) => Some(at.port()),
                 Addr::Unix(_) => None,
             });
-            let own = own.unwrap_or(0);
-            PortRange {
-                first: own.saturating_add(1),
-                last: own.saturating_add(PORTS_AFTER_OWN),
-            }
+            PortRange::after(own.unwrap_or(0))
         })
     }
 
@@ -296,5 +292,3 @@ impl Serve {
 
 /// Names without a proof that keep their ports while nobody is there.
 pub(super) const NAMES_AWAY_MAX: usize = 256;
-/// As the seed does, backends get the ports after the server's own.
-const PORTS_AFTER_OWN: u16 = 20;
