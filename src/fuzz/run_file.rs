@@ -149,10 +149,13 @@ fn document(text: &str) {
         document.set(place, settings);
     }
     let now = read(&document.text());
-    let fields = |place: usize| ["src", "origin"].map(|key| now[place].get(key));
-    for place in 0..expected.len() {
-        assert_eq!(fields(place), ["a:1,b:2", "https://a,https://b"]);
-        assert_eq!(in_order(now[place].get("dst")), [":1", ":2"]);
+    assert_eq!(now.len(), expected.len());
+    for now in &now {
+        assert_eq!(
+            ["src", "origin"].map(|key| now.get(key)),
+            ["a:1,b:2", "https://a,https://b"]
+        );
+        assert_eq!(in_order(now.get("dst")), [":1", ":2"]);
     }
     let names = all.iter().map(|settings| settings.name.clone()).collect();
     document.push(&fresh(&names));
