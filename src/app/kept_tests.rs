@@ -351,7 +351,7 @@ fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
 /// Whoever moves somebody else's away has what the page shows, be something to be saved or not.
 #[test]
 fn a_file_that_was_moved_away_is_written_again() {
-    let mut rig = Rig::new("away", &(relay("a", "") + &relay("b", "")));
+    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
     let path = rig.path();
     let has = |text: &str| fs::read_to_string(&path).is_ok_and(|now| now.contains(text));
     let put_theirs = || {
