@@ -352,5 +352,5 @@ pub(super) const READING: &str =
     "the run file is being read again, which takes long: nothing was changed; try again";
 pub(super) const SLOW_FILES: &str =
     "the files that the run file names take long to read: nothing was changed; try again";
-pub(super) const CHANGED: &str = "the run file was changed by somebody else: have it read again first (hydrant status reload), or move it away to \
-     have what you see here";
+pub(super) const CHANGED: &str = "the run file was changed by somebody else: have it read again first (hydrant status \
+     reload), or move it away to have what you see here";
