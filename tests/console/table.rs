@@ -107,3 +107,37 @@ fn a_crowd_is_looked_at_one_answer_at_a_time() {
     assert_eq!(page.eval(aloud), json!(["30 of 10,000 clients"]));
     page.complains_only_of(&[]);
 }
+
+/// On the smallest phone an address is there to its end; and who is not found because nobody answers is not hidden.
+#[test]
+fn a_table_leaves_nothing_out() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = open(&browser, &console);
+    let size = json!({ "width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": true });
+    page.call("Emulation.setDeviceMetricsOverride", &size);
+    page.until("innerWidth === 320");
+    page.eval(CROWD);
+    page.eval("window.from = '255.255.255.255:6553'");
+    answers(&mut page);
+    page.until_text("#clients-scroll", "255.255.255.255:6553:0");
+    let cut = "[...document.querySelectorAll('#clients-scroll .peer')].filter((one) =>
+        one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight).length";
+    assert_eq!(page.eval(cut), 0);
+
+    page.eval("window.fetch = () => Promise.reject(new TypeError('nobody there'))");
+    page.eval("while (window.asked.length) window.next()");
+    page.eval(
+        "const search = document.getElementById('clients-search');
+         search.value = '10.0.0.2';
+         search.dispatchEvent(new Event('input'))",
+    );
+    page.until_text("#clients-scroll", "Not known: hydrant can't be reached.");
+    page.until("document.querySelectorAll('#clients-scroll [data-id]').length === 0");
+    page.until("document.getElementById('clients-count').textContent === ''");
+    console.program.stop();
+}

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::browser::{Browser, Page};
+use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
 use crate::form::until_told_again;
@@ -81,5 +82,53 @@ fn names_are_whole_however_many_there_are() {
     page.until(&format!(
         "{names}.every((name) => name.textContent.includes('northern') && name.scrollWidth <= name.clientWidth)"
     ));
+    console.program.stop();
+}
+
+/// Rows have as many tiles each as there are, and a tile that says little has room for what it says.
+#[test]
+fn tiles_stand_in_even_rows() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let away = json!({ "src": Place::new().at.to_string(), "dst": "127.0.0.1:0" });
+    console.does("relays/1", &away);
+    console.does("relays/1/start", &json!({}));
+    for _ in 0..5 {
+        console.does("relays", &json!({ "after": 1 }));
+    }
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/wall", console.at));
+    let size = |page: &mut Page, width: u32, height: u32| {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        page.call("Emulation.setDeviceMetricsOverride", &size);
+    };
+    size(&mut page, 1440, 900);
+    page.until("document.querySelectorAll('.board article').length === 6");
+    page.until(
+        "(() => {
+            const tops = [...document.querySelectorAll('.board article')].map((one) => one.offsetTop);
+            const rows = tops.filter((top, index) => top !== tops[index - 1]).length;
+            return rows === 2 && tops[2] === tops[0] && tops[3] === tops[5];
+         })()",
+    );
+    for _ in 0..54 {
+        console.does("relays", &json!({ "after": 1 }));
+    }
+    page.until("document.querySelectorAll('.board article').length === 60");
+    page.until("document.getElementById('wall').dataset.kind === 'tiny'");
+    page.until_text(".board article", "No upstream");
+    page.until_text(".board article .age", "none");
+    // One line, however high a line is.
+    page.until(
+        "(() => {
+            const lines = document.createRange();
+            lines.selectNodeContents(document.querySelector('.board .word'));
+            return new Set([...lines.getClientRects()].map((one) => one.top)).size === 1;
+         })()",
+    );
     console.program.stop();
 }

@@ -292,6 +292,22 @@ fn a_page_gets_all_long_lines_and_a_state_of_any_length() {
     assert!(play.is_open(page));
 }
 
+/// A page asks for the state once, and is told of what changes from then on.
+#[test]
+fn the_past_is_kept_however_long_nobody_asks_for_the_state() {
+    let mut play = console(8);
+    play.pass(SECOND);
+    assert_eq!(state(&mut play).status, 200);
+    play.pass(SECOND * 20);
+    let past = asked(
+        &mut play,
+        &request("GET", "/api/v1/relays/1/history", BEARER),
+    );
+    let past: serde_json::Value = serde_json::from_str(&past.body).expect("JSON");
+    let seconds = past["clients"].as_array().map_or(0, Vec::len);
+    assert!(seconds >= 20, "{seconds}");
+}
+
 #[test]
 fn an_answer_that_never_comes_is_not_waited_for() {
     let mut play = console(8);

@@ -80,7 +80,7 @@ impl Console {
             Route::Logout => return Some(self.logout(cx, caller)),
             Route::State => {
                 // Where nobody has looked yet, this is the first look.
-                if self.state_asked.replace(cx.now()).is_none() && self.config.is_private {
+                if self.config.is_private && self.state_asked.replace(cx.now()).is_none() {
                     self.list(cx, Waiting::Sample);
                 }
                 self.list(cx, Waiting::State(conn, right));

@@ -128,7 +128,16 @@ export class Clients {
     } catch (error) {
       if (asked === this.#asked) this.#isAsking = false;
       if (!(error instanceof ApiError)) throw error;
+      if (asked === this.#asked && this.#rows.size === 0) this.#say(error);
     }
+  }
+
+  // Nobody is known of those who were asked for.
+  #say(error) {
+    this.#total = 0;
+    setText(byId("clients-count"), "");
+    setText(this.#nobody, `Not known: ${error.message}.`);
+    this.#draw();
   }
 
   #firstInView() {

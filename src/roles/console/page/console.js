@@ -284,12 +284,15 @@ function drawTiles() {
   setFigure(byId("lag-now"), one.running ? (lag ? parts(span(lag.seconds)) : ["none", ""]) : none);
   setFigure(byId("clients-now"), one.running ? [count(one.clients), ""] : none);
   byId("lag-now").classList.toggle("late", one.running && lag?.seconds >= LATE);
-  setText(byId("in-note"), `peak ${rate(charts.in.highest())}`);
-  setText(byId("out-note"), `peak ${rate(charts.out.highest())}`);
+  setText(byId("in-note"), peak(one, charts.in));
+  setText(byId("out-note"), peak(one, charts.out));
   const nobody = one.running ? "nobody is behind" : "";
-  setText(byId("lag-note"), lag ? `${lag.peer}, ${bytes(lag.bytes)} behind` : nobody);
+  setText(byId("lag-note"), lag ? `${bytes(lag.bytes)} behind: ${lag.peer}` : nobody);
   setText(byId("clients-note"), one.running ? `at most ${count(one.clients_most)}` : "");
 }
+
+// Of one that does not run and has not run there is nothing to say.
+const peak = (one, chart) => (one.running || chart.highest() > 0 ? `peak ${rate(chart.highest())}` : "");
 
 function drawLink() {
   const isShown = state !== null && !door.isShut;

@@ -14,6 +14,7 @@ export class Log {
   #fresh = [];
 
   constructor() {
+    hold(this.#view);
     for (const id of ["log-level", "log-filter", "log-all"]) {
       byId(id).addEventListener("input", () => this.#redraw());
     }
@@ -57,6 +58,7 @@ export class Log {
 
   #redraw() {
     this.#fresh = [];
+    held.add(this.#view);
     this.#view.replaceChildren();
     this.#append(this.#lines.filter((line) => this.#admits(line)).slice(-SHOWN_MAX));
     if (!this.#view.children.length) {
@@ -90,6 +92,7 @@ export class Dump {
   #drawn = false;
 
   constructor() {
+    hold(this.#view);
     byId("dump-form").addEventListener("input", () => this.draw());
     byId("dump-clear").addEventListener("click", () => this.clear());
   }
@@ -202,11 +205,29 @@ function hexLines(offset, raw, width) {
 
 const hex = (byte) => byte.toString(16).padStart(2, "0");
 
-// Stays at the end if it was there; whoever scrolled back reads on undisturbed.
+// Views that stay at their end, whatever comes and however much room they have; whoever scrolled back reads on
+// undisturbed.
+const held = new WeakSet();
+
+function hold(view) {
+  let room = "";
+  const now = () => `${view.clientWidth} ${view.clientHeight}`;
+  held.add(view);
+  view.addEventListener("scroll", () => {
+    // With less room it is not at its end any more, and nobody has scrolled.
+    if (now() !== room) return;
+    const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 24;
+    held[isAtEnd ? "add" : "delete"](view);
+  });
+  new ResizeObserver(() => {
+    room = now();
+    follow(view, () => {});
+  }).observe(view);
+}
+
 function follow(view, change) {
-  const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 24;
   change();
-  if (isAtEnd) view.scrollTop = view.scrollHeight;
+  if (held.has(view)) view.scrollTop = view.scrollHeight;
 }
 
 // How the lines of relays, hubs and tunnels begin. All others are about the whole program, and everybody's.

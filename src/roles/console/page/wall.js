@@ -125,7 +125,7 @@ function headline(one) {
   if (one.kind !== "relay" && !isWell(one)) return [span(one.since), "not connected"];
   if (one.kind !== "relay" || one.upstream === null) return [count(one.clients), one.clients === 1 ? "client" : "clients"];
   const age = one.upstream.last_byte;
-  return age == null ? ["none yet", "no byte so far"] : [span(age), "since last byte"];
+  return age == null ? ["none", "no byte so far"] : [span(age), "since last byte"];
 }
 
 function draw() {
@@ -180,8 +180,15 @@ const inHand = () => (sorted.length > MANY ? MANY_IN_HAND : IN_HAND);
 function choose(next) {
   chosen = next;
   const [kind, size] = SIZES[chosen];
-  byId("wall").dataset.kind = kind;
-  byId("wall").style.fontSize = `${size}px`;
+  const board = byId("wall");
+  board.dataset.kind = kind;
+  board.style.fontSize = `${size}px`;
+  // No row has more tiles than it takes for as many rows: six are three and three, not four and two.
+  board.style.gridTemplateColumns = "";
+  const widths = getComputedStyle(board).gridTemplateColumns.split(" ");
+  const columns = widths.filter((width) => width !== "0px").length;
+  const rows = Math.ceil(sorted.length / columns);
+  if (rows > 1) board.style.gridTemplateColumns = `repeat(${Math.ceil(sorted.length / rows)}, minmax(0, 1fr))`;
 }
 
 const bottom = (node) => node.offsetTop + node.offsetHeight;
