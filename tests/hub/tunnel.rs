@@ -311,7 +311,7 @@ fn a_hub_that_is_killed_and_comes_back_is_found_again() {
     let mut pair = Pair::start(at);
     let client = connect(pair.at);
     let service = next(&served);
-    pair.hub.run.signal("KILL");
+    pair.hub.run.kill();
     assert!(is_reset(client) && is_reset(service));
     pair.a
         .wait_logs(&["hub ", "; 1 connection reset; retrying"]);
@@ -335,7 +335,7 @@ fn either_end_may_be_killed_and_come_back() {
     for round in 0..3 {
         let client = connect(pair.at);
         let service = next(&served);
-        pair.b.signal("KILL");
+        pair.b.kill();
         is_over(service);
         pair.b = end(pair.hub.at, "b", &format!("--to a --forward {at}"));
         pair.b.wait_log("a is there");
@@ -343,7 +343,7 @@ fn either_end_may_be_killed_and_come_back() {
         pair.a.wait_log("b is there again");
         let client = connect(pair.at);
         let service = next(&served);
-        pair.a.signal("KILL");
+        pair.a.kill();
         is_over(client);
         let listen = pair.at;
         pair.a = end(pair.hub.at, "a", &format!("--to b --listen {listen}"));
