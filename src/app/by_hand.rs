@@ -117,6 +117,10 @@ impl Fleet {
             place.is_some_and(|place| self.posts[place].was_begun() == on)
         };
         scribe.by_hand.all.retain(|id, on| holds(*id, *on));
+        scribe
+            .by_hand
+            .late
+            .retain(|id| self.posts.place_of(*id).is_some());
         scribe.by_hand.why = None;
         for (id, on) in self.unsaid() {
             self.write(reactor, Want::Enable { id, on }, None);

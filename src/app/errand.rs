@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -28,12 +29,19 @@ impl<T: Send + 'static> Errand<T> {
     /// Begins it. `name` is the thread's.
     ///
     /// # Errors
-    /// That there can't be one more thread.
+    /// That there can't be one more thread, or that too many hang.
     pub(super) fn begin(
         name: &str,
         wake: Wake,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self, String> {
+        if UNDER_WAY.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
+            UNDER_WAY.fetch_sub(1, Relaxed);
+            return Err(format!(
+                "{UNDER_WAY_MAX} others wait for a disk that does not answer"
+            ));
+        }
+        let counted = Counted;
         let (done, outcome) = mpsc::channel();
         let held = Arc::new(());
         let under_way = Arc::downgrade(&held);
@@ -45,7 +53,7 @@ impl<T: Send + 'static> Errand<T> {
             let outcome = outcome.map_err(|_| Broken(FAULT.take().unwrap_or_default()));
             // Whoever asked may have gone.
             let _ = done.send(outcome);
-            drop(held);
+            drop((held, counted));
             wake();
         };
         thread::Builder::new()
@@ -62,6 +70,20 @@ impl<T: Send + 'static> Errand<T> {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(Broken(String::new()))),
         }
+    }
+}
+
+/// Errands of this process, those too that nobody waits for any more.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+/// Each may hang for as long as a disk does.
+const UNDER_WAY_MAX: usize = 64;
+
+/// An errand that is counted.
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Relaxed);
     }
 }
 

@@ -270,6 +270,10 @@ impl Fleet {
                 reactor.with(watcher, |_, cx| cx.finish(End::Done));
             }
         }
+        // What had to wait until now would wait for the next event else.
+        if reactor.has_asked() {
+            reactor.hurry();
+        }
         Ok(())
     }
 

@@ -475,6 +475,10 @@ mod tests {
         };
         let known = keeper.known();
         let hangs = lock(&known);
+        keeper.keep("first".to_owned(), Vec::new());
+        while keeper.slot.lock().text.is_some() {
+            thread::yield_now(); // the writer takes it, and hangs
+        }
         for number in 0..100 {
             let line = |role| about(role, &number.to_string());
             keeper.keep(number.to_string(), vec![line(1), line(2)]);

@@ -9,6 +9,8 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
 
 use rustix::fs::{OFlags, major, minor};
 
@@ -83,6 +85,16 @@ impl Drop for RunLock {
         if leads_to(&self.path, &self.file) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Gives it back, if nobody else holds it, in a thread: that its file goes takes as long as a disk likes.
+pub(super) fn give_back(lock: Option<Arc<RunLock>>) {
+    if let Some(lock) = lock {
+        // Without a thread it is done here.
+        let _ = thread::Builder::new()
+            .name("lock".to_owned())
+            .spawn(move || drop(lock));
     }
 }
 

@@ -17,7 +17,7 @@ use super::applying::{Applying, SLICE};
 use super::change::{Change, change};
 use super::errand::{Errand, Hanging, Hosts, Known};
 use super::fleet::{Fleet, Origin};
-use super::lock::{RunLock, lock_run_file};
+use super::lock::{RunLock, give_back, lock_run_file};
 use super::notify::Readings;
 use super::plan::places_to_take;
 use super::scribe::Scribe;
@@ -345,12 +345,24 @@ impl Fleet {
             }
             Err(applied) => applied,
         };
+        let Aftermath {
+            lock,
+            dropped,
+            kept,
+        } = aftermath;
+        let lock = match &applied {
+            Ok(_) => lock,
+            Err(_) => {
+                give_back(lock);
+                None
+            }
+        };
         let applied = applied.map(|done| {
-            self.keep_file(reactor, aftermath.lock);
-            if let Some(dropped) = aftermath.dropped {
+            self.keep_file(reactor, lock);
+            if let Some(dropped) = dropped {
                 log::warn!("hydrant: {DROPPED}: {dropped}");
             }
-            match aftermath.kept {
+            match kept {
                 Some(kept) => format!("{done}; {KEPT}: {kept}"),
                 None => done,
             }

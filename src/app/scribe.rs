@@ -197,9 +197,9 @@ impl Scribe {
         self.under_way.is_none() && self.waiting.is_empty()
     }
 
-    /// Something may become of it between any two turns.
+    /// Something may become of it between these two turns.
     pub(super) fn is_changing(&self) -> bool {
-        !self.is_idle() || self.stale.is_some()
+        !self.is_idle() || self.stale.is_some_and(|at| at != self.keeper.saved())
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {

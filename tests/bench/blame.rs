@@ -122,7 +122,8 @@ fn a_port_that_somebody_has_is_seen_where_the_relay_does_not_say_so() {
         })
     };
     let (lost, mut relay) = asked();
-    let _holder = TcpListener::bind(&lost).expect("it was free");
+    // Where somebody else was given it meanwhile, that is one who has it, too.
+    let _holder = TcpListener::bind(&lost);
     relay.write_all(b"end\n").expect("it waits");
     let (dst, mut relay) = asked();
     assert_ne!(dst, lost);

@@ -93,7 +93,8 @@ fn tiles_stand_in_even_rows() {
     }
     let home = Scratch::new();
     let console = Console::start(&home);
-    let away = json!({ "src": Place::new().at.to_string(), "dst": "127.0.0.1:0" });
+    let nobody = Place::new();
+    let away = json!({ "src": nobody.at.to_string(), "dst": "127.0.0.1:0" });
     console.does("relays/1", &away);
     console.does("relays/1/start", &json!({}));
     for _ in 0..5 {

@@ -271,6 +271,8 @@ impl MioNet {
         })
     }
 
+    /// **Invariant.** An event's data is the token that mio was given: so mio registers on Linux (1.2), and its own
+    /// events are read so there. The network's tests hold it.
     fn dispatch(&mut self, out: &mut Vec<Ready>) {
         for event in &self.events {
             match Token(event.data.u64() as usize) {

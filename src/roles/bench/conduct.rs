@@ -284,15 +284,15 @@ impl<'a, H: House> Run<'a, H> {
         holds: impl Fn(&Board) -> bool,
         step: impl Fn(&Board) -> String,
     ) -> Result<bool, Halt> {
-        let end = self.house.now() + patience;
+        let mut patience = Patience::begin(self.house, patience);
         loop {
             let text = step(&self.board);
             self.say(&text);
-            let left = end.since(self.house.now());
+            let left = patience.left(self.house);
             if self.wait_until(left.min(SECOND), &holds)? {
                 return Ok(true);
             }
-            if left <= SECOND {
+            if left.is_zero() {
                 return Ok(false);
             }
         }

@@ -33,7 +33,7 @@ pub(super) struct ClientId {
 
 /// What the relay remembers of a client. There may be ten thousand: keep it small.
 ///
-/// What a pass looks at comes first and takes 64 bytes, as many as a processor fetches at a time: among hundreds of
+/// What a pass looks at comes first and takes 64 bytes, which lie on two of a cache's lines at most: among hundreds of
 /// clients little of it is still in a cache when the next message comes. Hence the order, in memory as here.
 #[derive(Debug)]
 #[repr(C)]

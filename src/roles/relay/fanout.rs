@@ -30,8 +30,8 @@ impl Relay {
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
         let takers = self.clients.takers();
-        self.read_size
-            .before_read(takers, self.counts.bytes_out, || cx.cpu_time());
+        let (clients, sent) = (self.clients.len(), self.counts.bytes_out);
+        self.read_size.before_read(clients, sent, || cx.cpu_time());
         let room = self.pace.read_size(takers, self.read_size.now());
         debug_assert!(
             self.known_room() >= self.read_max,
@@ -49,6 +49,7 @@ impl Relay {
             _ => cx.read(sock, into),
         };
         let Ok(Some(n @ 1..)) = read else {
+            self.read_size.note(0);
             return read;
         };
         self.ring.commit(n);

@@ -38,12 +38,11 @@ impl Pace {
         (self.began, self.before) = (now, sent);
     }
 
-    /// It is over. One that was too long tells so, however little it sent: full reads for all who are there may be
-    /// far less than the budget. A short one that came nowhere near what it might have sent teaches nothing, nor does
-    /// one that no smaller read would make shorter.
+    /// It is over. One that was too long tells so, though it sent far less than the budget, as full reads for all who
+    /// are there may. A short one that came nowhere near what it might have sent teaches nothing, nor does one that no
+    /// smaller read would make shorter, as of a small message.
     pub(super) fn end(&mut self, now: Time, sent: u64) {
         let sent = sent - self.before;
-        // What a small message sends teaches nothing, however long it took.
         if sent > LEAST || sent >= self.budget / 2 {
             self.learn(now, sent);
         }
