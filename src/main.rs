@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use hydrant::app;
 use hydrant::base::secret::Secret;
 use hydrant::config::{Config, Env};
+use hydrant::reactor::host;
 use hydrant::reactor::mio_net::{self, Passed};
 use hydrant::roles::ws::options::Proxies;
 
 fn main() {
     // Where it can't be had, hydrant runs all the same.
     let _ = mio_net::bear_file_limit();
+    host::map_large_memory();
     let passed = Passed::of_environment();
     let place = |passed: &Passed| (passed.name.clone(), passed.at.to_string());
     let env = Env {

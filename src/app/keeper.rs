@@ -356,9 +356,12 @@ impl Writer {
 
     /// What has come of all that was taken.
     fn tell(&self, written: Option<Option<String>>) {
+        // As long as there is more to be written, nothing is saved again.
+        let is_last = self.slot.lock().text.is_none();
         let mut come = look(&self.come);
         if let Some(now) = written
             && come.fault != now
+            && (is_last || now.is_some())
         {
             match &now {
                 Some(text) => log::error!("{} not saved: {text}", self.what),

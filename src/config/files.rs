@@ -1,13 +1,20 @@
 //! Small files that options name, secrets and tokens; and the sockets that processes leave in their folder.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 
 use crate::base::option::Values;
 use crate::base::secret::Secret;
@@ -128,6 +135,9 @@ fn read_whole(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
     if found.is_file() || found.is_dir() {
         return read_up_to(path, max);
     }
+    if found.is_fifo() {
+        return read_pipe(path, max);
+    }
     let (done, outcome) = mpsc::channel();
     let path = path.to_owned();
     let read = move || {
@@ -150,6 +160,52 @@ fn read_whole(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// Reads a pipe to its end. One that nobody has opened to write is opened all the same.
+fn read_pipe(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
+    let mut pipe = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let mode = pipe.metadata()?.permissions().mode();
+    let alarm = alarm(PATIENCE)?;
+    let (mut bytes, mut room) = (Vec::new(), [0; 16 << 10]);
+    while bytes.len() as u64 <= max {
+        // Before the first writer has come there is nothing, not an end either.
+        let mut asked = [
+            PollFd::new(&pipe, PollFlags::IN),
+            PollFd::new(&alarm, PollFlags::IN),
+        ];
+        retry_on_intr(|| poll(&mut asked, None))?;
+        let is_late = !asked[1].revents().is_empty();
+        if is_late {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match pipe.read(&mut room) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&room[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(usize::try_from(max.saturating_add(1)).unwrap_or(usize::MAX));
+    Ok((bytes, mode))
+}
+
+/// What can be read once so much time has passed.
+fn alarm(after: Duration) -> io::Result<OwnedFd> {
+    let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    let zero = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let once = Itimerspec {
+        it_interval: zero,
+        it_value: Timespec::try_from(after).map_err(io::Error::other)?,
+    };
+    timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &once)?;
+    Ok(alarm)
+}
+
 fn read_up_to(path: &Path, max: u64) -> io::Result<(Vec<u8>, u32)> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
@@ -166,7 +222,7 @@ pub(super) fn fault_of(flag: &'static str, path: &Path, fault: FileFault) -> Con
     }
 }
 
-/// Threads that read what is no plain file.
+/// Threads that read what is neither a plain file nor a pipe, such as a terminal.
 static READERS: AtomicUsize = AtomicUsize::new(0);
 /// The most of them: where nothing ever comes, each reload would leave one more behind.
 const READERS_MAX: usize = 64;

@@ -42,6 +42,12 @@ pub fn kill_group(group: u32) {
     sys::signal_group(group, libc::SIGKILL);
 }
 
+/// Has large memory come from the system and go back to it, for as long as the process runs: a buffer costs what of it
+/// is used, however many have been there before.
+pub fn map_large_memory() {
+    sys::map_large_memory();
+}
+
 /// Asks one process to end. One that is gone is left alone.
 pub fn end_process(process: u32) {
     sys::signal_process(process, libc::SIGTERM);

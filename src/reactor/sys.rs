@@ -15,6 +15,18 @@ pub(super) fn since_boot() -> Duration {
     Duration::from_nanos(nanoseconds(libc::CLOCK_BOOTTIME))
 }
 
+/// Has memory of a mebibyte and more come from the system, zeroed and untouched, and go back to it, for good. Else the
+/// first such piece that is freed makes glibc's allocator take the next ones, up to 32 MiB, from what it has recycled:
+/// it clears those, by which a ring that nobody uses is all resident. Nothing elsewhere.
+pub(super) fn map_large_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes no pointer, and may be called at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
+}
+
 /// Gives back what glibc's allocator keeps of memory that was freed: pages in the middle of its heap, too, which it
 /// never does by itself. Nothing elsewhere.
 pub(super) fn trim_memory() {

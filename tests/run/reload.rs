@@ -72,6 +72,29 @@ fn clients_of_what_stays_lose_no_byte() {
     hydrant.stop();
 }
 
+/// The ring of a relay without clients is memory that nobody has used, also where another one was there before.
+#[test]
+fn relays_that_begin_anew_take_no_more_memory() {
+    let away = Place::new();
+    let all = |ring: &str| -> String {
+        let one = |at| relay(&format!("r{at}"), away.at, &format!("ring = \"{ring}\""));
+        (0..8).map(one).collect()
+    };
+    let file = File::new(&all("16M"));
+    let hydrant = file.run();
+    hydrant.wait_logs(&["relay[r7]: listening"]);
+    for ring in ["15M", "14M", "13M", "12M", "11M", "10M"] {
+        let line = file.reload(&hydrant, &all(ring));
+        assert!(line.contains("8 begun"), "{line}");
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", hydrant.pid())).expect("it runs");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let resident = resident.expect("the system tells it");
+    assert!(resident < 64 << 10, "{resident} KiB, of rings of 10 MiB");
+    hydrant.stop();
+}
+
 /// There is one stdout: the format changes on it, and another relay may have it, whatever happens to the first.
 #[test]
 fn the_dump_changes_its_format_and_its_relay() {

@@ -1,8 +1,8 @@
 //! Which size of a read is the cheapest here. A larger one means fewer system calls for each byte; it also means more
 //! bytes that have to stay in the processor's cache until the last client has been sent them. Where the one outweighs
 //! the other depends on the processor and on how many share a read: measured on two virtual machines (AMD EPYC, 2026),
-//! 512 KiB were the best with one client and 256 KiB with a hundred and more on the one, 256 KiB with one client and 512
-//! KiB with a hundred on the other.
+//! 512 KiB were the best with one client and 256 KiB with a hundred and more on the one, and on the other it was the
+//! other way round.
 //!
 //! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one, by the
