@@ -459,17 +459,21 @@ fn read_outputs(settings: &mut Settings, outputs: &Item) -> Option<()> {
     Some(())
 }
 
-/// A value as it would be typed: several destinations have spaces between them, and several of anything else commas.
+/// A value as it would be typed: several destinations have one space each between them, and several of anything else
+/// commas.
 fn read(key: &str, item: &Item) -> Option<String> {
     let between = if key == DST { " " } else { "," };
-    match item.as_value()? {
-        Value::Array(list) => list
-            .iter()
-            .map(word)
-            .collect::<Option<Vec<_>>>()
-            .map(|texts| texts.join(between)),
-        value => word(value),
-    }
+    let text = match item.as_value()? {
+        Value::Array(list) => {
+            let words = list.iter().map(word).collect::<Option<Vec<_>>>()?;
+            words.join(between)
+        }
+        value => word(value)?,
+    };
+    Some(match key {
+        DST => text.split_whitespace().collect::<Vec<_>>().join(between),
+        _ => text,
+    })
 }
 
 const RELAY: &str = "relay";
