@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::lock::FolderLock;
+use super::lock::Lock;
 use super::settings_file::{Kept, SettingsFile, Shared, lock};
 use crate::reactor::net::Wake;
 
@@ -287,15 +287,14 @@ pub(super) struct Writer {
     said: Vec<Said>,
     come: Arc<Mutex<Come>>,
     theirs: Shared,
-    /// The lock of the folder that the file is in.
-    lock: Option<FolderLock>,
+    lock: Option<Lock>,
     what: &'static str,
     wake: Wake,
 }
 
 impl Writer {
-    /// As [`Writer::run`], where the folder of the file is locked: that is given back with the last text.
-    pub(super) fn run_locked(mut self, lock: Option<FolderLock>) {
+    /// As [`Writer::run`], with a lock that is given back after the last text.
+    pub(super) fn run_locked(mut self, lock: Option<Lock>) {
         self.lock = lock;
         self.run();
     }
@@ -342,7 +341,7 @@ impl Writer {
     /// Writes what is to be in the file. `None`: there is nothing; else why it is not there, if so.
     fn write(&mut self) -> Option<Option<String>> {
         let text = self.unwritten.as_deref()?;
-        let locked = self.lock.as_mut().map_or(Ok(()), FolderLock::renew);
+        let locked = self.lock.as_mut().map_or(Ok(()), Lock::renew);
         let written = locked.and_then(|()| self.file.write(text));
         self.say_found();
         if written.is_ok() {

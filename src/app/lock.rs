@@ -9,13 +9,34 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::fs::{OFlags, major, minor};
 
 use super::settings_file::behind;
 use super::theirs::beside;
+
+/// A lock that is held for as long as there may be something to be written.
+#[derive(Debug)]
+pub(super) enum Lock {
+    Folder(FolderLock),
+    Run(Arc<RunLock>),
+}
+
+impl Lock {
+    /// Locks what is there now, if that is something else than was locked: whoever takes that away, or the folder that
+    /// it is in, takes the lock along.
+    ///
+    /// # Errors
+    /// That another process has what is there.
+    pub(super) fn renew(&mut self) -> Result<(), String> {
+        match self {
+            Self::Folder(lock) => lock.renew(),
+            Self::Run(lock) => lock.renew(),
+        }
+    }
+}
 
 /// The lock of the folder that settings are in.
 #[derive(Debug)]
@@ -25,11 +46,7 @@ pub(super) struct FolderLock {
 }
 
 impl FolderLock {
-    /// Locks the folder that is there now, if that is another one: whoever takes one away takes its lock along.
-    ///
-    /// # Errors
-    /// As [`lock_folder`].
-    pub(super) fn renew(&mut self) -> Result<(), String> {
+    fn renew(&mut self) -> Result<(), String> {
         let folder = self.settings.parent().map(fs::metadata);
         if !folder.is_some_and(|there| is_same(there, &self.file))
             && let Some(new) = lock_folder(&self.settings)?
@@ -75,14 +92,32 @@ pub(super) fn lock_folder(settings: &Path) -> Result<Option<FolderLock>, String>
 /// The lock of a run file that is kept.
 #[derive(Debug)]
 pub(super) struct RunLock {
-    file: File,
+    file: Mutex<File>,
     path: PathBuf,
+    /// The run file, by the name that it was given.
+    named: PathBuf,
+}
+
+impl RunLock {
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renew(&self) -> Result<(), String> {
+        let mut file = self.file();
+        if !leads_to(&self.path, &file)
+            && let Some(new) = lock_beside(&self.path, &self.named)?
+        {
+            *file = new;
+        }
+        Ok(())
+    }
 }
 
 /// What is locked goes before the lock does: nobody else's is taken away.
 impl Drop for RunLock {
     fn drop(&mut self) {
-        if leads_to(&self.path, &self.file) {
+        if leads_to(&self.path, &self.file()) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -107,13 +142,23 @@ pub(super) fn lock_run_file(named: &Path) -> Result<Option<RunLock>, String> {
         return Ok(None);
     };
     let path = beside(&file, "lock");
+    let locked = lock_beside(&path, named)?;
+    Ok(locked.map(|file| RunLock {
+        file: Mutex::new(file),
+        path,
+        named: named.to_owned(),
+    }))
+}
+
+/// Locks the file at this path, made for that, for the sake of the run file of that name.
+fn lock_beside(path: &Path, named: &Path) -> Result<Option<File>, String> {
     for _ in 0..TRIES {
-        let Ok(opened) = open(&path) else {
+        let Ok(opened) = open(path) else {
             return Ok(None);
         };
         match opened.try_lock() {
             // Whoever had it may have taken it away meanwhile.
-            Ok(()) if leads_to(&path, &opened) => return Ok(Some(RunLock { file: opened, path })),
+            Ok(()) if leads_to(path, &opened) => return Ok(Some(opened)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(format!(

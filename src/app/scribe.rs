@@ -17,7 +17,7 @@ use super::by_hand::ByHand;
 use super::fields::{fault_of, settings_of};
 use super::fleet::{Fleet, Origin};
 use super::keeper::{Keeper, Writer};
-use super::lock::RunLock;
+use super::lock::{Lock, RunLock};
 use super::making::{CHANGED, UnderWay};
 use super::posts::Posts;
 use super::saved::{Saved, Waiter};
@@ -98,10 +98,7 @@ impl Scribe {
         lock: Option<Arc<RunLock>>,
     ) -> Result<Self, String> {
         let known = Some(text.clone());
-        let run = move |writer: Writer| {
-            let _lock = lock;
-            writer.run();
-        };
+        let run = move |writer: Writer| writer.run_locked(lock.map(Lock::Run));
         Ok(Self {
             keeper: Keeper::start_with(path, known, Kept::RunFile, wake, run)?,
             text,

@@ -194,10 +194,13 @@ impl SettingsFile {
         passed: &mut dyn FnMut(Step),
     ) -> io::Result<bool> {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        // That of a run file was there: where it is gone, what is in its place may be anything.
+        if self.kept == Kept::Settings {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?;
+        }
         if found.is_some_and(|found| found.about.permissions().readonly()) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }

@@ -133,6 +133,41 @@ fn a_second_process_is_told_that_the_file_is_kept() {
     assert!(!Path::new(&lock).exists(), "nothing is left of it");
 }
 
+/// The lock may be taken away, with its folder or without: a save looks after it.
+#[test]
+fn a_lock_that_is_gone_is_taken_again() {
+    let file = File::new(&text(true));
+    let (kept, moved) = (file.folder().join("kept"), file.folder().join("moved"));
+    let path = kept.join("f.toml");
+    let put = || {
+        fs::create_dir(&kept).expect("the folder can be written");
+        fs::write(&path, text(true)).expect("so can this one");
+    };
+    put();
+    let named = path.to_str().expect("made of plain letters");
+    let first = hydrant("run").arg(named).start();
+    let page = Page::of(&first);
+    let is_ours = |lag: &str| {
+        let answer = page.does("relays/1", &json!({ "max-lag": lag }));
+        assert_eq!(answer["unsaved"], Value::Null, "{lag}");
+        is_refused(&second(named), named, first.pid());
+    };
+    fs::remove_file(kept.join("f.toml.lock")).expect("it is there");
+    is_ours("3s");
+    // Another folder comes in the place of its own.
+    fs::rename(&kept, &moved).expect("the folder can be written");
+    fs::create_dir(&kept).expect("the folder can be written");
+    fs::copy(moved.join("f.toml"), &path).expect("it is there");
+    is_ours("4s");
+    // None is there any more: none is made.
+    fs::remove_dir_all(&kept).expect("it is there");
+    let answer = page.does("relays/1/stop", &json!({}));
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("no such file"), "{answer}");
+    assert!(!kept.exists());
+    first.stop();
+}
+
 /// One that can't begin leaves nothing, either.
 #[test]
 fn one_that_can_not_begin_leaves_no_lock() {

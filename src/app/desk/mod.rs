@@ -19,7 +19,7 @@ use super::begin::begin_watchers;
 use super::control;
 use super::errand::Errand;
 use super::keeper::{Keeper, Said, Writer};
-use super::lock::lock_folder;
+use super::lock::{Lock, lock_folder};
 use super::notify::Readings;
 use super::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
@@ -85,7 +85,8 @@ impl Desk {
             .settings
             .clone()
             .map(|path| {
-                let run = move |writer: Writer| writer.run_locked(folder.flatten());
+                let run =
+                    move |writer: Writer| writer.run_locked(folder.flatten().map(Lock::Folder));
                 Keeper::start_with(path, known, Kept::Settings, reactor.waker(), run)
             })
             .transpose()?;
