@@ -15,7 +15,7 @@
 //! | log | writing the log | 1, behind a bounded queue |
 //! | certificates | reading them again | one a role that has any |
 //! | keeper | writing the run file or the settings file, and moving it to the disk | 1 |
-//! | errand | reading the run file, a change of it, or the files of a role that begins | 64 with those that hang |
+//! | errand | reading the run file, a change of it, or the files of a role that begins | 1,024 with those that hang |
 //! | pipe | reading a file that is neither plain nor a pipe, and may never say anything | 64 |
 //! | browser | waiting for the program that opens the page | 1 |
 //! | player | `bench`: its source and its sinks; and a reader of what each relay says | as its orders say |

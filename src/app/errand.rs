@@ -35,13 +35,16 @@ impl<T: Send + 'static> Errand<T> {
         wake: Wake,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self, String> {
-        if UNDER_WAY.fetch_add(1, Relaxed) >= UNDER_WAY_MAX {
-            UNDER_WAY.fetch_sub(1, Relaxed);
-            return Err(format!(
-                "{UNDER_WAY_MAX} others wait for a disk that does not answer"
-            ));
-        }
-        let counted = Counted;
+        Self::begin_within(&ALL, name, wake, work)
+    }
+
+    fn begin_within(
+        limit: &'static Limit,
+        name: &str,
+        wake: Wake,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Self, String> {
+        let counted = limit.one_more()?;
         let (done, outcome) = mpsc::channel();
         let held = Arc::new(());
         let under_way = Arc::downgrade(&held);
@@ -73,19 +76,44 @@ impl<T: Send + 'static> Errand<T> {
     }
 }
 
-/// Errands of this process, those too that nobody waits for any more.
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-/// Each may hang for as long as a disk does.
-const UNDER_WAY_MAX: usize = 64;
+/// How many there may be at a time: each may hang for as long as a disk does.
+struct Limit {
+    under_way: AtomicUsize,
+    most: usize,
+}
 
-/// An errand that is counted.
-struct Counted;
+impl Limit {
+    const fn new(most: usize) -> Self {
+        Self {
+            under_way: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    fn one_more(&'static self) -> Result<Counted, String> {
+        let before = self.under_way.fetch_add(1, Relaxed);
+        let counted = Counted(self);
+        match before < self.most {
+            true => Ok(counted),
+            false => Err(format!(
+                "{} others are under way: does the disk not answer?",
+                self.most
+            )),
+        }
+    }
+}
+
+/// One that is counted for as long as this is there.
+struct Counted(&'static Limit);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        UNDER_WAY.fetch_sub(1, Relaxed);
+        self.0.under_way.fetch_sub(1, Relaxed);
     }
 }
+
+/// Errands of this process, those too that nobody waits for any more: more than a console asks for at a time.
+static ALL: Limit = Limit::new(1_024);
 
 /// Work that takes for ever, as with a network file system whose server is gone. Nobody waits for it any more, but its
 /// thread may hang as long as that does: there are to be few of those.
@@ -216,6 +244,30 @@ mod tests {
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// What hangs is counted though nobody waits for it, until it is over.
+    #[test]
+    fn there_are_only_so_many() {
+        static FEW: Limit = Limit::new(2);
+        let begin = |gate: Receiver<()>| {
+            let wait = move || gate.recv().unwrap_or_default();
+            Errand::begin_within(&FEW, "waits", Arc::new(|| {}), wait)
+        };
+        let (gates, held): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel()).unzip();
+        let mut held = held.into_iter();
+        let mut next = || begin(held.next().expect("there are three"));
+        let (one, other) = (next().expect("one"), next().expect("another"));
+        drop(one);
+        let why = next().err().expect("no third");
+        assert_eq!(why, "2 others are under way: does the disk not answer?");
+        drop(gates);
+        while other.outcome().is_none() {
+            thread::yield_now();
+        }
+        while FEW.under_way.load(Relaxed) > 0 {
+            thread::yield_now();
+        }
+    }
 
     /// Whoever waits for it would wait for the next turn that something else brings about.
     #[test]
