@@ -301,7 +301,7 @@ mod tests {
     use super::super::fleet_tests::{Rig, relay};
     use super::*;
     use crate::reactor::Turn;
-    use crate::reactor::command::RoleState;
+    use crate::reactor::command::{Command, RoleState};
     use crate::reactor::view::{Effort, Upstream, UpstreamState};
 
     /// Whatever a file says newly, what it leaves alone is served between any few of the others: each turn opens and
@@ -381,6 +381,22 @@ mod tests {
         assert_eq!(rig.fleet.reloads, (1, 0));
         // Each that dials is let in, too.
         assert!(worst <= 3 * SLICE, "{worst}");
+    }
+
+    /// What is asked in the midst of it is answered right after it: nothing else may happen for long then.
+    #[test]
+    fn what_is_asked_in_the_midst_of_a_reload_waits_for_nothing_else() {
+        let mut rig = Rig::new(&relay("a", ""));
+        let more: String = (0..40).map(|at| relay(&format!("r{at}"), "")).collect();
+        fs::write(rig.path(), rig.saved() + &more).expect("it can be written");
+        rig.between(&Turn::Reloading);
+        rig.until("in the midst", |rig| rig.fleet.is_applying());
+        let page = rig.fleet.console().expect("there is a page");
+        rig.reactor.with(page, |_, cx| cx.ask(Command::Process));
+        rig.until("over", |rig| {
+            assert!(rig.fleet.is_applying() || !rig.reactor.has_asked() || rig.reactor.hurries());
+            !rig.fleet.is_applying()
+        });
     }
 
     /// A process that is to stop in the midst of it stops, and nothing of what has begun is left.

@@ -195,6 +195,12 @@ impl<R: Role> Reactor<R> {
         self.stopping
     }
 
+    /// Whether the next turn waits for nothing.
+    #[cfg(test)]
+    pub(crate) fn hurries(&self) -> bool {
+        self.hurries
+    }
+
     /// What has been answered by its owner since the last turn.
     #[cfg(test)]
     pub(crate) fn answers(&self) -> impl Iterator<Item = &Reply> {
