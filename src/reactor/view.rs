@@ -142,6 +142,16 @@ pub struct Trouble {
     pub advice: &'static str,
 }
 
+impl Trouble {
+    /// Trouble that calls for no advice.
+    pub fn plain(what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            advice: "",
+        }
+    }
+}
+
 /// What is done to have somebody connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {

@@ -31,10 +31,7 @@ impl Tunnel {
                 last_byte: None,
                 is_overdue: false,
                 connections: counts.let_in,
-                trouble: self
-                    .trouble
-                    .clone()
-                    .map(|what| Trouble { what, advice: "" }),
+                trouble: self.trouble.as_deref().map(Trouble::plain),
                 effort: match self.retry_at {
                     Some(at) => Effort::Waiting(at.since(now)),
                     None => Effort::Dialling,

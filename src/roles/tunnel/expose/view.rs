@@ -33,10 +33,7 @@ impl Expose {
                 last_byte: None,
                 is_overdue: false,
                 connections: counts.sessions,
-                trouble: self
-                    .trouble
-                    .clone()
-                    .map(|what| Trouble { what, advice: "" }),
+                trouble: self.trouble.as_deref().map(Trouble::plain),
                 effort: match self.state {
                     State::Resting => Effort::Waiting(self.retry_at.since(now)),
                     _ => Effort::Dialling,

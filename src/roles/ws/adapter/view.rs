@@ -43,10 +43,7 @@ impl Adapter {
                 last_byte: None,
                 is_overdue: false,
                 connections: self.counts.sessions,
-                trouble: self
-                    .trouble
-                    .clone()
-                    .map(|what| Trouble { what, advice: "" }),
+                trouble: self.trouble.as_deref().map(Trouble::plain),
                 effort: match self.state {
                     State::Resting => Effort::Waiting(self.retry_at.since(now)),
                     _ => Effort::Dialling,
