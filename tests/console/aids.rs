@@ -42,9 +42,7 @@ fn audit(page: &mut Page, axe: &str, look: &str) {
 #[track_caller]
 pub(crate) fn looks(page: &mut Page, axe: &str, what: &str) {
     for (width, is_phone) in [(1280, false), (390, true)] {
-        let size =
-            json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": is_phone });
-        page.call("Emulation.setDeviceMetricsOverride", &size);
+        page.resize(width, 844, is_phone);
         for colours in ["light", "dark"] {
             let media =
                 json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] });

@@ -179,6 +179,17 @@ impl Page {
         assert!(others.is_empty(), "{others:#?}");
     }
 
+    /// Gives it a window of this size, in CSS pixels, as a phone has it or not, and waits until it has that.
+    #[track_caller]
+    pub(crate) fn resize(&mut self, width: u32, height: u32, is_phone: bool) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+        self.until(&format!(
+            "innerWidth === {width} && innerHeight === {height}"
+        ));
+    }
+
     /// Goes to another document, and waits until that is there.
     #[track_caller]
     pub(crate) fn goto(&mut self, url: &str) {

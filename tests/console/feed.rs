@@ -280,19 +280,13 @@ fn a_log_with_less_room_still_shows_its_end() {
     let console = Console::start(&home);
     let browser = Browser::start();
     let mut page = watched(&browser, &console);
-    let size = |page: &mut Page, height: u32| {
-        let size =
-            json!({ "width": 1440, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        page.call("Emulation.setDeviceMetricsOverride", &size);
-        page.until(&format!("innerHeight === {height}"));
-    };
-    size(&mut page, 1400);
+    page.resize(1440, 1400, false);
     page.eval("for (let line = 0; line < 40; line += 1) window.says('INFO', `line ${line}`); 0");
     page.until_text("#log", "line 39");
     let ago =
         "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)
         (document.getElementById('log'))";
-    size(&mut page, 800);
+    page.resize(1440, 800, false);
     page.until(&format!("{ago} < 2"));
     page.eval("window.says('INFO', 'one more'), 0");
     page.until_text("#log", "one more");
@@ -302,7 +296,7 @@ fn a_log_with_less_room_still_shows_its_end() {
     page.eval(
         "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))",
     );
-    size(&mut page, 700);
+    page.resize(1440, 700, false);
     page.eval("window.says('INFO', 'the last'), 0");
     page.until_text("#log", "the last");
     assert_eq!(page.eval("document.getElementById('log').scrollTop"), 50);

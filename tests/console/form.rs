@@ -201,9 +201,7 @@ fn settings_that_are_folded_leave_their_room() {
     }
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/", console.at));
-    let size = |width: u32| json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
-    page.call("Emulation.setDeviceMetricsOverride", &size(1440));
-    page.until("innerWidth === 1440");
+    page.resize(1440, 844, false);
     page.until_text("#locked", "Running");
     let hints = "['retry', 'src'].map((key) => document.getElementById(`field-${key}-hint`).checkVisibility())";
     assert_eq!(page.eval(hints), json!([true, false]));
@@ -216,7 +214,7 @@ fn settings_that_are_folded_leave_their_room() {
 
     // Where the window becomes narrow, the chosen tab is still to be seen.
     page.click("#tab-8");
-    page.call("Emulation.setDeviceMetricsOverride", &size(390));
+    page.resize(390, 844, false);
     page.until(
         "(() => {
             const [strip, tab] = ['tabs', 'tab-8'].map((id) => document.getElementById(id).getBoundingClientRect());

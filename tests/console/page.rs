@@ -128,9 +128,7 @@ fn the_dump_is_switched(page: &mut Page, upstream: &mut TcpStream) {
     page.eval("const s = document.getElementById('dump-form'); s.value = 'hex'; s.dispatchEvent(new Event('input'))");
     page.until_text("#dump", "63 61 72 20 31 31 20 5a  6f c3 ab 20 01 0a");
     // On a phone half as much stands in a row, which is not broken.
-    let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
-    page.call("Emulation.setDeviceMetricsOverride", &size);
-    page.until("innerWidth === 390");
+    page.resize(390, 844, true);
     page.eval("document.getElementById('dump-form').dispatchEvent(new Event('input'))");
     page.until_text("#dump", "63 61 72 20 31 31 20 5a  |car 11 Z|");
     page.until(
@@ -823,12 +821,7 @@ fn each_has_its_place(page: &mut Page) {
 
 /// Nobody scrolls a screen on the wall: many tiles say less each, and what has no room even so is counted.
 fn all_have_room(page: &mut Page, console: &Console) {
-    let size = |page: &mut Page, width: u32, height: u32| {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        page.call("Emulation.setDeviceMetricsOverride", &size);
-    };
-    size(page, 1920, 1080);
+    page.resize(1920, 1080, false);
     page.until("innerHeight === 1080");
     for _ in 0..27 {
         console.does("relays", &json!({ "after": 1 }));
@@ -836,9 +829,9 @@ fn all_have_room(page: &mut Page, console: &Console) {
     page.until("document.querySelectorAll('.board article').length === 30");
     page.until("document.documentElement.scrollHeight <= innerHeight");
     assert_eq!(page.text("#below"), "");
-    size(page, 1000, 200);
+    page.resize(1000, 200, false);
     page.until_text("#below", "below the edge (all well)");
-    size(page, 390, 844);
+    page.resize(390, 844, false);
     page.until("document.getElementById('wall').dataset.kind === 'dense'");
     page.until("document.getElementById('below').textContent === ''");
 }

@@ -118,9 +118,7 @@ fn a_table_leaves_nothing_out() {
     let console = Console::start(&home);
     let browser = Browser::start();
     let mut page = open(&browser, &console);
-    let size = json!({ "width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": true });
-    page.call("Emulation.setDeviceMetricsOverride", &size);
-    page.until("innerWidth === 320");
+    page.resize(320, 640, true);
     page.eval(CROWD);
     page.eval("window.from = '255.255.255.255:6553'");
     answers(&mut page);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::browser::{Browser, Page};
+use crate::browser::Browser;
 use crate::common::peers::Place;
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
@@ -64,18 +64,13 @@ fn names_are_whole_however_many_there_are() {
     rename(1);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/wall", console.at));
-    let size = |page: &mut Page, width: u32, height: u32| {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        page.call("Emulation.setDeviceMetricsOverride", &size);
-    };
-    size(&mut page, 390, 844);
+    page.resize(390, 844, false);
     page.until("document.getElementById('wall').dataset.kind === 'full'");
     for _ in 0..39 {
         let id = console.does("relays", &json!({ "after": 1 }))["id"].as_u64();
         rename(id.expect("an id"));
     }
-    size(&mut page, 1280, 800);
+    page.resize(1280, 800, false);
     page.until("document.querySelectorAll('.board article').length === 40");
     page.until("document.getElementById('wall').dataset.kind === 'tiny'");
     let names = "[...document.querySelectorAll('.board h2')]";
@@ -102,12 +97,7 @@ fn tiles_stand_in_even_rows() {
     }
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://{}/wall", console.at));
-    let size = |page: &mut Page, width: u32, height: u32| {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        page.call("Emulation.setDeviceMetricsOverride", &size);
-    };
-    size(&mut page, 1440, 900);
+    page.resize(1440, 900, false);
     page.until("document.querySelectorAll('.board article').length === 6");
     page.until(
         "(() => {
