@@ -1,7 +1,7 @@
 //! Those whom the program talks to: sockets with deadlines, and places that are dialled before and after somebody
 //! listens there.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -15,9 +15,8 @@ use super::DEADLINE;
 /// Connects, with deadlines on all that comes after.
 #[track_caller]
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&to, DEADLINE)
-        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
-    bound(stream)
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+    connect_by(socket, to)
 }
 
 /// Connects with so little room for what comes in that a reader who pauses is soon felt at the other end.
@@ -27,10 +26,7 @@ pub(crate) fn connect_narrow(to: SocketAddr) -> TcpStream {
     socket
         .set_recv_buffer_size(NARROW)
         .expect("a buffer may be small");
-    socket
-        .connect_timeout(&to.into(), DEADLINE)
-        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
-    bound(socket.into())
+    connect_by(socket, to)
 }
 
 /// Connects from an address of this machine's.
@@ -40,10 +36,27 @@ pub(crate) fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     socket
         .bind(&SocketAddr::new(from, 0).into())
         .unwrap_or_else(|error| panic!("{from} is not ours: {error}"));
-    socket
-        .connect_timeout(&to.into(), DEADLINE)
-        .unwrap_or_else(|error| panic!("can't connect to {to}: {error}"));
-    bound(socket.into())
+    connect_by(socket, to)
+}
+
+/// Who is let in and turned away at once may learn both at the same time: whoever reads is told of it.
+#[track_caller]
+fn connect_by(socket: Socket, to: SocketAddr) -> TcpStream {
+    match socket.connect_timeout(&to.into(), DEADLINE) {
+        Ok(()) => bound(socket.into()),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => has_been_reset(),
+        Err(error) => panic!("can't connect to {to}: {error}"),
+    }
+}
+
+/// A connection that its other end has reset.
+fn has_been_reset() -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let at = listener.local_addr().expect("it is bound");
+    let stream = TcpStream::connect(at).expect("it listens");
+    let (other, _) = listener.accept().expect("it has connected");
+    reset(other);
+    bound(stream)
 }
 
 /// Nothing that is sent to us arrives any more, and nobody is told: to the other end we have vanished.

@@ -183,7 +183,7 @@ fn send_finds_a_name_in_an_answer_of_many_messages() {
 
 #[test]
 fn stdin_is_one_message_if_it_fits() {
-    let hub = Hub::start("");
+    let hub = Hub::start("--queue 64M");
     let mut to = hub.enveloped("to");
     let send = |line: &str, bytes: &[u8]| {
         let words = format!("hub send {} me to {line}", hub.at);
