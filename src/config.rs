@@ -11,8 +11,8 @@ mod outputs;
 mod relative;
 pub mod run_file;
 pub mod settings;
+mod systemd_unit;
 mod tunnel;
-mod unit;
 mod ws;
 
 use std::ffi::OsString;
@@ -372,7 +372,7 @@ fn said(args: &Args, env: &Env) -> Option<Result<Exit, ConfigError>> {
         }
         RoleId::SystemdUnit => {
             let file = args.words.first().map(String::as_str);
-            unit::unit(file, &args.values)
+            systemd_unit::unit(file, &args.values)
         }
         _ => return None,
     };

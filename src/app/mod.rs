@@ -1,38 +1,27 @@
 //! Puts roles on a loop and runs it. The only place that knows all roles.
+//!
+//! | folder | what is in it |
+//! |---|---|
+//! | `fleet` | the roles of a run file or a command line, and how they come to be what that says |
+//! | `desk` | the relays of a console's own page |
+//! | `posts` | what both have: the table of roles, and what any page may do to them |
+//! | `saving` | how what was changed on a page gets into a file |
+//!
+//! `fleet` and `desk` know nothing of each other, `posts` and `saving` nothing of them or of each other. Beside them
+//! are other ways to run (`bench`, `demo`), what the process is to those outside it (`control`, `notify`, `process`),
+//! and what takes long (`errand`).
 
-mod applying;
-mod begin;
 mod bench;
-mod by_hand;
-mod certificates;
-mod change;
 mod control;
 mod demo;
 mod desk;
 mod errand;
-mod fields;
 mod fleet;
-#[cfg(test)]
-mod fleet_tests;
-mod keeper;
-#[cfg(test)]
-mod kept_tests;
-mod lock;
-mod making;
 mod notify;
-mod panel;
-mod plan;
-mod post;
 mod posts;
 mod process;
-mod reload;
 mod roles;
-mod saved;
-mod scribe;
-mod settings_file;
-mod theirs;
-mod unsaved;
-mod wants;
+mod saving;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

@@ -15,17 +15,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use self::tabs::Draft;
-use super::begin::begin_watchers;
+use super::RoleSet;
 use super::control;
 use super::errand::Errand;
-use super::keeper::{Keeper, Said, Writer};
-use super::lock::{Lock, lock_folder};
 use super::notify::Readings;
-use super::panel::Panel;
+use super::posts::begin::begin_watchers;
+use super::posts::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
-use super::saved::{Saved, Turns};
-use super::settings_file::Kept;
-use super::{RoleSet, settings_file};
+use super::saving::keeper::{Keeper, Said, Writer};
+use super::saving::lock::{Lock, lock_folder};
+use super::saving::saved::{Saved, Turns};
+use super::saving::settings_file;
+use super::saving::settings_file::Kept;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{
     self, Config, ConfigError, ConsoleOrders, Globals, Run, Verbosity, read_bounded,

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Desk, HOMELESS, RoleSet};
-use crate::app::change::{Change, change};
-use crate::app::fields::fault_of;
-use crate::app::keeper::{About, Keeper, Said};
-use crate::app::panel::{By, Panel, refused};
+use crate::app::posts::change::{Change, change};
+use crate::app::posts::fields::fault_of;
+use crate::app::posts::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
-use crate::app::saved::Waiter;
+use crate::app::saving::keeper::{About, Keeper, Said};
+use crate::app::saving::saved::Waiter;
 use crate::config::settings::{Settings, chained, fresh};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;

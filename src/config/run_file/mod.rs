@@ -2,13 +2,12 @@
 //!
 //! ```text
 //!   text ──toml_edit──> section.rs: settings and words, each with its place
-//!     └──no TOML──> mend.rs ──┘  │ crew.rs: the same builders as for a command line
+//!     └──no TOML──> mend/ ────┘  │ crew.rs: the same builders as for a command line
 //!                                v
 //!                             Members ──clashes.rs, rings.rs: what can't be true at once──> RunFile
 //! ```
 
 mod blame;
-mod budget;
 mod clashes;
 mod crew;
 mod edit;
@@ -17,8 +16,6 @@ mod foresight;
 mod lost;
 mod mend;
 mod mistake;
-mod pieces;
-mod repair;
 mod rest;
 mod rings;
 pub(super) mod rounds;

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::base::option::Kind;
 use crate::cli::{GLOBALS, ROLES};
 
-use super::pieces::is_beginning;
+use super::mend::is_beginning;
 use super::section::SECTIONS;
 
 /// The parts that are not shown, in their order; none of them touches another.

@@ -1,7 +1,7 @@
 //! How a role begins: with all the places that it listens at, or not at all.
 
-use super::RoleSet;
 use super::certificates::Watch;
+use crate::app::RoleSet;
 use crate::base::endpoint::Endpoint;
 use crate::config::Member;
 use crate::reactor::tabs::Faults;
@@ -63,7 +63,7 @@ fn put_watched(
 ///
 /// # Errors
 /// Why one can't.
-pub(super) fn begin_watchers(
+pub(in crate::app) fn begin_watchers(
     reactor: &mut Reactor<RoleSet>,
     metrics: Option<Endpoint>,
     console: Option<ConsoleConfig>,
@@ -107,9 +107,9 @@ pub(super) fn begin_watchers(
 }
 
 /// Those who watch.
-pub(super) struct Watchers {
-    pub(super) metrics: Option<RoleId>,
-    pub(super) console: Option<RoleId>,
+pub(in crate::app) struct Watchers {
+    pub(in crate::app) metrics: Option<RoleId>,
+    pub(in crate::app) console: Option<RoleId>,
 }
 
 /// Listens for a role that is still to come. `leaving` are roles whose places it may take; `before` is the one that it
@@ -117,7 +117,7 @@ pub(super) struct Watchers {
 ///
 /// # Errors
 /// Why one of them can't be had, by the field; then none of them is.
-pub(super) fn reserve(
+pub(in crate::app) fn reserve(
     reactor: &mut Reactor<RoleSet>,
     member: &Member,
     before: Option<RoleId>,
@@ -148,7 +148,7 @@ pub(super) fn reserve(
 }
 
 /// All that is wrong, in one line.
-pub(super) fn text_of(faults: &Faults) -> String {
+pub(in crate::app) fn text_of(faults: &Faults) -> String {
     let texts: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
     texts.join("; ")
 }

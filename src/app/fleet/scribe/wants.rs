@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::fields::settings_of;
-use super::fleet::{Fleet, Origin};
-use super::posts::{Post, Posts, TABS_MAX};
-use super::scribe::Want;
+use super::Want;
+use crate::app::fleet::{Fleet, Origin};
+use crate::app::posts::fields::settings_of;
+use crate::app::posts::{Post, Posts, TABS_MAX};
 use crate::base::endpoint::Endpoint;
 use crate::config::Run;
 use crate::config::run_file::Edit;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::RoleSet;
-use super::begin::{reserve, text_of};
-use super::change::{Change, change};
-use super::posts::{Post, Standing};
+use crate::app::RoleSet;
+use crate::app::posts::begin::{reserve, text_of};
+use crate::app::posts::change::{Change, change};
+use crate::app::posts::{Post, Standing};
 use crate::base::endpoint::Endpoint;
 use crate::config::Member;
 use crate::reactor::{Reactor, Reserved, RoleId};

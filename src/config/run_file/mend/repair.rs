@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::budget::Budget;
-use super::mistake::{Mistake, SHOWN_MAX};
 use super::pieces::{Open, Piece};
-use super::syntax::{of_setting, span_of};
+use crate::config::run_file::mistake::{Mistake, SHOWN_MAX};
+use crate::config::run_file::syntax::{of_setting, span_of};
 
 /// What stands there instead of what.
 pub(super) type Edit = (Range<usize>, String);

@@ -19,7 +19,7 @@ use super::theirs::beside;
 
 /// A lock that is held for as long as there may be something to be written.
 #[derive(Debug)]
-pub(super) enum Lock {
+pub(in crate::app) enum Lock {
     Folder(FolderLock),
     Run(Arc<RunLock>),
 }
@@ -40,7 +40,7 @@ impl Lock {
 
 /// The lock of the folder that settings are in.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub(in crate::app) struct FolderLock {
     file: File,
     settings: PathBuf,
 }
@@ -61,7 +61,7 @@ impl FolderLock {
 ///
 /// # Errors
 /// That another console has them.
-pub(super) fn lock_folder(settings: &Path) -> Result<Option<FolderLock>, String> {
+pub(in crate::app) fn lock_folder(settings: &Path) -> Result<Option<FolderLock>, String> {
     let Some(folder) = settings.parent() else {
         return Ok(None);
     };
@@ -91,7 +91,7 @@ pub(super) fn lock_folder(settings: &Path) -> Result<Option<FolderLock>, String>
 
 /// The lock of a run file that is kept.
 #[derive(Debug)]
-pub(super) struct RunLock {
+pub(in crate::app) struct RunLock {
     file: Mutex<File>,
     path: PathBuf,
     /// The run file, by the name that it was given.
@@ -124,7 +124,7 @@ impl Drop for RunLock {
 }
 
 /// Gives it back, if nobody else holds it, in a thread: that its file goes takes as long as a disk likes.
-pub(super) fn give_back(lock: Option<Arc<RunLock>>) {
+pub(in crate::app) fn give_back(lock: Option<Arc<RunLock>>) {
     if let Some(lock) = lock {
         // Without a thread it is done here.
         let _ = thread::Builder::new()
@@ -137,7 +137,7 @@ pub(super) fn give_back(lock: Option<Arc<RunLock>>) {
 ///
 /// # Errors
 /// That another process keeps it.
-pub(super) fn lock_run_file(named: &Path) -> Result<Option<RunLock>, String> {
+pub(in crate::app) fn lock_run_file(named: &Path) -> Result<Option<RunLock>, String> {
     let Ok(file) = std::path::absolute(named).and_then(|path| behind(&path)) else {
         return Ok(None);
     };

@@ -7,22 +7,34 @@
 //! ```
 //!
 //! A text may be long, and so the loop never takes it apart.
+//!
+//! `wants`: what somebody wants, as a change of the text. `making`: how that is made. `by_hand`: what was begun and
+//! stopped, which the file is to say, too. `unsaved`: what is not there yet when somebody else has it read again.
+
+mod by_hand;
+pub(super) mod making;
+#[cfg(test)]
+mod saved_tests;
+#[cfg(test)]
+mod tests;
+pub(super) mod unsaved;
+mod wants;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::RoleSet;
-use super::by_hand::ByHand;
-use super::fields::{fault_of, settings_of};
-use super::fleet::{Fleet, Origin};
-use super::keeper::{Keeper, Writer};
-use super::lock::{Lock, RunLock};
-use super::making::{CHANGED, UnderWay};
-use super::posts::Posts;
-use super::saved::{Saved, Waiter};
-use super::settings_file::Kept;
-use super::unsaved::Meant;
+use self::by_hand::ByHand;
+use self::making::{CHANGED, UnderWay};
+use self::unsaved::Meant;
+use super::{Fleet, Origin};
+use crate::app::RoleSet;
+use crate::app::posts::Posts;
+use crate::app::posts::fields::{fault_of, settings_of};
+use crate::app::saving::keeper::{Keeper, Writer};
+use crate::app::saving::lock::{Lock, RunLock};
+use crate::app::saving::saved::{Saved, Waiter};
+use crate::app::saving::settings_file::Kept;
 use crate::base::time::Time;
 use crate::config::Run;
 use crate::reactor::command::{Reply, Ticket};

@@ -6,7 +6,7 @@ use crate::roles::relay::config::Source;
 
 /// What becomes of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(in crate::app) enum Change {
     /// Nothing.
     None,
     /// Its options change in place.
@@ -23,7 +23,7 @@ pub(super) enum Change {
 
 /// What it takes to make one role out of another of the same name. What `new` shares with `old` is taken over by it:
 /// certificates that come from the same files are read again by themselves.
-pub(super) fn change(old: &Member, new: &mut Member) -> Change {
+pub(in crate::app) fn change(old: &Member, new: &mut Member) -> Change {
     let same_files = match (&old.certificates, &new.certificates) {
         (Some(old), Some(new)) => old.has_files_of(new),
         (None, None) => true,

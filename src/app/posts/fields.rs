@@ -1,10 +1,10 @@
 //! The fields of a relay, as a form has them.
 
-use super::posts::Post;
+use super::Post;
 use crate::config::settings::{FIELD_MAX, Settings, is_live, names_socket, unknown_field};
 
 /// Why a page can't put this into a field. `file` is where it can be.
-pub(super) fn fault_of(
+pub(in crate::app) fn fault_of(
     settings: &Settings,
     is_running: bool,
     key: &str,
@@ -29,7 +29,7 @@ pub(super) fn fault_of(
 }
 
 /// A relay as a form has it.
-pub(super) fn settings_of(post: &Post) -> Settings {
+pub(in crate::app) fn settings_of(post: &Post) -> Settings {
     let mut settings = Settings {
         name: post.member.name.clone(),
         enabled: post.member.is_enabled,

@@ -3,22 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::RoleSet;
-use super::fleet::Fleet;
-use super::posts::{Post, Posts, Standing};
-use super::saved::Waiter;
-use super::scribe::Want;
+use super::Want;
 use super::wants::name_of;
+use crate::app::RoleSet;
+use crate::app::fleet::Fleet;
+use crate::app::posts::{Post, Posts, Standing};
+use crate::app::saving::saved::Waiter;
 use crate::config::run_file::{Edit, switched};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
 
 /// The roles that were begun, or stopped, by their ids.
 #[derive(Default)]
-pub(super) struct ByHand {
+pub(in crate::app::fleet) struct ByHand {
     all: BTreeMap<u64, bool>,
     /// The last one of them, where nobody waits for that to be said yet.
-    pub(super) changed: Option<u64>,
+    pub(in crate::app::fleet) changed: Option<u64>,
     /// Who waits for the file to be made to say so.
     waiting: Vec<Waiter>,
     /// Those for whom that was waited in vain: it takes long.
@@ -35,7 +35,7 @@ impl ByHand {
     }
 
     /// One more waits for what was done to its role.
-    pub(super) fn wait(&mut self, waiter: Waiter) {
+    pub(in crate::app::fleet) fn wait(&mut self, waiter: Waiter) {
         self.waiting.push(waiter);
     }
 
@@ -91,7 +91,7 @@ impl Fleet {
     /// was never made to say what was done by hand. What it was made to say is said.
     ///
     /// `said`: whether each role was to run, by what the file said before.
-    pub(super) fn forget_unsaid(&mut self, said: Vec<(String, bool)>) {
+    pub(in crate::app::fleet) fn forget_unsaid(&mut self, said: Vec<(String, bool)>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
@@ -128,7 +128,7 @@ impl Fleet {
     }
 
     /// Those who have begun or stopped a role wait for the text in which that is said, once there is one.
-    pub(super) fn answer_saved(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(in crate::app::fleet) fn answer_saved(&mut self, reactor: &mut Reactor<RoleSet>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
@@ -185,7 +185,7 @@ impl Fleet {
     }
 
     /// Why what was done on the page is not in the file.
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(in crate::app::fleet) fn fault(&self) -> Option<String> {
         let scribe = self.scribe.as_ref()?;
         let unsaid = self.unsaid();
         let names = |wanted: bool| {

@@ -3,14 +3,14 @@
 
 use std::sync::mpsc::Receiver;
 
-use super::keeper::LAST;
-use super::reload::Read;
-use super::settings_file::{Shared, lock};
+use crate::app::fleet::reload::Read;
+use crate::app::saving::keeper::LAST;
+use crate::app::saving::settings_file::{Shared, lock};
 use crate::config::run_file::{self, enabled};
 use crate::config::{ConfigError, Member};
 
 /// What is to be in a run file, be it there already or not.
-pub(super) struct Meant {
+pub(in crate::app::fleet) struct Meant {
     /// Its other end goes once it is there, or could not be written.
     pub(super) tried: Receiver<()>,
     /// What the file held when it was last looked at.
@@ -24,7 +24,10 @@ impl Meant {
     ///
     /// # Errors
     /// As [`run_file::Origin::load`].
-    pub(super) fn read(self, origin: &run_file::Origin) -> Result<Read, ConfigError> {
+    pub(in crate::app::fleet) fn read(
+        self,
+        origin: &run_file::Origin,
+    ) -> Result<Read, ConfigError> {
         let Self { tried, known, text } = self;
         let _ = tried.recv_timeout(LAST);
         let (now, known) = {

@@ -1,16 +1,16 @@
 //! How a change of a run file is made: in a thread, which changes the text and checks what the file would be, and then
 //! on the loop, where that is applied. One is made at a time, and none while the file is being read again.
 
-use super::RoleSet;
-use super::begin::text_of;
-use super::errand::Errand;
-use super::fleet::{Fleet, Origin};
-use super::keeper::{About, Said};
-use super::plan::places_to_take;
-use super::reload::{HANGS, Read, Reading};
-use super::saved::Waiter;
-use super::scribe::{Job, Scribe, Want, answer};
-use super::settings_file::lock;
+use super::{Job, Scribe, Want, answer};
+use crate::app::RoleSet;
+use crate::app::errand::Errand;
+use crate::app::fleet::plan::places_to_take;
+use crate::app::fleet::reload::{HANGS, Read, Reading};
+use crate::app::fleet::{Fleet, Origin};
+use crate::app::posts::begin::text_of;
+use crate::app::saving::keeper::{About, Said};
+use crate::app::saving::saved::Waiter;
+use crate::app::saving::settings_file::lock;
 use crate::config::run_file::{self, Edit};
 use crate::config::{ConfigError, Member};
 use crate::reactor::Reactor;
@@ -18,16 +18,16 @@ use crate::reactor::net::Wake;
 use crate::reactor::tabs::{Faults, TabReply};
 
 /// A change that is being made and checked.
-pub(super) struct UnderWay {
-    pub(super) job: Job,
-    pub(super) edit: Edit,
-    pub(super) reading: Reading<Unmade>,
+pub(in crate::app::fleet) struct UnderWay {
+    pub(in crate::app::fleet) job: Job,
+    pub(in crate::app::fleet) edit: Edit,
+    pub(in crate::app::fleet) reading: Reading<Unmade>,
     /// It is not made: whoever waited was told so, or another one says the opposite by now.
-    pub(super) is_given_up: bool,
+    pub(in crate::app::fleet) is_given_up: bool,
 }
 
 /// Why there is nothing to apply.
-pub(super) enum Unmade {
+pub(in crate::app::fleet) enum Unmade {
     /// The text would be what it is.
     Same,
     /// What can't be changed there, by the field.
@@ -48,7 +48,7 @@ impl From<ConfigError> for Unmade {
 
 impl Fleet {
     /// Begins the next change, unless one is under way or the file is being read.
-    pub(super) fn begin_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(in crate::app::fleet) fn begin_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         while self.reading.is_none()
             && let Some(scribe) = &mut self.scribe
             && scribe.under_way.is_none()
@@ -90,7 +90,7 @@ impl Fleet {
 
     /// Whoever has waited too long for a change is told that it is not made: a page would not wait for ever, and would
     /// not know then.
-    pub(super) fn give_up_late(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(in crate::app::fleet) fn give_up_late(&mut self, reactor: &mut Reactor<RoleSet>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
@@ -120,7 +120,7 @@ impl Fleet {
     }
 
     /// Whether somebody waits for a change.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(in crate::app::fleet) fn is_awaited(&self) -> bool {
         let Some(scribe) = &self.scribe else {
             return false;
         };
@@ -131,7 +131,7 @@ impl Fleet {
 
     /// Applies a change that has been checked. While the file is being read again it waits: what that finds may be
     /// another text than the one that it was checked with.
-    pub(super) fn end_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
+    pub(in crate::app::fleet) fn end_edit(&mut self, reactor: &mut Reactor<RoleSet>) {
         let Some(scribe) = &mut self.scribe else {
             return;
         };

@@ -6,15 +6,20 @@
 //!   text ──Pieces──> each by itself ──wrong──> noted, and mended or blank ──> text that is TOML ──> the other mistakes
 //! ```
 
+mod budget;
+mod pieces;
+mod repair;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::budget::Budget;
+use self::budget::Budget;
+pub(super) use self::pieces::is_beginning;
+use self::pieces::{Kind, Piece, Pieces};
+use self::repair::{Edit, Repair, Swap, blank, copy, in_file};
 use super::lost::Losses;
 use super::mistake::{Lines, Mistake, SHOWN_MAX};
-use super::pieces::{Kind, Piece, Pieces};
-use super::repair::{Edit, Repair, Swap, blank, copy, in_file};
 use super::section::{self, SECTIONS};
 use super::syntax::{said, span_of};
 

@@ -13,7 +13,7 @@ use super::settings_file::{Kept, SettingsFile, Shared, lock};
 use crate::reactor::net::Wake;
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
-pub(super) struct Keeper {
+pub(in crate::app) struct Keeper {
     slot: Arc<Slot>,
     /// How many texts it was given, and how often the file said what it is to hold.
     given: u64,
@@ -43,15 +43,15 @@ struct Come {
 
 /// What the log is to say of one thing once the file holds it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) about: About,
+pub(in crate::app) struct Said {
+    pub(in crate::app) about: About,
     /// `None`: what was to be said of that is not so any more.
-    pub(super) line: Option<String>,
+    pub(in crate::app) line: Option<String>,
 }
 
 /// What a line of the log is about: the last one of each counts.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum About {
+pub(in crate::app) enum About {
     /// A role, by its id.
     Role(u64),
     /// The section of a destination of a role.
@@ -130,7 +130,7 @@ fn say(all: &mut Vec<Said>, said: Vec<Said>) {
 impl Keeper {
     /// `known`: what the file held when it was read; `None` where there was none. `run` is what is done in the thread.
     /// Whenever something comes of a text, `wake` is called.
-    pub(super) fn start_with(
+    pub(in crate::app) fn start_with(
         path: PathBuf,
         known: Option<String>,
         kept: Kept,
@@ -175,7 +175,7 @@ impl Keeper {
     }
 
     /// This is to be in the file, and these lines in the log once it is.
-    pub(super) fn keep(&mut self, text: String, said: Vec<Said>) {
+    pub(in crate::app) fn keep(&mut self, text: String, said: Vec<Said>) {
         self.given += 1;
         self.slot.tell(|pending| {
             pending.number = self.given;
@@ -189,7 +189,7 @@ impl Keeper {
     }
 
     /// The file has been read again, and this is what it says: what was to be written before counts no more.
-    pub(super) fn found(&mut self, text: String) {
+    pub(in crate::app) fn found(&mut self, text: String) {
         self.given += 1;
         self.slot.tell(|pending| {
             pending.number = self.given;
@@ -200,7 +200,7 @@ impl Keeper {
     }
 
     /// Ends once all that was given is in the file, or could not be written: for a thread that is about to read it.
-    pub(super) fn tried(&self) -> Receiver<()> {
+    pub(in crate::app) fn tried(&self) -> Receiver<()> {
         let (held, ends) = mpsc::channel();
         self.slot.tell(|pending| {
             if !pending.is_broken {
@@ -211,26 +211,26 @@ impl Keeper {
     }
 
     /// What the file holds, as far as is known; so it stays while it is locked, which takes as long as the disk does.
-    pub(super) fn known(&self) -> Shared {
+    pub(in crate::app) fn known(&self) -> Shared {
         Arc::clone(&self.known)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::app) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Why what was given last is not in the file.
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(in crate::app) fn fault(&self) -> Option<String> {
         look(&self.come).fault.clone()
     }
 
     /// The number of what was saved last.
-    pub(super) fn saved(&self) -> u64 {
+    pub(in crate::app) fn saved(&self) -> u64 {
         look(&self.come).saved
     }
 
     /// The number of what was given last.
-    pub(super) fn given(&self) -> u64 {
+    pub(in crate::app) fn given(&self) -> u64 {
         self.given
     }
 
@@ -252,12 +252,12 @@ impl Keeper {
     }
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
-    pub(super) fn theirs(&self) -> Option<String> {
+    pub(in crate::app) fn theirs(&self) -> Option<String> {
         lock(&self.theirs).clone()
     }
 
     /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
-    pub(super) fn finish(&mut self) {
+    pub(in crate::app) fn finish(&mut self) {
         self.slot.tell(|pending| pending.is_over = true);
         if self.through.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
             log::error!("{} may not be saved: the disk does not answer", self.what);
@@ -277,7 +277,7 @@ impl Drop for Keeper {
 }
 
 /// The thread's own.
-pub(super) struct Writer {
+pub(in crate::app) struct Writer {
     slot: Arc<Slot>,
     file: SettingsFile,
     unwritten: Option<String>,
@@ -294,12 +294,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// As [`Writer::run`], with a lock that is given back after the last text.
-    pub(super) fn run_locked(mut self, lock: Option<Lock>) {
+    pub(in crate::app) fn run_locked(mut self, lock: Option<Lock>) {
         self.lock = lock;
         self.run();
     }
 
-    pub(super) fn run(mut self) {
+    pub(in crate::app) fn run(mut self) {
         self.file.put_right();
         self.say_found();
         loop {
@@ -419,7 +419,7 @@ const OVERRULED: &str =
 const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";
 /// How long the end waits for the disk, and so does whoever reads what is to be written.
-pub(super) const LAST: Duration = Duration::from_secs(5);
+pub(in crate::app) const LAST: Duration = Duration::from_secs(5);
 /// How soon a file that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -428,7 +428,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::app::theirs::{beside, named_after};
+    use crate::app::saving::theirs::{beside, named_after};
 
     impl Keeper {
         fn start(

@@ -5,12 +5,23 @@
 //!   Stopped ──start──> (names, files) ──can listen──> Running ──stop──> Told ──drained──> Stopped
 //!                           └──can't──> as it was, in vain  └──can't go on──> Failed
 //! ```
+//!
+//! Beside the table is what is done to one of them, whoever has it done: `begin` and its `certificates`, `post` (what
+//! becomes of it as it runs), `change` (what it takes to make it another), `fields` (it as a form has it), and `panel`,
+//! by which a page does all that.
+
+pub(super) mod begin;
+pub(super) mod certificates;
+pub(super) mod change;
+pub(super) mod fields;
+pub(super) mod panel;
+mod post;
 
 use std::ops::{Deref, DerefMut};
 
+use self::begin::text_of;
+use self::certificates::Watch;
 use super::RoleSet;
-use super::begin::text_of;
-use super::certificates::Watch;
 use super::errand::{Errand, Hosts, Known};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};

@@ -1,9 +1,9 @@
 //! What becomes of one role: it begins, takes over other orders as it runs, or rests.
 
-use super::RoleSet;
 use super::begin::{put, text_of};
 use super::change::Change;
-use super::posts::{Post, Standing};
+use super::{Post, Standing};
+use crate::app::RoleSet;
 use crate::config::{Member, Run};
 use crate::reactor::{Reactor, Reserved, RoleId};
 use crate::roles::relay::config::DumpFormat;
@@ -13,7 +13,7 @@ impl Post {
     ///
     /// # Errors
     /// Why it can't begin; then it is over with the next turn.
-    pub(super) fn begin(
+    pub(in crate::app) fn begin(
         reactor: &mut Reactor<RoleSet>,
         member: Member,
         reserved: Vec<Reserved>,
@@ -24,7 +24,7 @@ impl Post {
     }
 
     /// It does not run, or does not any more, and has these orders when it is begun.
-    pub(super) fn rests(mut self, member: Member) -> Self {
+    pub(in crate::app) fn rests(mut self, member: Member) -> Self {
         if let Standing::Running(role) = self.standing {
             self.standing = Standing::Told(role);
         }
@@ -33,7 +33,7 @@ impl Post {
     }
 
     /// It has these orders; what was wrong with others is no more.
-    pub(super) fn take(&mut self, member: Member) {
+    pub(in crate::app) fn take(&mut self, member: Member) {
         if self.member != member {
             self.forgive();
         }
@@ -41,7 +41,7 @@ impl Post {
     }
 
     /// It takes the place of another, or is the next.
-    pub(super) fn after(mut self, before: Option<&Self>, next_id: &mut u64) -> Self {
+    pub(in crate::app) fn after(mut self, before: Option<&Self>, next_id: &mut u64) -> Self {
         self.shows = before.is_some_and(|before| before.shows);
         self.id = before.map_or(*next_id, |before| before.id);
         *next_id = (*next_id).max(self.id + 1);
@@ -50,7 +50,7 @@ impl Post {
 
     /// The same role with other orders, which it takes over as it runs. What of them can't hold is said, and is tried
     /// again with the next reload; the rest holds.
-    pub(super) fn change(
+    pub(in crate::app) fn change(
         &mut self,
         reactor: &mut Reactor<RoleSet>,
         change: Change,
@@ -76,7 +76,7 @@ impl Post {
     }
 
     /// The relay that shows its payload on stdout, and how, if this is one.
-    pub(super) fn dumps(&self, reactor: &Reactor<RoleSet>) -> Option<(RoleId, DumpFormat)> {
+    pub(in crate::app) fn dumps(&self, reactor: &Reactor<RoleSet>) -> Option<(RoleId, DumpFormat)> {
         let Run::Relay(config) = &self.member.run else {
             return None;
         };

@@ -5,23 +5,33 @@
 //!   start ──all can listen──> Running ──stop──> (draining) ──> Stopped ──start──> Running
 //!                                └──can't go on──> Failed
 //! ```
+//!
+//! What a file says is read in `reload`, compared with what runs in `plan`, and brought about in `applying`. Where the
+//! file is changed from the page, that goes through `scribe`.
+
+mod applying;
+mod plan;
+mod reload;
+mod scribe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use self::applying::SLICE;
+use self::reload::Reading;
+use self::scribe::{Scribe, Want};
 use super::RoleSet;
-use super::applying::SLICE;
-use super::begin::{begin_watchers, reserve, text_of};
 use super::control;
 use super::errand::Hanging;
-use super::lock::{RunLock, lock_run_file};
-use super::panel::{By, Panel};
+use super::posts::begin::{begin_watchers, reserve, text_of};
+use super::posts::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
-use super::reload::Reading;
-use super::saved::{Turns, Waiter};
-use super::scribe::{Scribe, Want};
+use super::saving::lock::{RunLock, lock_run_file};
+use super::saving::saved::{Turns, Waiter};
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, RunFile};
 use crate::reactor::command::Ticket;
@@ -31,35 +41,35 @@ use crate::roles::console::config::ConsoleConfig;
 
 /// What the owner of the loop remembers of the roles that were asked for.
 pub(super) struct Fleet {
-    pub(super) posts: Posts,
+    posts: Posts,
     /// There is one role, with which the process ends.
-    pub(super) is_alone: bool,
+    is_alone: bool,
     /// Who only watches: when nobody else is left, they end.
     watchers: Vec<RoleId>,
     console: Option<RoleId>,
     /// Roles of the past that still serve those who are left.
-    pub(super) leaving: Vec<RoleId>,
+    leaving: Vec<RoleId>,
     /// Those of them that are still to be told to go.
-    pub(super) to_tell: VecDeque<RoleId>,
+    to_tell: VecDeque<RoleId>,
     /// Where they came from.
-    pub(super) origin: Origin,
+    origin: Origin,
     /// That is being read again, and those wait for what comes of it.
-    pub(super) reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
+    reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
     /// It is to be read once more after that, for those.
-    pub(super) next_reading: Option<Vec<(RoleId, Ticket)>>,
+    next_reading: Option<Vec<(RoleId, Ticket)>>,
     /// What has been read for so long that nobody waits for it any more.
-    pub(super) hanging: Hanging,
+    hanging: Hanging,
     /// What is changed on the page goes into the run file through this.
-    pub(super) scribe: Option<Scribe>,
+    scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
-    pub(super) reloads: (u64, u64),
+    reloads: (u64, u64),
     /// The lock of the run file, as long as somebody holds it.
-    pub(super) lock: Weak<RunLock>,
-    pub(super) turns: Turns,
+    lock: Weak<RunLock>,
+    turns: Turns,
     /// Whether the loop was about to stop when it was last looked whether all is over. Before the first look: nothing.
     looked: Option<bool>,
     /// How often files have begun to be read again.
-    pub(super) readings: u64,
+    readings: u64,
 }
 
 /// Who is to watch them.

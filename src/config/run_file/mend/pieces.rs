@@ -236,7 +236,7 @@ impl<'a> Pieces<'a> {
 
 /// Whether a line, which goes up to the first end of one, looks like the beginning of something new: a header, or a key
 /// with a value.
-pub(super) fn is_beginning(line: &str) -> bool {
+pub(in crate::config::run_file) fn is_beginning(line: &str) -> bool {
     let line = first_line(line);
     let name = line.trim_start_matches(is_of_name);
     let is_name = line.starts_with(|c: char| c.is_ascii_alphabetic());

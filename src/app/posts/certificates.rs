@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::Certificates;
 
 /// The thread; it ends when this is dropped.
-pub(super) struct Watch {
+pub(in crate::app) struct Watch {
     reload: Option<Sender<()>>,
 }
 
@@ -34,7 +34,7 @@ impl Watch {
 
     /// One whose thread is a test.
     #[cfg(test)]
-    pub(super) fn held() -> (Self, Receiver<()>) {
+    pub(in crate::app) fn held() -> (Self, Receiver<()>) {
         let (reload, asked) = mpsc::channel();
         let reload = Some(reload);
         (Self { reload }, asked)

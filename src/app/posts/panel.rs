@@ -3,8 +3,8 @@
 //! whoever keeps that.
 
 use super::begin::{begin, text_of};
-use super::posts::{Orders, Posts, Prepared, Ready, Standing};
-use super::{RoleSet, process};
+use super::{Orders, Posts, Prepared, Ready, Standing};
+use crate::app::{RoleSet, process};
 use crate::config::settings::option_rows;
 use crate::logger;
 use crate::reactor::command::{Command, Reply, Ticket};
@@ -14,10 +14,10 @@ use crate::reactor::{Event, Reactor, RoleId};
 use crate::roles::relay::config::DumpFormat;
 
 /// Who asks, and for what the answer is.
-pub(super) type By = (RoleId, Ticket);
+pub(in crate::app) type By = (RoleId, Ticket);
 
 /// Whoever has roles that are looked at and moved. Where an answer is `None`, it comes later.
-pub(super) trait Panel {
+pub(in crate::app) trait Panel {
     /// What they are made of.
     type Orders: Orders;
 
@@ -333,6 +333,6 @@ fn log_after(after: u64) -> Vec<LogLine> {
     lines.map(|(seq, text)| LogLine { seq, text }).collect()
 }
 
-pub(super) fn refused(why: &str) -> TabReply {
+pub(in crate::app) fn refused(why: &str) -> TabReply {
     TabReply::Refused(why.to_owned())
 }

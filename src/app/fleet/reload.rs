@@ -12,16 +12,16 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::RoleSet;
 use super::applying::{Applying, SLICE};
-use super::change::{Change, change};
-use super::errand::{Errand, Hanging, Hosts, Known};
-use super::fleet::{Fleet, Origin};
-use super::lock::{RunLock, give_back, lock_run_file};
-use super::notify::Readings;
 use super::plan::places_to_take;
 use super::scribe::Scribe;
-use super::unsaved::Meant;
+use super::scribe::unsaved::Meant;
+use super::{Fleet, Origin};
+use crate::app::RoleSet;
+use crate::app::errand::{Errand, Hanging, Hosts, Known};
+use crate::app::notify::Readings;
+use crate::app::posts::change::{Change, change};
+use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
 use crate::config::{ConfigError, Globals, Member, RunFile};
@@ -273,7 +273,7 @@ impl Fleet {
     }
 
     /// How the reading of its files goes.
-    pub(super) fn readings(&self) -> Readings {
+    pub(in crate::app) fn readings(&self) -> Readings {
         Readings {
             begun: self.readings,
             under_way: self.reading.is_some(),
@@ -460,8 +460,8 @@ const DROPPED: &str = "somebody else has changed the run file, so that \
 mod tests {
     use std::fs;
 
-    use super::super::fleet_tests::{Rig, held, relay};
     use super::*;
+    use crate::app::fleet::tests::{Rig, held, relay};
     use crate::reactor::Turn;
 
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.

@@ -25,9 +25,9 @@ use super::theirs::{SAVING, beside, in_the_way, named_after, put_aside, put_righ
 use crate::reactor::plain;
 
 /// Something that is told across threads, if there is anything to tell.
-pub(super) type Shared = Arc<Mutex<Option<String>>>;
+pub(in crate::app) type Shared = Arc<Mutex<Option<String>>>;
 
-pub(super) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+pub(in crate::app) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -48,7 +48,7 @@ pub(super) struct SettingsFile {
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(in crate::app) enum Kept {
     /// The settings of a console.
     Settings,
     /// A run file.
@@ -321,7 +321,7 @@ impl SettingsFile {
 
 /// What a file of settings says; `None` where there is none. What is no file, such as a pipe that nobody writes to, is
 /// not waited for.
-pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
+pub(in crate::app) fn read(path: &Path) -> io::Result<Option<String>> {
     let found = look(path, usize::MAX - 1)?;
     let text = found.map(|found| String::from_utf8(found.bytes));
     text.transpose()

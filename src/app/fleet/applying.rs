@@ -8,13 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use super::RoleSet;
-use super::change::Change;
-use super::control::set_tokens;
-use super::fleet::{Fleet, Origin};
 use super::plan::{Step, begin_next, change_next, give_back, plan, reserve_next, summary};
-use super::posts::{Post, Standing};
 use super::reload::Read;
+use super::{Fleet, Origin};
+use crate::app::RoleSet;
+use crate::app::control::set_tokens;
+use crate::app::posts::change::Change;
+use crate::app::posts::{Post, Standing};
 use crate::config::{Globals, Member, Run, RunFile};
 use crate::reactor::net::Signal;
 use crate::reactor::{End, Event, Reactor, RoleId};
@@ -298,8 +298,8 @@ pub(super) const SLICE: usize = 8;
 mod tests {
     use std::fs;
 
-    use super::super::fleet_tests::{Rig, relay};
     use super::*;
+    use crate::app::fleet::tests::{Rig, relay};
     use crate::reactor::Turn;
     use crate::reactor::command::{Command, RoleState};
     use crate::reactor::view::{Effort, Upstream, UpstreamState};

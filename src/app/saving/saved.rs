@@ -1,0 +1,148 @@
+//! Who has changed something hears of it once that is on the disk, or is known not to come there now: what it was
+//! answered then holds, whatever becomes of the process. A disk that hangs is not waited for for ever.
+//!
+//! ```text
+//!   change ──it holds──> text number N ──> Keeper ──N or a later one is saved──> answered
+//!                                            └──can't be, or not in time──> answered, and why it is not saved
+//! ```
+
+use std::time::Duration;
+
+use super::keeper::Keeper;
+use crate::app::RoleSet;
+use crate::base::time::Time;
+use crate::reactor::command::{Reply, Ticket};
+use crate::reactor::tabs::TabReply;
+use crate::reactor::{Reactor, RoleId};
+
+/// Those who wait.
+pub(in crate::app) struct Saved {
+    waiting: Vec<Waiter>,
+    /// How long each of them waits at most, for a change and for the disk together.
+    pub(in crate::app) patience: Duration,
+}
+
+/// Somebody whose change holds.
+pub(in crate::app) struct Waiter {
+    pub(in crate::app) by: (RoleId, Ticket),
+    /// What is answered.
+    pub(in crate::app) reply: TabReply,
+    /// When it was asked for.
+    pub(in crate::app) since: Time,
+    /// The role that was begun or stopped by hand, where it was that.
+    pub(in crate::app) role: Option<u64>,
+    /// The text that it is in.
+    pub(in crate::app) number: u64,
+}
+
+impl Default for Saved {
+    fn default() -> Self {
+        Self {
+            waiting: Vec::new(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+impl Saved {
+    pub(in crate::app) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// One more waits.
+    pub(in crate::app) fn wait(&mut self, waiter: Waiter) {
+        self.waiting.push(waiter);
+    }
+
+    pub(in crate::app) fn is_late(&self, since: Time, now: Time) -> bool {
+        now.since(since) >= self.patience
+    }
+
+    /// Answers those of whom it is known what has come of their change, or who have waited for long enough.
+    pub(in crate::app) fn answer_known(&mut self, reactor: &mut Reactor<RoleSet>, keeper: &Keeper) {
+        let now = reactor.now();
+        for waiter in std::mem::take(&mut self.waiting) {
+            let is_late = self.is_late(waiter.since, now);
+            match keeper.outcome(waiter.number, is_late) {
+                Some(outcome) => waiter.answer(reactor, outcome.err()),
+                None => self.waiting.push(waiter),
+            }
+        }
+    }
+
+    /// What was to be saved before counts no more: takes those out whose change may not have been.
+    pub(in crate::app) fn take_unsaved(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        keeper: &Keeper,
+    ) -> Vec<Waiter> {
+        self.answer_known(reactor, keeper);
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+impl Waiter {
+    pub(in crate::app) fn new(
+        by: (RoleId, Ticket),
+        reply: TabReply,
+        since: Time,
+        number: u64,
+    ) -> Self {
+        Self {
+            by,
+            reply,
+            since,
+            role: None,
+            number,
+        }
+    }
+
+    /// Answers. `unsaved`: why its change is not on the disk.
+    pub(in crate::app) fn answer(self, reactor: &mut Reactor<RoleSet>, unsaved: Option<String>) {
+        let reply = match unsaved {
+            Some(why) => TabReply::Unsaved(Box::new(self.reply), why),
+            None => self.reply,
+        };
+        let (by, ticket) = self.by;
+        reactor.answer(by, ticket, Reply::Tab(reply));
+    }
+
+    /// Its change holds no more.
+    pub(in crate::app) fn refuse(self, reactor: &mut Reactor<RoleSet>, why: &str) {
+        let reply = TabReply::Refused(why.to_owned());
+        Self { reply, ..self }.answer(reactor, None);
+    }
+}
+
+/// How soon the loop turns at the latest, whatever happens.
+#[derive(Debug, Default)]
+pub(in crate::app) struct Turns {
+    /// While nobody waits for anything.
+    every: Option<Duration>,
+    /// And sooner where somebody has begun to wait, until nobody does.
+    pub(in crate::app) waiting: Option<Duration>,
+}
+
+impl Turns {
+    pub(in crate::app) fn set_every(
+        &mut self,
+        reactor: &mut Reactor<RoleSet>,
+        every: Option<Duration>,
+    ) {
+        self.every = every;
+        reactor.turn_within(every.into_iter().chain(self.waiting).min());
+    }
+
+    pub(in crate::app) fn note_waiting(&mut self, reactor: &mut Reactor<RoleSet>, waits: bool) {
+        let waiting = waits.then_some(PULSE);
+        if self.waiting != waiting {
+            self.waiting = waiting;
+            self.set_every(reactor, self.every);
+        }
+    }
+}
+
+/// With the pulse, 10 s: less than a page waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(9);
+/// How soon it is seen that this is over.
+const PULSE: Duration = Duration::from_secs(1);
