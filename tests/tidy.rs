@@ -37,6 +37,14 @@ const SHARED_BY_ROLES: &[&str] = &[
     "tls",
 ];
 
+/// The folders of `src/app`, and which of the others each may name.
+const APP_FOLDERS: &[(&str, &[&str])] = &[
+    ("posts", &[]),
+    ("saving", &[]),
+    ("fleet", &["posts", "saving"]),
+    ("desk", &["posts", "saving"]),
+];
+
 /// Words, the files in `src` that may use them, and what everyone else does instead.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (
@@ -147,6 +155,31 @@ fn roles_apart(file: &Source) -> Vec<String> {
             format!(
                 "{at}: the role `{own}` names `{path}`; hand the context a Command, app routes it"
             )
+        })
+        .collect()
+}
+
+fn app_one_way(file: &Source) -> Vec<String> {
+    let module = file.module();
+    let [top, own, ..] = module.as_slice() else {
+        return Vec::new();
+    };
+    let known = |name: &str| APP_FOLDERS.iter().find(|(folder, _)| *folder == name);
+    let (true, Some((_, allowed))) = (top == "app", known(own)) else {
+        return Vec::new();
+    };
+    let named = file.named().into_iter();
+    let others = named.filter(|named| match named.segments.as_slice() {
+        [first, folder, ..] if first == top && folder != own => {
+            known(folder).is_some() && !allowed.contains(&folder.as_str())
+        }
+        _ => false,
+    });
+    others
+        .map(|named| {
+            let path = named.segments.join("::");
+            let at = format!("{}:{}", file.path, named.line);
+            format!("{at}: `app::{own}` may not name `{path}`; move what both need down")
         })
         .collect()
 }
@@ -333,6 +366,11 @@ fn a_role_names_no_other_role() {
 }
 
 #[test]
+fn the_folders_of_app_go_one_way() {
+    hold(app_one_way, SRC);
+}
+
+#[test]
 fn reserved_words_stay_in_their_files() {
     hold(reserved_words, SRC);
 }
@@ -476,6 +514,33 @@ mod the_rules {
             "\n#[cfg(test)]\nmod tests { use crate::sim::SimNet; }",
         );
         refuses(imports, "src/newcomer.rs", "");
+    }
+
+    #[test]
+    fn keep_the_folders_of_app_one_way() {
+        let rule = app_one_way;
+        accepts(
+            rule,
+            "src/app/fleet/plan.rs",
+            "use crate::app::posts::Post; use super::Fleet;",
+        );
+        accepts(
+            rule,
+            "src/app/posts/mod.rs",
+            "use self::begin::put; use super::errand::Errand;",
+        );
+        accepts(rule, "src/app/mod.rs", "use self::fleet::Fleet;");
+        refuses(rule, "src/app/posts/mod.rs", "use super::fleet::Fleet;");
+        refuses(
+            rule,
+            "src/app/saving/saved.rs",
+            "use crate::app::posts::panel::By;",
+        );
+        refuses(
+            rule,
+            "src/app/desk/tabs.rs",
+            "fn f() { super::super::fleet::f() }",
+        );
     }
 
     #[test]
