@@ -9,7 +9,7 @@
 //!
 //! `fleet` and `desk` know nothing of each other, `posts` and `saving` nothing of them or of each other. Beside them
 //! are other ways to run (`bench`, `demo`), what the process is to those outside it (`control`, `notify`, `process`),
-//! and what takes long (`errand`).
+//! what takes long (`errand`), and how soon it is looked at (`turns`).
 
 mod bench;
 mod control;
@@ -22,6 +22,7 @@ mod posts;
 mod process;
 mod roles;
 mod saving;
+mod turns;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

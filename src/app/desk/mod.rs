@@ -24,9 +24,10 @@ use super::posts::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use super::saving::keeper::{Keeper, Said, Writer};
 use super::saving::lock::{Lock, lock_folder};
-use super::saving::saved::{Saved, Turns};
+use super::saving::saved::Saved;
 use super::saving::settings_file;
 use super::saving::settings_file::Kept;
+use super::turns::Turns;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{
     self, Config, ConfigError, ConsoleOrders, Globals, Run, Verbosity, read_bounded,

@@ -114,35 +114,5 @@ impl Waiter {
     }
 }
 
-/// How soon the loop turns at the latest, whatever happens.
-#[derive(Debug, Default)]
-pub(in crate::app) struct Turns {
-    /// While nobody waits for anything.
-    every: Option<Duration>,
-    /// And sooner where somebody has begun to wait, until nobody does.
-    pub(in crate::app) waiting: Option<Duration>,
-}
-
-impl Turns {
-    pub(in crate::app) fn set_every(
-        &mut self,
-        reactor: &mut Reactor<RoleSet>,
-        every: Option<Duration>,
-    ) {
-        self.every = every;
-        reactor.turn_within(every.into_iter().chain(self.waiting).min());
-    }
-
-    pub(in crate::app) fn note_waiting(&mut self, reactor: &mut Reactor<RoleSet>, waits: bool) {
-        let waiting = waits.then_some(PULSE);
-        if self.waiting != waiting {
-            self.waiting = waiting;
-            self.set_every(reactor, self.every);
-        }
-    }
-}
-
-/// With the pulse, 10 s: less than a page waits for an answer.
+/// With the pulse of `Turns`, 10 s: less than a page waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(9);
-/// How soon it is seen that this is over.
-const PULSE: Duration = Duration::from_secs(1);
