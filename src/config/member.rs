@@ -9,7 +9,9 @@ use crate::config::{Certificates, Run};
 use crate::roles::relay::config::{Source, Way};
 use crate::roles::ws::config::LocalEnd;
 
-/// A role, with all that it needs, and the name that tells it from the others.
+/// A role, as a section of a run file or a command line says it: with all that it needs, and the name that tells it
+/// from the others. Whether it runs is not known here: `app` gives it a post, which a page sees as a
+/// [tab](crate::reactor::tabs::Tab).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its name, which no other has.

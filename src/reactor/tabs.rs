@@ -125,7 +125,7 @@ pub struct Tabs {
     pub is_kept: bool,
 }
 
-/// A tab.
+/// What a page is told of one role that was asked for: a copy, as things stood then. What it is a copy of, `app` has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tab {
     /// No other tab of this run has it, or has had it.

@@ -52,7 +52,8 @@ pub(super) trait Orders: Clone + PartialEq + Send + 'static {
     fn made(&mut self, member: Member);
 }
 
-/// A role that was asked for.
+/// A role that was asked for, whether it runs or not. Its orders are a [`Member`], or what was typed into a page of its
+/// own, and may become others while it stays the same post. What a page is told of it is a [`Tab`].
 pub(super) struct Post<O = Member> {
     /// No other one has it, or has had it, but for the one whose place it has taken.
     pub(super) id: u64,

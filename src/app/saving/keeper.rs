@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::lock::Lock;
-use super::settings_file::{Kept, SettingsFile, Shared, lock};
+use super::settings_file::{Kept, SettingsFile, Shared, lock_text};
 use crate::reactor::net::Wake;
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
@@ -253,7 +253,7 @@ impl Keeper {
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
     pub(in crate::app) fn theirs(&self) -> Option<String> {
-        lock(&self.theirs).clone()
+        lock_text(&self.theirs).clone()
     }
 
     /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
@@ -325,7 +325,7 @@ impl Writer {
             self.file.found(text);
             let mut come = look(&self.come);
             if come.fault.take().is_some() {
-                log::info!("{}: {OVERRULED}", self.what);
+                log::info!("{}: {FORGOTTEN}", self.what);
             }
             come.is_slow = false;
             self.unwritten = None;
@@ -384,7 +384,7 @@ impl Writer {
                 theirs.display()
             );
             log::warn!("{}: {text}", self.what);
-            *lock(&self.theirs) = Some(text);
+            *lock_text(&self.theirs) = Some(text);
         }
     }
 }
@@ -413,7 +413,7 @@ fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
 /// Why something is not saved yet.
 const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// What became of what was not saved.
-const OVERRULED: &str =
+const FORGOTTEN: &str =
     "what could not be saved counts no more, since the file was read again and says another thing";
 /// Why nothing is saved any more.
 const BROKEN: &str =
@@ -476,7 +476,7 @@ mod tests {
             line: Some(line.to_owned()),
         };
         let known = keeper.known();
-        let hangs = lock(&known);
+        let hangs = lock_text(&known);
         keeper.keep("first".to_owned(), Vec::new());
         while keeper.slot.lock().text.is_some() {
             thread::yield_now(); // the writer takes it, and hangs

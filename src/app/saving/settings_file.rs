@@ -27,7 +27,8 @@ use crate::reactor::plain;
 /// Something that is told across threads, if there is anything to tell.
 pub(in crate::app) type Shared = Arc<Mutex<Option<String>>>;
 
-pub(in crate::app) fn lock(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+/// Nobody else reads or writes it as long as this is kept. Whoever broke off with it has left it whole.
+pub(in crate::app) fn lock_text(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -141,7 +142,7 @@ impl SettingsFile {
 
     /// What somebody else has written counts, and is kept beside it like the file of the start.
     pub(super) fn found(&mut self, text: String) {
-        let mut known = lock(&self.known);
+        let mut known = lock_text(&self.known);
         if known.as_ref() != Some(&text) {
             *known = Some(text);
             self.copied = None;
@@ -161,11 +162,11 @@ impl SettingsFile {
         let unreadable = |error| format!("can't read {}: {}", path.display(), plain(&error));
         let found = look(&path, self.longest(text)).map_err(unreadable)?;
         if found.as_ref().is_some_and(|found| found.is(text)) {
-            *lock(&self.known) = Some(text.to_owned());
+            *lock_text(&self.known) = Some(text.to_owned());
             return Ok(());
         }
         let is_known = |found: &Found| {
-            let known = lock(&self.known);
+            let known = lock_text(&self.known);
             known.as_deref().is_some_and(|known| found.is(known))
         };
         if !found.as_ref().is_none_or(is_known) {
@@ -181,7 +182,7 @@ impl SettingsFile {
 
     /// So much is read that it can be told from what is known, and from what is to be there.
     fn longest(&self, text: &str) -> usize {
-        let known = lock(&self.known).as_ref().map_or(0, String::len);
+        let known = lock_text(&self.known).as_ref().map_or(0, String::len);
         known.max(text.len())
     }
 
@@ -296,7 +297,7 @@ impl SettingsFile {
         passed: &mut dyn FnMut(Step),
     ) -> io::Result<bool> {
         let longest = self.longest(text);
-        let mut known = lock(&self.known);
+        let mut known = lock_text(&self.known);
         if !self.leads_to(path) || !is_same(look(path, longest)?.as_ref(), found) {
             return Ok(false);
         }
@@ -617,7 +618,7 @@ mod tests {
             }
         });
         while !writer.is_finished() {
-            let held = lock(&known);
+            let held = lock_text(&known);
             let there = fs::read_to_string(&path).unwrap();
             assert_eq!(Some(&there), held.as_ref());
         }

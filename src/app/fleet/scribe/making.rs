@@ -10,7 +10,7 @@ use crate::app::fleet::{Fleet, Origin};
 use crate::app::posts::begin::text_of;
 use crate::app::saving::keeper::{About, Said};
 use crate::app::saving::saved::Waiter;
-use crate::app::saving::settings_file::lock;
+use crate::app::saving::settings_file::lock_text;
 use crate::config::run_file::{self, Edit};
 use crate::config::{ConfigError, Member};
 use crate::reactor::Reactor;
@@ -323,7 +323,7 @@ fn make(
         }
         // What is still to be written may be there, or not yet: it does not come to be while this looks.
         let is_ours = {
-            let known = lock(&known);
+            let known = lock_text(&known);
             match origin.text() {
                 Ok(now) => now == meant || Some(&now) == known.as_ref(),
                 // It was moved away: what is meant takes its place.

@@ -351,7 +351,7 @@ impl Fleet {
                     match waiter.role {
                         // That is said again.
                         Some(_) => scribe.by_hand.wait(waiter),
-                        None => waiter.refuse(reactor, OVERRULED),
+                        None => waiter.refuse(reactor, CHANGE_IS_GONE),
                     }
                 }
                 self.say_again(reactor);
@@ -363,7 +363,7 @@ impl Fleet {
                 for waiter in unsaved.chain(scribe.by_hand.take_waiting()) {
                     match waiter.role {
                         Some(_) => waiter.answer(reactor, Some(why.to_owned())),
-                        None => waiter.refuse(reactor, OVERRULED),
+                        None => waiter.refuse(reactor, CHANGE_IS_GONE),
                     }
                 }
                 for job in scribe.take_jobs() {
@@ -393,5 +393,5 @@ pub(super) fn answer(
     }
 }
 
-pub(super) const OVERRULED: &str =
+pub(super) const CHANGE_IS_GONE: &str =
     "somebody else has changed the run file, which has been read again: this change is gone";

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
-use super::OVERRULED;
+use super::CHANGE_IS_GONE;
 use super::making::Unmade;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
@@ -179,7 +179,7 @@ fn what_somebody_else_has_overruled_is_not_said_to_hold() {
     rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
     read.send(()).expect("it waits");
     through.recv().expect("it is through");
-    let gone = TabReply::Refused(OVERRULED.to_owned());
+    let gone = TabReply::Refused(CHANGE_IS_GONE.to_owned());
     assert_eq!(until_answered(&mut rig, 1), [gone]);
     go.send(()).expect("it waits");
     assert_eq!(until_answered(&mut rig, 1), [TabReply::Done]);

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use crate::app::fleet::reload::Read;
 use crate::app::saving::keeper::LAST;
-use crate::app::saving::settings_file::{Shared, lock};
+use crate::app::saving::settings_file::{Shared, lock_text};
 use crate::config::run_file::{self, enabled};
 use crate::config::{ConfigError, Member};
 
@@ -31,7 +31,7 @@ impl Meant {
         let Self { tried, known, text } = self;
         let _ = tried.recv_timeout(LAST);
         let (now, known) = {
-            let known = lock(&known);
+            let known = lock_text(&known);
             (origin.text()?, known.clone())
         };
         let said = known.as_deref().map(enabled).unwrap_or_default();
