@@ -184,20 +184,27 @@ impl Stage {
         hand
     }
 
-    /// Reads all that a backend was sent, which is headers only, and answers the pings. Returns the other ones.
+    /// Reads all that a backend was sent, which is headers only, and answers pings until no more come. Returns the other
+    /// ones.
     pub(super) fn answer_pings(&mut self, hand: &mut Hand) -> Vec<Header> {
-        let mut bytes = std::mem::take(&mut hand.rest);
-        bytes.extend(self.world().remote_read(hand.id, 1 << 20));
-        let headers = bytes.chunks_exact(HEADER_LEN).map(|header| {
-            Header::decode(header.try_into().expect("as long as one")).expect("headers only")
-        });
-        let (asks, others): (Vec<Header>, _) =
-            headers.partition(|it| it.kind == Type::Ping && it.flags.has(Flags::SYN));
-        for ask in asks {
-            self.send(hand, Type::Ping, Flags::ACK, 0, ask.length);
+        let mut others = Vec::new();
+        loop {
+            let mut bytes = std::mem::take(&mut hand.rest);
+            bytes.extend(self.world().remote_read(hand.id, 1 << 20));
+            let headers = bytes.chunks_exact(HEADER_LEN).map(|header| {
+                Header::decode(header.try_into().expect("as long as one")).expect("headers only")
+            });
+            let (asks, rest): (Vec<Header>, _) =
+                headers.partition(|it| it.kind == Type::Ping && it.flags.has(Flags::SYN));
+            others.extend(rest);
+            for ask in &asks {
+                self.send(hand, Type::Ping, Flags::ACK, 0, ask.length);
+            }
+            self.settle();
+            if asks.is_empty() {
+                return others;
+            }
         }
-        self.settle();
-        others
     }
 
     pub(super) fn send(&self, hand: &Hand, kind: Type, flags: Flags, stream: u32, length: u32) {
@@ -471,6 +478,21 @@ fn a_backend_that_owes_an_answer_is_dead_when_its_time_is_over() {
         stage.run_for(Duration::from_millis(200));
         assert!(stage.is_closed(waiting));
     }
+}
+
+/// What it said before it died may be heard after the question: nobody is left with the dead for that.
+#[test]
+fn what_was_on_its_way_before_a_backend_was_asked_is_no_sign_of_life() {
+    let mut stage = Stage::new("", None, &[]);
+    let web = stage.backend("web", 0);
+    let client = stage.caller(7001);
+    stage.send(&web, Type::Ping, Flags::ACK, 0, 0);
+    stage.settle();
+    stage.world().remote_vanish(web.id);
+    stage.run_for(Duration::from_millis(2900));
+    assert!(!stage.world().saw_reset(client));
+    stage.run_for(Duration::from_millis(200));
+    assert!(stage.world().saw_reset(client));
 }
 
 /// A ping behind much data takes as long as that does: the line is alive while it moves.

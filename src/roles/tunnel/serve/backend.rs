@@ -34,12 +34,23 @@ pub(super) struct Backend {
     pub(super) from_clients: u64,
     /// It speaks the seed's way, and is to be told its address on the first stream that it opens.
     wants_address: bool,
-    /// It is asked whether it is alive, since a client or another backend wants to know, and for how long yet.
-    asked: Option<(TimerKey, Question)>,
+    /// It is asked whether it is alive, since a client or another backend wants to know.
+    asked: Option<Asked>,
     /// Handshakes that wait for it to prove dead or alive.
     rivals: Vec<usize>,
     /// It takes no new streams.
     leaving: bool,
+}
+
+/// A backend is asked whether it is alive.
+#[derive(Debug)]
+struct Asked {
+    since: Time,
+    /// How long it may take yet.
+    timer: TimerKey,
+    /// The ping under way began no sooner: its answer was not on its way to us already.
+    is_fresh: bool,
+    question: Question,
 }
 
 /// Who becomes a backend.
@@ -274,15 +285,27 @@ impl Serve {
         }
     }
 
-    /// Something came from a backend: it is alive.
+    /// Something came from a backend. It is alive if that is the answer, or can't have been on its way when we asked:
+    /// an answer may be behind much else on a thin line.
     fn backend_heard(&mut self, cx: &mut Cx<'_>, key: usize) {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let Some((timer, _)) = backend.asked.take() else {
+        let Some(asked) = &mut backend.asked else {
             return;
         };
-        cx.cancel(timer);
+        let is_answered = !backend.mux.session.is_asking();
+        let is_late = cx.now().since(asked.since) >= self.config.alive_timeout / 4;
+        if !is_late && !(is_answered && asked.is_fresh) {
+            if is_answered {
+                asked.is_fresh = true;
+                backend.mux.session.ping(cx.now());
+                backend.mux.say(cx);
+            }
+            return;
+        }
+        cx.cancel(asked.timer);
+        backend.asked = None;
         let place = backend.place;
         for rival in std::mem::take(&mut backend.rivals) {
             self.settled.push_back((rival, false));
@@ -295,10 +318,15 @@ impl Serve {
     pub(super) fn ask_backend(&mut self, cx: &mut Cx<'_>, key: usize) {
         let backend = &mut self.backends[key];
         if backend.asked.is_none() {
+            let is_fresh = !backend.mux.session.is_asking();
             backend.mux.session.ping(cx.now());
             backend.mux.say(cx);
-            let timer = cx.timer(self.config.alive_timeout, Tick::Alive.tag(key));
-            backend.asked = Some((timer, Question::behind(&backend.mux, cx)));
+            backend.asked = Some(Asked {
+                since: cx.now(),
+                timer: cx.timer(self.config.alive_timeout, Tick::Alive.tag(key)),
+                is_fresh,
+                question: Question::behind(&backend.mux, cx),
+            });
         }
     }
 
@@ -325,13 +353,14 @@ impl Serve {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        if let Some((_, mut question)) = backend.asked.take() {
+        if let Some(asked) = &mut backend.asked {
             // On a thin line it may have been behind what clients have sent, and not be heard yet.
-            let left = (question.owed_since(&backend.mux, cx) + limit).since(cx.now());
+            let left = (asked.question.owed_since(&backend.mux, cx) + limit).since(cx.now());
             if !left.is_zero() {
-                backend.asked = Some((cx.timer(left, Tick::Alive.tag(key)), question));
+                asked.timer = cx.timer(left, Tick::Alive.tag(key));
                 return;
             }
+            backend.asked = None;
         }
         let limit = Span(limit);
         self.backend_dies(cx, key, &format!("no sign of life within {limit}"));
@@ -357,8 +386,8 @@ impl Serve {
             }
             return;
         }
-        if let Some((_, question)) = &mut backend.asked {
-            question.owed_since(&backend.mux, cx);
+        if let Some(asked) = &mut backend.asked {
+            asked.question.owed_since(&backend.mux, cx);
         }
         match backend.mux.tick(cx) {
             Ok(()) => {}
@@ -403,8 +432,8 @@ impl Serve {
         // Whatever there is to say about it, once.
         let _ = backend.mux.flush(cx);
         backend.mux.carrier_mut().close(cx, Close::Orderly);
-        if let Some((timer, _)) = backend.asked {
-            cx.cancel(timer);
+        if let Some(asked) = backend.asked.take() {
+            cx.cancel(asked.timer);
         }
         for rival in backend.rivals.drain(..) {
             self.settled.push_back((rival, true));
