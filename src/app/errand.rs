@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use super::RoleSet;
 use crate::base::endpoint::{Endpoint, Host};
+use crate::base::time::Time;
 use crate::reactor::Reactor;
 use crate::reactor::net::Wake;
 
@@ -23,6 +25,9 @@ pub(super) struct Errand<T> {
     outcome: Receiver<Result<T, Broken>>,
     /// Held by the thread as long as it works.
     under_way: Weak<()>,
+    /// When it was looked at first.
+    since: Option<Time>,
+    pub(super) patience: Duration,
 }
 
 impl<T: Send + 'static> Errand<T> {
@@ -63,7 +68,12 @@ impl<T: Send + 'static> Errand<T> {
             .name(name.to_owned())
             .spawn(run)
             .map_err(|error| format!("can't start a thread: {error}"))?;
-        Ok(Self { outcome, under_way })
+        Ok(Self {
+            outcome,
+            under_way,
+            since: None,
+            patience: PATIENCE,
+        })
     }
 
     /// What came of it, once something has; an error where it broke off.
@@ -74,7 +84,18 @@ impl<T: Send + 'static> Errand<T> {
             Err(TryRecvError::Disconnected) => Some(Err(Broken(String::new()))),
         }
     }
+
+    /// Whether it has taken so long that nobody is to wait for it any more. To be asked where there is no outcome yet.
+    pub(super) fn is_late(&mut self, now: Time) -> bool {
+        let since = *self.since.get_or_insert(now);
+        now.since(since) >= self.patience
+    }
 }
+
+/// How long files are read at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const LATE: &str = "the files have not been read within 30 s, as where a disk or a network file system \
+    hangs: they are not waited for any more";
 
 /// How many there may be at a time: each may hang for as long as a disk does.
 struct Limit {
@@ -135,6 +156,8 @@ impl Hanging {
 
 /// Work that may hang at a time.
 const HANGING_MAX: usize = 4;
+pub(super) const HANGS: &str =
+    "earlier readings of the files still hang: mend the disk or the network file system first";
 
 /// The work broke off by a fault of the program's: where, and what was said there.
 #[derive(Debug)]
@@ -237,13 +260,29 @@ impl Hosts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Work that is done when the test says so, and its end.
+    pub(in crate::app) fn held<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (Errand<T>, mpsc::Sender<()>, Receiver<()>) {
+        let (go, gate) = mpsc::channel();
+        let (over, done) = mpsc::channel();
+        let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
+        let held = move || {
+            let outcome = work();
+            gate.recv().expect("the test lives");
+            outcome
+        };
+        let errand = Errand::begin("held", wake, held).expect("a thread");
+        (errand, go, done)
+    }
 
     /// What hangs is counted though nobody waits for it, until it is over.
     #[test]

@@ -10,7 +10,6 @@
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use super::applying::{Applying, SLICE};
 use super::plan::places_to_take;
@@ -18,7 +17,7 @@ use super::scribe::Scribe;
 use super::scribe::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
-use crate::app::errand::{Errand, Hanging, Hosts, Known};
+use crate::app::errand::{Errand, HANGS, Hanging, Hosts, Known, LATE};
 use crate::app::notify::Readings;
 use crate::app::posts::change::{Change, change};
 use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
@@ -33,9 +32,6 @@ use crate::reactor::{End, Reactor, RoleId};
 /// Files that are being read, and then the names at which roles are to begin. `E`: why they may not be.
 pub(super) struct Reading<E = ConfigError> {
     errand: Errand<Result<Read, E>>,
-    /// When it was looked at first.
-    since: Option<Time>,
-    patience: Duration,
     read: Option<Read>,
     hosts: Hosts,
     /// What was read, since it is being applied.
@@ -53,8 +49,6 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     pub(super) fn of(errand: Errand<Result<Read, E>>) -> Self {
         Self {
             errand,
-            since: None,
-            patience: PATIENCE,
             read: None,
             hosts: Hosts::default(),
             applying: None,
@@ -64,8 +58,7 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     /// Whether files that were to be read have not been, for so long that nobody is to wait for them any more. To be
     /// asked where there is no outcome yet.
     pub(super) fn is_late(&mut self, now: Time) -> bool {
-        let since = *self.since.get_or_insert(now);
-        self.read.is_none() && now.since(since) >= self.patience
+        self.read.is_none() && self.errand.is_late(now)
     }
 
     /// Nobody waits for it any more.
@@ -443,15 +436,9 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
     }
 }
 
-/// How long files are read at most.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Who may wait for the next reading.
 const WAITING_MAX: usize = 256;
 const CROWDED: &str = "too many wait for the run file to be read again: try again";
-const LATE: &str = "the files have not been read within 30 s, as where a disk or a network file system hangs: \
-    they are not waited for any more";
-pub(super) const HANGS: &str =
-    "earlier readings of the files still hang: mend the disk or the network file system first";
 const KEPT: &str = "what was changed on the page and could not be saved is kept";
 const DROPPED: &str = "somebody else has changed the run file, so that \
     changes on the page which could not be saved are gone";
@@ -459,9 +446,11 @@ const DROPPED: &str = "somebody else has changed the run file, so that \
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use super::*;
-    use crate::app::fleet::tests::{Rig, held, relay};
+    use crate::app::errand::tests::held;
+    use crate::app::fleet::tests::{Rig, relay};
     use crate::reactor::Turn;
 
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
@@ -486,7 +475,7 @@ mod tests {
             gates.push((go, over));
             let mut reading = Reading::of(errand);
             rig.reactor.turn(&mut Vec::new()).expect("it can wait");
-            reading.patience = Duration::ZERO;
+            reading.errand.patience = Duration::ZERO;
             rig.fleet.reading = Some((reading, vec![(page, Ticket(7))]));
             rig.between(&Turn::Going);
             assert!(rig.fleet.reading.is_none());

@@ -22,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 use self::begin::text_of;
 use self::certificates::Watch;
 use super::RoleSet;
-use super::errand::{Errand, Hosts, Known};
+use super::errand::{Errand, Hosts, Known, LATE};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};
 use crate::reactor::command::{RoleRow, RoleState, Ticket};
@@ -206,15 +206,15 @@ pub(super) struct Beginning<O> {
 
 impl<O> Beginning<O> {
     /// What it is to begin with, once all of that is known.
-    fn outcome(&mut self) -> Option<Ready> {
-        if let Some(files) = &self.files {
-            match files.outcome()? {
-                Ok(Ok(member)) => self.member = member,
-                Ok(Err(faults)) => return Some(Err(faults)),
-                Err(broken) => {
-                    let text = format!("reading its files {broken}");
-                    return Some(Err(vec![(String::new(), text)]));
-                }
+    fn outcome(&mut self, now: Time) -> Option<Ready> {
+        if let Some(files) = &mut self.files {
+            let failed = |text| Some(Err(vec![(String::new(), text)]));
+            match files.outcome() {
+                Some(Ok(Ok(member))) => self.member = member,
+                Some(Ok(Err(faults))) => return Some(Err(faults)),
+                Some(Err(broken)) => return failed(format!("reading its files {broken}")),
+                None if files.is_late(now) => return failed(LATE.to_owned()),
+                None => return None,
             }
             self.files = None;
         }
@@ -334,7 +334,7 @@ impl<O: Orders> Posts<O> {
             hosts,
             asked,
         };
-        let ready = one.outcome();
+        let ready = one.outcome(reactor.now());
         if ready.is_none() {
             self.beginning.push(one);
         }
@@ -348,7 +348,7 @@ impl<O: Orders> Posts<O> {
         let (mut at, mut left) = (0, self.beginning.len());
         while left > 0 {
             left -= 1;
-            let Some(outcome) = self.beginning[at].outcome() else {
+            let Some(outcome) = self.beginning[at].outcome(reactor.now()) else {
                 at += 1;
                 continue;
             };

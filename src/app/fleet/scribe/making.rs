@@ -3,9 +3,9 @@
 
 use super::{Job, Scribe, Want, answer};
 use crate::app::RoleSet;
-use crate::app::errand::Errand;
+use crate::app::errand::{Errand, HANGS};
 use crate::app::fleet::plan::places_to_take;
-use crate::app::fleet::reload::{HANGS, Read, Reading};
+use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::{Fleet, Origin};
 use crate::app::posts::begin::text_of;
 use crate::app::saving::keeper::{About, Said};
