@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::tabs::Draft;
 use super::RoleSet;
 use super::control;
-use super::errand::{Errand, HANGS, Hanging, LATE};
+use super::errand::{Errand, LATE, Limit};
 use super::notify::Readings;
 use super::posts::begin::begin_watchers;
 use super::posts::panel::Panel;
@@ -56,8 +56,8 @@ pub(super) struct Desk {
     reading: Option<Errand<Result<Config, ConfigError>>>,
     /// They are to be read once more after that.
     reads_again: bool,
-    /// What has been read for so long that nobody waits for it any more.
-    hanging: Hanging,
+    /// How many may read them at a time.
+    readers: Limit,
     /// How often that has begun.
     readings: u64,
     opens_browser: bool,
@@ -120,7 +120,7 @@ impl Desk {
             origin: Some(Box::new(origin)),
             reading: None,
             reads_again: false,
-            hanging: Hanging::default(),
+            readers: Limit::few(),
             readings: 0,
             opens_browser: orders.opens_browser,
             announced: false,
@@ -165,7 +165,7 @@ impl Desk {
             origin: None,
             reading: None,
             reads_again: false,
-            hanging: Hanging::default(),
+            readers: Limit::few(),
             readings: 0,
             opens_browser: false,
             announced: true,
@@ -261,10 +261,8 @@ impl Desk {
         let Some(origin) = self.origin.clone() else {
             return;
         };
-        if self.hanging.is_full() {
-            return log::warn!("console: {HANGS}; {KEPT}");
-        }
-        match Errand::begin("files", reactor.waker(), move || origin.load()) {
+        let work = move || origin.load();
+        match Errand::begin(&self.readers, "files", reactor.waker(), work) {
             Ok(reading) => {
                 self.readings += 1;
                 self.reading = Some(reading);
@@ -286,7 +284,6 @@ impl Desk {
             Some(Ok(Err(error))) => log::warn!("console: {error}; {KEPT}"),
             Some(Err(broken)) => log::warn!("console: reading its files again {broken}"),
             None if reading.is_late(reactor.now()) => {
-                self.hanging.abandon(reading);
                 log::warn!("console: {LATE}; {KEPT}");
             }
             None => return,

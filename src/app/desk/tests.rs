@@ -5,8 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::*;
-use crate::app::errand::Hosts;
-use crate::app::errand::tests::held;
+use crate::app::errand::tests::{held, held_within};
+use crate::app::errand::{FEW, Hosts};
 use crate::config::Env;
 use crate::reactor::command::{Reply, RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
@@ -40,7 +40,8 @@ fn nothing_begins_once_all_is_to_end() {
     let mut settings = desk.tabs[0].member.settings.clone();
     settings.set("dst", "127.0.0.1:0");
     let wake = Arc::new(move || over.send(()).unwrap_or_default());
-    let files = Errand::begin("known", wake, move || settings.member()).expect("a thread");
+    let files =
+        Errand::begin(&desk.readers, "known", wake, move || settings.member()).expect("a thread");
     let one = &mut desk.tabs.beginning[0];
     (one.files, one.hosts) = (Some(files), Hosts::default());
     done.recv().expect("it is through");
@@ -161,9 +162,9 @@ fn files_are_read_once_more_where_that_is_asked_for_meanwhile() {
 fn token_files_that_are_never_read_hold_up_nobody_for_ever() {
     let (mut reactor, mut desk) = desk();
     let mut gates = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..FEW {
         let origin = desk.origin.clone().expect("it has one");
-        let (mut reading, go, through) = held(move || origin.load());
+        let (mut reading, go, through) = held_within(&desk.readers, move || origin.load());
         reading.patience = Duration::ZERO;
         desk.reading = Some(reading);
         gates.push((go, through));

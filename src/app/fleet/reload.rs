@@ -17,7 +17,7 @@ use super::scribe::Scribe;
 use super::scribe::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
-use crate::app::errand::{Errand, HANGS, Hanging, Hosts, Known, LATE};
+use crate::app::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::app::notify::Readings;
 use crate::app::posts::change::{Change, change};
 use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
@@ -59,11 +59,6 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     /// asked where there is no outcome yet.
     pub(super) fn is_late(&mut self, now: Time) -> bool {
         self.read.is_none() && self.errand.is_late(now)
-    }
-
-    /// Nobody waits for it any more.
-    pub(super) fn abandon(&self, hanging: &mut Hanging) {
-        hanging.abandon(&self.errand);
     }
 
     /// A role is over that may have begun meanwhile.
@@ -147,6 +142,7 @@ impl Origin {
     /// from now on is locked; `lock` is where that may be so still.
     fn read_again(
         &self,
+        limit: &Limit,
         wake: Wake,
         meant: Option<Meant>,
         lock: Option<Weak<RunLock>>,
@@ -154,7 +150,7 @@ impl Origin {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
-                Errand::begin("run file", wake, move || match meant {
+                Errand::begin(limit, "run file", wake, move || match meant {
                     Some(meant) => meant.read(&origin),
                     None => {
                         let file = origin.load()?;
@@ -171,7 +167,7 @@ impl Origin {
             }
             Self::Line(origin) => {
                 let origin = origin.clone();
-                Errand::begin("files", wake, move || {
+                Errand::begin(limit, "files", wake, move || {
                     let config = origin.load()?;
                     Ok(Read {
                         members: vec![Member::alone(config.run, config.certificates)],
@@ -215,14 +211,10 @@ impl Fleet {
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let meant = self.scribe.as_ref().map(Scribe::meant);
-        if self.hanging.is_full() {
-            log::warn!("hydrant: {HANGS}; nothing changes");
-            let reply = TabReply::Refused(HANGS.to_owned());
-            return answer_all(reactor, asked.into_iter().collect(), &reply);
-        }
         let has_page = self.console().is_some();
         let lock = has_page.then(|| Weak::clone(&self.lock));
-        match self.origin.read_again(reactor.waker(), meant, lock) {
+        let wake = reactor.waker();
+        match self.origin.read_again(&self.readers, wake, meant, lock) {
             Ok(reading) => {
                 self.readings += 1;
                 self.reading = Some((Reading::of(reading), waiting));
@@ -249,10 +241,7 @@ impl Fleet {
         };
         let read = match reading.outcome(reactor, taken) {
             Some(read) => read,
-            None if reading.is_late(reactor.now()) => {
-                reading.abandon(&mut self.hanging);
-                Err(ConfigError::Mistakes(LATE.to_owned()))
-            }
+            None if reading.is_late(reactor.now()) => Err(ConfigError::Mistakes(LATE.to_owned())),
             None => return,
         };
         match read {
@@ -449,7 +438,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::app::errand::tests::held;
+    use crate::app::errand::FEW;
+    use crate::app::errand::tests::held_within;
     use crate::app::fleet::tests::{Rig, relay};
     use crate::reactor::Turn;
 
@@ -466,12 +456,13 @@ mod tests {
             all.collect()
         };
         let mut gates = Vec::new();
-        for times in 1..=4 {
+        for times in 1..=FEW as u64 {
             let Origin::File(file) = &rig.fleet.origin else {
                 panic!("it is a file");
             };
             let (origin, text) = (file.origin(), rig.saved());
-            let (errand, go, over) = held(move || origin.with(text).map(Read::of));
+            let (errand, go, over) =
+                held_within(&rig.fleet.readers, move || origin.with(text).map(Read::of));
             gates.push((go, over));
             let mut reading = Reading::of(errand);
             rig.reactor.turn(&mut Vec::new()).expect("it can wait");
@@ -486,7 +477,8 @@ mod tests {
         rig.fleet
             .begin_reload(&mut rig.reactor, Some((page, Ticket(8))));
         assert!(rig.fleet.reading.is_none());
-        assert_eq!(refused(&rig), [HANGS]);
+        let refused = refused(&rig).pop().expect("it is refused");
+        assert!(refused.contains(" are not over yet: "), "{refused}");
         // What comes late is not looked at, and makes room.
         for (go, over) in gates {
             go.send(()).expect("it waits");
@@ -495,7 +487,10 @@ mod tests {
         fs::write(rig.path(), rig.saved() + &relay("b", "")).expect("it can be written");
         rig.between(&Turn::Reloading);
         rig.until("read", |rig| rig.is_idle());
-        assert_eq!((rig.fleet.reloads, rig.fleet.posts.len()), ((1, 4), 2));
+        assert_eq!(
+            (rig.fleet.reloads, rig.fleet.posts.len()),
+            ((1, FEW as u64), 2)
+        );
     }
 
     #[test]

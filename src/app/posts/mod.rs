@@ -22,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 use self::begin::text_of;
 use self::certificates::Watch;
 use super::RoleSet;
-use super::errand::{Errand, Hosts, Known, LATE};
+use super::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};
 use crate::reactor::command::{RoleRow, RoleState, Ticket};
@@ -189,6 +189,8 @@ pub(super) struct Posts<O = Member> {
     all: Vec<Post<O>>,
     pub(super) next_id: u64,
     pub(super) beginning: Vec<Beginning<O>>,
+    /// How many may have their files read at a time.
+    readers: Limit,
 }
 
 /// A role that is to begin as soon as its files have been read and the names at which it listens looked up.
@@ -255,6 +257,7 @@ impl<O: Orders> Posts<O> {
             all: Vec::new(),
             next_id: 1,
             beginning: Vec::new(),
+            readers: Limit::new(READERS_MAX),
         }
     }
 
@@ -317,7 +320,8 @@ impl<O: Orders> Posts<O> {
         };
         let read = || {
             let orders = post.member.clone();
-            Errand::begin("start", reactor.waker(), move || orders.member())
+            let work = move || orders.member();
+            Errand::begin(&self.readers, "start", reactor.waker(), work)
         };
         let files = has_files.then(read).transpose();
         let files = match files {
@@ -412,5 +416,7 @@ impl Orders for Member {
     fn made(&mut self, _: Member) {}
 }
 
+/// More roles than a console begins at a time.
+const READERS_MAX: usize = 1_024;
 /// The most roles to which a page adds one: more than anybody can look at.
 pub(super) const TABS_MAX: usize = 200;
