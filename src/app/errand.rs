@@ -79,9 +79,9 @@ impl<T: Send + 'static> Errand<T> {
     }
 }
 
-/// How long files are read at most.
-const PATIENCE: Duration = Duration::from_secs(30);
-pub(super) const LATE: &str = "the files have not been read within 30 s, as where a disk or a network file system \
+/// How long files are read at most: whoever has asked for that waits a little longer.
+const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const LATE: &str = "the files have not been read within 25 s, as where a disk or a network file system \
     hangs: they are not waited for any more";
 
 /// How many of them one owner may have under way at a time, those too that nobody waits for any more: on a network file
@@ -235,6 +235,9 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::app::turns::PULSE;
+    use crate::base::units::Chosen;
+    use crate::roles::console::WAITING;
 
     const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -286,6 +289,14 @@ pub(super) mod tests {
         while few.under_way.load(Relaxed) > 0 {
             thread::yield_now();
         }
+    }
+
+    /// Or they would never be told.
+    #[test]
+    fn files_are_given_up_before_those_give_up_who_wait_for_them() {
+        assert!(PATIENCE + 2 * PULSE < WAITING);
+        let said = format!("have not been read within {}, ", Chosen(PATIENCE));
+        assert!(LATE.contains(&said), "{said}");
     }
 
     /// Whoever waits for it would wait for the next turn that something else brings about.
