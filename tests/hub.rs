@@ -12,12 +12,6 @@ mod messages;
 mod rig;
 #[path = "hub/secure.rs"]
 mod secure;
-#[path = "tunnel/rig.rs"]
-#[allow(
-    dead_code,
-    reason = "a service is needed here, the other kind of tunnel is not"
-)]
-mod services;
 #[path = "hub/tokens.rs"]
 mod tokens;
 #[path = "hub/tunnel.rs"]

@@ -7,63 +7,60 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use super::RoleSet;
 use crate::base::endpoint::{Endpoint, Host};
+use crate::base::time::Time;
 use crate::reactor::Reactor;
 use crate::reactor::net::Wake;
 
 /// Work that is under way. Dropped, nobody waits for it any more.
 pub(super) struct Errand<T> {
     outcome: Receiver<Result<T, Broken>>,
-    /// Held by the thread as long as it works.
-    under_way: Weak<()>,
+    /// When it was looked at first.
+    since: Option<Time>,
+    pub(super) patience: Duration,
 }
 
 impl<T: Send + 'static> Errand<T> {
     /// Begins it. `name` is the thread's.
     ///
     /// # Errors
-    /// That there can't be one more thread, or that too many hang.
+    /// That there can't be one more thread, or that too many are under way.
     pub(super) fn begin(
-        name: &str,
-        wake: Wake,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Self, String> {
-        Self::begin_within(&ALL, name, wake, work)
-    }
-
-    fn begin_within(
-        limit: &'static Limit,
+        limit: &Limit,
         name: &str,
         wake: Wake,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self, String> {
         let counted = limit.one_more()?;
         let (done, outcome) = mpsc::channel();
-        let held = Arc::new(());
-        let under_way = Arc::downgrade(&held);
         tell_by_outcome();
         let run = move || {
             FAULT.set(Some(String::new()));
             // Nothing of it is looked at any more but what it has said.
             let outcome = panic::catch_unwind(AssertUnwindSafe(work));
             let outcome = outcome.map_err(|_| Broken(FAULT.take().unwrap_or_default()));
+            drop(counted);
             // Whoever asked may have gone.
             let _ = done.send(outcome);
-            drop((held, counted));
             wake();
         };
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(run)
             .map_err(|error| format!("can't start a thread: {error}"))?;
-        Ok(Self { outcome, under_way })
+        Ok(Self {
+            outcome,
+            since: None,
+            patience: PATIENCE,
+        })
     }
 
     /// What came of it, once something has; an error where it broke off.
@@ -74,29 +71,46 @@ impl<T: Send + 'static> Errand<T> {
             Err(TryRecvError::Disconnected) => Some(Err(Broken(String::new()))),
         }
     }
+
+    /// Whether it has taken so long that nobody is to wait for it any more. To be asked where there is no outcome yet.
+    pub(super) fn is_late(&mut self, now: Time) -> bool {
+        let since = *self.since.get_or_insert(now);
+        now.since(since) >= self.patience
+    }
 }
 
-/// How many there may be at a time: each may hang for as long as a disk does.
-struct Limit {
-    under_way: AtomicUsize,
+/// How long files are read at most: whoever has asked for that waits a little longer.
+const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const LATE: &str = "the files have not been read within 25 s, as where a disk or a network file system \
+    hangs: they are not waited for any more";
+
+/// How many of them one owner may have under way at a time, those too that nobody waits for any more: on a network file
+/// system whose server is gone, they hang as long as that does.
+pub(super) struct Limit {
+    under_way: Arc<AtomicUsize>,
     most: usize,
 }
 
 impl Limit {
-    const fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
-            under_way: AtomicUsize::new(0),
+            under_way: Arc::new(AtomicUsize::new(0)),
             most,
         }
     }
 
-    fn one_more(&'static self) -> Result<Counted, String> {
+    /// For whoever reads the same files again and again, one after the other: all but the last are of no use any more.
+    pub(super) fn few() -> Self {
+        Self::new(FEW)
+    }
+
+    fn one_more(&self) -> Result<Counted, String> {
         let before = self.under_way.fetch_add(1, Relaxed);
-        let counted = Counted(self);
+        let counted = Counted(Arc::clone(&self.under_way));
         match before < self.most {
             true => Ok(counted),
             false => Err(format!(
-                "{} others are under way: does the disk not answer?",
+                "{} earlier readings of files are not over yet: does a disk or a network file system hang?",
                 self.most
             )),
         }
@@ -104,37 +118,16 @@ impl Limit {
 }
 
 /// One that is counted for as long as this is there.
-struct Counted(&'static Limit);
+struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
-/// Errands of this process, those too that nobody waits for any more: more than a console asks for at a time.
-static ALL: Limit = Limit::new(1_024);
-
-/// Work that takes for ever, as with a network file system whose server is gone. Nobody waits for it any more, but its
-/// thread may hang as long as that does: there are to be few of those.
-#[derive(Default)]
-pub(super) struct Hanging(Vec<Weak<()>>);
-
-impl Hanging {
-    /// Whatever comes of it late is not looked at.
-    pub(super) fn abandon<T>(&mut self, errand: &Errand<T>) {
-        self.0.push(Weak::clone(&errand.under_way));
-    }
-
-    /// Whether so many hang that no more are to be begun.
-    pub(super) fn is_full(&mut self) -> bool {
-        self.0.retain(|one| one.strong_count() > 0);
-        self.0.len() >= HANGING_MAX
-    }
-}
-
-/// Work that may hang at a time.
-const HANGING_MAX: usize = 4;
+/// A reading, a change that is being made, and some that hang.
+pub(super) const FEW: usize = 6;
 
 /// The work broke off by a fault of the program's: where, and what was said there.
 #[derive(Debug)]
@@ -237,21 +230,48 @@ impl Hosts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::app::turns::PULSE;
+    use crate::base::units::Chosen;
+    use crate::roles::console::WAITING;
 
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Work that is done when the test says so, and its end.
+    pub(in crate::app) fn held<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (Errand<T>, mpsc::Sender<()>, Receiver<()>) {
+        held_within(&Limit::few(), work)
+    }
+
+    /// As one of the few that there may be.
+    pub(in crate::app) fn held_within<T: Send + 'static>(
+        limit: &Limit,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (Errand<T>, mpsc::Sender<()>, Receiver<()>) {
+        let (go, gate) = mpsc::channel();
+        let (over, done) = mpsc::channel();
+        let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
+        let held = move || {
+            let outcome = work();
+            gate.recv().expect("the test lives");
+            outcome
+        };
+        let errand = Errand::begin(limit, "held", wake, held).expect("a thread");
+        (errand, go, done)
+    }
 
     /// What hangs is counted though nobody waits for it, until it is over.
     #[test]
     fn there_are_only_so_many() {
-        static FEW: Limit = Limit::new(2);
+        let few = Limit::new(2);
         let begin = |gate: Receiver<()>| {
             let wait = move || gate.recv().unwrap_or_default();
-            Errand::begin_within(&FEW, "waits", Arc::new(|| {}), wait)
+            Errand::begin(&few, "waits", Arc::new(|| {}), wait)
         };
         let (gates, held): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel()).unzip();
         let mut held = held.into_iter();
@@ -259,14 +279,24 @@ mod tests {
         let (one, other) = (next().expect("one"), next().expect("another"));
         drop(one);
         let why = next().err().expect("no third");
-        assert_eq!(why, "2 others are under way: does the disk not answer?");
+        let begin = "2 earlier readings of files are not over yet: ";
+        assert!(why.starts_with(begin), "{why}");
         drop(gates);
         while other.outcome().is_none() {
             thread::yield_now();
         }
-        while FEW.under_way.load(Relaxed) > 0 {
+        // Nobody waits for what becomes of the first.
+        while few.under_way.load(Relaxed) > 0 {
             thread::yield_now();
         }
+    }
+
+    /// Or they would never be told.
+    #[test]
+    fn files_are_given_up_before_those_give_up_who_wait_for_them() {
+        assert!(PATIENCE + 2 * PULSE < WAITING);
+        let said = format!("have not been read within {}, ", Chosen(PATIENCE));
+        assert!(LATE.contains(&said), "{said}");
     }
 
     /// Whoever waits for it would wait for the next turn that something else brings about.
@@ -275,7 +305,7 @@ mod tests {
         let (over, done) = mpsc::channel();
         let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
         let broken = || -> u8 { panic!("no such place: {} of `a secret`\nor \"one\"", 7) };
-        let errand = Errand::begin("broken", wake, broken).expect("a thread");
+        let errand = Errand::begin(&Limit::new(1), "broken", wake, broken).expect("a thread");
         done.recv_timeout(DEADLINE).expect("the loop is woken");
         let outcome = errand.outcome().expect("it is over");
         let said = outcome.expect_err("it broke off").to_string();

@@ -30,4 +30,4 @@ impl Turns {
 }
 
 /// How soon it is seen that nobody waits any more, or has waited for long enough.
-const PULSE: Duration = Duration::from_secs(1);
+pub(super) const PULSE: Duration = Duration::from_secs(1);

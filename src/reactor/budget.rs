@@ -11,7 +11,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
+use crate::base::time::Time;
+use crate::base::units::Count;
 use crate::reactor::core::Core;
 use crate::reactor::event::RoleId;
 use crate::reactor::net::SockId;
@@ -36,8 +39,6 @@ pub struct Room {
     pub guests: usize,
     /// How many more descriptors it would take for one guest; 0 where there is room for one.
     pub missing: usize,
-    /// How many roles have guests.
-    pub hosts: usize,
 }
 
 /// The claim of one role.
@@ -70,6 +71,10 @@ pub(super) struct Claims {
     /// what roles need, hardly with guests.
     owed: usize,
     part: usize,
+    /// There are others since it was last looked whether there is room for the guests of all.
+    is_new: bool,
+    /// What was said of that the last time, and when; nothing where there was room.
+    said: Option<(Time, String)>,
     /// How many claims have been looked at.
     #[cfg(test)]
     looks: usize,
@@ -83,7 +88,9 @@ impl Claims {
 
     /// In place of what the role has claimed before.
     fn put(&mut self, role: RoleId, claim: Claim) {
-        let guests = self.of(role).map_or(0, |claimed| claimed.guests);
+        let before = self.of(role).copied();
+        self.is_new |= before.is_none_or(|before| before.claim != claim);
+        let guests = before.map_or(0, |claimed| claimed.guests);
         self.remove(role);
         let place = role.key as usize;
         if self.all.len() <= place {
@@ -166,6 +173,24 @@ impl Claims {
         self.all.iter().flatten().map(figure).sum()
     }
 
+    /// What is to be said where a role has been told to let in more guests than there is room for in all.
+    fn shortage(&self, room: usize) -> Option<String> {
+        let all = self.all.iter().flatten().map(|it| it.claim.guests);
+        // One that lets in as many as it can has not been told a number.
+        let told = all.filter(|guests| *guests < usize::MAX);
+        let (most, sum) = told.fold((0, 0_usize), |(most, sum), guests| {
+            (most.max(guests), sum.saturating_add(guests))
+        });
+        let clients = Count(room, "client");
+        let at_most = match self.hosts {
+            0 | 1 => "at most".to_owned(),
+            _ => format!("of all roles together at most, and not for {sum}"),
+        };
+        (most > room).then(|| {
+            format!("descriptors are enough for {clients} {at_most} (raise it: ulimit -n)")
+        })
+    }
+
     /// Panics where what is kept is not what the claims come to.
     pub(super) fn check_invariants(&self) {
         let reserves = self.all.iter().flatten().map(|it| it.claim.reserve);
@@ -189,12 +214,39 @@ impl Core {
     /// Notes what a role would have, in place of what it said before.
     pub(super) fn claim(&mut self, role: RoleId, claim: Claim) -> Room {
         self.claims.put(role, claim);
+        self.room()
+    }
+
+    fn room(&self) -> Room {
         let (all, kept) = (self.all(), self.kept_back());
         Room {
             guests: all.saturating_sub(kept),
             missing: (kept + 1).saturating_sub(all),
-            hosts: self.claims.hosts,
         }
+    }
+
+    /// Says how many guests there is room for where roles would have more: in one line for all of them, since they
+    /// share it. To be called before every turn.
+    pub(super) fn say_room(&mut self) {
+        if self.claims.is_new {
+            self.say_new_room();
+        }
+    }
+
+    #[cold]
+    fn say_new_room(&mut self) {
+        let said = self.claims.said.as_ref();
+        if said.is_some_and(|(at, _)| self.now.since(*at) < TOGETHER) {
+            return;
+        }
+        self.claims.is_new = false;
+        let text = self.claims.shortage(self.room().guests);
+        if let Some(text) = &text
+            && said.is_none_or(|(_, said)| said != text)
+        {
+            log::warn!("hydrant: {text}");
+        }
+        self.claims.said = text.map(|text| (self.now, text));
     }
 
     /// Makes a socket of a role's its guest, if there is room for it. A role that has claimed nothing has no limit.
@@ -284,6 +336,8 @@ impl Core {
 
 /// Descriptors that strangers leave to the process itself: a file that is read again, a thread that looks up a name.
 const SPARE: usize = 16;
+/// Roles that begin within this time have one line about the room that they have.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -324,6 +378,25 @@ mod tests {
         }
         assert!(claims.looks <= 2 * GUESTS, "{}", claims.looks);
         claims.check_invariants();
+    }
+
+    /// One that can never have what it was told to have is why it is said; the sum is what all were told.
+    #[test]
+    fn a_shortage_is_that_of_all_roles() {
+        let mut claims = Claims::default();
+        claims.put(role(0, 1), claim(0, 2, 100));
+        assert_eq!(claims.shortage(100), None);
+        let alone = "descriptors are enough for 99 clients at most (raise it: ulimit -n)";
+        assert_eq!(claims.shortage(99).as_deref(), Some(alone));
+        // It has as many as there are.
+        claims.put(role(1, 1), claim(0, 2, usize::MAX));
+        claims.put(role(2, 1), claim(0, 2, 40));
+        assert_eq!(claims.shortage(100), None);
+        let together = "descriptors are enough for 1 client of all roles together at most, and not for 140 \
+                        (raise it: ulimit -n)";
+        assert_eq!(claims.shortage(1).as_deref(), Some(together));
+        claims.remove(role(0, 1));
+        assert_eq!(claims.shortage(40), None);
     }
 
     /// Whatever comes, goes and changes, the sums are those of the claims, and one that is gone has none.

@@ -244,6 +244,7 @@ impl<R: Role> Reactor<R> {
     /// # Errors
     /// Only if the operating system can't wait for events at all.
     pub fn turn(&mut self, ended: &mut Vec<(RoleId, End)>) -> io::Result<Turn> {
+        self.core.say_room();
         let patience = self.patience();
         self.core.is_turning = true;
         self.core.net.wait(patience, &mut self.ready)?;

@@ -3,7 +3,6 @@
 use std::io;
 
 use crate::base::endpoint::Endpoint;
-use crate::base::units::Count;
 use crate::reactor::budget::Claim;
 use crate::reactor::net::{Addr, SockId};
 use crate::reactor::{Cx, plain};
@@ -19,7 +18,7 @@ pub(crate) fn cant_listen(at: &Endpoint, error: &io::Error) -> String {
 }
 
 /// Claims descriptors for as many clients as were asked for (`None`: as many as possible), with `reserve` of them left
-/// free, of which the role opens `needs` itself; and what is to be said where there are fewer.
+/// free, of which the role opens `needs` itself. Where there are fewer, the loop says so for all roles at once.
 ///
 /// # Errors
 /// That there are none for any client.
@@ -28,30 +27,20 @@ pub(crate) fn claim(
     asked: Option<usize>,
     reserve: usize,
     needs: usize,
-) -> Result<Option<String>, String> {
+) -> Result<(), String> {
     let guests = asked.unwrap_or(usize::MAX);
     let room = cx.claim(Claim {
         reserve: reserve.saturating_sub(needs),
         needs,
         guests,
     });
-    if guests > 0 && room.guests == 0 {
-        return Err(format!(
+    match guests > 0 && room.guests == 0 {
+        true => Err(format!(
             "too few file descriptors for any client: {} more are needed (ulimit -n)",
             room.missing
-        ));
+        )),
+        false => Ok(()),
     }
-    let is_short = asked.is_some_and(|asked| asked > room.guests);
-    Ok(is_short.then(|| {
-        let together = match room.hosts {
-            0 | 1 => "",
-            _ => " of all roles together",
-        };
-        format!(
-            "descriptors are enough for {}{together} at most (raise it: ulimit -n)",
-            Count(room.guests, "client")
-        )
-    }))
 }
 
 /// Why a client can't come in for whom there is no descriptor.

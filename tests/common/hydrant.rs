@@ -257,6 +257,14 @@ impl Hydrant {
         fs::read_dir(folder).expect("it runs").count()
     }
 
+    /// Memory that is there, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.expect("a figure").parse().expect("a number")
+    }
+
     /// Processor time used so far, in ticks of a hundredth of a second.
     pub(crate) fn processor_ticks(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");

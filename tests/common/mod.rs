@@ -12,12 +12,16 @@ pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod scratch;
 pub(crate) mod secure;
+pub(crate) mod service;
 pub(crate) mod states;
 pub(crate) mod tools;
 
+use std::io::{BufRead, BufReader};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use tools::Tool;
 
 /// By then everything has happened that is going to happen, on however slow a machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -35,4 +39,14 @@ pub(crate) fn within<T: Send + 'static>(
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} took longer than {DEADLINE:?}"),
         Err(mpsc::RecvTimeoutError::Disconnected) => panic!("{what} failed"),
     }
+}
+
+/// The first line that a program prints. Nobody reads any other.
+#[track_caller]
+pub(crate) fn first_line(tool: &mut Tool) -> String {
+    let stdout = tool.0.stdout.take().expect("stdout is a pipe");
+    let line = within("printing a line", move || {
+        BufReader::new(stdout).lines().next()
+    });
+    line.expect("it prints a line").expect("text")
 }

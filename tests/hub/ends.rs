@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::peers::{Place, connect, connect_from};
+use crate::common::service::{ask, handed, is_reset, next, service};
 use crate::rig::{Client, Hub};
-use crate::services::{ask, handed, is_reset, next, service};
-use crate::tunnel::{end, turned_away};
+use crate::tunnel::end;
 
 /// An end whose peer is made by hand.
 struct Half {
@@ -126,7 +126,7 @@ fn what_no_end_says_is_dropped_and_told() {
     // A second tunnel to the same end is not heard.
     let c = end(hub.at, "c", "--to a --listen 0");
     a.wait_log("messages of c are dropped: this tunnel is with b");
-    assert!(turned_away(c.address_of("clients of a")));
+    assert!(is_reset(connect(c.address_of("clients of a"))));
     c.wait_log("refused: a is away");
     assert_eq!(ask(listen, b""), b"hello");
 }
@@ -164,7 +164,7 @@ fn an_absent_peer_is_told_and_clients_are_turned_away_at_once() {
     let hub = Hub::start("");
     let a = end(hub.at, "a", "--to b --listen 0");
     a.wait_log(" connected");
-    assert!(turned_away(a.address_of("clients of b")));
+    assert!(is_reset(connect(a.address_of("clients of b"))));
     a.wait_log("client 127.0.0.1 refused: b is away");
     a.wait_log("b has not answered for 10 s: no tunnel runs there with --to a, or not at this hub");
     a.report_until("NO PEER ");
@@ -206,7 +206,7 @@ fn what_can_not_be_forwarded_is_reset() {
     let listen = a.address_of("clients of b");
     let b = end(hub.at, "b", &format!("--to a --forward {}", nobody.at));
     a.wait_log("b is there");
-    assert!(turned_away(listen));
+    assert!(is_reset(connect(listen)));
     b.wait_log(&format!(
         "{} refused the connection: its client is reset",
         nobody.at
@@ -214,7 +214,7 @@ fn what_can_not_be_forwarded_is_reset() {
     drop(b);
     let b = end(hub.at, "b", "--to a --listen 0");
     a.wait_log("b is there again");
-    assert!(turned_away(listen));
+    assert!(is_reset(connect(listen)));
     b.wait_log("a has a client for us, and --forward does not say where to: it is reset");
 }
 
@@ -234,7 +234,7 @@ fn limits_hold_at_their_edges() {
     let reaches = |to: SocketAddr| -> (TcpStream, TcpStream) { (connect(to), next(&served)) };
     let (first, _first) = reaches(listen);
     let (_second, _other) = reaches(listen);
-    assert!(turned_away(listen));
+    assert!(is_reset(connect(listen)));
     a.wait_log("client 127.0.0.1 refused: 2 connections at a time (--max-streams)");
     drop((first, _first));
     a.report_until(" 1 connection open");
@@ -261,7 +261,7 @@ fn more_streams_than_the_other_end_takes_are_reset() {
     b.wait_log("a is there");
     let _first = connect(listen);
     let _served = next(&served);
-    assert!(turned_away(listen));
+    assert!(is_reset(connect(listen)));
 }
 
 #[test]

@@ -8,10 +8,10 @@ use rustls::version::{TLS12, TLS13};
 use crate::common::hydrant::{hydrant, read_all};
 use crate::common::peers::{connect, leave};
 use crate::common::secure::{Client, Office, say_end};
+use crate::common::service::{ask, bytes, service};
 use crate::common::tools::{Tool, have};
 use crate::common::within;
 use crate::rig::Hub;
-use crate::services::{ask, bytes, service};
 
 fn secured(office: &Office, flags: &str) -> Hub {
     Hub::start(&format!("{} {flags}", office.accepting()))

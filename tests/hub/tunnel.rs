@@ -1,7 +1,7 @@
 //! `hub tunnel`: two ends, a hub between them, and programs that know nothing of it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::mpsc;
@@ -10,10 +10,10 @@ use std::thread;
 use crate::common::hydrant::{Hydrant, hydrant, signal};
 use crate::common::peers::{Place, connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
+use crate::common::service::{ask, bytes, handed, is_reset, next, service, until};
 use crate::common::tools::{Tool, have};
-use crate::common::{DEADLINE, within};
+use crate::common::{DEADLINE, first_line};
 use crate::rig::Hub;
-use crate::services::{ask, bytes, handed, is_reset, next, service, until};
 
 /// One end, with short waits.
 pub(crate) fn end(hub: SocketAddr, name: &str, flags: &str) -> Hydrant {
@@ -61,14 +61,6 @@ impl Pair {
     }
 }
 
-/// Whether a connection is reset at once, maybe before it is seen to be made.
-pub(crate) fn turned_away(at: SocketAddr) -> bool {
-    match TcpStream::connect(at) {
-        Ok(stream) => is_reset(stream),
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    }
-}
-
 /// A connection of a process that was killed ends in the way that its kernel likes.
 fn is_over(stream: TcpStream) {
     is_reset(stream);
@@ -95,12 +87,8 @@ fn web_server(pages: &Scratch) -> (Tool, SocketAddr) {
     }
     fs::write(pages.at("large"), bytes(30 << 20)).expect("a large page");
     let mut server = Tool::start("python3", &["-u", "-c", WEB_SERVER, &pages.at("")]);
-    let stdout = server.0.stdout.take().expect("a pipe");
-    let port = within("the web server", move || {
-        let mut line = String::new();
-        let _ = BufReader::new(stdout).read_line(&mut line);
-        line.trim().parse::<u16>().expect("it prints its port")
-    });
+    let port = first_line(&mut server);
+    let port = port.parse().expect("it prints its port");
     (server, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
@@ -315,7 +303,7 @@ fn a_hub_that_is_killed_and_comes_back_is_found_again() {
     assert!(is_reset(client) && is_reset(service));
     pair.a
         .wait_logs(&["hub ", "; 1 connection reset; retrying"]);
-    assert!(turned_away(pair.at), "at once");
+    assert!(is_reset(connect(pair.at)), "at once");
     pair.a.wait_log("refused: the hub is away");
     pair.hub.run = hydrant(&format!("hub serve {}", pair.hub.at)).start();
     pair.hub.run.address_of("clients");
@@ -370,7 +358,7 @@ fn a_stopped_end_lets_its_connections_finish_and_says_so() {
         let told = pair.a.has_logged("refused: b is being stopped");
         told.then_some(())
     });
-    assert!(turned_away(pair.at));
+    assert!(is_reset(connect(pair.at)));
     service.write_all(b" and half").unwrap();
     drop(service);
     let mut rest = Vec::new();

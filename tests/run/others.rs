@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::common::hydrant::Hydrant;
+use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::peers::{Place, connect, echo};
 use crate::rig::{File, get};
 
@@ -331,4 +331,33 @@ listen = "127.0.0.1:0"
         );
     }
     hydrant.stop();
+}
+
+/// Roles share the descriptors: what there is of them is one thing to know, however many roles there are.
+#[test]
+fn a_shortage_of_descriptors_is_told_once_for_all_roles() {
+    let relay = |name: usize| {
+        format!(
+            "[[relay]]\nname = \"r{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\nmax-clients = 200\n"
+        )
+    };
+    let text: String = (0..30).map(relay).collect();
+    let file = File::new(&text);
+    let hydrant = hydrant("run")
+        .arg(file.path())
+        .shell(r#"ulimit -n 256; exec "$0" "$@""#)
+        .start();
+    let line = hydrant.wait_log("descriptors are enough for ");
+    let end = " clients of all roles together at most, and not for 6000 (raise it: ulimit -n)";
+    assert!(
+        line.contains("[WARN] hydrant: ") && line.ends_with(end),
+        "{line}"
+    );
+    // What has not changed is not said again, and what has is.
+    file.reload(&hydrant, &text);
+    file.reload(&hydrant, &text.replacen("200", "300", 1));
+    hydrant.wait_log("and not for 6100 ");
+    let log = hydrant.stop();
+    let told = log.iter().filter(|line| line.contains("descriptors are"));
+    assert_eq!(told.count(), 2, "{log:#?}");
 }

@@ -87,10 +87,7 @@ fn relays_that_begin_anew_take_no_more_memory() {
         let line = file.reload(&hydrant, &all(ring));
         assert!(line.contains("8 begun"), "{line}");
     }
-    let status = fs::read_to_string(format!("/proc/{}/status", hydrant.pid())).expect("it runs");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let resident = resident.expect("the system tells it");
+    let resident = hydrant.resident_kib();
     assert!(resident < 64 << 10, "{resident} KiB, of rings of 10 MiB");
     hydrant.stop();
 }

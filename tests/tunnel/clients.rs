@@ -8,11 +8,12 @@ use std::thread;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::common::DEADLINE;
+use crate::common::first_line;
 use crate::common::peers::{connect, connect_narrow, half_close, reset};
 use crate::common::scratch::Scratch;
+use crate::common::service::{ask, bytes, handed, is_reset, next, service, until};
 use crate::common::tools::{Tool, have};
-use crate::rig::{Backend, Server, ask, bytes, echo, handed, is_reset, next, service, until};
+use crate::rig::{Backend, Server, echo};
 
 #[test]
 fn a_client_hears_itself_through_an_echo() {
@@ -251,7 +252,7 @@ fn a_web_server_behind_it_serves_curl() {
         print(s.server_port,flush=True)\ns.serve_forever()";
     let shell = format!("cd {} && exec python3 -c \"$0\"", folder.at(""));
     let mut web = Tool::start("sh", &["-c", &shell, script]);
-    let port = first_line(web.0.stdout.take().expect("stdout is a pipe"));
+    let port = first_line(&mut web);
     let server = Server::start("");
     let backend = Backend::start(server.at, &port);
     let public = backend.public();
@@ -271,12 +272,6 @@ fn a_web_server_behind_it_serves_curl() {
         assert!(output.status.success(), "{output:?}");
         assert!(output.stdout == page, "{} bytes", output.stdout.len());
     }
-}
-
-fn first_line(from: impl Read) -> String {
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(from), &mut line).expect("a line");
-    line.trim().to_owned()
 }
 
 #[test]
@@ -321,18 +316,6 @@ fn bytes_are_counted_while_they_run_and_when_their_client_leaves() {
     drop(client);
     let left = server.run.wait_logs(&[&us.to_string(), "left: finished"]);
     assert!(left.contains("1000 B to it, 1000 B from it"), "{left}");
-}
-
-/// Whether nobody is let in there. A reset may come before we have seen that the connection was made.
-pub(crate) fn turns_away(at: SocketAddr) -> bool {
-    match TcpStream::connect_timeout(&at, DEADLINE) {
-        Ok(stream) => {
-            let deadline = stream.set_read_timeout(Some(DEADLINE));
-            deadline.expect("a socket takes a deadline");
-            is_turned_away(stream)
-        }
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    }
 }
 
 /// Whether the other end has closed, be it by a reset: nothing else comes.

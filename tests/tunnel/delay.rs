@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::peers::connect;
-use crate::rig::{Backend, Server, service};
+use crate::common::service::service;
+use crate::rig::{Backend, Server};
 
 /// What is under way on the line in one direction at most, as on one of 140 Mbit/s: twice what a window has at first,
 /// so that one which does not grow is half as fast, and little enough that the line is what takes time, and not the

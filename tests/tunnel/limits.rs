@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use hydrant::proto::yamux::{Flags, Header, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
 
-use crate::clients::{is_turned_away, turns_away};
+use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{Place, connect, connect_from, connect_narrow};
 use crate::common::scratch::Scratch;
+use crate::common::service::{ask, bytes, is_reset, service, until};
 use crate::peer::{Peer, flood, greet};
-use crate::rig::{Backend, Server, ask, bytes, echo, is_reset, service, until};
+use crate::rig::{Backend, Server, echo};
 
 fn frame(kind: Kind, flags: Flags, stream: u32, length: u32) -> Vec<u8> {
     let header = Header {
@@ -124,7 +125,7 @@ fn a_flood_on_a_stream_that_is_open_ends_the_session() {
 #[test]
 fn floods_end_the_session_in_bounded_memory() {
     let (server, _backend, public) = echo("");
-    let before = memory(server.run.pid());
+    let before = server.run.resident_kib();
     let syns: Vec<u8> = (2..40_000u32)
         .flat_map(|i| frame(Kind::WindowUpdate, Flags::SYN, 2 * i + 1, 0))
         .collect();
@@ -141,7 +142,7 @@ fn floods_end_the_session_in_bounded_memory() {
         server.run.wait_log("lost: it ");
         assert_eq!(ask(public, b"?"), b"?");
     }
-    let grown = memory(server.run.pid()).saturating_sub(before);
+    let grown = server.run.resident_kib().saturating_sub(before);
     assert!(grown < 16 << 10, "{grown} KiB more than before");
 }
 
@@ -159,7 +160,7 @@ fn a_relay_that_opens_and_resets_streams_without_end_is_left_in_bounded_memory()
     relay.data(1, b"127.0.0.1:9");
     relay.send(Kind::Data, Flags::FIN, 1, 0);
     backend.public();
-    let before = memory(backend.run.pid());
+    let before = backend.run.resident_kib();
     // It reads all that is said, so that nothing but the flood can be held against it.
     let mut reader = relay.0.try_clone().expect("a socket can be cloned");
     let reading = thread::spawn(move || {
@@ -173,7 +174,7 @@ fn a_relay_that_opens_and_resets_streams_without_end_is_left_in_bounded_memory()
     flood(&mut relay.0, &pairs);
     let why = " lost: it floods us with frames that move nothing";
     backend.run.wait_log(why);
-    let grown = memory(backend.run.pid()).saturating_sub(before);
+    let grown = backend.run.resident_kib().saturating_sub(before);
     assert!(grown < 16 << 10, "{grown} KiB more than before");
     reading.join().expect("it read to the end");
     drop(dialled());
@@ -190,7 +191,7 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
     });
     let backend = Backend::start(server.at, &source.to_string());
     let public = backend.public();
-    let before = memory(server.run.pid());
+    let before = server.run.resident_kib();
     let mut stalled: Vec<TcpStream> = (0..400).map(|_| connect_narrow(public)).collect();
     let full = "left: it reads too little, and the session's memory is full";
     server.run.wait_log(full);
@@ -200,7 +201,7 @@ fn what_a_session_holds_has_a_cap_and_those_who_read_go_on() {
         other.read_exact(&mut into).expect("it is not held up");
     }
     // 64 MiB in queues, which may have twice the room that they use.
-    let grown = memory(server.run.pid()).saturating_sub(before);
+    let grown = server.run.resident_kib().saturating_sub(before);
     assert!(grown < 140 << 10, "{grown} KiB more than before");
     // No more are reset than has to be: 256 whole windows are what there is room for, and some hold a little less.
     let log = server.run.log();
@@ -221,7 +222,7 @@ fn what_a_backend_holds_has_a_cap_and_those_who_are_read_go_on() {
     reluctant_service(&service);
     let backend = Backend::start(server.at, &format!("unix:{service}"));
     let public = backend.public();
-    let before = memory(backend.run.pid());
+    let before = backend.run.resident_kib();
     let mut stalled: Vec<(TcpStream, usize)> = (0..400).map(|_| (connect(public), 0)).collect();
     for (client, _) in &mut stalled {
         client
@@ -238,7 +239,7 @@ fn what_a_backend_holds_has_a_cap_and_those_who_are_read_go_on() {
     for _ in 0..20 {
         assert_eq!(ask(public, &some), some.len().to_string().as_bytes());
     }
-    let grown = memory(backend.run.pid()).saturating_sub(before);
+    let grown = backend.run.resident_kib().saturating_sub(before);
     assert!(grown < 140 << 10, "{grown} KiB more than before");
     // No more are reset than has to be.
     let is_over = |(client, _): &mut (TcpStream, usize)| match client.read(&mut [0]) {
@@ -279,17 +280,6 @@ fn reluctant_service(at: &str) {
     });
 }
 
-/// Resident memory of a process, in KiB.
-fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let words = line.expect("Linux says it").split_whitespace();
-    words
-        .filter_map(|word| word.parse().ok())
-        .next()
-        .expect("a number")
-}
-
 #[test]
 fn what_is_neither_hello_nor_yamux_is_closed() {
     let server = Server::start("");
@@ -326,7 +316,7 @@ fn clients_are_limited_in_all_and_by_their_address() {
     let _second = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server
         .run
         .wait_log("2 clients are connected (--max-clients)");
@@ -338,7 +328,7 @@ fn clients_are_limited_in_all_and_by_their_address() {
     let mut first = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server.run.wait_log("(--max-clients-per-ip)");
     let other = "127.0.0.2".parse().expect("an address");
     let mut other = connect_from(other, public);
@@ -383,7 +373,7 @@ fn streams_are_limited_for_each_backend() {
     let mut first = connect(public);
     first.write_all(b"x").expect("it is read");
     first.read_exact(&mut [0]).expect("it comes back");
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server.run.wait_log("(--max-streams)");
     let other = Backend::start(server.at, "--echo");
     assert_eq!(ask(other.public(), b"x"), b"x");
@@ -403,7 +393,7 @@ fn answers_leave_at_once() {
     // some of them take as long, and not all.
     let round = |value: u32| {
         let start = Instant::now();
-        assert!(turns_away(public), "there is one already");
+        assert!(is_turned_away(connect(public)), "there is one already");
         peer.send(Kind::Ping, Flags::SYN, 0, value);
         let is_answer = |header: Header| header.flags.has(Flags::ACK) && header.length == value;
         while !is_answer(peer.frame().0) {}
@@ -433,7 +423,7 @@ fn access_is_checked_for_every_connection() {
     let backend = Backend::start(server.at, "--echo");
     let public = backend.public();
     let two = "127.0.0.2".parse().expect("an address");
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server
         .run
         .wait_log("client 127.0.0.1 refused: not in --allow-clients");

@@ -2,18 +2,18 @@
 //! backend behind a relay as the seed has it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc;
 use std::thread;
 
-use crate::common::DEADLINE;
+use crate::common::first_line;
 use crate::common::peers::{connect, reset};
 use crate::common::scratch::Scratch;
+use crate::common::service::{ask, bytes, handed, is_reset, next};
 use crate::common::tools::{Tool, have, skip};
-use crate::rig::{Backend, Server, ask, bytes, handed, is_reset, next};
+use crate::rig::{Backend, Server};
 
 /// Where Debian's golang-github-hashicorp-yamux-dev puts it.
 const YAMUX: &str = "/usr/share/gocode/src/github.com/hashicorp/yamux";
@@ -140,16 +140,7 @@ fn program(folder: &Scratch) -> Option<String> {
 
 /// The next address that it prints.
 fn printed(tool: &mut Tool) -> SocketAddr {
-    let stdout = tool.0.stdout.take().expect("stdout is a pipe");
-    let (send, line) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        let read = BufReader::new(stdout).read_line(&mut text);
-        // Without a line there is none to wait for.
-        let _ = read.is_ok() && send.send(text).is_ok();
-    });
-    let line = line.recv_timeout(DEADLINE).expect("it prints a line");
-    line.trim().parse().expect("HOST:PORT")
+    first_line(tool).trim().parse().expect("HOST:PORT")
 }
 
 #[test]

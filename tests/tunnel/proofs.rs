@@ -9,8 +9,9 @@ use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
+use crate::common::service::ask;
 use crate::peer::{Peer, greet};
-use crate::rig::{Backend, Server, ask, echo};
+use crate::rig::{Backend, Server, echo};
 
 const TOKEN: &str = "3b1f9d0c7e5a4286";
 const OTHER: &str = "91c4e07dba5f3362";

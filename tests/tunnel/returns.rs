@@ -6,10 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use hydrant::proto::yamux::{Flags, Kind};
 use hydrant::reactor::mio_net::{MioNet, Options};
 
-use crate::clients::{is_turned_away, turns_away};
+use crate::clients::is_turned_away;
 use crate::common::peers::{Place, connect};
+use crate::common::service::{ask, is_reset, until};
 use crate::peer::{Peer, begin, finish, greet};
-use crate::rig::{Backend, Server, ask, is_reset, until};
+use crate::rig::{Backend, Server};
 
 #[test]
 fn a_backend_that_is_killed_returns_to_its_port() {
@@ -37,7 +38,7 @@ fn who_waits_too_long_for_a_backend_is_turned_away() {
     drop(backend);
     server.run.wait_log("backend web (");
     server.run.wait_logs(&["backend web (", "lost: "]);
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server.run.wait_log("left: its backend was away for 0.2 s");
 
     let server = Server::start("--linger off");
@@ -45,7 +46,7 @@ fn who_waits_too_long_for_a_backend_is_turned_away() {
     let public = backend.public();
     drop(backend);
     server.run.wait_logs(&["backend web (", "lost: "]);
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server.run.wait_log("the backend of web is away");
 }
 
@@ -100,7 +101,7 @@ fn a_dead_backend_with_a_name_keeps_its_port() {
     let public = backend.public();
     backend.run.signal("STOP");
     server.run.wait_log("connected, public at");
-    assert!(turns_away(public));
+    assert!(is_turned_away(connect(public)));
     server.run.wait_log("lost: no sign of life within 0.3 s");
     backend.run.signal("CONT");
     backend.run.wait_log("connected (was down ");

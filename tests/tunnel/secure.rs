@@ -8,8 +8,9 @@ use crate::common::feed::pattern;
 use crate::common::hydrant::hydrant;
 use crate::common::peers::{connect, half_close, leave};
 use crate::common::secure::{Office, say_end};
+use crate::common::service::{ask, bytes, handed, next};
 use crate::common::tools::{Tool, have};
-use crate::rig::{Backend, Server, ask, bytes, handed, next};
+use crate::rig::{Backend, Server};
 
 /// A ping of yamux: the first word of those who know no hello.
 const PING: [u8; 12] = [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];

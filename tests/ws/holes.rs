@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 use hydrant::proto::websocket::{FrameHead, Key, Opcode, mask};
 
-use crate::common::peers::{connect, connect_narrow};
+use crate::common::peers::{connect, connect_narrow, echo};
 use crate::peer::{Plain, answer, request};
-use crate::rig::{Relay, echo, exchange, resident_kib};
+use crate::rig::{Relay, exchange};
 
 const MUX: &[&str] = &["hydrant.mux.v1"];
 const KEY: Key = Key([1, 2, 3, 4]);
@@ -132,7 +132,7 @@ fn a_frame_announced_and_not_sent_costs_nothing() {
         streams.push(stream);
     }
     relay.run.report_until("20 WebSockets |");
-    let resident = resident_kib(&relay.run);
+    let resident = relay.run.resident_kib();
     assert!(resident < 64 << 10, "{resident} KiB");
 }
 
@@ -164,7 +164,7 @@ fn pings_that_nobody_reads_the_answers_of_end_and_hold_little() {
         flood.write_all(&ping).expect("it is read");
     }
     exchange(&connect(at), b"others are served");
-    let resident = resident_kib(&relay.run);
+    let resident = relay.run.resident_kib();
     assert!(resident < 64 << 10, "{resident} KiB");
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 use crate::common::DEADLINE;
-use crate::common::peers::{Place, connect};
+use crate::common::peers::{Place, connect, echo};
 use crate::common::scratch::Scratch;
+use crate::common::service::bytes;
 use crate::common::tools::{Tool, have};
 use crate::peer::{Plain, answer, request};
-use crate::rig::{Relay, client, echo, exchange, host};
+use crate::rig::{Relay, client, exchange, host};
 
 #[test]
 fn a_peer_that_answers_no_pings_is_dead() {
@@ -142,7 +143,7 @@ fn through_a_proxy_as_it_comes_everything_passes() {
     host.wait_log(" connected");
     let (client, at) = client(front, "/client/web", "");
     client.wait_log(" connected");
-    let much = crate::rig::bytes(3 << 20);
+    let much = bytes(3 << 20);
     exchange(&connect(at), &much);
     let mut plain = Plain::dial(front, "/client/web");
     plain.say(b"hello");

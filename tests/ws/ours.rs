@@ -5,11 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{Place, connect, connect_narrow, half_close, reset};
+use crate::common::peers::{Place, connect, connect_narrow, echo, half_close, reset};
 use crate::common::scratch::Scratch;
-use crate::rig::{
-    Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next, resident_kib, service,
-};
+use crate::common::service::{ask, bytes, handed, is_reset, next, service};
+use crate::rig::{Relay, client, exchange, host};
 
 #[test]
 fn programs_reach_the_service_whoever_came_first() {
@@ -212,7 +211,7 @@ fn who_does_not_read_holds_up_nobody_else_and_little_memory() {
         _ => 0.0,
     };
     assert!(amount <= most, "{line}");
-    let resident = resident_kib(&relay.run);
+    let resident = relay.run.resident_kib();
     assert!(resident < 64 << 10, "{resident} KiB");
     drop(greedy);
     relay.run.report_until("| 0 connections |");

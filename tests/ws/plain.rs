@@ -9,12 +9,11 @@ use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
 
 use crate::common::DEADLINE;
-use crate::common::peers::{Place, connect, half_close, reset};
+use crate::common::peers::{Place, connect, echo, half_close, reset};
+use crate::common::service::{ask, bytes, handed, is_reset, next, service};
 use crate::peer::{Plain, answer, request};
 use crate::proxies::copy;
-use crate::rig::{
-    Relay, ask, bytes, client, echo, exchange, handed, host, is_reset, next, service,
-};
+use crate::rig::{Relay, client, exchange, host};
 
 #[test]
 fn a_pair_is_made_in_either_order() {

@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::common::hydrant::hydrant;
-use crate::common::peers::connect;
-use crate::rig::{Relay, ask, echo, service};
+use crate::common::peers::{connect, echo};
+use crate::common::service::{ask, service};
+use crate::rig::Relay;
 
 /// A proxy that sees each request's head; whom it does not let through gets 407.
 pub(crate) fn proxy(user: Option<&'static str>) -> (SocketAddr, mpsc::Receiver<String>) {

@@ -1,17 +1,15 @@
 //! The seed's own kind of programs: Python, with the `websockets` package, on either side and in the middle.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
 
-use crate::common::DEADLINE;
-use crate::common::peers::connect;
+use crate::common::first_line;
+use crate::common::peers::{connect, echo};
 use crate::common::scratch::Scratch;
+use crate::common::service::bytes;
 use crate::common::tools::{Tool, skip};
-use crate::rig::{Relay, bytes, client, echo, exchange, host};
+use crate::rig::{Relay, client, exchange, host};
 
 /// A server adapter, a client adapter and a relay in few lines: messages of 4 KiB, no pings, no limits.
 const PROGRAM: &str = r#"
@@ -118,15 +116,7 @@ impl Programs {
     /// Starts one, and returns its first line.
     fn start(&self, words: &[&str]) -> (Tool, String) {
         let mut tool = Tool::start(self.python, &[&[&*self.script], words].concat());
-        let stdout = tool.0.stdout.take().expect("stdout is a pipe");
-        let (send, line) = mpsc::channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            let read = BufReader::new(stdout).read_line(&mut text);
-            // Without a line there is none to wait for.
-            let _ = read.is_ok() && send.send(text).is_ok();
-        });
-        let line = line.recv_timeout(DEADLINE).expect("it prints a line");
+        let line = first_line(&mut tool);
         (tool, line.trim().to_owned())
     }
 

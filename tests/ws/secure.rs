@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::connect;
+use crate::common::peers::{connect, echo};
 use crate::common::secure::Office;
+use crate::common::service::{ask, bytes};
 use crate::common::tools::have;
 use crate::proxies::proxy;
-use crate::rig::{Relay, ask, bytes, echo, exchange};
+use crate::rig::{Relay, exchange};
 
 /// An end that dials the relay by name, as those do who want to know whom they talk to.
 fn end(relay: &Relay, words: &str, flags: &str) -> Hydrant {

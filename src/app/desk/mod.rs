@@ -11,13 +11,14 @@ mod tabs;
 mod tests;
 
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::time::Duration;
 
 use self::tabs::Draft;
 use super::RoleSet;
 use super::control;
-use super::errand::Errand;
+use super::errand::{Errand, LATE, Limit};
 use super::notify::Readings;
 use super::posts::begin::begin_watchers;
 use super::posts::panel::Panel;
@@ -53,6 +54,10 @@ pub(super) struct Desk {
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
+    /// They are to be read once more after that.
+    reads_again: bool,
+    /// How many may read them at a time.
+    readers: Limit,
     /// How often that has begun.
     readings: u64,
     opens_browser: bool,
@@ -114,6 +119,8 @@ impl Desk {
             is_homeless: orders.settings.is_none(),
             origin: Some(Box::new(origin)),
             reading: None,
+            reads_again: false,
+            readers: Limit::few(),
             readings: 0,
             opens_browser: orders.opens_browser,
             announced: false,
@@ -157,6 +164,8 @@ impl Desk {
             is_homeless: false,
             origin: None,
             reading: None,
+            reads_again: false,
+            readers: Limit::few(),
             readings: 0,
             opens_browser: false,
             announced: true,
@@ -244,32 +253,44 @@ impl Desk {
 
     /// SIGHUP: the tokens may be others.
     fn begin_renewal(&mut self, reactor: &Reactor<RoleSet>) {
+        if self.reading.is_some() {
+            // What has been read by now may be older than what is asked for.
+            self.reads_again = true;
+            return;
+        }
         let Some(origin) = self.origin.clone() else {
             return;
         };
-        // One that is under way may have read what is old now: its outcome does not count.
-        match Errand::begin("files", reactor.waker(), move || origin.load()) {
+        let work = move || origin.load();
+        match Errand::begin(&self.readers, "files", reactor.waker(), work) {
             Ok(reading) => {
                 self.readings += 1;
                 self.reading = Some(reading);
             }
-            Err(text) => log::warn!("console: {text}; the tokens that it had are kept"),
+            Err(text) => log::warn!("console: {text}; {KEPT}"),
         }
     }
 
     fn end_renewal(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let outcome = self.reading.as_ref().and_then(Errand::outcome);
-        let Some(outcome) = outcome else { return };
-        self.reading = None;
-        match outcome {
-            Ok(Ok(config)) => {
-                let Run::Console(orders) = config.run else {
-                    return;
-                };
-                control::set_tokens(reactor, self.console, orders.console);
+        let Some(reading) = &mut self.reading else {
+            return;
+        };
+        match reading.outcome() {
+            Some(Ok(Ok(config))) => {
+                if let Run::Console(orders) = config.run {
+                    control::set_tokens(reactor, self.console, orders.console);
+                }
             }
-            Ok(Err(error)) => log::warn!("console: {error}; the tokens that it had are kept"),
-            Err(broken) => log::warn!("console: reading its files again {broken}"),
+            Some(Ok(Err(error))) => log::warn!("console: {error}; {KEPT}"),
+            Some(Err(broken)) => log::warn!("console: reading its files again {broken}"),
+            None if reading.is_late(reactor.now()) => {
+                log::warn!("console: {LATE}; {KEPT}");
+            }
+            None => return,
+        }
+        self.reading = None;
+        if mem::take(&mut self.reads_again) {
+            self.begin_renewal(reactor);
         }
     }
 
@@ -278,8 +299,10 @@ impl Desk {
         self.begin_prepared(reactor);
         if let Some(keeper) = &self.keeper {
             self.saved.answer_known(reactor, keeper);
-            self.turns.note_waiting(reactor, !self.saved.is_empty());
         }
+        let is_reading = self.reading.is_some() || !self.tabs.beginning.is_empty();
+        let waits = is_reading || !self.saved.is_empty();
+        self.turns.note_waiting(reactor, waits);
     }
 
     /// The loop turns so often, though nothing happens in it.
@@ -376,6 +399,8 @@ fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
     import(&text, TABS_MAX).map_err(|error| format!("--import {}: {error}", path.display()))
 }
 
+/// What becomes of the tokens where new ones could not be read.
+const KEPT: &str = "the tokens that it had are kept";
 /// Why nothing is saved.
 const HOMELESS: &str = "there is neither HOME nor XDG_CONFIG_HOME to have them in";
 /// The longest file that is imported.

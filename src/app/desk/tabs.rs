@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Desk, HOMELESS, RoleSet};
 use crate::app::posts::change::{Change, change};
-use crate::app::posts::fields::fault_of;
+use crate::app::posts::fields::{Sent, take_fields};
 use crate::app::posts::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::app::saving::keeper::{About, Keeper, Said};
@@ -199,25 +199,15 @@ impl Desk {
     }
 
     fn change_resting(&mut self, place: usize, fields: &[(String, String)]) -> TabReply {
-        let mut faults = Vec::new();
-        for (key, value) in fields {
-            let value = value.trim();
-            let settings = &mut self.tabs[place].member.settings;
-            match key.as_str() {
-                "name" if settings.name == value => {}
-                "name" => {
-                    if let Some(fault) = self.rename(place, value) {
-                        faults.push(("name".to_owned(), fault));
-                    }
-                }
-                "dump" => settings.dump = value == "true",
-                key => match fault_of(settings, false, key, value, FILE) {
-                    Some(text) => faults.push((key.to_owned(), text)),
-                    None => settings.set(key, value),
-                },
-            }
-        }
+        let mut settings = self.tabs[place].member.settings.clone();
+        let Sent {
+            shows, mut faults, ..
+        } = take_fields(&mut settings, fields, false, FILE, |settings, name| {
+            self.fault_of_name(settings, name)
+        });
+        settings.dump = shows.unwrap_or(settings.dump);
         let tab = &mut self.tabs[place];
+        tab.member.settings = settings;
         (tab.standing, tab.is_in_vain) = (Standing::Stopped { was_told: true }, false);
         faults.extend(tab.member.settings.check().err().unwrap_or_default());
         tab.faults.clone_from(&faults);
@@ -234,19 +224,13 @@ impl Desk {
         fields: &[(String, String)],
     ) -> TabReply {
         let mut settings = self.tabs[place].member.settings.clone();
-        let mut faults = Vec::new();
-        for (key, value) in fields {
-            let value = value.trim();
-            match key.as_str() {
-                "name" if settings.name == value => {}
-                "name" => faults.push(("name".to_owned(), self.fault_of_name(place, value))),
-                "dump" => settings.dump = value == "true",
-                key => match fault_of(&settings, true, key, value, FILE) {
-                    Some(text) => faults.push((key.to_owned(), text)),
-                    None => settings.set(key, value),
-                },
-            }
-        }
+        let Sent {
+            shows, mut faults, ..
+        } = take_fields(&mut settings, fields, true, FILE, |settings, name| {
+            let wrong = self.fault_of_name(settings, name);
+            Some(wrong.unwrap_or_else(|| RUNS.to_owned()))
+        });
+        settings.dump = shows.unwrap_or(settings.dump);
         let tab = &mut self.tabs[place];
         let made = settings.check();
         faults.extend(made.as_ref().err().cloned().unwrap_or_default());
@@ -271,35 +255,18 @@ impl Desk {
         TabReply::Faults(faults)
     }
 
-    /// Calls a tab something else, or says why not.
-    fn rename(&mut self, place: usize, name: &str) -> Option<String> {
-        match self.renamed(place, name) {
-            Ok(renamed) => {
-                self.tabs[place].member.settings = renamed;
-                None
-            }
-            Err(text) => Some(text),
-        }
-    }
-
-    /// What a tab would be with another name, or why it can't have that.
-    fn renamed(&self, place: usize, name: &str) -> Result<Settings, String> {
+    /// Why a tab with these settings can't have another name.
+    fn fault_of_name(&self, settings: &Settings, name: &str) -> Option<String> {
         if self.names().contains(name) {
-            return Err("another relay has this name".to_owned());
+            return Some("another relay has this name".to_owned());
         }
         let renamed = Settings {
             name: name.to_owned(),
-            ..self.tabs[place].member.settings.clone()
+            ..settings.clone()
         };
-        let faults = renamed.check().err().unwrap_or_default();
-        let fault = faults.into_iter().find(|(field, _)| field == "name");
-        fault.map_or(Ok(renamed), |(_, text)| Err(text))
-    }
-
-    /// Why a relay that runs can't have another name: this one is none, or no relay that runs can.
-    fn fault_of_name(&self, place: usize, name: &str) -> String {
-        let wrong = self.renamed(place, name).err();
-        wrong.unwrap_or_else(|| RUNS.to_owned())
+        let mut faults = renamed.check().err().unwrap_or_default().into_iter();
+        let fault = faults.find(|(field, _)| field == "name");
+        fault.map(|(_, text)| text)
     }
 
     /// A tab's settings are others: the file is to say so.

@@ -26,7 +26,7 @@ use self::reload::Reading;
 use self::scribe::{Scribe, Want};
 use super::RoleSet;
 use super::control;
-use super::errand::Hanging;
+use super::errand::Limit;
 use super::posts::begin::{begin_watchers, reserve, text_of};
 use super::posts::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
@@ -58,8 +58,8 @@ pub(super) struct Fleet {
     reading: Option<(Reading, Vec<(RoleId, Ticket)>)>,
     /// It is to be read once more after that, for those.
     next_reading: Option<Vec<(RoleId, Ticket)>>,
-    /// What has been read for so long that nobody waits for it any more.
-    hanging: Hanging,
+    /// How many may read those files at a time, for a change of them too.
+    readers: Limit,
     /// What is changed on the page goes into the run file through this.
     scribe: Option<Scribe>,
     /// A file was read again with success, and in vain.
@@ -136,7 +136,7 @@ impl Fleet {
             to_tell: VecDeque::new(),
             reading: None,
             next_reading: None,
-            hanging: Hanging::default(),
+            readers: Limit::few(),
             scribe: None,
             reloads: (0, 0),
             lock: Weak::new(),

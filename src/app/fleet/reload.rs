@@ -10,7 +10,6 @@
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use super::applying::{Applying, SLICE};
 use super::plan::places_to_take;
@@ -18,7 +17,7 @@ use super::scribe::Scribe;
 use super::scribe::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
-use crate::app::errand::{Errand, Hanging, Hosts, Known};
+use crate::app::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::app::notify::Readings;
 use crate::app::posts::change::{Change, change};
 use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
@@ -33,9 +32,6 @@ use crate::reactor::{End, Reactor, RoleId};
 /// Files that are being read, and then the names at which roles are to begin. `E`: why they may not be.
 pub(super) struct Reading<E = ConfigError> {
     errand: Errand<Result<Read, E>>,
-    /// When it was looked at first.
-    since: Option<Time>,
-    patience: Duration,
     read: Option<Read>,
     hosts: Hosts,
     /// What was read, since it is being applied.
@@ -53,8 +49,6 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     pub(super) fn of(errand: Errand<Result<Read, E>>) -> Self {
         Self {
             errand,
-            since: None,
-            patience: PATIENCE,
             read: None,
             hosts: Hosts::default(),
             applying: None,
@@ -64,13 +58,7 @@ impl<E: From<ConfigError> + Send + 'static> Reading<E> {
     /// Whether files that were to be read have not been, for so long that nobody is to wait for them any more. To be
     /// asked where there is no outcome yet.
     pub(super) fn is_late(&mut self, now: Time) -> bool {
-        let since = *self.since.get_or_insert(now);
-        self.read.is_none() && now.since(since) >= self.patience
-    }
-
-    /// Nobody waits for it any more.
-    pub(super) fn abandon(&self, hanging: &mut Hanging) {
-        hanging.abandon(&self.errand);
+        self.read.is_none() && self.errand.is_late(now)
     }
 
     /// A role is over that may have begun meanwhile.
@@ -154,6 +142,7 @@ impl Origin {
     /// from now on is locked; `lock` is where that may be so still.
     fn read_again(
         &self,
+        limit: &Limit,
         wake: Wake,
         meant: Option<Meant>,
         lock: Option<Weak<RunLock>>,
@@ -161,7 +150,7 @@ impl Origin {
         match self {
             Self::File(file) => {
                 let origin = file.origin();
-                Errand::begin("run file", wake, move || match meant {
+                Errand::begin(limit, "run file", wake, move || match meant {
                     Some(meant) => meant.read(&origin),
                     None => {
                         let file = origin.load()?;
@@ -178,7 +167,7 @@ impl Origin {
             }
             Self::Line(origin) => {
                 let origin = origin.clone();
-                Errand::begin("files", wake, move || {
+                Errand::begin(limit, "files", wake, move || {
                     let config = origin.load()?;
                     Ok(Read {
                         members: vec![Member::alone(config.run, config.certificates)],
@@ -222,14 +211,10 @@ impl Fleet {
         }
         let waiting: Vec<_> = asked.into_iter().collect();
         let meant = self.scribe.as_ref().map(Scribe::meant);
-        if self.hanging.is_full() {
-            log::warn!("hydrant: {HANGS}; nothing changes");
-            let reply = TabReply::Refused(HANGS.to_owned());
-            return answer_all(reactor, asked.into_iter().collect(), &reply);
-        }
         let has_page = self.console().is_some();
         let lock = has_page.then(|| Weak::clone(&self.lock));
-        match self.origin.read_again(reactor.waker(), meant, lock) {
+        let wake = reactor.waker();
+        match self.origin.read_again(&self.readers, wake, meant, lock) {
             Ok(reading) => {
                 self.readings += 1;
                 self.reading = Some((Reading::of(reading), waiting));
@@ -256,10 +241,7 @@ impl Fleet {
         };
         let read = match reading.outcome(reactor, taken) {
             Some(read) => read,
-            None if reading.is_late(reactor.now()) => {
-                reading.abandon(&mut self.hanging);
-                Err(ConfigError::Mistakes(LATE.to_owned()))
-            }
+            None if reading.is_late(reactor.now()) => Err(ConfigError::Mistakes(LATE.to_owned())),
             None => return,
         };
         match read {
@@ -443,15 +425,9 @@ fn answer_all(reactor: &mut Reactor<RoleSet>, waiting: Vec<(RoleId, Ticket)>, re
     }
 }
 
-/// How long files are read at most.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Who may wait for the next reading.
 const WAITING_MAX: usize = 256;
 const CROWDED: &str = "too many wait for the run file to be read again: try again";
-const LATE: &str = "the files have not been read within 30 s, as where a disk or a network file system hangs: \
-    they are not waited for any more";
-pub(super) const HANGS: &str =
-    "earlier readings of the files still hang: mend the disk or the network file system first";
 const KEPT: &str = "what was changed on the page and could not be saved is kept";
 const DROPPED: &str = "somebody else has changed the run file, so that \
     changes on the page which could not be saved are gone";
@@ -459,9 +435,12 @@ const DROPPED: &str = "somebody else has changed the run file, so that \
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use super::*;
-    use crate::app::fleet::tests::{Rig, held, relay};
+    use crate::app::errand::FEW;
+    use crate::app::errand::tests::held_within;
+    use crate::app::fleet::tests::{Rig, relay};
     use crate::reactor::Turn;
 
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
@@ -477,16 +456,17 @@ mod tests {
             all.collect()
         };
         let mut gates = Vec::new();
-        for times in 1..=4 {
+        for times in 1..=FEW as u64 {
             let Origin::File(file) = &rig.fleet.origin else {
                 panic!("it is a file");
             };
             let (origin, text) = (file.origin(), rig.saved());
-            let (errand, go, over) = held(move || origin.with(text).map(Read::of));
+            let (errand, go, over) =
+                held_within(&rig.fleet.readers, move || origin.with(text).map(Read::of));
             gates.push((go, over));
             let mut reading = Reading::of(errand);
             rig.reactor.turn(&mut Vec::new()).expect("it can wait");
-            reading.patience = Duration::ZERO;
+            reading.errand.patience = Duration::ZERO;
             rig.fleet.reading = Some((reading, vec![(page, Ticket(7))]));
             rig.between(&Turn::Going);
             assert!(rig.fleet.reading.is_none());
@@ -497,7 +477,8 @@ mod tests {
         rig.fleet
             .begin_reload(&mut rig.reactor, Some((page, Ticket(8))));
         assert!(rig.fleet.reading.is_none());
-        assert_eq!(refused(&rig), [HANGS]);
+        let refused = refused(&rig).pop().expect("it is refused");
+        assert!(refused.contains(" are not over yet: "), "{refused}");
         // What comes late is not looked at, and makes room.
         for (go, over) in gates {
             go.send(()).expect("it waits");
@@ -506,7 +487,10 @@ mod tests {
         fs::write(rig.path(), rig.saved() + &relay("b", "")).expect("it can be written");
         rig.between(&Turn::Reloading);
         rig.until("read", |rig| rig.is_idle());
-        assert_eq!((rig.fleet.reloads, rig.fleet.posts.len()), ((1, 4), 2));
+        assert_eq!(
+            (rig.fleet.reloads, rig.fleet.posts.len()),
+            ((1, FEW as u64), 2)
+        );
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::reload::{Read, Reading};
 use super::scribe::making::UnderWay;
 use super::{Fleet, Origin, Watching};
 use crate::app::RoleSet;
-use crate::app::errand::{Errand, Hosts};
+use crate::app::errand::Hosts;
+use crate::app::errand::tests::held;
 use crate::app::posts::Standing;
 use crate::app::posts::panel::Panel;
 use crate::config::run_file::Edit;
@@ -21,7 +21,7 @@ use crate::config::{Env, RunFile};
 use crate::reactor::command::{Reply, RoleState, Ticket};
 use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::mio_net::{self, MioNet};
-use crate::reactor::net::{Addr, Wake};
+use crate::reactor::net::Addr;
 use crate::reactor::tabs::{Tab, TabCommand, TabReply};
 use crate::reactor::{Reactor, RoleId, Turn};
 
@@ -157,22 +157,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) fn relay(name: &str, more: &str) -> String {
     format!("[[relay]]\nname = \"{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\n{more}\n")
-}
-
-/// Work that is done when the test says so, and its end.
-pub(super) fn held<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> (Errand<T>, mpsc::Sender<()>, mpsc::Receiver<()>) {
-    let (go, gate) = mpsc::channel();
-    let (over, done) = mpsc::channel();
-    let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
-    let held = move || {
-        let outcome = work();
-        gate.recv().expect("the test lives");
-        outcome
-    };
-    let errand = Errand::begin("held", wake, held).expect("a thread");
-    (errand, go, done)
 }
 
 /// A change that has been checked while the file is being read waits for that, and is made of what that has found.

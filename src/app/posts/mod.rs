@@ -22,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 use self::begin::text_of;
 use self::certificates::Watch;
 use super::RoleSet;
-use super::errand::{Errand, Hosts, Known};
+use super::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::base::time::Time;
 use crate::config::{Member, Sheet};
 use crate::reactor::command::{RoleRow, RoleState, Ticket};
@@ -189,6 +189,8 @@ pub(super) struct Posts<O = Member> {
     all: Vec<Post<O>>,
     pub(super) next_id: u64,
     pub(super) beginning: Vec<Beginning<O>>,
+    /// How many may have their files read at a time.
+    readers: Limit,
 }
 
 /// A role that is to begin as soon as its files have been read and the names at which it listens looked up.
@@ -206,15 +208,15 @@ pub(super) struct Beginning<O> {
 
 impl<O> Beginning<O> {
     /// What it is to begin with, once all of that is known.
-    fn outcome(&mut self) -> Option<Ready> {
-        if let Some(files) = &self.files {
-            match files.outcome()? {
-                Ok(Ok(member)) => self.member = member,
-                Ok(Err(faults)) => return Some(Err(faults)),
-                Err(broken) => {
-                    let text = format!("reading its files {broken}");
-                    return Some(Err(vec![(String::new(), text)]));
-                }
+    fn outcome(&mut self, now: Time) -> Option<Ready> {
+        if let Some(files) = &mut self.files {
+            let failed = |text| Some(Err(vec![(String::new(), text)]));
+            match files.outcome() {
+                Some(Ok(Ok(member))) => self.member = member,
+                Some(Ok(Err(faults))) => return Some(Err(faults)),
+                Some(Err(broken)) => return failed(format!("reading its files {broken}")),
+                None if files.is_late(now) => return failed(LATE.to_owned()),
+                None => return None,
             }
             self.files = None;
         }
@@ -255,6 +257,7 @@ impl<O: Orders> Posts<O> {
             all: Vec::new(),
             next_id: 1,
             beginning: Vec::new(),
+            readers: Limit::new(READERS_MAX),
         }
     }
 
@@ -317,7 +320,8 @@ impl<O: Orders> Posts<O> {
         };
         let read = || {
             let orders = post.member.clone();
-            Errand::begin("start", reactor.waker(), move || orders.member())
+            let work = move || orders.member();
+            Errand::begin(&self.readers, "start", reactor.waker(), work)
         };
         let files = has_files.then(read).transpose();
         let files = match files {
@@ -334,7 +338,7 @@ impl<O: Orders> Posts<O> {
             hosts,
             asked,
         };
-        let ready = one.outcome();
+        let ready = one.outcome(reactor.now());
         if ready.is_none() {
             self.beginning.push(one);
         }
@@ -348,7 +352,7 @@ impl<O: Orders> Posts<O> {
         let (mut at, mut left) = (0, self.beginning.len());
         while left > 0 {
             left -= 1;
-            let Some(outcome) = self.beginning[at].outcome() else {
+            let Some(outcome) = self.beginning[at].outcome(reactor.now()) else {
                 at += 1;
                 continue;
             };
@@ -412,5 +416,7 @@ impl Orders for Member {
     fn made(&mut self, _: Member) {}
 }
 
+/// More roles than a console begins at a time.
+const READERS_MAX: usize = 1_024;
 /// The most roles to which a page adds one: more than anybody can look at.
 pub(super) const TABS_MAX: usize = 200;

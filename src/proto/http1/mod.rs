@@ -16,6 +16,7 @@ mod connect;
 mod fault;
 mod fields;
 mod head;
+mod host;
 mod origin;
 mod request;
 mod response;
@@ -28,6 +29,7 @@ pub use self::connect::{ConnectError, client_address, connect_request, connected
 pub use self::fault::Fault;
 pub use self::fields::Fields;
 pub use self::head::{FIELDS_MAX, HEAD_MAX, HeadBuf};
+pub use self::host::HostField;
 pub use self::origin::{Origin, OriginError};
 pub use self::request::{Bearer, Request};
 pub use self::response::{Response, ResponseFault};

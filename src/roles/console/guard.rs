@@ -20,7 +20,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::base::secret::Secret;
-use crate::proto::http1::{Request, Status};
+use crate::proto::http1::{HostField, Request, Status};
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,26 +306,17 @@ impl Guard {
         if self.names.iter().any(listed) {
             return true;
         }
-        let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
-            _ => (host, Some(80)),
-        };
+        let host = HostField::of(host);
+        let port = host.port.map_or(Some(80), |port| port.parse().ok());
         let is_listed = self
             .names
             .iter()
-            .any(|listed| listed.eq_ignore_ascii_case(name));
+            .any(|listed| listed.eq_ignore_ascii_case(host.name));
         // Who passes requests on by that name may say the port that everybody has there.
         if is_listed && matches!(port, Some(80 | 443)) {
             return true;
         }
-        let literal = name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'))
-            .unwrap_or(name);
-        let is_known = literal.parse::<IpAddr>().is_ok()
-            || name.eq_ignore_ascii_case("localhost")
-            || is_listed;
-        port == Some(self.port) && is_known
+        port == Some(self.port) && (host.is_fixed() || is_listed)
     }
 }
 

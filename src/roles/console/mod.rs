@@ -455,6 +455,6 @@ const ASKING: Duration = Duration::from_secs(10);
 /// How long a connection is kept for the next request.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long an answer may take to be known.
-const WAITING: Duration = Duration::from_secs(30);
+pub(crate) const WAITING: Duration = Duration::from_secs(30);
 /// How long a reader may take nothing while bytes wait for it.
 const STALL: Duration = Duration::from_secs(10);

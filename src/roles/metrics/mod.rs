@@ -12,11 +12,10 @@
 mod exposition;
 mod gather;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::endpoint::{Endpoint, Host};
-use crate::proto::http1::{Answer, Request, Status};
+use crate::proto::http1::{Answer, HostField, Request, Status};
 use crate::reactor::net::SockId;
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Limits, Server};
@@ -92,10 +91,14 @@ impl Metrics {
         // Only programs of this machine reach it; a page elsewhere may have pointed a name of its own here.
         let is_private = is_loopback(&self.config.listen);
         let route = Request::parse(&asked.head).map_err(Answer::from);
-        let route = route.and_then(|request| match is_private && !is_by_address(request.host) {
-            true => Err(Answer::new(Status::FORBIDDEN, "ask for it by its address")),
-            false => route_of(&request),
-        });
+        let is_fixed = |host| HostField::of(host).is_fixed();
+        let route =
+            route.and_then(
+                |request| match is_private && !request.host.is_some_and(is_fixed) {
+                    true => Err(Answer::new(Status::FORBIDDEN, "ask for it by its address")),
+                    false => route_of(&request),
+                },
+            );
         match route {
             Err(answer) => self.server.answer(cx, asked.conn, answer.into()),
             Ok(Route::Alive) => self.server.answer(cx, asked.conn, ok("ok").into()),
@@ -159,20 +162,6 @@ fn is_loopback(at: &Endpoint) -> bool {
         }
     );
     matches!(at, Endpoint::Tcp { .. }) && at.is_this_machine() && !is_any
-}
-
-/// Whether the Host field is an address or `localhost`, which no name server can point elsewhere.
-fn is_by_address(host: Option<&str>) -> bool {
-    let Some(host) = host else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => host,
-    };
-    let inner = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
-    let name = inner.unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 fn ok(text: &str) -> Answer {

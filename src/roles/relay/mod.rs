@@ -324,7 +324,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Keeps descriptors back for upstreams and retries, and says so where that leaves less than was asked for.
+    /// Keeps descriptors back for upstreams and retries.
     fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let silent = match self.config.source {
             Source::Listen(_) => CANDIDATES_MAX,
@@ -337,10 +337,7 @@ impl Relay {
             false => self.config.max_clients,
         };
         let needs = UPSTREAMS + dialled;
-        if let Some(text) = claim(cx, asked, RESERVE + silent, needs)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
-        Ok(())
+        claim(cx, asked, RESERVE + silent, needs)
     }
 
     fn stock(&mut self, cx: &mut Cx<'_>) {

@@ -3,9 +3,9 @@
 
 use super::{Job, Scribe, Want, answer};
 use crate::app::RoleSet;
-use crate::app::errand::Errand;
+use crate::app::errand::{Errand, Limit};
 use crate::app::fleet::plan::places_to_take;
-use crate::app::fleet::reload::{HANGS, Read, Reading};
+use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::{Fleet, Origin};
 use crate::app::posts::begin::text_of;
 use crate::app::saving::keeper::{About, Said};
@@ -64,13 +64,8 @@ impl Fleet {
             let (Some(scribe), Origin::File(file)) = (&mut self.scribe, &self.origin) else {
                 return;
             };
-            if self.hanging.is_full() {
-                let reply = TabReply::Refused(HANGS.to_owned());
-                self.note_said(reactor, &edit, &reply);
-                answer(reactor, job.asked, reply);
-                continue;
-            }
-            match make(scribe, file.origin(), edit.clone(), reactor.waker()) {
+            let (limit, wake) = (&self.readers, reactor.waker());
+            match make(limit, scribe, file.origin(), edit.clone(), wake) {
                 Ok(making) => {
                     scribe.under_way = Some(UnderWay {
                         job,
@@ -147,7 +142,6 @@ impl Fleet {
             Some(outcome) => outcome,
             // Whoever waited was told so long ago.
             None if reading.is_late(reactor.now()) => {
-                reading.abandon(&mut self.hanging);
                 log::warn!("hydrant: {SLOW_FILES}");
                 Err(ConfigError::Mistakes(SLOW_FILES.to_owned()).into())
             }
@@ -310,13 +304,14 @@ impl Fleet {
 
 /// Makes a change of the text and checks what the file would be, in a thread.
 fn make(
+    limit: &Limit,
     scribe: &Scribe,
     origin: run_file::Origin,
     edit: Edit,
     wake: Wake,
 ) -> Result<Errand<Result<Read, Unmade>>, String> {
     let (known, meant) = (scribe.keeper.known(), scribe.text.clone());
-    Errand::begin("run file", wake, move || {
+    Errand::begin(limit, "run file", wake, move || {
         let text = edit.apply(&meant).map_err(Unmade::Faults)?;
         if text == meant {
             return Err(Unmade::Same);

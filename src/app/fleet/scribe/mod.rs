@@ -30,16 +30,17 @@ use self::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
 use crate::app::posts::Posts;
-use crate::app::posts::fields::{fault_of, settings_of};
+use crate::app::posts::fields::{Sent, fault_of, settings_of, take_fields};
 use crate::app::saving::keeper::{Keeper, Writer};
 use crate::app::saving::lock::{Lock, RunLock};
 use crate::app::saving::saved::{Saved, Waiter};
 use crate::app::saving::settings_file::Kept;
 use crate::base::time::Time;
 use crate::config::Run;
+use crate::config::settings::Settings;
 use crate::reactor::command::{Reply, Ticket};
 use crate::reactor::net::Wake;
-use crate::reactor::tabs::{Faults, TabReply};
+use crate::reactor::tabs::TabReply;
 use crate::reactor::{Reactor, RoleId};
 
 /// What keeps a run file.
@@ -248,30 +249,17 @@ impl Fleet {
                 "only relays are changed on the page: change it in the run file".to_owned(),
             ));
         }
-        let mut changed = Vec::new();
-        let mut shows = None;
-        let mut faults = Faults::new();
         let mut settings = settings_of(post);
         // A console takes less than a run file: what stands there is no mistake of whoever changes another field.
         let known = settings.check().err().unwrap_or_default();
         let is_running = post.role().is_some();
-        for (key, value) in fields {
-            let value = value.trim().to_owned();
-            match key.as_str() {
-                "dump" => shows = Some(value == "true"),
-                "name" if value == post.member.name => {}
-                _ => match fault_of(&settings, is_running, &key, &value, "run file") {
-                    Some(text) => faults.push((key, text)),
-                    None => {
-                        match key.as_str() {
-                            "name" => settings.name.clone_from(&value),
-                            key => settings.set(key, &value),
-                        }
-                        changed.push((key, value));
-                    }
-                },
-            }
-        }
+        let name_fault =
+            |settings: &Settings, name: &str| fault_of(settings, is_running, "name", name, FILE);
+        let Sent {
+            changed,
+            shows,
+            mut faults,
+        } = take_fields(&mut settings, &fields, is_running, FILE, name_fault);
         let found = settings.check().err().unwrap_or_default();
         faults.extend(found.into_iter().filter(|fault| !known.contains(fault)));
         // What is refused is not there: whoever asked is told, and nothing is wrong with what is.
@@ -393,5 +381,7 @@ pub(super) fn answer(
     }
 }
 
+/// What a field that no page changes is set in.
+const FILE: &str = "run file";
 pub(super) const CHANGE_IS_GONE: &str =
     "somebody else has changed the run file, which has been read again: this change is gone";

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::CHANGE_IS_GONE;
 use super::making::Unmade;
+use crate::app::errand::tests::held;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
-use crate::app::fleet::tests::{Rig, held, relay};
+use crate::app::fleet::tests::{Rig, relay};
 use crate::app::saving::keeper::{Keeper, Writer};
 use crate::app::saving::settings_file::Kept;
 use crate::reactor::Turn;

@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::making::{READING, SLOW_FILES, Unmade};
+use crate::app::errand::tests::held;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
-use crate::app::fleet::tests::{Rig, held, relay};
+use crate::app::fleet::tests::{Rig, relay};
 use crate::app::posts::Post;
 use crate::app::posts::certificates::Watch;
 use crate::app::posts::panel::Panel;

@@ -188,13 +188,10 @@ impl Hub {
         Ok(())
     }
 
-    /// Keeps descriptors back, and says so where that leaves less than was asked for.
+    /// Keeps descriptors back for newcomers.
     fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let reserve = RESERVE + NEWCOMERS_MAX;
-        if let Some(text) = claim(cx, self.config.max_clients, reserve, 0)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
-        Ok(())
+        claim(cx, self.config.max_clients, reserve, 0)
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, key: TimerKey, tag: u32) {

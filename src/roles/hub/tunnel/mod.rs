@@ -223,9 +223,7 @@ impl Tunnel {
                 self.journal.warn(cx.now(), "open", text);
             }
         }
-        if let Some(text) = claim(cx, Some(self.config.max_streams), RESERVE, 1)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
+        claim(cx, Some(self.config.max_streams), RESERVE, 1)?;
         cx.timer(STOCK, Tick::Stock as u32);
         cx.timer(HELLO_EVERY, Tick::Hello as u32);
         self.hub.start(cx);

@@ -167,9 +167,7 @@ impl Expose {
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
         let asked = Some(self.config.max_streams);
-        if let Some(text) = listening::claim(cx, asked, RESERVE, 1)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
+        listening::claim(cx, asked, RESERVE, 1)?;
         // A closed stdout ends nothing: the address stands in the log, too.
         if self.config.prints {
             self.stdout = cx.open_std(StdStream::Stdout).ok().map(Link::new);

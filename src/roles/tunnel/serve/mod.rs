@@ -219,17 +219,14 @@ impl Serve {
         Ok(())
     }
 
-    /// Keeps descriptors back for backends, each of which has a connection and a port, and says so where that leaves
-    /// less than was asked for. Where there are few, no more than half of them.
+    /// Keeps descriptors back for backends, each of which has a connection and a port. Where there are few, no more
+    /// than half of them.
     fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let backends = self.config.max_backends.unwrap_or(usize::MAX);
         let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
         let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
-        if let Some(text) = listening::claim(cx, self.config.max_clients, reserve, 0)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
-        Ok(())
+        listening::claim(cx, self.config.max_clients, reserve, 0)
     }
 
     fn stock(&mut self, cx: &mut Cx<'_>) {

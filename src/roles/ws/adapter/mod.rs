@@ -220,9 +220,7 @@ impl Adapter {
                 self.listens_at.push(at);
             }
         }
-        if let Some(text) = listening::claim(cx, Some(self.config.max_streams), RESERVE, 1)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
+        listening::claim(cx, Some(self.config.max_streams), RESERVE, 1)?;
         if self.config.tls.insecure {
             self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }

@@ -182,9 +182,7 @@ impl Relay {
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
-        if let Some(text) = listening::claim(cx, self.config.max_connections, RESERVE, 0)? {
-            self.journal.warn(cx.now(), "descriptors", text);
-        }
+        listening::claim(cx, self.config.max_connections, RESERVE, 0)?;
         for at in &self.listens_at {
             let text = format!("listening on {at} for hosts and clients");
             self.journal.info(text);
