@@ -168,6 +168,37 @@ fn a_lock_that_is_gone_is_taken_again() {
     first.stop();
 }
 
+/// Whoever moves somebody else's file away need do nothing more: what was stopped meanwhile stays so, however it ends.
+#[test]
+fn what_was_stopped_is_written_once_the_file_is_ours_again() {
+    let file = File::new(&text(true));
+    let mut first = file.run();
+    let page = Page::of(&first);
+    let stop = |id: u32, why: &str| {
+        let answer = page.does(&format!("relays/{id}/stop"), &json!({}));
+        let unsaved = answer["unsaved"].as_str().unwrap_or_default();
+        assert!(unsaved.contains(why), "{answer}");
+    };
+    file.write(&text(true).replace("# ours", "# theirs"));
+    stop(1, "changed by somebody else");
+    fs::remove_file(file.path()).expect("it is there");
+    first.wait_log("the run file says that a is not to run");
+    // Another process has taken the lock, and is killed.
+    fs::remove_file(format!("{}.lock", file.path())).expect("it is there");
+    let mut other = file.run();
+    Page::of(&other);
+    stop(2, &format!("(process {}) keeps", other.pid()));
+    other.kill();
+    first.wait_log("the run file says that hub is not to run");
+    first.kill();
+    let again = file.run();
+    let page = Page::of(&again);
+    for name in ["a", "hub"] {
+        assert_eq!(page.role(name)["state"], json!("stopped"), "{name}");
+    }
+    again.stop();
+}
+
 /// One that can't begin leaves nothing, either.
 #[test]
 fn one_that_can_not_begin_leaves_no_lock() {

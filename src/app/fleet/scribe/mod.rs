@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::by_hand::ByHand;
-use self::making::{CHANGED, UnderWay};
+use self::making::UnderWay;
 use self::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
@@ -50,12 +50,20 @@ pub(super) struct Scribe {
     /// What is to be changed behind what is being changed.
     pub(super) waiting: VecDeque<Job>,
     pub(super) under_way: Option<UnderWay>,
-    /// Somebody else has changed the file, and it has not been read since: how much was saved before that.
-    stale: Option<u64>,
+    /// The file can't be changed for now.
+    lost: Option<Lost>,
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
     /// Who waits for what has been changed to be in the file.
     pub(super) saved: Saved,
+}
+
+/// Somebody else has changed the file, and it has not been read since; or it can't be looked at.
+struct Lost {
+    /// How often it had been written by then.
+    written: u64,
+    /// What the page says of it.
+    why: Option<&'static str>,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -116,7 +124,7 @@ impl Scribe {
             text,
             waiting: VecDeque::new(),
             under_way: None,
-            stale: None,
+            lost: None,
             by_hand: ByHand::default(),
             saved: Saved::default(),
         })
@@ -124,7 +132,7 @@ impl Scribe {
 
     /// The file has been read again, with what is still to be written. Whose change may not be in it any more.
     fn found(&mut self, reactor: &mut Reactor<RoleSet>, text: &str) -> Vec<Waiter> {
-        self.stale = None;
+        self.lost = None;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take().filter(|it| !it.is_given_up) {
             self.waiting.push_front(under_way.job);
@@ -149,24 +157,37 @@ impl Scribe {
 
     /// Why what was changed last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        let stale = self.stale.map(|_| CHANGED.to_owned());
-        stale.or_else(|| self.keeper.fault())
+        let why = self.lost.as_ref().and_then(|lost| lost.why);
+        why.map(str::to_owned).or_else(|| self.keeper.fault())
     }
 
-    /// Somebody else has changed the file, or has not any more.
-    pub(super) fn note_stale(&mut self, is_stale: bool) {
-        self.stale = is_stale.then(|| self.keeper.saved());
+    /// The file can't be changed, until it is read again or what was in it can be written again. `why`: what the page
+    /// says of that.
+    pub(super) fn lose(&mut self, why: Option<&'static str>) {
+        let written = self.keeper.written();
+        let why = why.or(self.lost.take().and_then(|lost| lost.why));
+        self.lost = Some(Lost { written, why });
+        self.keeper.look_after(self.text.clone());
     }
 
-    /// What somebody else has written was moved away if something could be saved since. Whether that is so.
-    pub(super) fn forget_stale(&mut self) -> bool {
-        let is_over = self
-            .stale
-            .is_some_and(|before| self.keeper.saved() > before);
-        if is_over {
-            self.stale = None;
+    /// It was found to be ours.
+    pub(super) fn find(&mut self) {
+        self.lost = None;
+    }
+
+    /// Whether it could be written since it was lost: somebody has moved away what was there.
+    fn is_found(&self) -> bool {
+        let lost = self.lost.as_ref();
+        lost.is_some_and(|lost| self.keeper.written() > lost.written)
+    }
+
+    /// Forgets that it was lost, if it could be written since. Whether that is so.
+    pub(super) fn find_again(&mut self) -> bool {
+        let is_found = self.is_found();
+        if is_found {
+            self.find();
         }
-        is_over
+        is_found
     }
 
     /// Where something stands that somebody else wrote, and a save met.
@@ -208,7 +229,7 @@ impl Scribe {
 
     /// Something may become of it between these two turns.
     pub(super) fn is_changing(&self) -> bool {
-        !self.is_idle() || self.stale.is_some_and(|at| at != self.keeper.saved())
+        !self.is_idle() || self.is_found()
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {
