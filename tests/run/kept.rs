@@ -1,12 +1,16 @@
 //! A run file that says `save = true`: what an answer promises, and whose it is.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::common::hydrant::{Finished, hydrant};
+use crate::common::tools::{Tool, have, skip};
+use crate::common::within;
 use crate::rig::{File, Page};
 
 fn text(saves: bool) -> String {
@@ -251,3 +255,44 @@ fn a_reload_takes_the_lock_and_gives_it_back() {
     first.stop();
     other.stop();
 }
+
+/// A change is answered as hydrant stops, and that comes to its end, though the disk does not answer.
+#[test]
+fn who_waits_for_a_disk_that_hangs_is_answered_as_it_stops() {
+    if !have("python3") {
+        return;
+    }
+    let file = File::new(&text(true));
+    let mut hydrant = file.run();
+    let at = Page::of(&hydrant).0;
+    // The next save opens another lock, and that waits for its holder.
+    let lock = format!("{}.lock", file.path());
+    fs::remove_file(&lock).expect("it is there");
+    fs::write(&lock, "").expect("the folder can be written");
+    let mut holder = Tool::start("python3", &["-c", HOLDER, &lock]);
+    let mut stdout = holder.0.stdout.take().expect("a pipe");
+    let is_held = within("the holder", move || stdout.read_exact(&mut [0; 5]).is_ok());
+    if !is_held {
+        skip("this filesystem has no leases");
+        return;
+    }
+    let lag = json!({ "max-lag": "3s" });
+    let asked = thread::spawn(move || Page(at).post("relays/1", &lag));
+    hydrant.wait_log("changed on the page: ");
+    hydrant.signal("TERM");
+    let (status, answer) = asked.join().expect("it is answered");
+    assert_eq!(status, 200, "{answer}");
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("hydrant stops"), "{answer}");
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("may not be saved: the disk does not answer");
+}
+
+const HOLDER: &str = "
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()
+";

@@ -277,6 +277,9 @@ impl Desk {
         self.answer_asked(reactor);
         self.begin_prepared(reactor);
         if let Some(keeper) = &self.keeper {
+            if reactor.is_stopping() {
+                self.saved.end(reactor.now(), keeper);
+            }
             self.saved.answer_known(reactor, keeper);
             self.turns.note_waiting(reactor, !self.saved.is_empty());
         }

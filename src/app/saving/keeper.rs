@@ -247,20 +247,28 @@ impl Keeper {
     }
 
     /// What has come of the text of this number, or why it is not in the file yet; `None` where that is not known.
-    /// `is_late`: the disk was waited for long enough.
-    pub(super) fn outcome(&self, number: u64, is_late: bool) -> Option<Result<(), String>> {
+    /// `late`: what is to be said of a disk that was waited for long enough.
+    pub(super) fn outcome(&self, number: u64, late: Option<&str>) -> Option<Result<(), String>> {
         let mut come = look(&self.come);
         if number <= come.saved {
             return Some(Ok(()));
         }
-        if number > come.tried && !come.is_slow {
-            if !is_late {
-                return None;
+        if number > come.tried {
+            match late {
+                Some(late) if !come.is_slow || come.fault.as_deref() != Some(late) => {
+                    log::error!("{} not saved: {late}", self.what);
+                    (come.is_slow, come.fault) = (true, Some(late.to_owned()));
+                }
+                None if !come.is_slow => return None,
+                _ => {}
             }
-            log::error!("{} not saved: {SLOW_DISK}", self.what);
-            (come.is_slow, come.fault) = (true, Some(SLOW_DISK.to_owned()));
         }
         Some(Err(come.fault.clone().unwrap_or_default()))
+    }
+
+    /// Whether the disk has not answered for long.
+    pub(in crate::app) fn is_slow(&self) -> bool {
+        look(&self.come).is_slow
     }
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
@@ -432,8 +440,6 @@ fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
     come.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why something is not saved yet.
-const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// What became of what was not saved.
 const FORGOTTEN: &str =
     "what could not be saved counts no more, since the file was read again and says another thing";

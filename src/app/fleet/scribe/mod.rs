@@ -12,6 +12,8 @@
 //! stopped, which the file is to say, too. `unsaved`: what is not there yet when somebody else has it read again.
 
 mod by_hand;
+#[cfg(test)]
+mod ending_tests;
 pub(super) mod making;
 #[cfg(test)]
 mod saved_tests;
@@ -31,6 +33,7 @@ use super::{Fleet, Origin};
 use crate::app::RoleSet;
 use crate::app::posts::Posts;
 use crate::app::posts::fields::{fault_of, settings_of};
+use crate::app::posts::panel::STOPS;
 use crate::app::saving::keeper::{Keeper, Writer};
 use crate::app::saving::lock::{Lock, RunLock};
 use crate::app::saving::saved::{Saved, Waiter};
@@ -195,14 +198,19 @@ impl Scribe {
         self.keeper.theirs()
     }
 
-    /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
+    /// All is over: waits for the file.
     pub(super) fn finish(&mut self, posts: &Posts) {
+        self.keep_said(posts);
+        self.keeper.finish();
+    }
+
+    /// What was begun or stopped by hand and does not stand in the file yet is to.
+    fn keep_said(&mut self, posts: &Posts) {
         let said = self.by_hand.said_in(&self.text, posts);
         if self.text != said {
             self.keeper.keep(said.clone(), Vec::new());
             self.text = said;
         }
-        self.keeper.finish();
     }
 
     /// The file is about to say of this role whether it is to run.
@@ -343,6 +351,28 @@ impl Fleet {
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
         None
+    }
+
+    /// The process stops: what is not made by now never is, but for what was done by hand, which is only to be said.
+    /// Whoever waits hears of it.
+    pub(super) fn end_keeping(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        for job in scribe.take_jobs() {
+            answer(reactor, job.asked, TabReply::Refused(STOPS.to_owned()));
+        }
+        // That takes the text apart, which is long enough for one turn: what nobody waits for is said at the end.
+        let waiting = scribe.by_hand.take_waiting();
+        if !waiting.is_empty() {
+            scribe.keep_said(&self.posts);
+        }
+        let number = scribe.keeper.given();
+        for waiter in waiting {
+            scribe.saved.wait(Waiter { number, ..waiter });
+        }
+        scribe.saved.end(reactor.now(), &scribe.keeper);
+        scribe.saved.answer_known(reactor, &scribe.keeper);
     }
 
     /// The run file is kept from now on. `lock`: by this process alone.
