@@ -15,6 +15,8 @@ mod bench;
 mod control;
 mod demo;
 mod desk;
+#[cfg(test)]
+mod ending;
 mod errand;
 mod fleet;
 mod notify;

@@ -83,6 +83,27 @@ pub enum TabCommand {
     },
 }
 
+impl TabCommand {
+    /// Whether something is another one by it, and not only looked at.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::List { .. }
+            | Self::Options
+            | Self::Log { .. }
+            | Self::Payload { .. }
+            | Self::Clients { .. } => false,
+            Self::Add { .. }
+            | Self::Change { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Remove { .. }
+            | Self::Dump { .. }
+            | Self::Reload
+            | Self::Kick { .. } => true,
+        }
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TabReply {

@@ -1,12 +1,16 @@
 //! A run file that says `save = true`: what an answer promises, and whose it is.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::common::hydrant::{Finished, hydrant};
+use crate::common::tools::{Tool, have, skip};
+use crate::common::within;
 use crate::rig::{File, Page};
 
 fn text(saves: bool) -> String {
@@ -168,6 +172,37 @@ fn a_lock_that_is_gone_is_taken_again() {
     first.stop();
 }
 
+/// Whoever moves somebody else's file away need do nothing more: what was stopped meanwhile stays so, however it ends.
+#[test]
+fn what_was_stopped_is_written_once_the_file_is_ours_again() {
+    let file = File::new(&text(true));
+    let mut first = file.run();
+    let page = Page::of(&first);
+    let stop = |id: u32, why: &str| {
+        let answer = page.does(&format!("relays/{id}/stop"), &json!({}));
+        let unsaved = answer["unsaved"].as_str().unwrap_or_default();
+        assert!(unsaved.contains(why), "{answer}");
+    };
+    file.write(&text(true).replace("# ours", "# theirs"));
+    stop(1, "changed by somebody else");
+    fs::remove_file(file.path()).expect("it is there");
+    first.wait_log("the run file says that a is not to run");
+    // Another process has taken the lock, and is killed.
+    fs::remove_file(format!("{}.lock", file.path())).expect("it is there");
+    let mut other = file.run();
+    Page::of(&other);
+    stop(2, &format!("(process {}) keeps", other.pid()));
+    other.kill();
+    first.wait_log("the run file says that hub is not to run");
+    first.kill();
+    let again = file.run();
+    let page = Page::of(&again);
+    for name in ["a", "hub"] {
+        assert_eq!(page.role(name)["state"], json!("stopped"), "{name}");
+    }
+    again.stop();
+}
+
 /// One that can't begin leaves nothing, either.
 #[test]
 fn one_that_can_not_begin_leaves_no_lock() {
@@ -220,3 +255,44 @@ fn a_reload_takes_the_lock_and_gives_it_back() {
     first.stop();
     other.stop();
 }
+
+/// A change is answered as hydrant stops, and that comes to its end, though the disk does not answer.
+#[test]
+fn who_waits_for_a_disk_that_hangs_is_answered_as_it_stops() {
+    if !have("python3") {
+        return;
+    }
+    let file = File::new(&text(true));
+    let mut hydrant = file.run();
+    let at = Page::of(&hydrant).0;
+    // The next save opens another lock, and that waits for its holder.
+    let lock = format!("{}.lock", file.path());
+    fs::remove_file(&lock).expect("it is there");
+    fs::write(&lock, "").expect("the folder can be written");
+    let mut holder = Tool::start("python3", &["-c", HOLDER, &lock]);
+    let mut stdout = holder.0.stdout.take().expect("a pipe");
+    let is_held = within("the holder", move || stdout.read_exact(&mut [0; 5]).is_ok());
+    if !is_held {
+        skip("this filesystem has no leases");
+        return;
+    }
+    let lag = json!({ "max-lag": "3s" });
+    let asked = thread::spawn(move || Page(at).post("relays/1", &lag));
+    hydrant.wait_log("changed on the page: ");
+    hydrant.signal("TERM");
+    let (status, answer) = asked.join().expect("it is answered");
+    assert_eq!(status, 200, "{answer}");
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("hydrant stops"), "{answer}");
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("may not be saved: the disk does not answer");
+}
+
+const HOLDER: &str = "
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()
+";

@@ -298,6 +298,9 @@ impl Desk {
         self.answer_asked(reactor);
         self.begin_prepared(reactor);
         if let Some(keeper) = &self.keeper {
+            if reactor.is_stopping() {
+                self.saved.end(reactor.now(), keeper);
+            }
             self.saved.answer_known(reactor, keeper);
         }
         let is_reading = self.reading.is_some() || !self.tabs.beginning.is_empty();

@@ -5,10 +5,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::*;
+use crate::app::ending::{held_keeper, place_of, request, until_over};
 use crate::app::errand::tests::{held, held_within};
 use crate::app::errand::{FEW, Hosts};
 use crate::config::Env;
-use crate::reactor::command::{Reply, RoleState, Ticket};
+use crate::reactor::command::{Command, Reply, RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::tabs::{TabCommand, TabReply};
 
@@ -26,7 +27,7 @@ fn desk() -> (Reactor<RoleSet>, Desk) {
     (reactor, desk)
 }
 
-/// What is looked up when all is to end does not begin afterwards, or there would be no end.
+/// What is looked up when all is to end, or asked for then, does not begin afterwards, or there would be no end.
 #[test]
 fn nothing_begins_once_all_is_to_end() {
     let (mut reactor, mut desk) = desk();
@@ -45,10 +46,61 @@ fn nothing_begins_once_all_is_to_end() {
     let one = &mut desk.tabs.beginning[0];
     (one.files, one.hosts) = (Some(files), Hosts::default());
     done.recv().expect("it is through");
+    let id = desk.tabs.place(Post::resting(desk.tabs[0].member.clone()));
+    desk.tabs[1].member.settings.set("dst", "127.0.0.1:0");
     reactor.stop();
+    let start = Command::Tab(TabCommand::Start { tab: id });
+    reactor.with(desk.console, |_, cx| cx.ask(start));
     let between = desk.between_turns(&mut reactor, &Turn::Going, &mut Vec::new());
     between.expect("the console goes on");
-    assert!(desk.tabs.beginning.is_empty() && desk.tabs[0].role().is_none());
+    let runs = |tab: &Post<Draft>| tab.role().is_some();
+    assert!(desk.tabs.beginning.is_empty() && !desk.tabs.iter().any(runs));
+    let refused = Reply::Tab(TabReply::Refused("hydrant stops".to_owned()));
+    let refusals = reactor.answers().filter(|reply| **reply == refused);
+    assert_eq!(refusals.count(), 2);
+}
+
+/// Whoever waits for a save as it stops hears that it is saved; or that it may not be, where the disk does not answer.
+#[test]
+fn who_waits_for_a_save_as_it_stops_hears_of_it() {
+    let name = format!("hydrant-ending-{}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    for (last, why) in [
+        (Duration::from_secs(3600), None),
+        (Duration::ZERO, Some("hydrant stops")),
+    ] {
+        let _ = std::fs::remove_file(&path);
+        let (mut reactor, mut desk) = desk();
+        let wake = reactor.waker();
+        let (keeper, go) = held_keeper(path.clone(), None, Kept::Settings, wake);
+        desk.keeper = Some(keeper);
+        desk.saved.last = last;
+        let answer = request(place_of(&reactor, desk.console), "relays", "{}");
+        let end = reactor.clock() + Duration::from_secs(60);
+        while desk.saved.is_empty() {
+            assert!(reactor.clock() < end, "it is never asked");
+            let turn = reactor.turn(&mut Vec::new()).expect("it can wait");
+            let between = desk.between_turns(&mut reactor, &turn, &mut Vec::new());
+            between.expect("the console goes on");
+        }
+        reactor.stop();
+        if why.is_none() {
+            go.send(()).expect("it waits");
+        }
+        until_over(&mut reactor, |reactor, turn, ended| {
+            desk.between_turns(reactor, turn, ended)
+        });
+        let answer = answer.join().expect("an end");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+        match why {
+            Some(why) => assert!(answer.contains(why), "{answer}"),
+            None => assert!(!answer.contains("unsaved") && path.exists(), "{answer}"),
+        }
+        // It has gone on where it was not held.
+        let _ = go.send(());
+        desk.finish();
+    }
+    let _ = std::fs::remove_file(path);
 }
 
 /// Nobody wants it any more: neither now nor at the next start.

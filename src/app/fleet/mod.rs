@@ -36,8 +36,9 @@ use super::turns::Turns;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, RunFile};
 use crate::reactor::command::Ticket;
+use crate::reactor::net::Signal;
 use crate::reactor::tabs::{TabReply, Tabs};
-use crate::reactor::{End, Reactor, RoleId, Turn};
+use crate::reactor::{End, Event, Reactor, RoleId, Turn};
 use crate::roles::console::config::ConsoleConfig;
 
 /// What the owner of the loop remembers of the roles that were asked for.
@@ -277,8 +278,9 @@ impl Fleet {
             && self.posts.beginning.is_empty();
         reactor.stay(!is_over && !reactor.is_stopping());
         if is_over {
+            // Whoever waits for an answer gets it.
             for watcher in self.watchers.drain(..) {
-                reactor.with(watcher, |_, cx| cx.finish(End::Done));
+                reactor.tell(watcher, Event::Drain(Signal::Command));
             }
         }
         // What had to wait until now would wait for the next event else.
@@ -308,6 +310,7 @@ impl Fleet {
             // All are told, and what has not come to hold never does.
             self.to_tell.clear();
             self.give_up_reload(reactor);
+            self.end_keeping(reactor);
         } else {
             self.end_reload(reactor);
             self.end_edit(reactor);

@@ -20,6 +20,7 @@ use crate::app::RoleSet;
 use crate::app::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::app::notify::Readings;
 use crate::app::posts::change::{Change, change};
+use crate::app::posts::panel::STOPS;
 use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;
@@ -274,16 +275,16 @@ impl Fleet {
         is_making || self.reading.is_some() && !self.is_applying()
     }
 
-    /// The process stops: what is being applied is taken back.
+    /// The process stops: what is being applied is taken back, and what is being read never is.
     pub(super) fn give_up_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
-        if self.is_applying()
-            && let Some((reading, waiting)) = self.reading.take()
-            && let Some(applying) = reading.applying
-        {
+        let Some((reading, mut waiting)) = self.reading.take() else {
+            return;
+        };
+        if let Some(applying) = reading.applying {
             applying.0.take_back(reactor);
-            let text = "hydrant stops".to_owned();
-            answer_all(reactor, waiting, &TabReply::Refused(text));
         }
+        waiting.extend(self.next_reading.take().unwrap_or_default());
+        answer_all(reactor, waiting, &TabReply::Refused(STOPS.to_owned()));
     }
 
     fn conclude_reload(&mut self, reactor: &mut Reactor<RoleSet>, reply: &TabReply) {

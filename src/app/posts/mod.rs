@@ -371,6 +371,12 @@ impl<O: Orders> Posts<O> {
         all
     }
 
+    /// None of those that are about to begin does. Who waited for them.
+    pub(super) fn give_up_all(&mut self) -> Vec<(RoleId, Ticket)> {
+        let all = self.beginning.drain(..);
+        all.filter_map(|one| one.asked).collect()
+    }
+
     /// One that is about to begin does not. Who waited for it, if it was.
     pub(super) fn give_up(&mut self, place: usize) -> Option<Option<(RoleId, Ticket)>> {
         let id = self.all[place].id;

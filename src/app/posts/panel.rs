@@ -64,6 +64,10 @@ pub(in crate::app) trait Panel {
                     let process = process::look(reactor, self.reloads());
                     Some(Reply::Process(Box::new(process)))
                 }
+                // What would begin now nobody would tell to end.
+                Command::Tab(command) if reactor.is_stopping() && command.changes() => {
+                    Some(Reply::Tab(refused(STOPS)))
+                }
                 Command::Tab(command) => {
                     self.take_changed();
                     if let Some(reply) = self.obey(reactor, (by, ticket), command) {
@@ -226,7 +230,10 @@ pub(in crate::app) trait Panel {
     /// Begins those that are prepared by now, or none any more where all is to end: or it never would.
     fn begin_prepared(&mut self, reactor: &mut Reactor<RoleSet>) {
         if reactor.is_stopping() {
-            return self.posts().beginning.clear();
+            for (by, ticket) in self.posts().give_up_all() {
+                reactor.answer(by, ticket, Reply::Tab(refused(STOPS)));
+            }
+            return;
         }
         for Prepared { place, made, asked } in self.posts().prepared(reactor) {
             self.take_changed();
@@ -336,3 +343,6 @@ fn log_after(after: u64) -> Vec<LogLine> {
 pub(in crate::app) fn refused(why: &str) -> TabReply {
     TabReply::Refused(why.to_owned())
 }
+
+/// What is said of a change that does not hold when the process stops.
+pub(in crate::app) const STOPS: &str = "hydrant stops";

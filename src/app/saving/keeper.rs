@@ -35,6 +35,8 @@ struct Come {
     saved: u64,
     /// This one is, or could not be written.
     tried: u64,
+    /// How often the file was found to hold what it is to, or was made to.
+    written: u64,
     /// Why the last one is not in the file.
     fault: Option<String>,
     /// The disk has not answered for long, and nobody waits for it until it does.
@@ -68,6 +70,8 @@ struct Pending {
     found: Option<String>,
     /// This is to be in the file, behind that.
     text: Option<String>,
+    /// This was in the file, and is to be again once somebody else's is not.
+    watched: Option<String>,
     said: Vec<Said>,
     /// They go away once all of it is in the file, or could not be written.
     tried: Vec<Sender<()>>,
@@ -96,7 +100,8 @@ impl Slot {
     /// Takes what there is to see to, once there is something; after `again` at the latest.
     fn take(&self, again: Option<Duration>) -> Pending {
         let is_idle = |pending: &mut Pending| {
-            let is_new = pending.found.is_some() || pending.text.is_some() || pending.is_over;
+            let texts = [&pending.found, &pending.text, &pending.watched];
+            let is_new = texts.iter().any(|text| text.is_some()) || pending.is_over;
             !is_new && pending.tried.is_empty()
         };
         let pending = self.lock();
@@ -147,6 +152,7 @@ impl Keeper {
             slot: Arc::clone(&slot),
             file,
             unwritten: None,
+            watched: None,
             number: 0,
             said: Vec::new(),
             come: Arc::clone(&come),
@@ -194,9 +200,15 @@ impl Keeper {
         self.slot.tell(|pending| {
             pending.number = self.given;
             pending.found = Some(text);
-            pending.text = None;
+            (pending.text, pending.watched) = (None, None);
             pending.said.clear();
         });
+    }
+
+    /// Somebody else's stands in the place of this text, which was written before: once that is gone, it is to be there
+    /// again. Until then nothing of it is unsaved.
+    pub(in crate::app) fn look_after(&mut self, text: String) {
+        self.slot.tell(|pending| pending.watched = Some(text));
     }
 
     /// Ends once all that was given is in the file, or could not be written: for a thread that is about to read it.
@@ -224,9 +236,9 @@ impl Keeper {
         look(&self.come).fault.clone()
     }
 
-    /// The number of what was saved last.
-    pub(in crate::app) fn saved(&self) -> u64 {
-        look(&self.come).saved
+    /// How often the file was found to hold what it is to, or was made to.
+    pub(in crate::app) fn written(&self) -> u64 {
+        look(&self.come).written
     }
 
     /// The number of what was given last.
@@ -235,20 +247,28 @@ impl Keeper {
     }
 
     /// What has come of the text of this number, or why it is not in the file yet; `None` where that is not known.
-    /// `is_late`: the disk was waited for long enough.
-    pub(super) fn outcome(&self, number: u64, is_late: bool) -> Option<Result<(), String>> {
+    /// `late`: what is to be said of a disk that was waited for long enough.
+    pub(super) fn outcome(&self, number: u64, late: Option<&str>) -> Option<Result<(), String>> {
         let mut come = look(&self.come);
         if number <= come.saved {
             return Some(Ok(()));
         }
-        if number > come.tried && !come.is_slow {
-            if !is_late {
-                return None;
+        if number > come.tried {
+            match late {
+                Some(late) if !come.is_slow || come.fault.as_deref() != Some(late) => {
+                    log::error!("{} not saved: {late}", self.what);
+                    (come.is_slow, come.fault) = (true, Some(late.to_owned()));
+                }
+                None if !come.is_slow => return None,
+                _ => {}
             }
-            log::error!("{} not saved: {SLOW_DISK}", self.what);
-            (come.is_slow, come.fault) = (true, Some(SLOW_DISK.to_owned()));
         }
         Some(Err(come.fault.clone().unwrap_or_default()))
+    }
+
+    /// Whether the disk has not answered for long.
+    pub(in crate::app) fn is_slow(&self) -> bool {
+        look(&self.come).is_slow
     }
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
@@ -281,6 +301,8 @@ pub(in crate::app) struct Writer {
     slot: Arc<Slot>,
     file: SettingsFile,
     unwritten: Option<String>,
+    /// Where nothing is unwritten: what is to be there again.
+    watched: Option<String>,
     /// The number of what was taken last.
     number: u64,
     /// What the log is to say once that is written.
@@ -303,7 +325,8 @@ impl Writer {
         self.file.put_right();
         self.say_found();
         loop {
-            let pending = self.slot.take(self.unwritten.is_some().then_some(AGAIN));
+            let is_awaited = self.unwritten.is_some() || self.watched.is_some();
+            let pending = self.slot.take(is_awaited.then_some(AGAIN));
             let (is_over, tried) = self.take(pending);
             let written = self.write();
             if is_over {
@@ -328,22 +351,29 @@ impl Writer {
                 log::info!("{}: {FORGOTTEN}", self.what);
             }
             come.is_slow = false;
-            self.unwritten = None;
+            (self.unwritten, self.watched) = (None, None);
             self.said.clear();
         }
         if let Some(text) = pending.text {
             self.unwritten = Some(text);
         }
+        self.watched = pending.watched.or(self.watched.take());
         say(&mut self.said, pending.said);
         (pending.is_over, pending.tried)
     }
 
-    /// Writes what is to be in the file. `None`: there is nothing; else why it is not there, if so.
+    /// Writes what is to be in the file. `None`: there is nothing new; else why it is not there, if so.
     fn write(&mut self) -> Option<Option<String>> {
-        let text = self.unwritten.as_deref()?;
+        // What is unwritten holds all that there was before.
+        let text = self.unwritten.as_deref().or(self.watched.as_deref())?;
         let locked = self.lock.as_mut().map_or(Ok(()), Lock::renew);
         let written = locked.and_then(|()| self.file.write(text));
         self.say_found();
+        if written.is_ok() {
+            self.watched = None;
+            look(&self.come).written += 1;
+        }
+        self.unwritten.as_ref()?;
         if written.is_ok() {
             self.unwritten = None;
             for line in self.said.drain(..).filter_map(|said| said.line) {
@@ -410,8 +440,6 @@ fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
     come.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why something is not saved yet.
-const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// What became of what was not saved.
 const FORGOTTEN: &str =
     "what could not be saved counts no more, since the file was read again and says another thing";

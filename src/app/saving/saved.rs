@@ -1,5 +1,6 @@
 //! Who has changed something hears of it once that is on the disk, or is known not to come there now: what it was
-//! answered then holds, whatever becomes of the process. A disk that hangs is not waited for for ever.
+//! answered then holds, whatever becomes of the process. A disk that hangs is not waited for for ever, and not for long
+//! once the process stops.
 //!
 //! ```text
 //!   change ──it holds──> text number N ──> Keeper ──N or a later one is saved──> answered
@@ -20,6 +21,10 @@ pub(in crate::app) struct Saved {
     waiting: Vec<Waiter>,
     /// How long each of them waits at most, for a change and for the disk together.
     pub(in crate::app) patience: Duration,
+    /// How long they do once the process stops.
+    pub(in crate::app) last: Duration,
+    /// Until then, since it does.
+    end: Option<Time>,
 }
 
 /// Somebody whose change holds.
@@ -40,6 +45,8 @@ impl Default for Saved {
         Self {
             waiting: Vec::new(),
             patience: PATIENCE,
+            last: LAST,
+            end: None,
         }
     }
 }
@@ -47,6 +54,12 @@ impl Default for Saved {
 impl Saved {
     pub(in crate::app) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(in crate::app) fn count(&self) -> usize {
+        self.waiting.len()
     }
 
     /// One more waits.
@@ -58,12 +71,29 @@ impl Saved {
         now.since(since) >= self.patience
     }
 
+    /// The process stops: nobody waits for long any more, and not at all for a disk that has not answered for long.
+    pub(in crate::app) fn end(&mut self, now: Time, keeper: &Keeper) {
+        let last = match keeper.is_slow() {
+            true => Duration::ZERO,
+            false => self.last,
+        };
+        self.end.get_or_insert(now + last);
+    }
+
+    /// What is said of the disk to whoever has waited since then, where that is long enough.
+    fn lateness(&self, since: Time, now: Time) -> Option<&'static str> {
+        match self.end {
+            Some(end) => (now >= end).then_some(LAST_WORD),
+            None => self.is_late(since, now).then_some(SLOW_DISK),
+        }
+    }
+
     /// Answers those of whom it is known what has come of their change, or who have waited for long enough.
     pub(in crate::app) fn answer_known(&mut self, reactor: &mut Reactor<RoleSet>, keeper: &Keeper) {
         let now = reactor.now();
         for waiter in std::mem::take(&mut self.waiting) {
-            let is_late = self.is_late(waiter.since, now);
-            match keeper.outcome(waiter.number, is_late) {
+            let late = self.lateness(waiter.since, now);
+            match keeper.outcome(waiter.number, late) {
                 Some(outcome) => waiter.answer(reactor, outcome.err()),
                 None => self.waiting.push(waiter),
             }
@@ -116,3 +146,9 @@ impl Waiter {
 
 /// With the pulse of `Turns`, 10 s: less than a page waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(9);
+/// As long as clients have by themselves for what is theirs.
+const LAST: Duration = Duration::from_secs(2);
+/// Why something is not saved yet.
+const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
+/// Why something may never be.
+const LAST_WORD: &str = "the disk does not answer, and hydrant stops: it may not be saved";

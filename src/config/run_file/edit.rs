@@ -368,6 +368,46 @@ listen = "127.0.0.1:5" # the tunnel
         assert_eq!(unsaid, "[[relay]]\nname = 'a'\nsrc = \"z:9\"\n");
     }
 
+    /// Blanks, and quotes around names: each header may have others than the first of its kind.
+    #[test]
+    fn headers_stay_as_they_were_written() {
+        let text = r#"[ console ] # it
+[[relay]] # [ a ]
+name = 'a'
+src = 'x:1'
+  [[ relay . output ]]
+dst = ':2'
+
+[[  relay ]] # b
+name = 'b'
+src = 'y:1'
+[[relay.output]]
+dst = ':3'
+[["relay" . output]]
+dst = ':4'
+[[ hub ]]"#;
+        let src = |text: &str| changed(text, &[("src", "z:9")]);
+        assert_eq!(src(text), text.replace("x:1", "z:9"));
+        let dos = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(src(&dos(text)), dos(&src(text)));
+        let on = Edit::Enable {
+            name: "hub".to_owned(),
+            on: false,
+        };
+        let off = on.apply(text).expect("it is there");
+        assert_eq!(off, format!("{text}\nenabled = false\n"));
+        let gone = Edit::Remove {
+            name: "a".to_owned(),
+            taken: Vec::new(),
+        };
+        let rest = gone.apply(text).expect("it is there");
+        assert!(rest.starts_with("[ console ] # it\n"), "{rest}");
+        assert!(
+            rest.ends_with(&text[text.find("[[  relay").expect("it is there")..]),
+            "{rest}"
+        );
+    }
+
     #[test]
     fn a_value_is_written_as_the_one_before() {
         let text = "[[relay]]\nname = 'a'\nsrc = 'x:1'\ndst = 6000 # it\nretry = 5 # s\nhold = 0.5\n\

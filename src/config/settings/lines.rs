@@ -1,8 +1,11 @@
-//! How the lines of a text end, and what stands before the first and behind the last: that stays as it is, whatever
-//! values are changed.
+//! How the lines of a text end, what stands before the first and behind the last, and how headers are written: that
+//! stays as it is, whatever values are changed.
+
+use std::borrow::Cow;
 
 /// A text that was made of another one, `before`, with what that has in its lines' place: the mark at its beginning,
-/// what each line ends with, and whether the last one ends. Lines that are new end as most do.
+/// what each line ends with, whether the last one ends, and the blanks and quotes in each header. Lines that are new
+/// end as most do.
 pub(crate) fn as_before(before: &str, after: &str) -> String {
     let plain = before.strip_prefix(MARK).unwrap_or(before);
     let mut made = before[..before.len() - plain.len()].to_owned();
@@ -11,18 +14,22 @@ pub(crate) fn as_before(before: &str, after: &str) -> String {
     let dos = lines.iter().filter(|line| ends_in_dos(line)).count();
     let ended = lines.iter().filter(|line| line.ends_with('\n')).count();
     let most = if dos * 2 > ended { "\r\n" } else { "\n" };
-    // Where all end alike, nothing has to be found again.
+    // Where all end alike, and headers have nothing that they can do without, nothing has to be found again.
     let is_mixed = (1..ended).contains(&dos);
+    let (old_texts, new_texts) = (texts(plain), texts(after));
+    let is_free = |text: &Cow<'_, str>| matches!(text, Cow::Owned(_));
     let new: Vec<&str> = after.split_inclusive('\n').collect();
-    let stayed = match is_mixed {
-        true => stayed(&texts(&lines), &texts(&new)),
+    let stayed = match is_mixed || old_texts.iter().any(is_free) {
+        true => stayed(&old_texts, &new_texts),
         false => vec![None; new.len()],
     };
     for (line, old) in new.iter().zip(stayed) {
-        let text = stripped(line);
-        let end = old.map_or(most, |old| &lines[old][text.len()..]);
+        let ends = line.ends_with('\n');
+        let old = old.map(|old| lines[old]);
+        let text = stripped(old.unwrap_or(line));
+        let end = old.map_or(most, |old| &old[text.len()..]);
         made.push_str(text);
-        made.push_str(match (end, line.len() > text.len()) {
+        made.push_str(match (end, ends) {
             (_, false) => "",
             // It was the last one, and is not any more.
             ("", true) => most,
@@ -31,7 +38,7 @@ pub(crate) fn as_before(before: &str, after: &str) -> String {
     }
     let last = lines.last().copied().unwrap_or_default();
     let is_open = !last.is_empty() && !last.ends_with('\n');
-    if is_open && new.last().map(|line| stripped(line)) == Some(last) {
+    if is_open && new_texts.last() == old_texts.last() {
         made.truncate(made.trim_end_matches(['\r', '\n']).len());
     }
     made
@@ -39,7 +46,7 @@ pub(crate) fn as_before(before: &str, after: &str) -> String {
 
 /// Which of the old lines each of the new ones is, if any: as few as can be have come or gone, found as in E. W. Myers,
 /// "An O(ND) Difference Algorithm and Its Variations", 1986.
-fn stayed(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
+fn stayed(old: &[Cow<'_, str>], new: &[Cow<'_, str>]) -> Vec<Option<usize>> {
     let (all_old, all_new) = (old.len().cast_signed(), new.len().cast_signed());
     let shift = all_old + all_new + 1;
     // How many old lines are behind one, for each difference between those and the new ones that are.
@@ -95,8 +102,25 @@ fn stayed(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
     stayed
 }
 
-fn texts<'a>(lines: &[&'a str]) -> Vec<&'a str> {
-    lines.iter().map(|line| stripped(line)).collect()
+/// What each line says.
+fn texts(text: &str) -> Vec<Cow<'_, str>> {
+    let lines = text.split_inclusive('\n');
+    lines.map(|line| essence(stripped(line))).collect()
+}
+
+/// A header without the blanks and the quotes that a person may write into it: of each kind of section `toml_edit`
+/// knows the first one's, and writes the others like that. Any other line as it is: what is changed has none that looks
+/// like a header.
+fn essence(line: &str) -> Cow<'_, str> {
+    let is_free = |found: char| matches!(found, ' ' | '\t' | '"' | '\'');
+    let blank = line.len() - line.trim_start().len();
+    let header = line[blank..].split('#').next().unwrap_or_default();
+    let end = blank + header.rfind(']').map_or(0, |last| last + 1);
+    let header = &line[blank..end];
+    match header.starts_with('[') && header.contains(is_free) {
+        true => Cow::Owned([&line[..blank], &header.replace(is_free, ""), &line[end..]].concat()),
+        false => Cow::Borrowed(line),
+    }
 }
 
 fn stripped(line: &str) -> &str {
@@ -137,6 +161,14 @@ mod tests {
             ("a\nb", "b\nc\n", "b\nc\n"),
             ("a\r\nb\r\nc", "a\nc\nd\n", "a\r\nc\r\nd\r\n"),
             ("a\n", "a", "a"),
+            // A header is written as it was; another line that begins with a bracket is another one.
+            ("[[ a ]]\nb\n", "[[a]]\nc\n", "[[ a ]]\nc\n"),
+            (
+                "[ 'a' . b ] # [ c ]",
+                "[a.b] # [ c ]\n",
+                "[ 'a' . b ] # [ c ]",
+            ),
+            ("[ a ]\n[ 1 ] # c\n", "[a]\n[2] # c\n", "[ a ]\n[2] # c\n"),
         ] {
             assert_eq!(as_before(before, after), expected, "{before:?} {after:?}");
         }

@@ -184,8 +184,8 @@ impl Stage {
         hand
     }
 
-    /// Reads all that a backend was sent, which is headers only, and answers pings until no more come. Returns the other
-    /// ones.
+    /// Reads all that a backend was sent, which is headers only, and answers pings until no more come. Returns the
+    /// other ones.
     pub(super) fn answer_pings(&mut self, hand: &mut Hand) -> Vec<Header> {
         let mut others = Vec::new();
         loop {

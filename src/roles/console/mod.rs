@@ -37,7 +37,7 @@ use serde_json::Value;
 use crate::base::time::Time;
 use crate::proto::http1::{Fault, Request, Status, client_address};
 use crate::reactor::command::{Reply, Ticket};
-use crate::reactor::net::{Addr, Peer, SockId};
+use crate::reactor::net::{Addr, Close, Peer, SockId};
 use crate::reactor::tabs::TabReply;
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::http::{Asked, ConnId, Content, Limits, Server, Trust};
@@ -64,6 +64,9 @@ pub struct Console {
     server: Server,
     streams: Vec<Stream>,
     bound: Vec<Addr>,
+    listeners: Vec<SockId>,
+    /// It has been told to stop, and those are waited for who wait for an answer.
+    is_leaving: bool,
     /// What has been asked of the owner of the loop.
     asked: BTreeMap<Ticket, Goal>,
     survey: Survey,
@@ -108,6 +111,8 @@ impl Console {
             server,
             streams: Vec::new(),
             bound: Vec::new(),
+            listeners: Vec::new(),
+            is_leaving: false,
             asked: BTreeMap::new(),
             survey: Survey::default(),
             state_asked: None,
@@ -169,7 +174,8 @@ impl Console {
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
-        for (_, at) in listen(cx, &self.config.bind)? {
+        for (listener, at) in listen(cx, &self.config.bind)? {
+            self.listeners.push(listener);
             if let Addr::Tcp(at) = &at {
                 self.guard.listens_at(at.port());
             }
@@ -240,6 +246,7 @@ impl Console {
         let answer = match judged {
             // Nothing is wrong so far: its body may come.
             Ok(_) if !asked.is_whole => return self.server.go_ahead(cx, asked),
+            Ok(_) if self.is_leaving => Some(error(Status::UNAVAILABLE, "hydrant stops")),
             Ok((_, _, body)) if !self.is_meant(&body) => {
                 let why =
                     "hydrant was started again meanwhile: look at what runs now, and ask again";
@@ -339,9 +346,23 @@ impl Console {
             .is_none_or(|started| *started == self.started)
     }
 
+    /// Nobody comes in any more, and whoever waits for an answer gets it, within [`LEAVE`].
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::replace(&mut self.is_leaving, true) {
+            return;
+        }
+        for listener in self.listeners.drain(..) {
+            cx.close(listener, Close::Orderly);
+        }
+        self.streams.clear();
+        self.server.leave(cx);
+        cx.timer(LEAVE, Tick::Leave as u32);
+    }
+
     fn on_timer(&mut self, cx: &mut Cx<'_>, tag: u32) {
         match tag {
             tag if tag == Tick::Second as u32 => self.tick(cx),
+            tag if tag == Tick::Leave as u32 => cx.finish(End::Done),
             tag if tag == Tick::Push as u32 => {
                 self.ask_for_streams(cx);
                 cx.timer(PUSH, Tick::Push as u32);
@@ -385,9 +406,12 @@ impl Role for Console {
                 };
                 self.heard(cx, ticket, reply);
             }
-            Event::Drain(_) => cx.finish(End::Done),
+            Event::Drain(_) => self.leave(cx),
             Event::Connected { .. } | Event::ConnectFailed { .. } => {}
             Event::Reload | Event::Report => {}
+        }
+        if self.is_leaving && self.server.is_empty() {
+            cx.finish(End::Done);
         }
     }
 }
@@ -437,6 +461,7 @@ fn json_of(request: &Request<'_>, body: &[u8]) -> Result<Value, Content> {
 enum Tick {
     Second,
     Push,
+    Leave,
 }
 
 /// What is said to whoever has said too many wrong tokens.
@@ -444,6 +469,8 @@ const TOO_MANY: &str = "too many wrong tokens: wait a minute";
 /// What is said to whoever has logged out too often.
 const TOO_MANY_PARTINGS: &str = "too many have logged out here: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
+/// How long those are waited for at the end who wait for an answer: longer than whoever answers waits for a disk then.
+const LEAVE: Duration = Duration::from_secs(5);
 /// How long after a look by `hydrant status` the next one may come, for what flowed meanwhile to be known.
 const WATCHED: Duration = Duration::from_secs(10);
 /// How often new lines of the log, and payload, are pushed.

@@ -307,6 +307,21 @@ impl Server {
         }
     }
 
+    /// All is over: whoever has asked for something gets the answer, and goes; all others go at once.
+    pub(crate) fn leave(&mut self, cx: &mut Cx<'_>) {
+        let keys: Vec<usize> = self.conns.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            match self.conns[key].phase {
+                Phase::Waiting | Phase::Answering => self.conns[key].keeps = false,
+                _ => self.close(cx, key, Close::Orderly),
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+
     /// Ends a connection, whatever it is at.
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>, id: ConnId) {
         if let Some(key) = self.key(id) {

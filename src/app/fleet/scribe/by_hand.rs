@@ -132,7 +132,7 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
-        if scribe.forget_stale() {
+        if scribe.find_again() {
             // What was done by hand meanwhile was refused.
             self.say_again(reactor);
         }
@@ -235,4 +235,93 @@ fn clause(what: &str, names: &[String]) -> Option<String> {
         [] => format!("{last} was {what}"),
         before => format!("{} and {last} were {what}", before.join(", ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::app::fleet::tests::{Rig, relay};
+    use crate::reactor::tabs::{TabCommand, TabReply};
+
+    /// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
+    #[test]
+    fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
+        let mut rig = Rig::new(&(relay("a", "") + &relay("b", "") + &relay("c", "")));
+        let theirs = format!("# theirs\n{}", rig.saved());
+        fs::write(rig.path(), &theirs).expect("the folder can be written");
+        for tab in [1, 2] {
+            assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
+        }
+        rig.until("refused", Rig::is_idle);
+        let fault = rig.fault().expect("the page says so");
+        let said = "a and b were stopped, which does not stand there";
+        assert!(
+            fault.contains("changed by somebody else")
+                && fault.contains(said)
+                && !fault.contains("console"),
+            "{fault}"
+        );
+        // Another change says nothing new of that.
+        rig.set(3, "max-lag", "3s");
+        rig.until("refused", Rig::is_idle);
+        assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
+        assert_eq!(rig.saved(), theirs);
+        // Whoever begins it again wants nothing to be said.
+        rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
+        assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
+        rig.until("begun", Rig::is_idle);
+        rig.ask(TabCommand::Reload);
+        rig.until("read and saved", |rig| {
+            rig.is_idle() && rig.saved() != theirs
+        });
+        let off = relay("a", "").trim_end().to_owned();
+        let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
+        assert_eq!(rig.saved(), expected);
+        assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
+    }
+
+    /// Nothing else has to happen for that: neither a change nor the end, which one that is killed never comes to.
+    #[test]
+    fn what_is_stopped_by_hand_is_saved_once_the_file_is_ours_again() {
+        let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
+        let (path, aside) = (rig.path(), rig.path().with_extension("aside"));
+        let saved = rig.saved();
+        let says = |count| {
+            let now = fs::read_to_string(&path).unwrap_or_default();
+            now.matches("enabled = false").count() == count
+        };
+        let stop = |rig: &mut Rig, tab| {
+            assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
+            rig.until("refused", Rig::is_idle);
+            assert!(rig.fault().is_some(), "the page says so");
+        };
+        let until_said = |rig: &mut Rig, count| {
+            rig.until("said", |rig| rig.fault().is_none() && says(count));
+        };
+        fs::write(&path, format!("# theirs\n{saved}")).expect("the folder can be written");
+        stop(&mut rig, 1);
+        fs::remove_file(&path).expect("it is there");
+        until_said(&mut rig, 1);
+        // What is no file can't even be looked at.
+        fs::rename(&path, &aside).expect("it is there");
+        fs::create_dir(&path).expect("the folder can be written");
+        stop(&mut rig, 2);
+        fs::remove_dir(&path).expect("it is empty");
+        fs::rename(&aside, &path).expect("it is there");
+        until_said(&mut rig, 2);
+    }
+
+    /// What could not be said before the end is tried a last time.
+    #[test]
+    fn what_is_stopped_by_hand_is_tried_at_the_end() {
+        let mut rig = Rig::new(&relay("a", ""));
+        let saved = rig.saved();
+        fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
+        assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+        rig.until("refused", Rig::is_idle);
+        fs::write(rig.path(), &saved).expect("the folder can be written");
+        rig.fleet.finish();
+        assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
+    }
 }

@@ -38,11 +38,13 @@ pub(in crate::app::fleet) enum Unmade {
     Wrong(ConfigError),
     /// It could not be looked at.
     Unread(ConfigError),
+    /// Nothing has come of the work.
+    Broken(ConfigError),
 }
 
 impl From<ConfigError> for Unmade {
     fn from(error: ConfigError) -> Self {
-        Self::Unread(error)
+        Self::Broken(error)
     }
 }
 
@@ -163,10 +165,11 @@ impl Fleet {
     ) {
         if let Some(scribe) = &mut self.scribe {
             match &outcome {
-                Err(Unmade::Changed) => scribe.note_stale(true),
-                Ok(_) | Err(Unmade::Wrong(_)) => scribe.note_stale(false),
+                Err(Unmade::Changed) => scribe.lose(Some(CHANGED)),
+                Err(Unmade::Unread(_)) => scribe.lose(None),
+                Ok(_) | Err(Unmade::Wrong(_)) => scribe.find(),
                 // The file was not looked at.
-                Err(Unmade::Same | Unmade::Faults(_) | Unmade::Unread(_)) => {}
+                Err(Unmade::Same | Unmade::Faults(_) | Unmade::Broken(_)) => {}
             }
         }
         let applied = match outcome {
@@ -176,7 +179,9 @@ impl Fleet {
                 applied.map(|said| (said, gone))
             }
             Err(Unmade::Changed) => Err(CHANGED.to_owned()),
-            Err(Unmade::Wrong(error) | Unmade::Unread(error)) => Err(error.to_string()),
+            Err(Unmade::Wrong(error) | Unmade::Unread(error) | Unmade::Broken(error)) => {
+                Err(error.to_string())
+            }
             Err(Unmade::Faults(faults)) => {
                 let why = TabReply::Refused(text_of(&faults));
                 self.note_said(reactor, edit, &why);
@@ -323,7 +328,7 @@ fn make(
                 Ok(now) => now == meant || Some(&now) == known.as_ref(),
                 // It was moved away: what is meant takes its place.
                 Err(error) if error.is_no_file() => true,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Unmade::Unread(error)),
             }
         };
         if !is_ours {

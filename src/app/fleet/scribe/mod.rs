@@ -12,6 +12,8 @@
 //! stopped, which the file is to say, too. `unsaved`: what is not there yet when somebody else has it read again.
 
 mod by_hand;
+#[cfg(test)]
+mod ending_tests;
 pub(super) mod making;
 #[cfg(test)]
 mod saved_tests;
@@ -25,12 +27,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::by_hand::ByHand;
-use self::making::{CHANGED, UnderWay};
+use self::making::UnderWay;
 use self::unsaved::Meant;
 use super::{Fleet, Origin};
 use crate::app::RoleSet;
 use crate::app::posts::Posts;
 use crate::app::posts::fields::{Sent, fault_of, settings_of, take_fields};
+use crate::app::posts::panel::STOPS;
 use crate::app::saving::keeper::{Keeper, Writer};
 use crate::app::saving::lock::{Lock, RunLock};
 use crate::app::saving::saved::{Saved, Waiter};
@@ -51,12 +54,20 @@ pub(super) struct Scribe {
     /// What is to be changed behind what is being changed.
     pub(super) waiting: VecDeque<Job>,
     pub(super) under_way: Option<UnderWay>,
-    /// Somebody else has changed the file, and it has not been read since: how much was saved before that.
-    stale: Option<u64>,
+    /// The file can't be changed for now.
+    lost: Option<Lost>,
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
     /// Who waits for what has been changed to be in the file.
     pub(super) saved: Saved,
+}
+
+/// Somebody else has changed the file, and it has not been read since; or it can't be looked at.
+struct Lost {
+    /// How often it had been written by then.
+    written: u64,
+    /// What the page says of it.
+    why: Option<&'static str>,
 }
 
 /// What is to be changed, and who waits for what comes of it.
@@ -117,7 +128,7 @@ impl Scribe {
             text,
             waiting: VecDeque::new(),
             under_way: None,
-            stale: None,
+            lost: None,
             by_hand: ByHand::default(),
             saved: Saved::default(),
         })
@@ -125,7 +136,7 @@ impl Scribe {
 
     /// The file has been read again, with what is still to be written. Whose change may not be in it any more.
     fn found(&mut self, reactor: &mut Reactor<RoleSet>, text: &str) -> Vec<Waiter> {
-        self.stale = None;
+        self.lost = None;
         // What was being changed of the text before is to be changed of this one.
         if let Some(under_way) = self.under_way.take().filter(|it| !it.is_given_up) {
             self.waiting.push_front(under_way.job);
@@ -150,24 +161,37 @@ impl Scribe {
 
     /// Why what was changed last is not in the file.
     pub(super) fn fault(&self) -> Option<String> {
-        let stale = self.stale.map(|_| CHANGED.to_owned());
-        stale.or_else(|| self.keeper.fault())
+        let why = self.lost.as_ref().and_then(|lost| lost.why);
+        why.map(str::to_owned).or_else(|| self.keeper.fault())
     }
 
-    /// Somebody else has changed the file, or has not any more.
-    pub(super) fn note_stale(&mut self, is_stale: bool) {
-        self.stale = is_stale.then(|| self.keeper.saved());
+    /// The file can't be changed, until it is read again or what was in it can be written again. `why`: what the page
+    /// says of that.
+    pub(super) fn lose(&mut self, why: Option<&'static str>) {
+        let written = self.keeper.written();
+        let why = why.or(self.lost.take().and_then(|lost| lost.why));
+        self.lost = Some(Lost { written, why });
+        self.keeper.look_after(self.text.clone());
     }
 
-    /// What somebody else has written was moved away if something could be saved since. Whether that is so.
-    pub(super) fn forget_stale(&mut self) -> bool {
-        let is_over = self
-            .stale
-            .is_some_and(|before| self.keeper.saved() > before);
-        if is_over {
-            self.stale = None;
+    /// It was found to be ours.
+    pub(super) fn find(&mut self) {
+        self.lost = None;
+    }
+
+    /// Whether it could be written since it was lost: somebody has moved away what was there.
+    fn is_found(&self) -> bool {
+        let lost = self.lost.as_ref();
+        lost.is_some_and(|lost| self.keeper.written() > lost.written)
+    }
+
+    /// Forgets that it was lost, if it could be written since. Whether that is so.
+    pub(super) fn find_again(&mut self) -> bool {
+        let is_found = self.is_found();
+        if is_found {
+            self.find();
         }
-        is_over
+        is_found
     }
 
     /// Where something stands that somebody else wrote, and a save met.
@@ -175,14 +199,19 @@ impl Scribe {
         self.keeper.theirs()
     }
 
-    /// All is over: waits for the file. What was begun or stopped by hand and does not stand there yet is to.
+    /// All is over: waits for the file.
     pub(super) fn finish(&mut self, posts: &Posts) {
+        self.keep_said(posts);
+        self.keeper.finish();
+    }
+
+    /// What was begun or stopped by hand and does not stand in the file yet is to.
+    fn keep_said(&mut self, posts: &Posts) {
         let said = self.by_hand.said_in(&self.text, posts);
         if self.text != said {
             self.keeper.keep(said.clone(), Vec::new());
             self.text = said;
         }
-        self.keeper.finish();
     }
 
     /// The file is about to say of this role whether it is to run.
@@ -209,7 +238,7 @@ impl Scribe {
 
     /// Something may become of it between these two turns.
     pub(super) fn is_changing(&self) -> bool {
-        !self.is_idle() || self.stale.is_some_and(|at| at != self.keeper.saved())
+        !self.is_idle() || self.is_found()
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {
@@ -310,6 +339,28 @@ impl Fleet {
         scribe.waiting.push_back(job);
         self.begin_edit(reactor);
         None
+    }
+
+    /// The process stops: what is not made by now never is, but for what was done by hand, which is only to be said.
+    /// Whoever waits hears of it.
+    pub(super) fn end_keeping(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        for job in scribe.take_jobs() {
+            answer(reactor, job.asked, TabReply::Refused(STOPS.to_owned()));
+        }
+        // That takes the text apart, which is long enough for one turn: what nobody waits for is said at the end.
+        let waiting = scribe.by_hand.take_waiting();
+        if !waiting.is_empty() {
+            scribe.keep_said(&self.posts);
+        }
+        let number = scribe.keeper.given();
+        for waiter in waiting {
+            scribe.saved.wait(Waiter { number, ..waiter });
+        }
+        scribe.saved.end(reactor.now(), &scribe.keeper);
+        scribe.saved.answer_known(reactor, &scribe.keeper);
     }
 
     /// The run file is kept from now on. `lock`: by this process alone.

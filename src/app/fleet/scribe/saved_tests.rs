@@ -1,16 +1,16 @@
 //! Whoever changes a run file that is kept hears when that is on the disk, and what is said where it is not.
 
 use std::fs;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::CHANGE_IS_GONE;
 use super::making::Unmade;
+use crate::app::ending::held_keeper;
 use crate::app::errand::tests::held;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::tests::{Rig, relay};
-use crate::app::saving::keeper::{Keeper, Writer};
 use crate::app::saving::settings_file::Kept;
 use crate::reactor::Turn;
 use crate::reactor::command::Reply;
@@ -18,16 +18,11 @@ use crate::reactor::tabs::{TabCommand, TabReply};
 
 /// Nothing is written before the test says so.
 fn hold(rig: &mut Rig) -> Sender<()> {
-    let (go, gate) = mpsc::channel();
     let (path, wake) = (rig.path(), rig.reactor.waker());
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let known = Some(scribe.text.clone());
-    let run = move |writer: Writer| {
-        gate.recv().expect("the test lives");
-        writer.run();
-    };
-    let keeper = Keeper::start_with(path, known, Kept::RunFile, wake, run);
-    scribe.keeper = keeper.expect("a thread");
+    let go;
+    (scribe.keeper, go) = held_keeper(path, known, Kept::RunFile, wake);
     go
 }
 

@@ -312,43 +312,6 @@ fn certificates_are_read_again_with_the_file() {
     assert_eq!(asked.try_recv(), Err(mpsc::TryRecvError::Disconnected));
 }
 
-/// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
-#[test]
-fn what_is_stopped_by_hand_is_saved_once_the_file_has_been_read() {
-    let mut rig = Rig::new(&(relay("a", "") + &relay("b", "") + &relay("c", "")));
-    let theirs = format!("# theirs\n{}", rig.saved());
-    fs::write(rig.path(), &theirs).expect("the folder can be written");
-    for tab in [1, 2] {
-        assert_eq!(rig.ask(TabCommand::Stop { tab }), Some(TabReply::Done));
-    }
-    rig.until("refused", Rig::is_idle);
-    let fault = rig.fault().expect("the page says so");
-    let said = "a and b were stopped, which does not stand there";
-    assert!(
-        fault.contains("changed by somebody else")
-            && fault.contains(said)
-            && !fault.contains("console"),
-        "{fault}"
-    );
-    // Another change says nothing new of that.
-    rig.set(3, "max-lag", "3s");
-    rig.until("refused", Rig::is_idle);
-    assert!(rig.fault().is_some_and(|fault| fault.contains(said)));
-    assert_eq!(rig.saved(), theirs);
-    // Whoever begins it again wants nothing to be said.
-    rig.until("stopped", |rig| rig.fleet.posts[1].role().is_none());
-    assert_eq!(rig.ask(TabCommand::Start { tab: 2 }), Some(TabReply::Done));
-    rig.until("begun", Rig::is_idle);
-    rig.ask(TabCommand::Reload);
-    rig.until("read and saved", |rig| {
-        rig.is_idle() && rig.saved() != theirs
-    });
-    let off = relay("a", "").trim_end().to_owned();
-    let expected = theirs.replace(&off, &format!("{off}\nenabled = false"));
-    assert_eq!(rig.saved(), expected);
-    assert!(rig.fault().is_none() && rig.fleet.posts[0].role().is_none());
-}
-
 /// Whoever moves somebody else's away has what the page shows, be something to be saved or not.
 #[test]
 fn a_file_that_was_moved_away_is_written_again() {
@@ -388,19 +351,6 @@ fn a_file_that_was_moved_away_is_written_again() {
     rig.set(1, "max-lag", "6s");
     rig.until("saved", |rig| rig.is_idle() && has("max-lag = \"6s\""));
     assert_eq!(rig.fault(), None);
-}
-
-/// What could not be said before the end is tried a last time.
-#[test]
-fn what_is_stopped_by_hand_is_tried_at_the_end() {
-    let mut rig = Rig::new(&relay("a", ""));
-    let saved = rig.saved();
-    fs::write(rig.path(), format!("# theirs\n{saved}")).expect("the folder can be written");
-    assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
-    rig.until("refused", Rig::is_idle);
-    fs::write(rig.path(), &saved).expect("the folder can be written");
-    rig.fleet.finish();
-    assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
 }
 
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.

@@ -296,7 +296,7 @@ impl Serve {
         };
         let is_answered = !backend.mux.session.is_asking();
         let is_late = cx.now().since(asked.since) >= self.config.alive_timeout / 4;
-        if !is_late && !(is_answered && asked.is_fresh) {
+        if !(is_late || is_answered && asked.is_fresh) {
             if is_answered {
                 asked.is_fresh = true;
                 backend.mux.session.ping(cx.now());
