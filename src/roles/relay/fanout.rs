@@ -180,7 +180,8 @@ impl Relay {
 
     /// A client that was behind can take bytes again.
     pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let sent = self.send(cx, id, CATCH_UP_MAX);
+        // Or it would never catch up with those who get a whole read in each turn.
+        let sent = self.send(cx, id, CATCH_UP_MAX + self.read_size.last());
         let has_ended = matches!(sent, Ok(Sent::End));
         match sent {
             Ok(Sent::All) => {
@@ -288,5 +289,5 @@ const REUSE_AFTER: usize = 4;
 const CARRY_AFTER: usize = 16;
 /// Bytes that one send is good for, as the length of a visit is counted.
 const PLAIN_SEND: usize = 32 << 10;
-/// Bytes that a client which is behind gets in one visit.
+/// Bytes that a client which is behind gets in one visit, beside as many as the latest read brought.
 const CATCH_UP_MAX: usize = 256 << 10;

@@ -74,6 +74,11 @@ impl ReadSize {
         }
     }
 
+    /// What the latest read brought.
+    pub(super) fn last(&self) -> usize {
+        self.last
+    }
+
     /// A read brought so many bytes.
     pub(super) fn note(&mut self, bytes: usize) {
         self.last = bytes;
