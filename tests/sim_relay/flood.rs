@@ -24,7 +24,7 @@ use crate::stage::relay;
 pub(crate) enum Says {
     /// As much as anybody asks for.
     Everything,
-    /// So many bytes at a time, and more as soon as those were read.
+    /// Whenever it is asked, so many bytes.
     Pieces(usize),
     /// So many bytes as fast as they are read, and then a pause.
     Bursts(usize, Duration),
@@ -104,7 +104,7 @@ impl Flows {
 
     fn say(&mut self, at: usize, now: Time, into: &mut [u8]) -> io::Result<Io> {
         let line = &mut self.lines[at];
-        if let (Says::Pieces(bytes), 0) = (line.says, line.left) {
+        if let Says::Pieces(bytes) = line.says {
             line.left = bytes;
         }
         let bytes = match line.says {

@@ -108,6 +108,18 @@ fn noise_moves_it_seldom() {
     }
 }
 
+/// Some kernels give a socket no more room than that: a larger read is never full.
+#[test]
+fn an_upstream_that_never_has_so_much_has_the_smaller_size_tried() {
+    let mut flood = Flood::of("");
+    flood.crowd(0, 5);
+    flood.set_says(0, Says::Pieces(300 * KIB));
+    flood.line(0, |line| {
+        line.cost = Box::new(|size, _| best_is(64 * KIB, size))
+    });
+    assert_eq!(settled(&mut flood, 8000), 64 * KIB);
+}
+
 /// What the ring does not hold is not asked for.
 #[test]
 fn a_read_is_never_longer_than_a_quarter_of_the_ring() {

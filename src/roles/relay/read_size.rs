@@ -151,7 +151,11 @@ impl ReadSize {
         let Some(trial) = &mut self.trial else { return };
         match trial.go_on(is_full, sent, clock) {
             Verdict::Open => {}
-            Verdict::Idle => self.begin_rest(),
+            Verdict::Idle => {
+                // It may never have as much as the larger neighbour takes.
+                self.upwards = !self.upwards;
+                self.begin_rest();
+            }
             Verdict::Lost => {
                 self.upwards = !self.upwards;
                 self.lost = self.lost.saturating_add(1);
