@@ -37,7 +37,22 @@ fn a_crowd_that_grows_and_shrinks_has_its_own_size_soon() {
         flood.crowd(0, 5);
         assert_eq!(settled(&mut flood, 4000), MOST);
         flood.crowd(0, 500);
-        assert_eq!(settled(&mut flood, 4000), 128 * KIB);
+        assert_eq!(settled(&mut flood, 1500), 128 * KIB);
+    }
+}
+
+#[test]
+fn it_is_found_while_clients_come_and_leave() {
+    let mut flood = Flood::of("");
+    flood.line(0, |line| line.cost = Box::new(by_crowd));
+    for (few, many, best) in [(1, 3, MOST), (5, 8, MOST), (300, 340, 128 * KIB)] {
+        for _ in 0..100 {
+            flood.crowd(0, few);
+            flood.read(0, 20);
+            flood.crowd(0, many);
+            flood.read(0, 20);
+        }
+        assert_eq!(settled(&mut flood, LAST), best, "{few} to {many}");
     }
 }
 
@@ -73,6 +88,22 @@ fn who_stalled_for_a_moment_catches_up_with_large_reads() {
     flood.read(0, 40);
     let cursors: Vec<u64> = flood.relay(0).cursors().map(|(_, cursor)| cursor).collect();
     assert_eq!(cursors[0], cursors[1]);
+}
+
+/// As with `--slow skip`, where they stay.
+#[test]
+fn those_who_take_are_the_crowd() {
+    let mut flood = Flood::of("--slow skip --framing line");
+    flood.line(0, |line| {
+        line.cost = Box::new(by_crowd);
+        line.last_byte = b'\n';
+    });
+    flood.crowd(0, 500);
+    flood.stall_all_but(0, 5);
+    assert_eq!(settled(&mut flood, 20_000), MOST, "five take");
+    flood.stall_all_but(0, 500);
+    assert_eq!(settled(&mut flood, 3000), 128 * KIB, "all take");
+    assert_eq!(flood.relay(0).client_count(), 500);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
+use crate::roles::relay::read_size::Traffic;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -30,8 +31,11 @@ impl Relay {
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
         let takers = self.clients.takers();
-        let (clients, sent) = (self.clients.len(), self.counts.bytes_out);
-        self.read_size.before_read(clients, sent, || cx.cpu_time());
+        let so_far = Traffic {
+            read: self.counts.bytes_in,
+            sent: self.counts.bytes_out,
+        };
+        self.read_size.before_read(so_far, || cx.cpu_time());
         let room = self.pace.read_size(takers, self.read_size.now());
         debug_assert!(
             self.known_room() >= self.read_max,

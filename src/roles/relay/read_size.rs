@@ -26,15 +26,31 @@ pub(super) struct ReadSize {
     most: usize,
     /// Whether the neighbour to be tried next is the larger one.
     upwards: bool,
-    /// Neighbours that have lost since the best became it, or since what shares a read has changed.
+    /// Neighbours that have lost since the best became it, or since another crowd shares a read.
     lost: u32,
-    /// Full reads until the next trial.
+    /// Spells until the next trial.
     rest: u32,
-    clients: usize,
+    spell: Spell,
+    /// How many clients shared a read when the crowd was last another one.
+    crowd: f64,
     trial: Option<Trial>,
     best: usize,
     /// What the latest read brought.
     last: usize,
+}
+
+/// Some reads, after which it is looked how many clients have shared them.
+#[derive(Debug, Default)]
+struct Spell {
+    reads: u32,
+    began: Traffic,
+}
+
+/// Bytes that have come in and gone out so far, all in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) read: u64,
+    pub(super) sent: u64,
 }
 
 /// Two sizes, compared.
@@ -59,8 +75,9 @@ impl ReadSize {
             best: FIRST.min(most),
             upwards: true,
             lost: 0,
-            rest: REST,
-            clients: 0,
+            rest: 1,
+            spell: Spell::default(),
+            crowd: 0.0,
             last: 0,
             trial: None,
         }
@@ -84,47 +101,46 @@ impl ReadSize {
         self.last = bytes;
     }
 
-    /// The upstream is about to be read while so many clients are there, those too that are behind for a moment, when
-    /// `sent` bytes in all have been sent. `clock` tells the processor's time that this thread has used.
-    pub(super) fn before_read(
-        &mut self,
-        clients: usize,
-        sent: u64,
-        clock: impl FnOnce() -> Duration,
-    ) {
+    /// The upstream is about to be read. `clock` tells the processor's time that this thread has used.
+    pub(super) fn before_read(&mut self, so_far: Traffic, clock: impl FnOnce() -> Duration) {
         let is_full = self.last >= self.now();
         if is_full || self.trial.is_some() {
-            self.learn(is_full, clients, sent, clock);
+            self.learn(is_full, so_far, clock);
         }
     }
 
     /// Called where there is more to read than is asked for, and never merged into what each small message runs.
     #[inline(never)]
-    fn learn(
-        &mut self,
-        is_full: bool,
-        clients: usize,
-        sent: u64,
-        clock: impl FnOnce() -> Duration,
-    ) {
-        let is_crowd_another = clients > 2 * self.clients || 2 * clients < self.clients;
-        if is_crowd_another {
-            self.clients = clients;
+    fn learn(&mut self, is_full: bool, so_far: Traffic, clock: impl FnOnce() -> Duration) {
+        let crowd = self.spell.go_on(so_far);
+        if crowd.is_some_and(|crowd| self.is_another(crowd)) {
             self.lost = 0;
-            self.begin_rest();
+            self.begin_rest(so_far);
         } else if self.trial.is_some() {
-            self.go_on(is_full, sent, clock);
-        } else if self.rest > 0 {
+            self.go_on(is_full, so_far, clock);
+        } else if crowd.is_some() {
             self.rest -= 1;
-        } else {
-            self.begin_trial();
+            if self.rest == 0 {
+                self.begin_trial();
+            }
         }
     }
 
-    fn begin_rest(&mut self) {
+    /// Those count who take bytes, on the average: some may be connected and take none, or be behind for a moment.
+    fn is_another(&mut self, crowd: f64) -> bool {
+        let is_another = crowd > 2.0 * self.crowd || 2.0 * crowd < self.crowd;
+        let was_known = self.crowd > 0.0;
+        if is_another {
+            self.crowd = crowd;
+        }
+        is_another && was_known
+    }
+
+    fn begin_rest(&mut self, so_far: Traffic) {
         self.trial = None;
+        self.spell = Spell::new(so_far);
         // Both neighbours are looked at before there is more rest.
-        self.rest = REST << (self.lost / 2).min(REST_DOUBLED_MAX);
+        self.rest = 1 << (self.lost / 2).min(REST_DOUBLED_MAX);
     }
 
     fn begin_trial(&mut self) {
@@ -147,26 +163,44 @@ impl ReadSize {
         }
     }
 
-    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) {
+    fn go_on(&mut self, is_full: bool, so_far: Traffic, clock: impl FnOnce() -> Duration) {
         let Some(trial) = &mut self.trial else { return };
-        match trial.go_on(is_full, sent, clock) {
+        match trial.go_on(is_full, so_far.sent, clock) {
             Verdict::Open => {}
             Verdict::Idle => {
                 // It may never have as much as the larger neighbour takes.
                 self.upwards = !self.upwards;
-                self.begin_rest();
+                self.begin_rest(so_far);
             }
             Verdict::Lost => {
                 self.upwards = !self.upwards;
                 self.lost = self.lost.saturating_add(1);
-                self.begin_rest();
+                self.begin_rest(so_far);
             }
             Verdict::Won => {
                 self.best = trial.other;
                 self.lost = 0;
-                self.begin_rest();
+                self.begin_rest(so_far);
             }
         }
+    }
+}
+
+impl Spell {
+    fn new(began: Traffic) -> Self {
+        Self { reads: 0, began }
+    }
+
+    /// One read more. At the end, by how many clients one was shared.
+    fn go_on(&mut self, so_far: Traffic) -> Option<f64> {
+        self.reads += 1;
+        let sent = so_far.sent - self.began.sent;
+        if self.reads < SPELL_MIN || self.reads < SPELL_MAX && sent < SPELL_BYTES {
+            return None;
+        }
+        let read = so_far.read - self.began.read;
+        *self = Self::new(so_far);
+        Some(sent as f64 / read.max(1) as f64)
     }
 }
 
@@ -227,8 +261,11 @@ const FIRST: usize = 256 << 10;
 /// Below that it was always dearer, on two machines, and the system calls show by themselves. For processors with
 /// little cache.
 const LEAST: usize = 64 << 10;
-/// Full reads between trials, at first: a twentieth of a second with one client.
-const REST: u32 = 512;
+/// Full reads between trials, at first, and as many bytes as are sent in about a fifth of a second, but not fewer or more
+/// reads than this.
+const SPELL_BYTES: u64 = 512 << 20;
+const SPELL_MIN: u32 = 64;
+const SPELL_MAX: u32 = 512;
 /// How often that is doubled while nothing better is found.
 const REST_DOUBLED_MAX: u32 = 7;
 const SETTLING: u32 = 3;
@@ -247,61 +284,83 @@ mod tests {
 
     const MOST: usize = 512 << 10;
 
-    /// Reads so many times, where a byte that is read `size` at a time and sent to so many costs `cost(size)`
-    /// nanoseconds for each of them, and tells the size in the end.
-    fn after(
-        size: &mut ReadSize,
-        reads: u32,
-        takers: usize,
-        mut cost: impl FnMut(usize) -> f64,
-    ) -> usize {
-        let (mut sent, mut used) = (0, 0.0);
-        for _ in 0..reads {
-            size.before_read(takers, sent, || Duration::from_nanos(used as u64));
-            let bytes = size.now();
-            size.note(bytes);
-            sent += (bytes * takers) as u64;
-            used += cost(bytes) * (bytes * takers) as f64;
+    /// A size, and what went on while it was looked for.
+    struct Search {
+        size: ReadSize,
+        so_far: Traffic,
+        used: f64,
+    }
+
+    impl Search {
+        fn new(most: usize) -> Self {
+            Self {
+                size: ReadSize::new(most),
+                so_far: Traffic::default(),
+                used: 0.0,
+            }
         }
-        size.now()
+
+        /// Reads so many times, where a byte that is read `size` at a time and sent to so many costs `cost(size)`
+        /// nanoseconds for each of them, and tells the size in the end.
+        fn after(
+            &mut self,
+            reads: u32,
+            takers: usize,
+            mut cost: impl FnMut(usize) -> f64,
+        ) -> usize {
+            for _ in 0..reads {
+                let used = Duration::from_nanos(self.used as u64);
+                self.size.before_read(self.so_far, || used);
+                let bytes = self.size.now();
+                self.bring(bytes, takers);
+                self.used += cost(bytes) * (bytes * takers) as f64;
+            }
+            self.size.now()
+        }
+
+        fn bring(&mut self, bytes: usize, takers: usize) {
+            self.size.note(bytes);
+            self.so_far.read += bytes as u64;
+            self.so_far.sent += (bytes * takers) as u64;
+        }
     }
 
     #[test]
     fn the_cheapest_size_is_found() {
         for takers in [1, 10, 100, 1000, 10_000] {
             for best in [64 << 10, 128 << 10, 256 << 10, 512 << 10] {
-                let mut size = ReadSize::new(MOST);
+                let mut search = Search::new(MOST);
                 let cost = |size: usize| 0.1 + 0.02 * (size as f64 / best as f64).log2().abs();
                 // Not in the midst of a trial.
-                after(&mut size, 20_000, takers, cost);
-                assert_eq!(size.best, best, "{takers}");
+                search.after(20_000, takers, cost);
+                assert_eq!(search.size.best, best, "{takers}");
             }
         }
     }
 
     #[test]
     fn what_makes_no_difference_changes_nothing() {
-        let mut size = ReadSize::new(MOST);
-        after(&mut size, 20_000, 10, |_| 0.1);
-        assert_eq!(size.best, FIRST);
+        let mut search = Search::new(MOST);
+        search.after(20_000, 10, |_| 0.1);
+        assert_eq!(search.size.best, FIRST);
     }
 
     #[test]
     fn a_crowd_finds_its_own() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let small_is_cheap = |size: usize| size as f64;
         let large_is_cheap = |size: usize| 1.0 / size as f64;
-        after(&mut size, 20_000, 1, large_is_cheap);
-        assert_eq!(size.best, MOST);
-        after(&mut size, 20_000, 100, small_is_cheap);
-        assert_eq!(size.best, LEAST);
+        search.after(20_000, 1, large_is_cheap);
+        assert_eq!(search.size.best, MOST);
+        search.after(20_000, 100, small_is_cheap);
+        assert_eq!(search.size.best, LEAST);
     }
 
     #[test]
     fn trials_become_rare_where_they_find_nothing() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let mut dear = 0_u32;
-        after(&mut size, 100_000, 10, |size| {
+        search.after(100_000, 10, |size| {
             dear += u32::from(size != FIRST);
             if size == FIRST { 0.1 } else { 0.11 }
         });
@@ -311,31 +370,35 @@ mod tests {
 
     #[test]
     fn without_more_to_read_nothing_is_tried() {
-        let mut size = ReadSize::new(MOST);
-        for sent in 0..100_000 {
-            size.before_read(10, sent, || unreachable!("nobody asks for the time"));
-            size.note(256);
+        let mut search = Search::new(MOST);
+        for _ in 0..100_000 {
+            let so_far = search.so_far;
+            let nobody = || unreachable!("nobody asks for the time");
+            search.size.before_read(so_far, nobody);
+            search.bring(256, 10);
         }
-        assert_eq!(size.now(), FIRST);
+        assert_eq!(search.size.now(), FIRST);
     }
 
     #[test]
     fn a_trial_that_the_upstream_ends_teaches_nothing() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let large_is_cheap = |size: usize| 1.0 / size as f64;
-        after(&mut size, REST + 10, 10, large_is_cheap);
-        assert!(size.trial.is_some());
-        for sent in 0..1000 {
-            size.note(256);
-            size.before_read(10, (1 << 40) + sent, || Duration::from_secs(1));
+        while search.size.trial.is_none() {
+            search.after(1, 10, large_is_cheap);
         }
-        assert!(size.trial.is_none());
-        assert_eq!((size.now(), size.lost), (FIRST, 0));
+        for _ in 0..1000 {
+            search.bring(256, 10);
+            let so_far = search.so_far;
+            search.size.before_read(so_far, || Duration::from_secs(1));
+        }
+        assert!(search.size.trial.is_none());
+        assert_eq!((search.size.now(), search.size.lost), (FIRST, 0));
     }
 
     #[test]
     fn a_small_ring_has_one_size() {
-        let mut size = ReadSize::new(100);
-        assert_eq!(after(&mut size, 10_000, 10, |size| 1.0 / size as f64), 100);
+        let mut search = Search::new(100);
+        assert_eq!(search.after(10_000, 10, |size| 1.0 / size as f64), 100);
     }
 }
