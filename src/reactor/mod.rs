@@ -25,6 +25,7 @@ mod reserve;
 mod sys;
 mod table;
 pub mod tabs;
+mod timing;
 pub mod view;
 mod visits;
 
@@ -372,6 +373,7 @@ impl<R: Role> Reactor<R> {
         if log::log_enabled!(log::Level::Trace) {
             trace(id, &event);
         }
+        let began = self.core.begin_call(id);
         role.on(
             &mut Cx {
                 core: &mut self.core,
@@ -379,6 +381,9 @@ impl<R: Role> Reactor<R> {
             },
             event,
         );
+        if let Some(began) = began {
+            self.core.end_call(id, began);
+        }
     }
 
     fn deliver_to_all(&mut self, event: impl Fn() -> Event) {

@@ -151,6 +151,22 @@ fn an_upstream_that_never_has_so_much_has_the_smaller_size_tried() {
     assert_eq!(settled(&mut flood, 8000), 64 * KIB);
 }
 
+#[test]
+fn relays_on_one_loop_find_their_own() {
+    let mut flood = Flood::new(&["", "", ""], false);
+    for (at, best) in [64 * KIB, 128 * KIB, MOST].into_iter().enumerate() {
+        flood.line(at, |line| {
+            line.cost = Box::new(move |size, _| best_is(best, size))
+        });
+        flood.crowd(at, 5);
+    }
+    flood.read(0, 20_000);
+    for (at, best) in [64 * KIB, 128 * KIB, MOST].into_iter().enumerate() {
+        let reads = flood.line(at, |line| line.reads.clone());
+        assert_eq!(usual(&reads[reads.len() - LAST..]), best, "{at}");
+    }
+}
+
 /// What the ring does not hold is not asked for.
 #[test]
 fn a_read_is_never_longer_than_a_quarter_of_the_ring() {

@@ -35,7 +35,7 @@ impl Relay {
             read: self.counts.bytes_in,
             sent: self.counts.bytes_out,
         };
-        self.read_size.before_read(so_far, || cx.cpu_time());
+        self.read_size.before_read(so_far, cx);
         let room = self.pace.read_size(takers, self.read_size.now());
         debug_assert!(
             self.known_room() >= self.read_max,

@@ -6,8 +6,9 @@
 //!
 //! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one, by the
-//! time for each byte sent that the loop's thread was on a processor, in every round. What other roles of the loop do
-//! meanwhile is in it, for both sizes alike as long as they do much the same:
+//! processor's time for each byte sent, in every round. What other roles of the loop do meanwhile is left out: a turn
+//! does so much of theirs, and with larger reads there are fewer turns, so that in it would make those seem the cheaper
+//! ones:
 //!
 //! ```text
 //!   rest ──enough full reads──> best | other | best | other | best | other ──other won each time──> other is the best
@@ -16,6 +17,8 @@
 //! ```
 
 use std::time::Duration;
+
+use crate::reactor::Cx;
 
 /// The size of a read, and what is being found out about it.
 ///
@@ -37,6 +40,25 @@ pub(super) struct ReadSize {
     best: usize,
     /// What the latest read brought.
     last: usize,
+}
+
+/// Tells the processor's time that the relay's own work takes.
+pub(super) trait Stopwatch {
+    /// From now on.
+    fn begin(&mut self);
+
+    /// Until now; `None` where that is not known.
+    fn end(&mut self) -> Option<Duration>;
+}
+
+impl Stopwatch for Cx<'_> {
+    fn begin(&mut self) {
+        self.begin_timing();
+    }
+
+    fn end(&mut self) -> Option<Duration> {
+        self.end_timing()
+    }
 }
 
 /// Some reads, after which it is looked how many clients have shared them.
@@ -61,8 +83,8 @@ struct Trial {
     blocks: u32,
     reads: u32,
     full: u32,
-    /// When what counts of the block began: the processor's time, and bytes that had been sent.
-    began: (Duration, u64),
+    /// Bytes that had been sent when what counts of the block began.
+    began: u64,
     /// Nanoseconds for each byte in the block before.
     before: f64,
 }
@@ -101,23 +123,26 @@ impl ReadSize {
         self.last = bytes;
     }
 
-    /// The upstream is about to be read. `clock` tells the processor's time that this thread has used.
-    pub(super) fn before_read(&mut self, so_far: Traffic, clock: impl FnOnce() -> Duration) {
+    /// The upstream is about to be read.
+    pub(super) fn before_read(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let is_full = self.last >= self.now();
         if is_full || self.trial.is_some() {
-            self.learn(is_full, so_far, clock);
+            self.learn(is_full, so_far, watch);
         }
     }
 
     /// Called where there is more to read than is asked for, and never merged into what each small message runs.
     #[inline(never)]
-    fn learn(&mut self, is_full: bool, so_far: Traffic, clock: impl FnOnce() -> Duration) {
+    fn learn(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
         let crowd = self.spell.go_on(so_far);
         if crowd.is_some_and(|crowd| self.is_another(crowd)) {
             self.lost = 0;
+            if self.trial.is_some() {
+                watch.end();
+            }
             self.begin_rest(so_far);
         } else if self.trial.is_some() {
-            self.go_on(is_full, so_far, clock);
+            self.go_on(is_full, so_far, watch);
         } else if crowd.is_some() {
             self.rest -= 1;
             if self.rest == 0 {
@@ -163,9 +188,9 @@ impl ReadSize {
         }
     }
 
-    fn go_on(&mut self, is_full: bool, so_far: Traffic, clock: impl FnOnce() -> Duration) {
+    fn go_on(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
         let Some(trial) = &mut self.trial else { return };
-        match trial.go_on(is_full, so_far.sent, clock) {
+        match trial.go_on(is_full, so_far.sent, watch) {
             Verdict::Open => {}
             Verdict::Idle => {
                 // It may never have as much as the larger neighbour takes.
@@ -206,7 +231,7 @@ impl Spell {
 
 enum Verdict {
     Open,
-    /// There was less to read than was asked for, so that nothing was learnt.
+    /// Nothing was learnt: there was less to read than was asked for, or it took too long.
     Idle,
     Lost,
     Won,
@@ -219,31 +244,32 @@ impl Trial {
             blocks: 0,
             reads: 0,
             full: 0,
-            began: (Duration::ZERO, 0),
+            began: 0,
             before: 0.0,
         }
     }
 
-    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) -> Verdict {
+    fn go_on(&mut self, is_full: bool, sent: u64, watch: &mut impl Stopwatch) -> Verdict {
         // The first reads of another size find memory that is not in the cache yet.
         self.reads += 1;
         if self.reads <= SETTLING {
             if self.reads == SETTLING {
-                self.began = (clock(), sent);
+                watch.begin();
+                self.began = sent;
                 self.full = 0;
             }
             return Verdict::Open;
         }
         self.full += u32::from(is_full);
         let counted = self.reads - SETTLING;
-        let bytes = sent - self.began.1;
+        let bytes = sent - self.began;
         if counted < BLOCK_MIN || counted < BLOCK_MAX && bytes < BLOCK_BYTES {
             return Verdict::Open;
         }
-        if bytes == 0 || self.full * 4 < counted * 3 {
+        let is_full = bytes > 0 && self.full * 4 >= counted * 3;
+        let Some(took) = watch.end().filter(|_| is_full) else {
             return Verdict::Idle;
-        }
-        let took = clock().saturating_sub(self.began.0);
+        };
         let cost = took.as_nanos() as f64 / bytes as f64;
         let has_lost = self.blocks % 2 == 1 && cost >= self.before * WORTH;
         self.before = cost;
@@ -284,11 +310,40 @@ mod tests {
 
     const MOST: usize = 512 << 10;
 
+    /// What it tells is the time between the two calls.
+    #[derive(Default)]
+    struct Watch {
+        now: f64,
+        began: f64,
+    }
+
+    impl Stopwatch for Watch {
+        fn begin(&mut self) {
+            self.began = self.now;
+        }
+
+        fn end(&mut self) -> Option<Duration> {
+            Some(Duration::from_nanos((self.now - self.began) as u64))
+        }
+    }
+
+    struct Nobody;
+
+    impl Stopwatch for Nobody {
+        fn begin(&mut self) {
+            unreachable!("nobody asks for the time");
+        }
+
+        fn end(&mut self) -> Option<Duration> {
+            unreachable!("nor for how long it took");
+        }
+    }
+
     /// A size, and what went on while it was looked for.
     struct Search {
         size: ReadSize,
         so_far: Traffic,
-        used: f64,
+        watch: Watch,
     }
 
     impl Search {
@@ -296,7 +351,7 @@ mod tests {
             Self {
                 size: ReadSize::new(most),
                 so_far: Traffic::default(),
-                used: 0.0,
+                watch: Watch::default(),
             }
         }
 
@@ -309,11 +364,10 @@ mod tests {
             mut cost: impl FnMut(usize) -> f64,
         ) -> usize {
             for _ in 0..reads {
-                let used = Duration::from_nanos(self.used as u64);
-                self.size.before_read(self.so_far, || used);
+                self.size.before_read(self.so_far, &mut self.watch);
                 let bytes = self.size.now();
                 self.bring(bytes, takers);
-                self.used += cost(bytes) * (bytes * takers) as f64;
+                self.watch.now += cost(bytes) * (bytes * takers) as f64;
             }
             self.size.now()
         }
@@ -346,6 +400,13 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_stands_still_changes_nothing() {
+        let mut search = Search::new(MOST);
+        search.after(20_000, 10, |_| 0.0);
+        assert_eq!(search.size.best, FIRST);
+    }
+
+    #[test]
     fn a_crowd_finds_its_own() {
         let mut search = Search::new(MOST);
         let small_is_cheap = |size: usize| size as f64;
@@ -372,9 +433,7 @@ mod tests {
     fn without_more_to_read_nothing_is_tried() {
         let mut search = Search::new(MOST);
         for _ in 0..100_000 {
-            let so_far = search.so_far;
-            let nobody = || unreachable!("nobody asks for the time");
-            search.size.before_read(so_far, nobody);
+            search.size.before_read(search.so_far, &mut Nobody);
             search.bring(256, 10);
         }
         assert_eq!(search.size.now(), FIRST);
@@ -389,8 +448,7 @@ mod tests {
         }
         for _ in 0..1000 {
             search.bring(256, 10);
-            let so_far = search.so_far;
-            search.size.before_read(so_far, || Duration::from_secs(1));
+            search.size.before_read(search.so_far, &mut search.watch);
         }
         assert!(search.size.trial.is_none());
         assert_eq!((search.size.now(), search.size.lost), (FIRST, 0));

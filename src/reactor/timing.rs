@@ -1,0 +1,108 @@
+//! The processor's time that a role takes by itself. All of them share a thread, and the system tells only what that has
+//! used: so while a role times itself, the others' calls are timed, too, and left out. That ends by itself where it would
+//! burden them for long. A role alone on its loop costs no look at the clock but its own two.
+
+use std::time::Duration;
+
+use crate::base::time::Time;
+use crate::reactor::event::RoleId;
+
+/// Roles that time themselves.
+#[derive(Debug, Default)]
+pub(super) struct Timings(Vec<Timing>);
+
+#[derive(Debug)]
+struct Timing {
+    role: RoleId,
+    since: Time,
+    /// The thread's time by then.
+    began: Duration,
+    /// What others have taken since.
+    others: Duration,
+}
+
+impl Timings {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The role begins, or begins anew.
+    pub(super) fn begin(&mut self, role: RoleId, since: Time, used: Duration) {
+        self.end(role, used);
+        self.0.push(Timing {
+            role,
+            since,
+            began: used,
+            others: Duration::ZERO,
+        });
+    }
+
+    /// What the role has taken since it began; `None` where it did not, or that was too long ago.
+    pub(super) fn end(&mut self, role: RoleId, used: Duration) -> Option<Duration> {
+        let is_its = |timing: &Timing| timing.role == role;
+        let timing = self.0.swap_remove(self.0.iter().position(is_its)?);
+        let all = used.saturating_sub(timing.began);
+        Some(all.saturating_sub(timing.others))
+    }
+
+    /// Whether somebody wants to know what this role takes.
+    pub(super) fn concern(&self, role: RoleId) -> bool {
+        self.0.iter().any(|timing| timing.role != role)
+    }
+
+    /// A call of this role took so long.
+    pub(super) fn note(&mut self, role: RoleId, now: Time, took: Duration) {
+        let is_its = |timing: &Timing| timing.role == role;
+        self.0
+            .retain(|timing| is_its(timing) || now.since(timing.since) < LONGEST);
+        for timing in self.0.iter_mut().filter(|timing| !is_its(timing)) {
+            timing.others += took;
+        }
+    }
+}
+
+/// Longer than what anybody times, unless something that it waits for does not come.
+const LONGEST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: RoleId = RoleId {
+        key: 0,
+        generation: 1,
+    };
+    const THERE: RoleId = RoleId {
+        key: 1,
+        generation: 2,
+    };
+
+    const NOW: Time = Time::ZERO;
+
+    #[test]
+    fn what_others_take_is_left_out() {
+        let ms = Duration::from_millis;
+        let mut timings = Timings::default();
+        timings.begin(HERE, NOW, ms(100));
+        assert!(!timings.concern(HERE) && timings.concern(THERE));
+        timings.note(THERE, NOW, ms(30));
+        timings.begin(THERE, NOW, ms(150));
+        timings.note(HERE, NOW, ms(20));
+        timings.note(THERE, NOW, ms(5));
+        assert_eq!(timings.end(HERE, ms(200)), Some(ms(65)));
+        assert_eq!(timings.end(HERE, ms(300)), None, "it is over");
+        assert_eq!(timings.end(THERE, ms(200)), Some(ms(30)));
+        assert!(timings.is_empty());
+    }
+
+    #[test]
+    fn others_are_not_burdened_for_ever() {
+        let mut timings = Timings::default();
+        timings.begin(HERE, NOW, Duration::ZERO);
+        timings.note(HERE, NOW + LONGEST, Duration::ZERO);
+        assert!(timings.concern(THERE), "its own calls are no burden");
+        timings.note(THERE, NOW + LONGEST, Duration::ZERO);
+        assert!(timings.is_empty());
+        assert_eq!(timings.end(HERE, Duration::ZERO), None);
+    }
+}
