@@ -39,8 +39,9 @@ impl Cx<'_> {
         self.core.timings.begin(self.role, self.core.now, used);
     }
 
-    /// The processor's time that this role has taken since [`Cx::begin_timing`], and the loop itself, but not what
-    /// other roles did. `None` where that was so long ago, and there are others, that it is not known.
+    /// The processor's time that this role has taken since [`Cx::begin_timing`], and the loop itself, but neither what
+    /// other roles did nor what went by idly. `None` where that was so long ago, and there are others, that it is not
+    /// known.
     pub fn end_timing(&mut self) -> Option<Duration> {
         let used = self.core.net.cpu_time();
         self.core.timings.end(self.role, used)

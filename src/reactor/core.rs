@@ -126,6 +126,14 @@ impl Core {
         self.timings.note(role, self.now, took);
     }
 
+    /// A loop that never sleeps is about to look for what is ready, while a role times itself.
+    #[cold]
+    pub(super) fn note_idleness(&mut self) {
+        let is_idle = self.patience() != Some(Time::ZERO);
+        let used = is_idle.then(|| self.net.cpu_time());
+        self.timings.note_idleness(used);
+    }
+
     /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
     pub(super) fn patience(&mut self) -> Option<Time> {
         let is_busy =

@@ -1,6 +1,6 @@
-//! A simulated network on which any number of bytes costs no time: upstreams say so much, and clients take so much, that
-//! nobody could keep it. What is said is records of zeros, what is taken is counted. Connections, their ends and the
-//! clock are the simulated network's; the processor's time is what a made-up rule says.
+//! A simulated network on which any number of bytes costs no time: upstreams say so much, and clients take so much,
+//! that nobody could keep it. What is said is records of zeros, what is taken is counted. Connections, their ends and
+//! the clock are the simulated network's; the processor's time is what a made-up rule says.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -441,7 +441,7 @@ impl Flood {
     /// Turns until so many more reads have brought something, and tells how long they might have been.
     pub(crate) fn read(&mut self, at: usize, count: usize) -> Vec<usize> {
         let before = self.line(at, |line| line.reads.len());
-        for _ in 0..TURNS_MAX + 100 * count {
+        for _ in 0..TURNS_MAX + 200 * count {
             let reads = self.line(at, |line| line.reads.len());
             if reads >= before + count {
                 self.reactor.check_invariants();
@@ -467,8 +467,8 @@ pub(crate) fn usual(reads: &[usize]) -> usize {
 /// The longest record.
 const RECORD: usize = 8 << 10;
 /// What a look at what is ready takes where it never sleeps.
-const LOOK: Duration = Duration::from_micros(50);
+const LOOK: Duration = Duration::from_micros(2);
 const UPSTREAM_PORT: u16 = 5000;
 const DOOR: u16 = 6000;
 /// More than any of these scenes takes.
-const TURNS_MAX: usize = 10_000;
+const TURNS_MAX: usize = 20_000;

@@ -1,5 +1,5 @@
-//! Which size of a read the relay comes to use, where the processor's time is what a made-up rule says, and clients come,
-//! leave, stall and wake.
+//! Which size of a read the relay comes to use, where the processor's time is what a made-up rule says, and clients
+//! come, leave, stall and wake.
 
 use std::time::Duration;
 
@@ -165,6 +165,17 @@ fn relays_on_one_loop_find_their_own() {
         let reads = flood.line(at, |line| line.reads.clone());
         assert_eq!(usual(&reads[reads.len() - LAST..]), best, "{at}");
     }
+}
+
+#[test]
+fn pauses_of_a_loop_that_never_sleeps_do_not_count() {
+    let mut flood = Flood::new(&[""], true);
+    flood.crowd(0, 5);
+    flood.set_says(0, Says::Bursts(20 << 20, Duration::from_millis(10)));
+    flood.line(0, |line| {
+        line.cost = Box::new(|size, _| best_is(128 * KIB, size))
+    });
+    assert_eq!(settled(&mut flood, 12_000), 128 * KIB);
 }
 
 /// What the ring does not hold is not asked for.

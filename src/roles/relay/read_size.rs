@@ -7,8 +7,8 @@
 //! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one, by the
 //! processor's time for each byte sent, in every round. What other roles of the loop do meanwhile is left out: a turn
-//! does so much of theirs, and with larger reads there are fewer turns, so that in it would make those seem the cheaper
-//! ones:
+//! does so much of theirs, and larger reads need fewer turns, so that they would seem cheaper than they are. So are
+//! pauses of an upstream, which take time where the loop never sleeps:
 //!
 //! ```text
 //!   rest ──enough full reads──> best | other | best | other | best | other ──other won each time──> other is the best
@@ -287,8 +287,8 @@ const FIRST: usize = 256 << 10;
 /// Below that it was always dearer, on two machines, and the system calls show by themselves. For processors with
 /// little cache.
 const LEAST: usize = 64 << 10;
-/// Full reads between trials, at first, and as many bytes as are sent in about a fifth of a second, but not fewer or more
-/// reads than this.
+/// Full reads between trials, at first: as many as send so many bytes, which takes about a fifth of a second, but not
+/// fewer or more than this.
 const SPELL_BYTES: u64 = 512 << 20;
 const SPELL_MIN: u32 = 64;
 const SPELL_MAX: u32 = 512;
