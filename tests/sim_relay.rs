@@ -2,8 +2,12 @@
 //! named, and `HYDRANT_SEED=n cargo test --test sim_relay replay -- --nocapture` shows all that happened in it.
 //! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_relay more_seeds` lives through as many more as there is time for.
 
+#[path = "sim_relay/flood.rs"]
+mod flood;
 #[path = "sim_relay/hot_path.rs"]
 mod hot_path;
+#[path = "sim_relay/read_size.rs"]
+mod read_size;
 #[path = "common/scratch.rs"]
 #[allow(dead_code, reason = "other test binaries need more of it")]
 mod scratch;

@@ -33,9 +33,18 @@ impl Cx<'_> {
         self.core.net.clock()
     }
 
-    /// The processor's time that this thread has used.
-    pub fn cpu_time(&self) -> Duration {
-        self.core.net.cpu_time()
+    /// This role times itself from now on, until [`Cx::end_timing`]. All others' calls are timed meanwhile.
+    pub fn begin_timing(&mut self) {
+        let used = self.core.net.cpu_time();
+        self.core.timings.begin(self.role, self.core.now, used);
+    }
+
+    /// The processor's time that this role has taken since [`Cx::begin_timing`], and the loop itself, but neither what
+    /// other roles did nor what went by idly. `None` where that was so long ago, and there are others, that it is not
+    /// known.
+    pub fn end_timing(&mut self) -> Option<Duration> {
+        let used = self.core.net.cpu_time();
+        self.core.timings.end(self.role, used)
     }
 
     /// The time of day, in milliseconds since 1970: to be shown, and never to be reckoned with.

@@ -18,6 +18,7 @@ use crate::reactor::event::{DialId, End, Event, RoleId};
 use crate::reactor::net::{Addr, Close, Lookup, Net, Peer, SockId, is_exhaustion};
 use crate::reactor::reserve::{Handed, HostLookup, Listening, Reserved};
 use crate::reactor::table::{Kind, Owner, Table, Way};
+use crate::reactor::timing::Timings;
 
 /// The loop without its roles.
 ///
@@ -37,6 +38,7 @@ pub(super) struct Core {
     /// Connections that waited at listeners that have given way.
     pub(super) handed: Vec<Handed>,
     closing: Vec<(SockId, Close)>,
+    pub(super) timings: Timings,
     /// Timers that ran out and have not been delivered yet: one of them may still take another back.
     due: VecDeque<(TimerKey, Alarm)>,
     /// When the wheel is to be looked at again, as was found out last.
@@ -96,6 +98,7 @@ impl Core {
             due: VecDeque::new(),
             ripe: Vec::new(),
             closing: Vec::new(),
+            timings: Timings::default(),
             exhausted_said: None,
             claims: Claims::default(),
             in_deferred: false,
@@ -109,6 +112,26 @@ impl Core {
             is_turning: false,
             known_hosts: BTreeMap::new(),
         }
+    }
+
+    /// When a call of the role began, by the processor's time, where another one times itself meanwhile.
+    pub(super) fn begin_call(&self, role: RoleId) -> Option<Duration> {
+        let is_timed = !self.timings.is_empty() && self.timings.concern(role);
+        is_timed.then(|| self.net.cpu_time())
+    }
+
+    #[cold]
+    pub(super) fn end_call(&mut self, role: RoleId, began: Duration) {
+        let took = self.net.cpu_time().saturating_sub(began);
+        self.timings.note(role, self.now, took);
+    }
+
+    /// A loop that never sleeps is about to look for what is ready, while a role times itself.
+    #[cold]
+    pub(super) fn note_idleness(&mut self) {
+        let is_idle = self.patience() != Some(Time::ZERO);
+        let used = is_idle.then(|| self.net.cpu_time());
+        self.timings.note_idleness(used);
     }
 
     /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
@@ -290,6 +313,7 @@ impl Core {
             self.drop_dial(dial);
         }
         self.claims.remove(role);
+        self.timings.end(role, Duration::ZERO);
         self.outbox.retain(|(to, _)| *to != role);
         self.asked.retain(|(by, ..)| *by != role);
         self.listening.retain(|listening| listening.role != role);

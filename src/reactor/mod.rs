@@ -25,6 +25,7 @@ mod reserve;
 mod sys;
 mod table;
 pub mod tabs;
+mod timing;
 pub mod view;
 mod visits;
 
@@ -247,7 +248,14 @@ impl<R: Role> Reactor<R> {
         self.core.say_room();
         let patience = self.patience();
         self.core.is_turning = true;
+        let is_timed = self.options.busy_poll && !self.core.timings.is_empty();
+        if is_timed {
+            self.core.note_idleness();
+        }
         self.core.net.wait(patience, &mut self.ready)?;
+        if is_timed && !self.ready.is_empty() {
+            self.core.timings.end_idleness();
+        }
         self.core.now = self.core.net.now();
         let mut told = Told::default();
         // What is taken from the end needs no second list.
@@ -372,6 +380,7 @@ impl<R: Role> Reactor<R> {
         if log::log_enabled!(log::Level::Trace) {
             trace(id, &event);
         }
+        let began = self.core.begin_call(id);
         role.on(
             &mut Cx {
                 core: &mut self.core,
@@ -379,6 +388,9 @@ impl<R: Role> Reactor<R> {
             },
             event,
         );
+        if let Some(began) = began {
+            self.core.end_call(id, began);
+        }
     }
 
     fn deliver_to_all(&mut self, event: impl Fn() -> Event) {

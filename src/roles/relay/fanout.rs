@@ -20,6 +20,7 @@ use crate::roles::relay::Relay;
 use crate::roles::relay::clients::ClientId;
 use crate::roles::relay::leaving::Reason;
 use crate::roles::relay::outputs::Outlet;
+use crate::roles::relay::read_size::Traffic;
 
 impl Relay {
     /// One read of the upstream, into the ring. `Ok(None)`: nothing came, or nothing may be read now.
@@ -30,8 +31,11 @@ impl Relay {
         self.reuse_hot_memory(cx);
         // An open gate has looked whether there is room for it.
         let takers = self.clients.takers();
-        let (clients, sent) = (self.clients.len(), self.counts.bytes_out);
-        self.read_size.before_read(clients, sent, || cx.cpu_time());
+        let so_far = Traffic {
+            read: self.counts.bytes_in,
+            sent: self.counts.bytes_out,
+        };
+        self.read_size.before_read(so_far, cx);
         let room = self.pace.read_size(takers, self.read_size.now());
         debug_assert!(
             self.known_room() >= self.read_max,
@@ -180,7 +184,8 @@ impl Relay {
 
     /// A client that was behind can take bytes again.
     pub(super) fn client_writable(&mut self, cx: &mut Cx<'_>, id: ClientId) {
-        let sent = self.send(cx, id, CATCH_UP_MAX);
+        // Or it would never catch up with those who get a whole read in each turn.
+        let sent = self.send(cx, id, CATCH_UP_MAX + self.read_size.last());
         let has_ended = matches!(sent, Ok(Sent::End));
         match sent {
             Ok(Sent::All) => {
@@ -288,5 +293,5 @@ const REUSE_AFTER: usize = 4;
 const CARRY_AFTER: usize = 16;
 /// Bytes that one send is good for, as the length of a visit is counted.
 const PLAIN_SEND: usize = 32 << 10;
-/// Bytes that a client which is behind gets in one visit.
+/// Bytes that a client which is behind gets in one visit, beside as many as the latest read brought.
 const CATCH_UP_MAX: usize = 256 << 10;

@@ -6,8 +6,9 @@
 //!
 //! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one, by the
-//! time for each byte sent that the loop's thread was on a processor, in every round. What other roles of the loop do
-//! meanwhile is in it, for both sizes alike as long as they do much the same:
+//! processor's time for each byte sent, in every round. What other roles of the loop do meanwhile is left out: a turn
+//! does so much of theirs, and larger reads need fewer turns, so that they would seem cheaper than they are. So are
+//! pauses of an upstream, which take time where the loop never sleeps:
 //!
 //! ```text
 //!   rest ──enough full reads──> best | other | best | other | best | other ──other won each time──> other is the best
@@ -16,6 +17,8 @@
 //! ```
 
 use std::time::Duration;
+
+use crate::reactor::Cx;
 
 /// The size of a read, and what is being found out about it.
 ///
@@ -26,15 +29,50 @@ pub(super) struct ReadSize {
     most: usize,
     /// Whether the neighbour to be tried next is the larger one.
     upwards: bool,
-    /// Neighbours that have lost since the best became it, or since what shares a read has changed.
+    /// Neighbours that have lost since the best became it, or since another crowd shares a read.
     lost: u32,
-    /// Full reads until the next trial.
+    /// Spells until the next trial.
     rest: u32,
-    clients: usize,
+    spell: Spell,
+    /// How many clients shared a read when the crowd was last another one.
+    crowd: f64,
     trial: Option<Trial>,
     best: usize,
     /// What the latest read brought.
     last: usize,
+}
+
+/// Tells the processor's time that the relay's own work takes.
+pub(super) trait Stopwatch {
+    /// From now on.
+    fn begin(&mut self);
+
+    /// Until now; `None` where that is not known.
+    fn end(&mut self) -> Option<Duration>;
+}
+
+impl Stopwatch for Cx<'_> {
+    fn begin(&mut self) {
+        self.begin_timing();
+    }
+
+    fn end(&mut self) -> Option<Duration> {
+        self.end_timing()
+    }
+}
+
+/// Some reads, after which it is looked how many clients have shared them.
+#[derive(Debug, Default)]
+struct Spell {
+    reads: u32,
+    began: Traffic,
+}
+
+/// Bytes that have come in and gone out so far, all in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) read: u64,
+    pub(super) sent: u64,
 }
 
 /// Two sizes, compared.
@@ -45,8 +83,8 @@ struct Trial {
     blocks: u32,
     reads: u32,
     full: u32,
-    /// When what counts of the block began: the processor's time, and bytes that had been sent.
-    began: (Duration, u64),
+    /// Bytes that had been sent when what counts of the block began.
+    began: u64,
     /// Nanoseconds for each byte in the block before.
     before: f64,
 }
@@ -59,8 +97,9 @@ impl ReadSize {
             best: FIRST.min(most),
             upwards: true,
             lost: 0,
-            rest: REST,
-            clients: 0,
+            rest: 1,
+            spell: Spell::default(),
+            crowd: 0.0,
             last: 0,
             trial: None,
         }
@@ -74,52 +113,59 @@ impl ReadSize {
         }
     }
 
+    /// What the latest read brought.
+    pub(super) fn last(&self) -> usize {
+        self.last
+    }
+
     /// A read brought so many bytes.
     pub(super) fn note(&mut self, bytes: usize) {
         self.last = bytes;
     }
 
-    /// The upstream is about to be read while so many clients are there, those too that are behind for a moment, when
-    /// `sent` bytes in all have been sent. `clock` tells the processor's time that this thread has used.
-    pub(super) fn before_read(
-        &mut self,
-        clients: usize,
-        sent: u64,
-        clock: impl FnOnce() -> Duration,
-    ) {
+    /// The upstream is about to be read.
+    pub(super) fn before_read(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let is_full = self.last >= self.now();
         if is_full || self.trial.is_some() {
-            self.learn(is_full, clients, sent, clock);
+            self.learn(is_full, so_far, watch);
         }
     }
 
     /// Called where there is more to read than is asked for, and never merged into what each small message runs.
     #[inline(never)]
-    fn learn(
-        &mut self,
-        is_full: bool,
-        clients: usize,
-        sent: u64,
-        clock: impl FnOnce() -> Duration,
-    ) {
-        let is_crowd_another = clients > 2 * self.clients || 2 * clients < self.clients;
-        if is_crowd_another {
-            self.clients = clients;
+    fn learn(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
+        let crowd = self.spell.go_on(so_far);
+        if crowd.is_some_and(|crowd| self.is_another(crowd)) {
             self.lost = 0;
-            self.begin_rest();
+            if self.trial.is_some() {
+                watch.end();
+            }
+            self.begin_rest(so_far);
         } else if self.trial.is_some() {
-            self.go_on(is_full, sent, clock);
-        } else if self.rest > 0 {
+            self.go_on(is_full, so_far, watch);
+        } else if crowd.is_some() {
             self.rest -= 1;
-        } else {
-            self.begin_trial();
+            if self.rest == 0 {
+                self.begin_trial();
+            }
         }
     }
 
-    fn begin_rest(&mut self) {
+    /// Those count who take bytes, on the average: some may be connected and take none, or be behind for a moment.
+    fn is_another(&mut self, crowd: f64) -> bool {
+        let is_another = crowd > 2.0 * self.crowd || 2.0 * crowd < self.crowd;
+        let was_known = self.crowd > 0.0;
+        if is_another {
+            self.crowd = crowd;
+        }
+        is_another && was_known
+    }
+
+    fn begin_rest(&mut self, so_far: Traffic) {
         self.trial = None;
+        self.spell = Spell::new(so_far);
         // Both neighbours are looked at before there is more rest.
-        self.rest = REST << (self.lost / 2).min(REST_DOUBLED_MAX);
+        self.rest = 1 << (self.lost / 2).min(REST_DOUBLED_MAX);
     }
 
     fn begin_trial(&mut self) {
@@ -142,28 +188,50 @@ impl ReadSize {
         }
     }
 
-    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) {
+    fn go_on(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
         let Some(trial) = &mut self.trial else { return };
-        match trial.go_on(is_full, sent, clock) {
+        match trial.go_on(is_full, so_far.sent, watch) {
             Verdict::Open => {}
-            Verdict::Idle => self.begin_rest(),
+            Verdict::Idle => {
+                // It may never have as much as the larger neighbour takes.
+                self.upwards = !self.upwards;
+                self.begin_rest(so_far);
+            }
             Verdict::Lost => {
                 self.upwards = !self.upwards;
                 self.lost = self.lost.saturating_add(1);
-                self.begin_rest();
+                self.begin_rest(so_far);
             }
             Verdict::Won => {
                 self.best = trial.other;
                 self.lost = 0;
-                self.begin_rest();
+                self.begin_rest(so_far);
             }
         }
     }
 }
 
+impl Spell {
+    fn new(began: Traffic) -> Self {
+        Self { reads: 0, began }
+    }
+
+    /// One read more. At the end, by how many clients one was shared.
+    fn go_on(&mut self, so_far: Traffic) -> Option<f64> {
+        self.reads += 1;
+        let sent = so_far.sent - self.began.sent;
+        if self.reads < SPELL_MIN || self.reads < SPELL_MAX && sent < SPELL_BYTES {
+            return None;
+        }
+        let read = so_far.read - self.began.read;
+        *self = Self::new(so_far);
+        Some(sent as f64 / read.max(1) as f64)
+    }
+}
+
 enum Verdict {
     Open,
-    /// There was less to read than was asked for, so that nothing was learnt.
+    /// Nothing was learnt: there was less to read than was asked for, or it took too long.
     Idle,
     Lost,
     Won,
@@ -176,31 +244,32 @@ impl Trial {
             blocks: 0,
             reads: 0,
             full: 0,
-            began: (Duration::ZERO, 0),
+            began: 0,
             before: 0.0,
         }
     }
 
-    fn go_on(&mut self, is_full: bool, sent: u64, clock: impl FnOnce() -> Duration) -> Verdict {
+    fn go_on(&mut self, is_full: bool, sent: u64, watch: &mut impl Stopwatch) -> Verdict {
         // The first reads of another size find memory that is not in the cache yet.
         self.reads += 1;
         if self.reads <= SETTLING {
             if self.reads == SETTLING {
-                self.began = (clock(), sent);
+                watch.begin();
+                self.began = sent;
                 self.full = 0;
             }
             return Verdict::Open;
         }
         self.full += u32::from(is_full);
         let counted = self.reads - SETTLING;
-        let bytes = sent - self.began.1;
+        let bytes = sent - self.began;
         if counted < BLOCK_MIN || counted < BLOCK_MAX && bytes < BLOCK_BYTES {
             return Verdict::Open;
         }
-        if bytes == 0 || self.full * 4 < counted * 3 {
+        let is_full = bytes > 0 && self.full * 4 >= counted * 3;
+        let Some(took) = watch.end().filter(|_| is_full) else {
             return Verdict::Idle;
-        }
-        let took = clock().saturating_sub(self.began.0);
+        };
         let cost = took.as_nanos() as f64 / bytes as f64;
         let has_lost = self.blocks % 2 == 1 && cost >= self.before * WORTH;
         self.before = cost;
@@ -218,8 +287,11 @@ const FIRST: usize = 256 << 10;
 /// Below that it was always dearer, on two machines, and the system calls show by themselves. For processors with
 /// little cache.
 const LEAST: usize = 64 << 10;
-/// Full reads between trials, at first: a twentieth of a second with one client.
-const REST: u32 = 512;
+/// Full reads between trials, at first: as many as send so many bytes, which takes about a fifth of a second, but not
+/// fewer or more than this.
+const SPELL_BYTES: u64 = 512 << 20;
+const SPELL_MIN: u32 = 64;
+const SPELL_MAX: u32 = 512;
 /// How often that is doubled while nothing better is found.
 const REST_DOUBLED_MAX: u32 = 7;
 const SETTLING: u32 = 3;
@@ -238,61 +310,118 @@ mod tests {
 
     const MOST: usize = 512 << 10;
 
-    /// Reads so many times, where a byte that is read `size` at a time and sent to so many costs `cost(size)`
-    /// nanoseconds for each of them, and tells the size in the end.
-    fn after(
-        size: &mut ReadSize,
-        reads: u32,
-        takers: usize,
-        mut cost: impl FnMut(usize) -> f64,
-    ) -> usize {
-        let (mut sent, mut used) = (0, 0.0);
-        for _ in 0..reads {
-            size.before_read(takers, sent, || Duration::from_nanos(used as u64));
-            let bytes = size.now();
-            size.note(bytes);
-            sent += (bytes * takers) as u64;
-            used += cost(bytes) * (bytes * takers) as f64;
+    /// What it tells is the time between the two calls.
+    #[derive(Default)]
+    struct Watch {
+        now: f64,
+        began: f64,
+    }
+
+    impl Stopwatch for Watch {
+        fn begin(&mut self) {
+            self.began = self.now;
         }
-        size.now()
+
+        fn end(&mut self) -> Option<Duration> {
+            Some(Duration::from_nanos((self.now - self.began) as u64))
+        }
+    }
+
+    struct Nobody;
+
+    impl Stopwatch for Nobody {
+        fn begin(&mut self) {
+            unreachable!("nobody asks for the time");
+        }
+
+        fn end(&mut self) -> Option<Duration> {
+            unreachable!("nor for how long it took");
+        }
+    }
+
+    /// A size, and what went on while it was looked for.
+    struct Search {
+        size: ReadSize,
+        so_far: Traffic,
+        watch: Watch,
+    }
+
+    impl Search {
+        fn new(most: usize) -> Self {
+            Self {
+                size: ReadSize::new(most),
+                so_far: Traffic::default(),
+                watch: Watch::default(),
+            }
+        }
+
+        /// Reads so many times, where a byte that is read `size` at a time and sent to so many costs `cost(size)`
+        /// nanoseconds for each of them, and tells the size in the end.
+        fn after(
+            &mut self,
+            reads: u32,
+            takers: usize,
+            mut cost: impl FnMut(usize) -> f64,
+        ) -> usize {
+            for _ in 0..reads {
+                self.size.before_read(self.so_far, &mut self.watch);
+                let bytes = self.size.now();
+                self.bring(bytes, takers);
+                self.watch.now += cost(bytes) * (bytes * takers) as f64;
+            }
+            self.size.now()
+        }
+
+        fn bring(&mut self, bytes: usize, takers: usize) {
+            self.size.note(bytes);
+            self.so_far.read += bytes as u64;
+            self.so_far.sent += (bytes * takers) as u64;
+        }
     }
 
     #[test]
     fn the_cheapest_size_is_found() {
         for takers in [1, 10, 100, 1000, 10_000] {
             for best in [64 << 10, 128 << 10, 256 << 10, 512 << 10] {
-                let mut size = ReadSize::new(MOST);
+                let mut search = Search::new(MOST);
                 let cost = |size: usize| 0.1 + 0.02 * (size as f64 / best as f64).log2().abs();
                 // Not in the midst of a trial.
-                after(&mut size, 20_000, takers, cost);
-                assert_eq!(size.best, best, "{takers}");
+                search.after(20_000, takers, cost);
+                assert_eq!(search.size.best, best, "{takers}");
             }
         }
     }
 
     #[test]
     fn what_makes_no_difference_changes_nothing() {
-        let mut size = ReadSize::new(MOST);
-        after(&mut size, 20_000, 10, |_| 0.1);
-        assert_eq!(size.best, FIRST);
+        let mut search = Search::new(MOST);
+        search.after(20_000, 10, |_| 0.1);
+        assert_eq!(search.size.best, FIRST);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_changes_nothing() {
+        let mut search = Search::new(MOST);
+        search.after(20_000, 10, |_| 0.0);
+        assert_eq!(search.size.best, FIRST);
     }
 
     #[test]
     fn a_crowd_finds_its_own() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let small_is_cheap = |size: usize| size as f64;
         let large_is_cheap = |size: usize| 1.0 / size as f64;
-        after(&mut size, 20_000, 1, large_is_cheap);
-        assert_eq!(size.best, MOST);
-        after(&mut size, 20_000, 100, small_is_cheap);
-        assert_eq!(size.best, LEAST);
+        search.after(20_000, 1, large_is_cheap);
+        assert_eq!(search.size.best, MOST);
+        search.after(20_000, 100, small_is_cheap);
+        assert_eq!(search.size.best, LEAST);
     }
 
     #[test]
     fn trials_become_rare_where_they_find_nothing() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let mut dear = 0_u32;
-        after(&mut size, 100_000, 10, |size| {
+        search.after(100_000, 10, |size| {
             dear += u32::from(size != FIRST);
             if size == FIRST { 0.1 } else { 0.11 }
         });
@@ -302,31 +431,32 @@ mod tests {
 
     #[test]
     fn without_more_to_read_nothing_is_tried() {
-        let mut size = ReadSize::new(MOST);
-        for sent in 0..100_000 {
-            size.before_read(10, sent, || unreachable!("nobody asks for the time"));
-            size.note(256);
+        let mut search = Search::new(MOST);
+        for _ in 0..100_000 {
+            search.size.before_read(search.so_far, &mut Nobody);
+            search.bring(256, 10);
         }
-        assert_eq!(size.now(), FIRST);
+        assert_eq!(search.size.now(), FIRST);
     }
 
     #[test]
     fn a_trial_that_the_upstream_ends_teaches_nothing() {
-        let mut size = ReadSize::new(MOST);
+        let mut search = Search::new(MOST);
         let large_is_cheap = |size: usize| 1.0 / size as f64;
-        after(&mut size, REST + 10, 10, large_is_cheap);
-        assert!(size.trial.is_some());
-        for sent in 0..1000 {
-            size.note(256);
-            size.before_read(10, (1 << 40) + sent, || Duration::from_secs(1));
+        while search.size.trial.is_none() {
+            search.after(1, 10, large_is_cheap);
         }
-        assert!(size.trial.is_none());
-        assert_eq!((size.now(), size.lost), (FIRST, 0));
+        for _ in 0..1000 {
+            search.bring(256, 10);
+            search.size.before_read(search.so_far, &mut search.watch);
+        }
+        assert!(search.size.trial.is_none());
+        assert_eq!((search.size.now(), search.size.lost), (FIRST, 0));
     }
 
     #[test]
     fn a_small_ring_has_one_size() {
-        let mut size = ReadSize::new(100);
-        assert_eq!(after(&mut size, 10_000, 10, |size| 1.0 / size as f64), 100);
+        let mut search = Search::new(100);
+        assert_eq!(search.after(10_000, 10, |size| 1.0 / size as f64), 100);
     }
 }
