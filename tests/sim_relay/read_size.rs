@@ -151,6 +151,18 @@ fn an_upstream_that_never_has_so_much_has_the_smaller_size_tried() {
     assert_eq!(settled(&mut flood, 8000), 64 * KIB);
 }
 
+/// As from a source that is a little slower than the relay: larger reads bring more, though they are never full.
+#[test]
+fn larger_reads_need_not_be_full_to_be_better() {
+    let mut flood = Flood::of("");
+    flood.crowd(0, 1);
+    flood.set_says(0, Says::Pieces(400 * KIB));
+    flood.line(0, |line| {
+        line.cost = Box::new(|size, _| best_is(MOST, size))
+    });
+    assert_eq!(settled(&mut flood, 8000), MOST);
+}
+
 #[test]
 fn relays_on_one_loop_find_their_own() {
     let mut flood = Flood::new(&["", "", ""], false);

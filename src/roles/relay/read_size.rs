@@ -142,7 +142,7 @@ impl ReadSize {
             }
             self.begin_rest(so_far);
         } else if self.trial.is_some() {
-            self.go_on(is_full, so_far, watch);
+            self.go_on(so_far, watch);
         } else if crowd.is_some() {
             self.rest -= 1;
             if self.rest == 0 {
@@ -188,12 +188,14 @@ impl ReadSize {
         }
     }
 
-    fn go_on(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
+    fn go_on(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let Some(trial) = &mut self.trial else { return };
+        // What is between the two sizes tells them apart, too.
+        let is_full = self.last >= self.best.min(trial.other);
         match trial.go_on(is_full, so_far.sent, watch) {
             Verdict::Open => {}
             Verdict::Idle => {
-                // It may never have as much as the larger neighbour takes.
+                // It may never have more than the size in use takes.
                 self.upwards = !self.upwards;
                 self.begin_rest(so_far);
             }
@@ -231,7 +233,7 @@ impl Spell {
 
 enum Verdict {
     Open,
-    /// Nothing was learnt: there was less to read than was asked for, or it took too long.
+    /// Nothing was learnt: there was less to read than the smaller size takes, or it took too long.
     Idle,
     Lost,
     Won,
