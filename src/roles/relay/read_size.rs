@@ -6,9 +6,9 @@
 //!
 //! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one by the
-//! processor's time for each byte sent, in as many rounds as it takes to tell that from chance. What other roles of the loop do meanwhile is left out: a turn
-//! does so much of theirs, and larger reads need fewer turns, so that they would seem cheaper than they are. So are
-//! pauses of an upstream, which take time where the loop never sleeps:
+//! processor's time for each byte sent, in as many rounds as it takes to tell that from chance. What other roles of
+//! the loop do meanwhile is left out: a turn does so much of theirs, and larger reads need fewer turns, so that they
+//! would seem cheaper than they are. So are pauses of an upstream, which take time where the loop never sleeps:
 //!
 //! ```text
 //!   rest ──enough full reads──> best | other | best | other | best | other | ... ──other won──> other is the best
@@ -157,13 +157,13 @@ impl ReadSize {
     pub(super) fn before_read(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let is_full = self.last >= self.now();
         if is_full || self.trial.is_some() {
-            self.learn(is_full, so_far, watch);
+            self.learn(so_far, watch);
         }
     }
 
     /// Called where there is more to read than is asked for, and never merged into what each small message runs.
     #[inline(never)]
-    fn learn(&mut self, is_full: bool, so_far: Traffic, watch: &mut impl Stopwatch) {
+    fn learn(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let crowd = self.spell.go_on(so_far);
         if crowd.is_some_and(|crowd| self.is_another(crowd)) {
             self.lost = 0;
