@@ -115,9 +115,18 @@ impl Core {
     }
 
     /// When a call of the role began, by the processor's time, where another one times itself meanwhile.
-    pub(super) fn begin_call(&self, role: RoleId) -> Option<Duration> {
-        let is_timed = !self.timings.is_empty() && self.timings.concern(role);
-        is_timed.then(|| self.net.cpu_time())
+    pub(super) fn begin_call(&mut self, role: RoleId) -> Option<Duration> {
+        if self.timings.is_empty() {
+            return None;
+        }
+        self.begin_timed_call(role)
+    }
+
+    #[cold]
+    fn begin_timed_call(&mut self, role: RoleId) -> Option<Duration> {
+        self.timings.end_idleness();
+        let concerns_another = self.timings.concerns_another(role);
+        concerns_another.then(|| self.net.cpu_time())
     }
 
     #[cold]
@@ -131,7 +140,7 @@ impl Core {
     pub(super) fn note_idleness(&mut self) {
         let is_idle = self.patience() != Some(Time::ZERO);
         let used = is_idle.then(|| self.net.cpu_time());
-        self.timings.note_idleness(used);
+        self.timings.note_idleness(self.now, used);
     }
 
     /// Until when the loop may sleep: not at all while visits are due, at most until the next timer.
@@ -313,7 +322,7 @@ impl Core {
             self.drop_dial(dial);
         }
         self.claims.remove(role);
-        self.timings.end(role, Duration::ZERO);
+        self.timings.forget(role);
         self.outbox.retain(|(to, _)| *to != role);
         self.asked.retain(|(by, ..)| *by != role);
         self.listening.retain(|listening| listening.role != role);

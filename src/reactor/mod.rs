@@ -248,14 +248,10 @@ impl<R: Role> Reactor<R> {
         self.core.say_room();
         let patience = self.patience();
         self.core.is_turning = true;
-        let is_timed = self.options.busy_poll && !self.core.timings.is_empty();
-        if is_timed {
+        if self.options.busy_poll && !self.core.timings.is_empty() {
             self.core.note_idleness();
         }
         self.core.net.wait(patience, &mut self.ready)?;
-        if is_timed && !self.ready.is_empty() {
-            self.core.timings.end_idleness();
-        }
         self.core.now = self.core.net.now();
         let mut told = Told::default();
         // What is taken from the end needs no second list.

@@ -33,7 +33,7 @@ impl Timings {
 
     /// The role begins, or begins anew.
     pub(super) fn begin(&mut self, role: RoleId, since: Time, used: Duration) {
-        self.end(role, used);
+        self.forget(role);
         self.idle_since = None;
         self.timed.push(Timing {
             role,
@@ -51,13 +51,19 @@ impl Timings {
         Some(all.saturating_sub(timing.others))
     }
 
-    /// Whether somebody wants to know what this role takes.
-    pub(super) fn concern(&self, role: RoleId) -> bool {
+    pub(super) fn forget(&mut self, role: RoleId) {
+        self.timed.retain(|timing| timing.role != role);
+    }
+
+    /// Whether another role is to be told what this one takes.
+    pub(super) fn concerns_another(&self, role: RoleId) -> bool {
         self.timed.iter().any(|timing| timing.role != role)
     }
 
     /// A turn begins, with nothing to do at this moment; `None` where there is something.
-    pub(super) fn note_idleness(&mut self, used: Option<Duration>) {
+    pub(super) fn note_idleness(&mut self, now: Time, used: Option<Duration>) {
+        self.timed
+            .retain(|timing| now.since(timing.since) < LONGEST);
         if let (Some(since), Some(used)) = (self.idle_since, used) {
             let idle = used.saturating_sub(since);
             self.timed
@@ -67,7 +73,7 @@ impl Timings {
         self.idle_since = used;
     }
 
-    /// Something has come.
+    /// A role is called.
     pub(super) fn end_idleness(&mut self) {
         self.idle_since = None;
     }
@@ -106,7 +112,7 @@ mod tests {
         let ms = Duration::from_millis;
         let mut timings = Timings::default();
         timings.begin(HERE, NOW, ms(100));
-        assert!(!timings.concern(HERE) && timings.concern(THERE));
+        assert!(!timings.concerns_another(HERE) && timings.concerns_another(THERE));
         timings.note(THERE, NOW, ms(30));
         timings.begin(THERE, NOW, ms(150));
         timings.note(HERE, NOW, ms(20));
@@ -121,15 +127,15 @@ mod tests {
     fn what_goes_by_idly_is_left_out() {
         let ms = Duration::from_millis;
         let mut timings = Timings::default();
-        timings.note_idleness(Some(ms(0)));
+        timings.note_idleness(NOW, Some(ms(0)));
         timings.begin(HERE, NOW, ms(100));
         for used in [110, 115, 125] {
-            timings.note_idleness(Some(ms(used)));
+            timings.note_idleness(NOW, Some(ms(used)));
         }
         timings.end_idleness();
-        timings.note_idleness(Some(ms(200)));
-        timings.note_idleness(None);
-        timings.note_idleness(Some(ms(300)));
+        timings.note_idleness(NOW, Some(ms(200)));
+        timings.note_idleness(NOW, None);
+        timings.note_idleness(NOW, Some(ms(300)));
         assert_eq!(timings.end(HERE, ms(400)), Some(ms(300 - 15)));
     }
 
@@ -138,9 +144,23 @@ mod tests {
         let mut timings = Timings::default();
         timings.begin(HERE, NOW, Duration::ZERO);
         timings.note(HERE, NOW + LONGEST, Duration::ZERO);
-        assert!(timings.concern(THERE), "its own calls are no burden");
+        assert!(
+            timings.concerns_another(THERE),
+            "its own calls are no burden"
+        );
         timings.note(THERE, NOW + LONGEST, Duration::ZERO);
         assert!(timings.is_empty());
         assert_eq!(timings.end(HERE, Duration::ZERO), None);
+    }
+
+    /// Nor is a loop that never sleeps: whoever times itself may wait for what does not come.
+    #[test]
+    fn no_look_at_the_clock_is_taken_for_ever() {
+        let mut timings = Timings::default();
+        timings.begin(HERE, NOW, Duration::ZERO);
+        timings.note_idleness(NOW, Some(Duration::ZERO));
+        assert!(!timings.is_empty());
+        timings.note_idleness(NOW + LONGEST, Some(Duration::ZERO));
+        assert!(timings.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //! 512 KiB were the best with one client and 256 KiB with a hundred and more on the one, and on the other it was the
 //! other way round.
 //!
-//! So it is found out. While the upstream has more to read than is asked for, the size in use and one of its neighbours
+//! So it is found out. Once the upstream has more to read than is asked for, the size in use and one of its neighbours
 //! are used in turns, a block of reads each, and the neighbour takes its place if it was the cheaper one by the
 //! processor's time for each byte sent, in as many rounds as it takes to tell that from chance. What other roles of
 //! the loop do meanwhile is left out: a turn does so much of theirs, and larger reads need fewer turns, so that they
@@ -13,8 +13,11 @@
 //! ```text
 //!   rest ──enough full reads──> best | other | best | other | best | other | ... ──other won──> other is the best
 //!    ^                                                                        │
-//!    └───────────────────── the other way next; twice the rest <──────────────┘ it lost
+//!    ├───────────────────── the other way next; twice the rest <──────────────┤ it lost
+//!    └───────────────────── the other way next <──────────────────────────────┘ too little to read, several times
 //! ```
+//!
+//! Where another crowd comes to share a read, all begins with a rest.
 
 use std::time::Duration;
 
@@ -82,8 +85,8 @@ struct Trial {
     /// Blocks that are over; the odd ones are the other size's.
     blocks: u32,
     reads: u32,
-    /// Blocks since the last round that told something in which there was less to read than the smaller size takes, or
-    /// how long they took is not known.
+    /// Blocks since the last round that told something in which there was too little to read, or of which it is not
+    /// known how long they took.
     idle: u32,
     /// When what counts of the block began.
     began: Traffic,
@@ -161,7 +164,8 @@ impl ReadSize {
         }
     }
 
-    /// Called where there is more to read than is asked for, and never merged into what each small message runs.
+    /// Called where there is more to read than is asked for, and within a trial; never merged into what each small
+    /// message runs.
     #[inline(never)]
     fn learn(&mut self, so_far: Traffic, watch: &mut impl Stopwatch) {
         let crowd = self.spell.go_on(so_far);
@@ -297,8 +301,8 @@ impl Trial {
             return Verdict::Open;
         }
         // What is between the two sizes tells them apart, too.
-        let read = so_far.read - self.began.read;
-        let is_full = sent > 0 && read * 4 >= u64::from(counted) * smaller as u64 * 3;
+        let read = (so_far.read - self.began.read) as f64;
+        let is_full = sent > 0 && read >= ENOUGH * f64::from(counted) * smaller as f64;
         self.reads = 0;
         let Some(took) = watch.end().filter(|took| is_full && !took.is_zero()) else {
             // The round begins anew.
@@ -348,6 +352,8 @@ const TO_LOSE: f64 = 2.0;
 /// By then a gain of a tenth is told nine times of ten where blocks differ by a quarter by chance, as they did with one
 /// client.
 const ROUNDS_MAX: f64 = 16.0;
+/// What a block brings of what its reads of the smaller size would take, for the sizes to make a difference.
+const ENOUGH: f64 = 0.75;
 /// A source that is about as fast as the relay has less to read now and then.
 const IDLE_MAX: u32 = 4;
 /// So many times the error of the mean.
