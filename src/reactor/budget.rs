@@ -91,7 +91,7 @@ impl Claims {
         let before = self.of(role).copied();
         self.is_new |= before.is_none_or(|before| before.claim != claim);
         let guests = before.map_or(0, |claimed| claimed.guests);
-        self.remove(role);
+        self.take_out(role);
         let place = role.key as usize;
         if self.all.len() <= place {
             self.all.resize(place + 1, None);
@@ -109,8 +109,13 @@ impl Claims {
         self.all[place] = Some(claimed);
     }
 
-    /// The role is over.
+    /// The role is over. What was said of the room may hold no more.
     pub(super) fn remove(&mut self, role: RoleId) {
+        self.is_new |= self.of(role).is_some();
+        self.take_out(role);
+    }
+
+    fn take_out(&mut self, role: RoleId) {
         let Some(Claimed { claim, .. }) = self.of(role).copied() else {
             return;
         };
@@ -395,7 +400,11 @@ mod tests {
         let together = "descriptors are enough for 1 client of all roles together at most, and not for 140 \
                         (raise it: ulimit -n)";
         assert_eq!(claims.shortage(1).as_deref(), Some(together));
+        claims.is_new = false;
+        claims.put(role(0, 1), claim(0, 2, 100));
+        assert!(!claims.is_new, "it claims the same");
         claims.remove(role(0, 1));
+        assert!(claims.is_new, "a shortage that comes back is said again");
         assert_eq!(claims.shortage(40), None);
     }
 

@@ -229,7 +229,7 @@ impl Fleet {
 
     /// Applies what files say once they have been read.
     pub(super) fn end_reload(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let Some((reading, _)) = &mut self.reading else {
+        let Some((reading, waiting)) = &mut self.reading else {
             return;
         };
         if let Some(applying) = reading.applying.take() {
@@ -242,7 +242,11 @@ impl Fleet {
         };
         let read = match reading.outcome(reactor, taken) {
             Some(read) => read,
-            None if reading.is_late(reactor.now()) => Err(ConfigError::Mistakes(LATE.to_owned())),
+            None if reading.is_late(reactor.now()) => {
+                // The next reading would be known only when nobody waits for it any more.
+                waiting.extend(self.next_reading.take().unwrap_or_default());
+                Err(ConfigError::Mistakes(LATE.to_owned()))
+            }
             None => return,
         };
         match read {
@@ -469,14 +473,16 @@ mod tests {
             rig.reactor.turn(&mut Vec::new()).expect("it can wait");
             reading.errand.patience = Duration::ZERO;
             rig.fleet.reading = Some((reading, vec![(page, Ticket(7))]));
+            rig.fleet
+                .begin_reload(&mut rig.reactor, Some((page, Ticket(8))));
             rig.between(&Turn::Going);
             assert!(rig.fleet.reading.is_none());
             assert_eq!(rig.fleet.reloads, (0, times));
-            assert_eq!(refused(&rig), [LATE]);
+            assert_eq!(refused(&rig), [LATE, LATE], "those behind it, too");
         }
         rig.reactor.turn(&mut Vec::new()).expect("it can wait");
         rig.fleet
-            .begin_reload(&mut rig.reactor, Some((page, Ticket(8))));
+            .begin_reload(&mut rig.reactor, Some((page, Ticket(9))));
         assert!(rig.fleet.reading.is_none());
         let refused = refused(&rig).pop().expect("it is refused");
         assert!(refused.contains(" are not over yet: "), "{refused}");
