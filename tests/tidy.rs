@@ -533,7 +533,7 @@ mod the_rules {
         refuses(rule, "src/app/posts/mod.rs", "use super::fleet::Fleet;");
         refuses(
             rule,
-            "src/app/saving/saved.rs",
+            "src/app/saving/waiters.rs",
             "use crate::app::posts::panel::By;",
         );
         refuses(

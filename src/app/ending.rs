@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::RoleSet;
 use super::saving::keeper::{Keeper, Writer};
-use super::saving::settings_file::Kept;
+use super::saving::kept_file::Kept;
 use crate::reactor::mio_net::blocking::Conn;
 use crate::reactor::net::{Addr, Wake};
 use crate::reactor::{End, Reactor, RoleId, Turn};

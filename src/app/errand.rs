@@ -235,7 +235,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::app::turns::PULSE;
+    use crate::app::pulse::PULSE;
     use crate::base::units::Chosen;
     use crate::roles::console::WAITING;
 

@@ -22,9 +22,9 @@ mod fleet;
 mod notify;
 mod posts;
 mod process;
+mod pulse;
 mod roles;
 mod saving;
-mod turns;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

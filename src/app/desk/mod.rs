@@ -23,12 +23,12 @@ use super::notify::Readings;
 use super::posts::begin::begin_watchers;
 use super::posts::panel::Panel;
 use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use super::pulse::Pulse;
 use super::saving::keeper::{Keeper, Said, Writer};
+use super::saving::kept_file;
+use super::saving::kept_file::Kept;
 use super::saving::lock::{Lock, lock_folder};
-use super::saving::saved::Saved;
-use super::saving::settings_file;
-use super::saving::settings_file::Kept;
-use super::turns::Turns;
+use super::saving::waiters::Waiters;
 use crate::config::settings::{Document, Settings, fresh, import};
 use crate::config::{
     self, Config, ConfigError, ConsoleOrders, Globals, Run, Verbosity, read_bounded,
@@ -47,8 +47,8 @@ pub(super) struct Desk {
     keeper: Option<Keeper>,
     /// The number of the text that the last change is in, where nobody waits for it yet.
     changed: Option<u64>,
-    saved: Saved,
-    turns: Turns,
+    waiters: Waiters,
+    pulse: Pulse,
     /// Why not, where that is not as it should be.
     is_homeless: bool,
     /// Where its orders came from, where their files may be others later, and those being read again.
@@ -114,8 +114,8 @@ impl Desk {
             document,
             keeper,
             changed: None,
-            saved: Saved::default(),
-            turns: Turns::default(),
+            waiters: Waiters::default(),
+            pulse: Pulse::default(),
             is_homeless: orders.settings.is_none(),
             origin: Some(Box::new(origin)),
             reading: None,
@@ -159,8 +159,8 @@ impl Desk {
             document: Document::empty(),
             keeper: None,
             changed: None,
-            saved: Saved::default(),
-            turns: Turns::default(),
+            waiters: Waiters::default(),
+            pulse: Pulse::default(),
             is_homeless: false,
             origin: None,
             reading: None,
@@ -299,18 +299,18 @@ impl Desk {
         self.begin_prepared(reactor);
         if let Some(keeper) = &self.keeper {
             if reactor.is_stopping() {
-                self.saved.end(reactor.now(), keeper);
+                self.waiters.end(reactor.now(), keeper);
             }
-            self.saved.answer_known(reactor, keeper);
+            self.waiters.answer_known(reactor, keeper);
         }
         let is_reading = self.reading.is_some() || !self.tabs.beginning.is_empty();
-        let waits = is_reading || !self.saved.is_empty();
-        self.turns.note_waiting(reactor, waits);
+        let waits = is_reading || !self.waiters.is_empty();
+        self.pulse.note_waiting(reactor, waits);
     }
 
     /// The loop turns so often, though nothing happens in it.
     pub(super) fn turn_within(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
-        self.turns.set_every(reactor, every);
+        self.pulse.set_every(reactor, every);
     }
 
     /// All is over: waits for the settings to be in their file.
@@ -345,7 +345,7 @@ impl Desk {
 
 /// What a file of settings says, and its text. One that is not there says nothing.
 fn read(path: &Path) -> Result<(Document, Vec<Settings>, Option<String>), String> {
-    let text = settings_file::read(path)
+    let text = kept_file::read(path)
         .map_err(|error| format!("can't read {}: {}", path.display(), plain(&error)))?;
     let Some(text) = text else {
         return Ok((Document::empty(), Vec::new(), None));

@@ -8,7 +8,7 @@ use crate::app::posts::fields::{Sent, take_fields};
 use crate::app::posts::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::app::saving::keeper::{About, Keeper, Said};
-use crate::app::saving::saved::Waiter;
+use crate::app::saving::waiters::Waiter;
 use crate::config::settings::{Settings, chained, fresh};
 use crate::config::{Member, Run, Sheet};
 use crate::reactor::net::Signal;
@@ -172,7 +172,7 @@ impl Panel for Desk {
 
     fn answer_kept(&mut self, reactor: &mut Reactor<RoleSet>, by: By, reply: TabReply, what: u64) {
         let waiter = Waiter::new(by, reply, reactor.now(), what);
-        self.saved.wait(waiter);
+        self.waiters.wait(waiter);
     }
 }
 

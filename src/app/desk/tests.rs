@@ -74,10 +74,10 @@ fn who_waits_for_a_save_as_it_stops_hears_of_it() {
         let wake = reactor.waker();
         let (keeper, go) = held_keeper(path.clone(), None, Kept::Settings, wake);
         desk.keeper = Some(keeper);
-        desk.saved.last = last;
+        desk.waiters.last = last;
         let answer = request(place_of(&reactor, desk.console), "relays", "{}");
         let end = reactor.clock() + Duration::from_secs(60);
-        while desk.saved.is_empty() {
+        while desk.waiters.is_empty() {
             assert!(reactor.clock() < end, "it is never asked");
             let turn = reactor.turn(&mut Vec::new()).expect("it can wait");
             let between = desk.between_turns(&mut reactor, &turn, &mut Vec::new());
@@ -242,11 +242,11 @@ fn the_loop_turns_while_files_are_being_read() {
     let (reading, go, through) = held(move || origin.load());
     desk.reading = Some(reading);
     between(&mut reactor, &mut desk, &Turn::Going);
-    assert!(desk.turns.waiting.is_some());
+    assert!(desk.pulse.waiting.is_some());
     go.send(()).expect("it waits");
     through.recv().expect("it is through");
     between(&mut reactor, &mut desk, &Turn::Going);
-    assert!(desk.turns.waiting.is_none());
+    assert!(desk.pulse.waiting.is_none());
 }
 
 /// Whoever has begun a relay is told that it does not, and may try again.

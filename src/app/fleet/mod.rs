@@ -30,9 +30,9 @@ use super::errand::Limit;
 use super::posts::begin::{begin_watchers, reserve, text_of};
 use super::posts::panel::{By, Panel};
 use super::posts::{Post, Posts, Standing};
+use super::pulse::Pulse;
 use super::saving::lock::{RunLock, lock_run_file};
-use super::saving::saved::Waiter;
-use super::turns::Turns;
+use super::saving::waiters::Waiter;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, RunFile};
 use crate::reactor::command::Ticket;
@@ -67,7 +67,7 @@ pub(super) struct Fleet {
     reloads: (u64, u64),
     /// The lock of the run file, as long as somebody holds it.
     lock: Weak<RunLock>,
-    turns: Turns,
+    pulse: Pulse,
     /// Whether the loop was about to stop when it was last looked whether all is over. Before the first look: nothing.
     looked: Option<bool>,
     /// How often files have begun to be read again.
@@ -141,7 +141,7 @@ impl Fleet {
             scribe: None,
             reloads: (0, 0),
             lock: Weak::new(),
-            turns: Turns::default(),
+            pulse: Pulse::default(),
             looked: None,
             readings: 0,
         };
@@ -294,14 +294,14 @@ impl Fleet {
     fn is_changing(&self) -> bool {
         self.reading.is_some()
             || self.scribe.as_ref().is_some_and(Scribe::is_changing)
-            || self.turns.waiting.is_some()
+            || self.pulse.waiting.is_some()
             || !self.posts.beginning.is_empty()
             || !self.to_tell.is_empty()
     }
 
     /// The loop turns so often, though nothing happens in it.
     pub(super) fn turn_within(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
-        self.turns.set_every(reactor, every);
+        self.pulse.set_every(reactor, every);
     }
 
     #[inline(never)]
@@ -320,7 +320,7 @@ impl Fleet {
             self.answer_saved(reactor);
         }
         let is_awaited = self.is_awaited() || self.is_reading();
-        self.turns.note_waiting(reactor, is_awaited);
+        self.pulse.note_waiting(reactor, is_awaited);
         if self.is_applying() {
             return reactor.hurry();
         }
@@ -452,6 +452,6 @@ impl Panel for Fleet {
             Some(scribe) => scribe.by_hand.wait(waiter),
             None => return waiter.answer(reactor, None),
         }
-        self.turns.note_waiting(reactor, true);
+        self.pulse.note_waiting(reactor, true);
     }
 }

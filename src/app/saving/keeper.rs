@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::kept_file::{Kept, KeptFile, SharedText, hold_text};
 use super::lock::Lock;
-use super::settings_file::{Kept, SettingsFile, Shared, lock_text};
 use crate::reactor::net::Wake;
 
 /// The thread's other end. What it was given is written, or is said to be unwritten, before [`Keeper::finish`] returns.
@@ -19,9 +19,9 @@ pub(in crate::app) struct Keeper {
     given: u64,
     come: Arc<Mutex<Come>>,
     /// Where something stands that somebody else wrote.
-    theirs: Shared,
+    theirs: SharedText,
     /// What the file held when it was last looked at.
-    known: Shared,
+    known: SharedText,
     /// Its other end goes with the thread.
     through: Receiver<()>,
     path: PathBuf,
@@ -143,10 +143,10 @@ impl Keeper {
         run: impl FnOnce(Writer) + Send + 'static,
     ) -> Result<Self, String> {
         let what = kept.label();
-        let (come, theirs) = (Arc::<Mutex<Come>>::default(), Shared::default());
+        let (come, theirs) = (Arc::<Mutex<Come>>::default(), SharedText::default());
         let slot = Arc::<Slot>::default();
         let (over, through) = mpsc::channel();
-        let file = SettingsFile::new(path.clone(), known, kept);
+        let file = KeptFile::new(path.clone(), known, kept);
         let known = Arc::clone(&file.known);
         let writer = Writer {
             slot: Arc::clone(&slot),
@@ -223,7 +223,7 @@ impl Keeper {
     }
 
     /// What the file holds, as far as is known; so it stays while it is locked, which takes as long as the disk does.
-    pub(in crate::app) fn known(&self) -> Shared {
+    pub(in crate::app) fn known(&self) -> SharedText {
         Arc::clone(&self.known)
     }
 
@@ -273,13 +273,13 @@ impl Keeper {
 
     /// Where something stands that somebody else wrote, and a save met: for as long as this runs.
     pub(in crate::app) fn theirs(&self) -> Option<String> {
-        lock_text(&self.theirs).clone()
+        hold_text(&self.theirs).clone()
     }
 
     /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
     pub(in crate::app) fn finish(&mut self) {
         self.slot.tell(|pending| pending.is_over = true);
-        if self.through.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
+        if self.through.recv_timeout(LAST_SAVE) == Err(RecvTimeoutError::Timeout) {
             log::error!("{} may not be saved: the disk does not answer", self.what);
             return;
         }
@@ -299,7 +299,7 @@ impl Drop for Keeper {
 /// The thread's own.
 pub(in crate::app) struct Writer {
     slot: Arc<Slot>,
-    file: SettingsFile,
+    file: KeptFile,
     unwritten: Option<String>,
     /// Where nothing is unwritten: what is to be there again.
     watched: Option<String>,
@@ -308,7 +308,7 @@ pub(in crate::app) struct Writer {
     /// What the log is to say once that is written.
     said: Vec<Said>,
     come: Arc<Mutex<Come>>,
-    theirs: Shared,
+    theirs: SharedText,
     lock: Option<Lock>,
     what: &'static str,
     wake: Wake,
@@ -414,7 +414,7 @@ impl Writer {
                 theirs.display()
             );
             log::warn!("{}: {text}", self.what);
-            *lock_text(&self.theirs) = Some(text);
+            *hold_text(&self.theirs) = Some(text);
         }
     }
 }
@@ -447,7 +447,7 @@ const FORGOTTEN: &str =
 const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";
 /// How long the end waits for the disk, and so does whoever reads what is to be written.
-pub(in crate::app) const LAST: Duration = Duration::from_secs(5);
+pub(in crate::app) const LAST_SAVE: Duration = Duration::from_secs(5);
 /// How soon a file that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -504,7 +504,7 @@ mod tests {
             line: Some(line.to_owned()),
         };
         let known = keeper.known();
-        let hangs = lock_text(&known);
+        let hangs = hold_text(&known);
         keeper.keep("first".to_owned(), Vec::new());
         while keeper.slot.lock().text.is_some() {
             thread::yield_now(); // the writer takes it, and hangs

@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::fs::{OFlags, major, minor};
 
-use super::settings_file::behind;
+use super::kept_file::behind;
 use super::theirs::beside;
 
 /// A lock that is held for as long as there may be something to be written.

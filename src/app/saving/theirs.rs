@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::settings_file::{look, put_where_nothing_is};
+use super::kept_file::{look, put_where_nothing_is};
 use crate::reactor::plain;
 
 /// `console.toml.bak`

@@ -8,7 +8,7 @@ use super::wants::name_of;
 use crate::app::RoleSet;
 use crate::app::fleet::Fleet;
 use crate::app::posts::{Post, Posts, Standing};
-use crate::app::saving::saved::Waiter;
+use crate::app::saving::waiters::Waiter;
 use crate::config::run_file::{Edit, switched};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
@@ -151,7 +151,7 @@ impl Fleet {
             };
             let Some(role) = waiter.role else { continue };
             if scribe.will_enable(role) {
-                if !scribe.saved.is_late(waiter.since, reactor.now()) {
+                if !scribe.waiters.is_late(waiter.since, reactor.now()) {
                     scribe.by_hand.wait(waiter);
                     continue;
                 }
@@ -161,11 +161,11 @@ impl Fleet {
                 waiter.answer(reactor, Some(why.unwrap_or_default()));
             } else {
                 waiter.number = scribe.keeper.given();
-                scribe.saved.wait(waiter);
+                scribe.waiters.wait(waiter);
             }
         }
         if let Some(scribe) = &mut self.scribe {
-            scribe.saved.answer_known(reactor, &scribe.keeper);
+            scribe.waiters.answer_known(reactor, &scribe.keeper);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::app::ending::{held_keeper, place_of, request, until_over};
 use crate::app::fleet::tests::{Rig, relay};
-use crate::app::saving::settings_file::{Kept, lock_text};
+use crate::app::saving::kept_file::{Kept, hold_text};
 use crate::reactor::Turn;
 
 /// A file of two roles that is kept, and nothing of it is written before the test says so.
@@ -20,7 +20,7 @@ fn kept() -> (Rig, SocketAddr, Sender<()>) {
     let go;
     (scribe.keeper, go) = held_keeper(path, known, Kept::RunFile, wake);
     // However long it takes here.
-    scribe.saved.last = Duration::from_secs(3600);
+    scribe.waiters.last = Duration::from_secs(3600);
     (rig, at, go)
 }
 
@@ -29,7 +29,7 @@ fn kept() -> (Rig, SocketAddr, Sender<()>) {
 fn until_waiting(rig: &mut Rig, count: usize) {
     rig.until("made", |rig| {
         let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
-        scribe.saved.count() == count
+        scribe.waiters.count() == count
     });
 }
 
@@ -78,7 +78,7 @@ fn what_is_not_made_as_it_stops_is_refused() {
     let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
     // Whoever makes one waits for that.
     let known = scribe.keeper.known();
-    let hangs = lock_text(&known);
+    let hangs = hold_text(&known);
     let mut asked = vec![request(at, "relays/1", "{\"max-lag\":\"3s\"}")];
     rig.until("begun", |rig| !rig.is_idle());
     let count = |rig: &Rig| {

@@ -9,8 +9,8 @@ use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::{Fleet, Origin};
 use crate::app::posts::begin::text_of;
 use crate::app::saving::keeper::{About, Said};
-use crate::app::saving::saved::Waiter;
-use crate::app::saving::settings_file::lock_text;
+use crate::app::saving::kept_file::hold_text;
+use crate::app::saving::waiters::Waiter;
 use crate::config::run_file::{self, Edit};
 use crate::config::{ConfigError, Member};
 use crate::reactor::Reactor;
@@ -91,8 +91,8 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
-        let (now, saved) = (reactor.now(), &scribe.saved);
-        let is_late = |job: &Job| job.asked.is_some() && saved.is_late(job.since, now);
+        let (now, waiters) = (reactor.now(), &scribe.waiters);
+        let is_late = |job: &Job| job.asked.is_some() && waiters.is_late(job.since, now);
         let mut late = Vec::new();
         if let Some(under_way) = &mut scribe.under_way
             && is_late(&under_way.job)
@@ -215,7 +215,7 @@ impl Fleet {
             (Some(scribe), Some(by)) if !matches!(reply, TabReply::Refused(_)) => {
                 let number = scribe.keeper.given();
                 let waiter = Waiter::new(by, reply, job.since, number);
-                scribe.saved.wait(waiter);
+                scribe.waiters.wait(waiter);
             }
             (_, asked) => answer(reactor, asked, reply),
         }
@@ -323,7 +323,7 @@ fn make(
         }
         // What is still to be written may be there, or not yet: it does not come to be while this looks.
         let is_ours = {
-            let known = lock_text(&known);
+            let known = hold_text(&known);
             match origin.text() {
                 Ok(now) => now == meant || Some(&now) == known.as_ref(),
                 // It was moved away: what is meant takes its place.

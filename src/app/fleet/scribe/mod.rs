@@ -35,9 +35,9 @@ use crate::app::posts::Posts;
 use crate::app::posts::fields::{Sent, fault_of, settings_of, take_fields};
 use crate::app::posts::panel::STOPS;
 use crate::app::saving::keeper::{Keeper, Writer};
+use crate::app::saving::kept_file::Kept;
 use crate::app::saving::lock::{Lock, RunLock};
-use crate::app::saving::saved::{Saved, Waiter};
-use crate::app::saving::settings_file::Kept;
+use crate::app::saving::waiters::{Waiter, Waiters};
 use crate::base::time::Time;
 use crate::config::Run;
 use crate::config::settings::Settings;
@@ -59,7 +59,7 @@ pub(super) struct Scribe {
     /// What the file is to say of what was begun and stopped.
     pub(super) by_hand: ByHand,
     /// Who waits for what has been changed to be in the file.
-    pub(super) saved: Saved,
+    pub(super) waiters: Waiters,
 }
 
 /// Somebody else has changed the file, and it has not been read since; or it can't be looked at.
@@ -130,7 +130,7 @@ impl Scribe {
             under_way: None,
             lost: None,
             by_hand: ByHand::default(),
-            saved: Saved::default(),
+            waiters: Waiters::default(),
         })
     }
 
@@ -144,7 +144,7 @@ impl Scribe {
         if self.text == text {
             return Vec::new();
         }
-        let unsaved = self.saved.take_unsaved(reactor, &self.keeper);
+        let unsaved = self.waiters.take_unsaved(reactor, &self.keeper);
         text.clone_into(&mut self.text);
         self.keeper.found(text.to_owned());
         unsaved
@@ -223,7 +223,7 @@ impl Scribe {
 
     /// Somebody waits for what comes of a change.
     pub(super) fn is_awaited(&self) -> bool {
-        !self.saved.is_empty() || self.by_hand.is_awaited()
+        !self.waiters.is_empty() || self.by_hand.is_awaited()
     }
 
     /// A change is being made and checked.
@@ -357,10 +357,10 @@ impl Fleet {
         }
         let number = scribe.keeper.given();
         for waiter in waiting {
-            scribe.saved.wait(Waiter { number, ..waiter });
+            scribe.waiters.wait(Waiter { number, ..waiter });
         }
-        scribe.saved.end(reactor.now(), &scribe.keeper);
-        scribe.saved.answer_known(reactor, &scribe.keeper);
+        scribe.waiters.end(reactor.now(), &scribe.keeper);
+        scribe.waiters.answer_known(reactor, &scribe.keeper);
     }
 
     /// The run file is kept from now on. `lock`: by this process alone.

@@ -11,7 +11,7 @@ use crate::app::errand::tests::held;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::tests::{Rig, relay};
-use crate::app::saving::settings_file::Kept;
+use crate::app::saving::kept_file::Kept;
 use crate::reactor::Turn;
 use crate::reactor::command::Reply;
 use crate::reactor::tabs::{TabCommand, TabReply};
@@ -71,7 +71,7 @@ fn until_made(rig: &mut Rig) {
 
 fn set_patience(rig: &mut Rig, time: Duration) {
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
-    scribe.saved.patience = time;
+    scribe.waiters.patience = time;
 }
 
 fn changed() -> TabReply {
@@ -137,7 +137,7 @@ fn what_is_done_by_hand_is_answered_in_time() {
     under_way.reading = Reading::of(checked);
     rig.between(&Turn::Going);
     assert_eq!((answers(&rig), rig.fault()), (Vec::new(), None));
-    assert!(rig.fleet.turns.waiting.is_some());
+    assert!(rig.fleet.pulse.waiting.is_some());
     set_patience(&mut rig, Duration::ZERO);
     rig.between(&Turn::Going);
     let slow = rig.fault().expect("the page says so");
@@ -146,7 +146,7 @@ fn what_is_done_by_hand_is_answered_in_time() {
     go.send(()).expect("it waits");
     through.recv().expect("it is through");
     rig.until("made", |rig| {
-        rig.is_idle() && rig.fleet.turns.waiting.is_none()
+        rig.is_idle() && rig.fleet.pulse.waiting.is_none()
     });
 }
 

@@ -184,7 +184,7 @@ fn a_change_that_takes_too_long_is_refused() {
     let (reading, go, through) = held(move || origin.with(text).map(Read::of));
     let late = |rig: &mut Rig, time| {
         let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
-        scribe.saved.patience = time;
+        scribe.waiters.patience = time;
         rig.between(&Turn::Going);
     };
     // One is being checked when the file begins to be read, one waits, and nobody waits for the third.
@@ -237,7 +237,7 @@ fn a_change_that_was_refused_is_not_made_later() {
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
     let under_way = scribe.under_way.as_mut().expect("it was just begun");
     under_way.reading = Reading::of(checked);
-    scribe.saved.patience = Duration::ZERO;
+    scribe.waiters.patience = Duration::ZERO;
     rig.between(&Turn::Going);
     assert_eq!(refusals(&rig), [SLOW_FILES]);
     go.send(()).expect("it waits");
@@ -259,7 +259,7 @@ fn the_loop_turns_sooner_while_somebody_waits() {
     let under_way = scribe.under_way.as_mut().expect("it was just begun");
     under_way.reading = Reading::of(checked);
     rig.between(&Turn::Going);
-    let told = |rig: &Rig| (rig.fleet.turns.waiting.is_some(), rig.fleet.is_awaited());
+    let told = |rig: &Rig| (rig.fleet.pulse.waiting.is_some(), rig.fleet.is_awaited());
     assert_eq!(told(&rig), (true, true));
     go.send(()).expect("it waits");
     through.recv().expect("it is through");

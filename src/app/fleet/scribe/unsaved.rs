@@ -4,8 +4,8 @@
 use std::sync::mpsc::Receiver;
 
 use crate::app::fleet::reload::Read;
-use crate::app::saving::keeper::LAST;
-use crate::app::saving::settings_file::{Shared, lock_text};
+use crate::app::saving::keeper::LAST_SAVE;
+use crate::app::saving::kept_file::{SharedText, hold_text};
 use crate::config::run_file::{self, enabled};
 use crate::config::{ConfigError, Member};
 
@@ -14,7 +14,7 @@ pub(in crate::app::fleet) struct Meant {
     /// Its other end goes once it is there, or could not be written.
     pub(super) tried: Receiver<()>,
     /// What the file held when it was last looked at.
-    pub(super) known: Shared,
+    pub(super) known: SharedText,
     pub(super) text: String,
 }
 
@@ -29,9 +29,9 @@ impl Meant {
         origin: &run_file::Origin,
     ) -> Result<Read, ConfigError> {
         let Self { tried, known, text } = self;
-        let _ = tried.recv_timeout(LAST);
+        let _ = tried.recv_timeout(LAST_SAVE);
         let (now, known) = {
-            let known = lock_text(&known);
+            let known = hold_text(&known);
             (origin.text()?, known.clone())
         };
         let said = known.as_deref().map(enabled).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::reactor::tabs::TabReply;
 use crate::reactor::{Reactor, RoleId};
 
 /// Those who wait.
-pub(in crate::app) struct Saved {
+pub(in crate::app) struct Waiters {
     waiting: Vec<Waiter>,
     /// How long each of them waits at most, for a change and for the disk together.
     pub(in crate::app) patience: Duration,
@@ -40,18 +40,18 @@ pub(in crate::app) struct Waiter {
     pub(in crate::app) number: u64,
 }
 
-impl Default for Saved {
+impl Default for Waiters {
     fn default() -> Self {
         Self {
             waiting: Vec::new(),
             patience: PATIENCE,
-            last: LAST,
+            last: LAST_ANSWER,
             end: None,
         }
     }
 }
 
-impl Saved {
+impl Waiters {
     pub(in crate::app) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -144,10 +144,10 @@ impl Waiter {
     }
 }
 
-/// With the pulse of `Turns`, 10 s: less than a page waits for an answer.
+/// With the pulse of the loop, 10 s: less than a page waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(9);
 /// As long as clients have by themselves for what is theirs.
-const LAST: Duration = Duration::from_secs(2);
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Why something is not saved yet.
 const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// Why something may never be.

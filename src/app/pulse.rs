@@ -7,14 +7,14 @@ use crate::reactor::Reactor;
 
 /// How soon the loop turns at the latest, whatever happens.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Pulse {
     /// While nobody waits for anything.
     every: Option<Duration>,
     /// And sooner where somebody has begun to wait, until nobody does.
     pub(super) waiting: Option<Duration>,
 }
 
-impl Turns {
+impl Pulse {
     pub(super) fn set_every(&mut self, reactor: &mut Reactor<RoleSet>, every: Option<Duration>) {
         self.every = every;
         reactor.turn_within(every.into_iter().chain(self.waiting).min());

@@ -1,5 +1,5 @@
-//! A file of settings, which people and their editors write too. What is there is replaced as a whole or not at all, at
-//! every moment; and what is not known, somebody else has written: that stays.
+//! A file that is kept, of settings or of roles, which people and their editors write too. What is there is replaced as
+//! a whole or not at all, at every moment; and what is not known, somebody else has written: that stays.
 //!
 //! ```text
 //!   looked at ──as known──> .bak ──> .saving ──> .saving.OLD.NEW ──looked at again──> that and the file change places
@@ -25,19 +25,19 @@ use super::theirs::{SAVING, beside, in_the_way, named_after, put_aside, put_righ
 use crate::reactor::plain;
 
 /// Something that is told across threads, if there is anything to tell.
-pub(in crate::app) type Shared = Arc<Mutex<Option<String>>>;
+pub(in crate::app) type SharedText = Arc<Mutex<Option<String>>>;
 
 /// Nobody else reads or writes it as long as this is kept. Whoever broke off with it has left it whole.
-pub(in crate::app) fn lock_text(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+pub(in crate::app) fn hold_text(shared: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A file, and what is known of it.
-pub(super) struct SettingsFile {
+pub(super) struct KeptFile {
     /// Where it is, or a link that leads there.
     named: PathBuf,
     /// What it held when it was last looked at.
-    pub(super) known: Shared,
+    pub(super) known: SharedText,
     /// The file beside which that of the start is kept.
     copied: Option<PathBuf>,
     /// The file beside which nothing is left of a save.
@@ -106,7 +106,7 @@ pub(super) struct Found {
     about: Metadata,
 }
 
-impl SettingsFile {
+impl KeptFile {
     /// `known`: what the file held when it was read; `None` where there was none.
     pub(super) fn new(named: PathBuf, known: Option<String>, kept: Kept) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl SettingsFile {
 
     /// What somebody else has written counts, and is kept beside it like the file of the start.
     pub(super) fn found(&mut self, text: String) {
-        let mut known = lock_text(&self.known);
+        let mut known = hold_text(&self.known);
         if known.as_ref() != Some(&text) {
             *known = Some(text);
             self.copied = None;
@@ -162,11 +162,11 @@ impl SettingsFile {
         let unreadable = |error| format!("can't read {}: {}", path.display(), plain(&error));
         let found = look(&path, self.longest(text)).map_err(unreadable)?;
         if found.as_ref().is_some_and(|found| found.is(text)) {
-            *lock_text(&self.known) = Some(text.to_owned());
+            *hold_text(&self.known) = Some(text.to_owned());
             return Ok(());
         }
         let is_known = |found: &Found| {
-            let known = lock_text(&self.known);
+            let known = hold_text(&self.known);
             known.as_deref().is_some_and(|known| found.is(known))
         };
         if !found.as_ref().is_none_or(is_known) {
@@ -182,7 +182,7 @@ impl SettingsFile {
 
     /// So much is read that it can be told from what is known, and from what is to be there.
     fn longest(&self, text: &str) -> usize {
-        let known = lock_text(&self.known).as_ref().map_or(0, String::len);
+        let known = hold_text(&self.known).as_ref().map_or(0, String::len);
         known.max(text.len())
     }
 
@@ -297,7 +297,7 @@ impl SettingsFile {
         passed: &mut dyn FnMut(Step),
     ) -> io::Result<bool> {
         let longest = self.longest(text);
-        let mut known = lock_text(&self.known);
+        let mut known = hold_text(&self.known);
         if !self.leads_to(path) || !is_same(look(path, longest)?.as_ref(), found) {
             return Ok(false);
         }
@@ -497,8 +497,8 @@ mod tests {
             Self(folder)
         }
 
-        fn file(&self, known: Option<&str>) -> SettingsFile {
-            SettingsFile::new(
+        fn file(&self, known: Option<&str>) -> KeptFile {
+            KeptFile::new(
                 self.0.join("deep/console.toml"),
                 known.map(str::to_owned),
                 Kept::Settings,
@@ -580,8 +580,7 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_to_string(&file.named).unwrap(), "one");
-        let mut blocked =
-            SettingsFile::new(file.named.join("x/console.toml"), None, Kept::Settings);
+        let mut blocked = KeptFile::new(file.named.join("x/console.toml"), None, Kept::Settings);
         assert!(blocked.write("one").is_err());
     }
 
@@ -618,7 +617,7 @@ mod tests {
             }
         });
         while !writer.is_finished() {
-            let held = lock_text(&known);
+            let held = hold_text(&known);
             let there = fs::read_to_string(&path).unwrap();
             assert_eq!(Some(&there), held.as_ref());
         }
