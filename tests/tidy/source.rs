@@ -205,7 +205,10 @@ fn tokens(code: &str) -> Vec<Token> {
 
 fn lines_before_tests(code: &str) -> usize {
     let lines: Vec<_> = code.lines().map(str::trim_end).collect();
-    let begins = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ");
+    // Other tests may use what is in them.
+    let is_seen = |line: &str| line.starts_with("pub(") && line.ends_with(" mod tests {");
+    let is_module = |line: &str| line.starts_with("mod ") || is_seen(line);
+    let begins = |pair: &[&str]| pair[0] == "#[cfg(test)]" && is_module(pair[1]);
     lines.windows(2).position(begins).unwrap_or(lines.len())
 }
 
@@ -384,5 +387,7 @@ mod tests {
         );
         assert_eq!(source.lines_before_tests, 3);
         assert_eq!(Source::new("src/x.rs", "a\nb\n").lines_before_tests, 2);
+        let seen = "a\n#[cfg(test)]\npub(in crate::app) mod tests {\n}\n";
+        assert_eq!(Source::new("src/x.rs", seen).lines_before_tests, 1);
     }
 }
