@@ -232,14 +232,12 @@ impl Hosts {
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::app::pulse::PULSE;
+    use crate::app::tests::DEADLINE;
     use crate::base::units::Chosen;
     use crate::roles::console::WAITING;
-
-    const DEADLINE: Duration = Duration::from_secs(60);
 
     /// Work that is done when the test says so, and its end.
     pub(in crate::app) fn held<T: Send + 'static>(
@@ -269,9 +267,11 @@ pub(super) mod tests {
     #[test]
     fn there_are_only_so_many() {
         let few = Limit::new(2);
+        let (over, ended) = mpsc::channel();
+        let wake: Wake = Arc::new(move || over.send(()).unwrap_or_default());
         let begin = |gate: Receiver<()>| {
             let wait = move || gate.recv().unwrap_or_default();
-            Errand::begin(&few, "waits", Arc::new(|| {}), wait)
+            Errand::begin(&few, "waits", Arc::clone(&wake), wait)
         };
         let (gates, held): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel()).unzip();
         let mut held = held.into_iter();
@@ -282,13 +282,12 @@ pub(super) mod tests {
         let begin = "2 earlier readings of files are not over yet: ";
         assert!(why.starts_with(begin), "{why}");
         drop(gates);
-        while other.outcome().is_none() {
-            thread::yield_now();
-        }
         // Nobody waits for what becomes of the first.
-        while few.under_way.load(Relaxed) > 0 {
-            thread::yield_now();
+        for _ in 0..2 {
+            ended.recv_timeout(DEADLINE).expect("it is over");
         }
+        assert!(other.outcome().is_some());
+        assert_eq!(few.under_way.load(Relaxed), 0);
     }
 
     /// Or they would never be told.

@@ -15,8 +15,6 @@ mod bench;
 mod control;
 mod demo;
 mod desk;
-#[cfg(test)]
-mod ending;
 mod errand;
 mod fleet;
 mod notify;
@@ -25,6 +23,8 @@ mod process;
 mod pulse;
 mod roles;
 mod saving;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};

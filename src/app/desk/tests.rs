@@ -5,9 +5,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::*;
-use crate::app::ending::{held_keeper, place_of, request, until_over};
 use crate::app::errand::tests::{held, held_within};
 use crate::app::errand::{FEW, Hosts};
+use crate::app::saving::keeper::tests::held_keeper;
+use crate::app::tests::{DEADLINE, place_of, request, until_over};
 use crate::config::Env;
 use crate::reactor::command::{Command, Reply, RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
@@ -45,7 +46,7 @@ fn nothing_begins_once_all_is_to_end() {
         Errand::begin(&desk.readers, "known", wake, move || settings.member()).expect("a thread");
     let one = &mut desk.tabs.beginning[0];
     (one.files, one.hosts) = (Some(files), Hosts::default());
-    done.recv().expect("it is through");
+    done.recv_timeout(DEADLINE).expect("it is through");
     let id = desk.tabs.place(Post::resting(desk.tabs[0].member.clone()));
     desk.tabs[1].member.settings.set("dst", "127.0.0.1:0");
     reactor.stop();
@@ -76,7 +77,7 @@ fn who_waits_for_a_save_as_it_stops_hears_of_it() {
         desk.keeper = Some(keeper);
         desk.waiters.last = last;
         let answer = request(place_of(&reactor, desk.console), "relays", "{}");
-        let end = reactor.clock() + Duration::from_secs(60);
+        let end = reactor.clock() + DEADLINE;
         while desk.waiters.is_empty() {
             assert!(reactor.clock() < end, "it is never asked");
             let turn = reactor.turn(&mut Vec::new()).expect("it can wait");
@@ -168,7 +169,7 @@ fn between(reactor: &mut Reactor<RoleSet>, desk: &mut Desk, turn: &Turn) {
 /// Turns until files are not being read any more.
 #[track_caller]
 fn until_read(reactor: &mut Reactor<RoleSet>, desk: &mut Desk) {
-    let end = reactor.clock() + Duration::from_secs(60);
+    let end = reactor.clock() + DEADLINE;
     while desk.readings().under_way {
         assert!(reactor.clock() < end, "it is never through");
         let mut ended = Vec::new();
@@ -202,7 +203,7 @@ fn files_are_read_once_more_where_that_is_asked_for_meanwhile() {
         assert_eq!(desk.readings().begun, 0);
     }
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     between(&mut reactor, &mut desk, &Turn::Going);
     assert_eq!(desk.readings().begun, 1);
     until_read(&mut reactor, &mut desk);
@@ -227,7 +228,7 @@ fn token_files_that_are_never_read_hold_up_nobody_for_ever() {
     assert!(desk.reading.is_none());
     for (go, through) in gates {
         go.send(()).expect("it waits");
-        through.recv().expect("it ends");
+        through.recv_timeout(DEADLINE).expect("it ends");
     }
     between(&mut reactor, &mut desk, &Turn::Reloading);
     assert_eq!(desk.readings().begun, 1);
@@ -244,7 +245,7 @@ fn the_loop_turns_while_files_are_being_read() {
     between(&mut reactor, &mut desk, &Turn::Going);
     assert!(desk.pulse.waiting.is_some());
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     between(&mut reactor, &mut desk, &Turn::Going);
     assert!(desk.pulse.waiting.is_none());
 }
@@ -271,5 +272,5 @@ fn a_relay_whose_files_are_never_read_does_not_begin() {
         |reply: &Reply| matches!(reply, Reply::Tab(TabReply::Faults(faults)) if *faults == late);
     assert!(reactor.answers().any(told));
     go.send(()).expect("it waits");
-    through.recv().expect("it ends");
+    through.recv_timeout(DEADLINE).expect("it ends");
 }

@@ -446,6 +446,7 @@ mod tests {
     use crate::app::errand::FEW;
     use crate::app::errand::tests::held_within;
     use crate::app::fleet::tests::{Rig, relay};
+    use crate::app::tests::DEADLINE;
     use crate::reactor::Turn;
 
     /// Where a disk hangs whoever waits is told so, and what is asked for later is read, until too many hang.
@@ -489,7 +490,7 @@ mod tests {
         // What comes late is not looked at, and makes room.
         for (go, over) in gates {
             go.send(()).expect("it waits");
-            over.recv().expect("it ends");
+            over.recv_timeout(DEADLINE).expect("it ends");
         }
         fs::write(rig.path(), rig.saved() + &relay("b", "")).expect("it can be written");
         rig.between(&Turn::Reloading);

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::reload::{Read, Reading};
@@ -16,6 +17,9 @@ use crate::app::errand::Hosts;
 use crate::app::errand::tests::held;
 use crate::app::posts::Standing;
 use crate::app::posts::panel::Panel;
+use crate::app::saving::keeper::tests::held_keeper;
+use crate::app::saving::kept_file::Kept;
+use crate::app::tests::DEADLINE;
 use crate::config::run_file::Edit;
 use crate::config::{Env, RunFile};
 use crate::reactor::command::{Reply, RoleState, Ticket};
@@ -75,6 +79,16 @@ impl Rig {
 
     pub(super) fn saved(&self) -> String {
         fs::read_to_string(self.path()).expect("it is there")
+    }
+
+    /// Nothing is written before the test says so.
+    pub(super) fn hold(&mut self) -> Sender<()> {
+        let (path, wake) = (self.path(), self.reactor.waker());
+        let scribe = self.fleet.scribe.as_mut().expect("the file is kept");
+        let known = Some(scribe.text.clone());
+        let go;
+        (scribe.keeper, go) = held_keeper(path, known, Kept::RunFile, wake);
+        go
     }
 
     pub(super) fn between(&mut self, turn: &Turn) {
@@ -153,8 +167,6 @@ impl Rig {
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
 pub(super) fn relay(name: &str, more: &str) -> String {
     format!("[[relay]]\nname = \"{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\n{more}\n")
 }
@@ -187,12 +199,12 @@ fn a_change_in_the_midst_of_a_reading_is_not_lost() {
     });
     rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
     go_first.send(()).expect("it waits");
-    first.recv().expect("it is through");
+    first.recv_timeout(DEADLINE).expect("it is through");
     rig.between(&Turn::Going);
     let scribe = rig.fleet.scribe.as_ref().expect("the file is kept");
     assert!(scribe.under_way.is_some() && scribe.text == before);
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     rig.between(&Turn::Going);
     rig.until("all done", |rig| rig.is_idle() && rig.saved() == text);
     // And nobody thinks that somebody else was it.
@@ -360,7 +372,7 @@ fn one_that_is_about_to_begin_goes_by_what_is_said_meanwhile() {
     rig.ask(TabCommand::Reload);
     rig.until("read", |rig| rig.fleet.reading.is_none());
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     rig.between(&Turn::Going);
     assert_eq!(
         rig.fleet.posts.beginning.len(),

@@ -452,11 +452,12 @@ pub(in crate::app) const LAST_SAVE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
+pub(in crate::app) mod tests {
     use std::fs;
 
     use super::*;
     use crate::app::saving::theirs::{beside, named_after};
+    use crate::app::tests::DEADLINE;
 
     impl Keeper {
         fn start(
@@ -467,6 +468,22 @@ mod tests {
         ) -> Result<Self, String> {
             Self::start_with(path, known, kept, wake, Writer::run)
         }
+    }
+
+    /// A keeper that writes nothing before the test says so.
+    pub(in crate::app) fn held_keeper(
+        path: PathBuf,
+        known: Option<String>,
+        kept: Kept,
+        wake: Wake,
+    ) -> (Keeper, Sender<()>) {
+        let (go, gate) = mpsc::channel();
+        let run = move |writer: Writer| {
+            gate.recv().expect("the test lives");
+            writer.run();
+        };
+        let keeper = Keeper::start_with(path, known, kept, wake, run);
+        (keeper.expect("a thread"), go)
     }
 
     /// Nobody is to be woken.
@@ -498,17 +515,22 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         fs::write(&path, "none").unwrap();
         let known = Some("none".to_owned());
-        let mut keeper = Keeper::start(path.clone(), known, Kept::Settings, nobody()).unwrap();
+        let (at, hangs) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        // It comes no further than behind the first text, until the other end goes.
+        let wake = move || {
+            at.send(()).unwrap_or_default();
+            let _ = gate.lock().expect("one thread has it").recv();
+        };
+        let mut keeper =
+            Keeper::start(path.clone(), known, Kept::Settings, Arc::new(wake)).unwrap();
         let about = |role, line: &str| Said {
             about: About::Role(role),
             line: Some(line.to_owned()),
         };
-        let known = keeper.known();
-        let hangs = hold_text(&known);
         keeper.keep("first".to_owned(), Vec::new());
-        while keeper.slot.lock().text.is_some() {
-            thread::yield_now(); // the writer takes it, and hangs
-        }
+        hangs.recv_timeout(DEADLINE).expect("it is taken");
         for number in 0..100 {
             let line = |role| about(role, &number.to_string());
             keeper.keep(number.to_string(), vec![line(1), line(2)]);
@@ -521,7 +543,8 @@ mod tests {
         let held = keeper.slot.lock();
         assert_eq!(held.text.as_deref(), Some("last"));
         assert!(held.said.len() <= 2, "{:?}", held.said);
-        drop((held, hangs));
+        drop(held);
+        drop(go);
         keeper.finish();
         assert_eq!(fs::read_to_string(&path).unwrap(), "last");
         for left in [path.clone(), beside(&path, "bak")] {
@@ -553,7 +576,8 @@ mod tests {
         let mut keeper =
             Keeper::start_with(path.clone(), None, Kept::Settings, nobody(), broken).unwrap();
         keeper.keep("text".to_owned(), Vec::new());
-        keeper.tried().recv().unwrap_err();
+        let tried = keeper.tried().recv_timeout(DEADLINE);
+        assert_eq!(tried, Err(RecvTimeoutError::Disconnected));
         keeper.finish();
         let fault = keeper.fault().expect("the page says so");
         assert!(fault.contains("broken off") && !path.exists(), "{fault}");

@@ -5,20 +5,17 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use crate::app::ending::{held_keeper, place_of, request, until_over};
 use crate::app::fleet::tests::{Rig, relay};
-use crate::app::saving::kept_file::{Kept, hold_text};
+use crate::app::saving::kept_file::hold_text;
+use crate::app::tests::{place_of, request, until_over};
 use crate::reactor::Turn;
 
 /// A file of two roles that is kept, and nothing of it is written before the test says so.
 fn kept() -> (Rig, SocketAddr, Sender<()>) {
     let mut rig = Rig::new(&(relay("a", "drain = \"1ms\"") + &relay("b", "drain = \"1ms\"")));
-    let (path, wake) = (rig.path(), rig.reactor.waker());
+    let go = rig.hold();
     let at = place_of(&rig.reactor, rig.fleet.console().expect("there is a page"));
     let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
-    let known = Some(scribe.text.clone());
-    let go;
-    (scribe.keeper, go) = held_keeper(path, known, Kept::RunFile, wake);
     // However long it takes here.
     scribe.waiters.last = Duration::from_secs(3600);
     (rig, at, go)

@@ -1,30 +1,18 @@
 //! Whoever changes a run file that is kept hears when that is on the disk, and what is said where it is not.
 
 use std::fs;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::CHANGE_IS_GONE;
 use super::making::Unmade;
-use crate::app::ending::held_keeper;
 use crate::app::errand::tests::held;
 use crate::app::fleet::Origin;
 use crate::app::fleet::reload::{Read, Reading};
 use crate::app::fleet::tests::{Rig, relay};
-use crate::app::saving::kept_file::Kept;
+use crate::app::tests::DEADLINE;
 use crate::reactor::Turn;
 use crate::reactor::command::Reply;
 use crate::reactor::tabs::{TabCommand, TabReply};
-
-/// Nothing is written before the test says so.
-fn hold(rig: &mut Rig) -> Sender<()> {
-    let (path, wake) = (rig.path(), rig.reactor.waker());
-    let scribe = rig.fleet.scribe.as_mut().expect("the file is kept");
-    let known = Some(scribe.text.clone());
-    let go;
-    (scribe.keeper, go) = held_keeper(path, known, Kept::RunFile, wake);
-    go
-}
 
 fn lag(value: &str) -> TabCommand {
     let fields = vec![("max-lag".to_owned(), value.to_owned())];
@@ -86,7 +74,7 @@ fn unsaved(reply: TabReply, why: &str) -> TabReply {
 #[test]
 fn what_is_answered_is_in_the_file() {
     let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
-    let go = hold(&mut rig);
+    let go = rig.hold();
     rig.post(lag("3s"));
     rig.post(TabCommand::Stop { tab: 2 });
     rig.post(lag("4s"));
@@ -107,7 +95,7 @@ fn what_is_answered_is_in_the_file() {
 #[test]
 fn a_disk_that_hangs_is_not_waited_for_for_ever() {
     let mut rig = Rig::new(&relay("a", ""));
-    let go = hold(&mut rig);
+    let go = rig.hold();
     rig.post(lag("3s"));
     until_made(&mut rig);
     set_patience(&mut rig, Duration::ZERO);
@@ -144,7 +132,7 @@ fn what_is_done_by_hand_is_answered_in_time() {
     assert!(slow.contains("take long to read"), "{slow}");
     assert_eq!(answers(&rig), [unsaved(TabReply::Done, &slow)]);
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     rig.until("made", |rig| {
         rig.is_idle() && rig.fleet.pulse.waiting.is_none()
     });
@@ -154,7 +142,7 @@ fn what_is_done_by_hand_is_answered_in_time() {
 #[test]
 fn what_somebody_else_has_overruled_is_not_said_to_hold() {
     let mut rig = Rig::new(&(relay("a", "") + &relay("b", "")));
-    let go = hold(&mut rig);
+    let go = rig.hold();
     rig.post(lag("3s"));
     rig.post(TabCommand::Stop { tab: 2 });
     until_made(&mut rig);
@@ -174,7 +162,7 @@ fn what_somebody_else_has_overruled_is_not_said_to_hold() {
     });
     rig.fleet.reading = Some((Reading::of(reading), Vec::new()));
     read.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     let gone = TabReply::Refused(CHANGE_IS_GONE.to_owned());
     assert_eq!(until_answered(&mut rig, 1), [gone]);
     go.send(()).expect("it waits");

@@ -13,6 +13,7 @@ use crate::app::fleet::tests::{Rig, relay};
 use crate::app::posts::Post;
 use crate::app::posts::certificates::Watch;
 use crate::app::posts::panel::Panel;
+use crate::app::tests::DEADLINE;
 use crate::config::{ConfigError, RunFile};
 use crate::reactor::Turn;
 use crate::reactor::command::Reply;
@@ -148,7 +149,7 @@ fn what_is_said_again_and_again_is_made_once() {
         assert_eq!((is_given_up, scribe.waiting.len()), (Some(true), 1));
     }
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     let off = format!("{}\nenabled = false\n", before.trim_end());
     rig.until("saved", |rig| rig.is_idle() && rig.saved() == off);
 }
@@ -207,7 +208,7 @@ fn a_change_that_takes_too_long_is_refused() {
     assert_eq!((waiting(&rig), rig.fleet.is_awaited()), ((1, 1), false));
     assert_eq!(refusals(&rig), [READING; 2]);
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     go_too.send(()).expect("it waits");
     let off = format!("{}\nenabled = false\n\n", before.trim_end());
     rig.until("saved", |rig| rig.is_idle() && rig.saved() == off);
@@ -241,7 +242,7 @@ fn a_change_that_was_refused_is_not_made_later() {
     rig.between(&Turn::Going);
     assert_eq!(refusals(&rig), [SLOW_FILES]);
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     rig.until("given up", Rig::is_idle);
     let fields = rig.tab(1).settings.expect("it has some").fields;
     assert!(!fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
@@ -262,7 +263,7 @@ fn the_loop_turns_sooner_while_somebody_waits() {
     let told = |rig: &Rig| (rig.fleet.pulse.waiting.is_some(), rig.fleet.is_awaited());
     assert_eq!(told(&rig), (true, true));
     go.send(()).expect("it waits");
-    through.recv().expect("it is through");
+    through.recv_timeout(DEADLINE).expect("it is through");
     rig.until("made", |rig| rig.is_idle() && !rig.fleet.is_awaited());
     rig.between(&Turn::Going);
     assert_eq!(told(&rig), (false, false));

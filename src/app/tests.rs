@@ -1,34 +1,14 @@
-//! What tests of the process's end have in common: a disk that answers when they say so, and somebody who asks.
+//! What tests of several folders have in common: somebody who asks a console for something, and the end of the process.
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::RoleSet;
-use super::saving::keeper::{Keeper, Writer};
-use super::saving::kept_file::Kept;
 use crate::reactor::mio_net::blocking::Conn;
-use crate::reactor::net::{Addr, Wake};
+use crate::reactor::net::Addr;
 use crate::reactor::{End, Reactor, RoleId, Turn};
-
-/// A keeper that writes nothing before the test says so.
-pub(super) fn held_keeper(
-    path: PathBuf,
-    known: Option<String>,
-    kept: Kept,
-    wake: Wake,
-) -> (Keeper, Sender<()>) {
-    let (go, gate) = mpsc::channel();
-    let run = move |writer: Writer| {
-        gate.recv().expect("the test lives");
-        writer.run();
-    };
-    let keeper = Keeper::start_with(path, known, kept, wake, run);
-    (keeper.expect("a thread"), go)
-}
 
 /// Where a console listens.
 pub(super) fn place_of(reactor: &Reactor<RoleSet>, console: RoleId) -> SocketAddr {
@@ -83,4 +63,5 @@ pub(super) fn until_over(
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(60);
+/// However long it takes here.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
