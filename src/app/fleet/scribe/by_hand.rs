@@ -145,7 +145,6 @@ impl Fleet {
             false => self.unsaid(),
         };
         for mut waiter in waiting {
-            let why = self.fault();
             let Some(scribe) = &mut self.scribe else {
                 return;
             };
@@ -158,7 +157,7 @@ impl Fleet {
                 scribe.by_hand.late.insert(role);
                 waiter.answer(reactor, Some(slow(self.reading.is_some()).to_owned()));
             } else if unsaid.iter().any(|(id, _)| *id == role) {
-                waiter.answer(reactor, Some(why.unwrap_or_default()));
+                waiter.answer(reactor, Some(self.fault().unwrap_or_default()));
             } else {
                 waiter.number = scribe.keeper.given();
                 scribe.waiters.wait(waiter);
