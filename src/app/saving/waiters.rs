@@ -152,3 +152,16 @@ const LAST_ANSWER: Duration = Duration::from_secs(2);
 const SLOW_DISK: &str = "the disk does not answer: it is saved once that does";
 /// Why something may never be.
 const LAST_WORD: &str = "the disk does not answer, and hydrant stops: it may not be saved";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::pulse::PULSE;
+    use crate::roles::console::LEAVE;
+
+    /// Or a connection would be closed before it is told.
+    #[test]
+    fn a_disk_is_given_up_at_the_end_before_those_are_who_wait_for_it() {
+        assert!(LAST_ANSWER + PULSE < LEAVE);
+    }
+}

@@ -470,7 +470,7 @@ const TOO_MANY: &str = "too many wrong tokens: wait a minute";
 const TOO_MANY_PARTINGS: &str = "too many have logged out here: wait a minute";
 const SECOND: Duration = Duration::from_secs(1);
 /// How long those are waited for at the end who wait for an answer: longer than whoever answers waits for a disk then.
-const LEAVE: Duration = Duration::from_secs(5);
+pub(crate) const LEAVE: Duration = Duration::from_secs(5);
 /// How long after a look by `hydrant status` the next one may come, for what flowed meanwhile to be known.
 const WATCHED: Duration = Duration::from_secs(10);
 /// How often new lines of the log, and payload, are pushed.
