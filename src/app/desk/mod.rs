@@ -45,12 +45,12 @@ pub(super) struct Desk {
     document: Document,
     /// `None`: nothing is kept.
     keeper: Option<Keeper>,
+    /// Nothing is, though it should be: there is no place for it.
+    is_homeless: bool,
     /// The number of the text that the last change is in, where nobody waits for it yet.
     changed: Option<u64>,
     waiters: Waiters,
     pulse: Pulse,
-    /// Why not, where that is not as it should be.
-    is_homeless: bool,
     /// Where its orders came from, where their files may be others later, and those being read again.
     origin: Option<Box<config::Origin>>,
     reading: Option<Errand<Result<Config, ConfigError>>>,
@@ -113,10 +113,10 @@ impl Desk {
             tabs: Posts::new(),
             document,
             keeper,
+            is_homeless: orders.settings.is_none(),
             changed: None,
             waiters: Waiters::default(),
             pulse: Pulse::default(),
-            is_homeless: orders.settings.is_none(),
             origin: Some(Box::new(origin)),
             reading: None,
             reads_again: false,
@@ -158,10 +158,10 @@ impl Desk {
             tabs: Posts::new(),
             document: Document::empty(),
             keeper: None,
+            is_homeless: false,
             changed: None,
             waiters: Waiters::default(),
             pulse: Pulse::default(),
-            is_homeless: false,
             origin: None,
             reading: None,
             reads_again: false,
