@@ -22,7 +22,7 @@ use super::errand::{Errand, LATE, Limit};
 use super::notify::Readings;
 use super::posts::begin::begin_watchers;
 use super::posts::panel::Panel;
-use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
+use super::posts::{Orders, Post, Posts, Standing, TABS_MAX, TOKENS_KEPT};
 use super::pulse::Pulse;
 use super::saving::keeper::{Keeper, Said, Writer};
 use super::saving::kept_file;
@@ -267,7 +267,7 @@ impl Desk {
                 self.readings += 1;
                 self.reading = Some(reading);
             }
-            Err(text) => log::warn!("console: {text}; {KEPT}"),
+            Err(text) => log::warn!("console: {text}; {TOKENS_KEPT}"),
         }
     }
 
@@ -281,10 +281,12 @@ impl Desk {
                     control::set_tokens(reactor, self.console, orders.console);
                 }
             }
-            Some(Ok(Err(error))) => log::warn!("console: {error}; {KEPT}"),
-            Some(Err(broken)) => log::warn!("console: reading its files again {broken}"),
+            Some(Ok(Err(error))) => log::warn!("console: {error}; {TOKENS_KEPT}"),
+            Some(Err(broken)) => {
+                log::warn!("console: reading its files again {broken}; {TOKENS_KEPT}");
+            }
             None if reading.is_late(reactor.now()) => {
-                log::warn!("console: {LATE}; {KEPT}");
+                log::warn!("console: {LATE}; {TOKENS_KEPT}");
             }
             None => return,
         }
@@ -402,8 +404,6 @@ fn read_import(path: &Path) -> Result<Vec<Settings>, String> {
     import(&text, TABS_MAX).map_err(|error| format!("--import {}: {error}", path.display()))
 }
 
-/// What becomes of the tokens where new ones could not be read.
-const KEPT: &str = "the tokens that it had are kept";
 /// Why nothing is saved.
 const HOMELESS: &str = "there is neither HOME nor XDG_CONFIG_HOME to have them in";
 /// The longest file that is imported.

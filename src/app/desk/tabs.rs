@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Desk, HOMELESS, RoleSet};
 use crate::app::posts::change::{Change, change};
-use crate::app::posts::fields::{Sent, take_fields};
+use crate::app::posts::fields::{RUNS, Sent, take_fields};
 use crate::app::posts::panel::{By, Panel, refused};
 use crate::app::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use crate::app::saving::keeper::{About, Keeper, Said};
@@ -322,5 +322,3 @@ pub(super) fn rename(settings: &mut Settings, all: &[Settings]) {
 
 /// What a field that no page changes is set in.
 const FILE: &str = "settings file";
-/// Why what does not change in place is refused.
-const RUNS: &str = "it runs: stop it to change this";

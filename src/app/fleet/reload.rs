@@ -19,6 +19,7 @@ use super::{Fleet, Origin};
 use crate::app::RoleSet;
 use crate::app::errand::{Errand, Hosts, Known, LATE, Limit};
 use crate::app::notify::Readings;
+use crate::app::posts::TOKENS_KEPT;
 use crate::app::posts::change::{Change, change};
 use crate::app::posts::panel::STOPS;
 use crate::app::saving::lock::{RunLock, give_back, lock_run_file};
@@ -402,7 +403,7 @@ impl Fleet {
             }
             Err(error) => {
                 let kept = match error.is_about_tokens() {
-                    true => "the tokens that it had are kept",
+                    true => TOKENS_KEPT,
                     false => "what was read before stays in use",
                 };
                 log::warn!("{}: {error}; {kept}", post.member.label());

@@ -70,7 +70,7 @@ pub(in crate::app) fn fault_of(
         return Some(format!("this is set in the {file}"));
     }
     let is_fixed = is_running && !is_live(key) && settings.get(key) != value;
-    is_fixed.then(|| "it runs: stop it to change this".to_owned())
+    is_fixed.then(|| RUNS.to_owned())
 }
 
 /// A relay as a form has it.
@@ -88,3 +88,6 @@ pub(in crate::app) fn settings_of(post: &Post) -> Settings {
     }
     settings
 }
+
+/// Why what does not change in place is refused.
+pub(in crate::app) const RUNS: &str = "it runs: stop it to change this";

@@ -426,3 +426,5 @@ impl Orders for Member {
 const READERS_MAX: usize = 1_024;
 /// The most roles to which a page adds one: more than anybody can look at.
 pub(super) const TABS_MAX: usize = 200;
+/// What becomes of the tokens where new ones could not be read.
+pub(super) const TOKENS_KEPT: &str = "the tokens that it had are kept";
