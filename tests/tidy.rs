@@ -165,8 +165,18 @@ fn app_one_way(file: &Source) -> Vec<String> {
         return Vec::new();
     };
     let known = |name: &str| APP_FOLDERS.iter().find(|(folder, _)| *folder == name);
-    let (true, Some((_, allowed))) = (top == "app", known(own)) else {
+    if top != "app" {
         return Vec::new();
+    }
+    let Some((_, allowed)) = known(own) else {
+        let is_in_folder = file.path.starts_with(&format!("src/app/{own}/"));
+        let new = is_in_folder.then(|| {
+            format!(
+                "{}: `app::{own}` is a new folder; give it a line in APP_FOLDERS, in tests/tidy.rs",
+                file.path
+            )
+        });
+        return new.into_iter().collect();
     };
     let named = file.named().into_iter();
     let others = named.filter(|named| match named.segments.as_slice() {
@@ -541,6 +551,9 @@ mod the_rules {
             "src/app/desk/tabs.rs",
             "fn f() { super::super::fleet::f() }",
         );
+        accepts(rule, "src/app/newcomer.rs", "use super::fleet::Fleet;");
+        refuses(rule, "src/app/newcomer/mod.rs", "");
+        refuses(rule, "src/app/newcomer/deep/part.rs", "");
     }
 
     #[test]
