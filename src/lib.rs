@@ -15,7 +15,9 @@
 //! | log | writing the log | 1, behind a bounded queue |
 //! | certificates | reading them again | one a role that has any |
 //! | keeper | writing the run file or the settings file, and moving it to the disk | 1 |
-//! | errand | reading the run file, a change of it, or the files of a role that begins | 1,024 with those that hang |
+//! | lock | giving back the lock of a run file that is not to be kept after all | 1 |
+//! | errand | reading the run file, a change of it, or a console's tokens | 6 an owner, with those that hang |
+//! | errand | reading the files of a role that begins | 1,024 an owner, with those that hang |
 //! | pipe | reading a file that is neither plain nor a pipe, and may never say anything | 64 |
 //! | browser | waiting for the program that opens the page | 1 |
 //! | player | `bench`: its source and its sinks; and a reader of what each relay says | as its orders say |

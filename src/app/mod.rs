@@ -8,8 +8,8 @@
 //! | `saving` | how what was changed on a page gets into a file |
 //!
 //! `fleet` and `desk` know nothing of each other, `posts` and `saving` nothing of them or of each other. Beside them
-//! are other ways to run (`bench`, `demo`), what the process is to those outside it (`control`, `notify`, `process`),
-//! what takes long (`errand`), and how soon it is looked at (`turns`).
+//! are the enum of all roles (`roles`), other ways to run (`bench`, `demo`), what the process is to those outside it
+//! (`control`, `notify`, `process`), what takes long (`errand`), and how soon it is looked at (`pulse`).
 
 mod bench;
 mod control;

@@ -1,5 +1,6 @@
 //! What is changed on a page gets into its file, and stays there, whoever else writes that and however the process
-//! ends. Whose text it is, and what it says, is not known here.
+//! ends. What the text says is not looked at here. Whether it is a console's settings or a run file tells which lock it
+//! has, what it is called in the log and to whoever changed it, and whether its folder is made.
 //!
 //! ```text
 //!   text ──> keeper (a thread) ──> kept_file (replaced as a whole) ──> the disk
