@@ -48,6 +48,7 @@ use self::desk::Desk;
 use self::fleet::{Fleet, Watching};
 use self::notify::Notify;
 pub use self::roles::RoleSet;
+use self::saving::keeper::LAST_SAVE;
 
 /// Runs what was asked for until it ends, and listens on `passed` where their places are meant. Returns the exit code.
 pub fn run(config: Config, passed: Vec<Passed>) -> u8 {
@@ -168,7 +169,8 @@ fn serve_console(
         notify.between_turns(reactor.now(), reactor.is_stopping(), desk.readings());
         Ok(())
     });
-    desk.finish();
+    let (code, patience) = end_of(reactor, code);
+    desk.finish(patience);
     code
 }
 
@@ -251,9 +253,27 @@ fn run_all(reactor: &mut Reactor<RoleSet>, config: Config) -> Result<u8, String>
     // Whether all is over, they know better than the loop.
     reactor.stay(true);
     let code = turn_fleet(reactor, &mut fleet, &mut notify);
-    fleet.finish();
+    let (code, patience) = end_of(reactor, code);
+    fleet.finish(patience);
     code.map(|code| if code == 0 { fleet.code() } else { code })
 }
+
+/// The loop is over: the exit code, and how long the disk may be waited for. A second signal to stop means at once.
+fn end_of(
+    reactor: &mut Reactor<RoleSet>,
+    code: Result<u8, String>,
+) -> (Result<u8, String>, Duration) {
+    mio_net::end_by_next_signal();
+    let code = match reactor.late_signal() {
+        Some(signal) => Ok(128 + number(signal)),
+        None => code,
+    };
+    let is_cut = code.as_ref().is_ok_and(|code| *code > 128);
+    (code, if is_cut { AT_ONCE } else { LAST_SAVE })
+}
+
+/// A disk that does its work has by then.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 /// What runs between any two turns of theirs: apart from how they have begun, so that it lies close to the turns.
 #[inline(never)]

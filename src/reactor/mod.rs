@@ -294,6 +294,21 @@ impl<R: Role> Reactor<R> {
         })
     }
 
+    /// A second signal to stop that has come while the last turn was under way.
+    pub fn late_signal(&mut self) -> Option<Signal> {
+        if !self.stopping {
+            return None;
+        }
+        self.core.net.wait(Some(Time::ZERO), &mut self.ready).ok()?;
+        let mut signals = self.ready.drain(..).filter_map(|event| match event {
+            Ready::Signal(signal) if !matches!(signal, Signal::HangUp | Signal::Report) => {
+                Some(signal)
+            }
+            _ => None,
+        });
+        signals.next_back()
+    }
+
     fn is_over(&self) -> bool {
         !self.stays && self.roles.is_empty()
     }

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::common::hydrant::{Finished, hydrant};
+use crate::common::hydrant::{Finished, Hydrant, hydrant};
 use crate::common::tools::{Tool, have, skip};
 use crate::common::within;
 use crate::rig::{File, Page};
@@ -259,12 +259,44 @@ fn a_reload_takes_the_lock_and_gives_it_back() {
 /// A change is answered as hydrant stops, and that comes to its end, though the disk does not answer.
 #[test]
 fn who_waits_for_a_disk_that_hangs_is_answered_as_it_stops() {
-    if !have("python3") {
-        return;
-    }
     let file = File::new(&text(true));
     let mut hydrant = file.run();
-    let at = Page::of(&hydrant).0;
+    let Some((_holder, asked)) = change_while_the_disk_hangs(&file, &hydrant) else {
+        return;
+    };
+    hydrant.signal("TERM");
+    let (status, answer) = asked.join().expect("it is answered");
+    assert_eq!(status, 200, "{answer}");
+    let why = answer["unsaved"].as_str().unwrap_or_default();
+    assert!(why.contains("hydrant stops"), "{answer}");
+    assert_eq!(hydrant.wait_exit(), 0);
+    hydrant.wait_log("may not be saved: the disk does not answer");
+}
+
+/// Once those who wait are answered as well: then only the disk is waited for.
+#[test]
+fn a_second_signal_ends_it_though_the_disk_hangs() {
+    let file = File::new(&text(true));
+    let mut hydrant = file.run();
+    let Some((_holder, asked)) = change_while_the_disk_hangs(&file, &hydrant) else {
+        return;
+    };
+    hydrant.signal("TERM");
+    let (status, answer) = asked.join().expect("it is answered");
+    assert_eq!(status, 200, "{answer}");
+    hydrant.signal("TERM");
+    assert_eq!(hydrant.wait_exit(), 128 + 15);
+}
+
+/// Where this filesystem can't be made to hang, nothing.
+fn change_while_the_disk_hangs(
+    file: &File,
+    hydrant: &Hydrant,
+) -> Option<(Tool, thread::JoinHandle<(u16, Value)>)> {
+    if !have("python3") {
+        return None;
+    }
+    let at = Page::of(hydrant).0;
     // The next save opens another lock, and that waits for its holder.
     let lock = format!("{}.lock", file.path());
     fs::remove_file(&lock).expect("it is there");
@@ -274,18 +306,12 @@ fn who_waits_for_a_disk_that_hangs_is_answered_as_it_stops() {
     let is_held = within("the holder", move || stdout.read_exact(&mut [0; 5]).is_ok());
     if !is_held {
         skip("this filesystem has no leases");
-        return;
+        return None;
     }
     let lag = json!({ "max-lag": "3s" });
     let asked = thread::spawn(move || Page(at).post("relays/1", &lag));
     hydrant.wait_log("changed on the page: ");
-    hydrant.signal("TERM");
-    let (status, answer) = asked.join().expect("it is answered");
-    assert_eq!(status, 200, "{answer}");
-    let why = answer["unsaved"].as_str().unwrap_or_default();
-    assert!(why.contains("hydrant stops"), "{answer}");
-    assert_eq!(hydrant.wait_exit(), 0);
-    hydrant.wait_log("may not be saved: the disk does not answer");
+    Some((holder, asked))
 }
 
 const HOLDER: &str = "

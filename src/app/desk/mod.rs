@@ -315,10 +315,10 @@ impl Desk {
         self.pulse.set_every(reactor, every);
     }
 
-    /// All is over: waits for the settings to be in their file.
-    pub(super) fn finish(&mut self) {
+    /// All is over: waits so long for the settings to be in their file.
+    pub(super) fn finish(&mut self, patience: Duration) {
         if let Some(keeper) = &mut self.keeper {
-            keeper.finish();
+            keeper.finish(patience);
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::app::errand::tests::{held, held_within};
 use crate::app::errand::{FEW, Hosts};
+use crate::app::saving::keeper::LAST_SAVE;
 use crate::app::saving::keeper::tests::held_keeper;
 use crate::app::tests::{DEADLINE, place_of, request, until_over};
 use crate::config::Env;
@@ -99,7 +100,7 @@ fn who_waits_for_a_save_as_it_stops_hears_of_it() {
         }
         // It has gone on where it was not held.
         let _ = go.send(());
-        desk.finish();
+        desk.finish(LAST_SAVE);
     }
     let _ = std::fs::remove_file(path);
 }

@@ -33,6 +33,7 @@ use super::posts::{Post, Posts, Standing};
 use super::pulse::Pulse;
 use super::saving::lock::{RunLock, lock_run_file};
 use super::saving::waiters::Waiter;
+use crate::app::saving::keeper::LAST_SAVE;
 use crate::base::endpoint::Endpoint;
 use crate::config::{self, Member, RunFile};
 use crate::reactor::command::Ticket;
@@ -155,7 +156,7 @@ impl Fleet {
             Ok(()) => Ok(fleet),
             Err(text) => {
                 // What it has locked is given back.
-                fleet.finish();
+                fleet.finish(LAST_SAVE);
                 Err(text)
             }
         }
@@ -216,10 +217,10 @@ impl Fleet {
         self.console
     }
 
-    /// All is over: waits until what was changed on the page is in the run file.
-    pub(super) fn finish(&mut self) {
+    /// All is over: waits so long until what was changed on the page is in the run file.
+    pub(super) fn finish(&mut self, patience: Duration) {
         if let Some(scribe) = &mut self.scribe {
-            scribe.finish(&self.posts);
+            scribe.finish(&self.posts, patience);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::app::errand::Hosts;
 use crate::app::errand::tests::held;
 use crate::app::posts::Standing;
 use crate::app::posts::panel::Panel;
+use crate::app::saving::keeper::LAST_SAVE;
 use crate::app::saving::keeper::tests::held_keeper;
 use crate::app::saving::kept_file::Kept;
 use crate::app::tests::DEADLINE;
@@ -40,7 +41,7 @@ pub(super) struct Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.fleet.finish();
+        self.fleet.finish(LAST_SAVE);
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

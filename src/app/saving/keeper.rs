@@ -276,10 +276,10 @@ impl Keeper {
         hold_text(&self.theirs).clone()
     }
 
-    /// Waits until what was given last is written, or can't be; a disk that hangs is not waited for for ever.
-    pub(in crate::app) fn finish(&mut self) {
+    /// Waits so long until what was given last is written, or can't be.
+    pub(in crate::app) fn finish(&mut self, patience: Duration) {
         self.slot.tell(|pending| pending.is_over = true);
-        if self.through.recv_timeout(LAST_SAVE) == Err(RecvTimeoutError::Timeout) {
+        if self.through.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             log::error!("{} may not be saved: the disk does not answer", self.what);
             return;
         }
@@ -500,7 +500,7 @@ pub(in crate::app) mod tests {
         for number in 0..100 {
             keeper.keep(number.to_string(), Vec::new());
         }
-        keeper.finish();
+        keeper.finish(LAST_SAVE);
         assert_eq!(
             (keeper.fault(), fs::read_to_string(&path).unwrap().as_str()),
             (None, "99")
@@ -545,7 +545,7 @@ pub(in crate::app) mod tests {
         assert!(held.said.len() <= 2, "{:?}", held.said);
         drop(held);
         drop(go);
-        keeper.finish();
+        keeper.finish(LAST_SAVE);
         assert_eq!(fs::read_to_string(&path).unwrap(), "last");
         for left in [path.clone(), beside(&path, "bak")] {
             let _ = fs::remove_file(left);
@@ -578,7 +578,7 @@ pub(in crate::app) mod tests {
         keeper.keep("text".to_owned(), Vec::new());
         let tried = keeper.tried().recv_timeout(DEADLINE);
         assert_eq!(tried, Err(RecvTimeoutError::Disconnected));
-        keeper.finish();
+        keeper.finish(LAST_SAVE);
         let fault = keeper.fault().expect("the page says so");
         assert!(fault.contains("broken off") && !path.exists(), "{fault}");
     }
@@ -594,7 +594,7 @@ pub(in crate::app) mod tests {
             fs::write(left, there).unwrap();
         }
         let mut keeper = Keeper::start(path.clone(), None, Kept::Settings, nobody()).unwrap();
-        keeper.finish();
+        keeper.finish(LAST_SAVE);
         let theirs = beside(&path, "theirs");
         assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
         let told = keeper.theirs().expect("the page says so");

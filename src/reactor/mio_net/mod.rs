@@ -26,6 +26,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
@@ -628,6 +629,17 @@ fn catch_signals(poll: &Poll) -> io::Result<Signals> {
     poll.registry()
         .register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)
+}
+
+/// The loop is over, and nobody looks for signals any more: one to stop ends the process at once from now on, and its
+/// code is 128 and the signal's number.
+pub fn end_by_next_signal() {
+    for signal in [SIGINT, SIGTERM] {
+        let always = Arc::new(AtomicBool::new(true));
+        if let Err(error) = flag::register_conditional_shutdown(signal, 128 + signal, always) {
+            log::debug!("signal {signal} is not caught any more: {error}");
+        }
+    }
 }
 
 /// A write beyond the limit for files (RLIMIT_FSIZE) is an error from now on, as on a full disk: the signal that comes

@@ -241,6 +241,7 @@ mod tests {
     use std::fs;
 
     use crate::app::fleet::tests::{Rig, relay};
+    use crate::app::saving::keeper::LAST_SAVE;
     use crate::reactor::tabs::{TabCommand, TabReply};
 
     /// What was stopped by hand is to stay so at the next start, whoever changed the file meanwhile.
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
         rig.until("refused", Rig::is_idle);
         fs::write(rig.path(), &saved).expect("the folder can be written");
-        rig.fleet.finish();
+        rig.fleet.finish(LAST_SAVE);
         assert!(rig.saved().contains("enabled = false"), "{}", rig.saved());
     }
 }

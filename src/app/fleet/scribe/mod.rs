@@ -25,6 +25,7 @@ mod wants;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::by_hand::ByHand;
 use self::making::UnderWay;
@@ -200,9 +201,9 @@ impl Scribe {
     }
 
     /// All is over: waits for the file.
-    pub(super) fn finish(&mut self, posts: &Posts) {
+    pub(super) fn finish(&mut self, posts: &Posts, patience: Duration) {
         self.keep_said(posts);
-        self.keeper.finish();
+        self.keeper.finish(patience);
     }
 
     /// What was begun or stopped by hand and does not stand in the file yet is to.

@@ -13,6 +13,7 @@ use crate::app::fleet::tests::{Rig, relay};
 use crate::app::posts::Post;
 use crate::app::posts::certificates::Watch;
 use crate::app::posts::panel::Panel;
+use crate::app::saving::keeper::LAST_SAVE;
 use crate::app::tests::DEADLINE;
 use crate::config::{ConfigError, RunFile};
 use crate::reactor::Turn;
@@ -168,7 +169,7 @@ fn what_changes_nothing_is_not_saved() {
             .as_ref()
             .is_some_and(|scribe| scribe.text == rig.saved())
     );
-    rig.fleet.finish();
+    rig.fleet.finish(LAST_SAVE);
     assert!(!copy.exists(), "it would have been kept by the first save");
 }
 
@@ -246,7 +247,7 @@ fn a_change_that_was_refused_is_not_made_later() {
     rig.until("given up", Rig::is_idle);
     let fields = rig.tab(1).settings.expect("it has some").fields;
     assert!(!fields.contains(&("max-lag".to_owned(), "3s".to_owned())));
-    rig.fleet.finish();
+    rig.fleet.finish(LAST_SAVE);
     assert_eq!(rig.saved(), before);
 }
 
@@ -284,7 +285,7 @@ fn a_file_that_is_not_to_be_kept_any_more_is_left_alone() {
     rig.until("stopped", |rig| {
         rig.fleet.posts[0].role().is_none() && rig.is_idle()
     });
-    rig.fleet.finish();
+    rig.fleet.finish(LAST_SAVE);
     assert_eq!(rig.saved(), text);
     // And back again.
     fs::write(rig.path(), &saved).expect("the folder can be written");
