@@ -264,10 +264,10 @@ fn end_of(
     code: Result<u8, String>,
 ) -> (Result<u8, String>, Duration) {
     mio_net::end_by_next_signal();
-    let code = match reactor.late_signal() {
-        Some(signal) => Ok(128 + number(signal)),
+    let code = code.map(|code| match reactor.late_signal() {
+        Some(signal) => 128 + number(signal),
         None => code,
-    };
+    });
     let is_cut = code.as_ref().is_ok_and(|code| *code > 128);
     (code, if is_cut { AT_ONCE } else { LAST_SAVE })
 }

@@ -295,7 +295,7 @@ impl Serve {
             return;
         };
         let is_answered = !backend.mux.session.is_asking();
-        let is_late = cx.now().since(asked.since) >= self.config.alive_timeout / LATE;
+        let is_late = cx.now().since(asked.since) >= self.config.alive_timeout / LATE_PART;
         if !(is_late || is_answered && asked.is_fresh) {
             if is_answered {
                 asked.is_fresh = true;
@@ -492,7 +492,7 @@ impl Serve {
 const ADDRESS: u32 = u32::MAX;
 /// What comes behind such a part of the time that an answer may take was not on its way when we asked: the loop reads
 /// within moments what has come.
-const LATE: u32 = 4;
+const LATE_PART: u32 = 4;
 /// A backend that is replaced so soon behind one that was has a rival.
 const AGAIN: Duration = Duration::from_secs(60);
 /// The seed's buffer has 128 bytes.
