@@ -122,6 +122,9 @@ impl Play {
         self.rest();
         if !self.over {
             self.at_rest();
+            self.everybody_comes();
+        }
+        if !self.over {
             self.idle();
             self.stop();
         }
@@ -162,13 +165,7 @@ impl Play {
 
     /// Lets everything take its course until no byte has moved for so long that none will.
     fn rest(&mut self) {
-        let config = &self.stage.scenario.config;
-        // Look-ups may fail one after the other, and nothing moves meanwhile.
-        let names = self.stage.scenario.names.iter();
-        let lookups = names.map(|(_, answers)| answers.len()).max().unwrap_or(0) as u32;
-        let attempts = (2 + lookups) * config.retry.max + config.connect_timeout;
-        let patience = attempts + 2 * config.hold + LATE_MAX;
-        let patience = patience + 2 * config.stall_timeout.unwrap_or_default();
+        let patience = self.patience();
         let mut moved = (self.now(), 0);
         while !self.over && self.now().since(moved.0) < patience {
             self.turn();
@@ -177,6 +174,17 @@ impl Play {
                 moved = (self.now(), sum);
             }
         }
+    }
+
+    /// How long the relay may do nothing though there is something to do.
+    fn patience(&self) -> Duration {
+        let config = &self.stage.scenario.config;
+        // Look-ups may fail one after the other, and nothing moves meanwhile.
+        let names = self.stage.scenario.names.iter();
+        let lookups = names.map(|(_, answers)| answers.len()).max().unwrap_or(0) as u32;
+        let attempts = (2 + lookups) * config.retry.max + config.connect_timeout;
+        let patience = attempts + 2 * config.hold + LATE_MAX;
+        patience + 2 * config.stall_timeout.unwrap_or_default()
     }
 
     /// Bytes that upstreams, clients and receivers have moved, and calls that were answered.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::Play;
 use super::book::Book;
 use super::scenario::FIRST_OUTPUT;
+use super::stage::Who;
 use crate::roles::relay::Relay;
 use crate::roles::relay::config::{Slow, Source as From, UpstreamLoss};
-use crate::sim::{Receiver, RemoteState};
+use crate::sim::{Receiver, RemoteId, RemoteState};
 
 impl Play {
     /// What must hold once nothing moves any more, though the relay runs.
@@ -26,13 +27,6 @@ impl Play {
         }
         self.dialled_at_rest(&book, relay);
         self.upstreams_at_rest(&book, relay);
-        for (remote, who) in self.stage.guests() {
-            let world = self.stage.handle.world();
-            let waits = world.is_open(remote) && !world.saw_fin(remote);
-            let waits = waits && !self.stage.is_stalled(who) && !relay.is_ending();
-            let is_client = book.clients.values().any(|known| known.remote == remote);
-            assert!(!waits || is_client, "{who:?} is connected to nobody");
-        }
         let config = &self.stage.scenario.config;
         let may_end = config.source == From::Stdin
             || config.upstream_loss == UpstreamLoss::Exit
@@ -41,6 +35,38 @@ impl Play {
             may_end || !relay.is_ending(),
             "it ends, and nothing told it to"
         );
+    }
+
+    /// Whoever is connected to the relay is its client, or will be.
+    ///
+    /// With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps everybody
+    /// with it: a connection may be on its way, and an end may be, however long it is waited. But not the same one.
+    pub(super) fn everybody_comes(&mut self) {
+        let end = self.now() + self.patience();
+        let mut alone = self.guests_alone();
+        while !alone.is_empty() && self.now() < end && !self.over {
+            self.turn();
+            let still = self.guests_alone();
+            alone.retain(|guest| still.contains(guest));
+        }
+        let nobody = alone.is_empty() || self.over;
+        assert!(nobody, "{alone:?} are connected to nobody");
+    }
+
+    /// Guests whose connection is open, and who are nobody's client.
+    fn guests_alone(&self) -> Vec<(RemoteId, Who)> {
+        if self.relay().is_none_or(Relay::is_ending) {
+            return Vec::new();
+        }
+        let book = self.book.borrow();
+        let is_client = |remote| book.clients.values().any(|known| known.remote == remote);
+        let mut guests: Vec<_> = self.stage.guests().collect();
+        let world = self.stage.handle.world();
+        guests.retain(|&(remote, who)| {
+            let is_open = world.is_open(remote) && !world.saw_fin(remote);
+            is_open && !self.stage.is_stalled(who) && !is_client(remote)
+        });
+        guests
     }
 
     /// Whoever is dialled, and there, is connected. A relay that ends looks only for those for whom bytes wait.
