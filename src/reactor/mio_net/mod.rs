@@ -12,72 +12,47 @@
 
 mod alarm;
 pub mod blocking;
+mod clock;
+mod descriptors;
 mod listen;
 mod passed;
 mod resolver;
+mod signals;
 mod socket;
 mod std_stream;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Token, Waker};
+use mio::{Poll, Token, Waker};
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::time::Timespec;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
-use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals;
-use slab::Slab;
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 
-use super::net::{
-    Addr, Close, Io, Keepalive, Lookup, Net, Peer, Ready, Signal, SockId, StdStream, Wake,
-};
+use super::net::{Addr, Close, Io, Keepalive, Lookup, Net, Peer, Ready, SockId, StdStream, Wake};
 use super::sys;
 use crate::base::time::Time;
 use alarm::Alarm;
-use listen::SocketFile;
+pub use clock::Epoch;
+use clock::time_since;
+use descriptors::Descriptors;
 pub use listen::is_dead;
 pub use passed::Passed;
 use resolver::Resolver;
+pub use signals::{bear_file_limit, end_by_next_signal};
 use std_stream::StdStreams;
-
-/// The zero of a clock, which several networks may share: a [`Time`] of one is then the same instant to the others.
-#[derive(Clone, Copy, Debug)]
-pub struct Epoch {
-    /// By [`sys::monotonic`].
-    start: u64,
-    utc: SystemTime,
-}
-
-impl Epoch {
-    /// This moment.
-    pub fn now() -> Self {
-        Self {
-            start: sys::monotonic(),
-            utc: SystemTime::now(),
-        }
-    }
-
-    /// This zero in nanoseconds since 1970, by the system's clock as it was at that moment.
-    pub fn utc_nanos(&self) -> u64 {
-        let since = self.utc.duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        })
-    }
-}
+use table::{Family, Kind, Stream, Table};
 
 /// What a [`MioNet`] is to do beside sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,54 +77,16 @@ pub struct MioNet {
     /// What the latest wait brought, with room for as much as one brings. mio registers what is waited for; the wait
     /// itself goes to the kernel without the C library between, as do reads and writes (see socket.rs).
     events: Vec<epoll::Event>,
-    sockets: Slab<Entry>,
-    /// Counts every socket that was ever opened, so that no two of a place's tenants share a generation.
-    generation: u32,
+    sockets: Table,
     std_streams: StdStreams,
     resolver: Resolver,
     waker: Arc<Waker>,
     signals: Option<Signals>,
-    descriptor_limit: usize,
+    descriptors: Descriptors,
     /// Room for what is thrown away; nothing is ever in it.
     discarded: Vec<u8>,
     /// Listeners that are there already.
     passed: Vec<Passed>,
-    /// Descriptors that are not in `sockets`: the process's own, those of helper threads, and some to spare.
-    descriptors_apart: usize,
-}
-
-/// A socket and what has to be known of it. There may be very many, so it is small; see the assertion below.
-#[derive(Debug)]
-struct Entry {
-    generation: u32,
-    // Before the socket, since it is dropped first: see `SocketFile`.
-    kind: Kind,
-    socket: Socket,
-}
-
-const _: () = assert!(size_of::<Option<Entry>>() <= 24);
-
-#[derive(Debug)]
-enum Kind {
-    Listener(Family),
-    Stream { what: Stream, wary: bool },
-}
-
-#[derive(Clone, Debug)]
-enum Family {
-    Tcp,
-    /// The file is its own, or the service manager's.
-    Unix {
-        _file: Option<Rc<SocketFile>>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stream {
-    Tcp,
-    Unix,
-    Stdin,
-    Stdout,
 }
 
 impl MioNet {
@@ -159,7 +96,7 @@ impl MioNet {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let signals = if options.signals {
-            Some(catch_signals(&poll)?)
+            Some(signals::catch(poll.registry(), SIGNALS)?)
         } else {
             None
         };
@@ -167,8 +104,7 @@ impl MioNet {
             poll,
             alarm,
             events: Vec::with_capacity(EVENTS_MAX),
-            sockets: Slab::new(),
-            generation: 0,
+            sockets: Table::new(),
             std_streams: StdStreams::default(),
             resolver: Resolver::new(Arc::clone(&waker)),
             waker,
@@ -177,10 +113,9 @@ impl MioNet {
                 .epoch
                 .map_or_else(sys::monotonic, |epoch| epoch.start),
             now: Time::ZERO,
-            descriptor_limit: raise_descriptor_limit(),
+            descriptors: Descriptors::new(),
             discarded: Vec::new(),
             passed: Vec::new(),
-            descriptors_apart: open_descriptors() + DESCRIPTORS_SPARE,
         })
     }
 
@@ -191,45 +126,15 @@ impl MioNet {
 
     /// How many descriptors this process may have open.
     pub fn descriptor_limit(&self) -> usize {
-        self.descriptor_limit
+        self.descriptors.limit()
     }
 
     fn insert(&mut self, socket: Socket, kind: Kind) -> io::Result<SockId> {
-        let interest = match kind {
-            Kind::Listener(_) => Interest::READABLE,
-            Kind::Stream { .. } => Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
-        };
-        let place = self.sockets.vacant_entry();
-        let key = u32::try_from(place.key()).expect("there are fewer descriptors than 2^32");
-        let id = SockId {
-            key,
-            generation: self.generation.wrapping_add(1),
-        };
-        self.poll
-            .registry()
-            .register(&mut SourceFd(&socket.as_raw_fd()), token(id), interest)?;
-        self.generation = id.generation;
-        place.insert(Entry {
-            generation: id.generation,
-            kind,
-            socket,
-        });
-        Ok(id)
+        self.sockets.insert(self.poll.registry(), socket, kind)
     }
 
     fn insert_stream(&mut self, socket: Socket, what: Stream) -> io::Result<SockId> {
         self.insert(socket, Kind::Stream { what, wary: false })
-    }
-
-    fn stream(&self, id: SockId) -> io::Result<(&Socket, Stream, bool)> {
-        match find(&self.sockets, id) {
-            Some(Entry {
-                socket,
-                kind: Kind::Stream { what, wary },
-                ..
-            }) => Ok((socket, *what, *wary)),
-            _ => Err(ErrorKind::NotConnected.into()),
-        }
     }
 
     /// An error as the caller is to see it: stdout's socket pair is not what has failed.
@@ -250,7 +155,7 @@ impl MioNet {
         max: usize,
         recv: impl FnOnce(&Socket, Stream) -> io::Result<usize>,
     ) -> io::Result<Io> {
-        let (socket, what, wary) = self.stream(id)?;
+        let (socket, what, wary) = self.sockets.stream(id)?;
         if max == 0 {
             return Ok(Io {
                 bytes: 0,
@@ -279,10 +184,9 @@ impl MioNet {
             match Token(event.data.u64() as usize) {
                 WAKER => poll_resolver(&mut self.resolver, out),
                 ALARM => self.alarm.rang(),
-                SIGNALS => take_signals(&mut self.signals, out),
+                SIGNALS => signals::take(&mut self.signals, out),
                 token => {
-                    if let Some(ready) = sock_ready(&mut self.sockets, sock_id(token), event.flags)
-                    {
+                    if let Some(ready) = self.sockets.ready(token, event.flags) {
                         out.push(ready);
                     }
                 }
@@ -355,14 +259,7 @@ impl Net for MioNet {
     }
 
     fn share(&mut self, listener: SockId) -> io::Result<SockId> {
-        let Some(Entry {
-            kind: Kind::Listener(family),
-            socket,
-            ..
-        }) = find(&self.sockets, listener)
-        else {
-            return Err(ErrorKind::NotConnected.into());
-        };
+        let (socket, family) = self.sockets.listener(listener)?;
         let (socket, family) = (socket.try_clone()?, family.clone());
         self.insert(socket, Kind::Listener(family))
     }
@@ -371,7 +268,7 @@ impl Net for MioNet {
         let Addr::Tcp(place) = at else {
             return self.listen(at);
         };
-        let ours = ours.iter().filter_map(|id| find(&self.sockets, *id));
+        let ours = ours.iter().filter_map(|id| self.sockets.find(*id));
         let ours: Vec<&Socket> = ours.map(|entry| &entry.socket).collect();
         let (socket, bound) = listen::tcp_beside(*place, &ours)?;
         let id = self.insert(socket, Kind::Listener(Family::Tcp))?;
@@ -385,20 +282,13 @@ impl Net for MioNet {
     }
 
     fn accept(&mut self, listener: SockId) -> io::Result<(SockId, Peer)> {
-        let Some(Entry {
-            kind: Kind::Listener(family),
-            socket,
-            ..
-        }) = find(&self.sockets, listener)
-        else {
-            return Err(ErrorKind::NotConnected.into());
-        };
+        let (socket, family) = self.sockets.listener(listener)?;
         let what = match family {
             Family::Tcp => Stream::Tcp,
             Family::Unix { .. } => Stream::Unix,
         };
         let (socket, address) = socket::accept(socket)?;
-        let peer = peer(what, &address);
+        let peer = what.peer(&address);
         Ok((self.insert_stream(socket, what)?, peer))
     }
 
@@ -410,7 +300,7 @@ impl Net for MioNet {
     }
 
     fn connected(&mut self, id: SockId) -> io::Result<Option<Peer>> {
-        let (socket, what, _) = self.stream(id)?;
+        let (socket, what, _) = self.sockets.stream(id)?;
         if let Some(error) = socket.take_error()? {
             return Err(error);
         }
@@ -425,13 +315,13 @@ impl Net for MioNet {
             socket.set_linger(Some(Duration::ZERO))?;
             return Err(ErrorKind::ConnectionRefused.into());
         }
-        Ok(Some(peer(what, &address)))
+        Ok(Some(what.peer(&address)))
     }
 
     fn open_std(&mut self, which: StdStream) -> io::Result<SockId> {
         let socket = self.std_streams.open(which)?;
-        self.descriptors_apart += DESCRIPTORS_PER_STD;
-        self.insert_stream(socket, std_kind(which))
+        self.descriptors.note_std_opened();
+        self.insert_stream(socket, Stream::of_std(which))
     }
 
     fn read(&mut self, id: SockId, into: &mut [u8]) -> io::Result<Io> {
@@ -458,7 +348,7 @@ impl Net for MioNet {
     }
 
     fn write(&mut self, id: SockId, from: [&[u8]; 2]) -> io::Result<Io> {
-        let (socket, what, _) = self.stream(id)?;
+        let (socket, what, _) = self.sockets.stream(id)?;
         let bytes = socket::send(socket, from).map_err(|error| self.explain(error, what))?;
         // A send that comes up short has told the kernel to say when there is room.
         Ok(Io {
@@ -468,7 +358,7 @@ impl Net for MioNet {
     }
 
     fn write_slices(&mut self, id: SockId, from: &[IoSlice<'_>]) -> io::Result<Io> {
-        let (socket, what, _) = self.stream(id)?;
+        let (socket, what, _) = self.sockets.stream(id)?;
         let bytes = socket::send_slices(socket, from).map_err(|error| self.explain(error, what))?;
         let asked: usize = from.iter().map(|slice| slice.len()).sum();
         let more = bytes == asked;
@@ -476,16 +366,15 @@ impl Net for MioNet {
     }
 
     fn shutdown(&mut self, id: SockId) -> io::Result<()> {
-        let (socket, ..) = self.stream(id)?;
+        let (socket, ..) = self.sockets.stream(id)?;
         socket.shutdown(Shutdown::Write)
     }
 
     fn close(&mut self, id: SockId, how: Close) {
-        if find(&self.sockets, id).is_none() {
+        let Some(entry) = self.sockets.remove(id) else {
             return;
-        }
+        };
         // Dropping the descriptor takes it out of the poll too, unless another one stands for the same listener.
-        let entry = self.sockets.remove(id.key as usize);
         if let Kind::Listener(_) = entry.kind {
             let _ = self
                 .poll
@@ -498,7 +387,7 @@ impl Net for MioNet {
         } = entry.kind
         {
             self.std_streams.close_stdout();
-            self.descriptors_apart -= DESCRIPTORS_PER_STD;
+            self.descriptors.note_std_closed();
         }
         if let Kind::Stream { .. } = entry.kind {
             match how {
@@ -510,7 +399,7 @@ impl Net for MioNet {
     }
 
     fn set_keepalive(&mut self, id: SockId, keepalive: Keepalive) -> io::Result<()> {
-        let (socket, what, _) = self.stream(id)?;
+        let (socket, what, _) = self.sockets.stream(id)?;
         if what != Stream::Tcp {
             return Ok(());
         }
@@ -518,29 +407,29 @@ impl Net for MioNet {
     }
 
     fn unacknowledged(&self, id: SockId) -> Option<u32> {
-        match self.stream(id) {
+        match self.sockets.stream(id) {
             Ok((socket, Stream::Tcp, _)) => sys::unacknowledged(socket.as_fd()),
             _ => None,
         }
     }
 
     fn unanswered(&self, id: SockId) -> Option<Duration> {
-        match self.stream(id) {
+        match self.sockets.stream(id) {
             Ok((socket, Stream::Tcp, _)) => sys::unanswered(socket.as_fd()),
             _ => None,
         }
     }
 
     fn is_over(&self, id: SockId) -> bool {
-        match self.stream(id) {
+        match self.sockets.stream(id) {
             Ok((socket, Stream::Tcp, _)) => sys::is_over(socket.as_fd()),
             _ => false,
         }
     }
 
     fn local(&self, id: SockId) -> Option<SocketAddr> {
-        let (socket, what, _) = self.stream(id).ok()?;
-        match peer(what, &socket.local_addr().ok()?) {
+        let (socket, what, _) = self.sockets.stream(id).ok()?;
+        match what.peer(&socket.local_addr().ok()?) {
             Peer::Tcp(at) => Some(at),
             Peer::Unix | Peer::Stdio => None,
         }
@@ -555,13 +444,11 @@ impl Net for MioNet {
     }
 
     fn sockets_left(&self) -> usize {
-        self.descriptor_limit
-            .saturating_sub(self.descriptors_apart + self.sockets.len())
+        self.descriptors.left(self.sockets.len())
     }
 
     fn utc_millis(&self) -> u64 {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_millis() as u64)
+        clock::utc_millis()
     }
 
     fn trim_memory(&mut self) {
@@ -573,127 +460,10 @@ impl Net for MioNet {
     }
 }
 
-/// The time on a clock with this zero.
-fn time_since(start: u64) -> Time {
-    Time::from_nanos(sys::monotonic() - start)
-}
-
 /// What few events are about is called, never merged into what a wait runs for each message.
 #[cold]
 fn poll_resolver(resolver: &mut Resolver, out: &mut Vec<Ready>) {
     resolver.poll(out);
-}
-
-#[cold]
-fn take_signals(signals: &mut Option<Signals>, out: &mut Vec<Ready>) {
-    let caught = signals.iter_mut().flat_map(Signals::pending);
-    out.extend(caught.filter_map(signal).map(Ready::Signal));
-}
-
-fn find(sockets: &Slab<Entry>, id: SockId) -> Option<&Entry> {
-    sockets
-        .get(id.key as usize)
-        .filter(|entry| entry.generation == id.generation)
-}
-
-/// What an event says of the socket with this id; nothing if that is gone.
-fn sock_ready(sockets: &mut Slab<Entry>, id: SockId, flags: EventFlags) -> Option<Ready> {
-    let entry = sockets
-        .get_mut(id.key as usize)
-        .filter(|entry| entry.generation == id.generation)?;
-    let over = EventFlags::ERR | EventFlags::HUP;
-    if let Kind::Stream { wary, .. } = &mut entry.kind {
-        *wary |= flags.intersects(over | EventFlags::RDHUP | EventFlags::PRI);
-    }
-    Some(Ready::Sock {
-        id,
-        readable: flags.intersects(over | EventFlags::IN | EventFlags::PRI),
-        writable: flags.intersects(over | EventFlags::OUT),
-    })
-}
-
-fn token(id: SockId) -> Token {
-    Token(id.key as usize | (id.generation as usize) << 32)
-}
-
-fn sock_id(token: Token) -> SockId {
-    // Each half is meant to lose the other.
-    SockId {
-        key: token.0 as u32,
-        generation: (token.0 >> 32) as u32,
-    }
-}
-
-fn catch_signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
-    poll.registry()
-        .register(&mut signals, SIGNALS, Interest::READABLE)?;
-    Ok(signals)
-}
-
-/// The loop is over, and nobody looks for signals any more: one to stop ends the process at once from now on, and its
-/// code is 128 and the signal's number.
-pub fn end_by_next_signal() {
-    for signal in [SIGINT, SIGTERM] {
-        let always = Arc::new(AtomicBool::new(true));
-        if let Err(error) = flag::register_conditional_shutdown(signal, 128 + signal, always) {
-            log::debug!("signal {signal} is not caught any more: {error}");
-        }
-    }
-}
-
-/// A write beyond the limit for files (RLIMIT_FSIZE) is an error from now on, as on a full disk: the signal that comes
-/// with it would end the process.
-///
-/// # Errors
-/// Where the system does not let a signal be caught.
-pub fn bear_file_limit() -> io::Result<()> {
-    // It is caught and not ignored: a program that is started from here is to find it as it was.
-    flag::register(SIGXFSZ, Arc::default()).map(drop)
-}
-
-fn signal(number: i32) -> Option<Signal> {
-    match number {
-        SIGINT => Some(Signal::Interrupt),
-        SIGTERM => Some(Signal::Terminate),
-        SIGHUP => Some(Signal::HangUp),
-        SIGUSR1 => Some(Signal::Report),
-        _ => None,
-    }
-}
-
-/// Raises the soft limit of descriptors to the hard one and returns what holds then.
-fn raise_descriptor_limit() -> usize {
-    let Ok((soft, hard)) = sys::descriptor_limits() else {
-        return DESCRIPTORS_ASSUMED;
-    };
-    // Where it can't be raised, the old one still holds.
-    let limit = if sys::set_descriptor_limit(hard).is_ok() {
-        hard
-    } else {
-        soft
-    };
-    usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-fn open_descriptors() -> usize {
-    // One of them is the listing's own.
-    fs::read_dir("/proc/self/fd").map_or(DESCRIPTORS_SPARE, |open| open.count().saturating_sub(1))
-}
-
-fn std_kind(which: StdStream) -> Stream {
-    match which {
-        StdStream::Stdin => Stream::Stdin,
-        StdStream::Stdout => Stream::Stdout,
-    }
-}
-
-fn peer(what: Stream, address: &SockAddr) -> Peer {
-    match (what, address.as_socket()) {
-        (Stream::Tcp, Some(at)) => Peer::Tcp(SocketAddr::new(at.ip().to_canonical(), at.port())),
-        (Stream::Tcp | Stream::Unix, _) => Peer::Unix,
-        (Stream::Stdin | Stream::Stdout, _) => Peer::Stdio,
-    }
 }
 
 const WAKER: Token = Token(usize::MAX);
@@ -709,14 +479,5 @@ const AT_ONCE: Timespec = Timespec {
 /// The most events that one wait takes in; the rest come with the next.
 const EVENTS_MAX: usize = 1024;
 
-/// What may be open beside sockets at any moment: log and certificate files, the resolver's own sockets.
-const DESCRIPTORS_SPARE: usize = 16;
-
 /// The most that is thrown away in one go.
 const DISCARD_MAX: usize = 1 << 20;
-
-/// A standard stream's copy, and its thread's end of the socket pair.
-const DESCRIPTORS_PER_STD: usize = 2;
-
-/// The limit where it can't be read, which is the usual one.
-const DESCRIPTORS_ASSUMED: usize = 1024;

@@ -12,10 +12,11 @@ use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::*;
-use crate::reactor::net::is_exhaustion;
+use crate::reactor::net::{Signal, is_exhaustion};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -166,7 +167,7 @@ fn bytes_go_both_ways_and_each_way_ends_for_itself() {
         Peer::Tcp(tcp_address(&at))
     );
     for id in [dialled, accepted] {
-        let (socket, ..) = net.stream(id).unwrap();
+        let (socket, ..) = net.sockets.stream(id).unwrap();
         assert!(socket.tcp_nodelay().unwrap() && socket.nonblocking().unwrap());
     }
 
@@ -239,22 +240,6 @@ fn an_id_that_is_gone_finds_nothing_though_its_place_is_taken() {
 }
 
 #[test]
-fn an_event_keeps_the_whole_id() {
-    for id in [
-        SockId {
-            key: 0,
-            generation: 1,
-        },
-        SockId {
-            key: u32::MAX - 9,
-            generation: u32::MAX,
-        },
-    ] {
-        assert_eq!(sock_id(token(id)), id);
-    }
-}
-
-#[test]
 fn nobody_listening_is_a_refusal() {
     let mut net = network();
     let (listener, at) = net.listen(&local(0)).unwrap();
@@ -306,7 +291,7 @@ fn both_families_come_in_at_the_unspecified_address() {
 
     let (literal, _) = net.listen(&Addr::Tcp("[::1]:0".parse().unwrap())).unwrap();
     for (id, only_v6) in [(listener, false), (literal, true)] {
-        let socket = &find(&net.sockets, id).unwrap().socket;
+        let socket = &net.sockets.find(id).unwrap().socket;
         assert_eq!(socket.only_v6().unwrap(), only_v6);
     }
 }
@@ -563,7 +548,7 @@ fn keepalive_reaches_the_kernel() {
         },
     )
     .unwrap();
-    let (socket, ..) = net.stream(ours).unwrap();
+    let (socket, ..) = net.sockets.stream(ours).unwrap();
     assert!(socket.keepalive().unwrap());
     assert_eq!(
         socket.tcp_keepalive_time().unwrap(),
@@ -690,7 +675,7 @@ fn randomness_differs() {
 /// A standard stream of ours over one end of a pipe, in place of the process's own.
 fn std_over(net: &mut MioNet, which: StdStream, file: impl Into<std::os::fd::OwnedFd>) -> SockId {
     let socket = net.std_streams.open_file(which, file.into()).unwrap();
-    net.insert_stream(socket, std_kind(which)).unwrap()
+    net.insert_stream(socket, Stream::of_std(which)).unwrap()
 }
 
 fn pipe() -> (PipeReader, PipeWriter) {
@@ -773,7 +758,7 @@ fn a_full_disk_under_stdout_is_not_taken_for_the_end() {
 
 /// How many bytes wait to be read, the urgent mark or not.
 fn sys_readable(net: &MioNet, id: SockId) -> usize {
-    let (socket, ..) = net.stream(id).unwrap();
+    let (socket, ..) = net.sockets.stream(id).unwrap();
     let mut buffer = [MaybeUninit::uninit(); 16 << 10];
     socket.peek(&mut buffer).unwrap_or(0)
 }
