@@ -7,11 +7,13 @@
 //! what one who may has asked for, in a POST; who did it is answered with what came of it; and every state that is
 //! shown is that of a moment behind all that was known to be done.
 
+mod good;
 #[cfg(test)]
 mod looks;
 mod model;
 mod owner;
 mod person;
+mod stranger;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +21,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::good::Good;
 use self::model::Model;
 use self::owner::Owner;
 use self::person::Person;
+use self::stranger::Stranger;
 use crate::base::access::Access;
 use crate::base::endpoint::Endpoint;
 use crate::base::rng::Rng;
@@ -276,96 +280,6 @@ fn request(method: &str, path: &str, fields: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {AT}\r\n{fields}\r\n")
 }
 
-/// What a stranger does.
-#[derive(Clone, Debug)]
-struct Stranger {
-    remote: RemoteId,
-    /// What is still to be said.
-    words: Vec<u8>,
-    /// At most so much at a time.
-    piece: usize,
-    /// Of each request, whether it is a `HEAD`, and the status that it has to have.
-    expects: Vec<(bool, u16)>,
-    /// How many of them it has had.
-    had: usize,
-    heard: Vec<u8>,
-    reads: bool,
-}
-
-impl Stranger {
-    fn draw(script: &mut Script<'_>, remote: RemoteId) -> Self {
-        let mut stranger = Self {
-            remote,
-            words: Vec::new(),
-            piece: [1, 7, 100, 1 << 20][script.pick(4)],
-            expects: Vec::new(),
-            had: 0,
-            heard: Vec::new(),
-            reads: script.pick(4) > 0,
-        };
-        match script.pick(6) {
-            0 => stranger.words = (0..script.pick(400)).map(|_| script.take_u8()).collect(),
-            1 => stranger.words = b"GET / HTTP/1.1\r\nX: ".to_vec(),
-            2 => {
-                stranger.words =
-                    format!("POST / HTTP/1.1\r\nHost: {AT}\r\nContent-Length: 9\r\n\r\n{{").into()
-            }
-            3 => {
-                let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
-                stranger.words = request("GET", "/api/v1/events?relay=1", &bearer).into();
-            }
-            4 => {}
-            _ => stranger.asks(script),
-        }
-        stranger
-    }
-
-    /// Many requests, one behind the other.
-    fn asks(&mut self, script: &mut Script<'_>) {
-        for _ in 0..script.pick(40) {
-            let is_head = script.pick(3) == 0;
-            let (path, status) = [
-                ("/icon.svg", 200),
-                ("/nowhere", 404),
-                ("/api/v1/state", 401),
-            ][script.pick(3)];
-            let method = if is_head { "HEAD" } else { "GET" };
-            self.words.extend(request(method, path, "").bytes());
-            self.expects.push((is_head, status));
-        }
-    }
-
-    fn act(&mut self, play: &mut Play) {
-        let piece = &self.words[..self.piece.min(self.words.len())];
-        let said = play.says(self.remote, piece);
-        self.words.drain(..said);
-        if self.reads {
-            self.heard.extend(play.takes(self.remote));
-            if !self.expects.is_empty() {
-                self.check();
-            }
-        }
-    }
-
-    fn check(&mut self) {
-        let due = &self.expects[self.had..];
-        let is_head = |number: usize| due.get(number).is_some_and(|(is_head, _)| *is_head);
-        let heard = answers(&self.heard, is_head);
-        let statuses: Vec<u16> = heard.iter().map(|answer| answer.status).collect();
-        let expected: Vec<u16> = due.iter().map(|(_, status)| *status).collect();
-        assert!(
-            expected.starts_with(&statuses),
-            "{statuses:?} for {expected:?}"
-        );
-        self.had += heard.len();
-        let bodies = heard.iter().zip(due);
-        let taken = bodies.map(|(answer, (is_head, _))| {
-            answer.head.len() + 4 + if *is_head { 0 } else { answer.body.len() }
-        });
-        self.heard.drain(..taken.sum::<usize>());
-    }
-}
-
 fn play(script: &mut Script<'_>) {
     let seed = u64::from(script.take_u16());
     let faults = Faults::draw_harmless(&mut Rng::new(seed));
@@ -421,97 +335,6 @@ fn play(script: &mut Script<'_>) {
         person.finish(&mut play);
     }
     good.finish(&mut play);
-}
-
-/// The good client: it asks, reads, and asks again.
-struct Good {
-    is_metrics: bool,
-    remote: Option<RemoteId>,
-    asked: usize,
-    had: usize,
-    heard: Vec<u8>,
-}
-
-impl Good {
-    fn new(is_metrics: bool) -> Self {
-        Self {
-            is_metrics,
-            remote: None,
-            asked: 0,
-            had: 0,
-            heard: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, play: &mut Play) {
-        if let Some(remote) = self.remote {
-            self.heard.extend(play.takes(remote));
-        }
-    }
-
-    fn act(&mut self, play: &mut Play) {
-        let Some(remote) = self.remote else {
-            self.remote = Some(play.guest());
-            self.heard.clear();
-            self.asked = 0;
-            self.had = 0;
-            return self.ask(play);
-        };
-        self.heard.extend(play.takes(remote));
-        // It has but one request under way.
-        if let Some(answer) = answers(&self.heard, |_| false).pop() {
-            assert_eq!(answer.status, 200, "{answer:?}");
-            self.heard.clear();
-            self.had += 1;
-        }
-        match (self.had == self.asked, self.is_metrics) {
-            (true, true) => self.remote = None,
-            (true, false) => self.ask(play),
-            (false, _) => {}
-        }
-    }
-
-    fn ask(&mut self, play: &mut Play) {
-        let Some(remote) = self.remote else { return };
-        let words = match self.is_metrics {
-            true => request("GET", "/metrics", ""),
-            false => {
-                let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
-                request(
-                    "GET",
-                    "/api/v1/relays/1/clients?search=10.0.0.1&limit=3",
-                    &bearer,
-                )
-            }
-        };
-        // A small buffer takes it piece by piece.
-        let mut words = words.as_bytes();
-        for _ in 0..PATIENCE {
-            words = &words[play.says(remote, words)..];
-            if words.is_empty() {
-                break;
-            }
-            play.pass(Duration::from_millis(100));
-        }
-        assert!(words.is_empty(), "nobody reads what is asked");
-        self.asked += 1;
-    }
-
-    /// What it has asked last is answered, however many strangers there are.
-    fn finish(mut self, play: &mut Play) {
-        for _ in 0..PATIENCE {
-            if self.remote.is_none() || self.had == self.asked && self.asked > 0 {
-                return;
-            }
-            play.pass(Duration::from_millis(100));
-            let asked = self.asked;
-            self.act(play);
-            if self.asked > asked {
-                return;
-            }
-        }
-        panic!("{} answers to {} requests", self.had, self.asked);
-    }
 }
 
 const AT: &str = "127.0.0.1:7700";
