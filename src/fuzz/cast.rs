@@ -50,6 +50,17 @@ pub(super) fn restless(number: u16, says: u64, says_max: u64, rng: &mut Rng) -> 
     })
 }
 
+/// How somebody who has said all goes: most wait for what is still to come.
+pub(super) fn any_ending(rng: &mut Rng) -> Ending {
+    let endings = [
+        Ending::HalfClose,
+        Ending::HalfClose,
+        Ending::Close,
+        Ending::Reset,
+    ];
+    endings[rng.below(4) as usize]
+}
+
 /// Whether these bytes begin a pattern.
 pub(super) fn begins(number: u16, bytes: &[u8]) -> bool {
     Follower::starting_at(number, 0).feed(bytes).is_ok()

@@ -27,7 +27,7 @@ use std::time::Duration;
 use self::roles::Party;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
-use crate::fuzz::cast::{begins, restless, slow_reader, source};
+use crate::fuzz::cast::{any_ending, begins, restless, slow_reader, source};
 use crate::fuzz::owed::{Owed, TunnelLife};
 use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Signal};
@@ -140,32 +140,11 @@ impl Play {
         let (net, handle) = SimNet::new(rng.next(), faults);
         handle.world().trace(traced);
         let service = Rc::new(RefCell::new(Vec::new()));
-        let said = Rc::clone(&service);
-        let mut temper = Rng::new(script.take_u64());
-        let serve = Behaviour::Serve(Box::new(move |number| {
-            if temper.below(2) == 0 {
-                let (bytes, slow) = slow_reader(SERVICE + number as u16, narrow, &mut temper);
-                said.borrow_mut().push(bytes);
-                return slow;
-            }
-            let bytes = temper.below(says_max);
-            said.borrow_mut().push(bytes);
-            let ending = [
-                Ending::HalfClose,
-                Ending::HalfClose,
-                Ending::Close,
-                Ending::Reset,
-            ];
-            source(
-                SERVICE + number as u16,
-                bytes,
-                ending[temper.below(4) as usize],
-                &mut temper,
-            )
-        }));
-        handle
-            .world()
-            .listen_remote(Addr::Tcp(at(SERVICE_PORT)), serve);
+        let temper = Rng::new(script.take_u64());
+        handle.world().listen_remote(
+            Addr::Tcp(at(SERVICE_PORT)),
+            serve(Rc::clone(&service), narrow, says_max, temper),
+        );
         let mut reactor = Reactor::new(Box::new(net), Options::default());
         let linger = ["off", "1s", "10s"][script.pick(3)];
         let parties = match kind {
@@ -415,6 +394,22 @@ impl Play {
             assert!(over, "client {} of the service", client.number);
         }
     }
+}
+
+/// A service that notes in `said` how much it says to each of its callers, half of whom it reads slowly.
+fn serve(said: Rc<RefCell<Vec<u64>>>, narrow: usize, says_max: u64, mut temper: Rng) -> Behaviour {
+    Behaviour::Serve(Box::new(move |number| {
+        let pattern = SERVICE + number as u16;
+        let (bytes, actor) = if temper.below(2) == 0 {
+            slow_reader(pattern, narrow, &mut temper)
+        } else {
+            let bytes = temper.below(says_max);
+            let ending = any_ending(&mut temper);
+            (bytes, source(pattern, bytes, ending, &mut temper))
+        };
+        said.borrow_mut().push(bytes);
+        actor
+    }))
 }
 
 /// What always holds of these parties, between two turns.

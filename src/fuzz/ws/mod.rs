@@ -30,18 +30,20 @@ mod pings_tests;
 mod roles;
 #[cfg(test)]
 mod rows_tests;
+mod service;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod stops_tests;
 mod strangers;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use self::roles::{Party, Terms};
+use self::service::Service;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::fuzz::cast::{begins, restless, slow_reader, source};
@@ -50,7 +52,7 @@ use crate::fuzz::script::Script;
 use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{End, Event, Options, Reactor, RoleId};
 use crate::roles::ws::Tokens;
-use crate::sim::{Actor, Behaviour, Ending, Faults, Handle, RemoteId, SimNet, World};
+use crate::sim::{Actor, Ending, Faults, Handle, RemoteId, SimNet, World};
 
 /// Lets a WebSocket tunnel live through what the script says.
 ///
@@ -99,12 +101,7 @@ struct Play {
     /// How much of a direction the narrower of two kernels takes.
     narrow: usize,
     says_max: u64,
-    /// How much the service says to each caller, by the caller's number.
-    service: Rc<RefCell<Vec<u64>>>,
-    /// The service ends well, and says something to everybody.
-    is_calm: Rc<Cell<bool>>,
-    /// Where there is some, half of the service's callers are read slowly.
-    temper: Rc<RefCell<Option<Rng>>>,
+    service: Service,
     owed: Owed,
     /// How often the WebSockets go at a moment at which somebody is owed the end of what it was told.
     cuts: usize,
@@ -131,36 +128,8 @@ impl Play {
         let says_max = (narrow as u64 * 50).min([20_000, 20_000, 60_000, 400_000][script.pick(4)]);
         let (net, handle) = SimNet::new(rng.next(), faults);
         handle.world().trace(traced);
-        let service = Rc::new(RefCell::new(Vec::new()));
-        let said = Rc::clone(&service);
-        let is_calm = Rc::new(Cell::new(false));
-        let calm = Rc::clone(&is_calm);
-        let slow: Rc<RefCell<Option<Rng>>> = Rc::default();
-        let slowly = Rc::clone(&slow);
-        let mut temper = Rng::new(script.take_u64());
-        let serve = Behaviour::Serve(Box::new(move |number| {
-            if let Some(temper) = &mut *slowly.borrow_mut()
-                && temper.below(2) == 0
-                && !calm.get()
-            {
-                let (bytes, slow) = slow_reader(SERVICE + number as u16, narrow, temper);
-                said.borrow_mut().push(bytes);
-                return slow;
-            }
-            let bytes = temper.below(says_max) + u64::from(calm.get());
-            said.borrow_mut().push(bytes);
-            let ending = [
-                Ending::HalfClose,
-                Ending::HalfClose,
-                Ending::Close,
-                Ending::Reset,
-            ];
-            let ending = match calm.get() {
-                true => Ending::HalfClose,
-                false => ending[temper.below(4) as usize],
-            };
-            source(SERVICE + number as u16, bytes, ending, &mut temper)
-        }));
+        let service = Service::default();
+        let serve = service.behaviour(narrow, says_max, Rng::new(script.take_u64()));
         handle
             .world()
             .listen_remote(Addr::Tcp(at(SERVICE_PORT)), serve);
@@ -178,8 +147,6 @@ impl Play {
             narrow,
             says_max,
             service,
-            is_calm,
-            temper: slow,
             owed: Owed::default(),
             cuts: 0,
             luck: Rng::new(0),
@@ -238,7 +205,9 @@ impl Play {
             let arrives = Duration::from_millis(script.pick(2000) as u64);
             self.add_client(actor, says, [arrives, Duration::ZERO], false);
         }
-        *self.temper.borrow_mut() = (script.pick(4) > 0).then_some(rng);
+        if script.pick(4) > 0 {
+            self.service.be_slow(rng);
+        }
     }
 
     /// A client of the wild days: it may stall, leave or reset whenever it likes.
@@ -304,7 +273,7 @@ impl Play {
         }
         // Whatever was lost is found again, or timed out.
         self.run_for(SETTLE);
-        self.is_calm.set(true);
+        self.service.calm_down();
         let mut rng = Rng::new(self.turns);
         for _ in 0..6 {
             let says = 1 + rng.below(self.says_max);
@@ -399,7 +368,7 @@ impl Play {
     /// What everybody has received is a beginning of what the other end said.
     fn look(&self) {
         let world = self.handle.world();
-        let callers = self.service.borrow().len() as u16;
+        let callers = self.service.said.borrow().len() as u16;
         let all = self.clients.borrow();
         for client in all.iter() {
             let got = world.received(client.id);
@@ -436,7 +405,7 @@ impl Play {
         if !over || world.was_cut(client.id) || got.is_empty() {
             return;
         }
-        let said = self.service.borrow();
+        let said = self.service.said.borrow();
         let is_it = |(caller, says): (usize, &u64)| {
             got.len() as u64 == *says && begins(SERVICE + caller as u16, got)
         };
@@ -449,7 +418,7 @@ impl Play {
         self.look();
         let world = self.handle.world();
         self.owed.check(&world);
-        let said = self.service.borrow();
+        let said = self.service.said.borrow();
         let callers = world.accepted_at(&Addr::Tcp(at(SERVICE_PORT)));
         let all = self.clients.borrow();
         for client in all.iter().filter(|client| client.is_calm) {
