@@ -6,23 +6,23 @@
 //!                  <──TabReply──────┘       └─> Document ──text──> Keeper ──> the file
 //! ```
 
+mod renewal;
 mod tabs;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::mem;
 use std::path::Path;
 use std::time::Duration;
 
+use self::renewal::Renewal;
 use self::tabs::Draft;
 use super::RoleSet;
 use super::control;
-use super::errand::{Errand, LATE, Limit};
 use super::notify::Readings;
 use super::posts::begin::begin_watchers;
 use super::posts::panel::Panel;
-use super::posts::{Orders, Post, Posts, Standing, TABS_MAX, TOKENS_KEPT};
+use super::posts::{Orders, Post, Posts, Standing, TABS_MAX};
 use super::pulse::Pulse;
 use super::saving::keeper::{Keeper, Said, Writer};
 use super::saving::kept_file;
@@ -30,9 +30,7 @@ use super::saving::kept_file::Kept;
 use super::saving::lock::{Lock, lock_folder};
 use super::saving::waiters::Waiters;
 use crate::config::settings::{Document, Settings, fresh, import};
-use crate::config::{
-    self, Config, ConfigError, ConsoleOrders, Globals, Run, Verbosity, read_bounded,
-};
+use crate::config::{self, ConsoleOrders, Globals, Verbosity, read_bounded};
 use crate::reactor::{End, Reactor, RoleId, Turn, plain};
 use crate::roles::console::Console;
 use crate::roles::console::config::ConsoleConfig;
@@ -51,15 +49,7 @@ pub(super) struct Desk {
     changed: Option<u64>,
     waiters: Waiters,
     pulse: Pulse,
-    /// Where its orders came from, where their files may be others later, and those being read again.
-    origin: Option<Box<config::Origin>>,
-    reading: Option<Errand<Result<Config, ConfigError>>>,
-    /// They are to be read once more after that.
-    reads_again: bool,
-    /// How many may read them at a time.
-    readers: Limit,
-    /// How often that has begun.
-    readings: u64,
+    renewal: Renewal,
     opens_browser: bool,
     announced: bool,
     /// Whoever started it sees in the log on stderr where it is.
@@ -109,22 +99,14 @@ impl Desk {
         let sockets = origin.sockets().map(Path::to_owned);
         control::open(reactor, sockets.as_deref());
         let mut desk = Self {
-            console,
-            tabs: Posts::new(),
             document,
             keeper,
             is_homeless: orders.settings.is_none(),
-            changed: None,
-            waiters: Waiters::default(),
-            pulse: Pulse::default(),
-            origin: Some(Box::new(origin)),
-            reading: None,
-            reads_again: false,
-            readers: Limit::few(),
-            readings: 0,
+            renewal: Renewal::of(origin),
             opens_browser: orders.opens_browser,
             announced: false,
             is_logged_there: globals.log_file.is_none() && globals.verbosity != Verbosity::Quiet,
+            ..Self::bare(console)
         };
         for settings in all {
             desk.tabs.place(Post::resting(Draft::new(settings)));
@@ -153,7 +135,19 @@ impl Desk {
             .reserve(&console.bind, &[])
             .map_err(|error| cant_listen(&console.bind, &error))?;
         let console = reactor.add_with(RoleSet::Console(Console::new(console)), vec![place]);
-        let mut desk = Self {
+        let mut desk = Self::bare(console);
+        desk.document.push(&settings);
+        desk.tabs.place(Post::new(
+            Draft::lent(settings),
+            Standing::Running(relay),
+            None,
+        ));
+        Ok(desk)
+    }
+
+    /// Nothing is in front of this console yet, nothing is kept or read again, and everybody knows where it is.
+    fn bare(console: RoleId) -> Self {
+        Self {
             console,
             tabs: Posts::new(),
             document: Document::empty(),
@@ -162,22 +156,11 @@ impl Desk {
             changed: None,
             waiters: Waiters::default(),
             pulse: Pulse::default(),
-            origin: None,
-            reading: None,
-            reads_again: false,
-            readers: Limit::few(),
-            readings: 0,
+            renewal: Renewal::default(),
             opens_browser: false,
             announced: true,
             is_logged_there: true,
-        };
-        desk.document.push(&settings);
-        desk.tabs.place(Post::new(
-            Draft::lent(settings),
-            Standing::Running(relay),
-            None,
-        ));
-        Ok(desk)
+        }
     }
 
     /// Takes out of those that ended what began here, with a tab or without one, and answers what was asked. `others`
@@ -232,9 +215,9 @@ impl Desk {
         }
         if *turn == Turn::Reloading {
             self.tabs.renew_certificates();
-            self.begin_renewal(reactor);
+            self.renewal.begin(reactor);
         }
-        self.end_renewal(reactor);
+        self.renewal.end(reactor, self.console);
         if !self.announced {
             self.announced = true;
             self.announce(reactor);
@@ -245,55 +228,7 @@ impl Desk {
 
     /// How the reading of its files goes.
     pub(super) fn readings(&self) -> Readings {
-        Readings {
-            begun: self.readings,
-            under_way: self.reading.is_some(),
-        }
-    }
-
-    /// SIGHUP: the tokens may be others.
-    fn begin_renewal(&mut self, reactor: &Reactor<RoleSet>) {
-        if self.reading.is_some() {
-            // What has been read by now may be older than what is asked for.
-            self.reads_again = true;
-            return;
-        }
-        let Some(origin) = self.origin.clone() else {
-            return;
-        };
-        let work = move || origin.load();
-        match Errand::begin(&self.readers, "files", reactor.waker(), work) {
-            Ok(reading) => {
-                self.readings += 1;
-                self.reading = Some(reading);
-            }
-            Err(text) => log::warn!("console: {text}; {TOKENS_KEPT}"),
-        }
-    }
-
-    fn end_renewal(&mut self, reactor: &mut Reactor<RoleSet>) {
-        let Some(reading) = &mut self.reading else {
-            return;
-        };
-        match reading.outcome() {
-            Some(Ok(Ok(config))) => {
-                if let Run::Console(orders) = config.run {
-                    control::set_tokens(reactor, self.console, orders.console);
-                }
-            }
-            Some(Ok(Err(error))) => log::warn!("console: {error}; {TOKENS_KEPT}"),
-            Some(Err(broken)) => {
-                log::warn!("console: reading its files again {broken}; {TOKENS_KEPT}");
-            }
-            None if reading.is_late(reactor.now()) => {
-                log::warn!("console: {LATE}; {TOKENS_KEPT}");
-            }
-            None => return,
-        }
-        self.reading = None;
-        if mem::take(&mut self.reads_again) {
-            self.begin_renewal(reactor);
-        }
+        self.renewal.readings()
     }
 
     fn serve(&mut self, reactor: &mut Reactor<RoleSet>) {
@@ -305,7 +240,7 @@ impl Desk {
             }
             self.waiters.answer_known(reactor, keeper);
         }
-        let is_reading = self.reading.is_some() || !self.tabs.beginning.is_empty();
+        let is_reading = self.renewal.is_under_way() || !self.tabs.beginning.is_empty();
         let waits = is_reading || !self.waiters.is_empty();
         self.pulse.note_waiting(reactor, waits);
     }

@@ -5,17 +5,17 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::*;
-use crate::app::errand::tests::{held, held_within};
-use crate::app::errand::{FEW, Hosts};
+use crate::app::errand::tests::held;
+use crate::app::errand::{Errand, Hosts, LATE, Limit};
 use crate::app::saving::keeper::LAST_SAVE;
 use crate::app::saving::keeper::tests::held_keeper;
 use crate::app::tests::{DEADLINE, place_of, request, until_over};
-use crate::config::Env;
+use crate::config::{Config, Env, Run};
 use crate::reactor::command::{Command, Reply, RoleState, Ticket};
 use crate::reactor::mio_net::{self, MioNet};
 use crate::reactor::tabs::{TabCommand, TabReply};
 
-fn desk() -> (Reactor<RoleSet>, Desk) {
+pub(super) fn desk() -> (Reactor<RoleSet>, Desk) {
     let net = MioNet::new(mio_net::Options::default()).expect("there is a network");
     let mut reactor = Reactor::new(Box::new(net), crate::reactor::Options::default());
     let words = ["console", "--no-browser", "--bind", "127.0.0.1:0"].map(OsString::from);
@@ -44,7 +44,7 @@ fn nothing_begins_once_all_is_to_end() {
     settings.set("dst", "127.0.0.1:0");
     let wake = Arc::new(move || over.send(()).unwrap_or_default());
     let files =
-        Errand::begin(&desk.readers, "known", wake, move || settings.member()).expect("a thread");
+        Errand::begin(&Limit::few(), "known", wake, move || settings.member()).expect("a thread");
     let one = &mut desk.tabs.beginning[0];
     (one.files, one.hosts) = (Some(files), Hosts::default());
     done.recv_timeout(DEADLINE).expect("it is through");
@@ -162,93 +162,9 @@ fn the_end_of_what_began_here_is_nobody_else_s() {
     assert_eq!(ended, [ends(other)]);
 }
 
-fn between(reactor: &mut Reactor<RoleSet>, desk: &mut Desk, turn: &Turn) {
+pub(super) fn between(reactor: &mut Reactor<RoleSet>, desk: &mut Desk, turn: &Turn) {
     let between = desk.between_turns(reactor, turn, &mut Vec::new());
     between.expect("the console goes on");
-}
-
-/// Turns until files are not being read any more.
-#[track_caller]
-fn until_read(reactor: &mut Reactor<RoleSet>, desk: &mut Desk) {
-    let end = reactor.clock() + DEADLINE;
-    while desk.readings().under_way {
-        assert!(reactor.clock() < end, "it is never through");
-        let mut ended = Vec::new();
-        let turn = reactor.turn(&mut ended).expect("it can wait");
-        let between = desk.between_turns(reactor, &turn, &mut ended);
-        between.expect("the console goes on");
-    }
-}
-
-/// Who waits for a reload is told of it though nothing of it is under way any more when it could be looked for.
-#[test]
-fn each_reload_is_counted_however_brief_it_is() {
-    let (mut reactor, mut desk) = desk();
-    for begun in 1..3 {
-        between(&mut reactor, &mut desk, &Turn::Reloading);
-        assert_eq!(desk.readings().begun, begun);
-        until_read(&mut reactor, &mut desk);
-    }
-    assert_eq!(desk.readings().begun, 2);
-}
-
-/// What has been read by then may be older than what is asked for.
-#[test]
-fn files_are_read_once_more_where_that_is_asked_for_meanwhile() {
-    let (mut reactor, mut desk) = desk();
-    let origin = desk.origin.clone().expect("it has one");
-    let (reading, go, through) = held(move || origin.load());
-    desk.reading = Some(reading);
-    for _ in 0..3 {
-        between(&mut reactor, &mut desk, &Turn::Reloading);
-        assert_eq!(desk.readings().begun, 0);
-    }
-    go.send(()).expect("it waits");
-    through.recv_timeout(DEADLINE).expect("it is through");
-    between(&mut reactor, &mut desk, &Turn::Going);
-    assert_eq!(desk.readings().begun, 1);
-    until_read(&mut reactor, &mut desk);
-    assert_eq!(desk.readings().begun, 1);
-}
-
-/// Where a disk hangs the tokens that there are stay, and what is asked for later is read, until too many hang.
-#[test]
-fn token_files_that_are_never_read_hold_up_nobody_for_ever() {
-    let (mut reactor, mut desk) = desk();
-    let mut gates = Vec::new();
-    for _ in 0..FEW {
-        let origin = desk.origin.clone().expect("it has one");
-        let (mut reading, go, through) = held_within(&desk.readers, move || origin.load());
-        reading.patience = Duration::ZERO;
-        desk.reading = Some(reading);
-        gates.push((go, through));
-        between(&mut reactor, &mut desk, &Turn::Going);
-        assert!(desk.reading.is_none());
-    }
-    between(&mut reactor, &mut desk, &Turn::Reloading);
-    assert!(desk.reading.is_none());
-    for (go, through) in gates {
-        go.send(()).expect("it waits");
-        through.recv_timeout(DEADLINE).expect("it ends");
-    }
-    between(&mut reactor, &mut desk, &Turn::Reloading);
-    assert_eq!(desk.readings().begun, 1);
-    until_read(&mut reactor, &mut desk);
-}
-
-/// While files are read the loop turns though nothing happens: nobody else would see that they take too long.
-#[test]
-fn the_loop_turns_while_files_are_being_read() {
-    let (mut reactor, mut desk) = desk();
-    let origin = desk.origin.clone().expect("it has one");
-    let (reading, go, through) = held(move || origin.load());
-    desk.reading = Some(reading);
-    between(&mut reactor, &mut desk, &Turn::Going);
-    assert!(desk.pulse.waiting.is_some());
-    go.send(()).expect("it waits");
-    through.recv_timeout(DEADLINE).expect("it is through");
-    between(&mut reactor, &mut desk, &Turn::Going);
-    assert!(desk.pulse.waiting.is_none());
 }
 
 /// Whoever has begun a relay is told that it does not, and may try again.
