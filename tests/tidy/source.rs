@@ -205,10 +205,12 @@ fn tokens(code: &str) -> Vec<Token> {
 
 fn lines_before_tests(code: &str) -> usize {
     let lines: Vec<_> = code.lines().map(str::trim_end).collect();
-    // Other tests may use what is in them.
-    let is_seen = |line: &str| line.starts_with("pub(") && line.ends_with(" mod tests {");
-    let is_module = |line: &str| line.starts_with("mod ") || is_seen(line);
-    let begins = |pair: &[&str]| pair[0] == "#[cfg(test)]" && is_module(pair[1]);
+    // Those in a file of their own are only named there, and the rest comes behind. Who may use them is all the same.
+    let is_inside = |line: &str| {
+        let mut words = line.split_whitespace();
+        line.contains('{') && words.any(|word| word == "mod")
+    };
+    let begins = |pair: &[&str]| pair[0] == "#[cfg(test)]" && is_inside(pair[1]);
     lines.windows(2).position(begins).unwrap_or(lines.len())
 }
 
@@ -387,7 +389,10 @@ mod tests {
         );
         assert_eq!(source.lines_before_tests, 3);
         assert_eq!(Source::new("src/x.rs", "a\nb\n").lines_before_tests, 2);
-        let seen = "a\n#[cfg(test)]\npub(in crate::app) mod tests {\n}\n";
-        assert_eq!(Source::new("src/x.rs", seen).lines_before_tests, 1);
+        // Whoever may name them; and not where they are a file of their own.
+        for (begin, lines) in [("pub(in crate::app) mod tests {", 1), ("mod tests;", 4)] {
+            let source = Source::new("src/x.rs", &format!("a\n#[cfg(test)]\n{begin}\n}}\n"));
+            assert_eq!(source.lines_before_tests, lines, "{begin}");
+        }
     }
 }
