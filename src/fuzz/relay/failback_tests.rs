@@ -1,6 +1,6 @@
 //! Lives in which the first of two upstreams is wanted back.
 
-use super::demanding_tests::{endpoint, lines, listen, live, say};
+use super::demanding_tests::{endpoint, lines, listen, live, say, stalled};
 use super::scenario::{Door, life_of};
 use super::*;
 use crate::roles::relay::config::{Slow, Source as From};
@@ -89,4 +89,31 @@ fn an_upstream_that_is_malformed_is_not_taken_back() {
     scenario.lives[1][0].source.to = 6;
     let counts = live(scenario);
     assert_eq!(counts.bytes_in, 6);
+}
+
+/// The record that the second had begun goes with it. Where that was what made the ring full, there is room again,
+/// though nobody has taken a byte.
+#[test]
+fn an_upstream_that_is_taken_back_is_read_where_a_record_goes_that_filled_the_ring() {
+    let mut scenario = failing_back(Door::Open);
+    scenario.config.outputs[0].slow = Slow::Block;
+    scenario.config.framing = "len:u16be".parse().expect("a framing");
+    scenario.config.record_max = 2_000;
+    // Its guest stalls at the end of a long record, which is kept whole for it.
+    (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (1_000, 990);
+    scenario.guests = vec![vec![stalled()]];
+    let record = |bytes: u16| [&bytes.to_be_bytes()[..], &vec![b'x'; bytes.into()]].concat();
+    let texts = [
+        record(2).repeat(500),
+        [record(1_998), record(1_500), record(1_998)].concat(),
+    ];
+    for (lives, text) in scenario.lives.iter_mut().zip(&texts) {
+        say(&mut lives[0], text);
+        lives[0].source.to = text.len() as u64;
+    }
+    scenario.lives[1][0].source.to -= 1;
+    scenario.lives[0][0].source.chunk_max = 4;
+    scenario.lives[0][0].source.gap_max = Duration::from_millis(1);
+    let counts = live(scenario);
+    assert!(counts.discarded > 0 && counts.upstreams == 2, "{counts:?}");
 }

@@ -281,6 +281,8 @@ impl Relay {
         cx.revisit(sock);
         self.watch_idle(cx);
         self.upstream_is_up();
+        // The record that the one before had begun may be what made the ring full.
+        self.refresh_gate(cx);
         true
     }
 

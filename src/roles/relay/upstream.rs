@@ -368,13 +368,11 @@ impl Relay {
         self.upstream.down_since = Some(now);
         match self.config.upstream_loss {
             UpstreamLoss::Keep => {}
-            UpstreamLoss::Close => {
-                self.end_clients(cx);
-                // Those who lead no more may leave less room.
-                self.refresh_gate(cx);
-            }
+            UpstreamLoss::Close => self.end_clients(cx),
             UpstreamLoss::Exit => return self.end_with_upstream(cx, &who, &loss),
         }
+        // What it had begun has left room, and those who lead no more may leave less.
+        self.refresh_gate(cx);
         if matches!(self.config.source, Source::Dial(_)) {
             self.redial_upstream(cx, lasted);
         }
