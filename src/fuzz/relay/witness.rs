@@ -144,6 +144,12 @@ impl Witness {
         for (sock, mut known) in gone {
             known.written = self.stage.handle.world().moved(sock).1;
             known.cursor = known.path.cursor(known.written);
+            if self.skipped_to_its_end(book, &known, &reasons) {
+                self.note_skip(book, sock, known.until, now);
+                let skipped = &book.clients[&sock];
+                known.path = skipped.path.clone();
+                known.cursor = known.until;
+            }
             let fits = |reason: &&Reason| book.is_true(&self.stage, now, **reason, &known, full);
             let Some(reason) = reasons.iter().find(fits) else {
                 panic!("{sock:?} is gone, and none of {reasons:?} is true of it: {known:?}");
@@ -187,6 +193,15 @@ impl Witness {
             counted == known || counted == known + 1,
             "{known} clients are gone, and {counted} were counted"
         );
+    }
+
+    /// Whether a client that is gone has skipped in that very event, to where the stream ends for it, and so had
+    /// everything.
+    fn skipped_to_its_end(&self, book: &Book, known: &Known, reasons: &[Reason]) -> bool {
+        let skips = self.stage.scenario.config.outputs[known.output].slow == Slow::Skip;
+        let lacked = known.cursor < known.until.min(book.head());
+        let has_skipped = self.relay.counts().skipped > book.skipped;
+        skips && lacked && has_skipped && reasons.contains(&Reason::Drained)
     }
 
     /// How far a client's kernel has taken what was written to it: between these. A FIN that is under way counts as a
