@@ -218,7 +218,26 @@ impl Play {
         let end = self.now() + self.scenario.config.drain + STOP_SLACK;
         self.run_until(end);
         assert!(self.over, "a second after --drain it still runs");
-        self.handle.world().run_for(Duration::from_secs(5));
+        self.let_arrive();
+    }
+
+    /// What was written at the end takes its time to those whose window is small.
+    fn let_arrive(&self) {
+        let world = &mut *self.handle.world();
+        let came = self.came.borrow();
+        let mut before = None;
+        loop {
+            world.run_for(AFTERMATH);
+            let heard = |remote: &RemoteId| {
+                world.remote_read(*remote, usize::MAX);
+                world.received(*remote).len()
+            };
+            let heard: usize = came.iter().flatten().map(heard).sum();
+            if before == Some(heard) {
+                break;
+            }
+            before = Some(heard);
+        }
     }
 
     fn check_received(&mut self) {
@@ -244,7 +263,6 @@ impl Play {
         let mut ledger = Ledger::default();
         for (number, remote) in came.iter().enumerate() {
             if let Some(remote) = remote {
-                world.remote_read(*remote, usize::MAX);
                 ledger.read(number, guests, &sent, world.received(*remote));
             }
         }
@@ -360,3 +378,5 @@ const SCRIPT_WORDS: usize = 300;
 /// More turns than any scenario needs.
 const TURNS_MAX: u64 = 200_000;
 const STOP_SLACK: Duration = Duration::from_secs(1);
+/// Longer than any byte of the simulated network is on its way.
+const AFTERMATH: Duration = Duration::from_secs(5);
