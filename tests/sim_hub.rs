@@ -1,10 +1,13 @@
 //! The hub in a simulated network: 256 seeds, each a life of its own with faults of its own. A seed that fails is
 //! named, and `HYDRANT_SEED=n cargo test --test sim_hub replay -- --nocapture` shows all that happened in it.
+//! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_hub more_` lives through as many more as there is time for.
+
+#[path = "common/seeds.rs"]
+mod seeds;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -19,21 +22,11 @@ use hydrant::roles::hub::{Hub, Reason, Tunnel, User};
 use hydrant::sim::{Actor, Behaviour, Content, Ending, Faults, Handle, RemoteId, SimNet, Source};
 
 fn run(seeds: Range<u64>) {
-    let mut failed = Vec::new();
-    let mut complete = 0;
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| hub_by_seed(seed, false))) {
-            Ok(played) => complete += u32::from(played.complete),
-            Err(_) => failed.push(seed),
-        }
-    }
-    let first = failed.first().copied().unwrap_or_default();
+    let enough = seeds.clone().count() / 12;
+    let lives = seeds::live(seeds, "sim_hub replay", hub_by_seed);
+    let complete = lives.iter().filter(|life| life.complete).count();
     assert!(
-        failed.is_empty(),
-        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_hub replay -- --nocapture"
-    );
-    assert!(
-        complete >= 5,
+        complete >= enough,
         "only {complete} lives were peaceful enough to miss nothing"
     );
 }
@@ -58,13 +51,14 @@ fn seeds_192_to_255() {
     run(192..256);
 }
 
-/// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.
+#[test]
+fn more_seeds() {
+    run(seeds::more());
+}
+
 #[test]
 fn replay() {
-    if let Some(seed) = std::env::var("HYDRANT_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
+    if let Some(seed) = seeds::wanted() {
         for line in hub_by_seed(seed, true).trace {
             eprintln!("{line}");
         }
@@ -79,19 +73,12 @@ fn a_seed_is_a_run() {
 }
 
 fn run_tunnels(seeds: Range<u64>) {
-    let (mut failed, mut outlived) = (Vec::new(), 0);
-    let half = (seeds.end - seeds.start) / 2;
-    for seed in seeds {
-        match catch_unwind(|| hub_tunnel_by_seed(seed, false)) {
-            Ok(life) => outlived += u64::from(life.clients_owed + life.services_owed > 0),
-            Err(_) => failed.push(seed),
-        }
-    }
-    let first = failed.first().copied().unwrap_or_default();
-    assert!(
-        failed.is_empty(),
-        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_hub replay_a_tunnel -- --nocapture"
-    );
+    let half = seeds.clone().count() / 2;
+    let lives = seeds::live(seeds, "sim_hub replay_a_tunnel", hub_tunnel_by_seed);
+    let owes = lives
+        .iter()
+        .filter(|life| life.clients_owed + life.services_owed > 0);
+    let outlived = owes.count();
     assert!(
         outlived >= half,
         "in so few lives somebody outlives its session: {outlived}"
@@ -108,11 +95,15 @@ fn tunnels_32_to_63() {
     run_tunnels(32..64);
 }
 
-/// The seed in HYDRANT_SEED, for a tunnel through a hub.
+#[test]
+fn more_tunnels() {
+    run_tunnels(seeds::more());
+}
+
+/// Shows the life of a tunnel through a hub.
 #[test]
 fn replay_a_tunnel() {
-    let seed = std::env::var("HYDRANT_SEED").ok();
-    if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
+    if let Some(seed) = seeds::wanted() {
         for line in hub_tunnel_by_seed(seed, true).trace {
             eprintln!("{line}");
         }

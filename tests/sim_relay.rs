@@ -11,6 +11,8 @@ mod read_size;
 #[path = "common/scratch.rs"]
 #[allow(dead_code, reason = "other test binaries need more of it")]
 mod scratch;
+#[path = "common/seeds.rs"]
+mod seeds;
 #[path = "common/stage.rs"]
 mod stage;
 #[path = "common/tools.rs"]
@@ -24,7 +26,6 @@ use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use hydrant::fuzz::{relay_by_seed, relay_traced};
@@ -36,17 +37,7 @@ use hydrant::sim::{Actor, Ending, Faults, SimNet, Source};
 use stage::{MESSAGE, Stage, relay};
 
 fn run(seeds: Range<u64>) {
-    let mut failed = Vec::new();
-    for seed in seeds {
-        if catch_unwind(AssertUnwindSafe(|| relay_by_seed(seed, false))).is_err() {
-            failed.push(seed);
-        }
-    }
-    let first = failed.first().copied().unwrap_or_default();
-    assert!(
-        failed.is_empty(),
-        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_relay replay -- --nocapture"
-    );
+    seeds::live(seeds, "sim_relay replay", relay_by_seed);
 }
 
 #[test]
@@ -69,23 +60,16 @@ fn seeds_192_to_255() {
     run(192..256);
 }
 
-/// The seeds in HYDRANT_SEEDS, if that is set.
 #[test]
 fn more_seeds() {
-    let Ok(range) = env::var("HYDRANT_SEEDS") else {
-        return;
-    };
-    let (from, to) = range.split_once("..").expect("HYDRANT_SEEDS=FROM..TO");
-    let number = |text: &str| text.parse().expect("a seed is a number");
-    run(number(from)..number(to));
+    run(seeds::more());
 }
 
 /// Shows all that happens with the seed in HYDRANT_SEED, or with the fuzzer's input in the file HYDRANT_SCRIPT.
 #[test]
 fn replay() {
-    let seed = env::var("HYDRANT_SEED").ok();
-    let played = match (seed, env::var("HYDRANT_SCRIPT").ok()) {
-        (Some(seed), _) => relay_by_seed(seed.parse().expect("a seed is a number"), true),
+    let played = match (seeds::wanted(), env::var("HYDRANT_SCRIPT").ok()) {
+        (Some(seed), _) => relay_by_seed(seed, true),
         (None, Some(file)) => relay_traced(&fs::read(file).expect("the script can be read")),
         (None, None) => return,
     };

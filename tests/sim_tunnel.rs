@@ -1,25 +1,21 @@
 //! The reverse tunnel in a simulated network: 64 seeds, each a life of its own with faults of its own. A seed that
 //! fails is named, and `HYDRANT_SEED=n cargo test --test sim_tunnel replay -- --nocapture` shows all that happened.
+//! `HYDRANT_SEEDS=1000..9000 cargo test --test sim_tunnel more_seeds` lives through as many more as there is time for.
+
+#[path = "common/seeds.rs"]
+mod seeds;
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hydrant::fuzz::tunnel_by_seed;
 
 fn run(seeds: Range<u64>) {
-    let (mut failed, mut outlived) = (Vec::new(), 0);
-    let half = (seeds.end - seeds.start) / 2;
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| tunnel_by_seed(seed, false))) {
-            Ok(life) => outlived += u64::from(life.clients_owed + life.services_owed > 0),
-            Err(_) => failed.push(seed),
-        }
-    }
-    let first = failed.first().copied().unwrap_or_default();
-    assert!(
-        failed.is_empty(),
-        "seeds that failed: {failed:?}; HYDRANT_SEED={first} cargo test --test sim_tunnel replay -- --nocapture"
-    );
+    let half = seeds.clone().count() / 2;
+    let lives = seeds::live(seeds, "sim_tunnel replay", tunnel_by_seed);
+    let owes = lives
+        .iter()
+        .filter(|life| life.clients_owed + life.services_owed > 0);
+    let outlived = owes.count();
     assert!(
         outlived >= half,
         "in so few lives somebody outlives its session: {outlived}"
@@ -46,13 +42,14 @@ fn seeds_48_to_63() {
     run(48..64);
 }
 
-/// The seed in HYDRANT_SEED, with its trace; without one, two equal runs of one seed.
+#[test]
+fn more_seeds() {
+    run(seeds::more());
+}
+
 #[test]
 fn replay() {
-    if let Some(seed) = std::env::var("HYDRANT_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
+    if let Some(seed) = seeds::wanted() {
         for line in tunnel_by_seed(seed, true).trace {
             eprintln!("{line}");
         }
