@@ -124,6 +124,8 @@ impl Run {
             Event::Finished(id, _) => {
                 self.session.finish(id);
             }
+            // It comes when what waited is sent, and that is asked after each piece.
+            Event::Credit(..) => return,
             _ => {}
         }
         self.seen.events.push(format!("{event:?}"));
