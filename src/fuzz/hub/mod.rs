@@ -283,7 +283,8 @@ impl Play {
                 .iter()
                 .zip(guests)
                 .all(|(sent, guest)| *sent == guest.speech.len() as u64)
-            && !guests.iter().any(leaves);
+            && !guests.iter().any(leaves)
+            && !came.iter().flatten().any(|id| world.was_cut(*id));
         if self.complete {
             check_complete(guests, counts, &ledger);
         }
