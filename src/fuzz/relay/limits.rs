@@ -94,7 +94,8 @@ impl Play {
                 book.head()
             );
         }
-        let blocks = |known: &&Known| slow(known) == Slow::Block;
+        // Whoever gets no more than it has been given holds nobody up.
+        let blocks = |known: &&Known| slow(known) == Slow::Block && known.until == u64::MAX;
         let Some(known) = { overdue }.find(blocks) else {
             return;
         };

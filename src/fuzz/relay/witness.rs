@@ -329,20 +329,21 @@ impl Witness {
                 );
                 self.note_skip(book, sock, cursor, now);
             }
-            self.look_at_sent(book, &book.clients[&sock], written, now);
-            let known = book.clients.get_mut(&sock).expect("looked up above");
-            (known.cursor, known.written) = (cursor, written);
-            let world = self.stage.handle.world();
+            let known = &book.clients[&sock];
             let landed = match self.stage.scenario.is_local(known.output) {
                 true => written,
-                false => world.arrived_total(known.remote),
+                false => self.stage.handle.world().arrived_total(known.remote),
             };
+            if landed.min(known.written) == known.landed {
+                self.look_at_sent(book, known, written, now);
+            }
+            let known = book.clients.get_mut(&sock).expect("looked up above");
+            (known.cursor, known.written) = (cursor, written);
             if landed > known.landed {
                 known.landed = landed;
                 known.progress = now;
                 known.has_skipped = false;
             }
-            drop(world);
             let known = &book.clients[&sock];
             let (acked, _) = self.acked(sock, known);
             let blocks = config.outputs[known.output].slow == Slow::Block;
