@@ -1,4 +1,5 @@
-//! Simulated lives by their seeds: many of them, of which those that fail are named, and one with all that happens in it.
+//! Simulated lives by their seeds: many of them, of which those that fail are named, and one with all that happens in
+//! it.
 
 use std::env;
 use std::ops::Range;
