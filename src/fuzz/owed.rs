@@ -32,6 +32,13 @@ impl Owed {
         }
     }
 
+    /// Expects nothing more for these: who owes it to them was stopped, and has no longer than `--drain` for it.
+    pub(super) fn forget(&mut self, outliving: impl Iterator<Item = (SockId, u64)>, world: &World) {
+        for remote in outliving.filter_map(|(sock, _)| world.remote_of(sock)) {
+            self.0.remove(&remote);
+        }
+    }
+
     /// What a life came to in which these were all, and the service is at this place.
     pub(super) fn life(&self, world: &World, service: &Addr) -> TunnelLife {
         let services = world.accepted_at(service);

@@ -93,6 +93,8 @@ struct Client {
 struct Play {
     reactor: Reactor<Party>,
     parties: Vec<RoleId>,
+    /// How many of them, from the first on, were not stopped.
+    staying: usize,
     handle: Handle,
     /// Those who have connected.
     clients: Rc<RefCell<Vec<Client>>>,
@@ -137,9 +139,10 @@ impl Play {
         let ping = ["0.5", "5", "25"][script.pick(3)];
         let terms = Terms::draw(script);
         let parties = roles::all(ping, terms).into_iter();
-        let parties = parties.map(|party| reactor.add(party)).collect();
+        let parties: Vec<_> = parties.map(|party| reactor.add(party)).collect();
         let mut play = Self {
             reactor,
+            staying: parties.len(),
             parties,
             handle,
             clients: Rc::default(),
@@ -268,7 +271,12 @@ impl Play {
         }
         *self.handle.world().faults() = Faults::none();
         // Two hosts would take over from each other for ever.
+        self.staying = PARTIES;
         for rival in self.parties[PARTIES..].iter().copied() {
+            if let Some(party) = self.reactor.role(rival) {
+                let world = self.handle.world();
+                self.owed.forget(party.outliving(), &world);
+            }
             self.reactor.tell(rival, Event::Drain(Signal::Terminate));
         }
         // Whatever was lost is found again, or timed out.
@@ -345,7 +353,8 @@ impl Play {
         }
         self.cut_if_owed();
         let world = self.handle.world();
-        let parties = self.parties.iter().filter_map(|id| self.reactor.role(*id));
+        let parties = self.parties[..self.staying].iter();
+        let parties = parties.filter_map(|id| self.reactor.role(*id));
         self.owed.note(parties.flat_map(Party::outliving), &world);
         drop(world);
         if self.turns.is_multiple_of(LOOK_EVERY) {
