@@ -89,6 +89,7 @@ impl Run {
             waiting: BTreeMap::new(),
         };
         run.say();
+        run.send();
         run
     }
 
@@ -129,6 +130,7 @@ impl Run {
             _ => {}
         }
         self.seen.events.push(format!("{event:?}"));
+        self.send();
     }
 
     /// Some streams' users take what comes. They do it in portions, whatever the pieces are in which it comes: when
@@ -154,6 +156,11 @@ impl Run {
             assert_eq!(known, [0; 3], "a header of our own: {header:?}");
             assert_eq!(header.len(), HEADER_LEN);
         }
+    }
+
+    /// Some streams' users send a little, as often as something has come, whatever the pieces are: how much of its
+    /// credit is left decides which frame gives too much.
+    fn send(&mut self) {
         for id in self.session.streams().collect::<Vec<_>>() {
             let room = self.session.sendable(id).min(3);
             if room > 0 && id.get() % 2 == 0 {
