@@ -18,7 +18,7 @@ use crate::base::units::Count;
 use crate::reactor::core::Core;
 use crate::reactor::event::RoleId;
 use crate::reactor::net::SockId;
-use crate::reactor::table::{Kind, Owner};
+use crate::reactor::table::{Kind, Owner, Slot};
 
 /// What a role would have of the process's descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Claim {
     pub needs: usize,
     /// The most guests that it would let in. 0: it has none, and all who connect are strangers.
     pub guests: usize,
+    /// What says so to the user: `--max-clients`, ...
+    pub limit: &'static str,
 }
 
 /// What there is for guests.
@@ -47,6 +49,8 @@ struct Claimed {
     role: RoleId,
     claim: Claim,
     guests: usize,
+    /// It has been told to go. It shares what there is until it is over, and what is said of that is not for it.
+    is_leaving: bool,
 }
 
 impl Claimed {
@@ -73,6 +77,8 @@ pub(super) struct Claims {
     part: usize,
     /// There are others since it was last looked whether there is room for the guests of all.
     is_new: bool,
+    /// Some are about to begin or to be told to go: nothing is said until all have.
+    is_changing: bool,
     /// What was said of that the last time, and when; nothing where there was room.
     said: Option<(Time, String)>,
     /// How many claims have been looked at.
@@ -89,7 +95,8 @@ impl Claims {
     /// In place of what the role has claimed before.
     fn put(&mut self, role: RoleId, claim: Claim) {
         let before = self.of(role).copied();
-        self.is_new |= before.is_none_or(|before| before.claim != claim);
+        let is_leaving = before.is_some_and(|before| before.is_leaving);
+        self.is_new |= !is_leaving && before.is_none_or(|before| before.claim != claim);
         let guests = before.map_or(0, |claimed| claimed.guests);
         self.take_out(role);
         let place = role.key as usize;
@@ -100,6 +107,7 @@ impl Claims {
             role,
             claim,
             guests,
+            is_leaving,
         };
         self.count += 1;
         self.hosts += usize::from(claim.guests > 0);
@@ -111,8 +119,17 @@ impl Claims {
 
     /// The role is over. What was said of the room may hold no more.
     pub(super) fn remove(&mut self, role: RoleId) {
-        self.is_new |= self.of(role).is_some();
+        self.is_new |= self.of(role).is_some_and(|claimed| !claimed.is_leaving);
         self.take_out(role);
+    }
+
+    /// The role has been told to go: what is said of the room from now on is said of the others.
+    pub(super) fn leave(&mut self, role: RoleId) {
+        let claimed = self.all.get_mut(role.key as usize).and_then(Option::as_mut);
+        if let Some(claimed) = claimed.filter(|claimed| claimed.role == role) {
+            self.is_new |= !claimed.is_leaving;
+            claimed.is_leaving = true;
+        }
     }
 
     fn take_out(&mut self, role: RoleId) {
@@ -178,22 +195,51 @@ impl Claims {
         self.all.iter().flatten().map(figure).sum()
     }
 
-    /// What is to be said where a role has been told to let in more guests than there is room for in all.
+    /// Those that will be there once all that were told to go are gone.
+    fn staying(&self) -> impl Iterator<Item = &Claimed> + Clone {
+        let all = self.all.iter().flatten();
+        all.filter(|claimed| !claimed.is_leaving)
+    }
+
+    /// What is to be said where a role that stays can never have as many guests as it was told to let in, though no
+    /// other one has any.
+    ///
+    /// The sum of all those numbers is no reason to say something: each is the most that its role takes, be it by
+    /// default, and all of them hardly ever come at once. But what one of them can have is less than the room: the
+    /// parts that the others can be sure of are kept for them, those without a number too. One without a number takes
+    /// what there is, and can't be short of it.
     fn shortage(&self, room: usize) -> Option<String> {
-        let all = self.all.iter().flatten().map(|it| it.claim.guests);
-        // One that lets in as many as it can has not been told a number.
-        let told = all.filter(|guests| *guests < usize::MAX);
-        let (most, sum) = told.fold((0, 0_usize), |(most, sum), guests| {
-            (most.max(guests), sum.saturating_add(guests))
-        });
+        let hosts = self.staying().filter(|it| it.claim.guests > 0);
+        let guests: Vec<usize> = hosts.clone().map(|it| it.claim.guests).collect();
+        let told = hosts.filter(|it| it.claim.guests < usize::MAX);
+        // What the one with the most can have, any other one can.
+        let Claim {
+            guests: most,
+            limit,
+            ..
+        } = told.max_by_key(|it| it.claim.guests)?.claim;
+        let reach = reach(&guests, most, room);
+        if most <= reach {
+            return None;
+        }
+        let more = room_for(&guests, most, room) - room;
+        let sum = guests
+            .iter()
+            .fold(0, |sum: usize, of| sum.saturating_add(*of));
         let clients = Count(room, "client");
-        let at_most = match self.hosts {
-            0 | 1 => "at most".to_owned(),
-            _ => format!("of all roles together at most, and not for {sum}"),
+        let have = match guests.len() {
+            1 => String::new(),
+            _ => format!(" of all roles together, of which one role can have {reach} at most"),
         };
-        (most > room).then(|| {
-            format!("descriptors are enough for {clients} {at_most} (raise it: ulimit -n)")
-        })
+        let at_once = match sum {
+            usize::MAX => String::new(),
+            sum if sum == most => String::new(),
+            sum => format!(" (by {} for the {sum} of all roles at once)", sum - room),
+        };
+        Some(format!(
+            "descriptors are enough for {clients}{have}, and not the {most} of {limit}: raise ulimit -n, or \
+             LimitNOFILE= of its service, by {more} or more{at_once}"
+        ))
     }
 
     /// Panics where what is kept is not what the claims come to.
@@ -230,10 +276,36 @@ impl Core {
         }
     }
 
+    /// Roles are about to begin and to be told to go, or all of them have been: only then it is known what will run.
+    pub(super) fn note_changing(&mut self, is_changing: bool) {
+        self.claims.is_changing = is_changing;
+    }
+
+    /// The most guests of all roles together, once those are gone that were told to go.
+    fn room_to_come(&self) -> usize {
+        let (mut freed, mut theirs) = (0, 0);
+        let leaving = self.claims.all.iter().flatten();
+        for claimed in leaving.filter(|claimed| claimed.is_leaving) {
+            for sock in self.table.owned_by(Owner::Role(claimed.role)) {
+                match self.table.get(sock).map(Slot::kind) {
+                    Some(Kind::Listener) => freed += 1,
+                    Some(Kind::Own | Kind::Stranger) => theirs += 1,
+                    Some(Kind::Guest) | None => {}
+                }
+            }
+        }
+        let used = self.table.count(Kind::Own) + self.table.count(Kind::Stranger);
+        let reserve = self.claims.staying().map(|it| it.claim.reserve).max();
+        let needs: usize = self.claims.staying().map(|it| it.claim.needs).sum();
+        let kept = (reserve.unwrap_or(0) + needs).max(used - theirs);
+        let all = self.all().saturating_add(used + freed);
+        all.saturating_sub(kept)
+    }
+
     /// Says how many guests there is room for where roles would have more: in one line for all of them, since they
     /// share it. To be called before every turn.
     pub(super) fn say_room(&mut self) {
-        if self.claims.is_new {
+        if self.claims.is_new && !self.claims.is_changing {
             self.say_new_room();
         }
     }
@@ -245,7 +317,7 @@ impl Core {
             return;
         }
         self.claims.is_new = false;
-        let text = self.claims.shortage(self.room().guests);
+        let text = self.claims.shortage(self.room_to_come());
         if let Some(text) = &text
             && said.is_none_or(|(_, said)| said != text)
         {
@@ -339,6 +411,34 @@ impl Core {
     }
 }
 
+/// The most guests that a role with `most` of them can have where there is such a room for `guests` of each.
+fn reach(guests: &[usize], most: usize, room: usize) -> usize {
+    let part = room / 2 / guests.len();
+    let kept: usize = guests.iter().map(|guests| part.min(*guests)).sum();
+    room - (kept - part.min(most))
+}
+
+/// A room that is larger, and enough for `most` guests of one of them.
+fn room_for(guests: &[usize], most: usize, room: usize) -> usize {
+    // In wholes of a part, which is what makes more room never less of a reach.
+    let whole = 2 * guests.len();
+    let is_enough = |room: usize| {
+        let kept = |guests: usize| guests.saturating_mul(whole).min(room);
+        let all: usize = guests.iter().map(|guests| kept(*guests)).sum();
+        room * whole - (all - kept(most)) >= most * whole
+    };
+    // Half of it and more is never kept for others.
+    let (mut short, mut enough) = (room, most * 2);
+    while enough - short > 1 {
+        let middle = short + (enough - short) / 2;
+        match is_enough(middle) {
+            true => enough = middle,
+            false => short = middle,
+        }
+    }
+    enough
+}
+
 /// Descriptors that strangers leave to the process itself: a file that is read again, a thread that looks up a name.
 const SPARE: usize = 16;
 /// Roles that begin within this time have one line about the room that they have.
@@ -358,6 +458,7 @@ mod tests {
             reserve,
             needs,
             guests,
+            limit: "--max-clients",
         }
     }
 
@@ -385,27 +486,125 @@ mod tests {
         claims.check_invariants();
     }
 
+    /// What is told of it: how many there may be in all, of one role, and how many more descriptors it takes.
+    fn told(claims: &Claims, room: usize) -> Option<String> {
+        let text = claims.shortage(room)?;
+        let digits = text.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<&str> = digits.filter(|number| !number.is_empty()).collect();
+        Some(numbers.join(" "))
+    }
+
     /// One that can never have what it was told to have is why it is said; the sum is what all were told.
     #[test]
     fn a_shortage_is_that_of_all_roles() {
         let mut claims = Claims::default();
         claims.put(role(0, 1), claim(0, 2, 100));
         assert_eq!(claims.shortage(100), None);
-        let alone = "descriptors are enough for 99 clients at most (raise it: ulimit -n)";
+        let alone = "descriptors are enough for 99 clients, and not the 100 of --max-clients: raise ulimit -n, or \
+                     LimitNOFILE= of its service, by 1 or more";
         assert_eq!(claims.shortage(99).as_deref(), Some(alone));
-        // It has as many as there are.
-        claims.put(role(1, 1), claim(0, 2, usize::MAX));
+        // All of them together would have 140, and each can have its own.
         claims.put(role(2, 1), claim(0, 2, 40));
-        assert_eq!(claims.shortage(100), None);
-        let together = "descriptors are enough for 1 client of all roles together at most, and not for 140 \
-                        (raise it: ulimit -n)";
-        assert_eq!(claims.shortage(1).as_deref(), Some(together));
+        assert_eq!(claims.shortage(134), None);
+        // A quarter is the other's, whether that has guests or not.
+        let together = "descriptors are enough for 120 clients of all roles together, of which one role can have 90 \
+                        at most, and not the 100 of --max-clients: raise ulimit -n, or LimitNOFILE= of its service, \
+                        by 14 or more (by 20 for the 140 of all roles at once)";
+        assert_eq!(claims.shortage(120).as_deref(), Some(together));
+        // One without a number has such a part, and is never short.
+        claims.put(role(1, 1), claim(0, 2, usize::MAX));
+        claims.remove(role(2, 1));
+        assert_eq!(claims.shortage(134), None);
+        assert_eq!(told(&claims, 120).as_deref(), Some("120 90 100 14"));
         claims.is_new = false;
         claims.put(role(0, 1), claim(0, 2, 100));
         assert!(!claims.is_new, "it claims the same");
         claims.remove(role(0, 1));
         assert!(claims.is_new, "a shortage that comes back is said again");
         assert_eq!(claims.shortage(40), None);
+    }
+
+    /// One that was told to go wants nothing any more, whatever it says until it is over.
+    #[test]
+    fn a_shortage_is_not_that_of_those_who_go() {
+        let mut claims = Claims::default();
+        claims.put(role(0, 1), claim(0, 2, 100));
+        claims.put(role(1, 1), claim(0, 2, 60));
+        assert!(claims.shortage(80).is_some());
+        claims.is_new = false;
+        claims.leave(role(0, 1));
+        assert!(claims.is_new && claims.shortage(60).is_none());
+        assert_eq!(told(&claims, 59).as_deref(), Some("59 60 1"));
+        claims.is_new = false;
+        claims.put(role(0, 1), claim(0, 3, 200));
+        claims.leave(role(0, 1));
+        claims.remove(role(0, 1));
+        assert!(!claims.is_new, "nothing of those that stay is new");
+        claims.check_invariants();
+    }
+
+    /// What is said agrees with whom is let in, and who does what it says has no shortage.
+    #[test]
+    fn a_shortage_is_what_a_role_alone_comes_to() {
+        for seed in 0..512 {
+            let mut rng = Rng::new(seed);
+            let mut below = |most: u64| rng.below(most) as usize;
+            let count = 1 + below(6);
+            let room = 1 + below(200);
+            let mut claims = Claims::default();
+            for key in 0..count as u32 {
+                let guests = [usize::MAX, 1 + below(20), 1 + below(300)][below(3)];
+                claims.put(role(key, 1), claim(0, 0, guests));
+            }
+            let part = room / 2 / count;
+            // As in `is_room`, with nothing kept back.
+            let comes_to = |claims: &mut Claims, id: RoleId, most: usize| {
+                let mut guests = 0;
+                while guests < most {
+                    let free = room - guests;
+                    let (own, others) = claims.owed(id, part);
+                    // The newcomer has its descriptor by then.
+                    if free == 0 || own == 0 && free - 1 < others {
+                        break;
+                    }
+                    claims.come(id);
+                    guests += 1;
+                }
+                (0..guests).for_each(|_| claims.go(id));
+                guests
+            };
+            let all: Vec<usize> = claims
+                .all
+                .iter()
+                .flatten()
+                .map(|it| it.claim.guests)
+                .collect();
+            let is_short = (0..count as u32).any(|key| {
+                let most = all[key as usize];
+                most < usize::MAX && comes_to(&mut claims, role(key, 1), most) < most
+            });
+            let said = told(&claims, room);
+            assert_eq!(said.is_some(), is_short, "{seed}: {room} {all:?}");
+            let Some(said) = said else { continue };
+            let numbers: Vec<usize> = said.split(' ').map(|it| it.parse().unwrap()).collect();
+            let (most, more) = match count {
+                1 => (numbers[1], numbers[2]),
+                _ => (numbers[2], numbers[3]),
+            };
+            let key = all.iter().position(|guests| *guests == most).unwrap() as u32;
+            if count > 1 {
+                assert_eq!(
+                    numbers[1],
+                    comes_to(&mut claims, role(key, 1), most),
+                    "{seed}"
+                );
+            }
+            assert_eq!(
+                told(&claims, room + more),
+                None,
+                "{seed}: {room} {more} {all:?}"
+            );
+        }
     }
 
     /// Whatever comes, goes and changes, the sums are those of the claims, and one that is gone has none.

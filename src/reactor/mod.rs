@@ -125,6 +125,12 @@ impl<R: Role> Reactor<R> {
         self.hurries = true;
     }
 
+    /// Whether roles are about to begin and to be told to go: nothing is said of what all of them have in common until
+    /// it is known which they are.
+    pub fn note_changing(&mut self, is_changing: bool) {
+        self.core.note_changing(is_changing);
+    }
+
     /// Whether it goes on though no role is left, since one may come.
     pub fn stay(&mut self, stays: bool) {
         self.stays = stays;
@@ -161,6 +167,9 @@ impl<R: Role> Reactor<R> {
 
     /// Tells one role something.
     pub fn tell(&mut self, id: RoleId, event: Event) {
+        if matches!(event, Event::Drain(_)) {
+            self.core.claims.leave(id);
+        }
         self.deliver(id, event);
     }
 
@@ -417,6 +426,9 @@ impl<R: Role> Reactor<R> {
             _ if self.stopping => return Some(signal),
             _ => {
                 self.stopping = true;
+                for id in self.roles.all() {
+                    self.core.claims.leave(id);
+                }
                 self.deliver_to_all(|| Event::Drain(signal));
             }
         }

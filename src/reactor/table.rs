@@ -86,7 +86,7 @@ impl Slot {
         self.kind() == Kind::Guest
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         Kind::ALL[usize::from(self.bits >> KIND_SHIFT)]
     }
 

@@ -17,14 +17,15 @@ pub(crate) fn cant_listen(at: &Endpoint, error: &io::Error) -> String {
     format!("can't listen on {at}: {}", advice(at, error))
 }
 
-/// Claims descriptors for as many clients as were asked for (`None`: as many as possible), with `reserve` of them left
-/// free, of which the role opens `needs` itself. Where there are fewer, the loop says so for all roles at once.
+/// Claims descriptors for as many clients as were asked for (`None`: as many as possible), by the limit of this name,
+/// with `reserve` of them left free, of which the role opens `needs` itself. Where there are fewer, the loop says so
+/// for all roles at once.
 ///
 /// # Errors
 /// That there are none for any client.
 pub(crate) fn claim(
     cx: &mut Cx<'_>,
-    asked: Option<usize>,
+    (asked, limit): (Option<usize>, &'static str),
     reserve: usize,
     needs: usize,
 ) -> Result<(), String> {
@@ -33,6 +34,7 @@ pub(crate) fn claim(
         reserve: reserve.saturating_sub(needs),
         needs,
         guests,
+        limit,
     });
     match guests > 0 && room.guests == 0 {
         true => Err(format!(
@@ -43,6 +45,10 @@ pub(crate) fn claim(
     }
 }
 
+/// What says how many clients a role takes, whatever it serves them with.
+pub(crate) const MAX_CLIENTS: &str = "--max-clients";
+/// What says so at the end of a tunnel.
+pub(crate) const MAX_STREAMS: &str = "--max-streams";
 /// Why a client can't come in for whom there is no descriptor.
 pub(crate) const NO_DESCRIPTORS: &str = "no file descriptors are left for more clients (ulimit -n)";
 

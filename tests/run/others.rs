@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::{Hydrant, hydrant};
-use crate::common::peers::{Place, connect, echo};
-use crate::rig::{File, get};
+use crate::common::peers::{Place, connect, connect_narrow, echo};
+use crate::rig::{File, clients_of, get};
 
 /// All of them in one file, with what differs from test to test.
 #[derive(Default)]
@@ -348,16 +349,82 @@ fn a_shortage_of_descriptors_is_told_once_for_all_roles() {
         .shell(r#"ulimit -n 256; exec "$0" "$@""#)
         .start();
     let line = hydrant.wait_log("descriptors are enough for ");
-    let end = " clients of all roles together at most, and not for 6000 (raise it: ulimit -n)";
+    let begin = "[WARN] hydrant: descriptors are enough for ";
+    let end = " for the 6000 of all roles at once)";
     assert!(
-        line.contains("[WARN] hydrant: ") && line.ends_with(end),
+        line.contains(begin)
+            && line.contains(" clients of all roles together, of which one role can have ")
+            && line.contains(
+                " at most, and not the 200 of max-clients: raise ulimit -n, or LimitNOFILE= of its"
+            )
+            && line.ends_with(end),
         "{line}"
     );
     // What has not changed is not said again, and what has is.
     file.reload(&hydrant, &text);
     file.reload(&hydrant, &text.replacen("200", "300", 1));
-    hydrant.wait_log("and not for 6100 ");
+    hydrant.wait_log(" for the 6100 of all roles at once)");
     let log = hydrant.stop();
     let told = log.iter().filter(|line| line.contains("descriptors are"));
     assert_eq!(told.count(), 2, "{log:#?}");
+}
+
+/// What goes by a reload, and serves those who are left for as long as they stay, is not what there has to be room for.
+#[test]
+fn a_shortage_of_descriptors_is_that_of_what_runs_after_a_reload() {
+    let mut up = Place::new();
+    let src = up.at;
+    let text = |name: &str, most: usize| {
+        format!(
+            "[[relay]]\nname = \"{name}\"\nsrc = \"{src}\"\ndst = \"127.0.0.1:0\"\nretry = \"20ms\"\n\
+             max-clients = {most}\ndrain = \"1h\"\n"
+        )
+    };
+    let run = |most: usize| {
+        let file = File::new(&text("a", most));
+        let hydrant = hydrant("run").arg(file.path());
+        let hydrant = hydrant.shell(r#"ulimit -n 256; exec "$0" "$@""#).start();
+        (file, hydrant)
+    };
+    let number = |line: &str, before: &str| -> usize {
+        let (_, rest) = line.split_once(before).expect(line);
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+        digits.unwrap_or_default().parse().expect(line)
+    };
+    let (_file, first) = run(1000);
+    let line = first.wait_log("descriptors are enough for ");
+    let most = number(&line, "enough for ");
+    assert_eq!(number(&line, " by "), 1000 - most, "{line}");
+    first.stop();
+    let (file, mut hydrant) = run(most);
+    let mut upstream = up.accept();
+    let at = clients_of(&hydrant, "relay[a]");
+    let (_behind, mut fast) = (connect_narrow(at), Taker::new(connect(at), 0));
+    for _ in 0..2 {
+        hydrant.wait_logs(&["relay[a]: client", "connected"]);
+    }
+    let mut feed = Feed::default();
+    for _ in 0..100 {
+        feed.send(&mut upstream, 100_000);
+        fast.take(100_000);
+    }
+    file.reload(&hydrant, &text("b", most));
+    // It has been told to go when it reads its upstream no more, and stays for the one who is behind.
+    assert_eq!(Taker::new(upstream, 0).take_rest(), Ending::Orderly);
+    assert_eq!(fast.take_rest(), Ending::Orderly);
+    let _next = connect(clients_of(&hydrant, "relay[b]"));
+    hydrant.wait_logs(&["relay[b]: client", "connected"]);
+    assert!(!hydrant.has_logged("relay[a]: stopped"));
+    assert!(!hydrant.has_logged("descriptors are"));
+    file.reload(&hydrant, &text("c", most + 1));
+    let line = hydrant.wait_log("descriptors are enough for ");
+    let said = format!(
+        "for {most} clients, and not the {} of max-clients: ",
+        most + 1
+    );
+    assert!(
+        line.contains(&said) && line.ends_with(" by 1 or more"),
+        "{line}"
+    );
+    hydrant.kill();
 }

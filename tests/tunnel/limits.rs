@@ -343,14 +343,14 @@ fn too_few_descriptors_are_told_at_the_start() {
         .start();
     let line = server.wait_log("descriptors are enough for ");
     assert!(
-        line.ends_with("clients at most (raise it: ulimit -n)"),
+        line.contains(" clients, and not the 10000 of --max-clients: raise ulimit -n, or "),
         "{line}"
     );
     let at = server.address_of("backends");
     let backend = hydrant(&format!("tunnel expose {at} --echo"))
         .shell(r#"ulimit -n 100; exec "$0" "$@""#)
         .start();
-    backend.wait_log("descriptors are enough for ");
+    backend.wait_logs(&["descriptors are enough for ", " of --max-streams: "]);
     server.wait_log("connected, public at ");
 
     for line in [

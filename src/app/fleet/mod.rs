@@ -322,6 +322,7 @@ impl Fleet {
         }
         let is_awaited = self.is_awaited() || self.is_reading();
         self.pulse.note_waiting(reactor, is_awaited);
+        reactor.note_changing(self.is_applying() || !self.to_tell.is_empty());
         if self.is_applying() {
             return reactor.hurry();
         }

@@ -65,7 +65,7 @@ use crate::reactor::net::{Addr, Peer, SockId};
 use crate::reactor::{Cx, End, Event, Role};
 use crate::roles::callers::Callers;
 use crate::roles::journal::Journal;
-use crate::roles::listening::claim;
+use crate::roles::listening::{MAX_CLIENTS, claim};
 
 pub use self::admission::Refusal;
 use self::clients::Clients;
@@ -337,7 +337,7 @@ impl Relay {
             false => self.config.max_clients,
         };
         let needs = UPSTREAMS + dialled;
-        claim(cx, asked, RESERVE + silent, needs)
+        claim(cx, (asked, MAX_CLIENTS), RESERVE + silent, needs)
     }
 
     fn stock(&mut self, cx: &mut Cx<'_>) {

@@ -37,7 +37,7 @@ use crate::roles::callers::Callers;
 use crate::roles::hub::config::{Auth, ServeConfig};
 use crate::roles::hub::options::no_auth;
 use crate::roles::journal::Journal;
-use crate::roles::listening::{claim, listen};
+use crate::roles::listening::{MAX_CLIENTS, claim, listen};
 use crate::roles::tags::{pack, unpack};
 
 pub use self::arriving::Refusal;
@@ -191,7 +191,7 @@ impl Hub {
     /// Keeps descriptors back for newcomers.
     fn limit_clients(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         let reserve = RESERVE + NEWCOMERS_MAX;
-        claim(cx, self.config.max_clients, reserve, 0)
+        claim(cx, (self.config.max_clients, MAX_CLIENTS), reserve, 0)
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, key: TimerKey, tag: u32) {

@@ -40,7 +40,7 @@ use crate::roles::hub::config::TunnelConfig;
 use crate::roles::hub::serve::Shown;
 use crate::roles::hub::user::session::{Session, Tags};
 use crate::roles::journal::{Journal, TOKEN_READ};
-use crate::roles::listening::{claim, listen};
+use crate::roles::listening::{MAX_STREAMS, claim, listen};
 use crate::roles::pump::{Channels, Mux, Owner, Tide};
 use crate::roles::tags::{pack, unpack};
 
@@ -223,7 +223,7 @@ impl Tunnel {
                 self.journal.warn(cx.now(), "open", text);
             }
         }
-        claim(cx, Some(self.config.max_streams), RESERVE, 1)?;
+        claim(cx, (Some(self.config.max_streams), MAX_STREAMS), RESERVE, 1)?;
         cx.timer(STOCK, Tick::Stock as u32);
         cx.timer(HELLO_EVERY, Tick::Hello as u32);
         self.hub.start(cx);

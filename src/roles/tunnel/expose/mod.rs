@@ -166,7 +166,7 @@ impl Expose {
 
     fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), String> {
         self.started = cx.now();
-        let asked = Some(self.config.max_streams);
+        let asked = (Some(self.config.max_streams), listening::MAX_STREAMS);
         listening::claim(cx, asked, RESERVE, 1)?;
         // A closed stdout ends nothing: the address stands in the log, too.
         if self.config.prints {

@@ -226,7 +226,8 @@ impl Serve {
         let others = HANDSHAKES_MAX + place::NAMES_AWAY_MAX;
         let wanted = backends.saturating_mul(2).saturating_add(others);
         let reserve = RESERVE + wanted.min(cx.sockets_left() / 2);
-        listening::claim(cx, self.config.max_clients, reserve, 0)
+        let asked = (self.config.max_clients, listening::MAX_CLIENTS);
+        listening::claim(cx, asked, reserve, 0)
     }
 
     fn stock(&mut self, cx: &mut Cx<'_>) {

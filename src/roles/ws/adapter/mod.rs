@@ -220,7 +220,8 @@ impl Adapter {
                 self.listens_at.push(at);
             }
         }
-        listening::claim(cx, Some(self.config.max_streams), RESERVE, 1)?;
+        let asked = (Some(self.config.max_streams), listening::MAX_STREAMS);
+        listening::claim(cx, asked, RESERVE, 1)?;
         if self.config.tls.insecure {
             self.journal.warn(cx.now(), "insecure", INSECURE.to_owned());
         }

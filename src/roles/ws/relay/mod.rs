@@ -182,7 +182,8 @@ impl Relay {
         if let (Some(at), None, false) = (open, &self.config.tokens, self.config.no_auth) {
             return Err(super::options::no_auth(at));
         }
-        listening::claim(cx, self.config.max_connections, RESERVE, 0)?;
+        let asked = (self.config.max_connections, "--max-connections");
+        listening::claim(cx, asked, RESERVE, 0)?;
         for at in &self.listens_at {
             let text = format!("listening on {at} for hosts and clients");
             self.journal.info(text);
