@@ -264,7 +264,15 @@ fn end_of(
     code: Result<u8, String>,
 ) -> (Result<u8, String>, Duration) {
     mio_net::end_by_next_signal();
-    let code = code.map(|code| match reactor.late_signal() {
+    cut_by(code, || reactor.late_signal())
+}
+
+/// As above, by the second signal. Why it has failed is said whatever comes behind that.
+fn cut_by(
+    code: Result<u8, String>,
+    late_signal: impl FnOnce() -> Option<Signal>,
+) -> (Result<u8, String>, Duration) {
+    let code = code.map(|code| match late_signal() {
         Some(signal) => 128 + number(signal),
         None => code,
     });

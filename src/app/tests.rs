@@ -1,13 +1,14 @@
-//! What tests of several folders have in common: somebody who asks a console for something, and the end of the process.
+//! How the process ends; and what tests of several folders have in common: somebody who asks a console for something,
+//! and the end of the loop.
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::RoleSet;
+use super::{AT_ONCE, LAST_SAVE, RoleSet, cut_by};
 use crate::reactor::mio_net::blocking::Conn;
-use crate::reactor::net::Addr;
+use crate::reactor::net::{Addr, Signal};
 use crate::reactor::{End, Reactor, RoleId, Turn};
 
 /// Where a console listens.
@@ -65,3 +66,22 @@ pub(super) fn until_over(
 
 /// However long it takes here.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A second signal that comes as it ends is what its code tells, unless there is an error to tell. Where it is, nothing
+/// is waited for.
+#[test]
+fn a_second_signal_as_it_ends_takes_no_error_away() {
+    let failed = || Err("can't write".to_owned());
+    let hurried = Ok(128 + 15);
+    for (code, second, expected) in [
+        (Ok(0), None, (Ok(0), LAST_SAVE)),
+        (Ok(1), None, (Ok(1), LAST_SAVE)),
+        (failed(), None, (failed(), LAST_SAVE)),
+        (Ok(0), Some(Signal::Terminate), (hurried.clone(), AT_ONCE)),
+        (Ok(1), Some(Signal::Terminate), (hurried, AT_ONCE)),
+        (failed(), Some(Signal::Terminate), (failed(), LAST_SAVE)),
+    ] {
+        let said = cut_by(code.clone(), || second);
+        assert_eq!(said, expected, "{code:?} {second:?}");
+    }
+}
