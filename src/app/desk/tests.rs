@@ -105,6 +105,46 @@ fn who_waits_for_a_save_as_it_stops_hears_of_it() {
     let _ = std::fs::remove_file(path);
 }
 
+/// One is looked at each turn: those who still wait for that as it stops hear why nothing comes of what they ask.
+#[test]
+fn requests_that_wait_for_their_turn_as_it_stops_are_refused() {
+    const REQUESTS: u64 = 5;
+    let (mut reactor, mut desk) = desk();
+    let at = place_of(&reactor, desk.console);
+    let asked: Vec<_> = (0..REQUESTS).map(|_| request(at, "relays", "{}")).collect();
+    let served = |reactor: &Reactor<RoleSet>| match reactor.role(desk.console) {
+        Some(RoleSet::Console(console)) => console.served(),
+        _ => panic!("it is no console"),
+    };
+    let end = reactor.clock() + DEADLINE;
+    while served(&reactor) == 0 {
+        assert!(reactor.clock() < end, "it is never asked");
+        reactor.turn(&mut Vec::new()).expect("it can wait");
+    }
+    assert_eq!(served(&reactor), 1);
+    reactor.stop();
+    until_over(&mut reactor, |reactor, turn, ended| {
+        desk.between_turns(reactor, turn, ended)
+    });
+    let answers = asked
+        .into_iter()
+        .map(|answer| answer.join().expect("an end"));
+    let (first, others): (Vec<_>, Vec<_>) =
+        answers.partition(|answer| answer.starts_with("HTTP/1.1 409 Conflict\r\n"));
+    assert_eq!((first.len(), others.len() as u64), (1, REQUESTS - 1));
+    for answer in first.iter().chain(&others) {
+        assert!(
+            answer.ends_with("{\"error\":\"hydrant stops\"}"),
+            "{answer:?}"
+        );
+    }
+    for answer in others {
+        let begin = "HTTP/1.1 503 Service Unavailable\r\n";
+        assert!(answer.starts_with(begin), "{answer:?}");
+    }
+    assert_eq!(desk.tabs.len(), 1, "none was added");
+}
+
 /// Nobody wants it any more: neither now nor at the next start.
 #[test]
 fn one_that_could_not_begin_with_the_console_is_stopped() {
