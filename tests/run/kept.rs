@@ -203,6 +203,39 @@ fn what_was_stopped_is_written_once_the_file_is_ours_again() {
     again.stop();
 }
 
+/// It would not be there at the next start: whoever looks knows that before, and what is changed then brings it back.
+#[test]
+fn a_file_that_is_gone_is_said_and_written_with_the_next_change() {
+    let file = File::new(&text(true));
+    let runs = hydrant("run")
+        .arg(file.path())
+        .env("XDG_RUNTIME_DIR", file.folder())
+        .start();
+    let page = Page::of(&runs);
+    fs::remove_file(file.path()).expect("it is there");
+    let why = "f.toml is not there any more: the next change writes it again";
+    let says = |state: &Value, why: &str| {
+        let error = state["settings"]["error"].as_str();
+        error.is_some_and(|error| error.contains(why))
+    };
+    page.until("said", |state| says(state, why));
+    let line = runs.wait_log(why);
+    assert!(line.contains("[WARN] hydrant: run file: "), "{line}");
+    let shown = hydrant("status")
+        .env("XDG_RUNTIME_DIR", file.folder())
+        .run();
+    assert!(
+        shown.stdout.contains("\nnot saved: ") && shown.stdout.contains(why),
+        "{shown:?}"
+    );
+    let answer = page.does("relays/1", &json!({ "max-lag": "3s" }));
+    assert_eq!(answer["unsaved"], Value::Null);
+    assert!(saved(&file).starts_with("# ours\n") && saved(&file).contains("max-lag = \"3s\""));
+    assert_eq!(page.state()["settings"]["error"], Value::Null);
+    runs.wait_log("run file: the file was not there any more, and is written again");
+    runs.stop();
+}
+
 /// One that can't begin leaves nothing, either.
 #[test]
 fn one_that_can_not_begin_leaves_no_lock() {

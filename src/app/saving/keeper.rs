@@ -1,6 +1,7 @@
 //! Keeps what is changed on a page in its file, in a thread of its own, since a disk may take as long as it likes. Of
-//! all that it was given it writes the last, and tries again until that stands there. Texts are counted: a text holds
-//! all that those before it did, and so whoever waits for one hears of it when a later one is written.
+//! all that it was given it writes the last, and tries again until that stands there; and then it looks now and then
+//! whether a file stands there still, which turns no loop. Texts are counted: a text holds all that those before it
+//! did, and so whoever waits for one hears of it when a later one is written.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -39,6 +40,8 @@ struct Come {
     written: u64,
     /// Why the last one is not in the file.
     fault: Option<String>,
+    /// Why the file can't be read any more that the last one was in.
+    lack: Option<String>,
     /// The disk has not answered for long, and nobody waits for it until it does.
     is_slow: bool,
 }
@@ -81,6 +84,14 @@ struct Pending {
     is_broken: bool,
 }
 
+impl Pending {
+    fn is_nothing(&self) -> bool {
+        let texts = [&self.found, &self.text, &self.watched];
+        let is_new = texts.iter().any(|text| text.is_some()) || self.is_over;
+        !is_new && self.tried.is_empty()
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     pending: Mutex<Pending>,
@@ -97,24 +108,11 @@ impl Slot {
         self.changed.notify_one();
     }
 
-    /// Takes what there is to see to, once there is something; after `again` at the latest.
-    fn take(&self, again: Option<Duration>) -> Pending {
-        let is_idle = |pending: &mut Pending| {
-            let texts = [&pending.found, &pending.text, &pending.watched];
-            let is_new = texts.iter().any(|text| text.is_some()) || pending.is_over;
-            !is_new && pending.tried.is_empty()
-        };
-        let pending = self.lock();
-        let mut pending = match again {
-            Some(again) => {
-                let waited = self.changed.wait_timeout_while(pending, again, is_idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => {
-                let waited = self.changed.wait_while(pending, is_idle);
-                waited.unwrap_or_else(PoisonError::into_inner)
-            }
-        };
+    /// Takes what there is to see to, once there is something; after [`AGAIN`] at the latest.
+    fn take(&self) -> Pending {
+        let is_idle = |pending: &mut Pending| pending.is_nothing();
+        let waited = self.changed.wait_timeout_while(self.lock(), AGAIN, is_idle);
+        let mut pending = waited.unwrap_or_else(PoisonError::into_inner).0;
         let is_over = pending.is_over;
         let taken = std::mem::take(&mut *pending);
         pending.is_over = is_over;
@@ -231,9 +229,10 @@ impl Keeper {
         &self.path
     }
 
-    /// Why what was given last is not in the file.
+    /// Why what was given last is not in the file, or can't be read there any more.
     pub(in crate::app) fn fault(&self) -> Option<String> {
-        look(&self.come).fault.clone()
+        let come = look(&self.come);
+        come.fault.as_ref().or(come.lack.as_ref()).cloned()
     }
 
     /// How often the file was found to hold what it is to, or was made to.
@@ -283,7 +282,8 @@ impl Keeper {
             log::error!("{} may not be saved: the disk does not answer", self.what);
             return;
         }
-        if let Some(fault) = self.fault() {
+        let fault = look(&self.come).fault.clone();
+        if let Some(fault) = fault {
             log::error!("{} not saved: {fault}", self.what);
         }
     }
@@ -326,7 +326,11 @@ impl Writer {
         self.say_found();
         loop {
             let is_awaited = self.unwritten.is_some() || self.watched.is_some();
-            let pending = self.slot.take(is_awaited.then_some(AGAIN));
+            let pending = self.slot.take();
+            if !is_awaited && pending.is_nothing() {
+                self.look_there();
+                continue;
+            }
             let (is_over, tried) = self.take(pending);
             let written = self.write();
             if is_over {
@@ -350,7 +354,8 @@ impl Writer {
             if come.fault.take().is_some() {
                 log::info!("{}: {FORGOTTEN}", self.what);
             }
-            come.is_slow = false;
+            // It was there just now.
+            (come.lack, come.is_slow) = (None, false);
             (self.unwritten, self.watched) = (None, None);
             self.said.clear();
         }
@@ -371,7 +376,11 @@ impl Writer {
         self.say_found();
         if written.is_ok() {
             self.watched = None;
-            look(&self.come).written += 1;
+            let mut come = look(&self.come);
+            (come.lack, come.written) = (None, come.written + 1);
+            if self.file.take_anew() {
+                log::info!("{}: {ANEW}", self.what);
+            }
         }
         self.unwritten.as_ref()?;
         if written.is_ok() {
@@ -381,6 +390,19 @@ impl Writer {
             }
         }
         Some(written.err())
+    }
+
+    /// Says whether the file is still there that holds all that it is to.
+    fn look_there(&self) {
+        let now = self.file.lack();
+        let mut come = look(&self.come);
+        if come.lack != now {
+            match &now {
+                Some(text) => log::warn!("{}: {text}", self.what),
+                None => log::info!("{}: it is there again", self.what),
+            }
+            come.lack = now;
+        }
     }
 
     /// What has come of all that was taken.
@@ -440,6 +462,8 @@ fn look(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
     come.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What became of a file that somebody else has taken away.
+const ANEW: &str = "the file was not there any more, and is written again";
 /// What became of what was not saved.
 const FORGOTTEN: &str =
     "what could not be saved counts no more, since the file was read again and says another thing";
@@ -448,8 +472,8 @@ const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";
 /// How long the end waits for the disk, and so does whoever reads what is to be written.
 pub(in crate::app) const LAST_SAVE: Duration = Duration::from_secs(5);
-/// How soon a file that could not be written is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How soon a file that could not be written is tried again, and one that could be is looked for.
+pub(in crate::app) const AGAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 pub(in crate::app) mod tests {

@@ -12,15 +12,16 @@
 //! Where a filesystem can't make two files change places, whoever saves between the last look and the renaming is
 //! overwritten.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::found::{Found, behind, folder_of, is_same, look, open};
 use super::theirs::{SAVING, beside, in_the_way, named_after, put_aside, put_right, write_whole};
 use crate::reactor::plain;
 
@@ -44,6 +45,8 @@ pub(super) struct KeptFile {
     right: Option<PathBuf>,
     /// Where something stands that somebody else wrote and a save met, which nobody has been told yet.
     found: Vec<PathBuf>,
+    /// It was gone and has been written again, which nobody has been told yet.
+    is_anew: bool,
     kept: Kept,
 }
 
@@ -100,12 +103,6 @@ pub(super) enum Step {
     PutBack,
 }
 
-/// What was found at a place.
-pub(super) struct Found {
-    pub(super) bytes: Vec<u8>,
-    about: Metadata,
-}
-
 impl KeptFile {
     /// `known`: what the file held when it was read; `None` where there was none.
     pub(super) fn new(named: PathBuf, known: Option<String>, kept: Kept) -> Self {
@@ -115,6 +112,7 @@ impl KeptFile {
             copied: None,
             right: None,
             found: Vec::new(),
+            is_anew: false,
             kept,
         }
     }
@@ -138,6 +136,29 @@ impl KeptFile {
     /// Where something stands that somebody else wrote and a save met, since the last call.
     pub(super) fn take_found(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.found)
+    }
+
+    /// Whether the file was gone and has been written again, since the last call.
+    pub(super) fn take_anew(&mut self) -> bool {
+        std::mem::take(&mut self.is_anew)
+    }
+
+    /// Why what was saved last can't be read at the next start, if so. What the file says is not looked at.
+    pub(super) fn lack(&self) -> Option<String> {
+        if hold_text(&self.known).is_none() {
+            return None;
+        }
+        let named = self.named.display();
+        match behind(&self.named).and_then(|path| Ok((open(&path)?.is_some(), path))) {
+            Ok((true, _)) => None,
+            Ok((false, path)) if self.kept == Kept::RunFile && !folder_of(&path).is_dir() => Some(
+                format!("{named} is not there any more, nor is its folder: nothing can be saved"),
+            ),
+            Ok((false, _)) => Some(format!(
+                "{named} is not there any more: the next change writes it again"
+            )),
+            Err(error) => Some(format!("can't read {named}: {}", plain(&error))),
+        }
     }
 
     /// What somebody else has written counts, and is kept beside it like the file of the start.
@@ -172,9 +193,13 @@ impl KeptFile {
         if !found.as_ref().is_none_or(is_known) {
             return Err(changed(&path, self.kept));
         }
+        let was_there = hold_text(&self.known).is_some();
         passed(Step::Looked);
         match self.replace(&path, text, found.as_ref(), passed) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.is_anew |= found.is_none() && was_there;
+                Ok(())
+            }
             Ok(false) => Err(changed(&path, self.kept)),
             Err(error) => Err(format!("can't write {}: {}", path.display(), plain(&error))),
         }
@@ -194,7 +219,7 @@ impl KeptFile {
         found: Option<&Found>,
         passed: &mut dyn FnMut(Step),
     ) -> io::Result<bool> {
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = folder_of(path);
         // That of a run file was there: where it is gone, what is in its place may be anything.
         if self.kept == Kept::Settings {
             DirBuilder::new()
@@ -329,12 +354,6 @@ pub(in crate::app) fn read(path: &Path) -> io::Result<Option<String>> {
         .map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
-impl Found {
-    fn is(&self, text: &str) -> bool {
-        self.bytes == text.as_bytes()
-    }
-}
-
 fn changed(path: &Path, kept: Kept) -> String {
     format!(
         "{} was changed by somebody else and is left alone; {} to have what it says, or move it away to have what you \
@@ -342,45 +361,6 @@ fn changed(path: &Path, kept: Kept) -> String {
         path.display(),
         kept.again()
     )
-}
-
-fn is_same(one: Option<&Found>, other: Option<&Found>) -> bool {
-    one.map(|found| &found.bytes) == other.map(|found| &found.bytes)
-}
-
-/// The file that a path leads to through links, or the place where it would be.
-pub(super) fn behind(path: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found,
-    }
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        let Ok(to) = fs::read_link(&path) else {
-            return Ok(path);
-        };
-        path = path.parent().unwrap_or(Path::new("/")).join(to);
-    }
-    Err(io::Error::other("too many links"))
-}
-
-/// What stands in a file, one byte more than `longest` at most; `None` where there is none. Nothing is waited for.
-pub(super) fn look(path: &Path, longest: usize) -> io::Result<Option<Found>> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    let file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(longest as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(Some(Found { bytes, about }))
 }
 
 /// Whether nothing was there until now.
@@ -475,9 +455,6 @@ fn is_one(one: &Option<Found>, other: &Option<Found>) -> bool {
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
 }
-
-/// As many links as Linux follows.
-const LINKS_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {

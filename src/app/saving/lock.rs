@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::fs::{OFlags, major, minor};
 
-use super::kept_file::behind;
+use super::found::behind;
 use super::theirs::beside;
 
 /// A lock that is held for as long as there may be something to be written.

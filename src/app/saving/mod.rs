@@ -4,10 +4,12 @@
 //!
 //! ```text
 //!   text ──> keeper (a thread) ──> kept_file (replaced as a whole) ──> the disk
-//!               │  └─ lock: the file is this process's     └─ theirs: what else stands there, and whose that is
+//!               │  └─ lock: the file is this process's     ├─ found: what stands there
+//!               │                                          └─ theirs: what stands beside it, and whose that is
 //!               └──it is there, or can't be──> waiters: whoever waits is answered
 //! ```
 
+mod found;
 pub(super) mod keeper;
 pub(super) mod kept_file;
 pub(super) mod lock;

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::kept_file::{look, put_where_nothing_is};
+use super::found::look;
+use super::kept_file::put_where_nothing_is;
 use crate::reactor::plain;
 
 /// `console.toml.bak`

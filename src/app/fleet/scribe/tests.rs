@@ -355,6 +355,35 @@ fn a_file_that_was_moved_away_is_written_again() {
     assert_eq!(rig.fault(), None);
 }
 
+/// Nothing has to be changed for that: whoever looks at the page knows before.
+#[test]
+fn a_file_that_is_gone_is_said_before_the_next_change() {
+    let mut rig = Rig::new(&relay("a", ""));
+    let (path, aside) = (rig.path(), rig.path().with_extension("aside"));
+    let until_said = |rig: &mut Rig, why: &str| {
+        rig.until("said", |rig| {
+            rig.fault().is_some_and(|fault| fault.contains(why))
+        });
+    };
+    fs::rename(&path, &aside).expect("it is there");
+    until_said(
+        &mut rig,
+        "is not there any more: the next change writes it again",
+    );
+    assert!(!path.exists(), "nothing was changed");
+    fs::create_dir(&path).expect("the folder can be written");
+    until_said(&mut rig, "can't read");
+    fs::remove_dir(&path).expect("it is empty");
+    fs::rename(&aside, &path).expect("it is there");
+    rig.until("well", |rig| rig.fault().is_none());
+    fs::remove_file(&path).expect("it is there");
+    until_said(&mut rig, "is not there any more");
+    rig.set(1, "max-lag", "3s");
+    rig.until("changed", Rig::is_idle);
+    rig.until("saved", |rig| rig.fault().is_none());
+    assert!(rig.saved().contains("max-lag = \"3s\""));
+}
+
 /// Each goes on where the one before ends, has a name of its own, and listens where nobody else does.
 #[test]
 fn relays_that_are_added_at_once_are_two() {
