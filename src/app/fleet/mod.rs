@@ -317,6 +317,7 @@ impl Fleet {
             self.end_edit(reactor);
             self.tell_some(reactor, SLICE);
             self.give_up_late(reactor);
+            self.try_again(reactor);
             self.begin_edit(reactor);
             self.answer_saved(reactor);
         }
@@ -433,7 +434,7 @@ impl Panel for Fleet {
         // Where the file is not kept it is so all the same.
         self.write(reactor, Want::Enable { id, on }, None);
         if let Some(scribe) = &mut self.scribe {
-            scribe.by_hand.changed = Some(id);
+            scribe.by_hand.change(id);
         }
     }
 

@@ -8,7 +8,9 @@ use super::wants::name_of;
 use crate::app::RoleSet;
 use crate::app::fleet::Fleet;
 use crate::app::posts::{Post, Posts, Standing};
+use crate::app::saving::keeper::AGAIN;
 use crate::app::saving::waiters::Waiter;
+use crate::base::time::Time;
 use crate::config::run_file::{Edit, switched};
 use crate::reactor::Reactor;
 use crate::reactor::tabs::TabReply;
@@ -25,6 +27,12 @@ pub(in crate::app::fleet) struct ByHand {
     late: BTreeSet<u64>,
     /// Why the file could not be made to say so the last time.
     why: Option<String>,
+    /// It would have been wrong, which may have been put right by then: it is tried again.
+    again: Option<Time>,
+    /// Those for whom it is being tried again: until that is known, what was said of them holds.
+    tried_again: BTreeSet<u64>,
+    /// What the log has said of that.
+    told: BTreeSet<String>,
 }
 
 impl ByHand {
@@ -32,6 +40,23 @@ impl ByHand {
     pub(super) fn note(&mut self, role: u64, on: bool) {
         self.all.insert(role, on);
         self.late.remove(&role);
+        self.tried_again.remove(&role);
+    }
+
+    /// Somebody has just begun or stopped it, and is about to wait for that to be said.
+    pub(in crate::app::fleet) fn change(&mut self, role: u64) {
+        self.changed = Some(role);
+        self.told.clear();
+    }
+
+    /// The file would be wrong.
+    pub(super) fn note_wrong(&mut self, now: Time) {
+        self.again = Some(now + AGAIN);
+    }
+
+    /// Whether it is to be tried again, be that now or later.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.again.is_some()
     }
 
     /// One more waits for what was done to its role.
@@ -76,9 +101,14 @@ impl Fleet {
         match (reply, edit) {
             (TabReply::Refused(why), Edit::Enable { name, on }) => {
                 let what = if *on { "started" } else { "stopped" };
-                log::warn!("hydrant: the run file does not say that {name} was {what}: {why}");
-                if let Some(scribe) = &mut self.scribe {
-                    scribe.by_hand.why = Some(why.to_owned());
+                let line = format!("the run file does not say that {name} was {what}: {why}");
+                let Some(scribe) = &mut self.scribe else {
+                    return;
+                };
+                scribe.by_hand.why = Some(why.to_owned());
+                if !scribe.by_hand.told.contains(&line) {
+                    log::warn!("hydrant: {line}");
+                    scribe.by_hand.told.insert(line);
                 }
             }
             (TabReply::Refused(_), _) => {}
@@ -112,19 +142,45 @@ impl Fleet {
         let Some(scribe) = &mut self.scribe else {
             return;
         };
+        let by_hand = &mut scribe.by_hand;
+        by_hand.late.retain(|id| self.posts.place_of(*id).is_some());
+        (by_hand.why, by_hand.again) = (None, None);
+        by_hand.tried_again.clear();
+        by_hand.told.clear();
+        self.say_unsaid(reactor);
+    }
+
+    /// The file would have been wrong, by what it names or by itself: once that is put right nobody has to do more.
+    pub(in crate::app::fleet) fn try_again(&mut self, reactor: &mut Reactor<RoleSet>) {
+        let (now, is_reading) = (reactor.now(), self.reading.is_some());
+        let Some(scribe) = &mut self.scribe else {
+            return;
+        };
+        let is_due = scribe.by_hand.again.is_some_and(|again| now >= again);
+        if !is_due || is_reading || !scribe.is_idle() {
+            return;
+        }
+        scribe.by_hand.again = None;
+        let ids = self.say_unsaid(reactor);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.by_hand.tried_again = ids;
+        }
+    }
+
+    /// Has all said that holds and is not said yet: of which roles.
+    fn say_unsaid(&mut self, reactor: &mut Reactor<RoleSet>) -> BTreeSet<u64> {
         let holds = |id: u64, on: bool| {
             let place = self.posts.place_of(id);
             place.is_some_and(|place| self.posts[place].was_begun() == on)
         };
-        scribe.by_hand.all.retain(|id, on| holds(*id, *on));
-        scribe
-            .by_hand
-            .late
-            .retain(|id| self.posts.place_of(*id).is_some());
-        scribe.by_hand.why = None;
-        for (id, on) in self.unsaid() {
-            self.write(reactor, Want::Enable { id, on }, None);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.by_hand.all.retain(|id, on| holds(*id, *on));
         }
+        let unsaid = self.unsaid();
+        for (id, on) in &unsaid {
+            self.write(reactor, Want::Enable { id: *id, on: *on }, None);
+        }
+        unsaid.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Those who have begun or stopped a role wait for the text in which that is said, once there is one.
@@ -168,7 +224,7 @@ impl Fleet {
         }
     }
 
-    /// What was done by hand, and is neither in the file nor on its way there.
+    /// What was done by hand, and is neither in the file nor on its way there; or was not when that was tried before.
     fn unsaid(&self) -> Vec<(u64, bool)> {
         let Some(scribe) = &self.scribe else {
             return Vec::new();
@@ -176,7 +232,8 @@ impl Fleet {
         let is_unsaid = |id: u64, on: bool| {
             let place = self.posts.place_of(id);
             let says = place.is_some_and(|place| self.posts[place].member.is_enabled != on);
-            says && !scribe.will_enable(id)
+            let is_first = !scribe.by_hand.tried_again.contains(&id);
+            says && !(is_first && scribe.will_enable(id))
         };
         let all = scribe.by_hand.all.iter();
         let all = all.filter(|(id, on)| is_unsaid(**id, **on));
@@ -239,6 +296,7 @@ fn clause(what: &str, names: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use crate::app::fleet::tests::{Rig, relay};
     use crate::app::saving::keeper::LAST_SAVE;
@@ -310,6 +368,41 @@ mod tests {
         fs::remove_dir(&path).expect("it is empty");
         fs::rename(&aside, &path).expect("it is there");
         until_said(&mut rig, 2);
+    }
+
+    /// What the file names may be wrong for a while, and nobody has to do more than put it right. Until then the page
+    /// says why it is not saved, also while that is looked at.
+    #[test]
+    fn what_is_stopped_by_hand_is_saved_once_the_file_is_right() {
+        let hub = "[[hub]]\nlisten = \"127.0.0.1:0\"\ntokens = \"tokens\"\n";
+        let tokens = std::env::temp_dir().join(format!("hydrant-tokens-{}", std::process::id()));
+        let put_right = || {
+            fs::write(&tokens, "alice 0123456789abcdef\n").expect("the folder can be written");
+            fs::set_permissions(&tokens, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        };
+        put_right();
+        let hub = hub.replace("\"tokens\"", &format!("{tokens:?}"));
+        let mut rig = Rig::new(&(relay("a", "") + &relay("b", "") + &hub));
+        fs::remove_file(&tokens).expect("it is there");
+        assert_eq!(rig.ask(TabCommand::Stop { tab: 1 }), Some(TabReply::Done));
+        rig.until("refused", Rig::is_idle);
+        let said = "a was stopped, which does not stand there";
+        let is_said = |rig: &mut Rig| {
+            let fault = rig.fault().expect("the page says so");
+            assert!(fault.contains("tokens") && fault.contains(said), "{fault}");
+        };
+        is_said(&mut rig);
+        let mut tries = 0;
+        rig.until("tried again", |rig| {
+            is_said(rig);
+            tries += u32::from(!rig.is_idle());
+            tries > 0 && rig.is_idle()
+        });
+        put_right();
+        rig.until("saved", |rig| {
+            rig.is_idle() && rig.fault().is_none() && rig.saved().contains("enabled = false")
+        });
+        fs::remove_file(&tokens).expect("it is there");
     }
 
     /// What could not be said before the end is tried a last time.

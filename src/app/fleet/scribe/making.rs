@@ -167,7 +167,13 @@ impl Fleet {
             match &outcome {
                 Err(Unmade::Changed) => scribe.lose(Some(CHANGED)),
                 Err(Unmade::Unread(_)) => scribe.lose(None),
-                Ok(_) | Err(Unmade::Wrong(_)) => scribe.find(),
+                Ok(_) => scribe.find(),
+                Err(Unmade::Wrong(_)) => {
+                    scribe.find();
+                    if matches!(edit, Edit::Enable { .. }) {
+                        scribe.by_hand.note_wrong(reactor.now());
+                    }
+                }
                 // The file was not looked at.
                 Err(Unmade::Same | Unmade::Faults(_) | Unmade::Broken(_)) => {}
             }

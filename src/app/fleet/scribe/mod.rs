@@ -239,7 +239,7 @@ impl Scribe {
 
     /// Something may become of it between these two turns.
     pub(super) fn is_changing(&self) -> bool {
-        !self.is_idle() || self.is_found()
+        !self.is_idle() || self.is_found() || self.by_hand.is_wrong()
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {
