@@ -9,7 +9,7 @@
 //!
 //! `fleet` and `desk` know nothing of each other, `posts` and `saving` nothing of them or of each other. Beside them
 //! are the enum of all roles (`roles`), other ways to run (`bench`, `demo`), what the process is to those outside it
-//! (`control`, `notify`, `process`), what takes long (`errand`), and how soon it is looked at (`pulse`).
+//! (`control`, `notify`, `process`, `screen`), what takes long (`errand`), and how soon it is looked at (`pulse`).
 
 mod bench;
 mod control;
@@ -23,6 +23,7 @@ mod process;
 mod pulse;
 mod roles;
 mod saving;
+mod screen;
 #[cfg(test)]
 mod tests;
 
@@ -178,6 +179,8 @@ fn serve_console(
 #[inline(never)]
 fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> Result<u8, String> {
     let watches = orders.watches && std::io::stdout().is_terminal();
+    // A program reads it whole.
+    let is_cut = watches && !orders.json;
     let meant = orders.clone();
     let sockets = || -> Vec<_> {
         let all = meant.folder.as_deref().map_or_else(Vec::new, sockets_in);
@@ -202,6 +205,11 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
             end
         } else {
             let clear = if watches { CLEAR } else { "" };
+            let room = is_cut.then(screen::room).flatten();
+            let shown = match room {
+                Some(room) => screen::fitted(&shown, room),
+                None => shown,
+            };
             match print(format_args!("{clear}{shown}")) {
                 Ok(()) => end,
                 Err(stop) => Some(stop),

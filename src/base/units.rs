@@ -182,6 +182,19 @@ pub fn is_unseen(letter: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// How many columns a terminal gives a character (Unicode Standard Annex 11): two to those of East Asia and to
+/// pictures, none to marks that go onto the letter before.
+pub fn columns(letter: char) -> usize {
+    match u32::from(letter) {
+        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f => 0,
+        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f => 0,
+        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xac00..=0xd7a3 => 2,
+        0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 => 2,
+        0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
 /// What someone typed, safe to stand in a one-line message: as it is where it is plain, else quoted and escaped. Of an
 /// address, what may be a secret is left out.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ use crate::common::feed::{Feed, Taker};
 use crate::common::hydrant::{Finished, hydrant, read_all};
 use crate::common::peers::{Place, connect};
 use crate::common::scratch::Scratch;
+use crate::common::tools::{Tool, have};
 use crate::common::within;
 use crate::rig::{File, ask, clients_of};
 
@@ -312,6 +313,55 @@ fn a_process_whose_answer_can_t_be_read_is_named() {
     }
 }
 
+/// What is watched in a terminal that is too small for all of it has its top, what is not well, and its end in sight.
+#[test]
+fn a_terminal_shows_as_much_as_it_has_room_for() {
+    if !have("socat") || !have("stty") {
+        return;
+    }
+    let home = Scratch::new();
+    let idle = |n: u16| {
+        format!(
+            "[[relay]]\nname = \"camera {n}\"\nsrc = \"127.0.0.1:1\"\ndst = \":0\"\nenabled = false\n"
+        )
+    };
+    let all: String = (1..=30).map(idle).collect();
+    let nobody = Place::new();
+    let file = File::new(&(all + &relay("worst", nobody.at, "")));
+    let hydrant = hydrant("run")
+        .arg(file.path())
+        .env("XDG_RUNTIME_DIR", home.path())
+        .start();
+    clients_of(&hydrant, "relay[worst]");
+    let line = format!(
+        "EXEC:\"env XDG_RUNTIME_DIR={} sh -c 'stty rows 12 cols 70; exec {} status --watch'\",pty,ctty,setsid,stderr",
+        home.path().display(),
+        env!("CARGO_BIN_EXE_hydrant")
+    );
+    let mut socat = Tool::start("socat", &["STDIO", &line]);
+    let mut shown = socat.0.stdout.take().expect("a pipe");
+    let text = within("three frames", move || {
+        let mut text = String::new();
+        while text.matches(HOME).count() < 3 {
+            let mut some = [0; 4096];
+            let count = shown.read(&mut some).expect("it goes on");
+            assert!(count > 0, "it ended: {text}");
+            text += &String::from_utf8_lossy(&some[..count]);
+        }
+        text
+    });
+    let frame = text.split(HOME).nth(2).expect("there are three");
+    let lines: Vec<&str> = frame.lines().collect();
+    assert_eq!(lines.len(), 11, "{frame}");
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 70),
+        "{frame}"
+    );
+    assert!(lines[2].starts_with("relay[worst]  No upstream"), "{frame}");
+    assert_eq!(lines[8], "... 23 more lines", "{frame}");
+    assert!(lines[10].starts_with("relay[camera 30]"), "{frame}");
+}
+
 /// Answers whoever asks next.
 fn answer(listener: &UnixListener, body: &str) {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -486,3 +536,6 @@ fn a_run_file_has_a_console() {
     assert_eq!(get("/").0, 200);
     hydrant.stop();
 }
+
+/// What takes a terminal's cursor home, before each frame.
+const HOME: &str = "\x1b[H\x1b[J";

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::secrets::hidden;
-use crate::base::units::{Count, is_unseen};
+use crate::base::units::{Count, columns, is_unseen};
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,19 +144,6 @@ fn cells(file: &str, line: Range<usize>, hidden: &[Range<usize>]) -> Vec<(usize,
 fn part_of(hidden: &[Range<usize>], at: usize) -> Option<&Range<usize>> {
     let next = hidden.partition_point(|part| part.end <= at);
     hidden.get(next).filter(|part| part.start <= at)
-}
-
-/// How many columns a terminal gives a character (Unicode Standard Annex 11): two to those of East Asia and to
-/// pictures, none to marks that go onto the letter before.
-fn columns(letter: char) -> usize {
-    match u32::from(letter) {
-        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f => 0,
-        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f => 0,
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xac00..=0xd7a3 => 2,
-        0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 => 2,
-        0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
 }
 
 /// A character as it drives no terminal.

@@ -213,6 +213,10 @@ impl Status {
     }
 
     fn show_roles(&mut self, cx: &mut Cx<'_>) {
+        let order = match self.config.watches {
+            true => show::Order::WorstFirst,
+            false => show::Order::AsGiven,
+        };
         for (place, (name, _, state)) in self.states.iter().enumerate() {
             if self.config.json {
                 self.shown += &format!("{state}\n");
@@ -221,7 +225,7 @@ impl Status {
             if place > 0 {
                 self.shown.push('\n');
             }
-            self.shown += &show::roles(name, state);
+            self.shown += &show::roles(name, state, order);
         }
         self.shown_all(cx);
     }

@@ -7,13 +7,26 @@ use serde_json::Value;
 
 use crate::base::units::{Bytes, Rate, Span, Typed, is_decimal};
 
+/// Which role comes first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Order {
+    /// As in the run file, or as the tabs of the page.
+    AsGiven,
+    /// Those that are not as somebody wants them: a terminal may have no room for all.
+    WorstFirst,
+}
+
 /// All roles of a process, a line each below a head; and what of its settings is not in their file.
-pub(super) fn roles(process: &str, state: &Value) -> String {
+pub(super) fn roles(process: &str, state: &Value, order: Order) -> String {
     let head = [
         "ROLE", "STATE", "IN", "OUT", "CLIENTS", "LAG", "DROPS", "WHY",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    for role in list(state, "roles") {
+    let mut all: Vec<&Value> = list(state, "roles").iter().collect();
+    if order == Order::WorstFirst {
+        all.sort_by_key(|role| WELL.contains(&text(role, "state").as_str()));
+    }
+    for role in all {
         let lag = &role["lag"];
         rows.push([
             text(role, "label"),
@@ -171,6 +184,8 @@ fn span(of: &Value, key: &str) -> String {
     Span(time.unwrap_or_default()).to_string()
 }
 
+/// The states in which a role is as somebody wants it, as the page has them.
+const WELL: [&str; 3] = ["ending", "up", "stopped"];
 /// How many are named of those of whom one can be meant.
 const PEERS: usize = 3;
 
@@ -186,7 +201,7 @@ mod tests {
               "lag": { "seconds": 0.2, "bytes": 9, "peer": "10.0.0.9:5" }, "drops_total": 1, "why": "It sends." },
             { "label": "hub", "word": "Stopped\u{1b}[2J", "why": "It does not run." },
         ] });
-        let shown = roles("7", &state);
+        let shown = roles("7", &state, Order::AsGiven);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0], "hydrant 1.2.3, process 7");
         let column = |line: &str, part: &str| line.find(part).unwrap_or_else(|| panic!("{shown}"));
@@ -204,7 +219,7 @@ mod tests {
         let state = json!({ "version": "1", "roles": [
             { "label": "hub", "word": "Running", "in": null, "out": 0, "clients": 2, "why": "It serves." },
         ] });
-        let shown = roles("7", &state);
+        let shown = roles("7", &state, Order::AsGiven);
         assert!(shown.contains("-   0 B/s"), "{shown}");
         let said =
             json!({ "error": "some fields are not right", "errors": { "dst": "port in use" } });
@@ -215,19 +230,41 @@ mod tests {
         );
     }
 
+    #[test]
+    fn those_that_are_not_well_come_first_where_somebody_watches() {
+        let role = |label: &str, state: &str| json!({ "label": label, "state": state });
+        let all = [
+            role("a", "up"),
+            role("b", "down"),
+            role("c", "stopped"),
+            role("d", "silent"),
+        ];
+        let state = json!({ "version": "1", "roles": all });
+        let order = |order| -> Vec<String> {
+            let shown = roles("7", &state, order);
+            shown
+                .lines()
+                .skip(2)
+                .filter_map(|line| line.split(' ').next().map(str::to_owned))
+                .collect()
+        };
+        assert_eq!(order(Order::AsGiven), ["a", "b", "c", "d"]);
+        assert_eq!(order(Order::WorstFirst), ["b", "d", "a", "c"]);
+    }
+
     /// Whoever looks here is to know that the next start will not be as what runs.
     #[test]
     fn what_is_not_saved_is_said_below() {
         let mut state = json!({ "version": "1", "roles": [], "settings": { "error": "the disk\u{1b} is full" } });
-        let shown = roles("7", &state);
+        let shown = roles("7", &state, Order::AsGiven);
         assert!(
             shown.ends_with("\nnot saved: the disk is full\n"),
             "{shown}"
         );
         state["settings"]["error"] = json!(null);
-        assert!(!roles("7", &state).contains("saved"));
+        assert!(!roles("7", &state, Order::AsGiven).contains("saved"));
         state["settings"]["note"] = json!("there is more");
-        assert!(roles("7", &state).ends_with("\nsettings: there is more\n"));
+        assert!(roles("7", &state, Order::AsGiven).ends_with("\nsettings: there is more\n"));
     }
 
     #[test]
