@@ -82,10 +82,11 @@ impl Rates {
         let Some((since, bytes_in, bytes_out)) = self.samples.front().copied() else {
             return (Rate(0), Rate(0));
         };
-        let seconds = now.since(since).as_secs_f64();
-        if seconds < 0.001 {
+        let time = now.since(since);
+        if time < LEAST {
             return (Rate(0), Rate(0));
         }
+        let seconds = time.as_secs_f64();
         let rate = |bytes: u64| Rate((bytes as f64 / seconds) as u64);
         (
             rate(counts.bytes_in - bytes_in),
@@ -180,7 +181,26 @@ impl Relay {
     }
 }
 
+/// Within less time one burst, such as what waited for the relay to begin, would pass for a rate.
+const LEAST: Duration = Duration::from_millis(500);
 /// Samples that are kept, one a second.
 const SAMPLES: usize = 5;
 /// How often the relay takes stock of itself.
 pub(super) const STOCK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What had waited for the relay comes at once, and is no rate.
+    #[test]
+    fn a_burst_at_the_start_is_no_rate() {
+        let mut rates = Rates::default();
+        let mut counts = Counts::default();
+        let at = |ms| Time::ZERO + Duration::from_millis(ms);
+        rates.sample(at(0), &counts);
+        counts.bytes_in = 100;
+        assert_eq!(rates.of(at(100), &counts).0.0, 0);
+        assert_eq!(rates.of(at(1000), &counts).0.0, 100);
+    }
+}
