@@ -122,7 +122,10 @@ fn what_is_refused_stays(page: &mut Page, place: &mut Place) {
         serde_json::json!(["nowhere", "true"])
     );
     page.click("#start");
-    page.until_text("#toast", "Not started");
+    page.until_text(
+        "#toast",
+        "Not started: what is wrong is said in the settings.",
+    );
     page.until("document.activeElement.id === 'field-src'");
     page.fill("#field-src", &place.at.to_string());
     page.until("!document.getElementById('field-src-error').checkVisibility()");

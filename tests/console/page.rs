@@ -118,8 +118,10 @@ fn until_as_it_flows(page: &mut Page, upstream: &mut TcpStream, is_so: &str) {
 /// What flows is shown from the moment on when that is switched on, as text and as hex.
 fn the_dump_is_switched(page: &mut Page, upstream: &mut TcpStream) {
     page.click("#feed-dump");
+    page.until_text("#dump", "The dump is off");
     page.click("#dump-switch");
     page.until_text("#dump-switch", "Dump is on");
+    page.until("!document.getElementById('dump').textContent.includes('The dump is off')");
     page.until("document.getElementById('field-dump').checked");
     // The dump begins at the newest once the page has asked for it: what comes later is in it.
     let shows = "document.getElementById('dump').textContent.includes('car 11')";

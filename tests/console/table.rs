@@ -139,3 +139,31 @@ fn a_table_leaves_nothing_out() {
     page.until("document.getElementById('clients-count').textContent === ''");
     console.program.stop();
 }
+
+/// On a phone a row, and what disconnects whoever is in it, is as high as a finger is broad; and no row lies on
+/// another.
+#[test]
+fn fingers_hit_the_row_that_they_mean() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = open(&browser, &console);
+    page.resize(390, 844, true);
+    page.eval(CROWD);
+    page.eval("window.from = '10.0.0.1'");
+    answers(&mut page);
+    page.until_text("#clients-scroll", "10.0.0.1:0");
+    let sizes = "(() => {
+        const box = (one) => one.getBoundingClientRect();
+        const rows = [...document.querySelectorAll('#clients-scroll [data-id]')];
+        const [one, other, button] = [...rows.slice(0, 2), rows[0].querySelector('button')].map(box);
+        return [one.height, other.top - one.top, button.height, button.width];
+     })()";
+    page.until(&format!("{sizes}.every((size) => size >= 40)"));
+    page.resize(1280, 844, false);
+    page.until(&format!("{sizes}[0] === 28 && {sizes}[1] === 28"));
+    console.program.stop();
+}

@@ -4,12 +4,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use serde_json::json;
+
 use crate::aids::{axe, looks};
 use crate::browser::{Browser, Page};
 use crate::common::hydrant::{Hydrant, hydrant};
 use crate::common::peers::{Place, connect, echo};
 use crate::common::scratch::Scratch;
 use crate::common::tools::have;
+use crate::rig::Console;
 
 /// One of each kind, and where some of them meet.
 fn start(home: &Scratch) -> (Hydrant, [Place; 2]) {
@@ -109,6 +112,36 @@ fn disconnects(page: &mut Page, part: &str, gone: &mut TcpStream) {
     ));
 }
 
+/// What flows changes each second, and a tab stays where it was: nobody is to hit the one beside it. However many there
+/// are, what makes another one keeps its size.
+#[test]
+fn tabs_stay_where_they_are() {
+    if !have("chromium") {
+        return;
+    }
+    let home = Scratch::new();
+    let console = Console::start(&home);
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://{}/", console.at));
+    page.resize(1280, 800, false);
+    page.until_text("#tab-1 .word", "Stopped");
+    let width = "document.getElementById('tab-1').offsetWidth";
+    let narrow = page.eval(width);
+    page.eval("document.querySelector('#tab-1 .word').textContent = 'Relaying, 999 KiB/s and more than has room'");
+    assert_eq!(page.eval(width), narrow);
+    let add = "document.getElementById('add').offsetWidth";
+    let broad = page.eval(add);
+    for _ in 1..20 {
+        console.does("relays", &json!({ "after": 1 }));
+    }
+    page.until("document.querySelectorAll('#tabs [role=tab]').length === 20");
+    page.until(
+        "document.getElementById('tabs').scrollWidth > document.getElementById('tabs').clientWidth",
+    );
+    assert_eq!(page.eval(add), broad);
+    console.program.stop();
+}
+
 /// From tab to tab, and to the question about somebody and back, without a mouse.
 fn by_keyboard(page: &mut Page) {
     page.eval("document.getElementById('tab-1').focus()");
@@ -170,6 +203,11 @@ fn who_is_connected_is_seen_and_disconnected() {
     }
     let facts = page.text("#facts");
     assert!(facts.contains(&format!("{hub} (clients)")), "{facts}");
+    assert_eq!(page.text("#state .who").trim(), "scores hub");
+    assert_eq!(
+        page.eval("document.getElementById('tab-2').title"),
+        "public (tunnel server): Running"
+    );
     let log = page.text("#log");
     assert!(!log.contains("ws client"), "lines of others: {log}");
     page.click("#clients-head .label button");

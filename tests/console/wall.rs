@@ -77,6 +77,14 @@ fn names_are_whole_however_many_there_are() {
     page.until(&format!(
         "{names}.every((name) => name.textContent.includes('northern') && name.scrollWidth <= name.clientWidth)"
     ));
+    // They have the tile's whole width, and the age stands below them.
+    page.until(&format!(
+        "{names}.every((name) => {{
+            const box = (one) => one.getBoundingClientRect();
+            const [own, age] = [box(name), box(name.closest('article').querySelector('.age'))];
+            return own.right >= age.right && own.bottom <= age.top + 1;
+         }})"
+    ));
     console.program.stop();
 }
 

@@ -86,14 +86,13 @@ export class Chart {
 
     cx.font = `${letters}px ${style.fontFamily}`;
     cx.fillStyle = dim;
-    cx.textBaseline = "top";
     cx.textAlign = "left";
     if (this.#pointer === null) {
-      cx.fillText(this.#format(top), 0, 0);
+      cx.fillText(this.#format(top), 0, letters - 1);
       cx.textAlign = "right";
-      cx.fillText("5 min", width, 0);
+      cx.fillText("5 min", width, letters - 1);
     } else {
-      this.#crossHair(cx, x, y, width, height, colour, style.getPropertyValue("--ink"));
+      this.#crossHair(cx, x, y, { width, height, letters }, colour, style.getPropertyValue("--ink"));
     }
     const now = this.#values.at(-1) ?? 0;
     canvas.setAttribute(
@@ -129,13 +128,13 @@ export class Chart {
     flush(this.#values.length);
   }
 
-  #crossHair(cx, x, y, width, height, colour, ink) {
+  #crossHair(cx, x, y, { width, height, letters }, colour, ink) {
     const ago = Math.round(((width - this.#pointer) / width) * (POINTS - 1));
     const index = this.#values.length - 1 - ago;
     const value = this.#values[index];
     cx.fillStyle = ink;
     const text = value == null ? "no data" : this.#format(value);
-    cx.fillText(`${text}, ${ago} s ago`, 0, 0);
+    cx.fillText(`${text}, ${ago} s ago`, 0, letters - 1);
     if (value == null) return;
     cx.strokeStyle = colour;
     line(cx, x(index), Math.min(y(value), height), x(index), height);

@@ -141,16 +141,16 @@ export class Clients {
   }
 
   #firstInView() {
-    return Math.floor(this.#scroll.scrollTop / ROW);
+    return Math.floor(this.#scroll.scrollTop / rowHeight());
   }
 
   #inView() {
-    return Math.ceil(this.#scroll.clientHeight / ROW) + 1;
+    return Math.ceil(this.#scroll.clientHeight / rowHeight()) + 1;
   }
 
   #draw() {
     this.#empty.hidden = this.#total > 0;
-    this.#sizer.style.height = `${this.#total * ROW}px`;
+    this.#sizer.style.height = `${this.#total * rowHeight()}px`;
     byId("clients-grid").setAttribute("aria-rowcount", this.#total + 1);
     const first = this.#firstInView();
     const last = Math.min(this.#total, first + this.#inView());
@@ -185,7 +185,7 @@ export class Clients {
 
   #row(row, index, old) {
     const made = old ?? this.#newRow(row);
-    made.style.transform = `translateY(${index * ROW}px)`;
+    made.style.transform = `translateY(${index * rowHeight()}px)`;
     made.setAttribute("aria-rowindex", index + 2);
     this.#columns.forEach(({ text }, column) => setText(made.children[column], text ? text(row) : row.peer));
     made.children[0].title = row.peer;
@@ -247,7 +247,9 @@ export class Clients {
   }
 }
 
-const ROW = 28;
+// How high a row is: on a phone it is as high as a finger is broad. The sheet says the same.
+const HELD = matchMedia("(max-width: 720px)");
+const rowHeight = () => (HELD.matches ? 40 : 28);
 const MARGIN = 20;
 const PAGE_MAX = 200;
 const AGAIN_MS = 900;

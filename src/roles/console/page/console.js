@@ -5,7 +5,7 @@ import { Chart, onColours } from "./chart.js";
 import { Clients, LATE } from "./clients.js";
 import { ask, byId, element, isWell, reconsider, setFigure, setText, shape, show, toast } from "./dom.js";
 import { Door, onLogout } from "./door.js";
-import { drawFacts } from "./facts.js";
+import { drawFacts, kindOf } from "./facts.js";
 import { Dump, Log } from "./feed.js";
 import { Form } from "./form.js";
 import { bytes, clock, count, parts, plural, rate, span } from "./units.js";
@@ -212,6 +212,7 @@ function draw() {
   const isDumping = one.dump;
   setText(byId("dump-switch"), isDumping ? "Dump is on" : "Dump is off");
   byId("dump-switch").setAttribute("aria-pressed", isDumping);
+  dump.switched(isDumping);
 }
 
 function drawTabs() {
@@ -225,7 +226,10 @@ function drawTabs() {
       tab.querySelector(".shape").replaceChildren(shape(one.state));
     }
     setText(tab.querySelector(".name"), one.name);
-    setText(tab.querySelector(".word"), one.running && one.in > 0 ? `${one.word}, ${rate(one.in)}` : one.word);
+    // What flows into one that is not well is not the first thing to know of it.
+    setText(tab.querySelector(".word"), one.state === "up" && one.in > 0 ? `${one.word}, ${rate(one.in)}` : one.word);
+    const whole = `${one.name} (${kindOf(one)}): ${one.word}`;
+    if (tab.title !== whole) tab.title = whole;
     if (strip.children[index] !== tab) strip.insertBefore(tab, strip.children[index] ?? null);
   });
   for (const gone of known.values()) gone.remove();
@@ -260,6 +264,9 @@ function drawState(one) {
     byId("state-shape").replaceChildren(shape(one.state));
   }
   const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
+  // A tab has no room for a long name, and does not say what it is the tab of.
+  setText(byId("state-name"), one.name);
+  setText(byId("state-kind"), kindOf(one));
   setText(byId("state-word"), `${one.word}${since}`);
   setText(byId("state-why"), one.why);
   const pressed = [byId("start"), byId("stop")].find((button) => button === document.activeElement);
@@ -349,7 +356,8 @@ async function refresh() {
 byId("start").addEventListener("click", async () => {
   const one = role();
   if (!(await form.settled(one.id))) {
-    toast("Not started: hydrant has not taken the settings as they stand there.");
+    const isWrong = form.hasMistakes(one.id);
+    toast(`Not started: ${isWrong ? "what is wrong is said in the settings." : "hydrant does not have the settings yet."}`);
     if (selected === one.id) showMistake();
     return;
   }

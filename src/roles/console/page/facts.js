@@ -3,6 +3,19 @@
 import { byId, element, setText } from "./dom.js";
 import { bytes, count, span } from "./units.js";
 
+// What each kind is called by those who never read the manual.
+const KINDS = {
+  "hub serve": "hub",
+  "hub tunnel": "tunnel through a hub",
+  "tunnel serve": "tunnel server",
+  "tunnel expose": "tunnel to a service",
+  "ws relay": "WebSocket relay",
+  "ws host": "WebSocket host",
+  "ws client": "WebSocket client",
+};
+
+export const kindOf = ({ kind }) => KINDS[kind] ?? kind;
+
 function facts(one) {
   const { upstream } = one;
   const doors = one.doors.map(({ at, for: whom }) => (one.kind === "relay" ? at : `${at} (${whom})`));

@@ -90,6 +90,7 @@ export class Dump {
   #held = 0;
   #view = byId("dump");
   #drawn = false;
+  #isOn = false;
 
   constructor() {
     hold(this.#view);
@@ -100,6 +101,13 @@ export class Dump {
   clear() {
     this.#pieces = [];
     this.#held = 0;
+    this.draw();
+  }
+
+  // Whether hydrant tells what flows: where nothing is shown, it says why.
+  switched(isOn) {
+    if (isOn === this.#isOn) return;
+    this.#isOn = isOn;
     this.draw();
   }
 
@@ -118,7 +126,8 @@ export class Dump {
     requestAnimationFrame(() => {
       this.#drawn = false;
       const isHex = byId("dump-form").value === "hex";
-      const text = this.#pieces.length ? (isHex ? this.#hex() : this.#text()) : "Nothing yet. Switch the dump on while bytes flow.";
+      const nothing = this.#isOn ? "Nothing has come since the dump is on." : "The dump is off: switch it on to see what flows.";
+      const text = this.#pieces.length ? (isHex ? this.#hex() : this.#text()) : nothing;
       follow(this.#view, () => setText(this.#view, text));
     });
   }

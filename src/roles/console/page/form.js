@@ -125,6 +125,9 @@ export class Form {
       if (isPast) this.#forget(role.id, key);
       if (typed.has(key)) write(input, typed.get(key));
       else if (!isAtWork) write(input, refused.has(key) ? refused.get(key).value : known || preset);
+      // What can't be edited can't be scrolled to its end either.
+      const whole = input.disabled && input.type === "text" ? input.value : "";
+      if (input.title !== whole) input.title = whole;
     }
     setText(byId("field-mode-hint"), MODES[read(this.#inputs.get("mode").input)] ?? "");
     byId("form").classList.toggle("is-locked", role.running);
@@ -189,6 +192,10 @@ export class Form {
     this.#flush();
     await this.#saving;
     return !this.#typed.has(id) && !this.#refused.has(id);
+  }
+
+  hasMistakes(id) {
+    return this.#refused.has(id);
   }
 
   #changed(key, wait) {
