@@ -264,7 +264,8 @@ function drawState(one) {
     byId("state-shape").replaceChildren(shape(one.state));
   }
   const since = one.running && one.since != null ? ` ${span(one.since)}` : "";
-  // A tab has no room for a long name, and does not say what it is the tab of.
+  // What is no relay has no settings here that would say its whole name, and what it is.
+  show(byId("who"), one.kind !== "relay");
   setText(byId("state-name"), one.name);
   setText(byId("state-kind"), kindOf(one));
   setText(byId("state-word"), `${one.word}${since}`);
