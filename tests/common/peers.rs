@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -44,19 +45,25 @@ pub(crate) fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
 fn connect_by(socket: Socket, to: SocketAddr) -> TcpStream {
     match socket.connect_timeout(&to.into(), DEADLINE) {
         Ok(()) => bound(socket.into()),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => has_been_reset(),
+        // A reset behind an end, which is what is read.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => bound(socket.into()),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            let us = socket.local_addr().expect("it was connected");
+            has_been_reset(us.as_socket().expect("it is TCP"))
+        }
         Err(error) => panic!("can't connect to {to}: {error}"),
     }
 }
 
-/// A connection that its other end has reset.
-fn has_been_reset() -> TcpStream {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+/// A connection that its other end has reset, with the address that we had.
+fn has_been_reset(us: SocketAddr) -> TcpStream {
+    let listener = TcpListener::bind((us.ip(), 0)).expect("a port is free");
     let at = listener.local_addr().expect("it is bound");
-    let stream = TcpStream::connect(at).expect("it listens");
+    let socket = reusable(us).expect("nobody else has been given it");
+    socket.connect(&at.into()).expect("it listens");
     let (other, _) = listener.accept().expect("it has connected");
     reset(other);
-    bound(stream)
+    bound(socket.into())
 }
 
 /// Nothing that is sent to us arrives any more, and nobody is told: to the other end we have vanished.
@@ -98,6 +105,14 @@ pub(crate) fn reset(stream: TcpStream) {
 pub(crate) fn leave(stream: &TcpStream) {
     // Where the other end has reset it, it is over already.
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// Nobody listens any more, now rather than when the last copy is closed that a child of another test may have for a
+/// moment.
+pub(crate) fn end(listener: &impl AsFd) {
+    SockRef::from(listener)
+        .shutdown(Shutdown::Both)
+        .expect("it listened");
 }
 
 /// Ends our direction of a connection.
@@ -205,10 +220,7 @@ impl Place {
     /// Nobody listens any more.
     pub(crate) fn close(&mut self) {
         if let Some(listener) = self.listener.take() {
-            // A child that another test is just starting may still have a copy of it for a moment.
-            SockRef::from(&listener)
-                .shutdown(Shutdown::Both)
-                .expect("it listened");
+            end(&listener);
         }
     }
 

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use crate::common::DEADLINE;
 use crate::common::feed::{Ending, Feed, Taker};
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{Place, connect, connect_unix, half_close};
+use crate::common::peers::{Place, connect, connect_unix, end, half_close};
 use crate::common::scratch::Scratch;
 use crate::common::tools::skip;
 
@@ -120,7 +120,7 @@ fn a_stale_socket_file_is_replaced() {
     let scratch = Scratch::new();
     let path = scratch.at("out");
     // A listener that ends without taking its file away, as one that was killed.
-    drop(UnixListener::bind(&path).unwrap());
+    end(&UnixListener::bind(&path).unwrap());
     assert!(Path::new(&path).exists());
     let mut place = Place::opened();
     let hydrant = hydrant(&format!("{} unix:{path}", place.at)).start();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::feed::{Feed, Taker};
 use crate::common::hydrant::{Finished, hydrant, read_all};
-use crate::common::peers::{Place, connect};
+use crate::common::peers::{Place, connect, end};
 use crate::common::scratch::Scratch;
 use crate::common::tools::{Tool, have};
 use crate::common::within;
@@ -220,7 +220,7 @@ fn the_socket_is_its_user_s_alone() {
         !socket.exists() && elsewhere.exists(),
         "what is left of the dead is cleared away, and nothing else"
     );
-    drop(alive);
+    end(&alive);
     let _fourth = start();
     assert!(!elsewhere.exists());
 }
