@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use hydrant::base::units::Bytes;
 
 use crate::common::feed::Ending;
 use crate::common::hydrant::Hydrant;
 use crate::common::records::{Kind, Reader};
+use crate::dead::lets_pass;
 use crate::records::rig;
 use crate::rig::Rig;
 
@@ -82,7 +84,7 @@ fn an_upstream_that_waits_for_a_lag_to_shrink_says_so() {
         let mut rig = Rig::with("connect-listen", &format!("--slow block {flags}"));
         let mut upstream = rig.upstream();
         let frozen = rig.narrow_client();
-        let (_, fits) = crate::slow::send_until_held(&mut upstream);
+        let (_, fits) = crate::slow::send_until_held(&mut upstream, &rig.hydrant);
         assert!(!fits, "{flags}");
         let who = frozen.stream.local_addr().unwrap();
         rig.hydrant
@@ -114,15 +116,16 @@ fn an_upstream_waits_for_a_frozen_destination_of_a_slow_feed() {
 /// Nobody is dropped who keeps taking bytes, however old they are, by `--stall-timeout`.
 #[test]
 fn a_client_that_keeps_taking_is_not_stalled() {
-    let mut rig = Rig::with("connect-listen", "--stall-timeout 2s");
+    let mut rig = Rig::with("connect-listen", "--stall-timeout 4s");
     let mut upstream = rig.upstream();
     let mut slow = rig.narrow_client();
     let started = std::time::Instant::now();
     rig.feed.send(&mut upstream, 8 << 20);
-    // Less than the relay's own kernel holds is taken until the time is over twice.
-    while started.elapsed().as_secs() < 4 && slow.at < 4 << 20 {
-        slow.take(1 << 10);
-        rig.hydrant.report();
+    // Less than the relay's own kernel holds is taken until the time is over twice: each time as much as has ours say
+    // that there is room again, so that it does not matter how often that is.
+    while started.elapsed().as_secs() < 8 && slow.at < 4 << 20 {
+        slow.take(32 << 10);
+        lets_pass(Duration::from_millis(100), &mut upstream, &rig);
     }
     slow.take((8 << 20) - slow.at as usize);
     assert!(!rig.hydrant.has_logged("dropped"));

@@ -113,7 +113,7 @@ fn both_gone_and_back(mode: &str) {
 }
 
 fn a_signal_ends_it(mode: &str) {
-    let mut rig = Rig::new(mode);
+    let mut rig = Rig::with(mode, "--drain 1h");
     let mut downstream = rig.downstream();
     let mut upstream = rig.upstream();
     rig.feed.send(&mut upstream, LENGTH);

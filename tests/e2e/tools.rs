@@ -28,7 +28,7 @@ fn receives(program: &str) {
     if !have(program) {
         return;
     }
-    let mut rig = Rig::new("connect-listen");
+    let mut rig = Rig::with("connect-listen", "--drain 1h");
     let mut upstream = rig.upstream();
     let mut clients: Vec<Tool> = (0..3).map(|_| start(program, rig.clients_at())).collect();
     rig.hydrant.report_until("| 3 clients | ");
