@@ -18,7 +18,12 @@ impl Hub {
     }
 
     pub(crate) fn start_at(port: u16, flags: &str) -> Self {
-        let run = hydrant(&format!("hub serve {port} {flags}")).start();
+        // Who is to say a name in time may be kept from it by a busy machine.
+        let patience = match flags.contains("--name-timeout") {
+            true => "",
+            false => "--name-timeout 60",
+        };
+        let run = hydrant(&format!("hub serve {port} {patience} {flags}")).start();
         let at = run.address_of("clients");
         Self { run, at }
     }

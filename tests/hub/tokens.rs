@@ -115,12 +115,13 @@ fn no_proof_no_entry() {
 #[test]
 fn a_proof_has_to_come_in_time() {
     let scratch = Scratch::new();
-    let hub = guarded(&scratch, "--name-timeout 0.2");
+    // The name has to come in time as well, however busy the machine is.
+    let hub = guarded(&scratch, "--name-timeout 4");
     let mut client = hub.connect();
     client.send("|8|envelopealice|");
     client.message();
     client.ends();
-    hub.logs(&["refused: name-timeout; no proof within 0.2 s"]);
+    hub.logs(&["refused: name-timeout; no proof within 4 s"]);
 }
 
 #[test]

@@ -49,6 +49,7 @@ impl Text {
             r#"{more}
 [[hub]]
 listen = "127.0.0.1:0"
+name-timeout = "1m"
 {hub}
 [[tunnel.serve]]
 name = "public"
