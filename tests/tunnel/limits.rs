@@ -11,7 +11,7 @@ use hydrant::reactor::mio_net::{MioNet, Options};
 
 use crate::clients::is_turned_away;
 use crate::common::hydrant::hydrant;
-use crate::common::peers::{Place, connect, connect_from, connect_narrow};
+use crate::common::peers::{Place, connect, connect_from, connect_narrow, leave};
 use crate::common::scratch::Scratch;
 use crate::common::service::{ask, bytes, is_reset, service, until};
 use crate::peer::{Peer, flood, greet};
@@ -302,8 +302,8 @@ fn what_is_neither_hello_nor_yamux_is_closed() {
 #[test]
 fn a_backend_that_says_nothing_has_five_seconds() {
     let server = Server::start("");
-    let stream = connect(server.at);
     let before = Instant::now();
+    let stream = connect(server.at);
     assert!(is_turned_away(stream));
     assert!(before.elapsed().as_secs() >= 4);
     server.run.wait_log("its hello took longer than 5 s");
@@ -455,8 +455,8 @@ fn ports_run_out_and_those_of_names_go_last() {
     let mut named = connect(server.at);
     let its = port(greet(&mut named, Some("web"), 0, None).expect("a port is free"));
     assert_eq!(its, base);
-    drop(named);
-    server.run.wait_log("backend web (");
+    leave(&named);
+    server.run.wait_logs(&["backend web (", "lost: "]);
     let mut other = connect(server.at);
     let others = port(greet(&mut other, None, 0, None).expect("a port is free"));
     assert_eq!(others, base + 1, "the port of a name is left alone");

@@ -177,7 +177,7 @@ fn a_proof_replaces_a_stale_session_at_once() {
 
 #[test]
 fn without_proof_a_name_is_its_holders_until_that_is_dead() {
-    let server = Server::start("--alive-timeout 300ms");
+    let server = Server::start("--alive-timeout 3s");
     let holder = Backend::start(server.at, "--echo --name web");
     let public = holder.public();
     let refused = greet(&mut connect(server.at), Some("web"), 0, None);
