@@ -30,7 +30,7 @@ fn a_peer_that_answers_no_pings_is_dead() {
 #[test]
 fn a_peer_that_answers_lives_on() {
     // Whoever is to answer two of them in time may be kept waiting by a busy machine.
-    let relay = Relay::start("--ping 0.5");
+    let relay = Relay::start("--ping 2");
     let mut host = Plain::dial(relay.at, "/host");
     let mut pings = 0;
     while pings < 4 {
@@ -102,7 +102,8 @@ fn nginx(relay: SocketAddr, timeout: &str) -> Option<(Tool, SocketAddr, (Scratch
 
 #[test]
 fn an_idle_tunnel_outlives_a_proxys_patience() {
-    let relay = Relay::start("--ping 0.5 --trust-proxy 127.0.0.1");
+    // Those who do not answer two of these are dead, too.
+    let relay = Relay::start("--ping 1.3 --trust-proxy 127.0.0.1");
     let Some((_nginx, front, _kept)) =
         nginx(relay.at, "proxy_read_timeout 4s; proxy_send_timeout 4s;")
     else {

@@ -308,7 +308,7 @@ fn a_proven_host_takes_over_from_its_stale_self() {
 
 #[test]
 fn a_stop_lets_connections_finish_and_then_cuts_them() {
-    let relay = Relay::start("--drain 5");
+    let relay = Relay::start("--drain 1h");
     let _host = relay.host("", echo(), "");
     let (_client, at) = relay.client("", "");
     let mut program = connect(at);
