@@ -22,6 +22,7 @@ use std::thread;
 use serde_json::Value;
 
 use common::hydrant::{Finished, Launch, hydrant};
+use common::peers::Place;
 use common::scratch::Scratch;
 use common::tools::have;
 
@@ -590,10 +591,8 @@ fn source_and_sink_stand_alone() {
 
 #[test]
 fn a_sink_that_gets_nothing_says_so() {
-    let relay = hydrant("- 127.0.0.1:0").start();
-    let clients = relay.address_of("clients");
-    drop(relay);
-    let line = format!("bench sink {clients} --time 200ms --patience 1s --json");
+    let place = Place::new();
+    let line = format!("bench sink {} --time 200ms --patience 1s --json", place.at);
     let sink = hydrant(&line).run();
     assert_eq!(sink.code, 1, "{sink:?}");
     let last = sink.stderr.last().expect("something is said");
@@ -750,9 +749,8 @@ fn no_progress_stays_on_the_terminal() {
 
 #[test]
 fn a_source_that_reaches_no_relay_says_so() {
-    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = door.local_addr().expect("it listens");
-    drop(door);
+    let place = Place::new();
+    let at = place.at;
     let done = hydrant(&format!("bench source connect:{at} --time 300ms")).run();
     assert_eq!(done.code, 1, "{done:?}");
     let said = done.stderr.join("\n");

@@ -10,6 +10,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::common::hydrant::hydrant;
+use crate::common::peers::Place;
 use crate::common::tools::{Tool, have};
 use crate::{at_once, bench_of, bench_of_wrong, number};
 
@@ -127,9 +128,9 @@ fn source_and_sink_speak_with_a_broker_too() {
     if !have("nats-server") {
         return;
     }
-    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = door.local_addr().expect("it listens");
-    drop(door);
+    // Nobody else is given it meanwhile.
+    let place = Place::new();
+    let at = place.at;
     let port = at.port().to_string();
     let _nats = Tool::start("nats-server", &["-a", "127.0.0.1", "-p", &port]);
     let source = hydrant(&format!(
