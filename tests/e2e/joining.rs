@@ -55,7 +55,7 @@ fn while_the_feed_flows_there_is_no_seam() {
         let mut rig = rig(kind, "connect-listen", "--slow block --backlog 64K");
         let flow = Flow::start(kind, 0, rig.upstream());
         join_at_random(kind, rig.clients_at());
-        flow.stop();
+        flow.stop(rig.clients_at());
     }
 }
 
@@ -72,7 +72,7 @@ fn a_backlog_of_half_the_ring_has_no_seam() {
     for _ in 0..3 {
         join_at_random(kind, rig.clients_at());
     }
-    flow.stop();
+    flow.stop(rig.clients_at());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Feeds of records, as they are met in the field: whoever joins or stays gets whole ones only, in order, whatever
 //! becomes of the upstream.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,9 +54,15 @@ impl Flow {
     }
 
     /// Stops after a whole record. The upstream and the number of the record that would be next.
-    pub(crate) fn stop(self) -> (TcpStream, u64) {
+    pub(crate) fn stop(self, clients_at: SocketAddr) -> (TcpStream, u64) {
         self.stop.store(true, Ordering::Relaxed);
-        self.sender.join().expect("everything is sent")
+        // A relay that may lose nothing reads no more while nobody is there, and what is under way has to pass.
+        let mut rest = connect(clients_at);
+        let taken = rest.try_clone().expect("a socket can be cloned");
+        thread::spawn(move || io::copy(&mut rest, &mut io::sink()));
+        let sent = self.sender.join().expect("everything is sent");
+        leave(&taken);
+        sent
     }
 }
 
@@ -85,7 +91,7 @@ fn whoever_joins_gets_whole_records_in_order() {
         let mut rig = rig(kind, "connect-listen", "--slow block");
         let flow = Flow::start(kind, 0, rig.upstream());
         join_at_random(kind, rig.clients_at());
-        flow.stop();
+        flow.stop(rig.clients_at());
         assert!(
             !rig.hydrant.has_logged("upstream's bytes are no"),
             "{kind:?}"
@@ -221,7 +227,7 @@ fn a_transport_stream_is_found_again() {
     upstream.write_all(&torn[..70]).unwrap();
     upstream.write_all(&kind.records(51..100)).unwrap();
     let mut piece = [0; 188];
-    std::io::Read::read_exact(&mut reader.stream, &mut piece).unwrap();
+    io::Read::read_exact(&mut reader.stream, &mut piece).unwrap();
     assert_eq!(piece[..70], torn[..70]);
     reader.take(52..100);
 }
@@ -233,10 +239,10 @@ fn fixed_and_delimited_records_are_whole_too() {
     let mut rig = Rig::with("connect-listen", "--framing fixed:188 --slow block");
     let flow = Flow::start(kind, 0, rig.upstream());
     join_at_random(kind, rig.clients_at());
-    flow.stop();
+    flow.stop(rig.clients_at());
     let kind = Kind::Nmea;
     let mut rig = Rig::with("connect-listen", "--framing delim:0d0a --slow block");
     let flow = Flow::start(kind, 0, rig.upstream());
     join_at_random(kind, rig.clients_at());
-    flow.stop();
+    flow.stop(rig.clients_at());
 }
