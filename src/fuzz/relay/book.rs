@@ -69,6 +69,8 @@ pub(super) struct Known {
     pub(super) progress: Time,
     /// It has skipped since: then `progress` is when the oldest byte came that it lacked before.
     pub(super) has_skipped: bool,
+    /// Since when there has been something for it to take all the time.
+    pub(super) lacks_since: Option<Time>,
 }
 
 /// What a receiver reads: a piece of the stream, or several.

@@ -48,8 +48,9 @@ impl Play {
             let since = known.waits_since(&book.ledger);
             let waits = since.map_or(Duration::ZERO, |since| now.since(since));
             // Who has skipped waits on while there is nothing to take; but it is looked only while there is something.
-            let (_, arrived) = known.lag(&book.ledger, book.head());
-            let is_fresh = arrived.is_some_and(|at| now.since(at) <= surely(stall) - stall);
+            let is_fresh = known
+                .lacks_since
+                .is_none_or(|since| now.since(since) <= surely(stall) - stall);
             assert!(
                 waits <= surely(stall) || is_fresh,
                 "it has taken nothing for {waits:?}: {known:?}"

@@ -37,20 +37,40 @@ impl Play {
         );
     }
 
-    /// Whoever is connected to the relay is its client, or will be.
-    ///
-    /// With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps everybody
-    /// with it: a connection may be on its way, and an end may be, however long it is waited. But not the same one.
+    /// Whoever is connected to the relay is its client, or will be where everybody [may be away](Play::may_be_away): a
+    /// connection may be on its way then, and an end may be, however long it is waited. But not the same one.
     pub(super) fn everybody_comes(&mut self) {
         let end = self.now() + self.patience();
-        let mut alone = self.guests_alone();
+        let first = self.guests_alone();
+        assert!(
+            first.is_empty() || self.may_be_away(),
+            "{first:?} are connected to nobody"
+        );
+        let upstreams = self.book.borrow().counts.upstreams;
+        let mut alone = first.clone();
         while !alone.is_empty() && self.now() < end && !self.over {
             self.turn();
             let still = self.guests_alone();
             alone.retain(|guest| still.contains(guest));
         }
-        let nobody = alone.is_empty() || self.over;
-        assert!(nobody, "{alone:?} are connected to nobody");
+        assert!(
+            alone.is_empty() || self.over,
+            "{alone:?} are connected to nobody"
+        );
+        let book = self.book.borrow();
+        let was_served = |(remote, _): &(RemoteId, Who)| book.served.contains_key(remote);
+        let has_changed = self.over || book.counts.upstreams > upstreams;
+        assert!(
+            has_changed || first.iter().all(was_served),
+            "of {first:?} some were let go, and nobody was lost"
+        );
+    }
+
+    /// With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps everybody
+    /// with it.
+    fn may_be_away(&self) -> bool {
+        let config = &self.stage.scenario.config;
+        config.idle_timeout.is_some() && config.upstream_loss != UpstreamLoss::Keep
     }
 
     /// Guests whose connection is open, and who are nobody's client.
@@ -87,11 +107,7 @@ impl Play {
             let waits = config.outputs[output].slow == Slow::Block
                 && parked.any(|(from, _)| *from < book.head());
             let is_done = relay.is_ending() && !waits;
-            // With a limit to its silence, a quiet upstream is let go and dialled again, over and over, and perhaps
-            // everybody with it.
-            let may_be_away =
-                config.idle_timeout.is_some() && config.upstream_loss != UpstreamLoss::Keep;
-            let found = connected || is_done || may_be_away || !is_open;
+            let found = connected || is_done || self.may_be_away() || !is_open;
             assert!(found, "{endpoint} is there, and was not dialled again");
         }
         let may_be_away = relay.is_ending() || config.idle_timeout.is_some();

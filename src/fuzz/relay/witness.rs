@@ -268,6 +268,7 @@ impl Witness {
             landed: 0,
             progress: now,
             has_skipped: false,
+            lacks_since: None,
         };
         let served = Served {
             who,
@@ -317,6 +318,7 @@ impl Witness {
     /// Each cursor stands where the bytes end that were written.
     fn note_written(&self, book: &mut Book, now: Time) {
         let config = &self.stage.scenario.config;
+        let head = book.head();
         for (sock, cursor) in self.relay.cursors() {
             let Some(known) = book.clients.get(&sock) else {
                 continue;
@@ -334,6 +336,7 @@ impl Witness {
                 true => written,
                 false => self.stage.handle.world().arrived_total(known.remote),
             };
+            // What lands of the send in this very event is no sign of that it takes.
             if landed.min(known.written) == known.landed {
                 self.look_at_sent(book, known, written, now);
             }
@@ -344,6 +347,8 @@ impl Witness {
                 known.progress = now;
                 known.has_skipped = false;
             }
+            let (owed, _) = known.lag(&book.ledger, head);
+            known.lacks_since = (owed > 0).then(|| known.lacks_since.unwrap_or(now));
             let known = &book.clients[&sock];
             let (acked, _) = self.acked(sock, known);
             let blocks = config.outputs[known.output].slow == Slow::Block;
