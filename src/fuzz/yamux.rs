@@ -1,7 +1,7 @@
 //! yamux: bytes of a peer that knows the frames and not the rules. Whatever comes, nothing panics, the books agree, no
 //! more is taken than was granted, and where the bytes are split makes no difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::time::Time;
 use crate::fuzz::script::Script;
@@ -57,6 +57,8 @@ fn peer(script: &mut Script<'_>) -> Vec<u8> {
 struct Run {
     session: Session,
     seen: Seen,
+    /// Streams on which more could be sent again.
+    credited: BTreeSet<u32>,
     /// What users have not taken yet, by stream.
     waiting: BTreeMap<u32, usize>,
 }
@@ -67,6 +69,8 @@ struct Seen {
     events: Vec<String>,
     /// Payload by stream.
     payload: BTreeMap<u32, u64>,
+    /// Streams on which more could be sent again, where there was no violation.
+    credited: BTreeSet<u32>,
     violation: Option<Violation>,
 }
 
@@ -86,6 +90,7 @@ impl Run {
         let mut run = Self {
             session,
             seen: Seen::default(),
+            credited: BTreeSet::new(),
             waiting: BTreeMap::new(),
         };
         run.say();
@@ -109,6 +114,12 @@ impl Run {
             }
             self.say();
         }
+        // What was sent last may have been all that some waited for.
+        while let Ok(Some(event)) = self.session.feed(NOW, &mut &[][..]) {
+            self.on(event);
+            self.say();
+        }
+        self.seen.credited = self.credited;
         self.seen
     }
 
@@ -125,8 +136,11 @@ impl Run {
             Event::Finished(id, _) => {
                 self.session.finish(id);
             }
-            // It comes when what waited is sent, and that is asked after each piece.
-            Event::Credit(..) => return,
+            // It comes when what waited is sent, and that is asked after each piece: when, is no matter.
+            Event::Credit(id, _) => {
+                self.credited.insert(id.get());
+                return;
+            }
             _ => {}
         }
         self.seen.events.push(format!("{event:?}"));
