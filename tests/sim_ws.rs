@@ -13,10 +13,7 @@ use hydrant::fuzz::ws_by_seed;
 fn run(seeds: Range<u64>) {
     let third = seeds.clone().count() / 3;
     let lives = seeds::live(seeds, "sim_ws replay", ws_by_seed);
-    let owes = lives
-        .iter()
-        .filter(|life| life.clients_owed + life.services_owed > 0);
-    let outlived = owes.count();
+    let outlived = lives.iter().filter(|life| life.has_owed()).count();
     assert!(
         outlived >= third,
         "in so few lives somebody outlives its WebSocket: {outlived}"

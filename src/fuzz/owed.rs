@@ -16,6 +16,13 @@ pub struct TunnelLife {
     pub services_owed: usize,
 }
 
+impl TunnelLife {
+    /// Whether somebody outlived a session, and was owed something.
+    pub fn has_owed(&self) -> bool {
+        self.clients_owed + self.services_owed > 0
+    }
+}
+
 /// How many bytes each of them gets in all.
 #[derive(Default)]
 pub(super) struct Owed(BTreeMap<RemoteId, u64>);

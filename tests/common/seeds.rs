@@ -32,7 +32,9 @@ pub(crate) fn more() -> Range<u64> {
     };
     let (from, to) = range.split_once("..").expect("HYDRANT_SEEDS=FROM..TO");
     let number = |text: &str| text.parse().expect("a seed is a number");
-    number(from)..number(to)
+    let seeds = number(from)..number(to);
+    assert!(!seeds.is_empty(), "HYDRANT_SEEDS names no seed");
+    seeds
 }
 
 /// The seed in HYDRANT_SEED, of the life that is to be shown.
