@@ -19,8 +19,8 @@ mod passed;
 mod resolver;
 mod signals;
 mod socket;
+mod sockets;
 mod std_stream;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -51,8 +51,8 @@ pub use listen::is_dead;
 pub use passed::Passed;
 use resolver::Resolver;
 pub use signals::{bear_file_limit, end_by_next_signal};
+use sockets::{Family, Kind, Sockets, Stream};
 use std_stream::StdStreams;
-use table::{Family, Kind, Stream, Table};
 
 /// What a [`MioNet`] is to do beside sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +77,7 @@ pub struct MioNet {
     /// What the latest wait brought, with room for as much as one brings. mio registers what is waited for; the wait
     /// itself goes to the kernel without the C library between, as do reads and writes (see socket.rs).
     events: Vec<epoll::Event>,
-    sockets: Table,
+    sockets: Sockets,
     std_streams: StdStreams,
     resolver: Resolver,
     waker: Arc<Waker>,
@@ -104,7 +104,7 @@ impl MioNet {
             poll,
             alarm,
             events: Vec::with_capacity(EVENTS_MAX),
-            sockets: Table::new(),
+            sockets: Sockets::new(),
             std_streams: StdStreams::default(),
             resolver: Resolver::new(Arc::clone(&waker)),
             waker,

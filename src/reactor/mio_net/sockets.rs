@@ -17,7 +17,7 @@ use crate::reactor::net::{Peer, Ready, SockId, StdStream};
 
 /// The sockets, each in a place that may have had other tenants before.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Sockets {
     entries: Slab<Entry>,
     /// Counts every socket that was ever opened, so that no two of a place's tenants share a generation.
     generation: u32,
@@ -79,7 +79,7 @@ impl Stream {
     }
 }
 
-impl Table {
+impl Sockets {
     pub(super) fn new() -> Self {
         Self {
             entries: Slab::new(),
