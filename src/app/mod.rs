@@ -9,7 +9,8 @@
 //!
 //! `fleet` and `desk` know nothing of each other, `posts` and `saving` nothing of them or of each other. Beside them
 //! are the enum of all roles (`roles`), other ways to run (`bench`, `demo`), what the process is to those outside it
-//! (`control`, `notify`, `process`, `screen`), what takes long (`errand`), and how soon it is looked at (`pulse`).
+//! (`control`, `notify`, `process`), what a terminal has room for (`screen`), what takes long (`errand`), and how soon
+//! it is looked at (`pulse`).
 
 mod bench;
 mod control;
@@ -41,8 +42,8 @@ use crate::logger::{self, Logger};
 use crate::reactor::mio_net::{self, MioNet, Passed};
 use crate::reactor::net::Signal;
 use crate::reactor::{self, End, Reactor, RoleId, Turn, plain};
-use crate::roles::status::Status;
 use crate::roles::status::config::StatusConfig;
+use crate::roles::status::{Order, Status};
 
 use self::demo::Composition;
 use self::desk::Desk;
@@ -188,7 +189,11 @@ fn ask_those_that_run(reactor: &mut Reactor<RoleSet>, orders: StatusConfig) -> R
             .filter(|(pid, _)| meant.means(pid))
             .collect()
     };
-    let role = reactor.add(RoleSet::Status(Status::new(orders, sockets())));
+    let order = match is_cut {
+        true => Order::WorstFirst,
+        false => Order::AsGiven,
+    };
+    let role = reactor.add(RoleSet::Status(Status::new(orders, sockets(), order)));
     turn_until_over(reactor, |reactor, _, _| {
         let (shown, end) = reactor
             .with(role, |status, cx| match status {
@@ -275,7 +280,8 @@ fn end_of(
     cut_by(code, || reactor.late_signal())
 }
 
-/// As above, by the second signal. Why it has failed is said whatever comes behind that.
+/// The exit code, and how long the disk may be waited for, by what the second signal is. Why hydrant has failed is said
+/// whatever comes behind that.
 fn cut_by(
     code: Result<u8, String>,
     late_signal: impl FnOnce() -> Option<Signal>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::reactor::net::Addr;
 use crate::reactor::{End, Options, Reactor, RoleId};
-use crate::roles::status::Status;
 use crate::roles::status::config::{Act, StatusConfig};
+use crate::roles::status::{Order, Status};
 use crate::sim::{Actor, Behaviour, Faults, Handle, SimNet};
 
 /// Someone who asks one process, which answers by hand.
@@ -32,7 +32,7 @@ impl Play {
             json: false,
         };
         let sockets = vec![("7".to_owned(), PathBuf::from(SOCKET))];
-        let role = reactor.add(Status::new(config, sockets));
+        let role = reactor.add(Status::new(config, sockets, Order::AsGiven));
         Self {
             reactor,
             role,

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use self::config::{Act, StatusConfig};
 use self::exchange::{Exchange, Said, Unsaid};
+pub use self::show::Order;
 use crate::base::units::Span;
 use crate::base::wheel::TimerKey;
 use crate::reactor::net::{Close, SockId};
@@ -51,6 +52,8 @@ pub struct Status {
     has_waited: bool,
     /// Who watches is to see who runs now.
     is_due: bool,
+    /// Which role stands first.
+    order: Order,
     end: Option<End>,
 }
 
@@ -72,9 +75,10 @@ enum Step {
 
 impl Status {
     /// One with these orders. It does nothing before its first event.
-    pub fn new(config: StatusConfig, sockets: Vec<(String, PathBuf)>) -> Self {
+    pub fn new(config: StatusConfig, sockets: Vec<(String, PathBuf)>, order: Order) -> Self {
         Self {
             config,
+            order,
             sockets,
             asking: Vec::new(),
             states: Vec::new(),
@@ -213,10 +217,6 @@ impl Status {
     }
 
     fn show_roles(&mut self, cx: &mut Cx<'_>) {
-        let order = match self.config.watches {
-            true => show::Order::WorstFirst,
-            false => show::Order::AsGiven,
-        };
         for (place, (name, _, state)) in self.states.iter().enumerate() {
             if self.config.json {
                 self.shown += &format!("{state}\n");
@@ -225,7 +225,7 @@ impl Status {
             if place > 0 {
                 self.shown.push('\n');
             }
-            self.shown += &show::roles(name, state, order);
+            self.shown += &show::roles(name, state, self.order);
         }
         self.shown_all(cx);
     }

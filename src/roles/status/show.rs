@@ -9,7 +9,7 @@ use crate::base::units::{Bytes, Rate, Span, Typed, is_decimal};
 
 /// Which role comes first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Order {
+pub enum Order {
     /// As in the run file, or as the tabs of the page.
     AsGiven,
     /// Those that are not as somebody wants them: a terminal may have no room for all.
