@@ -35,6 +35,7 @@ use super::saving::lock::{RunLock, lock_run_file};
 use super::saving::waiters::Waiter;
 use crate::app::saving::keeper::LAST_SAVE;
 use crate::base::endpoint::Endpoint;
+use crate::base::time::Time;
 use crate::config::{self, Member, RunFile};
 use crate::reactor::command::Ticket;
 use crate::reactor::net::Signal;
@@ -241,7 +242,8 @@ impl Fleet {
         ended: &mut Vec<(RoleId, End)>,
     ) -> Result<(), String> {
         let is_same = ended.is_empty() && *turn == Turn::Going && !reactor.has_asked();
-        if is_same && self.looked == Some(reactor.is_stopping()) && !self.is_changing() {
+        if is_same && self.looked == Some(reactor.is_stopping()) && !self.is_changing(reactor.now())
+        {
             return Ok(());
         }
         self.look(reactor, turn, ended)
@@ -265,7 +267,7 @@ impl Fleet {
         if reactor.has_asked() && !self.is_applying() {
             self.answer_asked(reactor);
         }
-        if self.is_changing() {
+        if self.is_changing(reactor.now()) {
             self.go_on_changing(reactor);
         }
         // What somebody has stopped may be begun again, as long as there is more than that to the process.
@@ -292,9 +294,12 @@ impl Fleet {
     }
 
     /// Whether anything but what its roles do may be due: few processes ever change.
-    fn is_changing(&self) -> bool {
+    fn is_changing(&self, now: Time) -> bool {
         self.reading.is_some()
-            || self.scribe.as_ref().is_some_and(Scribe::is_changing)
+            || self
+                .scribe
+                .as_ref()
+                .is_some_and(|scribe| scribe.is_changing(now))
             || self.pulse.waiting.is_some()
             || !self.posts.beginning.is_empty()
             || !self.to_tell.is_empty()

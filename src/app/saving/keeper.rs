@@ -42,6 +42,8 @@ struct Come {
     fault: Option<String>,
     /// Why the file can't be read any more that the last one was in.
     lack: Option<String>,
+    /// It is looked whether the file is there, with nothing to be written.
+    is_looking: bool,
     /// The disk has not answered for long, and nobody waits for it until it does.
     is_slow: bool,
 }
@@ -85,7 +87,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         let texts = [&self.found, &self.text, &self.watched];
         let is_new = texts.iter().any(|text| text.is_some()) || self.is_over;
         !is_new && self.tried.is_empty()
@@ -110,7 +112,7 @@ impl Slot {
 
     /// Takes what there is to see to, once there is something; after [`AGAIN`] at the latest.
     fn take(&self) -> Pending {
-        let is_idle = |pending: &mut Pending| pending.is_nothing();
+        let is_idle = |pending: &mut Pending| pending.is_empty();
         let waited = self.changed.wait_timeout_while(self.lock(), AGAIN, is_idle);
         let mut pending = waited.unwrap_or_else(PoisonError::into_inner).0;
         let is_over = pending.is_over;
@@ -275,11 +277,24 @@ impl Keeper {
         hold_text(&self.theirs).clone()
     }
 
+    /// Whether it does no more than look at what is saved.
+    fn only_looks(&self) -> bool {
+        let come = look(&self.come);
+        come.is_looking && come.saved >= self.given
+    }
+
     /// Waits so long until what was given last is written, or can't be.
     pub(in crate::app) fn finish(&mut self, patience: Duration) {
         self.slot.tell(|pending| pending.is_over = true);
+        let is_saved = self.only_looks();
+        let patience = match is_saved {
+            true => patience.min(LAST_LOOK),
+            false => patience,
+        };
         if self.through.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            log::error!("{} may not be saved: the disk does not answer", self.what);
+            if !is_saved {
+                log::error!("{} may not be saved: the disk does not answer", self.what);
+            }
             return;
         }
         let fault = look(&self.come).fault.clone();
@@ -327,7 +342,7 @@ impl Writer {
         loop {
             let is_awaited = self.unwritten.is_some() || self.watched.is_some();
             let pending = self.slot.take();
-            if !is_awaited && pending.is_nothing() {
+            if !is_awaited && pending.is_empty() {
                 self.look_there();
                 continue;
             }
@@ -394,8 +409,10 @@ impl Writer {
 
     /// Says whether the file is still there that holds all that it is to.
     fn look_there(&self) {
+        look(&self.come).is_looking = true;
         let now = self.file.lack();
         let mut come = look(&self.come);
+        come.is_looking = false;
         if come.lack != now {
             match &now {
                 Some(text) => log::warn!("{}: {text}", self.what),
@@ -472,6 +489,8 @@ const BROKEN: &str =
     "what saves it has broken off: nothing is saved until hydrant is started again";
 /// How long the end waits for the disk, and so does whoever reads what is to be written.
 pub(in crate::app) const LAST_SAVE: Duration = Duration::from_secs(5);
+/// How long the end waits for a look at what is saved.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 /// How soon a file that could not be written is tried again, and one that could be is looked for.
 pub(in crate::app) const AGAIN: Duration = Duration::from_secs(5);
 
@@ -574,6 +593,30 @@ pub(in crate::app) mod tests {
         for left in [path.clone(), beside(&path, "bak")] {
             let _ = fs::remove_file(left);
         }
+    }
+
+    /// A disk that hangs while it is looked whether the file is there keeps nobody who has saved all.
+    #[test]
+    fn a_look_that_hangs_is_no_reason_to_wait() {
+        let path = std::env::temp_dir().join("hydrant-never-looked-at.toml");
+        let (go, gate) = mpsc::channel();
+        let run = move |writer: Writer| {
+            gate.recv().expect("the test lives");
+            writer.look_there();
+        };
+        let mut keeper =
+            Keeper::start_with(path, None, Kept::Settings, nobody(), run).expect("a thread");
+        assert!(!keeper.only_looks());
+        let known = keeper.known();
+        let hangs = hold_text(&known);
+        go.send(()).expect("it waits");
+        while !keeper.only_looks() {
+            thread::yield_now();
+        }
+        keeper.finish(DEADLINE);
+        keeper.keep("text".to_owned(), Vec::new());
+        assert!(!keeper.only_looks(), "there is something to be saved");
+        drop(hangs);
     }
 
     /// Of what is to be said of one thing the last counts, and nothing where that is not so any more.

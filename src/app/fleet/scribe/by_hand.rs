@@ -54,9 +54,9 @@ impl ByHand {
         self.again = Some(now + AGAIN);
     }
 
-    /// Whether it is to be tried again, be that now or later.
-    pub(super) fn is_wrong(&self) -> bool {
-        self.again.is_some()
+    /// Whether it is time to try that again.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.again.is_some_and(|again| now >= again)
     }
 
     /// One more waits for what was done to its role.
@@ -151,13 +151,13 @@ impl Fleet {
     }
 
     /// The file would have been wrong, by what it names or by itself: once that is put right nobody has to do more.
+    /// The loop turns for that at the latest as often as the console does by which somebody has begun or stopped it.
     pub(in crate::app::fleet) fn try_again(&mut self, reactor: &mut Reactor<RoleSet>) {
         let (now, is_reading) = (reactor.now(), self.reading.is_some());
         let Some(scribe) = &mut self.scribe else {
             return;
         };
-        let is_due = scribe.by_hand.again.is_some_and(|again| now >= again);
-        if !is_due || is_reading || !scribe.is_idle() {
+        if !scribe.by_hand.is_due(now) || is_reading || !scribe.is_idle() {
             return;
         }
         scribe.by_hand.again = None;

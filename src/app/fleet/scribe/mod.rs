@@ -238,8 +238,8 @@ impl Scribe {
     }
 
     /// Something may become of it between these two turns.
-    pub(super) fn is_changing(&self) -> bool {
-        !self.is_idle() || self.is_found() || self.by_hand.is_wrong()
+    pub(super) fn is_changing(&self, now: Time) -> bool {
+        !self.is_idle() || self.is_found() || self.by_hand.is_due(now)
     }
 
     fn take_jobs(&mut self) -> Vec<Job> {
