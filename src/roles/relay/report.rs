@@ -83,7 +83,7 @@ impl Rates {
             return (Rate(0), Rate(0));
         };
         let time = now.since(since);
-        if time < LEAST {
+        if time < RATE_SPAN_MIN {
             return (Rate(0), Rate(0));
         }
         let seconds = time.as_secs_f64();
@@ -182,7 +182,7 @@ impl Relay {
 }
 
 /// Within less time one burst, such as what waited for the relay to begin, would pass for a rate.
-const LEAST: Duration = Duration::from_millis(500);
+const RATE_SPAN_MIN: Duration = Duration::from_millis(500);
 /// Samples that are kept, one a second.
 const SAMPLES: usize = 5;
 /// How often the relay takes stock of itself.
