@@ -123,7 +123,8 @@ impl Claims {
         self.take_out(role);
     }
 
-    /// The role has been told to go: what is said of the room from now on is said of the others.
+    /// The role has been told to go, or is over once this turn is: what is said of the room from now on is said of the
+    /// others.
     pub(super) fn leave(&mut self, role: RoleId) {
         let claimed = self.all.get_mut(role.key as usize).and_then(Option::as_mut);
         if let Some(claimed) = claimed.filter(|claimed| claimed.role == role) {

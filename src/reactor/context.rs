@@ -295,6 +295,7 @@ impl Cx<'_> {
     /// The role is over. Its sockets, dials and timers go with it at the end of this turn, and it gets no more
     /// events.
     pub fn finish(&mut self, end: End) {
+        self.core.claims.leave(self.role);
         self.core.finished.push((self.role, end));
     }
 

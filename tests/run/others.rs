@@ -370,6 +370,29 @@ fn a_shortage_of_descriptors_is_told_once_for_all_roles() {
     assert_eq!(told.count(), 2, "{log:#?}");
 }
 
+/// What a reload has begun and takes back again was never to be there.
+#[test]
+fn a_reload_that_is_refused_says_nothing_of_descriptors() {
+    let relay = |name: usize| {
+        format!(
+            "[[relay]]\nname = \"r{name}\"\nsrc = \"127.0.0.1:9\"\ndst = \"127.0.0.1:0\"\nmax-clients = 50\n"
+        )
+    };
+    let file = File::new(&relay(0));
+    let hydrant = hydrant("run").arg(file.path());
+    let hydrant = hydrant.shell(r#"ulimit -n 140; exec "$0" "$@""#).start();
+    let _at = clients_of(&hydrant, "relay[r0]");
+    file.write(&(0..40).map(relay).collect::<String>());
+    hydrant.signal("HUP");
+    hydrant.wait_log("too few file descriptors for any client");
+    file.reload(&hydrant, &relay(0));
+    let log = hydrant.stop();
+    let begun = log.iter().filter(|line| line.contains(": listening on "));
+    assert!(begun.count() > 1, "{log:#?}");
+    let told = log.iter().find(|line| line.contains("descriptors are"));
+    assert_eq!(told, None, "{log:#?}");
+}
+
 /// What goes by a reload, and serves those who are left for as long as they stay, is not what there has to be room for.
 #[test]
 fn a_shortage_of_descriptors_is_that_of_what_runs_after_a_reload() {
