@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::base::units::{Bytes, Rate, Span, Typed, is_decimal};
+use crate::base::units::{Bytes, Rate, Span, Typed, columns, is_decimal};
 
 /// Which role comes first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,7 +136,8 @@ fn rate(role: &Value, key: &str) -> String {
 
 /// Columns as wide as their widest value; what is empty throughout is left out, and the last one is not filled up.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let wide = |cell: &str| -> usize { cell.chars().map(columns).sum() };
+    let width = |column: usize| rows.iter().map(|row| wide(&row[column])).max();
     let is_used = |column: &usize| rows.iter().skip(1).any(|row| !row[*column].is_empty());
     let used: Vec<usize> = (0..N)
         .filter(|column| rows.len() == 1 || is_used(column))
@@ -145,8 +146,9 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     for row in rows {
         let mut line = String::new();
         for column in &used {
-            let width = width(*column).unwrap_or_default();
-            let _ = write!(line, "{:<width$}  ", row[*column]);
+            let cell = &row[*column];
+            let gap = width(*column).unwrap_or_default() - wide(cell);
+            let _ = write!(line, "{cell}{:gap$}  ", "");
         }
         shown += line.trim_end();
         shown.push('\n');
@@ -228,6 +230,24 @@ mod tests {
             refusal(&json!({ "error": "it does not run" })),
             "it does not run"
         );
+    }
+
+    /// A name may be of letters of East Asia, which take two columns, or have marks, which take none.
+    #[test]
+    fn columns_stand_below_each_other_whatever_letters_names_have() {
+        let role = |label: &str| json!({ "label": label, "word": "Running" });
+        let all = ["plain", "放送局", "e\u{301}te\u{301}"].map(role);
+        let shown = roles(
+            "7",
+            &json!({ "version": "1", "roles": all }),
+            Order::AsGiven,
+        );
+        let at = |line: &str| -> usize {
+            let (before, _) = line.split_once("Running").unwrap_or_default();
+            before.chars().map(columns).sum()
+        };
+        let places: Vec<usize> = shown.lines().skip(2).map(at).collect();
+        assert_eq!(places, [8, 8, 8], "{shown}");
     }
 
     #[test]
