@@ -38,7 +38,9 @@ impl Witness {
         if !known.has_skipped {
             let (_, since) = known.lag(ledger, book.head_before);
             known.progress = since.map_or(now, |since| since.max(known.progress));
-            known.has_skipped = to > rest_end;
+            let may_wait =
+                self.stage.scenario.is_local(known.output) || known.landed < known.written;
+            known.has_skipped = to > rest_end && may_wait;
         }
         let at = known.written.max(known.path.rest()) + (rest_end - from);
         let jump = |path: &mut Path| path.jump(at, to - rest_end);

@@ -205,6 +205,8 @@ impl Relay {
         }
         let (acked, peer, slow) = (client.acked, client.peer, client.slow);
         let (quiet, has_skipped) = (now.since(client.progress), client.has_skipped);
+        // In the midst of a pass it may not have been sent what it lacks.
+        let was_sent = client.behind || client.acked < client.cursor;
         let joined = client.joined;
         let (bytes, age) = self.lag_since(acked, joined, now);
         self.sampler.ages.note(age);
@@ -221,7 +223,7 @@ impl Relay {
         let stalled = self
             .config
             .stall_timeout
-            .is_some_and(|stall| bytes > 0 && waits >= stall);
+            .is_some_and(|stall| was_sent && bytes > 0 && waits >= stall);
         if stalled {
             return self.drop_client(cx, id, Reason::Stalled, None);
         }

@@ -13,7 +13,7 @@ use std::io;
 
 use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
-use crate::reactor::net::SockId;
+use crate::reactor::net::{Peer, SockId};
 use crate::roles::relay::clients::{Client, ClientId};
 use crate::roles::relay::config::Slow;
 use crate::roles::relay::leaving::Reason;
@@ -79,7 +79,9 @@ impl Relay {
         }
         client.first += skipped;
         client.acked += skipped;
-        client.has_skipped |= skipped > 0;
+        // Who has taken all that was sent waits for nothing, but where nobody tells how much that is.
+        let waits = acked < from || !matches!(peer, Peer::Tcp(_));
+        client.has_skipped |= skipped > 0 && waits;
         self.counts.skipped += skipped;
         self.clients.requeue(id);
         self.clients.moved_to(to);
