@@ -217,7 +217,11 @@ impl Status {
     }
 
     fn show_roles(&mut self, cx: &mut Cx<'_>) {
-        for (place, (name, _, state)) in self.states.iter().enumerate() {
+        let mut states: Vec<_> = self.states.iter().collect();
+        if self.order == Order::WorstFirst {
+            states.sort_by_key(|(_, _, state)| show::is_well(state));
+        }
+        for (place, (name, _, state)) in states.into_iter().enumerate() {
             if self.config.json {
                 self.shown += &format!("{state}\n");
                 continue;

@@ -16,6 +16,15 @@ pub enum Order {
     WorstFirst,
 }
 
+/// Whether all roles of a process are as somebody wants them.
+pub(super) fn is_well(state: &Value) -> bool {
+    list(state, "roles").iter().all(is_role_well)
+}
+
+fn is_role_well(role: &Value) -> bool {
+    WELL.contains(&text(role, "state").as_str())
+}
+
 /// All roles of a process, a line each below a head; and what of its settings is not in their file.
 pub(super) fn roles(process: &str, state: &Value, order: Order) -> String {
     let head = [
@@ -24,7 +33,7 @@ pub(super) fn roles(process: &str, state: &Value, order: Order) -> String {
     let mut rows = vec![head.map(str::to_owned)];
     let mut all: Vec<&Value> = list(state, "roles").iter().collect();
     if order == Order::WorstFirst {
-        all.sort_by_key(|role| WELL.contains(&text(role, "state").as_str()));
+        all.sort_by_key(|role| is_role_well(role));
     }
     for role in all {
         let lag = &role["lag"];
@@ -270,6 +279,10 @@ mod tests {
         };
         assert_eq!(order(Order::AsGiven), ["a", "b", "c", "d"]);
         assert_eq!(order(Order::WorstFirst), ["b", "d", "a", "c"]);
+        assert!(!is_well(&state));
+        assert!(is_well(
+            &json!({ "roles": [role("a", "up"), role("c", "stopped")] })
+        ));
     }
 
     /// Whoever looks here is to know that the next start will not be as what runs.
