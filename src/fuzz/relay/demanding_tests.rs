@@ -113,25 +113,6 @@ fn a_destination_may_come_while_the_ring_is_full() {
     assert!(counts.bytes_in >= 80 << 10);
 }
 
-/// Its kernel tells nothing of what it has taken, and it skips, so that it never lacks much: it takes nothing all the
-/// same.
-#[test]
-fn a_program_that_takes_nothing_and_skips_is_stalled() {
-    let mut scenario = lines(Way::Listen(endpoint("unix:/door")), Slow::Skip);
-    scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(100)));
-    scenario.config.stall_timeout = Some(Duration::from_secs(1));
-    (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (200, 200);
-    scenario.guests = vec![vec![stalled()]];
-    scenario.chaos = Duration::from_secs(5);
-    say(&mut scenario.lives[0][0], &b"a line\n".repeat(2_000));
-    let source = &mut scenario.lives[0][0].source;
-    (source.to, source.chunk_max) = (14_000, 7);
-    source.gap_max = Duration::from_millis(5);
-    let counts = live(scenario);
-    assert_eq!(gone(&counts, Reason::Stalled), 1, "{counts:?}");
-    assert!(counts.skipped > 0, "{counts:?}");
-}
-
 /// It takes ten times as long for `--backlog` as `--max-lag` allows, or is given ten times as much, and takes all the
 /// time: that is no lag. One that takes nothing is not waited for.
 #[test]

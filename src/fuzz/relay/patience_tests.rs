@@ -1,10 +1,12 @@
 //! Lives in which somebody was judged by a time in which nothing waited for it, or nothing was sent to it.
 
-use super::demanding_tests::{endpoint, frozen, gone, lines, listen, live_to_the_end, stalled};
+use super::demanding_tests::{
+    endpoint, frozen, gone, lines, listen, live, live_to_the_end, say, stalled,
+};
 use super::scenario::{Door, FIRST_OUTPUT};
 use super::*;
 use crate::roles::relay::Reason;
-use crate::roles::relay::config::{Slow, Source as From, Way};
+use crate::roles::relay::config::{MaxLag, Slow, Source as From, Way};
 use crate::sim::{Ending, Receiver};
 
 /// The feed was quiet for long, and then its last bytes came, more than a kernel takes: whoever has to take them has
@@ -129,4 +131,23 @@ fn a_guest_that_is_sent_no_more_does_not_stall_by_that() {
         assert!(counts.skipped > 0, "it was sent all");
         assert_eq!(gone(&counts, Reason::Stalled), 0, "{wakes:?}");
     }
+}
+
+/// Its kernel tells nothing of what it has taken, and it skips, so that it never lacks much: it takes nothing all the
+/// same.
+#[test]
+fn a_program_that_takes_nothing_and_skips_is_stalled() {
+    let mut scenario = lines(Way::Listen(endpoint("unix:/door")), Slow::Skip);
+    scenario.config.max_lag = Some(MaxLag::Age(Duration::from_millis(100)));
+    scenario.config.stall_timeout = Some(Duration::from_secs(1));
+    (scenario.faults.send_buffer, scenario.faults.receive_buffer) = (200, 200);
+    scenario.guests = vec![vec![stalled()]];
+    scenario.chaos = Duration::from_secs(5);
+    say(&mut scenario.lives[0][0], &b"a line\n".repeat(2_000));
+    let source = &mut scenario.lives[0][0].source;
+    (source.to, source.chunk_max) = (14_000, 7);
+    source.gap_max = Duration::from_millis(5);
+    let counts = live(scenario);
+    assert_eq!(gone(&counts, Reason::Stalled), 1, "{counts:?}");
+    assert!(counts.skipped > 0, "{counts:?}");
 }

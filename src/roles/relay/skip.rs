@@ -11,6 +11,7 @@
 
 use std::io;
 
+use crate::base::time::Time;
 use crate::base::units::{Bytes, Span};
 use crate::reactor::Cx;
 use crate::reactor::net::{Peer, SockId};
@@ -72,16 +73,8 @@ impl Relay {
         let skipped = to - rest_end;
         let is_over = client.aside.is_none() && to == client.until;
         client.cursor = to;
-        // What was skipped was not taken: what counts as acknowledged moves along, and the wait for it goes on.
-        if !client.has_skipped {
-            let waits_since = self.timeline.arrived(client.acked).unwrap_or(now);
-            client.progress = client.progress.max(waits_since);
-        }
-        client.first += skipped;
-        client.acked += skipped;
-        // Who has taken all that was sent waits for nothing, but where nobody tells how much that is.
-        let waits = acked < from || !matches!(peer, Peer::Tcp(_));
-        client.has_skipped |= skipped > 0 && waits;
+        let waits_since = self.timeline.arrived(acked).unwrap_or(now);
+        client.note_skipped(from, skipped, waits_since);
         self.counts.skipped += skipped;
         self.clients.requeue(id);
         self.clients.moved_to(to);
@@ -142,6 +135,19 @@ impl Relay {
 }
 
 impl Client {
+    /// So many bytes from `from` on are left out, and the oldest that it lacked before came in at `waits_since`. They
+    /// were not taken: what counts as acknowledged moves along, and the wait for it goes on.
+    fn note_skipped(&mut self, from: u64, skipped: u64, waits_since: Time) {
+        if !self.has_skipped {
+            self.progress = self.progress.max(waits_since);
+        }
+        // Who has taken all that was sent waits for nothing, but where nobody tells how much that is.
+        let waits = self.acked < from || !matches!(self.peer, Peer::Tcp(_));
+        self.has_skipped |= skipped > 0 && waits;
+        self.first += skipped;
+        self.acked += skipped;
+    }
+
     /// Panics where it is sent no more of the stream, and may not be kept from it.
     pub(super) fn check_withheld(&self) {
         let websocket = self.websocket.as_ref();
