@@ -187,14 +187,18 @@ impl Play {
         patience + 2 * config.stall_timeout.unwrap_or_default()
     }
 
-    /// Bytes that upstreams, clients and receivers have moved, and calls that were answered.
+    /// Bytes that upstreams, clients, receivers and the dump have moved, and calls that were answered.
     fn moved(&self) -> u64 {
         let book = self.book.borrow();
         let world = self.stage.handle.world();
         let said = book.clients.keys().map(|sock| world.moved(*sock).0);
         let taken = book.served.values().map(|served| served.taken);
         let calls = self.stage.answered(&world);
-        book.counts.bytes_in + book.skipped + calls + said.chain(taken).sum::<u64>()
+        let dumped = match self.stage.scenario.config.dump {
+            Some(_) => world.arrived_total(world.stdout()),
+            None => 0,
+        };
+        book.counts.bytes_in + book.skipped + calls + dumped + said.chain(taken).sum::<u64>()
     }
 
     /// While nothing happens, next to nothing is done.
