@@ -305,11 +305,16 @@ impl Relay {
     }
 
     fn arm_hold(&mut self, cx: &mut Cx<'_>) {
+        let pause = self.config.hold / HOLD_LOOKS;
+        let holds = self.is_full_for_the_leader();
+        self.gate.hold = holds.then(|| cx.timer(pause, Tick::Hold.tag(0)));
+    }
+
+    /// Whether the ring is full of what clients are waited for that may be overtaken.
+    fn is_full_for_the_leader(&mut self) -> bool {
         let head = self.records.whole();
-        let holds = self
-            .protected()
-            .is_some_and(|from| from < head && self.ring.room(from) < self.read_max);
-        self.gate.hold = holds.then(|| cx.timer(self.config.hold / HOLD_LOOKS, Tick::Hold.tag(0)));
+        self.protected()
+            .is_some_and(|from| from < head && self.ring.room(from) < self.read_max)
     }
 
     /// A quarter of `--hold` is over while the upstream is held.
@@ -318,7 +323,10 @@ impl Relay {
         if self.gate.state != State::Held {
             return;
         }
-        self.drop_stalled(cx, self.gate.held_since);
+        // They may have taken bytes just now, and the upstream be held for another reason.
+        if self.is_full_for_the_leader() {
+            self.drop_stalled(cx, self.gate.held_since);
+        }
         if self.gate.state == State::Held && self.gate.hold.is_none() {
             self.arm_hold(cx);
         }
