@@ -409,8 +409,12 @@ impl Writer {
 
     /// Says whether the file is still there that holds all that it is to.
     fn look_there(&self) {
+        self.look_by(|| self.file.lack());
+    }
+
+    fn look_by(&self, lack: impl FnOnce() -> Option<String>) {
         look(&self.come).is_looking = true;
-        let now = self.file.lack();
+        let now = lack();
         let mut come = look(&self.come);
         come.is_looking = false;
         if come.lack != now {
@@ -599,24 +603,23 @@ pub(in crate::app) mod tests {
     #[test]
     fn a_look_that_hangs_is_no_reason_to_wait() {
         let path = std::env::temp_dir().join("hydrant-never-looked-at.toml");
-        let (go, gate) = mpsc::channel();
+        let (at, hangs) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
         let run = move |writer: Writer| {
-            gate.recv().expect("the test lives");
-            writer.look_there();
+            writer.look_by(|| {
+                at.send(()).expect("the test lives");
+                let _ = gate.recv();
+                None
+            });
         };
         let mut keeper =
             Keeper::start_with(path, None, Kept::Settings, nobody(), run).expect("a thread");
-        assert!(!keeper.only_looks());
-        let known = keeper.known();
-        let hangs = hold_text(&known);
-        go.send(()).expect("it waits");
-        while !keeper.only_looks() {
-            thread::yield_now();
-        }
+        hangs.recv_timeout(DEADLINE).expect("it looks");
+        assert!(keeper.only_looks());
         keeper.finish(DEADLINE);
         keeper.keep("text".to_owned(), Vec::new());
         assert!(!keeper.only_looks(), "there is something to be saved");
-        drop(hangs);
+        drop(go);
     }
 
     /// Of what is to be said of one thing the last counts, and nothing where that is not so any more.
